@@ -1,0 +1,80 @@
+#include "common/frame.hpp"
+
+#include "common/limits.hpp"
+
+namespace rollout {
+
+namespace {
+
+constexpr std::size_t length_bytes = 4;
+
+} // namespace
+
+
+bool append_frame(std::string &out, const json_t *message)
+{
+    const std::string text = json_compact(message);
+    if (text.empty() || text.size() > limits::frame_bytes) {
+        return false;
+    }
+
+    const auto size = static_cast<std::uint32_t>(text.size());
+    const char length[length_bytes] = {static_cast<char>(size >> 24), static_cast<char>(size >> 16),
+                                       static_cast<char>(size >> 8), static_cast<char>(size)};
+    out.reserve(out.size() + length_bytes + text.size());
+    out.append(length, length_bytes);
+    out.append(text);
+    return true;
+}
+
+
+void frame_reader::feed(std::string_view bytes)
+{
+    // What was read goes only when it is worth the move: frames arrive many at a time.
+    if (start_ == buffer_.size()) {
+        buffer_.clear();
+        start_ = 0;
+    } else if (start_ > limits::batch_bytes) {
+        buffer_.erase(0, start_);
+        start_ = 0;
+    }
+    buffer_.append(bytes);
+}
+
+
+frame_reader::state frame_reader::next(json_ptr &message, std::string &reason)
+{
+    if (buffered() < length_bytes) {
+        return state::need_more;
+    }
+
+    const auto *head = reinterpret_cast<const unsigned char *>(buffer_.data() + start_);
+    const std::size_t size =
+        std::size_t{head[0]} << 24 | std::size_t{head[1]} << 16 | std::size_t{head[2]} << 8 | std::size_t{head[3]};
+    if (size == 0 || size > limits::frame_bytes) {
+        reason = "a frame of " + std::to_string(size) + " bytes, the bounds are 1 and " +
+                 std::to_string(limits::frame_bytes);
+        return state::broken;
+    }
+    if (buffered() - length_bytes < size) {
+        return state::need_more;
+    }
+
+    json_error_t error;
+    message.reset(
+        json_loadb(buffer_.data() + start_ + length_bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error));
+    start_ += length_bytes + size;
+
+    if (!message) {
+        reason = std::string("a frame that is not JSON: ") + error.text;
+        return state::broken;
+    }
+    if (json_text(message.get(), "type").empty()) {
+        reason = "a frame that is not an object with a \"type\"";
+        message.reset();
+        return state::broken;
+    }
+    return state::message;
+}
+
+} // namespace rollout

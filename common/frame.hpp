@@ -1,0 +1,67 @@
+// The frames on the Unix socket between an nginx worker process and rolloutd: the format, once, for both ends.
+//
+// A frame is its length (4 bytes, big endian, the JSON text alone, 1 to limits::frame_bytes) and a JSON object with
+// `type`. Both ends may send at any time. A frame that breaks these rules, or a `hello` of another protocol version,
+// closes the connection with a reason in both logs.
+//
+//   nginx -> rolloutd
+//     hello     {protocol, pid, gateway, journal, revision}   who asks (`gateway` names one instance of the shared
+//                                                              memory) and up to where its table is filled
+//     submit    {id, kind, task_id, model_id, parent_id?, config}  `id` numbers the question on this connection
+//     lookup    {id, kind, task_id | model_id, after?}        with `after`: answered once the task's revision is past it
+//     forget    {id}                                          the client of that look-up is gone
+//     applied   {revision}                                    the routes up to here are in force in this gateway
+//     counters  {id, in_flight}                               the answer to `sample`
+//     bye       {}                                            this worker process ends in order
+//     pong      {}
+//
+//   rolloutd -> nginx
+//     welcome   {protocol, journal, revision, stream}         `stream`: this link carries its gateway's updates
+//     stream    {}                                            this link shall carry them now; answered by a `hello`
+//     accepted  {id, created, task}                           durable; `created` false where the same task was there
+//     rejected  {id, status, title, detail, errors?, retry_after_s?}   an RFC 9457 problem
+//     found     {id, task | null}
+//     update    {tasks, revision, complete}                   `revision`: the table holds all up to here once this is
+//                                                              in; `complete`: and that is all there is
+//     routes    {routes, revision, begin, end}                `begin` and `end` frame a full set: what is not in it
+//                                                              goes; a single change has neither
+//     sample    {id, model_id, part, revision}                how many requests are in flight on that revision?
+//     ping      {}
+//     refuse    {reason}                                      the last frame before rolloutd closes the connection
+//
+// A task is {kind, seq, revision, doc}: `seq` is its place in the order of acceptance, `revision` the journal's counter
+// at its last change, `doc` the document as the client reads it. A route is described in route.hpp.
+#pragma once
+
+#include "common/json.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace rollout {
+
+/// Appends `message` as a frame. False, with `out` as it was, when the text is over the bound or cannot be written.
+bool append_frame(std::string &out, const json_t *message);
+
+/// Cuts a byte stream into frames. Holds at most one frame and what came in behind it with the same read.
+class frame_reader {
+  public:
+    /// Takes the bytes that a read returned.
+    void feed(std::string_view bytes);
+
+    enum class state { message, need_more, broken };
+
+    /// The next message, an object with a string `type`. `broken` is final: the stream has no frame's border any more,
+    /// and `reason` is a sentence for the log.
+    state next(json_ptr &message, std::string &reason);
+
+    /// Bytes held back until a frame is whole.
+    std::size_t buffered() const noexcept { return buffer_.size() - start_; }
+
+  private:
+    std::string buffer_;
+    std::size_t start_ = 0;
+};
+
+} // namespace rollout

@@ -1,0 +1,80 @@
+// jansson with an owner: what both processes need to read and build JSON without leaks.
+#pragma once
+
+#include <jansson.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace rollout {
+
+struct json_release {
+    void operator()(json_t *value) const noexcept { json_decref(value); }
+};
+
+/// Owns one reference.
+using json_ptr = std::unique_ptr<json_t, json_release>;
+
+/// One more reference to a value that somebody else owns.
+inline json_ptr json_share(json_t *value) noexcept
+{
+    return json_ptr(json_incref(value));
+}
+
+/// A string's bytes (a NUL inside included), empty for anything that is not a string.
+inline std::string_view json_text(const json_t *value) noexcept
+{
+    return json_is_string(value) ? std::string_view(json_string_value(value), json_string_length(value))
+                                 : std::string_view();
+}
+
+/// A member's string; empty where the member is missing or no string.
+inline std::string_view json_text(const json_t *object, const char *member) noexcept
+{
+    return json_text(json_object_get(object, member));
+}
+
+/// A member's integer; `otherwise` where the member is missing or no integer.
+inline json_int_t json_number(const json_t *object, const char *member, json_int_t otherwise = 0) noexcept
+{
+    const json_t *value = json_object_get(object, member);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+inline json_ptr json_make(std::string_view text)
+{
+    return json_ptr(json_stringn(text.data(), text.size()));
+}
+
+/// Sets a member and takes the value's reference. The key is a C string without a NUL.
+inline void json_put(json_t *object, const char *member, json_ptr value)
+{
+    json_object_set_new(object, member, value.release());
+}
+
+inline void json_put(json_t *object, const char *member, std::string_view text)
+{
+    json_put(object, member, json_make(text));
+}
+
+/// Compact JSON text; empty when memory is out or the value cannot be written.
+inline std::string json_compact(const json_t *value, std::size_t extra_flags = 0)
+{
+    std::string text;
+    const auto append = [](const char *bytes, std::size_t size, void *into) noexcept -> int {
+        try {
+            static_cast<std::string *>(into)->append(bytes, size);
+            return 0;
+        } catch (...) {
+            return -1;
+        }
+    };
+    if (json_dump_callback(value, append, &text, JSON_COMPACT | JSON_ENCODE_ANY | extra_flags) != 0) {
+        text.clear();
+    }
+    return text;
+}
+
+} // namespace rollout

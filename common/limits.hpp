@@ -1,0 +1,52 @@
+// Every bound that the gateway and rolloutd share, once. A bound that only one of them needs stands with its owner.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace rollout::limits {
+
+/// The version of the frames; a peer of another version is refused with a reason in both logs.
+inline constexpr int protocol_version = 1;
+
+/// A frame's JSON text, in bytes, without the four of its length.
+inline constexpr std::size_t frame_bytes = 1024 * 1024;
+
+/// What a sender puts into one frame of many tasks or routes before it starts the next. A document of
+/// `document_bytes` on top still fits `frame_bytes`.
+inline constexpr std::size_t batch_bytes = 256 * 1024;
+
+/// A task document as compact JSON.
+inline constexpr std::size_t document_bytes = 64 * 1024;
+
+/// A deployment's `config`, or a deletion's parameters, as compact JSON.
+inline constexpr std::size_t config_bytes = 32 * 1024;
+
+/// `detail` of a task, in characters (Unicode code points).
+inline constexpr std::size_t detail_characters = 1500;
+
+/// `detail` of one step in a task's metadata, in characters.
+inline constexpr std::size_t step_detail_characters = 300;
+
+inline constexpr std::size_t model_id_bytes = 128;
+inline constexpr std::size_t task_id_bytes = 64;
+
+/// A model's name on the inference server: it is a directory's name too (NAME_MAX).
+inline constexpr std::size_t backend_model_bytes = 255;
+
+/// The name of an upstream block, or host:port.
+inline constexpr std::size_t upstream_bytes = 255;
+
+/// Objects and arrays inside each other in a request's body.
+inline constexpr int json_depth = 64;
+
+/// Submissions and look-ups that one nginx worker process has under way at rolloutd; one more is answered 429.
+inline constexpr std::size_t requests_in_flight = 4096;
+
+/// Links of nginx worker processes that rolloutd serves at a time.
+inline constexpr std::size_t gateway_links = 1024;
+
+/// The longest that a client may ask to wait with `?wait=` or `Prefer: wait=`.
+inline constexpr unsigned wait_s = 300;
+
+} // namespace rollout::limits

@@ -1,0 +1,32 @@
+// What a task is to both processes: its kind, its states, and how they are spelled.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace rollout {
+
+enum class task_kind : std::uint8_t { deploy, remove };
+
+/// The last four are final.
+enum class task_status : std::uint8_t { pending, in_progress, completed, failed, refused, canceled };
+
+/// How a client reads the states: the project's own words, or EmbeddingStudio's.
+enum class dialect : std::uint8_t { standard, embedding_studio };
+
+constexpr bool is_final(task_status status) noexcept
+{
+    return status >= task_status::completed;
+}
+
+/// `deploy` or `delete`: the word of the routes, the frames and the journal.
+std::string_view kind_name(task_kind kind) noexcept;
+std::optional<task_kind> kind_from(std::string_view name) noexcept;
+
+std::string_view status_name(task_status status, dialect words = dialect::standard) noexcept;
+
+/// Reads the standard words only: frames and the journal know no dialect.
+std::optional<task_status> status_from(std::string_view name) noexcept;
+
+} // namespace rollout

@@ -1,0 +1,53 @@
+// An inference server as the rollout engine drives it. One file beside this one for each kind of server.
+#pragma once
+
+#include "common/json.hpp"
+#include "worker/outcome.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+
+namespace rollout {
+
+/// All operations are asynchronous on rolloutd's loop, can be run again after a crash in their middle, and may run for
+/// different models side by side. `model` is the name on the server (`123__r7`), already checked to be a plain
+/// directory's name. The backend must outlive its operations.
+class backend {
+  public:
+    virtual ~backend() = default;
+
+    /// The folder into which a model's files are fetched before `stage`: on the repository's file system, outside of
+    /// it. Nothing else uses it; it may not exist yet.
+    virtual std::filesystem::path staging_path(const std::string &model) const = 0;
+
+    /// Fails permanently, saying so, where the server's repository already holds something under that name. Called
+    /// before a model's first step, never on the way back from a crash.
+    virtual operation_ptr check_vacant(const std::string &model, done_fn done) = 0;
+
+    /// Takes what was fetched into `staging_path` to where the server finds it: fits the model's name in its
+    /// configuration files, syncs it to the disk and renames it into the repository.
+    virtual operation_ptr stage(const std::string &model, done_fn done) = 0;
+
+    /// Asks the server to load the model and waits for its answer. `config` (may be null) is a model configuration
+    /// for this load, an object.
+    virtual operation_ptr load(const std::string &model, const json_t *config, std::chrono::milliseconds timeout,
+                               done_fn done) = 0;
+
+    /// One question: is the model ready? `transient` where it is not yet, with the server's words (for a server with
+    /// an index, the index's reason); `permanent` where the server's index says that the load failed for good.
+    virtual operation_ptr ready(const std::string &model, done_fn done) = 0;
+
+    /// Runs one inference (`request`: a KServe v2 inference request). Ok only for a 200 with outputs.
+    virtual operation_ptr infer(const std::string &model, const json_t *request, std::chrono::milliseconds timeout,
+                                done_fn done) = 0;
+
+    /// Unloads the model and waits until the server says that it is gone. Ok also where it was not loaded.
+    virtual operation_ptr unload(const std::string &model, std::chrono::milliseconds timeout, done_fn done) = 0;
+
+    /// Removes the model's files: in the repository, and what is left in `staging_path`. Only after `unload` was ok,
+    /// or when `load` was never called. Ok where there are none.
+    virtual operation_ptr remove(const std::string &model, done_fn done) = 0;
+};
+
+} // namespace rollout

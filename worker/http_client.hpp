@@ -1,0 +1,50 @@
+// libcurl's multi interface on rolloutd's loop: requests to inference servers, without a thread each.
+#pragma once
+
+#include "worker/outcome.hpp"
+
+#include <uv.h>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace rollout {
+
+struct http_request {
+    std::string method = "GET";
+    std::string url;
+    std::string body; ///< sent as application/json when not empty or for POST
+    std::chrono::milliseconds timeout{30000};
+    std::size_t max_answer_bytes = 1024 * 1024; ///< an answer that goes on is cut off and fails
+};
+
+struct http_answer {
+    int status = 0; ///< 0 where there was none; then `error` says why in a sentence
+    std::string body;
+    std::string error;
+    bool timed_out = false;
+    bool canceled = false;
+};
+
+class http_client {
+  public:
+    explicit http_client(uv_loop_t *loop);
+    ~http_client();
+    http_client(const http_client &) = delete;
+    http_client &operator=(const http_client &) = delete;
+
+    /// Only http and https, no redirects, no proxy from the environment. See `operation` for the callback's rules.
+    operation_ptr send(http_request request, std::function<void(http_answer)> done);
+
+    /// Closes all handles; the loop must run once more afterwards so that libuv lets go of them.
+    void close();
+
+  private:
+    class implementation;
+    std::shared_ptr<implementation> implementation_;
+};
+
+} // namespace rollout

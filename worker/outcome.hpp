@@ -1,0 +1,45 @@
+// How a piece of work ends, and how work that is under way is held.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace rollout {
+
+/// What became of an attempt. A failure carries a sentence for a person: what happened, to what, what to do.
+struct outcome {
+    enum class kind {
+        ok,
+        transient, ///< may pass by itself: a connection refused, a 503, a related model that is loading
+        permanent, ///< will not
+        canceled,  ///< stopped by operation::cancel
+    };
+
+    kind is = kind::ok;
+    std::string detail;
+
+    static outcome ok(std::string detail = {}) { return {kind::ok, std::move(detail)}; }
+    static outcome transient(std::string detail) { return {kind::transient, std::move(detail)}; }
+    static outcome permanent(std::string detail) { return {kind::permanent, std::move(detail)}; }
+    static outcome canceled() { return {kind::canceled, "canceled"}; }
+
+    explicit operator bool() const noexcept { return is == kind::ok; }
+};
+
+/// Something under way on rolloutd's loop. Its callback runs once, on the loop, and never from inside the call that
+/// started it. Destroying the operation first abandons it: the callback does not run any more (work on a thread goes
+/// on to its next stopping point and its result is dropped).
+class operation {
+  public:
+    virtual ~operation() = default;
+
+    /// Asks it to stop soon; the callback still runs, with `canceled` unless it had ended already.
+    virtual void cancel() = 0;
+};
+
+using operation_ptr = std::unique_ptr<operation>;
+using done_fn = std::function<void(outcome)>;
+
+} // namespace rollout
