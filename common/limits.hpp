@@ -14,7 +14,7 @@ inline constexpr std::size_t frame_bytes = 1024 * 1024;
 
 /// What a sender puts into one frame of many tasks or routes before it starts the next. A document of
 /// `document_bytes` on top still fits `frame_bytes`.
-inline constexpr std::size_t batch_bytes = 256 * 1024;
+inline constexpr std::size_t batch_bytes = 64 * 1024;
 
 /// A task document as compact JSON.
 inline constexpr std::size_t document_bytes = 64 * 1024;

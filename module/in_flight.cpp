@@ -1,0 +1,192 @@
+#include "module/in_flight.hpp"
+
+#include <atomic>
+#include <cstring>
+#include <new>
+
+namespace rollout {
+
+namespace {
+
+/// What `enter` gives for a request that found no entry of its own.
+constexpr std::uint32_t shared_place = UINT32_MAX;
+constexpr std::uint32_t overflow_place = UINT32_MAX - 1;
+
+using order = std::memory_order;
+
+} // namespace
+
+
+struct in_flight_table::header {
+    std::uint32_t processes;
+    std::uint32_t revisions;
+    std::uint32_t shared; ///< requests of processes without a sheet
+    std::uint32_t unused;
+};
+
+struct in_flight_table::sheet {
+    std::int32_t pid;       ///< 0: free
+    std::uint32_t overflow; ///< requests of this process that found its entries all in use
+};
+
+struct in_flight_table::entry {
+    std::uint64_t key;
+    std::uint32_t requests;
+    std::uint32_t unused;
+};
+
+
+std::uint64_t in_flight_key(std::string_view model_id, std::string_view part, std::uint64_t revision) noexcept
+{
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    const auto add = [&hash](std::string_view text) {
+        for (const char c : text) {
+            hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+        }
+    };
+    add(model_id);
+    add(std::string_view("\0", 1));
+    add(part);
+    add(std::string_view("\0", 1));
+    add({reinterpret_cast<const char *>(&revision), sizeof(revision)});
+    return hash;
+}
+
+
+std::size_t in_flight_table::bytes_for(std::size_t processes, std::size_t revisions) noexcept
+{
+    return sizeof(header) + processes * (sizeof(sheet) + revisions * sizeof(entry));
+}
+
+
+void in_flight_table::format(void *memory, std::size_t processes, std::size_t revisions) noexcept
+{
+    std::memset(memory, 0, bytes_for(processes, revisions));
+    new (memory) header{static_cast<std::uint32_t>(processes), static_cast<std::uint32_t>(revisions), 0, 0};
+}
+
+
+in_flight_table::in_flight_table(void *memory) noexcept
+    : base_(static_cast<unsigned char *>(memory)), header_(static_cast<header *>(memory))
+{
+}
+
+
+in_flight_table::sheet &in_flight_table::sheet_at(std::size_t index) const noexcept
+{
+    const std::size_t bytes = sizeof(sheet) + header_->revisions * sizeof(entry);
+    return *reinterpret_cast<sheet *>(base_ + sizeof(header) + index * bytes);
+}
+
+
+in_flight_table::entry *in_flight_table::entries_of(sheet &of) const noexcept
+{
+    return reinterpret_cast<entry *>(&of + 1);
+}
+
+
+std::size_t in_flight_table::processes() const noexcept
+{
+    return header_->processes;
+}
+
+
+bool in_flight_table::join(pid_t pid, const alive_fn &alive) noexcept
+{
+    for (std::size_t i = 0; i < header_->processes && mine_ == nullptr; ++i) {
+        sheet &at = sheet_at(i);
+        std::atomic_ref owner(at.pid);
+        std::int32_t before = owner.load();
+        if (before != 0 && before != pid && alive(before)) {
+            continue;
+        }
+        if (owner.compare_exchange_strong(before, pid)) {
+            mine_ = &at;
+            at.overflow = 0;
+            std::memset(entries_of(at), 0, header_->revisions * sizeof(entry));
+        }
+    }
+    return mine_ != nullptr;
+}
+
+
+void in_flight_table::leave() noexcept
+{
+    if (mine_ != nullptr) {
+        std::atomic_ref(mine_->pid).store(0);
+        mine_ = nullptr;
+    }
+}
+
+
+std::uint32_t in_flight_table::enter(std::uint64_t key) noexcept
+{
+    if (mine_ == nullptr) {
+        std::atomic_ref(header_->shared).fetch_add(1);
+        return shared_place;
+    }
+
+    // Only this process writes here, others read: an entry is free for another key once it counts nothing.
+    entry *entries = entries_of(*mine_);
+    const std::uint32_t size = header_->revisions;
+    auto place = static_cast<std::uint32_t>(key % size);
+    std::uint32_t free_place = overflow_place;
+    for (std::uint32_t probes = 0; probes < size && probes < 64; ++probes) {
+        const std::uint32_t requests = std::atomic_ref(entries[place].requests).load(order::relaxed);
+        if (requests != 0 && entries[place].key == key) {
+            std::atomic_ref(entries[place].requests).store(requests + 1);
+            return place;
+        }
+        if (requests == 0 && free_place == overflow_place) {
+            free_place = place;
+        }
+        place = place + 1 == size ? 0 : place + 1;
+    }
+    if (free_place == overflow_place) {
+        std::atomic_ref(mine_->overflow).fetch_add(1);
+        return overflow_place;
+    }
+    std::atomic_ref(entries[free_place].key).store(key);
+    std::atomic_ref(entries[free_place].requests).store(1);
+    return free_place;
+}
+
+
+void in_flight_table::exit(std::uint32_t place) noexcept
+{
+    if (place == shared_place) {
+        std::atomic_ref(header_->shared).fetch_sub(1);
+    } else if (mine_ == nullptr) {
+        return; // the sheet went with all it counted
+    } else if (place == overflow_place) {
+        std::atomic_ref(mine_->overflow).fetch_sub(1);
+    } else {
+        std::atomic_ref(entries_of(*mine_)[place].requests).fetch_sub(1);
+    }
+}
+
+
+std::uint64_t in_flight_table::count(std::uint64_t key, const alive_fn &alive) const noexcept
+{
+    std::uint64_t requests = std::atomic_ref(header_->shared).load();
+    for (std::size_t i = 0; i < header_->processes; ++i) {
+        sheet &at = sheet_at(i);
+        const std::int32_t pid = std::atomic_ref(at.pid).load();
+        if (pid == 0) {
+            continue;
+        }
+        std::uint64_t here = std::atomic_ref(at.overflow).load();
+        entry *entries = entries_of(at);
+        for (std::uint32_t place = 0; place < header_->revisions; ++place) {
+            if (std::atomic_ref(entries[place].key).load() == key) {
+                here += std::atomic_ref(entries[place].requests).load();
+            }
+        }
+        if (here != 0 && alive(pid)) {
+            requests += here;
+        }
+    }
+    return requests;
+}
+
+} // namespace rollout

@@ -1,0 +1,59 @@
+// How many requests each revision has in flight, over all processes of a gateway, so that a drain can be awaited.
+//
+// Every nginx process counts in a sheet of its own in shared memory; a reader adds up the sheets of the processes that
+// live. What a killed process had in flight is gone with it, and so is its sheet: no ghost stays behind.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include <sys/types.h>
+
+namespace rollout {
+
+/// A model's revision, as 64 bits: two revisions in flight at once that share one only prolong each other's drain.
+std::uint64_t in_flight_key(std::string_view model_id, std::string_view part, std::uint64_t revision) noexcept;
+
+class in_flight_table {
+  public:
+    /// Bytes for so many processes, each with so many revisions in flight at a time.
+    static std::size_t bytes_for(std::size_t processes, std::size_t revisions) noexcept;
+
+    static void format(void *memory, std::size_t processes, std::size_t revisions) noexcept;
+
+    explicit in_flight_table(void *memory) noexcept;
+
+    using alive_fn = std::function<bool(pid_t)>;
+
+    /// A process takes a sheet when it starts: a free one or that of a dead process. False when all are in use; it then
+    /// counts in one place for all such processes, which may prolong a drain but never cut it short.
+    bool join(pid_t pid, const alive_fn &alive) noexcept;
+
+    /// Gives the sheet back.
+    void leave() noexcept;
+
+    /// Counts a request in; only the process that joined. What comes back goes into `exit`.
+    std::uint32_t enter(std::uint64_t key) noexcept;
+    void exit(std::uint32_t place) noexcept;
+
+    /// Requests in flight on that revision in all living processes: at least the true number.
+    std::uint64_t count(std::uint64_t key, const alive_fn &alive) const noexcept;
+
+    std::size_t processes() const noexcept;
+
+  private:
+    struct header;
+    struct sheet;
+    struct entry;
+
+    sheet &sheet_at(std::size_t index) const noexcept;
+    entry *entries_of(sheet &of) const noexcept;
+
+    unsigned char *base_;
+    header *header_;
+    sheet *mine_ = nullptr;
+};
+
+} // namespace rollout

@@ -1,0 +1,289 @@
+// What rolloutd says: each frame that comes in, and what it does to the shared memory and to those who asked.
+#include "module/state_file.hpp"
+#include "module/worker_link.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+/// A task of a frame: {kind, seq, revision, doc}. `text` receives the document, which the record points into.
+bool read_task(const json_t *from, task_record &task, std::string &text)
+{
+    const json_t *document = json_object_get(from, "doc");
+    const auto kind = kind_from(json_text(from, "kind"));
+    const auto status = status_from(json_text(document, "status"));
+    const auto sequence = json_number(from, "seq", -1);
+    const auto revision = json_number(from, "revision", -1);
+    task.task_id = json_text(document, "task_id");
+    task.model_id = json_text(document, "model_id");
+    text = json_compact(document);
+    task.document = text;
+    if (!kind || !status || sequence < 0 || revision < 0 || task.task_id.empty() ||
+        task.task_id.size() > limits::task_id_bytes || task.model_id.size() > limits::model_id_bytes ||
+        text.size() > limits::document_bytes) {
+        return false;
+    }
+    task.kind = *kind;
+    task.status = *status;
+    task.sequence = static_cast<std::uint64_t>(sequence);
+    task.revision = static_cast<std::uint64_t>(revision);
+    return true;
+}
+
+
+std::uint64_t revision_in(const json_t *message) noexcept
+{
+    return static_cast<std::uint64_t>(std::max<json_int_t>(0, json_number(message, "revision")));
+}
+
+
+std::string route_name(const route &of)
+{
+    return of.model_id + '/' + of.part;
+}
+
+} // namespace
+
+
+void worker_link::take(const json_t *message)
+{
+    const auto type = json_text(message, "type");
+    if (type == "welcome") {
+        take_welcome(message);
+    } else if (type == "accepted" || type == "rejected" || type == "found") {
+        take_answer(message, type);
+    } else if (type == "update") {
+        take_update(message);
+    } else if (type == "routes") {
+        take_routes(message);
+    } else if (type == "sample") {
+        take_sample(message);
+    } else if (type == "stream") {
+        send_hello();
+    } else if (type == "ping") {
+        send(message_of("pong").get());
+    } else if (type == "refuse") {
+        take_refusal(message);
+    } else {
+        disconnect("a frame of an unknown type");
+    }
+}
+
+
+void worker_link::take_welcome(const json_t *message)
+{
+    const auto journal = json_text(message, "journal");
+    if (json_number(message, "protocol") != limits::protocol_version ||
+        journal.size() != sizeof(zone_header::journal)) {
+        disconnect("rolloutd speaks another version of the protocol");
+        return;
+    }
+    {
+        const zone_writer writer(zone_);
+        if (!writer) {
+            disconnect("the zone is locked");
+            return;
+        }
+        if (zone_.journal() != journal) {
+            // Another journal: these tasks are not its tasks. The routes stay in force until it has sent its own.
+            record_store store(zone_.records);
+            task_table(store).clear();
+            zone_.header->revision = 0;
+            zone_.header->evicted = 0;
+            zone_.header->tasks_complete = 0;
+            ngx_memcpy(zone_.header->journal, journal.data(), journal.size());
+        }
+    }
+    streams_ = json_is_true(json_object_get(message, "stream"));
+
+    if (state_ == state::up) {
+        return;
+    }
+    state_ = state::up;
+    backoff_ = settings_.reconnect;
+    const ngx_uint_t level = told_down_ ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+    ngx_log_error(level, log_, 0, "rollout: linked to rolloutd at \"unix:%V\"", &settings_.path);
+    told_down_ = false;
+    for (const auto &[id, call] : calls_) {
+        send_lookup(*call); // only watches outlive a link
+    }
+}
+
+
+void worker_link::take_refusal(const json_t *message)
+{
+    const std::string reason = "rolloutd refused it: " + std::string(json_text(message, "reason").substr(0, 300));
+    disconnect(reason.c_str());
+}
+
+
+void worker_link::take_answer(const json_t *message, std::string_view type)
+{
+    const auto id = static_cast<std::uint64_t>(json_number(message, "id"));
+    const auto asked = calls_.find(id);
+
+    if (type == "rejected") {
+        if (asked != calls_.end()) {
+            finish(*asked->second, link_result::rejected, nullptr, message);
+        }
+        return;
+    }
+
+    const json_t *from = json_object_get(message, "task");
+    if (type == "found" && json_is_null(from)) {
+        if (asked != calls_.end()) {
+            finish(*asked->second, link_result::none, nullptr, nullptr);
+        }
+        return;
+    }
+    task_record task;
+    std::string text;
+    if (!read_task(from, task, text)) {
+        disconnect("an answer without a readable task");
+        return;
+    }
+    // An accepted task goes into the table also when its client has gone. One that was looked up does not: it is not in
+    // the table because it had to go, or because the stream is about to bring it.
+    if (type == "accepted") {
+        store(task);
+    }
+    if (asked != calls_.end()) {
+        finish(*asked->second, link_result::task, &task, nullptr);
+    }
+}
+
+
+void worker_link::store(const task_record &task)
+{
+    zone_writer writer(zone_);
+    if (!writer) {
+        return; // logged; the stream brings it again with the next resynchronisation
+    }
+    std::uint64_t evicted = 0;
+    const auto stored = writer.tasks().put(task, evicted);
+    if (stored == task_table::stored::no_room) {
+        ++evicted;
+    }
+    zone_.header->evicted += evicted;
+    if (evicted != 0 && !std::exchange(told_full_, true)) {
+        ngx_log_error(NGX_LOG_NOTICE, log_, 0,
+                      "rollout: zone \"%V\" is full; its oldest tasks are answered by rolloutd from now on",
+                      &zone_.name);
+    }
+}
+
+
+void worker_link::take_update(const json_t *message)
+{
+    const json_t *tasks = json_object_get(message, "tasks");
+    std::string text;
+    for (std::size_t i = 0; i < json_array_size(tasks); ++i) {
+        task_record task;
+        if (!read_task(json_array_get(tasks, i), task, text)) {
+            disconnect("an update without a readable task");
+            return;
+        }
+        store(task);
+    }
+
+    bool repaired = false;
+    {
+        const zone_writer writer(zone_);
+        if (!writer) {
+            return;
+        }
+        repaired = zone_.header->repairs != repairs_at_hello_;
+        if (streams_ && !repaired) {
+            zone_.header->revision = std::max(zone_.header->revision, revision_in(message));
+            if (json_is_true(json_object_get(message, "complete"))) {
+                zone_.header->tasks_complete = 1;
+            }
+        }
+    }
+    if (repaired) {
+        send_hello(); // asks for all of it again
+    }
+}
+
+
+void worker_link::take_routes(const json_t *message)
+{
+    if (json_is_true(json_object_get(message, "begin"))) {
+        in_full_set_ = true;
+        full_set_.clear();
+    }
+    const bool ends = json_is_true(json_object_get(message, "end"));
+    const json_t *list = json_object_get(message, "routes");
+    const auto revision = revision_in(message);
+    bool whole = true;
+    std::string state;
+    {
+        zone_writer writer(zone_);
+        if (!writer) {
+            disconnect("the zone is locked");
+            return;
+        }
+        for (std::size_t i = 0; i < json_array_size(list); ++i) {
+            std::string reason;
+            const auto one = route_from_json(json_array_get(list, i), reason);
+            if (!one) {
+                disconnect(reason.c_str());
+                return;
+            }
+            if (in_full_set_) {
+                full_set_.insert(route_name(*one));
+            }
+            // Routes come before tasks: a task can be looked up at rolloutd, a route cannot.
+            auto table = writer.routes();
+            while (!table.put(*one)) {
+                if (!writer.tasks().evict_one()) {
+                    whole = false;
+                    break;
+                }
+                ++zone_.header->evicted;
+            }
+        }
+        if (ends) {
+            writer.routes().retain([this](std::string_view model_id, std::string_view part) {
+                return full_set_.contains(std::string(model_id) + '/' + std::string(part));
+            });
+            zone_.header->routes_known = 1;
+            in_full_set_ = false;
+            full_set_.clear();
+        }
+        if (!in_full_set_) {
+            zone_.header->routes_revision = std::max(zone_.header->routes_revision, revision);
+        }
+        if (zone_.state_file.len != 0 && !in_full_set_) {
+            state = render_state(zone_);
+        }
+    }
+    // Before the answer: what rolloutd takes for applied, a restarted nginx must know as well.
+    if (!state.empty()) {
+        write_state_file(zone_, state, log_);
+    }
+    if (!whole) {
+        disconnect("zone is too small for the routes: give rollout_zone more memory");
+        return;
+    }
+    if (!in_full_set_) {
+        json_ptr answer = message_of("applied");
+        json_put(answer.get(), "revision", number_of(revision));
+        send(answer.get());
+    }
+}
+
+
+void worker_link::take_sample(const json_t *message)
+{
+    const auto key = in_flight_key(json_text(message, "model_id"), json_text(message, "part"), revision_in(message));
+    json_ptr answer = message_of("counters");
+    json_put(answer.get(), "id", number_of(static_cast<std::uint64_t>(json_number(message, "id"))));
+    json_put(answer.get(), "in_flight", number_of(in_flight_table(zone_.in_flight).count(key, is_alive)));
+    send(answer.get());
+}
+
+} // namespace rollout

@@ -1,0 +1,54 @@
+// nginx's C headers for C++, and the few conversions at its border.
+#pragma once
+
+extern "C" {
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
+#include <ngx_http.h>
+}
+
+#include <new>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+extern "C" ngx_module_t ngx_http_rollout_module;
+
+namespace rollout {
+
+inline std::string_view view_of(const ngx_str_t &text) noexcept
+{
+    return {reinterpret_cast<const char *>(text.data), text.len};
+}
+
+
+/// For calls that take a `const ngx_str_t`-like value and do not write to it.
+inline ngx_str_t str_of(std::string_view text) noexcept
+{
+    return {text.size(), reinterpret_cast<u_char *>(const_cast<char *>(text.data()))};
+}
+
+
+/// A copy in the pool; its data is null when memory is out.
+inline ngx_str_t copy_to_pool(ngx_pool_t *pool, std::string_view text) noexcept
+{
+    ngx_str_t copy = {text.size(), static_cast<u_char *>(ngx_pnalloc(pool, text.empty() ? 1 : text.size()))};
+    if (copy.data != nullptr) {
+        ngx_memcpy(copy.data, text.data(), text.size());
+    }
+    return copy;
+}
+
+
+/// An object that lives as long as the pool and needs no end: the pool calls no destructor.
+template <class T, class... Args>
+T *make_in_pool(ngx_pool_t *pool, Args &&...args) noexcept
+{
+    static_assert(std::is_trivially_destructible_v<T>);
+    void *memory = ngx_pcalloc(pool, sizeof(T));
+    return memory != nullptr ? new (memory) T{std::forward<Args>(args)...} : nullptr;
+}
+
+} // namespace rollout

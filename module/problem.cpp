@@ -1,0 +1,67 @@
+#include "module/problem.hpp"
+
+namespace rollout {
+
+std::string_view status_title(int status) noexcept
+{
+    switch (status) {
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 409:
+        return "Conflict";
+    case 411:
+        return "Length Required";
+    case 413:
+        return "Content Too Large";
+    case 415:
+        return "Unsupported Media Type";
+    case 422:
+        return "Unprocessable Content";
+    case 429:
+        return "Too Many Requests";
+    case 502:
+        return "Bad Gateway";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    default:
+        return status >= 500 ? "Internal Server Error" : "Bad Request";
+    }
+}
+
+
+std::string problem::to_json() const
+{
+    json_ptr body(json_object());
+    json_put(body.get(), "type", "about:blank");
+    json_put(body.get(), "title", status_title(status));
+    json_put(body.get(), "status", json_ptr(json_integer(status)));
+    json_put(body.get(), "detail", detail);
+    if (!task_id.empty()) {
+        json_put(body.get(), "task_id", task_id);
+    }
+    if (!errors.empty()) {
+        json_ptr list(json_array());
+        for (const auto &error : errors) {
+            json_ptr one(json_object());
+            json_put(one.get(), "pointer", error.pointer);
+            json_put(one.get(), "detail", error.detail);
+            json_array_append_new(list.get(), one.release());
+        }
+        json_put(body.get(), "errors", std::move(list));
+    }
+    return json_compact(body.get());
+}
+
+} // namespace rollout

@@ -1,0 +1,66 @@
+// The replica of the routes in shared memory, and the choice between blue and green. Knows nothing of URIs or of nginx.
+#pragma once
+
+#include "common/route.hpp"
+#include "module/record_store.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+namespace rollout {
+
+enum class slot : std::uint8_t { blue, green };
+
+std::string_view slot_name(slot which) noexcept;
+
+/// One request's way. The views point into the memory that `route_table::choose` was given.
+struct route_choice {
+    slot which = slot::blue;
+    std::uint64_t revision = 0;
+    std::string_view upstream;
+    std::string_view model;
+};
+
+/// Green's share decided for a key: the same key has the same place from 0 to 9,999 in this rollout, and green takes the
+/// places below the weight, so that a growing weight only ever moves keys from blue to green.
+unsigned place_of(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept;
+
+inline constexpr unsigned places = 10000;
+
+class route_table {
+  public:
+    explicit route_table(record_store &records) noexcept : records_(records) {}
+
+    struct question {
+        std::string_view model_id;
+        std::string_view part;
+        std::string_view key; ///< empty: by chance
+        bool preview_green = false;
+        unsigned chance = 0; ///< a random number below `places`
+    };
+
+    /// Without a lock. `allocate` as for record_store::read.
+    record_store::found choose(const question &asked, const record_store::allocate_fn &allocate,
+                               route_choice &choice) const;
+
+    // Writing: between the store's begin_write and end_write.
+
+    /// Puts a route in force, or forgets it when it has no target. False when the zone is full.
+    bool put(const route &of);
+
+    void clear() { records_.clear(record_map::routes); }
+
+    /// Removes the routes that `keep` refuses.
+    void retain(const std::function<bool(std::string_view model_id, std::string_view part)> &keep);
+
+    /// Every route, for the state file; by a writer.
+    void each(const std::function<void(const route &)> &visit) const;
+
+    std::size_t count() const noexcept { return records_.count(record_map::routes); }
+
+  private:
+    record_store &records_;
+};
+
+} // namespace rollout

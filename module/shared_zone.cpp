@@ -1,0 +1,203 @@
+#include "module/shared_zone.hpp"
+
+#include "common/names.hpp"
+#include "module/state_file.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <exception>
+
+#include <sched.h>
+#include <time.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::size_t align_bytes = 64;
+
+/// How long a writer waits for the others; each holds the mutex for microseconds, a repair for milliseconds.
+constexpr long lock_wait_ms = 1000;
+
+
+long monotonic_ms() noexcept
+{
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+
+std::size_t aligned(std::size_t bytes) noexcept
+{
+    return (bytes + align_bytes - 1) / align_bytes * align_bytes;
+}
+
+
+template <class T>
+T read_shared(T &value) noexcept
+{
+    return std::atomic_ref<T>(value).load(std::memory_order_acquire);
+}
+
+} // namespace
+
+
+bool is_alive(pid_t pid) noexcept
+{
+    return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
+
+std::string_view shared_zone::journal() const noexcept
+{
+    return header->journal[0] == '\0' ? std::string_view()
+                                      : std::string_view(header->journal, sizeof(header->journal));
+}
+
+
+bool shared_zone::tasks_known() const noexcept
+{
+    return read_shared(header->tasks_complete) != 0 && read_shared(header->evicted) == 0;
+}
+
+
+bool shared_zone::routes_known() const noexcept
+{
+    return read_shared(header->routes_known) != 0;
+}
+
+
+ngx_int_t shared_zone::init(ngx_shm_zone_t *zone, void *old) noexcept
+{
+    auto *self = static_cast<shared_zone *>(zone->data);
+    self->pool = reinterpret_cast<ngx_slab_pool_t *>(zone->shm.addr);
+
+    // A reload: the memory goes on as it is.
+    if (old != nullptr) {
+        const auto *before = static_cast<shared_zone *>(old);
+        if (before->header->magic != zone_header::magic_number ||
+            before->header->layout != zone_header::layout_version) {
+            ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                          "rollout_zone \"%V\" holds memory of another version of the module: restart nginx, or do a "
+                          "binary upgrade, instead of a reload",
+                          &zone->shm.name);
+            return NGX_ERROR;
+        }
+        self->header = before->header;
+        self->records = before->records;
+        self->in_flight = before->in_flight;
+        return NGX_OK;
+    }
+
+    // Memory that exists: nginx does this where processes do not inherit it.
+    if (zone->shm.exists) {
+        self->header = static_cast<zone_header *>(self->pool->data);
+        auto *base = reinterpret_cast<unsigned char *>(self->header);
+        self->records = base + self->header->records_offset;
+        self->in_flight = base + self->header->in_flight_offset;
+        return NGX_OK;
+    }
+
+    return self->format(zone);
+}
+
+
+ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
+{
+    // One allocation takes all there is: the tables keep their own books, which a killed process cannot spoil.
+    const std::size_t bytes = (pool->pfree > 2 ? pool->pfree - 1 : 0) * ngx_pagesize;
+    const std::size_t sheets = std::clamp<std::size_t>(4 * processes + 16, 32, 1024);
+    const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 16, 8, 4096);
+    const std::size_t in_flight_bytes = aligned(in_flight_table::bytes_for(sheets, per_sheet));
+    const std::size_t head_bytes = aligned(sizeof(zone_header));
+
+    if (bytes < head_bytes + in_flight_bytes + record_store::min_bytes) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\" is too small for %ui worker processes",
+                      &zone->shm.name, processes);
+        return NGX_ERROR;
+    }
+    auto *base = static_cast<unsigned char *>(ngx_slab_alloc(pool, bytes));
+    if (base == nullptr) {
+        return NGX_ERROR;
+    }
+
+    std::memset(base, 0, head_bytes);
+    header = new (base) zone_header{};
+    header->in_flight_offset = head_bytes;
+    header->records_offset = head_bytes + in_flight_bytes;
+    in_flight = base + header->in_flight_offset;
+    records = base + header->records_offset;
+    in_flight_table::format(in_flight, sheets, per_sheet);
+    record_store::format(records, bytes - header->records_offset);
+
+    try {
+        const std::string id = new_instance_id();
+        std::memcpy(header->gateway, id.data(), sizeof(header->gateway));
+        if (state_file.len != 0) {
+            read_state_file(*this, zone->shm.log);
+        }
+    } catch (const std::exception &error) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\": %s", &zone->shm.name, error.what());
+        return NGX_ERROR;
+    }
+
+    header->layout = zone_header::layout_version;
+    header->magic = zone_header::magic_number;
+    pool->data = header;
+    return NGX_OK;
+}
+
+
+zone_writer::zone_writer(shared_zone &zone) noexcept
+    : zone_(zone), store_(zone.records), exceptions_(std::uncaught_exceptions())
+{
+    ngx_shmtx_t *mutex = &zone.pool->mutex;
+    const long deadline = monotonic_ms() + lock_wait_ms;
+    for (unsigned attempt = 1; !ngx_shmtx_trylock(mutex); ++attempt) {
+        if (attempt % 1024 == 0) {
+            const auto holder = static_cast<pid_t>(*mutex->lock);
+            if (holder != 0 && !is_alive(holder)) {
+                ngx_shmtx_force_unlock(mutex, holder);
+            } else if (monotonic_ms() > deadline) {
+                ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                              "rollout: process %P has held the mutex of zone \"%V\" for a second", holder,
+                              &zone.name);
+                return;
+            }
+        }
+        sched_yield();
+    }
+    locked_ = true;
+
+    if (!store_.begin_write()) {
+        store_.repair();
+        ++zone.header->repairs;
+        zone.header->revision = 0;
+        zone.header->routes_revision = 0;
+        zone.header->tasks_complete = 0;
+        ngx_log_error(
+            NGX_LOG_WARN, ngx_cycle->log, 0,
+            "rollout: a process died while it wrote to zone \"%V\"; the zone is whole again (%uz tasks), all "
+            "is fetched from rolloutd anew",
+            &zone.name, store_.count(record_map::tasks));
+    }
+}
+
+
+zone_writer::~zone_writer()
+{
+    if (!locked_) {
+        return;
+    }
+    // An exception in the middle is like a death in the middle: the next writer repairs.
+    if (std::uncaught_exceptions() == exceptions_) {
+        store_.end_write();
+    }
+    ngx_shmtx_unlock(&zone_.pool->mutex);
+}
+
+} // namespace rollout

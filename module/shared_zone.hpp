@@ -1,0 +1,111 @@
+// The shared memory of a gateway: where the tables lie in nginx's zone, its life through reloads, and the writers' lock.
+//
+// Fresh memory gets an id of its own, the gateway's: it names this instance of the tables to rolloutd. A reload with the
+// same zone finds the memory as it was; a resized zone and a binary upgrade make a new one, and the old stands beside it
+// until its last worker process ends.
+#pragma once
+
+#include "module/in_flight.hpp"
+#include "module/ngx.hpp"
+#include "module/record_store.hpp"
+#include "module/route_table.hpp"
+#include "module/task_table.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace rollout {
+
+/// What stands at the start of the memory. Its layout and that of all behind it is `layout_version`'s.
+struct zone_header {
+    static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
+    static constexpr std::uint32_t layout_version = 1;
+
+    std::uint64_t magic;
+    std::uint32_t layout;
+    std::uint32_t repairs;         ///< times that a killed writer's traces were cleared; then all is fetched anew
+    char gateway[32];              ///< this memory's id
+    char journal[32];              ///< whose tasks these are; all zero before the first link
+    std::uint64_t revision;        ///< the tasks are complete up to here
+    std::uint64_t routes_revision; ///< and the routes
+    std::uint64_t evicted;         ///< tasks that had to go for want of room, since the table was last emptied
+    std::uint32_t tasks_complete;  ///< the stream has reached the journal's end once
+    std::uint32_t routes_known;    ///< a full set of routes came in, from rolloutd or from the state file
+    std::uint64_t records_offset;
+    std::uint64_t in_flight_offset;
+};
+
+class shared_zone {
+  public:
+    /// The least size of a zone.
+    static constexpr std::size_t min_bytes = 128 * 1024;
+
+    /// The zone's `init` callback for nginx. `zone->data` is the shared_zone of this configuration, `old` that of the one
+    /// before or null.
+    static ngx_int_t init(ngx_shm_zone_t *zone, void *old) noexcept;
+
+    ngx_str_t name{};
+    ngx_str_t state_file{}; ///< empty: none
+    ngx_uint_t processes = 0;
+
+    ngx_slab_pool_t *pool = nullptr;
+    zone_header *header = nullptr;
+    void *records = nullptr;
+    void *in_flight = nullptr;
+
+    std::string_view journal() const noexcept;
+    std::string_view gateway() const noexcept { return {header->gateway, sizeof(header->gateway)}; }
+
+    /// A miss in the table means that there is no such task.
+    bool tasks_known() const noexcept;
+
+    /// A miss in the table means that there is no such model.
+    bool routes_known() const noexcept;
+
+  private:
+    ngx_int_t format(ngx_shm_zone_t *zone) noexcept;
+};
+
+/// The writers' lock: nginx's slab mutex of the zone, held from making to end. It clears the traces of a writer that was
+/// killed, and does not wait for a dead process (nginx's master frees the mutex of its own dead workers, but not in a
+/// memory that a reload has left behind).
+class zone_writer {
+  public:
+    explicit zone_writer(shared_zone &zone) noexcept;
+    ~zone_writer();
+    zone_writer(const zone_writer &) = delete;
+    zone_writer &operator=(const zone_writer &) = delete;
+
+    /// False when the mutex could not be had within a second: the table stays as it is.
+    explicit operator bool() const noexcept { return locked_; }
+
+    task_table tasks() noexcept { return task_table(store_); }
+    route_table routes() noexcept { return route_table(store_); }
+
+  private:
+    shared_zone &zone_;
+    record_store store_;
+    int exceptions_;
+    bool locked_ = false;
+};
+
+/// Reads without a lock, and with it in the rare case that a killed writer left its bucket closed.
+template <class Read>
+record_store::found read_records(shared_zone &zone, Read read)
+{
+    record_store store(zone.records);
+    auto found = read(store);
+    if (found == record_store::found::busy) {
+        const zone_writer writer(zone);
+        if (writer) {
+            found = read(store);
+        }
+    }
+    return found;
+}
+
+/// Is there a process of that number?
+bool is_alive(pid_t pid) noexcept;
+
+} // namespace rollout

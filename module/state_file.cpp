@@ -1,0 +1,187 @@
+#include "module/state_file.hpp"
+
+#include "common/json.hpp"
+#include "common/route.hpp"
+#include "module/shared_zone.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::string_view format_name = "rollout-routes";
+constexpr json_int_t format_version = 1;
+
+/// Ten thousand models take about two megabytes.
+constexpr std::size_t max_file_bytes = 64 * 1024 * 1024;
+
+
+class descriptor {
+  public:
+    explicit descriptor(int fd) noexcept : fd_(fd) {}
+    ~descriptor()
+    {
+        if (fd_ >= 0) {
+            close(fd_);
+        }
+    }
+    descriptor(const descriptor &) = delete;
+    descriptor &operator=(const descriptor &) = delete;
+
+    int get() const noexcept { return fd_; }
+
+  private:
+    int fd_;
+};
+
+
+/// What is wrong with the file's content, or empty.
+std::string parse(const std::string &text, std::vector<route> &routes, std::string &journal, std::uint64_t &revision)
+{
+    json_error_t error;
+    const json_ptr root(json_loadb(text.data(), text.size(), JSON_REJECT_DUPLICATES, &error));
+    if (!root) {
+        return std::string("it is not JSON: ") + error.text;
+    }
+    if (json_text(root.get(), "format") != format_name) {
+        return "it is not a state file of this module";
+    }
+    if (json_number(root.get(), "version") != format_version) {
+        return "it is of another version";
+    }
+    journal = json_text(root.get(), "journal");
+    const auto number = json_number(root.get(), "revision", -1);
+    const json_t *list = json_object_get(root.get(), "routes");
+    if (number < 0 || !json_is_array(list) || journal.size() != sizeof(zone_header::journal)) {
+        return "a member is missing";
+    }
+    revision = static_cast<std::uint64_t>(number);
+    for (std::size_t i = 0; i < json_array_size(list); ++i) {
+        std::string reason;
+        auto one = route_from_json(json_array_get(list, i), reason);
+        if (!one) {
+            return reason;
+        }
+        routes.push_back(std::move(*one));
+    }
+    return {};
+}
+
+
+bool write_all(int fd, const std::string &text) noexcept
+{
+    for (std::size_t done = 0; done < text.size();) {
+        const ssize_t n = write(fd, text.data() + done, text.size() - done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        done += static_cast<std::size_t>(n);
+    }
+    return true;
+}
+
+} // namespace
+
+
+void read_state_file(shared_zone &zone, ngx_log_t *log)
+{
+    const std::string path(view_of(zone.state_file));
+    const descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (file.get() < 0) {
+        if (errno != ENOENT) {
+            ngx_log_error(NGX_LOG_WARN, log, errno, "rollout: the state file \"%V\" cannot be read and is left aside",
+                          &zone.state_file);
+        }
+        return;
+    }
+
+    std::string text;
+    std::string fault;
+    struct stat info;
+    if (fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+        fault = "it is not a file";
+    } else if (static_cast<std::size_t>(info.st_size) > max_file_bytes) {
+        fault = "it is too large";
+    } else {
+        text.resize(static_cast<std::size_t>(info.st_size));
+        const ssize_t n = read(file.get(), text.data(), text.size());
+        text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    }
+
+    std::vector<route> routes;
+    std::string journal;
+    std::uint64_t revision = 0;
+    if (fault.empty()) {
+        fault = parse(text, routes, journal, revision);
+    }
+    if (!fault.empty()) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "rollout: the state file \"%V\" is left aside: %s. Routes come from rolloutd once it is there",
+                      &zone.state_file, fault.c_str());
+        return;
+    }
+
+    record_store store(zone.records);
+    route_table table(store);
+    for (const auto &one : routes) {
+        if (!table.put(one)) {
+            ngx_log_error(NGX_LOG_ALERT, log, 0, "rollout: zone \"%V\" is too small for the routes of \"%V\"",
+                          &zone.name, &zone.state_file);
+            break;
+        }
+    }
+    // The tasks are not here: the table's journal and revision stay empty, so that rolloutd sends all.
+    zone.header->routes_known = 1;
+    ngx_log_error(NGX_LOG_NOTICE, log, 0, "rollout: %uz routes, of revision %uL, read from \"%V\"", routes.size(),
+                  revision, &zone.state_file);
+}
+
+
+std::string render_state(const shared_zone &zone)
+{
+    json_ptr list(json_array());
+    record_store store(zone.records);
+    route_table(store).each(
+        [&list](const route &one) { json_array_append_new(list.get(), route_to_json(one).release()); });
+
+    json_ptr root(json_object());
+    json_put(root.get(), "format", format_name);
+    json_put(root.get(), "version", json_ptr(json_integer(format_version)));
+    json_put(root.get(), "journal", zone.journal());
+    json_put(root.get(), "revision", json_ptr(json_integer(static_cast<json_int_t>(zone.header->routes_revision))));
+    json_put(root.get(), "routes", std::move(list));
+    return json_compact(root.get()) + "\n";
+}
+
+
+void write_state_file(const shared_zone &zone, const std::string &text, ngx_log_t *log) noexcept
+try {
+    // Without a sync, which would hold up this process's requests: a file that a power cut tore is left aside.
+    const std::string path(view_of(zone.state_file));
+    const std::string beside = path + ".new";
+    const descriptor file(open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+    if (file.get() < 0 || !write_all(file.get(), text) || rename(beside.c_str(), path.c_str()) != 0) {
+        ngx_log_error(
+            NGX_LOG_ERR, log, errno,
+            "rollout: the state file \"%V\" could not be written; the user of the worker processes needs to "
+            "write to its folder",
+            &zone.state_file);
+    }
+} catch (const std::exception &error) {
+    ngx_log_error(NGX_LOG_ERR, log, 0, "rollout: the state file \"%V\" could not be written: %s", &zone.state_file,
+                  error.what());
+}
+
+} // namespace rollout

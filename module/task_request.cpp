@@ -1,0 +1,217 @@
+#include "module/task_request.hpp"
+
+#include "common/limits.hpp"
+#include "common/names.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::array own_members = {"model_id", "embedding_model_id", "task_id", "parent_id", "config"};
+
+using fault = problem::member;
+using faults = std::vector<fault>;
+
+
+problem unprocessable(faults errors)
+{
+    problem answer;
+    answer.status = 422;
+    answer.detail = errors.size() == 1
+                        ? (errors.front().pointer.empty() ? errors.front().detail
+                                                          : errors.front().pointer + ": " + errors.front().detail)
+                        : std::to_string(errors.size()) + " members of the request are at fault.";
+    answer.errors = std::move(errors);
+    return answer;
+}
+
+
+problem not_json(const json_error_t &error)
+{
+    problem answer;
+    switch (json_error_code(&error)) {
+    case json_error_stack_overflow:
+        return unprocessable(
+            {{"", "The body is nested deeper than " + std::to_string(limits::json_depth) + " levels."}});
+    case json_error_numeric_overflow:
+        return unprocessable({{"", std::string("The body has a number out of range: ") + error.text + "."}});
+    default:
+        answer.status = 400;
+        answer.detail = "The body is not JSON: " + std::string(error.text) + " (line " + std::to_string(error.line) +
+                        ", column " + std::to_string(error.column) + ").";
+        return answer;
+    }
+}
+
+
+/// A reference token of RFC 6901.
+std::string pointer_token(std::string_view key)
+{
+    std::string token;
+    for (const char c : key) {
+        if (c == '~') {
+            token += "~0";
+        } else if (c == '/') {
+            token += "~1";
+        } else {
+            token += c;
+        }
+    }
+    return token;
+}
+
+
+/// Nesting over the bound, and NULs, which no path, URL or program that a value may reach could carry.
+std::optional<fault> find_hostile(const json_t *value, int depth)
+{
+    if (depth > limits::json_depth) {
+        return fault{"", "is nested deeper than " + std::to_string(limits::json_depth) + " levels"};
+    }
+    if (json_is_string(value) && json_text(value).find('\0') != std::string_view::npos) {
+        return fault{"", "holds a NUL character"};
+    }
+
+    // The pointer is put together on the way out, and only for a fault.
+    const auto below = [](fault found, const std::string &token) {
+        found.pointer = "/" + token + found.pointer;
+        return found;
+    };
+    for (std::size_t i = 0; i < json_array_size(value); ++i) {
+        if (auto found = find_hostile(json_array_get(value, i), depth + 1)) {
+            return below(std::move(*found), std::to_string(i));
+        }
+    }
+    const char *key;
+    json_t *member;
+    json_object_foreach(const_cast<json_t *>(value), key, member)
+    {
+        if (auto found = find_hostile(member, depth + 1)) {
+            return below(std::move(*found), pointer_token(key));
+        }
+    }
+    return std::nullopt;
+}
+
+
+/// A member that is one of our names. Null is the same as left out: that is how some clients write it.
+std::string read_name(const json_t *body, const char *member, bool (*is_name)(std::string_view) noexcept,
+                      const char *rule, faults &errors)
+{
+    const json_t *value = json_object_get(body, member);
+    if (value == nullptr || json_is_null(value)) {
+        return {};
+    }
+    if (!json_is_string(value) || !is_name(json_text(value))) {
+        errors.push_back({std::string("/") + member, std::string("must be a string of ") + rule});
+        return {};
+    }
+    return std::string(json_text(value));
+}
+
+
+json_ptr read_config(task_kind kind, const json_t *body, faults &errors)
+{
+    json_ptr config(json_object());
+    const json_t *given = json_object_get(body, "config");
+    if (given != nullptr && !json_is_null(given)) {
+        if (!json_is_object(given)) {
+            errors.push_back({"/config", "must be an object"});
+        } else {
+            json_object_update(config.get(), const_cast<json_t *>(given));
+        }
+    }
+
+    const char *key;
+    json_t *member;
+    json_object_foreach(const_cast<json_t *>(body), key, member)
+    {
+        if (std::any_of(own_members.begin(), own_members.end(),
+                        [key](const char *own) { return std::string_view(own) == key; })) {
+            continue;
+        }
+        if (kind == task_kind::deploy) {
+            errors.push_back(
+                {"/" + pointer_token(key), "is not a member of a deployment; its parameters go into \"config\""});
+        } else if (json_object_get(config.get(), key) != nullptr) {
+            errors.push_back({"/" + pointer_token(key), "is given twice, here and in \"config\""});
+        } else {
+            json_object_set(config.get(), key, member);
+        }
+    }
+    return config;
+}
+
+} // namespace
+
+
+std::variant<task_request, problem> parse_task_request(task_kind kind, std::string_view body,
+                                                       std::optional<std::string_view> idempotency_key)
+{
+    json_error_t error;
+    const json_ptr root(json_loadb(body.data(), body.size(), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error));
+    if (!root) {
+        return not_json(error);
+    }
+    if (!json_is_object(root.get())) {
+        return unprocessable({{"", "The body must be a JSON object."}});
+    }
+
+    faults errors;
+    if (auto found = find_hostile(root.get(), 0)) {
+        errors.push_back(std::move(*found));
+        return unprocessable(std::move(errors));
+    }
+
+    static constexpr char model_rule[] =
+        "1 to 128 characters A-Z a-z 0-9 . _ - that begins with a letter or a digit and has no two dots in a row";
+    static constexpr char task_rule[] = "1 to 64 characters A-Z a-z 0-9 _ -";
+
+    task_request request;
+    request.kind = kind;
+
+    const std::size_t before = errors.size();
+    request.model_id = read_name(root.get(), "model_id", is_model_id, model_rule, errors);
+    const std::string other = read_name(root.get(), "embedding_model_id", is_model_id, model_rule, errors);
+    if (request.model_id.empty()) {
+        request.model_id = other;
+    } else if (!other.empty() && other != request.model_id) {
+        errors.push_back({"/embedding_model_id", "differs from model_id; they are two names of the same thing"});
+    }
+    if (request.model_id.empty() && errors.size() == before) {
+        errors.push_back({"/model_id", "is missing"});
+    }
+
+    request.task_id = read_name(root.get(), "task_id", is_task_id, task_rule, errors);
+    request.parent_id = read_name(root.get(), "parent_id", is_task_id, task_rule, errors);
+    if (idempotency_key) {
+        if (!is_task_id(*idempotency_key)) {
+            errors.push_back({"", std::string("The header Idempotency-Key must be ") + task_rule + "."});
+        } else if (!request.task_id.empty() && request.task_id != *idempotency_key) {
+            errors.push_back({"/task_id", "differs from the header Idempotency-Key; they are the same thing"});
+        } else {
+            request.task_id = *idempotency_key;
+        }
+    }
+
+    request.config = read_config(kind, root.get(), errors);
+    if (!errors.empty()) {
+        return unprocessable(std::move(errors));
+    }
+
+    const std::size_t size = json_compact(request.config.get()).size();
+    if (size > limits::config_bytes) {
+        return unprocessable({{kind == task_kind::deploy ? "/config" : "",
+                               "takes " + std::to_string(size) + " bytes as compact JSON, the bound is " +
+                                   std::to_string(limits::config_bytes)}});
+    }
+
+    if (request.task_id.empty()) {
+        request.task_id = new_task_id();
+    }
+    return request;
+}
+
+} // namespace rollout

@@ -1,0 +1,72 @@
+// The replica of the tasks in shared memory: what answers a client's read. Filled from rolloutd's journal, bounded by
+// the zone, rebuilt at any time; nothing is decided here.
+#pragma once
+
+#include "common/task.hpp"
+#include "module/record_store.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+namespace rollout {
+
+/// A task as it comes from rolloutd. Views, valid as long as what they came from.
+struct task_record {
+    task_kind kind = task_kind::deploy;
+    task_status status = task_status::pending;
+    std::uint64_t sequence = 0; ///< its place in the order of acceptance
+    std::uint64_t revision = 0; ///< the journal's counter at its last change
+    std::string_view task_id;
+    std::string_view model_id;
+    std::string_view document; ///< as the client reads it, in the standard dialect
+
+    /// Where in the document the status stands, without its quotes.
+    std::size_t status_at() const noexcept;
+};
+
+class task_table {
+  public:
+    explicit task_table(record_store &records) noexcept : records_(records) {}
+
+    using allocate_fn = record_store::allocate_fn;
+
+    // Reading: without a lock.
+
+    /// Copies the task into memory that `allocate` gives, which must outlive the record. A deployment asked for as a
+    /// deletion is not there, and the other way round.
+    record_store::found by_id(task_kind kind, std::string_view task_id, const allocate_fn &allocate,
+                              task_record &task) const;
+
+    /// The model's latest task of that kind.
+    record_store::found latest(task_kind kind, std::string_view model_id, const allocate_fn &allocate,
+                               task_record &task) const;
+
+    // Writing: between the store's begin_write and end_write.
+
+    enum class stored {
+        yes,
+        stale,   ///< what is there is as new or newer: a replay
+        no_room, ///< not even after all others went
+    };
+
+    /// Makes room, where needed, with the oldest final tasks first, then with the oldest of the others. `evicted` counts
+    /// those that went.
+    stored put(const task_record &task, std::uint64_t &evicted);
+
+    /// Lets the oldest final task go, or the oldest of all where none is final, but not `keep`. False when there is none.
+    bool evict_one(std::string_view keep = {});
+
+    void clear();
+
+    std::size_t count() const noexcept { return records_.count(record_map::tasks); }
+
+  private:
+    void note_latest(const task_record &task, std::uint64_t &evicted);
+    bool make_room(std::size_t cells, std::string_view keep, std::uint64_t &evicted);
+    void evict(std::string_view task_id);
+
+    record_store &records_;
+};
+
+} // namespace rollout

@@ -1,0 +1,472 @@
+#include "module/worker_link.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace rollout {
+
+namespace {
+
+/// The longest pause between two attempts, unless `reconnect` is longer: rolloutd is found again within a second.
+constexpr ngx_msec_t longest_backoff_ms = 800;
+
+/// rolloutd pings more often than that; a link that is silent for longer leads nowhere.
+constexpr ngx_msec_t silence_ms = 15000;
+
+/// What may wait to be sent before a new question is refused.
+constexpr std::size_t max_unsent_bytes = 8 * 1024 * 1024;
+
+} // namespace
+
+
+worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log)
+    : settings_(settings), zone_(zone), log_(log), backoff_(settings.reconnect)
+{
+    connect_timer_.handler = on_connect_timer;
+    connect_timer_.data = this;
+    connect_timer_.log = log;
+    connect_timer_.cancelable = 1;
+
+    flush_event_.handler = on_flush;
+    flush_event_.data = this;
+    flush_event_.log = log;
+
+    ngx_add_timer(&connect_timer_, 0);
+}
+
+
+worker_link::~worker_link()
+{
+    if (state_ == state::up) {
+        // The last words tell rolloutd not to wait for this process; whether they arrive is not waited for.
+        try {
+            send(message_of("bye").get());
+            flush();
+        } catch (const std::exception &) {
+        }
+    }
+    close_connection();
+    if (connect_timer_.timer_set) {
+        ngx_del_timer(&connect_timer_);
+    }
+    for (auto &[id, call] : calls_) {
+        call->id = 0;
+        if (call->timer.timer_set) {
+            ngx_del_timer(&call->timer);
+        }
+    }
+}
+
+
+// The connection.
+
+void worker_link::on_connect_timer(ngx_event_t *event) noexcept
+{
+    static_cast<worker_link *>(event->data)->connect();
+}
+
+
+void worker_link::connect() noexcept
+{
+    if (const char *fault = open_socket()) {
+        const ngx_err_t error = ngx_socket_errno;
+        close_connection();
+        if (!std::exchange(told_down_, true)) {
+            ngx_log_error(
+                NGX_LOG_ERR, log_, error,
+                "rollout: %s to rolloutd at \"unix:%V\" failed; routing and reads go on by what is known, new "
+                "tasks are refused until it is there",
+                fault, &settings_.path);
+        }
+        const ngx_msec_t jitter = static_cast<ngx_msec_t>(ngx_random()) % (backoff_ / 4 + 1);
+        ngx_add_timer(&connect_timer_, backoff_ - jitter);
+        backoff_ = std::min(backoff_ * 2, std::max(longest_backoff_ms, settings_.reconnect));
+        return;
+    }
+
+    state_ = state::greeting;
+    try {
+        send_hello();
+    } catch (const std::exception &error) {
+        disconnect(error.what());
+    }
+}
+
+
+/// What failed, or null.
+const char *worker_link::open_socket() noexcept
+{
+    const ngx_socket_t fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return "socket()";
+    }
+    connection_ = ngx_get_connection(fd, log_);
+    if (connection_ == nullptr) {
+        ngx_close_socket(fd);
+        return "a connection (worker_connections)";
+    }
+
+    ngx_connection_t *c = connection_;
+    c->data = this;
+    c->log = log_;
+    c->recv = ngx_recv;
+    c->send = ngx_send;
+    c->log_error = NGX_ERROR_ERR;
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    c->read->handler = on_read;
+    c->read->log = log_;
+    c->read->cancelable = 1;
+    c->write->handler = on_write;
+    c->write->log = log_;
+    c->write->cancelable = 1;
+
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    ngx_memcpy(address.sun_path, settings_.path.data, settings_.path.len);
+    if (::connect(fd, reinterpret_cast<sockaddr *>(&address), sizeof(address)) != 0) {
+        return "connect()";
+    }
+
+    c->write->ready = 1;
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        return "waiting";
+    }
+    ngx_add_timer(c->read, silence_ms);
+    return nullptr;
+}
+
+
+void worker_link::close_connection() noexcept
+{
+    if (flush_event_.posted) {
+        ngx_delete_posted_event(&flush_event_);
+    }
+    if (connection_ != nullptr) {
+        ngx_close_connection(connection_);
+        connection_ = nullptr;
+    }
+    state_ = state::down;
+    reader_ = frame_reader();
+    out_.clear();
+    sent_ = 0;
+    streams_ = false;
+    in_full_set_ = false;
+    full_set_.clear();
+}
+
+
+void worker_link::disconnect(const char *reason) noexcept
+{
+    if (!std::exchange(told_down_, true)) {
+        ngx_log_error(
+            NGX_LOG_ERR, log_, 0,
+            "rollout: the link to rolloutd at \"unix:%V\" ended: %s; routing and reads go on by what is known, "
+            "new tasks are refused until it is back",
+            &settings_.path, reason);
+    }
+    close_connection();
+    if (!connect_timer_.timer_set) {
+        ngx_add_timer(&connect_timer_, backoff_);
+    }
+
+    // An answer ends a request, whose cleanup may forget other calls, and may begin new ones: no iterator is kept.
+    const std::uint64_t last = last_id_;
+    for (auto at = calls_.begin(); at != calls_.end() && at->first <= last;) {
+        const auto id = at->first;
+        if (!at->second->survives) {
+            finish(*at->second, link_result::lost, nullptr, nullptr);
+        }
+        at = calls_.upper_bound(id);
+    }
+}
+
+
+void worker_link::on_read(ngx_event_t *event) noexcept
+{
+    auto *c = static_cast<ngx_connection_t *>(event->data);
+    auto *self = static_cast<worker_link *>(c->data);
+    if (event->timedout) {
+        event->timedout = 0;
+        self->disconnect("rolloutd has been silent for 15 seconds");
+        return;
+    }
+    self->read();
+}
+
+
+void worker_link::read() noexcept
+try {
+    ngx_connection_t *c = connection_;
+    u_char buffer[65536];
+    // A turn reads so much at most: requests wait beside it.
+    for (int reads = 0; reads < 4 && connection_ == c; ++reads) {
+        const ssize_t n = c->recv(c, buffer, sizeof(buffer));
+        if (n == NGX_AGAIN) {
+            if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+                disconnect("its events cannot be awaited");
+            }
+            return;
+        }
+        if (n <= 0) {
+            disconnect(n == 0 ? "rolloutd closed it" : "an error while reading");
+            return;
+        }
+        ngx_add_timer(c->read, silence_ms);
+        reader_.feed({reinterpret_cast<char *>(buffer), static_cast<std::size_t>(n)});
+
+        json_ptr message;
+        std::string reason;
+        for (;;) {
+            const auto next = reader_.next(message, reason);
+            if (next == frame_reader::state::broken) {
+                disconnect(reason.c_str());
+                return;
+            }
+            if (next == frame_reader::state::need_more) {
+                break;
+            }
+            take(message.get());
+            if (connection_ != c) {
+                return;
+            }
+        }
+    }
+    if (connection_ == c) {
+        ngx_post_event(c->read, &ngx_posted_events);
+    }
+} catch (const std::exception &error) {
+    disconnect(error.what());
+}
+
+
+void worker_link::on_write(ngx_event_t *event) noexcept
+{
+    static_cast<worker_link *>(static_cast<ngx_connection_t *>(event->data)->data)->flush();
+}
+
+
+void worker_link::on_flush(ngx_event_t *event) noexcept
+{
+    static_cast<worker_link *>(event->data)->flush();
+}
+
+
+void worker_link::flush() noexcept
+{
+    ngx_connection_t *c = connection_;
+    while (c != nullptr && sent_ < out_.size()) {
+        if (!c->write->ready) {
+            return;
+        }
+        const ssize_t n = c->send(c, reinterpret_cast<u_char *>(out_.data()) + sent_, out_.size() - sent_);
+        if (n == NGX_AGAIN) {
+            if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+                disconnect("its events cannot be awaited");
+            }
+            return;
+        }
+        if (n < 0) {
+            disconnect("an error while writing");
+            return;
+        }
+        sent_ += static_cast<std::size_t>(n);
+    }
+    out_.clear();
+    sent_ = 0;
+}
+
+
+json_ptr worker_link::message_of(std::string_view type)
+{
+    json_ptr message(json_object());
+    json_put(message.get(), "type", type);
+    return message;
+}
+
+
+json_ptr worker_link::number_of(std::uint64_t value)
+{
+    return json_ptr(json_integer(static_cast<json_int_t>(value)));
+}
+
+
+/// Frames gather and go out together at the end of this turn of the event loop.
+void worker_link::send(const json_t *message)
+{
+    if (!append_frame(out_, message)) {
+        ngx_log_error(NGX_LOG_ALERT, log_, 0, "rollout: a frame of type \"%s\" is too large and was not sent",
+                      json_string_value(json_object_get(message, "type")));
+        return;
+    }
+    if (!flush_event_.posted) {
+        ngx_post_event(&flush_event_, &ngx_posted_events);
+    }
+}
+
+
+void worker_link::send_hello()
+{
+    json_ptr message = message_of("hello");
+    json_put(message.get(), "protocol", number_of(limits::protocol_version));
+    json_put(message.get(), "pid", number_of(static_cast<std::uint64_t>(ngx_pid)));
+    json_put(message.get(), "gateway", zone_.gateway());
+    {
+        const zone_writer writer(
+            zone_); // a consistent pair of journal and revision, and what is to repair is repaired
+        json_put(message.get(), "journal", zone_.journal());
+        json_put(message.get(), "revision", number_of(zone_.header->revision));
+        repairs_at_hello_ = zone_.header->repairs;
+    }
+    send(message.get());
+}
+
+
+// Questions.
+
+link_result worker_link::begin(link_call &call, ngx_msec_t timeout)
+{
+    if (calls_.size() >= limits::requests_in_flight && !call.survives) {
+        return link_result::full;
+    }
+    calls_.emplace(last_id_ + 1, &call);
+    call.id = ++last_id_;
+    call.link = this;
+    call.timer.handler = on_call_timer;
+    call.timer.data = &call;
+    call.timer.log = log_;
+    ngx_add_timer(&call.timer, timeout);
+    return link_result::task;
+}
+
+
+link_result worker_link::submit(link_call &call, const task_request &request)
+{
+    if (!up()) {
+        return link_result::lost;
+    }
+    if (out_.size() - sent_ > max_unsent_bytes) {
+        return link_result::full;
+    }
+    if (const auto begun = begin(call, settings_.ack_timeout); begun != link_result::task) {
+        return begun;
+    }
+    json_ptr message = message_of("submit");
+    json_put(message.get(), "id", number_of(call.id));
+    json_put(message.get(), "kind", kind_name(request.kind));
+    json_put(message.get(), "task_id", request.task_id);
+    json_put(message.get(), "model_id", request.model_id);
+    if (!request.parent_id.empty()) {
+        json_put(message.get(), "parent_id", request.parent_id);
+    }
+    json_put(message.get(), "config", json_share(request.config.get()));
+    send(message.get());
+    return link_result::task;
+}
+
+
+link_result worker_link::lookup(link_call &call, task_kind kind, std::string_view task_id, std::string_view model_id)
+{
+    if (!up()) {
+        return link_result::lost;
+    }
+    const auto name = task_id.empty() ? model_id : task_id;
+    call.kind = kind;
+    call.after = 0;
+    call.survives = false;
+    call.name_is_model = task_id.empty();
+    call.name_bytes = static_cast<std::uint8_t>(std::min(name.size(), sizeof(call.name)));
+    ngx_memcpy(call.name, name.data(), call.name_bytes);
+    if (const auto begun = begin(call, settings_.ack_timeout); begun != link_result::task) {
+        return begun;
+    }
+    send_lookup(call);
+    return link_result::task;
+}
+
+
+link_result worker_link::watch(link_call &call, task_kind kind, std::string_view task_id, std::uint64_t after,
+                               ngx_msec_t timeout)
+{
+    call.kind = kind;
+    call.after = after;
+    call.survives = true;
+    call.name_is_model = false;
+    call.name_bytes = static_cast<std::uint8_t>(std::min(task_id.size(), sizeof(call.name)));
+    ngx_memcpy(call.name, task_id.data(), call.name_bytes);
+    begin(call, timeout);
+    if (up()) {
+        send_lookup(call);
+    }
+    return link_result::task;
+}
+
+
+void worker_link::send_lookup(const link_call &call)
+{
+    json_ptr message = message_of("lookup");
+    json_put(message.get(), "id", number_of(call.id));
+    json_put(message.get(), "kind", kind_name(call.kind));
+    json_put(message.get(), call.name_is_model ? "model_id" : "task_id", {call.name, call.name_bytes});
+    if (call.survives) {
+        json_put(message.get(), "after", number_of(call.after));
+    }
+    send(message.get());
+}
+
+
+void worker_link::on_call_timer(ngx_event_t *event) noexcept
+{
+    auto *call = static_cast<link_call *>(event->data);
+    call->link->drop(*call);
+    call->done(*call, link_result::late, nullptr, nullptr);
+}
+
+
+void worker_link::finish(link_call &call, link_result result, const task_record *task,
+                         const json_t *rejection) noexcept
+{
+    end(call);
+    call.done(call, result, task, rejection);
+}
+
+
+void worker_link::forget(link_call &call) noexcept
+{
+    if (call.id != 0) {
+        drop(call);
+    }
+}
+
+
+/// Ends a call that has no answer yet; rolloutd need not keep a watch that nobody waits for.
+void worker_link::drop(link_call &call) noexcept
+{
+    const auto id = call.id;
+    end(call);
+    if (!call.survives || !up()) {
+        return;
+    }
+    try {
+        json_ptr message = message_of("forget");
+        json_put(message.get(), "id", number_of(id));
+        send(message.get());
+    } catch (const std::exception &error) {
+        ngx_log_error(NGX_LOG_ERR, log_, 0, "rollout: %s", error.what());
+    }
+}
+
+
+void worker_link::end(link_call &call) noexcept
+{
+    calls_.erase(call.id);
+    call.id = 0;
+    if (call.timer.timer_set) {
+        ngx_del_timer(&call.timer);
+    }
+}
+
+} // namespace rollout

@@ -1,0 +1,142 @@
+// The connection of an nginx worker process to rolloutd, on nginx's event loop: the only place in the module that knows
+// frames. Questions go out, answers come back to whoever asked, and what rolloutd streams goes into the shared memory.
+//
+// One link a worker process. It reconnects with backoff for as long as the process lives, an exiting one too: while it
+// still serves requests, rolloutd must hear from it. Its own timers never keep an exiting process.
+#pragma once
+
+#include "common/frame.hpp"
+#include "common/limits.hpp"
+#include "common/task.hpp"
+#include "module/ngx.hpp"
+#include "module/shared_zone.hpp"
+#include "module/task_request.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+namespace rollout {
+
+class worker_link;
+
+struct link_settings {
+    ngx_str_t path{}; ///< of the Unix socket
+    ngx_msec_t ack_timeout = 5000;
+    ngx_msec_t reconnect = 200;
+};
+
+/// How a question ended.
+enum class link_result {
+    task,     ///< here it is; an accepted one is in the table already
+    none,     ///< rolloutd knows no such task
+    rejected, ///< a problem
+    lost,     ///< the link broke, or there is none: nobody knows whether a submission was taken
+    late,     ///< no answer in time
+    full,     ///< too many questions under way
+};
+
+/// A question under way. Lives in the asker's memory (a request's pool); the asker calls `worker_link::forget` before
+/// that memory goes. `done` runs once, unless forgotten, and never from inside `submit` or `watch`.
+struct link_call {
+    using done_fn = void (*)(link_call &call, link_result result, const task_record *task, const json_t *rejection);
+
+    done_fn done = nullptr;
+    void *asker = nullptr;
+
+    // the link's own
+    worker_link *link = nullptr;
+    std::uint64_t id = 0; ///< 0: not under way
+    ngx_event_t timer{};
+    bool survives = false; ///< a watch is asked again over the next link
+    task_kind kind = task_kind::deploy;
+    std::uint64_t after = 0;
+    std::uint8_t name_bytes = 0;
+    bool name_is_model = false;
+    char name[limits::model_id_bytes] = {};
+};
+
+class worker_link {
+  public:
+    worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log);
+    ~worker_link();
+    worker_link(const worker_link &) = delete;
+    worker_link &operator=(const worker_link &) = delete;
+
+    /// Is rolloutd there?
+    bool up() const noexcept { return state_ == state::up; }
+
+    // Each returns `task` when the question is under way, else why it is not: `lost` or `full`.
+
+    link_result submit(link_call &call, const task_request &request);
+    link_result lookup(link_call &call, task_kind kind, std::string_view task_id, std::string_view model_id);
+
+    /// Waits until the task's revision is past `after`, at most `timeout`, over a link that comes and goes.
+    link_result watch(link_call &call, task_kind kind, std::string_view task_id, std::uint64_t after,
+                      ngx_msec_t timeout);
+
+    void forget(link_call &call) noexcept;
+
+  private:
+    enum class state { down, greeting, up };
+
+    static void on_read(ngx_event_t *event) noexcept;
+    static void on_write(ngx_event_t *event) noexcept;
+    static void on_flush(ngx_event_t *event) noexcept;
+    static void on_connect_timer(ngx_event_t *event) noexcept;
+    static void on_call_timer(ngx_event_t *event) noexcept;
+
+    void connect() noexcept;
+    const char *open_socket() noexcept;
+    void disconnect(const char *reason) noexcept;
+    void close_connection() noexcept;
+    void read() noexcept;
+    void flush() noexcept;
+
+    static json_ptr message_of(std::string_view type);
+    static json_ptr number_of(std::uint64_t value);
+    void send(const json_t *message);
+    void send_hello();
+    void send_lookup(const link_call &call);
+    link_result begin(link_call &call, ngx_msec_t timeout);
+    void end(link_call &call) noexcept;
+    void drop(link_call &call) noexcept;
+    void finish(link_call &call, link_result result, const task_record *task, const json_t *rejection) noexcept;
+
+    void take(const json_t *message);
+    void take_welcome(const json_t *message);
+    void take_answer(const json_t *message, std::string_view type);
+    void take_update(const json_t *message);
+    void take_routes(const json_t *message);
+    void take_sample(const json_t *message);
+    void take_refusal(const json_t *message);
+    void store(const task_record &task);
+
+    link_settings settings_;
+    shared_zone &zone_;
+    ngx_log_t *log_;
+
+    state state_ = state::down;
+    ngx_connection_t *connection_ = nullptr;
+    ngx_event_t connect_timer_{};
+    ngx_event_t flush_event_{};
+    ngx_msec_t backoff_;
+    bool told_down_ = false;
+    bool told_full_ = false;
+
+    frame_reader reader_;
+    std::string out_;
+    std::size_t sent_ = 0;
+
+    std::uint64_t last_id_ = 0;
+    std::map<std::uint64_t, link_call *> calls_;
+
+    bool streams_ = false;
+    std::uint32_t repairs_at_hello_ = 0;
+    std::unordered_set<std::string> full_set_; ///< the routes of a full set that is coming in
+    bool in_full_set_ = false;
+};
+
+} // namespace rollout
