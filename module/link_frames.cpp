@@ -219,7 +219,7 @@ void worker_link::take_routes(const json_t *message)
     const json_t *list = json_object_get(message, "routes");
     const auto revision = revision_in(message);
     bool whole = true;
-    std::string state;
+    std::string known_routes;
     {
         zone_writer writer(zone_);
         if (!writer) {
@@ -258,12 +258,12 @@ void worker_link::take_routes(const json_t *message)
             zone_.header->routes_revision = std::max(zone_.header->routes_revision, revision);
         }
         if (zone_.state_file.len != 0 && !in_full_set_) {
-            state = render_state(zone_);
+            known_routes = render_state(zone_);
         }
     }
     // Before the answer: what rolloutd takes for applied, a restarted nginx must know as well.
-    if (!state.empty()) {
-        write_state_file(zone_, state, log_);
+    if (!known_routes.empty()) {
+        write_state_file(zone_, known_routes, log_);
     }
     if (!whole) {
         disconnect("zone is too small for the routes: give rollout_zone more memory");

@@ -1,0 +1,170 @@
+#include "module/answer.hpp"
+
+#include "module/configuration.hpp"
+
+#include <exception>
+#include <string>
+
+namespace rollout {
+
+namespace {
+
+/// nginx 1.23 chains headers of the same name; before, there was nothing to set.
+template <class Header>
+void end_chain(Header *header) noexcept
+{
+    if constexpr (requires { header->next; }) {
+        header->next = nullptr;
+    }
+}
+
+
+ngx_table_elt_t *push_header(ngx_http_request_t *r, std::string_view name, ngx_str_t value) noexcept
+{
+    auto *header = static_cast<ngx_table_elt_t *>(ngx_list_push(&r->headers_out.headers));
+    if (header != nullptr) {
+        header->hash = 1;
+        header->key = str_of(name);
+        header->value = value;
+        header->lowcase_key = nullptr;
+        end_chain(header);
+    }
+    return header;
+}
+
+
+ngx_int_t send_body(ngx_http_request_t *r, ngx_uint_t status, ngx_chain_t *body) noexcept
+{
+    if (body == nullptr) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    r->headers_out.status = status;
+    const ngx_int_t rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+    return ngx_http_output_filter(r, body);
+}
+
+} // namespace
+
+
+bool add_header(ngx_http_request_t *r, std::string_view name, std::string_view value) noexcept
+{
+    const ngx_str_t copy = copy_to_pool(r->pool, value);
+    return copy.data != nullptr && push_header(r, name, copy) != nullptr;
+}
+
+
+ngx_str_t find_header(ngx_http_request_t *r, std::string_view name) noexcept
+{
+    for (const ngx_list_part_t *part = &r->headers_in.headers.part; part != nullptr; part = part->next) {
+        const auto *headers = static_cast<const ngx_table_elt_t *>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+            if (headers[i].key.len == name.size() &&
+                ngx_strncasecmp(headers[i].key.data, str_of(name).data, name.size()) == 0) {
+                return headers[i].value;
+            }
+        }
+    }
+    return {};
+}
+
+
+ngx_chain_t *make_body(ngx_http_request_t *r, std::string_view type,
+                       std::initializer_list<std::string_view> parts) noexcept
+{
+    std::size_t size = 0;
+    for (const auto part : parts) {
+        size += part.size();
+    }
+    ngx_buf_t *buffer = ngx_create_temp_buf(r->pool, size);
+    ngx_chain_t *chain = ngx_alloc_chain_link(r->pool);
+    if (buffer == nullptr || chain == nullptr) {
+        return nullptr;
+    }
+    for (const auto part : parts) {
+        buffer->last = ngx_cpymem(buffer->last, part.data(), part.size());
+    }
+    buffer->last_buf = r == r->main;
+    buffer->last_in_chain = 1;
+    *chain = {buffer, nullptr};
+
+    r->headers_out.content_type = str_of(type);
+    r->headers_out.content_type_len = type.size();
+    r->headers_out.content_type_lowcase = nullptr;
+    r->headers_out.content_length_n = static_cast<off_t>(size);
+    return chain;
+}
+
+
+ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept
+try {
+    const std::string body = what.to_json();
+    r->disable_not_modified = 1;
+    // nginx has no words of its own for 422.
+    const ngx_str_t line =
+        copy_to_pool(r->pool, std::to_string(what.status) + " " + std::string(status_title(what.status)));
+    if (line.data == nullptr) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    r->headers_out.status_line = line;
+    if (what.retry_after_s != 0 && !add_header(r, "Retry-After", std::to_string(what.retry_after_s))) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return send_body(r, static_cast<ngx_uint_t>(what.status), make_body(r, "application/problem+json", {body}));
+} catch (const std::exception &error) {
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+ngx_str_t etag_of(ngx_http_request_t *r, const task_record &task) noexcept
+{
+    // A revision belongs to a journal; with another journal the same number is another document.
+    const auto journal = main_of(r).zone->journal().substr(0, 8);
+    ngx_str_t etag = {0, static_cast<u_char *>(ngx_pnalloc(r->pool, sizeof("\"12345678-\"") + NGX_INT64_LEN))};
+    if (etag.data != nullptr) {
+        const ngx_str_t id = str_of(journal);
+        etag.len = static_cast<std::size_t>(ngx_sprintf(etag.data, "\"%V-%uL\"", &id, task.revision) - etag.data);
+    }
+    return etag;
+}
+
+
+bool matches_etag(ngx_http_request_t *r, std::string_view etag) noexcept
+{
+    if (r->headers_in.if_none_match == nullptr) {
+        return false;
+    }
+    const auto given = view_of(r->headers_in.if_none_match->value);
+    // An ETag of ours is quoted and has no quote inside: found as it stands, it is a member of the list.
+    return given == "*" || given.find(etag) != std::string_view::npos;
+}
+
+
+ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, dialect words) noexcept
+{
+    const ngx_str_t etag = etag_of(r, task);
+    if (etag.data == nullptr) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    r->headers_out.etag = push_header(r, "ETag", etag);
+    if (r->headers_out.etag == nullptr || !add_header(r, "Cache-Control", "no-cache")) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    // A GET's If-None-Match is nginx's own filter's business; a POST has created something, whatever it matches.
+    r->disable_not_modified = !(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD));
+
+    const auto status_at = task.status_at();
+    if (words == dialect::standard || status_at == std::string_view::npos) {
+        return send_body(r, status, make_body(r, "application/json", {task.document}));
+    }
+    const auto rest = status_at + status_name(task.status).size();
+    return send_body(
+        r, status,
+        make_body(r, "application/json",
+                  {task.document.substr(0, status_at), status_name(task.status, words), task.document.substr(rest)}));
+}
+
+} // namespace rollout

@@ -1,0 +1,33 @@
+// Documents and problems on their way out: headers and body of an answer.
+#pragma once
+
+#include "common/task.hpp"
+#include "module/ngx.hpp"
+#include "module/problem.hpp"
+#include "module/task_table.hpp"
+
+namespace rollout {
+
+/// Sends a problem as the request's answer. The result is for ngx_http_finalize_request.
+ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept;
+
+/// Sends a task's document, in that dialect, with its ETag. The document's bytes must live as long as the request.
+ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, dialect words) noexcept;
+
+/// Adds a header to the answer; the name is a literal, the value is copied. False when memory is out.
+bool add_header(ngx_http_request_t *r, std::string_view name, std::string_view value) noexcept;
+
+/// The first request header of that name, compared without case; null data where there is none.
+ngx_str_t find_header(ngx_http_request_t *r, std::string_view name) noexcept;
+
+/// The ETag of a task in that state, quotes included, for the request's lifetime; null data when memory is out.
+ngx_str_t etag_of(ngx_http_request_t *r, const task_record &task) noexcept;
+
+/// Does the request's If-None-Match name that ETag? Weakly compared (RFC 9110, section 13.1.2).
+bool matches_etag(ngx_http_request_t *r, std::string_view etag) noexcept;
+
+/// A body in the pool becomes the answer's content: type and length set. Null when memory is out.
+ngx_chain_t *make_body(ngx_http_request_t *r, std::string_view type,
+                       std::initializer_list<std::string_view> parts) noexcept;
+
+} // namespace rollout

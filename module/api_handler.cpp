@@ -1,0 +1,530 @@
+#include "module/api_handler.hpp"
+
+#include "common/limits.hpp"
+#include "common/names.hpp"
+#include "module/answer.hpp"
+#include "module/configuration.hpp"
+#include "module/preferences.hpp"
+#include "module/request_body.hpp"
+#include "module/task_request.hpp"
+
+#include <exception>
+#include <string>
+
+namespace rollout {
+
+namespace {
+
+constexpr unsigned retry_after_s = 1;
+
+/// What the URI after the base asks for.
+struct api_route {
+    enum class shape { unknown, collection, task, latest };
+
+    shape is = shape::unknown;
+    task_kind kind = task_kind::deploy;
+    std::string_view name; ///< a task's id, or a model's
+};
+
+/// A request under way: in the request's pool, from the first look at the URI to the answer.
+struct api_request {
+    ngx_http_request_t *r = nullptr;
+    api_route route{};
+    preferences wants{};
+    link_call call{};
+    ngx_msec_t wait_until = 0; ///< in ngx_current_msec's time; 0: the answer is not held
+    ngx_str_t task_id{};       ///< of a submission
+    ngx_str_t model_id{};
+    bool submitting = false;
+    bool suspended = false;
+    task_record task{}; ///< as it was when the answer was last held
+};
+
+
+api_route route_of(std::string_view uri) noexcept
+{
+    static constexpr struct {
+        std::string_view word;
+        api_route::shape with_name;
+        task_kind kind;
+    } words[] = {
+        {"/deploy", api_route::shape::task, task_kind::deploy},
+        {"/delete", api_route::shape::task, task_kind::remove},
+        {"/deploy-status", api_route::shape::latest, task_kind::deploy},
+        {"/delete-status", api_route::shape::latest, task_kind::remove},
+    };
+    const auto slash = uri.find('/', 1);
+    for (const auto &[word, with_name, kind] : words) {
+        if (uri.substr(0, slash) != word) {
+            continue;
+        }
+        if (slash != std::string_view::npos) {
+            const auto name = uri.substr(slash + 1);
+            return {name.empty() || name.find('/') != std::string_view::npos ? api_route::shape::unknown : with_name,
+                    kind, name};
+        }
+        return {
+            with_name == api_route::shape::task ? api_route::shape::collection : api_route::shape::unknown, kind, {}};
+    }
+    return {};
+}
+
+
+std::string_view noun(task_kind kind) noexcept
+{
+    return kind == task_kind::deploy ? "deployment" : "deletion";
+}
+
+
+problem not_found(const api_route &route)
+{
+    problem answer;
+    answer.status = 404;
+    // Only a name that is one is repeated: what else a client sent has no place in an answer.
+    if (route.is == api_route::shape::task) {
+        answer.detail = "There is no " + std::string(noun(route.kind)) + " task" +
+                        (is_task_id(route.name) ? " \"" + std::string(route.name) + "\"." : " of that id.");
+    } else if (route.is == api_route::shape::latest) {
+        answer.detail =
+            "There is no " + std::string(noun(route.kind)) + " of " +
+            (is_model_id(route.name) ? "model \"" + std::string(route.name) + "\"." : "a model of that name.");
+    } else {
+        answer.detail = "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
+                        "/delete, /delete/{task_id} and /delete-status/{model_id}.";
+    }
+    return answer;
+}
+
+
+problem away(std::string detail)
+{
+    problem answer;
+    answer.status = 503;
+    answer.detail = std::move(detail);
+    answer.retry_after_s = retry_after_s;
+    return answer;
+}
+
+
+/// Ends a request from outside of its own handlers, where nginx does not go on with posted requests by itself.
+void finalize(ngx_http_request_t *r, ngx_int_t rc) noexcept
+{
+    ngx_connection_t *c = r->connection;
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+void forget_call(void *data)
+{
+    auto *request = static_cast<api_request *>(data);
+    if (auto *link = link_of_process()) {
+        link->forget(request->call);
+    }
+}
+
+
+/// Before a question: what happens when the client goes away while the request waits for the link. It ends the request,
+/// not what was asked for. False when memory is out.
+bool suspend(api_request &request) noexcept
+{
+    if (request.suspended) {
+        return true;
+    }
+    ngx_http_request_t *r = request.r;
+    ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, 0);
+    if (cleanup == nullptr) {
+        return false;
+    }
+    cleanup->handler = forget_call;
+    cleanup->data = &request;
+    request.suspended = true;
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+    }
+    r->write_event_handler = ngx_http_request_empty_handler;
+    return true;
+}
+
+
+bool in_pool(ngx_http_request_t *r, task_record &task) noexcept
+{
+    for (auto *text : {&task.task_id, &task.model_id, &task.document}) {
+        const ngx_str_t copy = copy_to_pool(r->pool, *text);
+        if (copy.data == nullptr) {
+            return false;
+        }
+        *text = view_of(copy);
+    }
+    return true;
+}
+
+
+ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
+{
+    ngx_http_request_t *r = request.r;
+    ngx_uint_t status = NGX_HTTP_OK;
+    if (request.submitting) {
+        const bool async = request.wants.respond_async && !is_final(task.status);
+        status = async ? NGX_HTTP_ACCEPTED : NGX_HTTP_OK;
+        try {
+            const auto base = view_of(location_of(r).base);
+            const std::string place =
+                std::string(base) + "/" + std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
+            if (!add_header(r, "Location", place)) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+            if (async && !add_header(r, "Preference-Applied", "respond-async")) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+            if (!async && request.wants.wait && !add_header(r, "Preference-Applied", "wait")) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+        } catch (const std::exception &) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return send_task(r, status, task, location_of(r).words);
+}
+
+
+/// Milliseconds that the answer may still be held; 0: not any longer.
+ngx_msec_t left_to_wait(const api_request &request) noexcept
+{
+    const auto left = static_cast<ngx_msec_int_t>(request.wait_until - ngx_current_msec);
+    return request.wait_until != 0 && left > 0 ? static_cast<ngx_msec_t>(left) : 0;
+}
+
+
+void on_watched(link_call &call, link_result result, const task_record *task, const json_t *rejection);
+
+
+/// A document is at hand: it is the answer, or the client waits for a later one. True when it waits.
+bool hold(api_request &request, const task_record &task) noexcept
+{
+    const auto left = left_to_wait(request);
+    if (left == 0 || is_final(task.status)) {
+        return false;
+    }
+    // Who shows an ETag waits for something newer than that; who shows none waits for the end.
+    if (!request.submitting && request.r->headers_in.if_none_match != nullptr) {
+        const ngx_str_t etag = etag_of(request.r, task);
+        if (etag.data == nullptr || !matches_etag(request.r, view_of(etag))) {
+            return false;
+        }
+    }
+    auto *link = link_of_process();
+    if (link == nullptr || !suspend(request)) {
+        return false;
+    }
+    request.task = task;
+    request.call.done = on_watched;
+    request.call.asker = &request;
+    try {
+        return link->watch(request.call, task.kind, task.task_id, task.revision, left) == link_result::task;
+    } catch (const std::exception &) {
+        return false;
+    }
+}
+
+
+void on_watched(link_call &call, link_result result, const task_record *task, const json_t *)
+{
+    auto &request = *static_cast<api_request *>(call.asker);
+    if (result != link_result::task) {
+        finalize(request.r, answer_with(request, request.task)); // the time is over: as it was
+        return;
+    }
+    task_record now = *task;
+    if (!in_pool(request.r, now)) {
+        finalize(request.r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    } else if (!hold(request, now)) {
+        finalize(request.r, answer_with(request, now));
+    }
+}
+
+
+// Reading.
+
+void on_looked_up(link_call &call, link_result result, const task_record *task, const json_t *)
+{
+    auto &request = *static_cast<api_request *>(call.asker);
+    ngx_http_request_t *r = request.r;
+    if (result == link_result::none) {
+        finalize(r, send_problem(r, not_found(request.route)));
+        return;
+    }
+    if (result != link_result::task) {
+        finalize(r, send_problem(r, away("rolloutd did not answer whether there is such a task; ask again.")));
+        return;
+    }
+    task_record found = *task;
+    if (!in_pool(r, found)) {
+        finalize(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    } else if (!hold(request, found)) {
+        finalize(r, answer_with(request, found));
+    }
+}
+
+
+/// The task is not in the table, and the table does not hold all: rolloutd knows.
+ngx_int_t ask_worker(api_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    const bool by_id = request.route.is == api_route::shape::task;
+    request.call.done = on_looked_up;
+    request.call.asker = &request;
+    if (!suspend(request)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    auto *link = link_of_process();
+    const auto begun = link == nullptr ? link_result::lost
+                                       : link->lookup(request.call, request.route.kind,
+                                                      by_id ? request.route.name : std::string_view(),
+                                                      by_id ? std::string_view() : request.route.name);
+    if (begun != link_result::task) {
+        return send_problem(r,
+                            away(begun == link_result::full
+                                     ? "Too many look-ups are under way; ask again."
+                                     : "Whether there is such a task is not known: rolloutd is away and the gateway "
+                                       "does not hold all tasks. Ask again when it is back."));
+    }
+    ++r->main->count;
+    return NGX_DONE;
+}
+
+
+ngx_int_t read_task(api_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    const auto &route = request.route;
+    const bool by_id = route.is == api_route::shape::task;
+    if (!(by_id ? is_task_id(route.name) : is_model_id(route.name))) {
+        return send_problem(r, not_found(route));
+    }
+
+    shared_zone &zone = *main_of(r).zone;
+    const bool known = zone.tasks_known(); // before the look: what comes in between is found
+    task_record task;
+    const auto found = read_records(zone, [&](record_store &records) {
+        const auto allocate = [r](std::size_t size) {
+            return static_cast<unsigned char *>(ngx_pnalloc(r->pool, size));
+        };
+        const task_table table(records);
+        return by_id ? table.by_id(route.kind, route.name, allocate, task)
+                     : table.latest(route.kind, route.name, allocate, task);
+    });
+    if (found != record_store::found::yes) {
+        return known ? send_problem(r, not_found(route)) : ask_worker(request);
+    }
+    if (hold(request, task)) {
+        ++r->main->count;
+        return NGX_DONE;
+    }
+    return answer_with(request, task);
+}
+
+
+// Writing.
+
+problem rejection_of(const json_t *from)
+{
+    problem answer;
+    answer.status = static_cast<int>(json_number(from, "status", 500));
+    answer.detail = json_text(from, "detail");
+    answer.task_id = json_text(from, "task_id");
+    answer.retry_after_s = static_cast<unsigned>(json_number(from, "retry_after_s"));
+    const json_t *errors = json_object_get(from, "errors");
+    for (std::size_t i = 0; i < json_array_size(errors); ++i) {
+        const json_t *error = json_array_get(errors, i);
+        answer.errors.push_back({std::string(json_text(error, "pointer")), std::string(json_text(error, "detail"))});
+    }
+    return answer;
+}
+
+
+/// Why a submission was not confirmed, with what the client can do.
+problem unconfirmed(const api_request &request, link_result result)
+{
+    problem answer;
+    const std::string id(view_of(request.task_id));
+    const std::string kind(kind_name(request.route.kind));
+    answer.task_id = id;
+    if (result == link_result::full) {
+        answer.status = 429;
+        answer.retry_after_s = retry_after_s;
+        answer.detail = "Too many tasks are being submitted at once; nothing was created. Post again later.";
+        return answer;
+    }
+    answer.status = 500;
+    answer.detail =
+        result == link_result::late
+            ? "rolloutd did not confirm the task in time; it may exist. Look it up with GET /" + kind + "/" + id +
+                  ", or post again with the same task_id."
+            : "rolloutd cannot be reached, so the task could not be confirmed. Check that rolloutd runs, then "
+              "look the task up with GET /" +
+                  kind + "/" + id + ", or post again with the same task_id.";
+    return answer;
+}
+
+
+ngx_int_t answer_unconfirmed(api_request &request, link_result result)
+{
+    ngx_http_request_t *r = request.r;
+    if (result != link_result::full) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: task %V of model %V was not confirmed: %s",
+                      &request.task_id, &request.model_id,
+                      result == link_result::late ? "rolloutd did not answer in time" : "no link to rolloutd");
+    }
+    return send_problem(r, unconfirmed(request, result));
+}
+
+
+void on_submitted(link_call &call, link_result result, const task_record *task, const json_t *rejection)
+{
+    auto &request = *static_cast<api_request *>(call.asker);
+    ngx_http_request_t *r = request.r;
+    if (result == link_result::rejected) {
+        finalize(r, send_problem(r, rejection_of(rejection)));
+        return;
+    }
+    if (result != link_result::task) {
+        finalize(r, answer_unconfirmed(request, result));
+        return;
+    }
+    task_record accepted = *task;
+    if (!in_pool(r, accepted)) {
+        finalize(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    } else if (!hold(request, accepted)) {
+        finalize(r, answer_with(request, accepted));
+    }
+}
+
+
+/// The body is in. NGX_DONE: the answer comes later.
+ngx_int_t submit(api_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    std::string body;
+    if (const auto fault = read_body(r, body); !fault.detail.empty()) {
+        return send_problem(r, fault);
+    }
+    const ngx_str_t key = find_header(r, "Idempotency-Key");
+    auto parsed = parse_task_request(request.route.kind, body,
+                                     key.data != nullptr ? std::optional(unquoted(view_of(key))) : std::nullopt);
+    if (const auto *fault = std::get_if<problem>(&parsed)) {
+        return send_problem(r, *fault);
+    }
+
+    const auto &wanted = std::get<task_request>(parsed);
+    request.submitting = true;
+    request.task_id = copy_to_pool(r->pool, wanted.task_id);
+    request.model_id = copy_to_pool(r->pool, wanted.model_id);
+    request.call.done = on_submitted;
+    request.call.asker = &request;
+    if (request.task_id.data == nullptr || request.model_id.data == nullptr || !suspend(request)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    auto *link = link_of_process();
+    const auto begun = link != nullptr ? link->submit(request.call, wanted) : link_result::lost;
+    return begun == link_result::task ? NGX_DONE : answer_unconfirmed(request, begun);
+}
+
+
+void on_body(ngx_http_request_t *r)
+{
+    auto &request = *static_cast<api_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
+    ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    try {
+        rc = submit(request);
+    } catch (const std::exception &error) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
+    }
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
+{
+    const bool collection = route.is == api_route::shape::collection;
+    problem answer;
+    answer.status = 405;
+    answer.detail = collection ? "Tasks are created with POST." : "Tasks are read with GET.";
+    if (!add_header(r, "Allow", collection ? "POST" : "GET, HEAD")) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return send_problem(r, answer);
+}
+
+
+ngx_int_t handle(ngx_http_request_t *r)
+{
+    const auto &location = location_of(r);
+    auto uri = view_of(r->uri);
+    const auto base = view_of(location.base);
+
+    auto *request = make_in_pool<api_request>(r->pool);
+    if (request == nullptr) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    request->r = r;
+    ngx_http_set_ctx(r, request, ngx_http_rollout_module);
+
+    if (uri.starts_with(base)) {
+        request->route = route_of(uri.substr(base.size()));
+    }
+    const auto shape = request->route.is;
+    const bool writes = shape == api_route::shape::collection;
+    if (shape == api_route::shape::unknown ||
+        !(r->method & (writes ? NGX_HTTP_POST : NGX_HTTP_GET | NGX_HTTP_HEAD))) {
+        if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+            return rc;
+        }
+        return shape == api_route::shape::unknown ? send_problem(r, not_found(request->route))
+                                                  : refuse_method(r, request->route);
+    }
+
+    if (!writes) {
+        if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+            return rc;
+        }
+        const auto fault = read_wait_argument(r, request->wants);
+        if (!fault.detail.empty()) {
+            return send_problem(r, fault);
+        }
+        if (request->wants.wait) {
+            request->wait_until = ngx_current_msec + *request->wants.wait * 1000;
+        }
+        return read_task(*request);
+    }
+
+    const auto fault = check_content(r);
+    if (!fault.detail.empty()) {
+        if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+            return rc;
+        }
+        return send_problem(r, fault);
+    }
+    read_prefer(r, request->wants);
+    if (request->wants.wait) {
+        request->wait_until = ngx_current_msec + *request->wants.wait * 1000;
+    }
+    const ngx_int_t rc = ngx_http_read_client_request_body(r, on_body);
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+} // namespace
+
+
+ngx_int_t handle_api(ngx_http_request_t *r) noexcept
+try {
+    return handle(r);
+} catch (const std::exception &error) {
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+} // namespace rollout

@@ -1,0 +1,54 @@
+// What the directives set, and how a request finds it. The directives themselves are in ngx_http_rollout_module.cpp.
+#pragma once
+
+#include "common/task.hpp"
+#include "module/ngx.hpp"
+#include "module/shared_zone.hpp"
+#include "module/worker_link.hpp"
+
+namespace rollout {
+
+/// Where a directive stands, for a fault that shows only when the whole configuration is read.
+struct directive_place {
+    u_char *file = nullptr;
+    ngx_uint_t line = 0;
+};
+
+struct main_settings {
+    shared_zone *zone = nullptr;
+    link_settings link;
+    directive_place worker_used;
+    directive_place api_used;   ///< the first rollout_api
+    directive_place route_used; ///< the first rollout_route
+};
+
+struct location_settings {
+    bool api = false;
+    ngx_str_t base{}; ///< what comes before the route in the URI
+    dialect words = dialect::standard;
+
+    ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here
+    ngx_http_complex_value_t *part = nullptr;
+    ngx_http_complex_value_t *key = nullptr;
+    ngx_http_complex_value_t *preview = nullptr;
+};
+
+inline main_settings &main_of(ngx_http_request_t *r) noexcept
+{
+    return *static_cast<main_settings *>(ngx_http_get_module_main_conf(r, ngx_http_rollout_module));
+}
+
+
+inline location_settings &location_of(ngx_http_request_t *r) noexcept
+{
+    return *static_cast<location_settings *>(ngx_http_get_module_loc_conf(r, ngx_http_rollout_module));
+}
+
+
+/// This worker process's link; null in a process that has none (a configuration without rollout_worker).
+worker_link *link_of_process() noexcept;
+
+/// This process's own view of the in-flight counts, with the sheet that it joined; null where there is no zone.
+in_flight_table *in_flight_of_process() noexcept;
+
+} // namespace rollout

@@ -1,0 +1,98 @@
+#include "module/preferences.hpp"
+
+#include "common/limits.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace rollout {
+
+namespace {
+
+/// More than the bound is the bound: the client gets its answer then and asks again.
+std::optional<unsigned> seconds(std::string_view text) noexcept
+{
+    unsigned long value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (text.empty() || end != text.data() + text.size() ||
+        (error != std::errc() && error != std::errc::result_out_of_range)) {
+        return std::nullopt;
+    }
+    return error == std::errc() ? static_cast<unsigned>(std::min<unsigned long>(value, limits::wait_s))
+                                : limits::wait_s;
+}
+
+
+std::string_view trimmed(std::string_view text) noexcept
+{
+    const auto first = text.find_first_not_of(" \t");
+    if (first == std::string_view::npos) {
+        return {};
+    }
+    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+
+bool same_word(std::string_view a, std::string_view lower) noexcept
+{
+    return a.size() == lower.size() && ngx_strncasecmp(str_of(a).data, str_of(lower).data, a.size()) == 0;
+}
+
+} // namespace
+
+
+problem read_wait_argument(ngx_http_request_t *r, preferences &wants)
+{
+    ngx_str_t value;
+    if (ngx_http_arg(r, str_of("wait").data, 4, &value) != NGX_OK) {
+        return {};
+    }
+    wants.wait = seconds(view_of(value));
+    if (wants.wait) {
+        return {};
+    }
+    problem answer;
+    answer.status = 422;
+    answer.detail = "The argument \"wait\" must be a whole number of seconds.";
+    return answer;
+}
+
+
+void parse_prefer(std::string_view value, preferences &wants) noexcept
+{
+    while (!value.empty()) {
+        const auto comma = value.find(',');
+        const auto one = value.substr(0, comma);
+        value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
+
+        const auto preference = trimmed(one.substr(0, one.find(';')));
+        const auto equals = preference.find('=');
+        const auto name = trimmed(preference.substr(0, equals));
+        if (same_word(name, "respond-async")) {
+            wants.respond_async = true;
+        } else if (same_word(name, "wait") && equals != std::string_view::npos && !wants.wait) {
+            wants.wait = seconds(unquoted(trimmed(preference.substr(equals + 1))));
+        }
+    }
+}
+
+
+void read_prefer(ngx_http_request_t *r, preferences &wants) noexcept
+{
+    for (const ngx_list_part_t *part = &r->headers_in.headers.part; part != nullptr; part = part->next) {
+        const auto *headers = static_cast<const ngx_table_elt_t *>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
+            if (same_word(view_of(headers[i].key), "prefer")) {
+                parse_prefer(view_of(headers[i].value), wants);
+            }
+        }
+    }
+}
+
+
+std::string_view unquoted(std::string_view text) noexcept
+{
+    return text.size() >= 2 && text.front() == '"' && text.back() == '"' ? text.substr(1, text.size() - 2) : text;
+}
+
+} // namespace rollout

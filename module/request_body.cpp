@@ -1,0 +1,72 @@
+#include "module/request_body.hpp"
+
+#include "common/limits.hpp"
+#include "module/answer.hpp"
+
+namespace rollout {
+
+problem check_content(ngx_http_request_t *r)
+{
+    problem answer;
+    answer.status = 415;
+
+    const ngx_str_t coding = find_header(r, "Content-Encoding");
+    if (coding.data != nullptr && view_of(coding) != "identity") {
+        answer.detail = "The body must not be compressed.";
+        return answer;
+    }
+
+    auto type =
+        r->headers_in.content_type != nullptr ? view_of(r->headers_in.content_type->value) : std::string_view();
+    type = type.substr(0, type.find(';'));
+    while (type.ends_with(' ') || type.ends_with('\t')) {
+        type.remove_suffix(1);
+    }
+    constexpr std::string_view json = "application/json";
+    if (type.size() != json.size() || ngx_strncasecmp(str_of(type).data, str_of(json).data, json.size()) != 0) {
+        answer.detail = "The body must be JSON, with \"Content-Type: application/json\".";
+        return answer;
+    }
+    return {};
+}
+
+
+problem read_body(ngx_http_request_t *r, std::string &body)
+{
+    const ngx_chain_t *first = r->request_body != nullptr ? r->request_body->bufs : nullptr;
+    std::size_t total = 0;
+    for (const ngx_chain_t *link = first; link != nullptr; link = link->next) {
+        total += static_cast<std::size_t>(ngx_buf_size(link->buf));
+    }
+    if (total > limits::body_bytes) {
+        return {413,
+                "The body has " + std::to_string(total) + " bytes; a task's is at most " +
+                    std::to_string(limits::body_bytes) + ".",
+                {},
+                {},
+                0};
+    }
+
+    body.reserve(total);
+    for (const ngx_chain_t *link = first; link != nullptr; link = link->next) {
+        const ngx_buf_t *buffer = link->buf;
+        const auto size = static_cast<std::size_t>(ngx_buf_size(buffer));
+        if (ngx_buf_in_memory(buffer)) {
+            body.append(reinterpret_cast<const char *>(buffer->pos), size);
+        } else if (buffer->in_file) {
+            const std::size_t before = body.size();
+            body.resize(before + size);
+            if (ngx_read_file(buffer->file, reinterpret_cast<u_char *>(body.data()) + before, size,
+                              buffer->file_pos) != static_cast<ssize_t>(size)) {
+                return {500,
+                        "The gateway could not read the body that it had put aside; its error log says why.",
+                        {},
+                        {},
+                        0};
+            }
+        }
+    }
+    return {};
+}
+
+} // namespace rollout

@@ -1,0 +1,227 @@
+#include "module/route_handler.hpp"
+
+#include "common/names.hpp"
+#include "module/answer.hpp"
+#include "module/configuration.hpp"
+
+#include <atomic>
+#include <exception>
+#include <string>
+
+namespace rollout {
+
+namespace {
+
+/// A choice is made anew when the routes changed under it; it takes a route that changes without pause to need more.
+constexpr int choice_attempts = 16;
+
+enum class outcome : std::uint8_t { chosen, unknown_model, not_known_yet, failed };
+
+/// A request's choice: made once, the same for all who ask.
+struct route_request {
+    outcome ended = outcome::failed;
+    route_choice choice{};
+    ngx_str_t model_id{};
+    ngx_str_t revision{};
+};
+
+/// What is in flight ends with the request's pool, whatever else becomes of the request.
+struct in_flight_place {
+    std::uint32_t place;
+};
+
+
+void leave_flight(void *data)
+{
+    if (auto *flights = in_flight_of_process()) {
+        flights->exit(static_cast<in_flight_place *>(data)->place);
+    }
+}
+
+
+bool evaluate(ngx_http_request_t *r, ngx_http_complex_value_t *value, ngx_str_t &result) noexcept
+{
+    result = {};
+    return value == nullptr || ngx_http_complex_value(r, value, &result) == NGX_OK;
+}
+
+
+/// Counts the request in first and looks once more then: a route that changed in between, and a drain that saw nobody,
+/// must not leave this request on its way to what is about to be unloaded.
+outcome choose(ngx_http_request_t *r, route_request &request) noexcept
+{
+    const auto &location = location_of(r);
+    shared_zone &zone = *main_of(r).zone;
+    ngx_str_t part;
+    ngx_str_t key;
+    ngx_str_t preview;
+    if (!evaluate(r, location.model, request.model_id) || !evaluate(r, location.part, part) ||
+        !evaluate(r, location.key, key) || !evaluate(r, location.preview, preview)) {
+        return outcome::failed;
+    }
+    const route_table::question asked = {view_of(request.model_id), view_of(part), view_of(key),
+                                         view_of(preview) == "green", static_cast<unsigned>(ngx_random()) % places};
+
+    const auto choose_once = [&](route_choice &choice) {
+        return read_records(zone, [&](record_store &records) {
+            const auto allocate = [r](std::size_t size) {
+                return static_cast<unsigned char *>(ngx_pnalloc(r->pool, size));
+            };
+            return route_table(records).choose(asked, allocate, choice);
+        });
+    };
+
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(in_flight_place));
+    in_flight_table *flights = in_flight_of_process();
+    if (cleanup == nullptr || flights == nullptr) {
+        return outcome::failed;
+    }
+
+    const bool known = zone.routes_known();
+    auto found = choose_once(request.choice);
+    for (int attempt = 0; attempt < choice_attempts && found == record_store::found::yes; ++attempt) {
+        const auto place = flights->enter(in_flight_key(asked.model_id, asked.part, request.choice.revision));
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+
+        route_choice again;
+        found = choose_once(again);
+        if (found == record_store::found::yes && again.revision == request.choice.revision) {
+            request.choice = again;
+            static_cast<in_flight_place *>(cleanup->data)->place = place;
+            cleanup->handler = leave_flight;
+
+            auto *text = static_cast<u_char *>(ngx_pnalloc(r->pool, NGX_INT64_LEN));
+            if (text == nullptr) {
+                return outcome::failed;
+            }
+            request.revision = {static_cast<std::size_t>(ngx_sprintf(text, "%uL", again.revision) - text), text};
+            return outcome::chosen;
+        }
+        flights->exit(place);
+        request.choice = again;
+    }
+    if (found != record_store::found::no) {
+        return outcome::failed;
+    }
+    return known ? outcome::unknown_model : outcome::not_known_yet;
+}
+
+
+/// The request's choice, made now if it was not before. Null without rollout_route here, or when memory is out.
+route_request *choice_of(ngx_http_request_t *r) noexcept
+{
+    if (location_of(r).model == nullptr) {
+        return nullptr;
+    }
+    auto *request = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
+    if (request != nullptr) {
+        return request;
+    }
+    request = make_in_pool<route_request>(r->pool);
+    if (request != nullptr) {
+        ngx_http_set_ctx(r, request, ngx_http_rollout_module);
+        request->ended = choose(r, *request);
+    }
+    return request;
+}
+
+
+enum class field : uintptr_t { upstream, backend_model, slot, revision };
+
+
+ngx_int_t read_variable(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t data)
+{
+    const route_request *request = choice_of(r);
+    if (request == nullptr || request->ended != outcome::chosen) {
+        value->not_found = 1;
+        return NGX_OK;
+    }
+    std::string_view text;
+    switch (static_cast<field>(data)) {
+    case field::upstream:
+        text = request->choice.upstream;
+        break;
+    case field::backend_model:
+        text = request->choice.model;
+        break;
+    case field::slot:
+        text = slot_name(request->choice.which);
+        break;
+    case field::revision:
+        text = view_of(request->revision);
+        break;
+    }
+    value->data = str_of(text).data;
+    value->len = static_cast<unsigned>(text.size()) & 0xfffffff;
+    value->valid = 1;
+    value->no_cacheable = 0;
+    value->not_found = 0;
+    return NGX_OK;
+}
+
+} // namespace
+
+
+ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept
+{
+    static constexpr struct {
+        std::string_view name;
+        field which;
+    } variables[] = {
+        {"rollout_upstream", field::upstream},
+        {"rollout_backend_model", field::backend_model},
+        {"rollout_slot", field::slot},
+        {"rollout_revision", field::revision},
+    };
+    for (const auto &[name, which] : variables) {
+        ngx_str_t text = str_of(name);
+        // Not cached by nginx: after an internal redirect another location's rollout_route may have its say.
+        ngx_http_variable_t *variable = ngx_http_add_variable(cf, &text, NGX_HTTP_VAR_NOCACHEABLE);
+        if (variable == nullptr) {
+            return NGX_ERROR;
+        }
+        variable->get_handler = read_variable;
+        variable->data = static_cast<uintptr_t>(which);
+    }
+    return NGX_OK;
+}
+
+
+ngx_int_t handle_route(ngx_http_request_t *r) noexcept
+try {
+    if (location_of(r).model == nullptr) {
+        return NGX_DECLINED;
+    }
+    const route_request *request = choice_of(r);
+    if (request == nullptr || request->ended == outcome::failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (request->ended == outcome::chosen) {
+        return NGX_DECLINED;
+    }
+
+    problem answer;
+    if (request->ended == outcome::unknown_model) {
+        const auto model = view_of(request->model_id);
+        answer.status = 404;
+        answer.detail = is_model_id(model)
+                            ? "There is no model \"" + std::string(model) + "\" here; GET /deploy-status/" +
+                                  std::string(model) + " says what became of it."
+                            : "There is no model of that name here.";
+    } else {
+        answer.status = 503;
+        answer.retry_after_s = 1;
+        answer.detail = "The gateway has just started and has not heard from rolloutd yet which models there are.";
+    }
+    if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+        return rc;
+    }
+    const ngx_int_t rc = send_problem(r, answer);
+    ngx_http_finalize_request(r, rc);
+    return NGX_DONE;
+} catch (const std::exception &error) {
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+} // namespace rollout
