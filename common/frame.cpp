@@ -13,7 +13,12 @@ constexpr std::size_t length_bytes = 4;
 
 bool append_frame(std::string &out, const json_t *message)
 {
-    const std::string text = json_compact(message);
+    return append_frame(out, json_compact(message));
+}
+
+
+bool append_frame(std::string &out, std::string_view text)
+{
     if (text.empty() || text.size() > limits::frame_bytes) {
         return false;
     }

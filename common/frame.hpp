@@ -44,6 +44,9 @@ namespace rollout {
 /// Appends `message` as a frame. False, with `out` as it was, when the text is over the bound or cannot be written.
 bool append_frame(std::string &out, const json_t *message);
 
+/// The same for a message that is JSON text already: documents go from the journal to the socket as they are.
+bool append_frame(std::string &out, std::string_view text);
+
 /// Cuts a byte stream into frames. Holds at most one frame and what came in behind it with the same read.
 class frame_reader {
   public:

@@ -22,6 +22,9 @@ inline constexpr std::size_t document_bytes = 64 * 1024;
 /// A deployment's `config`, or a deletion's parameters, as compact JSON.
 inline constexpr std::size_t config_bytes = 32 * 1024;
 
+/// A request's body as it comes, white space and all; client_max_body_size bounds it before, usually by less.
+inline constexpr std::size_t body_bytes = 8 * 1024 * 1024;
+
 /// `detail` of a task, in characters (Unicode code points).
 inline constexpr std::size_t detail_characters = 1500;
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -26,6 +27,34 @@ struct outcome {
     static outcome canceled() { return {kind::canceled, "canceled"}; }
 
     explicit operator bool() const noexcept { return is == kind::ok; }
+};
+
+/// A value, or the sentence that says why there is none.
+template <typename T>
+class result {
+  public:
+    result(T value) : value_(std::move(value)) {}
+    static result failure(std::string sentence)
+    {
+        result made;
+        made.sentence_ = std::move(sentence);
+        return made;
+    }
+
+    explicit operator bool() const noexcept { return value_.has_value(); }
+    T &operator*() noexcept { return *value_; }
+    const T &operator*() const noexcept { return *value_; }
+    T *operator->() noexcept { return &*value_; }
+    const T *operator->() const noexcept { return &*value_; }
+
+    /// Empty where there is a value.
+    const std::string &sentence() const noexcept { return sentence_; }
+
+  private:
+    result() = default;
+
+    std::optional<T> value_;
+    std::string sentence_;
 };
 
 /// Something under way on rolloutd's loop. Its callback runs once, on the loop, and never from inside the call that

@@ -3,18 +3,21 @@
 #pragma once
 
 #include "worker/backend/backend.hpp"
+#include "worker/backend/repository.hpp"
 #include "worker/http_client.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 namespace rollout {
 
 struct triton_settings {
     std::string name;                 ///< the backend's name in rolloutd.json, for sentences and logs
-    std::string url;                  ///< http://host:port, without a slash at the end
+    std::string url;                  ///< http://host:port
     std::filesystem::path repository; ///< the server's model repository, as this machine sees it
-    std::filesystem::path staging;    ///< on the same file system; by default `<repository>.staging`
+    std::filesystem::path staging;    ///< on the same file system; empty for `<repository>.staging`
+    std::function<void(const std::string &)> log = [](const std::string &) {}; ///< for what is no task's outcome
 };
 
 class triton_backend final : public backend {
@@ -35,7 +38,10 @@ class triton_backend final : public backend {
 
   private:
     triton_settings settings_;
+    std::string server_; ///< for sentences
+    model_repository repository_;
     http_client &http_;
+    bool told_of_no_index_ = false;
 };
 
 } // namespace rollout

@@ -1,0 +1,26 @@
+// Copies the bytes of one open file into another: in the kernel where that can be done.
+#pragma once
+
+#include "worker/outcome.hpp"
+#include "worker/thread_work.hpp"
+
+#include <string>
+
+#include <sys/stat.h>
+
+namespace rollout {
+
+class sha256;
+
+struct copy_ends {
+    int from = -1;
+    int to = -1;
+    std::string from_shown; ///< for sentences
+    std::string to_shown;
+};
+
+/// `status` is that of `from` when it was opened; a file that changes while it is copied is a transient failure. Looks at
+/// `stop` for each MiB. `digest` may be null.
+outcome copy_file(const copy_ends &ends, const struct stat &status, const stop_flag &stop, sha256 *digest);
+
+} // namespace rollout

@@ -1,0 +1,236 @@
+#include "worker/backend/repository.hpp"
+
+#include "worker/artifact/io_failure.hpp"
+#include "worker/artifact/model_name.hpp"
+#include "worker/fd.hpp"
+#include "worker/words.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace rollout {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Under the staging folder: what has left the repository and is being deleted. No model has a name like that.
+constexpr const char *removed_folder = ".removed";
+
+/// The name comes checked; a wrong one here would delete a wrong folder.
+outcome check_name(const std::string &model)
+{
+    const bool plain = !model.empty() && model.front() != '.' && model.find('/') == std::string::npos &&
+                       model.find('\0') == std::string::npos;
+    return plain ? outcome::ok() : outcome::permanent("the model's name is no folder's name");
+}
+
+
+enum class found { nothing, folder, other };
+
+outcome look(const fs::path &path, found &what)
+{
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) {
+        what = found::nothing;
+        return errno == ENOENT || errno == ENOTDIR ? outcome::ok()
+                                                   : io_failure(shown(path) + " cannot be looked at", errno);
+    }
+    what = S_ISDIR(status.st_mode) ? found::folder : found::other;
+    return outcome::ok();
+}
+
+
+outcome sync_path(const fs::path &path, int flags)
+{
+    const unique_fd opened(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags));
+    if (!opened || ::fsync(opened.get()) != 0) {
+        return io_failure(shown(path) + " cannot be written to the disk", errno);
+    }
+    return outcome::ok();
+}
+
+
+outcome sync_folder(const fs::path &path)
+{
+    return sync_path(path, O_DIRECTORY);
+}
+
+
+/// A folder after what is in it.
+outcome sync_tree(const fs::path &folder, const stop_flag &stop)
+{
+    std::error_code error;
+    for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+        if (stop) {
+            return outcome::canceled();
+        }
+        const fs::file_status status = entry->symlink_status(error);
+        if (error) {
+            break;
+        }
+        outcome synced = fs::is_directory(status)      ? sync_tree(entry->path(), stop)
+                         : fs::is_regular_file(status) ? sync_path(entry->path(), O_NOFOLLOW)
+                                                       : outcome::ok();
+        if (!synced) {
+            return synced;
+        }
+    }
+    return error ? io_failure(shown(folder) + " cannot be read", error.value()) : sync_folder(folder);
+}
+
+
+outcome delete_tree(const fs::path &path)
+{
+    std::error_code error;
+    fs::remove_all(path, error);
+    return error ? io_failure(shown(path) + " cannot be removed", error.value()) : outcome::ok();
+}
+
+} // namespace
+
+
+outcome model_repository::check_vacant(const std::string &model) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    if (auto there = check_there(); !there) {
+        return there;
+    }
+    found holds{};
+    if (auto looked = look(in_place(model), holds); !looked) {
+        return looked;
+    }
+    return holds == found::nothing
+               ? outcome::ok()
+               : outcome::permanent("the model repository holds " + shown(in_place(model)) +
+                                    " already, which no deployment put there: move it away and deploy again");
+}
+
+
+outcome model_repository::stage(const std::string &model, const stop_flag &stop) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    if (auto there = check_there(); !there) {
+        return there;
+    }
+    const fs::path from = staged(model);
+    found waiting{};
+    found holds{};
+    if (auto looked = look(from, waiting); !looked) {
+        return looked;
+    }
+    if (auto looked = look(in_place(model), holds); !looked) {
+        return looked;
+    }
+    if (waiting == found::nothing && holds == found::folder) {
+        return sync_folder(repository_);
+    }
+    if (waiting != found::folder) {
+        return outcome::permanent(shown(from) + (waiting == found::nothing ? " is gone" : " is no folder") +
+                                  ": there is nothing to put into the model repository");
+    }
+    if (auto fitted = fit_model_name(from, model); !fitted) {
+        return fitted;
+    }
+    if (auto synced = sync_tree(from, stop); !synced) {
+        return synced;
+    }
+    if (holds != found::nothing) {
+        if (auto gone = take_out(model); !gone) {
+            return gone;
+        }
+    }
+    return stop ? outcome::canceled() : move_in(model);
+}
+
+
+outcome model_repository::remove(const std::string &model) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    if (auto gone = take_out(model); !gone) {
+        return gone;
+    }
+    return delete_tree(staged(model));
+}
+
+
+outcome model_repository::check_there() const
+{
+    std::error_code error;
+    if (!fs::is_directory(repository_, error)) {
+        return outcome::permanent("the model repository " + shown(repository_) +
+                                  " is not there (the backend's member \"repository\")");
+    }
+    return outcome::ok();
+}
+
+
+/// Out of the server's sight with one rename, then deleted.
+outcome model_repository::take_out(const std::string &model) const
+{
+    const fs::path bin = staging_ / removed_folder;
+    const fs::path removed = bin / model;
+    if (auto cleared = delete_tree(removed); !cleared) {
+        return cleared;
+    }
+    found holds{};
+    if (auto looked = look(in_place(model), holds); !looked || holds == found::nothing) {
+        return looked;
+    }
+    int failed = ENOENT;
+    for (int attempt = 0; failed == ENOENT && attempt < 100; ++attempt) {
+        std::error_code error;
+        fs::create_directories(bin, error);
+        if (error) {
+            return io_failure(shown(bin) + " cannot be created", error.value());
+        }
+        // Another model on its way out may remove the bin right here.
+        failed = std::rename(in_place(model).c_str(), removed.c_str()) == 0 ? 0 : errno;
+    }
+    if (failed != 0) {
+        if (failed != EXDEV) {
+            return io_failure(shown(in_place(model)) + " cannot be moved out of the repository", failed);
+        }
+        // No way to move it: the server holds it no longer, so it may also go piece by piece.
+        if (auto gone = delete_tree(in_place(model)); !gone) {
+            return gone;
+        }
+    }
+    if (auto synced = sync_folder(repository_); !synced) {
+        return synced;
+    }
+    outcome gone = delete_tree(removed);
+    ::rmdir(bin.c_str()); // while another model is on its way out, it stays
+    return gone;
+}
+
+
+outcome model_repository::move_in(const std::string &model) const
+{
+    if (std::rename(staged(model).c_str(), in_place(model).c_str()) != 0) {
+        const int error = errno;
+        if (error == EXDEV) {
+            return outcome::permanent(shown(staging_) + " and the model repository " + shown(repository_) +
+                                      " are on different file systems: set the backend's member \"staging\" to a "
+                                      "folder on the repository's");
+        }
+        return io_failure(shown(staged(model)) + " cannot be moved into the model repository " + shown(repository_),
+                          error);
+    }
+    if (auto synced = sync_folder(repository_); !synced) {
+        return synced;
+    }
+    return sync_folder(staging_);
+}
+
+} // namespace rollout

@@ -1,0 +1,45 @@
+// A server's model repository, a folder on this machine's file system: how a model's files come into it and leave it, so
+// that a server never sees half of one. All calls block and belong on a thread; all but `check_vacant` can run again.
+#pragma once
+
+#include "worker/outcome.hpp"
+#include "worker/thread_work.hpp"
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+namespace rollout {
+
+class model_repository {
+  public:
+    /// `staging`: on the repository's file system, outside of it.
+    model_repository(std::filesystem::path repository, std::filesystem::path staging)
+        : repository_(std::move(repository)), staging_(std::move(staging))
+    {
+    }
+
+    std::filesystem::path staged(const std::string &model) const { return staging_ / model; }
+    std::filesystem::path in_place(const std::string &model) const { return repository_ / model; }
+
+    /// Fails where the repository is missing or holds something by that name.
+    outcome check_vacant(const std::string &model) const;
+
+    /// Fits the staged model to its name, syncs it to the disk and renames it into the repository. Where nothing is staged
+    /// and the model is in its place, a run before this one has done it. What else is in its place is ours, of an attempt
+    /// before, and goes.
+    outcome stage(const std::string &model, const stop_flag &stop) const;
+
+    /// Moves the model out of the repository in one step and deletes it, with what is staged of it. Links are not followed.
+    outcome remove(const std::string &model) const;
+
+  private:
+    outcome check_there() const;
+    outcome take_out(const std::string &model) const;
+    outcome move_in(const std::string &model) const;
+
+    std::filesystem::path repository_;
+    std::filesystem::path staging_;
+};
+
+} // namespace rollout

@@ -1,0 +1,203 @@
+#include "worker/backend/triton.hpp"
+
+#include "worker/backend/kserve.hpp"
+#include "worker/backend/repository_index.hpp"
+#include "worker/backend/server_words.hpp"
+#include "worker/backend/steps.hpp"
+#include "worker/backend/unloading.hpp"
+#include "worker/thread_work.hpp"
+
+#include <utility>
+
+namespace rollout {
+namespace {
+
+/// The readiness of a model, and where that is no, what the index knows of it.
+class readiness final : public steps {
+  public:
+    readiness(http_client &http, std::string url, std::string server, std::string model, done_fn done)
+        : steps(http, std::move(done)), url_(std::move(url)), server_(std::move(server)), model_(std::move(model))
+    {
+        ask(kserve::ready(url_, model_), [this](const http_answer &answer) { ready_answered(answer); });
+    }
+
+  private:
+    void ready_answered(const http_answer &answer)
+    {
+        if (kserve::says_ready(answer)) {
+            finish(outcome::ok());
+            return;
+        }
+        if (says_nothing_yet(answer) || answer.status == 0 || answer.status == 401 || answer.status == 403) {
+            finish(refusal(answer, server_, "say whether " + model_ + " is ready"));
+            return;
+        }
+        const std::string words = server_words(answer.body);
+        not_yet_ = model_ + " is not ready on " + server_ + " (HTTP " + std::to_string(answer.status) +
+                   (words.empty() ? ")" : ", " + words + ")");
+        ask(kserve::index(url_), [this](const http_answer &index) { index_answered(index); });
+    }
+
+    void index_answered(const http_answer &answer)
+    {
+        const auto entry = answer.status == 200 ? find_in_index(answer.body, model_) : std::nullopt;
+        if (!entry) {
+            finish(outcome::transient(not_yet_));
+            return;
+        }
+        switch (entry->is) {
+        case index_state::failed:
+            finish(outcome::permanent(server_ + " could not load " + model_ + ": " + entry->reason));
+            return;
+        case index_state::absent:
+        case index_state::unloaded:
+            finish(outcome::transient(model_ + " is not loaded on " + server_ + " (has it been restarted since?)"));
+            return;
+        case index_state::loading:
+        case index_state::unloading:
+        case index_state::ready:
+            finish(outcome::transient(model_ + " is " + std::string(index_state_name(entry->is)) + " on " + server_ +
+                                      ", and not ready yet"));
+            return;
+        }
+    }
+
+    std::string url_;
+    std::string server_;
+    std::string model_;
+    std::string not_yet_; ///< the sentence where the index adds nothing
+};
+
+
+class inference final : public steps {
+  public:
+    inference(http_client &http, http_request request, std::string server, std::string model, done_fn done)
+        : steps(http, std::move(done)), server_(std::move(server)), model_(std::move(model))
+    {
+        ask(std::move(request), [this](http_answer answer) { answered(std::move(answer)); });
+    }
+
+  private:
+    /// An answer above this is read on a thread: the loop has others to serve.
+    static constexpr std::size_t small_answer = 64 * 1024;
+
+    void answered(http_answer answer)
+    {
+        if (answer.status != 200) {
+            finish(refusal(answer, server_, "infer with " + model_));
+            return;
+        }
+        const bool small = answer.body.size() <= small_answer;
+        const auto judge = [what =
+                                server_ + " answered an inference with " + model_ + " with 200 and without outputs",
+                            body = std::move(answer.body)](const stop_flag &) {
+            if (kserve::has_outputs(body)) {
+                return outcome::ok();
+            }
+            const std::string words = server_words(body);
+            return outcome::permanent(what + (words.empty() ? "" : ": " + words));
+        };
+        if (small) {
+            finish(judge(stop_flag(false)));
+        } else {
+            finish_on_thread(judge);
+        }
+    }
+
+    std::string server_;
+    std::string model_;
+};
+
+
+/// `<repository>.staging`, whether the repository is written with a slash at its end or not.
+std::filesystem::path default_staging(std::filesystem::path repository)
+{
+    if (!repository.has_filename()) {
+        repository = repository.parent_path();
+    }
+    repository += ".staging";
+    return repository;
+}
+
+} // namespace
+
+
+triton_backend::triton_backend(triton_settings settings, http_client &http)
+    : settings_(std::move(settings)), server_("server " + settings_.name),
+      repository_(settings_.repository,
+                  settings_.staging.empty() ? default_staging(settings_.repository) : settings_.staging),
+      http_(http)
+{
+    while (settings_.url.ends_with('/')) {
+        settings_.url.pop_back();
+    }
+}
+
+
+std::filesystem::path triton_backend::staging_path(const std::string &model) const
+{
+    return repository_.staged(model);
+}
+
+
+operation_ptr triton_backend::check_vacant(const std::string &model, done_fn done)
+{
+    return run_on_thread(
+        http_.loop(), [model, in = repository_](const stop_flag &) { return in.check_vacant(model); },
+        std::move(done));
+}
+
+
+operation_ptr triton_backend::stage(const std::string &model, done_fn done)
+{
+    return run_on_thread(
+        http_.loop(), [model, in = repository_](const stop_flag &stop) { return in.stage(model, stop); },
+        std::move(done));
+}
+
+
+operation_ptr triton_backend::load(const std::string &model, const json_t *config, std::chrono::milliseconds timeout,
+                                   done_fn done)
+{
+    return http_.send(kserve::load(settings_.url, model, config, timeout),
+                      [server = server_, model, done = std::move(done)](const http_answer &answer) {
+                          done(kserve::is_done(answer) ? outcome::ok()
+                                                       : repository_refusal(answer, server, "load " + model, model));
+                      });
+}
+
+
+operation_ptr triton_backend::ready(const std::string &model, done_fn done)
+{
+    return std::make_unique<readiness>(http_, settings_.url, server_, model, std::move(done));
+}
+
+
+operation_ptr triton_backend::infer(const std::string &model, const json_t *request,
+                                    std::chrono::milliseconds timeout, done_fn done)
+{
+    return std::make_unique<inference>(http_, kserve::infer(settings_.url, model, request, timeout), server_, model,
+                                       std::move(done));
+}
+
+
+operation_ptr triton_backend::unload(const std::string &model, std::chrono::milliseconds timeout, done_fn done)
+{
+    const auto no_index = [this] {
+        if (!std::exchange(told_of_no_index_, true)) {
+            settings_.log(server_ + " (" + settings_.url +
+                          ") has no repository index: a model is taken for gone as "
+                          "soon as it is not ready any more");
+        }
+    };
+    return unload_and_wait(http_, {settings_.url, server_, model, timeout, no_index}, std::move(done));
+}
+
+
+operation_ptr triton_backend::remove(const std::string &model, done_fn done)
+{
+    return run_on_thread(
+        http_.loop(), [model, in = repository_](const stop_flag &) { return in.remove(model); }, std::move(done));
+}
+
+} // namespace rollout

@@ -1,0 +1,134 @@
+// The Unix socket: who may connect, frames in and out. Each nginx worker process has a session; the sessions of one
+// shared memory are a gateway, and one of them carries the gateway's stream of routes and tasks.
+#pragma once
+
+#include "worker/journal/journal.hpp"
+#include "worker/rollout/traffic.hpp"
+#include "worker/settings.hpp"
+#include "worker/timer.hpp"
+
+#include <uv.h>
+
+#include <list>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+namespace rollout {
+
+/// A new task, as a gateway has parsed and checked it.
+struct submission {
+    task_kind kind = task_kind::deploy;
+    std::string task_id;
+    std::string model_id;
+    std::string parent_id;
+    json_ptr config;
+};
+
+/// Why a submission created nothing, as a problem for the client.
+struct rejection {
+    int status = 500;
+    std::string detail;
+    std::vector<json_fault> errors;
+    unsigned retry_after_s = 0;
+};
+
+class gateway_server final : public traffic {
+  public:
+    struct answer {
+        const task_row *task = nullptr; ///< accepted; else `refused` counts
+        bool created = false;
+        rejection refused;
+    };
+    using answer_fn = std::function<void(const answer &)>;
+
+    /// The loop and the journal must outlive the server.
+    gateway_server(uv_loop_t *loop, journal &from);
+    ~gateway_server() override;
+    gateway_server(const gateway_server &) = delete;
+    gateway_server &operator=(const gateway_server &) = delete;
+
+    /// What becomes of a submission; the answer may come later.
+    std::function<void(submission, answer_fn)> on_submit;
+
+    /// Opens the socket. Throws std::runtime_error where another process listens there or the path cannot be used.
+    void listen(const settings &from);
+
+    /// Changed tasks for the replicas: the journal's on_commit.
+    void publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now);
+
+    void publish(const route &to_follow, std::uint64_t revision) override;
+    operation_ptr when_followed(std::uint64_t revision, done_fn done) override;
+    operation_ptr in_flight(const std::string &model_id, std::uint64_t revision,
+                            std::function<void(std::optional<std::uint64_t>)> done) override;
+
+    /// Says goodbye to all and closes every handle; the loop must run once more afterwards.
+    void close();
+
+  private:
+    struct session;
+    struct gateway;
+    class follow_wait;
+    class flight_question;
+    using session_ptr = std::shared_ptr<session>;
+
+    static void on_connection(uv_stream_t *server, int status);
+    static void on_prepare(uv_prepare_t *handle);
+
+    void accept();
+    bool may_connect(int fd, std::string &who) const;
+    void read(const session_ptr &from, std::string_view bytes);
+    void end(const session_ptr &which, const std::string &reason);
+    void send(const session_ptr &to, std::string_view text);
+    void send(const session_ptr &to, const json_ptr &message);
+    void flush(const session_ptr &to);
+    void written(const session_ptr &to);
+
+    void take(const session_ptr &from, const json_t *message);
+    void take_hello(const session_ptr &from, const json_t *message);
+    void take_submit(const session_ptr &from, const json_t *message);
+    void take_lookup(const session_ptr &from, const json_t *message);
+    void answer_lookup(const session_ptr &to, std::uint64_t id, const task_row *row);
+
+    void start_stream(gateway &of);
+    void send_all_routes(gateway &of);
+    void pump(gateway &of);
+    void send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision, bool complete);
+    void pass_stream_on(gateway &of);
+    void wake_watchers(const task_row &row);
+    void lose(gateway &which);
+    void drop_lost();
+    void check_waits();
+    void ping_all();
+
+    uv_loop_t *loop_;
+    journal &journal_;
+    std::string path_;
+    std::set<unsigned> allowed_uids_; ///< empty: all
+    std::unique_ptr<uv_pipe_t> server_;
+    std::unique_ptr<uv_prepare_t> prepare_;
+
+    std::list<session_ptr> sessions_;
+    std::map<std::string, std::unique_ptr<gateway>> gateways_;
+    std::map<std::string, route> routes_; ///< in force, by model
+    std::uint64_t routes_revision_ = 0;
+
+    struct watcher {
+        std::weak_ptr<session> by;
+        std::uint64_t id;
+        std::uint64_t after;
+        task_kind kind;
+    };
+    std::unordered_multimap<std::string, watcher> watchers_;
+
+    std::list<follow_wait *> waits_;
+    std::map<std::uint64_t, flight_question *> questions_;
+    std::uint64_t last_question_ = 0;
+    timer lost_timer_;
+    timer ping_timer_;
+    bool closing_ = false;
+};
+
+} // namespace rollout

@@ -1,0 +1,62 @@
+// A link's connection, and what its gateway has been told: the parts of gateway_server that hold state.
+#pragma once
+
+#include "common/frame.hpp"
+#include "worker/fd.hpp"
+#include "worker/gateway_server.hpp"
+
+#include <array>
+
+namespace rollout {
+
+/// One nginx worker process's connection. Its pipe lives until libuv has closed it.
+struct gateway_server::session : std::enable_shared_from_this<gateway_server::session> {
+    using read_fn = std::function<void(const session_ptr &, std::string_view)>;
+    using end_fn = std::function<void(const session_ptr &, const std::string &)>;
+    using written_fn = std::function<void(const session_ptr &)>;
+
+    explicit session(gateway_server &) {}
+
+    void start(read_fn on_read, end_fn on_end);
+
+    /// Writes what gathered in `out`, unless a write is under way; that one calls `then` and goes on by itself.
+    void flush(const written_fn &then);
+
+    void close();
+    bool closed() const noexcept { return pipe == nullptr; }
+
+    uv_pipe_t *pipe = new uv_pipe_t{};
+    frame_reader reader;
+    std::string out;
+    bool writing = false;
+    gateway *of = nullptr;
+    int pid = 0;
+    std::uint64_t position = 0; ///< what its hello said the table is filled to, of this journal
+    bool said_bye = false;
+
+  private:
+    struct write_request;
+
+    static void on_written(uv_write_t *request, int status);
+
+    read_fn on_read_;
+    end_fn on_end_;
+    std::array<char, 65536> buffer_;
+};
+
+/// One shared memory of nginx.
+struct gateway_server::gateway {
+    std::string id;
+    std::list<session_ptr> sessions;
+    session_ptr stream;           ///< the one that carries its updates
+    bool streaming = false;       ///< and has said where to begin
+    std::uint64_t applied = 0;    ///< it follows the routes up to here
+    std::uint64_t sent = 0;       ///< the tasks up to here are on their way
+    bool told_complete = false;   ///< that what was sent is all there is
+    bool paging = false;          ///< a page is being read
+    std::uint64_t generation = 0; ///< of the stream: pages for an older one are dropped
+    bool lost = false;            ///< no link since `lost_since` (the loop's milliseconds)
+    std::uint64_t lost_since = 0;
+};
+
+} // namespace rollout

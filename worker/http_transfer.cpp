@@ -1,0 +1,188 @@
+#include "worker/http_transfer.hpp"
+
+#include "worker/words.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <optional>
+#include <utility>
+
+namespace rollout {
+namespace {
+
+constexpr std::chrono::milliseconds longest_connect{5000};
+
+std::chrono::milliseconds connect_bound(const http_request &request)
+{
+    return std::min(longest_connect, request.timeout);
+}
+
+
+/// `http://host:port` of a URL: what a sentence may show (a password in a URL is nobody's business). Nothing where it is
+/// no URL of ours.
+std::optional<std::string> origin_of(const std::string &url)
+{
+    const std::unique_ptr<CURLU, curl_releaser<curl_url_cleanup>> parsed(curl_url());
+    if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
+        return std::nullopt;
+    }
+    const auto part = [&](CURLUPart which) {
+        char *text = nullptr;
+        if (curl_url_get(parsed.get(), which, &text, 0) != CURLUE_OK) {
+            return std::string();
+        }
+        const std::unique_ptr<char, curl_releaser<curl_free>> owner(text);
+        return std::string(text);
+    };
+    const std::string scheme = part(CURLUPART_SCHEME);
+    if (scheme != "http" && scheme != "https") {
+        return std::nullopt;
+    }
+    std::string origin = scheme + "://" + part(CURLUPART_HOST);
+    if (const std::string port = part(CURLUPART_PORT); !port.empty()) {
+        origin += ":" + port;
+    }
+    return origin;
+}
+
+
+std::size_t take_body(const char *bytes, std::size_t, std::size_t size, void *into) noexcept
+{
+    auto &to = *static_cast<http_transfer *>(into);
+    if (size > to.request.max_answer_bytes - to.answer.body.size()) {
+        to.too_long = true;
+        return 0;
+    }
+    try {
+        to.answer.body.append(bytes, size);
+    } catch (const std::bad_alloc &) {
+        return 0;
+    }
+    return size;
+}
+
+
+/// False when libcurl has no memory left.
+bool set_options(http_transfer &of)
+{
+    of.easy.reset(curl_easy_init());
+    if (!of.easy) {
+        return false;
+    }
+    bool fine = true;
+    const auto set = [&](CURLoption option, auto value) {
+        fine = fine && curl_easy_setopt(of.easy.get(), option, value) == CURLE_OK;
+    };
+    const auto header = [&](const char *line) {
+        curl_slist *longer = curl_slist_append(of.headers.get(), line);
+        fine = fine && longer != nullptr;
+        if (longer != nullptr) {
+            static_cast<void>(of.headers.release());
+            of.headers.reset(longer);
+        }
+    };
+
+    set(CURLOPT_URL, of.request.url.c_str());
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_FOLLOWLOCATION, 0L);
+    set(CURLOPT_PROXY, "");
+    set(CURLOPT_NOPROXY, "*");
+    set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    set(CURLOPT_USERAGENT, "rolloutd");
+    set(CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    set(CURLOPT_QUICK_EXIT, 1L); // a canceled request must not wait, on the loop, for a name server
+#endif
+    set(CURLOPT_TCP_KEEPALIVE, 1L); // a load may take minutes without a byte
+    set(CURLOPT_TCP_KEEPIDLE, 30L);
+    set(CURLOPT_TCP_KEEPINTVL, 10L);
+    set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<long long>(of.request.timeout.count(), 1)));
+    set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<long long>(connect_bound(of.request).count(), 1)));
+    set(CURLOPT_PRIVATE, static_cast<void *>(&of));
+    set(CURLOPT_WRITEFUNCTION, &take_body);
+    set(CURLOPT_WRITEDATA, static_cast<void *>(&of));
+    if (of.request.method == "POST") {
+        set(CURLOPT_POST, 1L);
+        set(CURLOPT_POSTFIELDS, of.request.body.c_str());
+        set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(of.request.body.size()));
+        header("Content-Type: application/json");
+        header("Expect:"); // no round trip before the body
+    }
+    set(CURLOPT_HTTPHEADER, of.headers.get());
+    return fine;
+}
+
+
+/// What became of a transfer that brought no answer, in a sentence.
+std::string failure_words(const http_transfer &of, CURLcode code)
+{
+    long request_bytes = 0;
+    long system_error = 0;
+    curl_easy_getinfo(of.easy.get(), CURLINFO_REQUEST_SIZE, &request_bytes);
+    curl_easy_getinfo(of.easy.get(), CURLINFO_OS_ERRNO, &system_error);
+    const bool sent = request_bytes > 0;
+
+    switch (code) {
+    case CURLE_OPERATION_TIMEDOUT:
+        return sent ? of.origin + " did not answer within " + duration_words(of.request.timeout)
+                    : "no connection to " + of.origin + " within " + duration_words(connect_bound(of.request));
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "no connection to " + of.origin + " (its name cannot be resolved)";
+    case CURLE_COULDNT_CONNECT:
+        return "no connection to " + of.origin + " (" +
+               (system_error != 0 ? errno_words(static_cast<int>(system_error)) : curl_easy_strerror(code)) + ")";
+    case CURLE_GOT_NOTHING:
+        return of.origin + " closed the connection without an answer";
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        return "the connection to " + of.origin + " broke before the answer was whole";
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return of.origin + " answered with something that is not HTTP";
+    case CURLE_WRITE_ERROR:
+        return of.too_long ? of.origin + " answered with more than " + size_words(of.request.max_answer_bytes)
+                           : "no memory for the answer of " + of.origin;
+    default:
+        return "the request to " + of.origin + " failed (" + curl_easy_strerror(code) + ")";
+    }
+}
+
+} // namespace
+
+
+bool prepare(http_transfer &of)
+{
+    auto origin = origin_of(of.request.url);
+    if (!origin) {
+        of.answer.error = "the URL " + clean_text(of.request.url, 200) + " is not one of http or https";
+        of.answer.lasting = true;
+        return false;
+    }
+    of.origin = std::move(*origin);
+    if (!set_options(of)) {
+        of.answer.error = "no memory for a request to " + of.origin;
+        return false;
+    }
+    return true;
+}
+
+
+void settle(http_transfer &of, CURLcode code)
+{
+    if (code == CURLE_OK) {
+        long status = 0;
+        curl_easy_getinfo(of.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+        of.answer.status = static_cast<int>(status);
+        return;
+    }
+    of.answer.error = failure_words(of, code);
+    of.answer.body.clear();
+    long request_bytes = 0;
+    curl_easy_getinfo(of.easy.get(), CURLINFO_REQUEST_SIZE, &request_bytes);
+    of.answer.timed_out = code == CURLE_OPERATION_TIMEDOUT && request_bytes > 0;
+    of.answer.lasting = of.too_long || code == CURLE_URL_MALFORMAT;
+}
+
+} // namespace rollout

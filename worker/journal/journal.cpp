@@ -1,0 +1,18 @@
+#include "worker/journal/journal.hpp"
+
+namespace rollout {
+
+std::optional<task> task_of(const task_row &row)
+{
+    json_error_t error;
+    const json_ptr document(json_loadb(row.document.data(), row.document.size(), JSON_ALLOW_NUL, &error));
+    auto read = task_from_document(document.get());
+    if (read) {
+        read->sequence = row.sequence;
+        read->revision = row.revision;
+        read->kind = row.kind;
+    }
+    return read;
+}
+
+} // namespace rollout

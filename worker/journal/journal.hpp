@@ -1,0 +1,93 @@
+// The journal: what rolloutd knows for good. Tasks, models and the gateways that it has met; nothing here knows how a
+// rollout goes.
+//
+// Every change gets the next revision, a counter that only grows, over restarts too. A replica asks for what came after
+// the revision that it has. The interface does not assume that this process is the only writer.
+#pragma once
+
+#include "worker/model.hpp"
+#include "worker/outcome.hpp"
+#include "worker/task.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// A task as it is stored: its document as text, and what a replica needs to know of it.
+struct task_row {
+    std::uint64_t sequence = 0;
+    std::uint64_t revision = 0;
+    task_kind kind = task_kind::deploy;
+    task_status status = task_status::pending;
+    std::string task_id;
+    std::string document;
+};
+
+/// The task of a row; nothing where the document cannot be read.
+std::optional<task> task_of(const task_row &row);
+
+/// On the loop's thread; every callback comes from the loop, in the order of the calls of its kind.
+class journal {
+  public:
+    virtual ~journal() = default;
+
+    /// 32 characters, made with the journal: another id is another journal.
+    virtual const std::string &id() const = 0;
+
+    /// The last change that is durable.
+    virtual std::uint64_t revision() const = 0;
+
+    // Writing. A callback with `ok` means that the change survives any crash.
+
+    enum class creation {
+        created,
+        existed,  ///< the same task was there: a client asks again
+        conflict, ///< another task has that id
+        absent,   ///< `create` was told to only look
+    };
+    using created_fn = std::function<void(outcome, creation, const task_row &)>;
+    using saved_fn = std::function<void(outcome, std::uint64_t revision)>;
+
+    /// Stores a new task, unless its id is taken. With `only_look` nothing is stored.
+    virtual void create(const task &wanted, bool only_look, created_fn done) = 0;
+
+    /// Stores a task's new state, and its model's with it where one is given: both or neither.
+    virtual void save(const task &changed, const model *with, saved_fn done) = 0;
+
+    /// Stores a model's state alone.
+    virtual void save_model(const model &changed, saved_fn done) = 0;
+
+    /// A gateway that is to be waited for, over a restart too.
+    virtual void remember_gateway(const std::string &gateway) = 0;
+    virtual void forget_gateway(const std::string &gateway) = 0;
+
+    /// Removes final tasks last changed before that time, a few thousand at a time, but never a model's latest of a kind.
+    /// The count says how many went.
+    virtual void purge(std::int64_t before_us, std::function<void(outcome, std::uint64_t count)> done) = 0;
+
+    // Reading.
+
+    using found_fn = std::function<void(outcome, std::optional<task_row>)>;
+
+    virtual void find(const std::string &task_id, found_fn done) = 0;
+    virtual void find_latest(task_kind kind, const std::string &model_id, found_fn done) = 0;
+
+    /// Tasks changed after a revision, in the order of their revisions, up to about `max_bytes` of documents.
+    virtual void read_after(std::uint64_t revision, std::size_t max_bytes,
+                            std::function<void(outcome, std::vector<task_row>)> done) = 0;
+
+    // At start, before the loop runs.
+
+    virtual std::vector<task_row> unfinished() = 0; ///< in the order of acceptance
+    virtual std::vector<model> models() = 0;
+    virtual std::vector<std::string> gateways() = 0;
+
+    /// Called after each commit with what changed, in the order of the revisions: the news for the replicas.
+    std::function<void(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)> on_commit;
+};
+
+} // namespace rollout

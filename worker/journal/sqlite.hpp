@@ -1,0 +1,80 @@
+// SQLite's C interface with owners, and errors as exceptions that carry a sentence.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace rollout {
+
+struct sqlite_error : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+class sqlite_database {
+  public:
+    /// `flags` as for sqlite3_open_v2. Throws sqlite_error.
+    sqlite_database(const std::string &path, int flags);
+
+    sqlite3 *get() const noexcept { return handle_.get(); }
+    void run(const char *sql);
+
+    /// A statement of one value, as a PRAGMA gives it.
+    std::int64_t number(const char *sql);
+
+    [[noreturn]] void fail(std::string_view doing) const;
+
+  private:
+    struct release {
+        void operator()(sqlite3 *handle) const noexcept { sqlite3_close_v2(handle); }
+    };
+
+    std::string path_;
+    std::unique_ptr<sqlite3, release> handle_;
+};
+
+/// A prepared statement, used again and again: bind, step, read, reset. The database must outlive it.
+class sqlite_statement {
+  public:
+    sqlite_statement(sqlite_database &database, std::string_view sql);
+
+    /// Binds all parameters, from the first on.
+    template <class... Values>
+    sqlite_statement &with(const Values &...values)
+    {
+        reset();
+        int at = 0;
+        (bind(++at, values), ...);
+        return *this;
+    }
+
+    /// True for a row, false at the end (which resets).
+    bool step();
+    void run()
+    {
+        while (step()) {
+        }
+    }
+    void reset() noexcept { sqlite3_reset(handle_.get()); }
+
+    std::int64_t number(int column) const noexcept { return sqlite3_column_int64(handle_.get(), column); }
+    std::string text(int column) const;
+
+  private:
+    struct release {
+        void operator()(sqlite3_stmt *handle) const noexcept { sqlite3_finalize(handle); }
+    };
+
+    void bind(int at, std::int64_t value);
+    void bind(int at, std::uint64_t value) { bind(at, static_cast<std::int64_t>(value)); }
+    void bind(int at, std::string_view value);
+
+    sqlite_database &database_;
+    std::unique_ptr<sqlite3_stmt, release> handle_;
+};
+
+} // namespace rollout

@@ -1,0 +1,80 @@
+// The journal in one SQLite file: WAL, synchronous=FULL, so that a commit is on the disk when it returns.
+//
+// Writes gather while a commit is under way on a thread, and go together in the next: a batch costs one sync. Reads have
+// a connection of their own and do not wait for commits.
+#pragma once
+
+#include "worker/fd.hpp"
+#include "worker/journal/journal.hpp"
+#include "worker/journal/sqlite.hpp"
+
+#include <uv.h>
+
+#include <deque>
+#include <memory>
+
+namespace rollout {
+
+class sqlite_journal final : public journal {
+  public:
+    /// Opens or makes the file; throws std::runtime_error with a sentence where it cannot be used: another rolloutd has
+    /// it, it is damaged, or of a newer version. The loop must outlive the journal.
+    sqlite_journal(uv_loop_t *loop, const std::string &path);
+    ~sqlite_journal() override;
+
+    const std::string &id() const override { return id_; }
+    std::uint64_t revision() const override { return revision_; }
+
+    void create(const task &wanted, bool only_look, created_fn done) override;
+    void save(const task &changed, const model *with, saved_fn done) override;
+    void save_model(const model &changed, saved_fn done) override;
+    void remember_gateway(const std::string &gateway) override;
+    void forget_gateway(const std::string &gateway) override;
+    void purge(std::int64_t before_us, std::function<void(outcome, std::uint64_t)> done) override;
+
+    void find(const std::string &task_id, found_fn done) override;
+    void find_latest(task_kind kind, const std::string &model_id, found_fn done) override;
+    void read_after(std::uint64_t revision, std::size_t max_bytes,
+                    std::function<void(outcome, std::vector<task_row>)> done) override;
+
+    std::vector<task_row> unfinished() override;
+    std::vector<model> models() override;
+    std::vector<std::string> gateways() override;
+
+    /// Is anything under way or waiting? The loop must run until it is not, before the journal goes.
+    bool busy() const noexcept;
+
+  private:
+    struct statements;
+    struct write;
+    struct create_write;
+    struct save_write;
+    struct gateway_write;
+    struct purge_write;
+    using read_job = std::pair<std::function<void(sqlite_database &)>, std::function<void(outcome)>>;
+
+    void open(const std::string &path);
+    void add(std::unique_ptr<write> one);
+    void start_batch();
+    void end_batch(const outcome &ended);
+    void read(std::function<void(sqlite_database &)> work, std::function<void(outcome)> done);
+    void start_read();
+
+    uv_loop_t *loop_;
+    unique_fd lock_;
+    std::string id_;
+    std::uint64_t revision_ = 0;
+
+    std::unique_ptr<sqlite_database> writer_; ///< the commit's thread, while there is one
+    std::unique_ptr<statements> statements_;
+    std::vector<std::unique_ptr<write>> waiting_;
+    std::vector<std::unique_ptr<write>> batch_;
+    std::uint64_t batch_revision_ = 0;
+    operation_ptr commit_;
+
+    std::unique_ptr<sqlite_database> reader_;
+    std::deque<read_job> reads_;
+    operation_ptr reading_;
+};
+
+} // namespace rollout

@@ -1,0 +1,19 @@
+// rolloutd's log: one JSON object a line on standard error. Texts from outside are written as JSON strings, so that
+// nobody forges a line.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace rollout {
+
+enum class log_level { debug, info, warning, error };
+
+using log_fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+/// Any thread. `fields` such as {{"task_id", id}, {"model_id", model}} come before the message; empty ones are left out.
+void log(log_level level, std::string_view message, log_fields fields = {}) noexcept;
+
+} // namespace rollout

@@ -1,0 +1,46 @@
+// What rolloutd knows of a model: which revisions of it stand where, and which of them has the traffic.
+#pragma once
+
+#include "common/json.hpp"
+#include "common/route.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// A revision of a model on an inference server.
+struct placed_revision {
+    std::uint64_t revision = 0;
+    std::string backend;     ///< its name in rolloutd.json
+    std::string upstream;    ///< where the gateway finds it
+    std::string model;       ///< the name that the server knows
+    bool keep_files = false; ///< when it is retired: unloaded, but its files stay
+    bool load_begun = false; ///< the server may have it in memory
+};
+
+/// Kept by the journal and by the scheduler's memory; changed by the one task that runs for the model.
+struct model {
+    std::string model_id;
+    std::uint64_t last_revision = 0;         ///< a number is given once
+    std::optional<placed_revision> blue;     ///< has the traffic
+    std::optional<placed_revision> green;    ///< proven ready, has its share of it
+    std::optional<placed_revision> incoming; ///< on its way to be green
+    unsigned weight = 0;                     ///< green's share, percent
+    std::vector<placed_revision> retired;    ///< out of the traffic, still to be taken off the server
+    std::vector<placed_revision> kept;       ///< out of the traffic, and to stay there (`old`: archive, keep)
+    std::uint64_t route_revision = 0;        ///< the journal's counter when the route last changed
+};
+
+/// Is there anything of the model on a server?
+bool is_placed(const model &of) noexcept;
+
+/// The route that the gateways are to follow.
+route route_of(const model &from);
+
+json_ptr model_to_json(const model &from);
+std::optional<model> model_from_json(const json_t *from);
+
+} // namespace rollout

@@ -1,0 +1,27 @@
+// What a deployment's `config` asks for, together with the configuration: checked when it is submitted, and read again
+// when it runs.
+#pragma once
+
+#include "worker/model.hpp"
+#include "worker/settings.hpp"
+
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+struct deployment_plan {
+    std::string source;
+    std::string sha256;
+    std::string backend;   ///< its name in rolloutd.json
+    std::string model;     ///< the name on the server
+    bool versioned = true; ///< a name of its own for each revision: blue and green can stand side by side
+    std::shared_ptr<const json_t> server_config; ///< `triton`; may be null
+    rollout_settings rollout;
+};
+
+/// Faults point into the request (`/config/backend`). `revision` is the deployment's own; any number will do to check.
+deployment_plan plan_deployment(const settings &from, const std::string &model_id, std::uint64_t revision,
+                                const json_t *config, std::vector<json_fault> &faults);
+
+} // namespace rollout

@@ -1,0 +1,24 @@
+// Operations made of operations: one after the other, and again and again.
+#pragma once
+
+#include "worker/outcome.hpp"
+#include "worker/rollout/clock.hpp"
+
+#include <chrono>
+#include <functional>
+#include <vector>
+
+namespace rollout {
+
+using start_fn = std::function<operation_ptr(done_fn)>;
+
+/// Runs them in their order; ends with the first failure, or with the last one's outcome. Ok where there are none.
+operation_ptr in_order(clock &time, std::vector<start_fn> parts, done_fn done);
+
+/// Tries until it is ok or fails for good; `transient` means: not yet. The pauses grow from `first_pause` to ten times
+/// that. After `timeout` the outcome is what `on_timeout` makes of the last words.
+operation_ptr try_until(clock &time, start_fn attempt, std::chrono::milliseconds first_pause,
+                        std::chrono::milliseconds timeout, std::function<outcome(const std::string &last)> on_timeout,
+                        done_fn done);
+
+} // namespace rollout

@@ -1,0 +1,165 @@
+#include "worker/rollout/shared_work.hpp"
+
+#include "worker/rollout/combine.hpp"
+#include "worker/words.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto drain_look = 50ms;
+constexpr auto ready_look = 100ms;
+
+/// How long the server may take to let its own requests end.
+constexpr auto unload_timeout = 120s;
+
+
+/// How many requests are in flight, as an outcome: none is ok.
+operation_ptr look_in_flight(task_run &run, const placed_revision &one, done_fn done)
+{
+    return run.environment.gateways.in_flight(
+        run.of.model_id, one.revision, [done = std::move(done)](std::optional<std::uint64_t> requests) {
+            if (!requests) {
+                done(outcome::transient("a gateway does not say what it has in flight"));
+            } else if (*requests != 0) {
+                done(outcome::transient(count_words(*requests, "request is", "requests are") + " in flight"));
+            } else {
+                done(outcome::ok());
+            }
+        });
+}
+
+} // namespace
+
+
+operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done,
+                         const std::function<operation_ptr(backend &, done_fn)> &work)
+{
+    if (backend *server = run.environment.backend_of(one.backend)) {
+        return work(*server, std::move(done));
+    }
+    return ended(run,
+                 outcome::permanent("rolloutd's configuration has no backend \"" + one.backend +
+                                    "\" any more, where " + one.model + " stands; put it back"),
+                 std::move(done));
+}
+
+
+operation_ptr ended(task_run &run, outcome how, done_fn done)
+{
+    return run.environment.time.after(0ms, [how = std::move(how), done = std::move(done)] { done(how); });
+}
+
+
+operation_ptr follow_route(task_run &run, done_fn done)
+{
+    return run.environment.gateways.when_followed(run.of.route_revision, std::move(done));
+}
+
+
+operation_ptr drain(task_run &run, const placed_revision &one, done_fn done)
+{
+    const auto limit = std::chrono::seconds(run.plan.rollout.drain_s);
+    return try_until(
+        run.environment.time, [&run, one](done_fn then) { return look_in_flight(run, one, std::move(then)); },
+        drain_look, limit,
+        [limit, one](const std::string &last) {
+            return outcome::ok("after " + duration_words(limit) + " revision " + std::to_string(one.revision) +
+                               " is taken away although " + last);
+        },
+        std::move(done));
+}
+
+
+operation_ptr unload(task_run &run, const placed_revision &one, done_fn done)
+{
+    if (!one.load_begun) {
+        return ended(run, outcome::ok(), std::move(done));
+    }
+    return on_backend(run, one, std::move(done), [&one](backend &server, done_fn then) {
+        return server.unload(one.model, unload_timeout, std::move(then));
+    });
+}
+
+
+operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn done)
+{
+    return on_backend(run, one, std::move(done),
+                      [&one](backend &server, done_fn then) { return server.remove(one.model, std::move(then)); });
+}
+
+
+operation_ptr load(task_run &run, const placed_revision &one, done_fn done)
+{
+    return on_backend(run, one, std::move(done), [&run, &one](backend &server, done_fn then) {
+        return server.load(one.model, run.plan.server_config.get(),
+                           std::chrono::seconds(run.plan.rollout.ready_timeout_s), std::move(then));
+    });
+}
+
+
+operation_ptr await_ready(task_run &run, const placed_revision &one, done_fn done)
+{
+    const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
+    return on_backend(run, one, std::move(done), [&](backend &server, done_fn then) {
+        return try_until(
+            run.environment.time,
+            [&server, name = one.model](done_fn again) { return server.ready(name, std::move(again)); }, ready_look,
+            limit,
+            [limit, name = one.model](const std::string &last) {
+                return outcome::permanent(name + " is not ready after " + duration_words(limit) + ": " + last);
+            },
+            std::move(then));
+    });
+}
+
+
+operation_ptr for_each(task_run &run, const std::vector<placed_revision> &all,
+                       operation_ptr (*work)(task_run &, const placed_revision &, done_fn), done_fn done)
+{
+    std::vector<start_fn> parts;
+    for (const auto &one : all) {
+        parts.push_back([&run, one, work](done_fn then) { return work(run, one, std::move(then)); });
+    }
+    return in_order(run.environment.time, std::move(parts), std::move(done));
+}
+
+
+operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, bool keep_files, done_fn done)
+{
+    std::vector<start_fn> parts;
+    for (const auto &one : all) {
+        parts.push_back([&run, one](done_fn then) { return unload(run, one, std::move(then)); });
+        parts.push_back([&run, one, keep_files](done_fn then) {
+            const auto note = [&run, one, keep_files, then = std::move(then)](const outcome &how) {
+                if (how) {
+                    std::erase_if(run.of.retired,
+                                  [&one](const auto &other) { return other.revision == one.revision; });
+                    if (keep_files) {
+                        run.of.kept.push_back(one);
+                        run.of.kept.back().load_begun = false;
+                    }
+                }
+                then(how);
+            };
+            return keep_files ? ended(run, outcome::ok(), note) : remove_files(run, one, note);
+        });
+    }
+    return in_order(run.environment.time, std::move(parts), std::move(done));
+}
+
+
+operation_ptr retire(task_run &run, const std::vector<placed_revision> &all, bool keep_files, done_fn done)
+{
+    return in_order(
+        run.environment.time,
+        {[&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); },
+         [&run, all, keep_files](done_fn then) { return take_off(run, all, keep_files, std::move(then)); }},
+        std::move(done));
+}
+
+} // namespace rollout

@@ -1,0 +1,46 @@
+// The work that steps of deployments and of deletions share: what it takes to bring a revision out of the traffic and off
+// its server, in the only order in which that is safe.
+#pragma once
+
+#include "worker/rollout/task_run.hpp"
+
+namespace rollout {
+
+/// Until every gateway follows the model's route as it was last written.
+operation_ptr follow_route(task_run &run, done_fn done);
+
+/// Until no gateway has a request in flight on that revision, or the drain time is over: then ok all the same, with a
+/// detail that says so.
+operation_ptr drain(task_run &run, const placed_revision &one, done_fn done);
+
+/// Until the server says that it is gone. A revision whose load never began is gone.
+operation_ptr unload(task_run &run, const placed_revision &one, done_fn done);
+
+/// Its files, in the repository and in the staging folder.
+operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn done);
+
+/// The server's own load, with the task's configuration for it.
+operation_ptr load(task_run &run, const placed_revision &one, done_fn done);
+
+/// Ready, asked again and again until the rollout's `ready_timeout_s`.
+operation_ptr await_ready(task_run &run, const placed_revision &one, done_fn done);
+
+/// `work` for each of the revisions, one after the other.
+operation_ptr for_each(task_run &run, const std::vector<placed_revision> &all,
+                       operation_ptr (*work)(task_run &, const placed_revision &, done_fn), done_fn done);
+
+/// Each revision in turn unloaded and removed, and taken off the model's `retired` with the next write. With `keep_files`
+/// it is unloaded alone, and kept.
+operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, bool keep_files, done_fn done);
+
+/// The same for revisions that had traffic: drained first.
+operation_ptr retire(task_run &run, const std::vector<placed_revision> &all, bool keep_files, done_fn done);
+
+/// `work` with the backend of a revision; a failure that says so where the configuration has lost it.
+operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done,
+                         const std::function<operation_ptr(backend &server, done_fn done)> &work);
+
+/// An operation that is over before it began, for a step that finds nothing to do or cannot do it.
+operation_ptr ended(task_run &run, outcome how, done_fn done);
+
+} // namespace rollout

@@ -1,0 +1,452 @@
+#include "worker/rollout/task_run.hpp"
+
+#include "worker/log.hpp"
+#include "worker/words.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto first_retry_pause = 500ms;
+constexpr auto longest_retry_pause = 30000ms;
+constexpr auto journal_retry_pause = 1000ms;
+
+constexpr std::string_view rollback_name = "rollback";
+
+
+std::chrono::milliseconds pause_after(unsigned attempts)
+{
+    return std::min<std::chrono::milliseconds>(first_retry_pause * (1u << std::min(attempts - 1, 10u)),
+                                               longest_retry_pause);
+}
+
+} // namespace
+
+
+task_run::task_run(run_environment &with, task to_run, model &its_model, std::function<void()> ended)
+    : environment(with), what(std::move(to_run)), of(its_model), published_(route_of(its_model)),
+      started_(with.time.now()), elapsed_before_ms_(what.elapsed_ms), ended_(std::move(ended))
+{
+    const bool deploys = what.kind == task_kind::deploy;
+    steps_ = deploys ? deployment_steps() : deletion_steps();
+    rollback_ = deploys ? &deployment_rollback() : &deletion_rollback();
+}
+
+
+task_run::~task_run()
+{
+    *alive_ = false;
+}
+
+
+void task_run::say(log_level level, const std::string &message, std::string_view step) const
+{
+    log(level, message,
+        {{"task_id", what.task_id},
+         {"model_id", what.model_id},
+         {"kind", kind_name(what.kind)},
+         {"step", step.empty() ? std::string_view(what.step) : step}});
+}
+
+
+// The beginning.
+
+void task_run::start()
+{
+    const auto limit = std::chrono::milliseconds(environment.config.limits.time_limit_s * 1000);
+    const auto left = limit - std::min(limit, std::chrono::milliseconds(elapsed_before_ms_));
+    deadline_ = environment.time.after(left, [this] {
+        timed_out_ = true;
+        if (rolling_back_) {
+            return; // the way back takes the time that it takes
+        }
+        if (operation_) {
+            operation_->cancel();
+        } else if (pause_) {
+            pause_.reset();
+            on_worked(outcome::canceled());
+        }
+    });
+    if (what.status == task_status::pending) {
+        begin();
+    } else {
+        resume();
+    }
+}
+
+
+/// The deployment's plan, from the task and from the configuration as it is today.
+bool task_run::plan_it()
+{
+    if (what.kind != task_kind::deploy) {
+        return true;
+    }
+    std::vector<json_fault> faults;
+    plan = plan_deployment(environment.config, what.model_id, what.model_revision, what.config.get(), faults);
+    if (faults.empty()) {
+        return true;
+    }
+    failure_ = "rolloutd's configuration does not fit this task any more: " + faults.front().pointer + " " +
+               faults.front().detail + ".";
+    return false;
+}
+
+
+/// A rule that forbids the task, as a sentence; empty when none does.
+std::string task_run::refusal()
+{
+    if (what.kind == task_kind::remove) {
+        return is_placed(of) ? "" : "Model " + what.model_id + " is not deployed; there is nothing to delete.";
+    }
+    if (of.blue && !plan.versioned) {
+        return "Model " + what.model_id +
+               " is deployed already, and the backend's model_name has no {revision}, so that "
+               "two revisions cannot stand side by side; delete the model first.";
+    }
+    const auto most = environment.config.limits.max_deployed_models;
+    const auto deployed = environment.deployed_models();
+    if (!of.blue && deployed >= most) {
+        return "There are " + count_words(deployed, "model", "models") + " deployed and max_deployed_models is " +
+               std::to_string(most) + "; delete one first.";
+    }
+    return {};
+}
+
+
+void task_run::begin()
+{
+    if (what.kind == task_kind::deploy) {
+        what.model_revision = of.last_revision + 1;
+    } else if (of.blue) {
+        what.model_revision = of.blue->revision;
+    } else if (!of.retired.empty()) {
+        what.model_revision = of.retired.back().revision;
+    }
+    if (!plan_it()) {
+        what.model_revision = 0;
+        finish(task_status::failed, failure_);
+        return;
+    }
+    if (const auto why = refusal(); !why.empty()) {
+        what.model_revision = 0;
+        finish(task_status::refused, why);
+        return;
+    }
+    of.last_revision = std::max(of.last_revision, what.model_revision);
+    what.status = task_status::in_progress;
+    list_steps();
+    enter(0);
+}
+
+
+void task_run::list_steps()
+{
+    what.steps.clear();
+    for (const auto &step : steps_) {
+        step_record one;
+        one.name = step.name;
+        if (step.applies != nullptr && !step.applies(*this)) {
+            one.state = step_state::skipped;
+            one.detail = "not configured";
+        }
+        what.steps.push_back(std::move(one));
+    }
+}
+
+
+void task_run::resume()
+{
+    say(log_level::info, "The task goes on where it was");
+    const bool planned = plan_it();
+    if (what.step == rollback_name) {
+        for (const auto &step : what.steps) {
+            if (step.state == step_state::failed) {
+                failure_ = "Step " + step.name + " failed: " + step.detail;
+            }
+        }
+        enter_rollback();
+        return;
+    }
+    current_ = std::min(index_of(what.step), steps_.size() - 1);
+    if (!planned) {
+        fail(failure_);
+        return;
+    }
+    enter(current_);
+}
+
+
+std::size_t task_run::index_of(std::string_view name) const
+{
+    const auto at =
+        std::find_if(steps_.begin(), steps_.end(), [name](const run_step &step) { return step.name == name; });
+    return at == steps_.end() ? 0 : static_cast<std::size_t>(at - steps_.begin());
+}
+
+
+step_record &task_run::record()
+{
+    return *what.find_step(what.step);
+}
+
+
+// The journal.
+
+void task_run::note_time()
+{
+    what.updated_us = std::max(environment.time.wall_us(), what.updated_us);
+    what.elapsed_ms = elapsed_before_ms_ + static_cast<std::uint64_t>((environment.time.now() - started_).count());
+}
+
+
+void task_run::save(std::function<void()> then)
+{
+    note_time();
+    environment.book.save(
+        what, &of, [this, alive = alive_, then = std::move(then)](const outcome &how, std::uint64_t revision) {
+            if (!*alive) {
+                return;
+            }
+            if (!how) {
+                say(log_level::error, "The journal could not be written and is tried again: " + how.detail);
+                journal_pause_ = environment.time.after(journal_retry_pause, [this, then] { save(then); });
+                return;
+            }
+            what.revision = revision;
+            if (const auto now = route_of(of); !(now == published_)) {
+                published_ = now;
+                of.route_revision = revision;
+                environment.gateways.publish(now, revision);
+            }
+            if (!stopping_) {
+                then();
+            }
+        });
+}
+
+
+// The steps.
+
+void task_run::enter(std::size_t index)
+{
+    while (index < steps_.size() && what.steps[index].state == step_state::skipped) {
+        ++index;
+    }
+    if (index == steps_.size()) {
+        const std::string revision = std::to_string(what.model_revision);
+        finish(task_status::completed,
+               what.kind == task_kind::deploy
+                   ? "Revision " + revision + " serves all traffic of model " + what.model_id + "."
+                   : "Model " + what.model_id + " is deleted.");
+        return;
+    }
+
+    current_ = index;
+    what.step = steps_[index].name;
+    what.progress = static_cast<double>(index) / static_cast<double>(steps_.size());
+    what.detail = "Step " + what.step + " of revision " + std::to_string(what.model_revision) + " is running.";
+    step_record &one = record();
+    one.state = step_state::running;
+    ++one.attempts;
+    if (one.started_us == 0) {
+        one.started_us = environment.time.wall_us();
+    }
+    if (steps_[index].enter != nullptr) {
+        steps_[index].enter(*this);
+    }
+    save([this] { work(); });
+}
+
+
+void task_run::work()
+{
+    if (timed_out_) {
+        on_worked(outcome::canceled());
+        return;
+    }
+    operation_ = steps_[current_].work(*this, [this](const outcome &how) { on_worked(how); });
+}
+
+
+void task_run::on_worked(const outcome &how)
+{
+    operation_.reset();
+    if (stopping_) {
+        stop(std::move(stopped_));
+        return;
+    }
+    step_record &one = record();
+    if (how) {
+        one.state = step_state::done;
+        one.ended_us = environment.time.wall_us();
+        one.detail = how.detail;
+        say(log_level::info, "Step " + one.name + " is done" + (how.detail.empty() ? "" : ": " + how.detail));
+        if (steps_[current_].leave != nullptr) {
+            steps_[current_].leave(*this);
+        }
+        enter(current_ + 1);
+        return;
+    }
+    if (timed_out_) {
+        fail("Step " + one.name + " was not done within the task's time limit of " +
+             std::to_string(environment.config.limits.time_limit_s) + " s" +
+             (one.detail.empty() ? "." : "; before that: " + one.detail));
+        return;
+    }
+    if (how.is == outcome::kind::transient && one.attempts <= environment.config.limits.retries) {
+        try_again(how);
+        return;
+    }
+    one.detail = how.detail;
+    fail("Step " + one.name + " failed" +
+         (one.attempts > 1 ? " after " + count_words(one.attempts, "attempt", "attempts") : "") + ": " + how.detail);
+}
+
+
+void task_run::try_again(const outcome &how)
+{
+    step_record &one = record();
+    one.detail = how.detail;
+    const auto pause = pause_after(one.attempts);
+    say(log_level::warning, "Attempt " + std::to_string(one.attempts) + " of step " + one.name +
+                                " failed and is repeated in " + duration_words(pause) + ": " + how.detail);
+    what.detail =
+        "Attempt " + std::to_string(one.attempts) + " of step " + one.name + " failed and is repeated: " + how.detail;
+    pause_ = environment.time.after(pause, [this] {
+        pause_.reset();
+        ++record().attempts;
+        save([this] { work(); });
+    });
+    // The attempt's end is worth knowing at once; nothing waits for this write.
+    note_time();
+    environment.book.save(what, nullptr, [](const outcome &, std::uint64_t) {});
+}
+
+
+// The way back, and the end.
+
+bool task_run::past_the_point_of_no_return() const
+{
+    // A deployment that has promoted stays: the traffic is well. A deletion whose model is unloaded stays one.
+    const std::string_view last = what.kind == task_kind::deploy ? "promote" : "unload";
+    return current_ > index_of(last);
+}
+
+
+void task_run::fail(const std::string &why)
+{
+    failure_ = why;
+    step_record &one = record();
+    one.state = step_state::failed;
+    one.ended_us = environment.time.wall_us();
+    if (one.detail.empty()) {
+        one.detail = why;
+    }
+    say(log_level::error, why);
+    if (past_the_point_of_no_return()) {
+        if (what.kind == task_kind::deploy) {
+            finish(task_status::completed,
+                   "Revision " + std::to_string(what.model_revision) +
+                       " serves all traffic, but the old one could not be taken off the server. " + why +
+                       " It is tried again with the model's next task.");
+        } else {
+            finish(task_status::failed, "The model is unloaded, but not all of it is gone. " + why +
+                                            " Mend the cause and post the deletion again.");
+        }
+        return;
+    }
+    enter_rollback();
+}
+
+
+void task_run::enter_rollback()
+{
+    rolling_back_ = true;
+    what.step = rollback_name;
+    what.detail = failure_ + " The way back is being taken.";
+    if (what.find_step(rollback_name) == nullptr) {
+        what.steps.push_back({});
+        what.steps.back().name = rollback_name;
+    }
+    step_record &one = record();
+    one.state = step_state::running;
+    ++one.attempts;
+    if (one.started_us == 0) {
+        one.started_us = environment.time.wall_us();
+    }
+    if (rollback_->enter != nullptr) {
+        rollback_->enter(*this);
+    }
+    save([this] { operation_ = rollback_->work(*this, [this](const outcome &how) { on_rolled_back(how); }); });
+}
+
+
+void task_run::on_rolled_back(const outcome &how)
+{
+    operation_.reset();
+    if (stopping_) {
+        stop(std::move(stopped_));
+        return;
+    }
+    step_record &one = record();
+    if (how.is == outcome::kind::transient && one.attempts <= environment.config.limits.retries) {
+        one.detail = how.detail;
+        pause_ = environment.time.after(pause_after(one.attempts), [this] {
+            pause_.reset();
+            enter_rollback();
+        });
+        return;
+    }
+    one.state = how ? step_state::done : step_state::failed;
+    one.ended_us = environment.time.wall_us();
+    one.detail = how.detail;
+    if (how && rollback_->leave != nullptr) {
+        rollback_->leave(*this);
+    }
+    const std::string clean = what.kind == task_kind::deploy
+                                  ? (of.blue ? " Revision " + std::to_string(of.blue->revision) + " serves as before."
+                                             : " The model is not deployed.")
+                                  : " The model serves as before.";
+    finish(task_status::failed, failure_ + (how ? clean : " The way back is not complete either: " + how.detail));
+}
+
+
+void task_run::finish(task_status status, const std::string &detail)
+{
+    what.status = status;
+    what.detail = detail;
+    if (status == task_status::completed) {
+        what.progress = 1;
+    }
+    say(status == task_status::failed ? log_level::error : log_level::info,
+        "The task is " + std::string(status_name(status)) + ": " + what.detail);
+    deadline_.reset();
+    save([this] {
+        const auto ended = std::move(ended_); // which may destroy this
+        ended();
+    });
+}
+
+
+void task_run::stop(std::function<void()> stopped)
+{
+    stopping_ = true;
+    stopped_ = std::move(stopped);
+    pause_.reset();
+    journal_pause_.reset();
+    deadline_.reset();
+    if (operation_) {
+        operation_->cancel();
+        return;
+    }
+    if (stopped_) {
+        const auto tell = std::exchange(stopped_, nullptr);
+        tell();
+    }
+}
+
+} // namespace rollout

@@ -1,0 +1,127 @@
+// One task, from its start (or from where a crash left it) to its final state: runs its steps in their order, writes each
+// to the journal before it runs and again when it ends, tries again what may pass by itself, and takes the way back where
+// a step fails. The steps themselves are in deployment.cpp and deletion.cpp.
+#pragma once
+
+#include "worker/artifact/fetch.hpp"
+#include "worker/backend/backend.hpp"
+#include "worker/journal/journal.hpp"
+#include "worker/log.hpp"
+#include "worker/plan.hpp"
+#include "worker/rollout/clock.hpp"
+#include "worker/rollout/traffic.hpp"
+#include "worker/settings.hpp"
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace rollout {
+
+/// What a run works with; all of it outlives the run.
+struct run_environment {
+    const settings &config;
+    journal &book;
+    traffic &gateways;
+    clock &time;
+    std::function<backend *(const std::string &name)>
+        backend_of; ///< null where the configuration has no such backend
+    std::function<operation_ptr(fetch_request, done_fn)> fetch;
+    std::function<std::size_t()> deployed_models; ///< how many models are deployed or about to be
+};
+
+class task_run;
+
+/// A step of a task. All three functions are given the run; `enter` and `leave` may be null.
+struct run_step {
+    const char *name;
+
+    /// What is true of the model from now on; written to the journal together with the step's beginning. May run again
+    /// after a crash, so it must find its work done and let it be.
+    void (*enter)(task_run &run);
+
+    /// The work. `transient` failures are tried again.
+    operation_ptr (*work)(task_run &run, done_fn done);
+
+    /// What is true once the work went well; written together with the step's end.
+    void (*leave)(task_run &run);
+
+    /// Whether the step has anything to do for this task; null: always.
+    bool (*applies)(const task_run &run);
+};
+
+class task_run {
+  public:
+    /// `of` is the model's entry, which this run alone changes until `ended` is called, once and from the loop. `ended`
+    /// may destroy the run.
+    task_run(run_environment &environment, task what, model &of, std::function<void()> ended);
+    ~task_run();
+    task_run(const task_run &) = delete;
+    task_run &operator=(const task_run &) = delete;
+
+    void start();
+
+    /// Ends the work under way at its next stopping point; the journal says where it was, the next start goes on there.
+    /// `stopped` is called once nothing is under way any more.
+    void stop(std::function<void()> stopped);
+
+    // For the steps: what they work with, and what they change between two writes of the journal.
+
+    run_environment &environment;
+    task what;
+    model &of;
+    deployment_plan plan;
+
+    /// Writes the task and its model as they are; `then` runs once that is durable, and the gateways have been told of a
+    /// route that changed. A journal that fails is asked again until it works.
+    void save(std::function<void()> then);
+
+    void say(log_level level, const std::string &message, std::string_view step = {}) const;
+
+  private:
+    void begin();
+    void resume();
+    bool plan_it();
+    std::string refusal();
+    void list_steps();
+    void enter(std::size_t index);
+    void work();
+    void on_worked(const outcome &how);
+    void try_again(const outcome &how);
+    void fail(const std::string &why);
+    void enter_rollback();
+    void on_rolled_back(const outcome &how);
+    void finish(task_status status, const std::string &detail);
+    void note_time();
+    step_record &record();
+    std::size_t index_of(std::string_view name) const;
+    bool past_the_point_of_no_return() const;
+
+    std::span<const run_step> steps_;
+    const run_step *rollback_ = nullptr;
+    std::size_t current_ = 0;
+    bool rolling_back_ = false;
+    bool timed_out_ = false;
+    std::string failure_;
+    route published_;
+    std::chrono::milliseconds started_{};
+    std::uint64_t elapsed_before_ms_ = 0;
+    operation_ptr operation_;
+    operation_ptr pause_; ///< before another attempt
+    operation_ptr journal_pause_;
+    operation_ptr deadline_;
+    std::function<void()> ended_;
+    std::function<void()> stopped_;
+    bool stopping_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// The tables of steps.
+
+std::span<const run_step> deployment_steps();
+const run_step &deployment_rollback();
+std::span<const run_step> deletion_steps();
+const run_step &deletion_rollback();
+
+} // namespace rollout

@@ -1,0 +1,30 @@
+// What the engine needs of the gateways: that they follow a route, and what they have in flight.
+#pragma once
+
+#include "common/route.hpp"
+#include "worker/outcome.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace rollout {
+
+class traffic {
+  public:
+    virtual ~traffic() = default;
+
+    /// A route that is durable since `revision` goes to every gateway.
+    virtual void publish(const route &to_follow, std::uint64_t revision) = 0;
+
+    /// Ok once every known gateway follows the routes up to `revision`, and there is one at all. A gateway that vanished
+    /// is waited for a little: it may be routing still, with only its link broken.
+    virtual operation_ptr when_followed(std::uint64_t revision, done_fn done) = 0;
+
+    /// Requests in flight on a model's revision, over all gateways; nothing where one of them did not say.
+    virtual operation_ptr in_flight(const std::string &model_id, std::uint64_t revision,
+                                    std::function<void(std::optional<std::uint64_t>)> done) = 0;
+};
+
+} // namespace rollout

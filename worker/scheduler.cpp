@@ -1,0 +1,260 @@
+#include "worker/scheduler.hpp"
+
+#include "worker/log.hpp"
+#include "worker/plan.hpp"
+#include "worker/words.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned queue_retry_after_s = 5;
+constexpr auto reread_pause = 1000ms;
+
+} // namespace
+
+
+scheduler::scheduler(const settings &config, journal &book, traffic &gateways, clock &time,
+                     std::function<backend *(const std::string &)> backend_of,
+                     std::function<operation_ptr(fetch_request, done_fn)> fetch)
+    : config_(config), book_(book), time_(time),
+      environment_{
+          config, book, gateways, time, std::move(backend_of), std::move(fetch), [this] { return deployed_models(); }}
+{
+}
+
+
+void scheduler::recover()
+{
+    for (auto &one : book_.models()) {
+        const auto id = one.model_id;
+        models_.emplace(id, std::move(one));
+    }
+    for (const auto &row : book_.unfinished()) {
+        const auto read = task_of(row);
+        if (!read) {
+            log(log_level::error, "A task of the journal cannot be read and is left aside",
+                {{"task_id", row.task_id}});
+            continue;
+        }
+        enqueue(read->model_id, {row.sequence, row.task_id});
+    }
+    if (waiting_ != 0) {
+        log(log_level::info, "The journal has " + count_words(waiting_, "unfinished task", "unfinished tasks"));
+    }
+    soon_ = time_.after(0ms, [this] { start_next(); });
+}
+
+
+std::size_t scheduler::deployed_models() const
+{
+    return static_cast<std::size_t>(std::count_if(models_.begin(), models_.end(), [](const auto &entry) {
+        return entry.second.blue || entry.second.green || entry.second.incoming;
+    }));
+}
+
+
+// New tasks.
+
+void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
+{
+    task made;
+    made.kind = wanted.kind;
+    made.task_id = std::move(wanted.task_id);
+    made.model_id = std::move(wanted.model_id);
+    made.parent_id = std::move(wanted.parent_id);
+    made.config = share(std::move(wanted.config));
+    made.created_us = made.updated_us = time_.wall_us();
+    made.detail = "The task is accepted and waits for its turn.";
+
+    if (made.kind == task_kind::deploy) {
+        std::vector<json_fault> faults;
+        plan_deployment(config_, made.model_id, 1, made.config.get(), faults);
+        if (!faults.empty()) {
+            const auto &first = faults.front();
+            rejection refused = {422, first.pointer + ": " + first.detail, {}, 0};
+            refused.errors = std::move(faults);
+            answer({nullptr, false, std::move(refused)});
+            return;
+        }
+    }
+
+    // With a full queue a task that exists already is still found: a client that asks again gets its answer.
+    const bool full = waiting_ >= config_.limits.max_queue;
+    if (!full) {
+        ++waiting_; // what the journal is about to take counts
+    }
+    const std::string model_id = made.model_id;
+    const std::string task_id = made.task_id;
+    book_.create(
+        made, full,
+        [this, full, model_id, task_id, answer = std::move(answer)](const outcome &how, journal::creation what,
+                                                                    const task_row &row) {
+            if (!full) {
+                --waiting_;
+            }
+            if (!how) {
+                log(log_level::error, "A task could not be written: " + how.detail,
+                    {{"task_id", task_id}, {"model_id", model_id}});
+                answer({nullptr,
+                        false,
+                        {500,
+                         "The task could not be made durable: " + how.detail +
+                             ". Post it "
+                             "again with the same task_id once the cause is mended.",
+                         {},
+                         0}});
+                return;
+            }
+            switch (what) {
+            case journal::creation::created:
+                log(log_level::info, "A task is accepted",
+                    {{"task_id", task_id}, {"model_id", model_id}, {"kind", kind_name(row.kind)}});
+                enqueue(model_id, {row.sequence, task_id});
+                answer({&row, true, {}});
+                start_next();
+                return;
+            case journal::creation::existed:
+                answer({&row, false, {}});
+                return;
+            case journal::creation::conflict:
+                answer({nullptr,
+                        false,
+                        {409,
+                         "There is another task with the id \"" + task_id + "\"; give this one an id of its own.",
+                         {},
+                         0}});
+                return;
+            case journal::creation::absent:
+                answer({nullptr,
+                        false,
+                        {429,
+                         "There are " + std::to_string(config_.limits.max_queue) +
+                             " tasks waiting, and max_queue allows no more; nothing was "
+                             "created. Post again later.",
+                         {},
+                         queue_retry_after_s}});
+                return;
+            }
+        });
+}
+
+
+// The queues.
+
+void scheduler::enqueue(const std::string &model_id, waiting_task one)
+{
+    auto &queue = queues_[model_id];
+    queue.push_back(std::move(one));
+    ++waiting_;
+    if (queue.size() == 1 && !runs_.contains(model_id)) {
+        ready_.emplace(queue.front().sequence, model_id);
+    }
+}
+
+
+void scheduler::start_next()
+{
+    while (!stopping_ && !ready_.empty() && runs_.size() < config_.limits.max_concurrent_rollouts) {
+        const std::string model_id = ready_.begin()->second;
+        ready_.erase(ready_.begin());
+        auto &queue = queues_.at(model_id);
+        const std::string task_id = queue.front().task_id;
+        queue.pop_front();
+        if (queue.empty()) {
+            queues_.erase(model_id);
+        }
+        --waiting_;
+        runs_.emplace(model_id, place{});
+        read(model_id, task_id);
+    }
+}
+
+
+/// Tasks that wait are not kept in memory, only their ids.
+void scheduler::read(const std::string &model_id, const std::string &task_id)
+{
+    book_.find(task_id, [this, model_id, task_id](const outcome &how, const std::optional<task_row> &row) {
+        if (how && row && !stopping_) {
+            start(model_id, *row);
+        } else if (how) {
+            on_ended(model_id);
+        } else {
+            log(log_level::error, "A task could not be read and is tried again: " + how.detail,
+                {{"task_id", task_id}, {"model_id", model_id}});
+            runs_.at(model_id).pause =
+                time_.after(reread_pause, [this, model_id, task_id] { read(model_id, task_id); });
+        }
+    });
+}
+
+
+void scheduler::start(const std::string &model_id, const task_row &row)
+{
+    auto what = task_of(row);
+    if (!what) {
+        log(log_level::error, "A task of the journal cannot be read and is left aside", {{"task_id", row.task_id}});
+        on_ended(model_id);
+        return;
+    }
+    model &of = models_[model_id];
+    of.model_id = model_id;
+    auto &run = runs_.at(model_id).run;
+    run = std::make_unique<task_run>(environment_, std::move(*what), of, [this, model_id] { on_ended(model_id); });
+    run->start();
+}
+
+
+void scheduler::on_ended(const std::string &model_id)
+{
+    runs_.erase(model_id);
+    release(model_id);
+    if (stopping_) {
+        if (runs_.empty() && stopped_) {
+            std::exchange(stopped_, nullptr)();
+        }
+        return;
+    }
+    start_next();
+}
+
+
+void scheduler::release(const std::string &model_id)
+{
+    const auto queue = queues_.find(model_id);
+    if (queue != queues_.end()) {
+        ready_.emplace(queue->second.front().sequence, model_id);
+    }
+    const auto known = models_.find(model_id);
+    if (known != models_.end() && known->second.last_revision == 0) {
+        models_.erase(known); // a task that never began leaves nothing to remember
+    }
+}
+
+
+void scheduler::stop(std::function<void()> stopped)
+{
+    stopping_ = true;
+    stopped_ = std::move(stopped);
+    soon_.reset();
+    std::vector<std::string> at_work;
+    for (const auto &[model_id, _] : runs_) {
+        at_work.push_back(model_id);
+    }
+    for (const auto &model_id : at_work) {
+        if (auto &run = runs_.at(model_id).run) {
+            run->stop([this, model_id] { on_ended(model_id); });
+        } else {
+            on_ended(model_id);
+        }
+    }
+    if (at_work.empty()) {
+        std::exchange(stopped_, nullptr)();
+    }
+}
+
+} // namespace rollout

@@ -1,0 +1,72 @@
+// Which task runs when: one a model at a time, in the order of acceptance; different models side by side, up to a bound;
+// what waits is bounded too.
+#pragma once
+
+#include "worker/gateway_server.hpp"
+#include "worker/journal/journal.hpp"
+#include "worker/rollout/task_run.hpp"
+#include "worker/settings.hpp"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+namespace rollout {
+
+class scheduler {
+  public:
+    /// All of it outlives the scheduler. `backend_of` and `fetch` as for run_environment.
+    scheduler(const settings &config, journal &book, traffic &gateways, clock &time,
+              std::function<backend *(const std::string &)> backend_of,
+              std::function<operation_ptr(fetch_request, done_fn)> fetch);
+
+    /// Takes up what the journal has unfinished; once, before the loop runs.
+    void recover();
+
+    /// A new task: checked against the configuration, written to the journal, put in its model's queue.
+    void submit(submission wanted, gateway_server::answer_fn answer);
+
+    /// No new runs; those under way stop where they are. `stopped` is called when nothing is under way.
+    void stop(std::function<void()> stopped);
+
+    std::size_t waiting() const noexcept { return waiting_; }
+    std::size_t running() const noexcept { return runs_.size(); }
+
+  private:
+    struct waiting_task {
+        std::uint64_t sequence;
+        std::string task_id;
+    };
+
+    /// A model's place among those at work: taken when its task is about to be read.
+    struct place {
+        std::unique_ptr<task_run> run;
+        operation_ptr pause; ///< before the journal is read again
+    };
+
+    void enqueue(const std::string &model_id, waiting_task one);
+    void start_next();
+    void read(const std::string &model_id, const std::string &task_id);
+    void start(const std::string &model_id, const task_row &row);
+    void on_ended(const std::string &model_id);
+    void release(const std::string &model_id);
+    std::size_t deployed_models() const;
+
+    const settings &config_;
+    journal &book_;
+    clock &time_;
+    run_environment environment_;
+
+    std::map<std::string, model> models_;
+    std::map<std::string, std::deque<waiting_task>> queues_; ///< by model, in the order of acceptance
+    std::set<std::pair<std::uint64_t, std::string>> ready_;  ///< models at rest, by their first task's sequence
+    std::map<std::string, place> runs_;
+    std::size_t waiting_ = 0;
+    operation_ptr soon_;
+    bool stopping_ = false;
+    std::function<void()> stopped_;
+};
+
+} // namespace rollout

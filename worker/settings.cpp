@@ -1,0 +1,278 @@
+#include "worker/settings.hpp"
+
+#include "worker/name_template.hpp"
+#include "worker/task.hpp"
+#include "worker/words.hpp"
+
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <pwd.h>
+#include <sys/un.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::uint64_t day_s = 86400;
+constexpr std::uint64_t year_s = 366 * day_s;
+constexpr std::uint64_t max_repeat = 1000;
+
+
+void read_listen(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    const json_t *value = root.object("listen", true);
+    if (value == nullptr) {
+        return;
+    }
+    json_reader listen(value, "/listen", faults);
+    listen.text("path", to.listen.path, true);
+    if (!to.listen.path.empty() &&
+        (to.listen.path.front() != '/' || to.listen.path.size() >= sizeof(sockaddr_un::sun_path))) {
+        listen.fault("path", "must be an absolute path of at most " +
+                                 std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " bytes");
+    }
+
+    std::string mode;
+    listen.text("mode", mode);
+    if (!mode.empty()) {
+        const auto [end, error] = std::from_chars(mode.data(), mode.data() + mode.size(), to.listen.mode, 8);
+        if (error != std::errc() || end != mode.data() + mode.size() || to.listen.mode > 0777) {
+            listen.fault("mode", "must be a file mode in octal, as \"0660\"");
+        }
+    }
+    listen.texts("allow_users", to.listen.allow_users);
+    for (std::size_t i = 0; i < to.listen.allow_users.size(); ++i) {
+        if (getpwnam(to.listen.allow_users[i].c_str()) == nullptr) {
+            faults.push_back(
+                {"/listen/allow_users/" + std::to_string(i),
+                 "there is no user \"" + clean_text(to.listen.allow_users[i], 64) + "\" on this machine"});
+        }
+    }
+    listen.refuse_others();
+}
+
+
+void read_journal(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    const json_t *value = root.object("journal", true);
+    if (value == nullptr) {
+        return;
+    }
+    json_reader journal(value, "/journal", faults);
+    std::string type;
+    journal.word("type", type, {"sqlite"});
+    journal.text("path", to.journal.path, true);
+    if (!to.journal.path.empty() && to.journal.path.front() != '/') {
+        journal.fault("path", "must be an absolute path");
+    }
+    journal.number("retain_days", to.journal.retain_days, 1, 36500);
+    journal.refuse_others();
+}
+
+
+void read_limits(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    const json_t *value = root.object("limits");
+    if (value == nullptr) {
+        return;
+    }
+    json_reader limits(value, "/limits", faults);
+    limits.number("max_deployed_models", to.limits.max_deployed_models, 0, 1000000);
+    limits.number("max_concurrent_rollouts", to.limits.max_concurrent_rollouts, 0, 1000);
+    limits.number("max_queue", to.limits.max_queue, 0, 10000000);
+    limits.number("time_limit_s", to.limits.time_limit_s, 1, year_s);
+    limits.number("retries", to.limits.retries, 0, 1000);
+    limits.refuse_others();
+}
+
+
+void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    const json_t *value = root.object("artifacts");
+    if (value == nullptr) {
+        return;
+    }
+    json_reader artifacts(value, "/artifacts", faults);
+    artifacts.text("source", to.artifacts.source);
+    artifacts.texts("allow", to.artifacts.allow);
+    artifacts.number("max_bytes", to.artifacts.max_bytes, 1, std::uint64_t{1} << 60);
+    artifacts.number("max_files", to.artifacts.max_files, 1, 100000000);
+    artifacts.refuse_others();
+
+    if (const auto fault = check_template(to.artifacts.source); !fault.empty()) {
+        artifacts.fault("source", fault);
+    }
+    // A source that the operator wrote down is allowed: the folder that its fixed part names.
+    const auto &source = to.artifacts.source;
+    if (to.artifacts.allow.empty() && !source.empty()) {
+        const auto fixed = source.substr(0, source.find('{'));
+        to.artifacts.allow.push_back(fixed.substr(0, fixed.rfind('/') + 1));
+    }
+}
+
+
+void read_backend(const std::string &name, const json_t *value, settings &to, std::vector<json_fault> &faults)
+{
+    json_reader reader(value, "/backends/" + name, faults);
+    backend_settings backend;
+    reader.word("type", backend.type, {"triton"});
+    reader.text("url", backend.url, true);
+    while (backend.url.ends_with('/')) {
+        backend.url.pop_back();
+    }
+    if (!backend.url.empty() && !backend.url.starts_with("http://") && !backend.url.starts_with("https://")) {
+        reader.fault("url", "must begin with http:// or https://");
+    }
+    std::string control = "explicit";
+    reader.word("control", control, {"explicit"});
+
+    // Without a name for an upstream block, nginx goes where rolloutd goes.
+    reader.text("upstream", backend.upstream);
+    if (backend.upstream.empty() && backend.url.find("://") != std::string::npos) {
+        backend.upstream = backend.url.substr(backend.url.find("://") + 3);
+    }
+    reader.text("repository", backend.repository, true);
+    if (!backend.repository.empty() && backend.repository.front() != '/') {
+        reader.fault("repository", "must be an absolute path");
+    }
+    while (backend.repository.size() > 1 && backend.repository.ends_with('/')) {
+        backend.repository.pop_back();
+    }
+    backend.staging = backend.repository + ".staging";
+    reader.text("staging", backend.staging);
+    if (!backend.staging.empty() && backend.staging.front() != '/') {
+        reader.fault("staging", "must be an absolute path");
+    }
+    reader.text("model_name", backend.model_name);
+    if (const auto fault = check_template(backend.model_name); !fault.empty()) {
+        reader.fault("model_name", fault);
+    }
+    reader.refuse_others();
+    to.backends.emplace(name, std::move(backend));
+}
+
+
+void read_backends(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    const json_t *value = root.object("backends", true);
+    const char *name;
+    json_t *member;
+    json_object_foreach(const_cast<json_t *>(value), name, member)
+    {
+        read_backend(name, member, to, faults);
+    }
+    if (value != nullptr && to.backends.empty()) {
+        root.fault("backends", "must name at least one backend");
+    }
+}
+
+
+void read_smoke(const json_t *value, const std::string &pointer, rollout_settings &to,
+                std::vector<json_fault> &faults)
+{
+    json_reader smoke(value, pointer, faults);
+    const json_t *request = smoke.object("request", true);
+    if (request != nullptr) {
+        to.smoke_request = share(json_share(const_cast<json_t *>(request)));
+    }
+    smoke.number("timeout_s", to.smoke_timeout_s, 1, day_s);
+    smoke.number("repeat", to.smoke_repeat, 1, max_repeat);
+    smoke.refuse_others();
+}
+
+
+void read_steps(const json_t *list, const std::string &pointer, rollout_settings &to, std::vector<json_fault> &faults)
+{
+    to.steps.clear();
+    for (std::size_t i = 0; i < json_array_size(list); ++i) {
+        json_reader reader(json_array_get(list, i), pointer + '/' + std::to_string(i), faults);
+        std::uint64_t weight = 100;
+        shift_step step;
+        reader.number("weight", weight, 1, 100);
+        reader.number("hold_s", step.hold_s, 0, year_s);
+        reader.refuse_others();
+        step.weight = static_cast<unsigned>(weight);
+        if (!to.steps.empty() && step.weight <= to.steps.back().weight) {
+            reader.fault("weight", "must be more than the weight before it");
+        }
+        to.steps.push_back(step);
+    }
+    if (to.steps.empty() || to.steps.back().weight != 100) {
+        to.steps.push_back({});
+    }
+}
+
+} // namespace
+
+
+void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
+                  std::vector<json_fault> &faults, std::vector<std::string> &warnings)
+{
+    json_reader reader(from, pointer, faults);
+    reader.number("ready_timeout_s", to.ready_timeout_s, 1, year_s);
+    if (const json_t *smoke = reader.object("smoke")) {
+        read_smoke(smoke, reader.pointer_to("smoke"), to, faults);
+    }
+    if (const json_t *steps = reader.array("steps")) {
+        read_steps(steps, reader.pointer_to("steps"), to, faults);
+    }
+    if (const json_t *gate = reader.object("gate")) {
+        double value = 0;
+        std::uint64_t count = 0;
+        json_reader limits(gate, reader.pointer_to("gate"), faults);
+        limits.number("min_requests", count, 0, 1000000000);
+        limits.real("max_error_rate", value, 0, 1);
+        limits.real("max_p99_ms", value, 0, 1e9);
+        limits.real("max_mean_ms", value, 0, 1e9);
+        limits.real("max_error_ratio_to_blue", value, 0, 1e9);
+        limits.real("max_p99_ratio_to_blue", value, 0, 1e9);
+        limits.real("max_mean_ratio_to_blue", value, 0, 1e9);
+        limits.refuse_others();
+        warnings.push_back(reader.pointer_to("gate") +
+                           ": this version shifts by the steps alone and does not judge the traffic");
+    }
+    reader.word("old", to.old, {"delete", "archive", "keep"});
+    reader.number("drain_s", to.drain_s, 0, year_s);
+    reader.refuse_others();
+}
+
+
+settings read_settings(const std::string &path, std::vector<json_fault> &faults)
+{
+    settings to;
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    if (!file || !(text << file.rdbuf())) {
+        faults.push_back({"", "the file " + shown(path) + " cannot be read: " + errno_words(errno)});
+        return to;
+    }
+    const std::string bytes = text.str();
+    json_error_t error;
+    const json_ptr root(json_loadb(bytes.data(), bytes.size(), JSON_REJECT_DUPLICATES, &error));
+    if (!root) {
+        faults.push_back({"", "the file " + shown(path) + " is not JSON: " + std::string(error.text) + " (line " +
+                                  std::to_string(error.line) + ", column " + std::to_string(error.column) + ")"});
+        return to;
+    }
+
+    json_reader reader(root.get(), "", faults);
+    if (!json_is_object(root.get())) {
+        return to;
+    }
+    read_listen(reader, to, faults);
+    read_journal(reader, to, faults);
+    read_limits(reader, to, faults);
+    read_artifacts(reader, to, faults);
+    read_backends(reader, to, faults);
+    if (const json_t *rollout = reader.object("rollout")) {
+        read_rollout(rollout, "/rollout", to.rollout, faults, to.warnings);
+    }
+    reader.refuse_others();
+    return to;
+}
+
+} // namespace rollout

@@ -1,0 +1,79 @@
+// rolloutd.json, read and checked: what the operator has decided.
+#pragma once
+
+#include "worker/json_reader.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// One weight of a shift and how long it is held.
+struct shift_step {
+    unsigned weight = 100;
+    std::uint64_t hold_s = 0;
+};
+
+/// How a rollout goes: `rollout` of the configuration, or of one task on top of it.
+struct rollout_settings {
+    std::uint64_t ready_timeout_s = 600;
+    std::shared_ptr<const json_t> smoke_request; ///< null: no smoke test
+    std::uint64_t smoke_timeout_s = 30;
+    std::uint64_t smoke_repeat = 1;
+    std::vector<shift_step> steps = {shift_step{}};
+    std::string old = "delete"; ///< what becomes of the old blue: `delete`, `archive` or `keep`
+    std::uint64_t drain_s = 30;
+};
+
+struct backend_settings {
+    std::string type = "triton";
+    std::string url;
+    std::string upstream;
+    std::string repository;
+    std::string staging;
+    std::string model_name = "{model_id}__r{revision}";
+};
+
+struct settings {
+    struct {
+        std::string path;
+        unsigned mode = 0660;
+        std::vector<std::string> allow_users; ///< empty: whoever the socket's mode lets in
+    } listen;
+
+    struct {
+        std::string path;
+        std::uint64_t retain_days = 30;
+    } journal;
+
+    struct {
+        std::uint64_t max_deployed_models = 100;
+        std::uint64_t max_concurrent_rollouts = 4; ///< 0: tasks are accepted and held
+        std::uint64_t max_queue = 100000;
+        std::uint64_t time_limit_s = 18000;
+        std::uint64_t retries = 3;
+    } limits;
+
+    struct {
+        std::string source; ///< with `{model_id}`; empty: a task must name its own
+        std::vector<std::string> allow;
+        std::uint64_t max_bytes = 53687091200;
+        std::uint64_t max_files = 10000;
+    } artifacts;
+
+    std::map<std::string, backend_settings> backends;
+    rollout_settings rollout;
+
+    std::vector<std::string> warnings; ///< what is accepted but has no effect in this version
+};
+
+/// Reads and checks the file. Every fault is in `faults`, with its pointer; the result counts only when there is none.
+settings read_settings(const std::string &path, std::vector<json_fault> &faults);
+
+/// Reads `rollout` members over what `to` holds: for the configuration and for a task's own.
+void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
+                  std::vector<json_fault> &faults, std::vector<std::string> &warnings);
+
+} // namespace rollout

@@ -1,0 +1,66 @@
+// A task as rolloutd works on it, and the document that the world sees of it. The document is also what the journal keeps:
+// a task can be read back from it, whole.
+#pragma once
+
+#include "common/json.hpp"
+#include "common/task.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+enum class step_state : std::uint8_t { pending, running, done, failed, skipped };
+
+std::string_view step_state_name(step_state state) noexcept;
+
+/// One step of a task, as `metadata.steps` shows it.
+struct step_record {
+    std::string name;
+    step_state state = step_state::pending;
+    unsigned attempts = 0;
+    std::int64_t started_us = 0; ///< since 1970, UTC; 0: not yet
+    std::int64_t ended_us = 0;
+    std::string detail;
+};
+
+struct task {
+    std::uint64_t sequence = 0; ///< its place in the order of acceptance; the journal gives it
+    std::uint64_t revision = 0; ///< the journal's counter at the last change
+    task_kind kind = task_kind::deploy;
+    task_status status = task_status::pending;
+    std::string task_id;
+    std::string model_id;
+    std::string parent_id;
+    std::string detail;
+    std::int64_t created_us = 0;
+    std::int64_t updated_us = 0;
+
+    std::uint64_t model_revision =
+        0;            ///< the deployment's own, or the one that a deletion takes away; 0: not known yet
+    std::string step; ///< the one that runs, or ran last
+    double progress = 0;
+    unsigned traffic_weight = 0;  ///< percent
+    std::uint64_t elapsed_ms = 0; ///< worked on so far, over restarts
+    std::vector<step_record> steps;
+    std::shared_ptr<const json_t> config; ///< as requested
+
+    step_record *find_step(std::string_view name) noexcept;
+};
+
+/// The document of the contract, within limits::document_bytes whatever the texts hold: they are cut to their bounds.
+json_ptr document_of(const task &from);
+
+/// Reads a document back. Nothing where it is not one; `sequence` and `revision` are the journal's, not the document's.
+std::optional<task> task_from_document(const json_t *document);
+
+/// A value that several may hold.
+std::shared_ptr<const json_t> share(json_ptr value);
+
+/// RFC 3339, UTC, with microseconds: 2026-11-24T16:09:21.000000Z.
+std::string timestamp(std::int64_t since_1970_us);
+std::int64_t timestamp_us(std::string_view text) noexcept;
+
+} // namespace rollout
