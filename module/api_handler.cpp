@@ -106,12 +106,24 @@ problem away(std::string detail)
 }
 
 
-/// Ends a request from outside of its own handlers, where nginx does not go on with posted requests by itself.
-void finalize(ngx_http_request_t *r, ngx_int_t rc) noexcept
+/// Goes on with a request that was waiting for the link: `answer` sends something and says how that went, or NGX_DONE
+/// when the request waits on. Nothing is thrown into the link.
+template <class Answer>
+void resume(api_request &request, Answer answer) noexcept
 {
-    ngx_connection_t *c = r->connection;
-    ngx_http_finalize_request(r, rc);
-    ngx_http_run_posted_requests(c);
+    ngx_http_request_t *r = request.r;
+    ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+    try {
+        rc = answer();
+    } catch (const std::exception &error) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
+    }
+    if (rc != NGX_DONE) {
+        // Outside of a request's own handlers, nginx does not go on with posted requests by itself.
+        ngx_connection_t *c = r->connection;
+        ngx_http_finalize_request(r, rc);
+        ngx_http_run_posted_requests(c);
+    }
 }
 
 
@@ -228,19 +240,23 @@ bool hold(api_request &request, const task_record &task) noexcept
 }
 
 
+/// The answer with a task that the link has brought, or NGX_DONE when the client waits for a later one.
+ngx_int_t answer_or_hold(api_request &request, task_record task) noexcept
+{
+    if (!in_pool(request.r, task)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return hold(request, task) ? NGX_DONE : answer_with(request, task);
+}
+
+
 void on_watched(link_call &call, link_result result, const task_record *task, const json_t *)
 {
     auto &request = *static_cast<api_request *>(call.asker);
-    if (result != link_result::task) {
-        finalize(request.r, answer_with(request, request.task)); // the time is over: as it was
-        return;
-    }
-    task_record now = *task;
-    if (!in_pool(request.r, now)) {
-        finalize(request.r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-    } else if (!hold(request, now)) {
-        finalize(request.r, answer_with(request, now));
-    }
+    resume(request, [&] {
+        // Without news the time is over: as it was.
+        return result == link_result::task ? answer_or_hold(request, *task) : answer_with(request, request.task);
+    });
 }
 
 
@@ -249,21 +265,16 @@ void on_watched(link_call &call, link_result result, const task_record *task, co
 void on_looked_up(link_call &call, link_result result, const task_record *task, const json_t *)
 {
     auto &request = *static_cast<api_request *>(call.asker);
-    ngx_http_request_t *r = request.r;
-    if (result == link_result::none) {
-        finalize(r, send_problem(r, not_found(request.route)));
-        return;
-    }
-    if (result != link_result::task) {
-        finalize(r, send_problem(r, away("rolloutd did not answer whether there is such a task; ask again.")));
-        return;
-    }
-    task_record found = *task;
-    if (!in_pool(r, found)) {
-        finalize(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-    } else if (!hold(request, found)) {
-        finalize(r, answer_with(request, found));
-    }
+    resume(request, [&] {
+        switch (result) {
+        case link_result::task:
+            return answer_or_hold(request, *task);
+        case link_result::none:
+            return send_problem(request.r, not_found(request.route));
+        default:
+            return send_problem(request.r, away("rolloutd did not answer whether there is such a task; ask again."));
+        }
+    });
 }
 
 
@@ -315,7 +326,10 @@ ngx_int_t read_task(api_request &request)
         return by_id ? table.by_id(route.kind, route.name, allocate, task)
                      : table.latest(route.kind, route.name, allocate, task);
     });
-    if (found != record_store::found::yes) {
+    if (found == record_store::found::busy) {
+        return send_problem(r, away("The gateway's table is being repaired; ask again."));
+    }
+    if (found == record_store::found::no) {
         return known ? send_problem(r, not_found(route)) : ask_worker(request);
     }
     if (hold(request, task)) {
@@ -384,21 +398,16 @@ ngx_int_t answer_unconfirmed(api_request &request, link_result result)
 void on_submitted(link_call &call, link_result result, const task_record *task, const json_t *rejection)
 {
     auto &request = *static_cast<api_request *>(call.asker);
-    ngx_http_request_t *r = request.r;
-    if (result == link_result::rejected) {
-        finalize(r, send_problem(r, rejection_of(rejection)));
-        return;
-    }
-    if (result != link_result::task) {
-        finalize(r, answer_unconfirmed(request, result));
-        return;
-    }
-    task_record accepted = *task;
-    if (!in_pool(r, accepted)) {
-        finalize(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-    } else if (!hold(request, accepted)) {
-        finalize(r, answer_with(request, accepted));
-    }
+    resume(request, [&] {
+        switch (result) {
+        case link_result::task:
+            return answer_or_hold(request, *task);
+        case link_result::rejected:
+            return send_problem(request.r, rejection_of(rejection));
+        default:
+            return answer_unconfirmed(request, result);
+        }
+    });
 }
 
 

@@ -65,6 +65,9 @@ void worker_link::take(const json_t *message)
         send_hello();
     } else if (type == "ping") {
         send(message_of("pong").get());
+        if (ngx_exiting) {
+            end_calls(true, link_result::late); // who only waits for news does not keep an old process alive
+        }
     } else if (type == "refuse") {
         take_refusal(message);
     } else {

@@ -173,12 +173,19 @@ void worker_link::disconnect(const char *reason) noexcept
         ngx_add_timer(&connect_timer_, backoff_);
     }
 
+    end_calls(false, link_result::lost);
+}
+
+
+/// Ends all watches, or all other calls.
+void worker_link::end_calls(bool watches, link_result how) noexcept
+{
     // An answer ends a request, whose cleanup may forget other calls, and may begin new ones: no iterator is kept.
     const std::uint64_t last = last_id_;
     for (auto at = calls_.begin(); at != calls_.end() && at->first <= last;) {
         const auto id = at->first;
-        if (!at->second->survives) {
-            finish(*at->second, link_result::lost, nullptr, nullptr);
+        if (at->second->survives == watches) {
+            finish(*at->second, how, nullptr, nullptr);
         }
         at = calls_.upper_bound(id);
     }

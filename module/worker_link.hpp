@@ -103,6 +103,7 @@ class worker_link {
     link_result begin(link_call &call, ngx_msec_t timeout);
     void end(link_call &call) noexcept;
     void drop(link_call &call) noexcept;
+    void end_calls(bool watches, link_result how) noexcept;
     void finish(link_call &call, link_result result, const task_record *task, const json_t *rejection) noexcept;
 
     void take(const json_t *message);

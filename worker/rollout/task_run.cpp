@@ -18,6 +18,16 @@ constexpr auto journal_retry_pause = 1000ms;
 constexpr std::string_view rollback_name = "rollback";
 
 
+/// Ends a text with a full stop, so that another sentence can follow.
+std::string sentence(std::string text)
+{
+    if (!text.empty() && std::string_view(".!?").find(text.back()) == std::string_view::npos) {
+        text += '.';
+    }
+    return text;
+}
+
+
 std::chrono::milliseconds pause_after(unsigned attempts)
 {
     return std::min<std::chrono::milliseconds>(first_retry_pause * (1u << std::min(attempts - 1, 10u)),
@@ -83,6 +93,7 @@ void task_run::start()
 bool task_run::plan_it()
 {
     if (what.kind != task_kind::deploy) {
+        plan.rollout = environment.config.rollout;
         return true;
     }
     std::vector<json_fault> faults;
@@ -165,7 +176,7 @@ void task_run::resume()
     if (what.step == rollback_name) {
         for (const auto &step : what.steps) {
             if (step.state == step_state::failed) {
-                failure_ = "Step " + step.name + " failed: " + step.detail;
+                failure_ = sentence("Step " + step.name + " failed: " + step.detail);
             }
         }
         enter_rollback();
@@ -339,14 +350,14 @@ bool task_run::past_the_point_of_no_return() const
 
 void task_run::fail(const std::string &why)
 {
-    failure_ = why;
+    failure_ = sentence(why);
     step_record &one = record();
     one.state = step_state::failed;
     one.ended_us = environment.time.wall_us();
     if (one.detail.empty()) {
         one.detail = why;
     }
-    say(log_level::error, why);
+    say(log_level::error, failure_);
     if (past_the_point_of_no_return()) {
         if (what.kind == task_kind::deploy) {
             finish(task_status::completed,
@@ -354,7 +365,7 @@ void task_run::fail(const std::string &why)
                        " serves all traffic, but the old one could not be taken off the server. " + why +
                        " It is tried again with the model's next task.");
         } else {
-            finish(task_status::failed, "The model is unloaded, but not all of it is gone. " + why +
+            finish(task_status::failed, "The model is unloaded, but not all of it is gone. " + failure_ +
                                             " Mend the cause and post the deletion again.");
         }
         return;
@@ -411,7 +422,8 @@ void task_run::on_rolled_back(const outcome &how)
                                   ? (of.blue ? " Revision " + std::to_string(of.blue->revision) + " serves as before."
                                              : " The model is not deployed.")
                                   : " The model serves as before.";
-    finish(task_status::failed, failure_ + (how ? clean : " The way back is not complete either: " + how.detail));
+    finish(task_status::failed,
+           failure_ + (how ? clean : " The way back is not complete either: " + sentence(how.detail)));
 }
 
 
