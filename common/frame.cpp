@@ -11,6 +11,14 @@ constexpr std::size_t length_bytes = 4;
 } // namespace
 
 
+json_ptr message_of(std::string_view type)
+{
+    json_ptr message(json_object());
+    json_put(message.get(), "type", type);
+    return message;
+}
+
+
 bool append_frame(std::string &out, const json_t *message)
 {
     return append_frame(out, json_compact(message));

@@ -41,6 +41,9 @@
 
 namespace rollout {
 
+/// A message with that `type`, to be filled.
+json_ptr message_of(std::string_view type);
+
 /// Appends `message` as a frame. False, with `out` as it was, when the text is over the bound or cannot be written.
 bool append_frame(std::string &out, const json_t *message);
 

@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-#include <cstdlib>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,6 +46,18 @@ inline json_int_t json_number(const json_t *object, const char *member, json_int
 inline json_ptr json_make(std::string_view text)
 {
     return json_ptr(json_stringn(text.data(), text.size()));
+}
+
+inline json_ptr json_make_number(std::uint64_t value)
+{
+    return json_ptr(json_integer(static_cast<json_int_t>(value)));
+}
+
+/// A member's integer that cannot be negative; 0 where it is missing, no integer, or negative.
+inline std::uint64_t json_count(const json_t *object, const char *member) noexcept
+{
+    const json_int_t value = json_number(object, member);
+    return value < 0 ? 0 : static_cast<std::uint64_t>(value);
 }
 
 /// Sets a member and takes the value's reference. The key is a C string without a NUL.

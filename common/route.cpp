@@ -12,7 +12,7 @@ namespace {
 json_ptr target_to_json(const route_target &from)
 {
     json_ptr to(json_object());
-    json_put(to.get(), "revision", json_ptr(json_integer(static_cast<json_int_t>(from.revision))));
+    json_put(to.get(), "revision", json_make_number(from.revision));
     json_put(to.get(), "upstream", from.upstream);
     json_put(to.get(), "model", from.model);
     return to;

@@ -34,12 +34,6 @@ bool read_task(const json_t *from, task_record &task, std::string &text)
 }
 
 
-std::uint64_t revision_in(const json_t *message) noexcept
-{
-    return static_cast<std::uint64_t>(std::max<json_int_t>(0, json_number(message, "revision")));
-}
-
-
 std::string route_name(const route &of)
 {
     return of.model_id + '/' + of.part;
@@ -125,7 +119,7 @@ void worker_link::take_refusal(const json_t *message)
 
 void worker_link::take_answer(const json_t *message, std::string_view type)
 {
-    const auto id = static_cast<std::uint64_t>(json_number(message, "id"));
+    const auto id = json_count(message, "id");
     const auto asked = calls_.find(id);
 
     if (type == "rejected") {
@@ -200,7 +194,7 @@ void worker_link::take_update(const json_t *message)
         }
         repaired = zone_.header->repairs != repairs_at_hello_;
         if (streams_ && !repaired) {
-            zone_.header->revision = std::max(zone_.header->revision, revision_in(message));
+            zone_.header->revision = std::max(zone_.header->revision, json_count(message, "revision"));
             if (json_is_true(json_object_get(message, "complete"))) {
                 zone_.header->tasks_complete = 1;
             }
@@ -220,7 +214,7 @@ void worker_link::take_routes(const json_t *message)
     }
     const bool ends = json_is_true(json_object_get(message, "end"));
     const json_t *list = json_object_get(message, "routes");
-    const auto revision = revision_in(message);
+    const auto revision = json_count(message, "revision");
     bool whole = true;
     std::string known_routes;
     {
@@ -274,7 +268,7 @@ void worker_link::take_routes(const json_t *message)
     }
     if (!in_full_set_) {
         json_ptr answer = message_of("applied");
-        json_put(answer.get(), "revision", number_of(revision));
+        json_put(answer.get(), "revision", json_make_number(revision));
         send(answer.get());
     }
 }
@@ -282,10 +276,11 @@ void worker_link::take_routes(const json_t *message)
 
 void worker_link::take_sample(const json_t *message)
 {
-    const auto key = in_flight_key(json_text(message, "model_id"), json_text(message, "part"), revision_in(message));
+    const auto key =
+        in_flight_key(json_text(message, "model_id"), json_text(message, "part"), json_count(message, "revision"));
     json_ptr answer = message_of("counters");
-    json_put(answer.get(), "id", number_of(static_cast<std::uint64_t>(json_number(message, "id"))));
-    json_put(answer.get(), "in_flight", number_of(in_flight_table(zone_.in_flight).count(key, is_alive)));
+    json_put(answer.get(), "id", json_make_number(json_count(message, "id")));
+    json_put(answer.get(), "in_flight", json_make_number(in_flight_table(zone_.in_flight).count(key, is_alive)));
     send(answer.get());
 }
 

@@ -1,4 +1,4 @@
-#include "module/record_store.hpp"
+#include "module/record_layout.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,28 +12,11 @@ namespace rollout {
 
 namespace {
 
-constexpr std::size_t cell_bytes = 64;
-constexpr std::size_t max_key_bytes = 288;
-
 /// A reader that meets a writer this often hands over to the lock. A write holds its bucket for a microsecond.
 constexpr unsigned read_attempts = 200;
 
 /// How far a reader follows a bucket's chain before it makes sure that the chain is still one.
 constexpr unsigned steps_between_checks = 64;
-
-
-template <class T>
-T load(const T &from, std::memory_order order = std::memory_order_relaxed) noexcept
-{
-    return std::atomic_ref<T>(const_cast<T &>(from)).load(order);
-}
-
-
-template <class T>
-void store(T &to, T value, std::memory_order order = std::memory_order_relaxed) noexcept
-{
-    std::atomic_ref<T>(to).store(value, order);
-}
 
 
 /// FNV-1a with a finish that spreads the high bits downwards. Keys are chosen by clients who may post anyway; what a
@@ -50,86 +33,6 @@ std::uint32_t hash_of(std::string_view key) noexcept
 }
 
 } // namespace
-
-
-struct record_store::bucket {
-    cell_index first;
-    std::uint32_t sequence; ///< odd while a writer changes what hangs here
-};
-
-struct record_store::cell {
-    cell_index next;
-    unsigned char bytes[cell_bytes - sizeof(cell_index)];
-};
-
-/// A record's first cell. Behind it, and through the cells after, run the key's bytes and then the value's.
-struct record_store::head {
-    cell_index next_cell;
-    cell_index chain; ///< the bucket's next record
-    cell_index older;
-    cell_index newer;
-    std::uint32_t hash;
-    std::uint32_t value_bytes;
-    std::uint16_t key_bytes;
-    age_list list;
-    record_map map;
-    unsigned char bytes[cell_bytes - 28];
-};
-
-struct record_store::header {
-    struct map_place {
-        std::uint64_t offset;
-        std::uint32_t mask;
-        std::uint32_t count;
-    };
-
-    struct list_ends {
-        cell_index oldest;
-        cell_index newest;
-    };
-
-    std::uint64_t cells_offset;
-    std::uint64_t marks_offset; ///< a bit for each cell; `repair` only
-    cell_index cell_count;      ///< cell 0 is not used
-    cell_index free_first;
-    std::uint32_t free_count;
-    std::uint32_t writing;
-    std::array<map_place, record_maps> maps;
-    std::array<list_ends, age_lists> lists;
-};
-
-
-void record_store::format(void *memory, std::size_t bytes) noexcept
-{
-    static_assert(sizeof(cell) == cell_bytes && sizeof(head) == cell_bytes);
-    // One bucket for so many cells: a task of a few hundred bytes takes about nine, a route five.
-    constexpr std::array<std::size_t, record_maps> cells_per_bucket = {8, 16, 64};
-
-    auto *to = new (memory) header{};
-    const std::size_t about = bytes / cell_bytes;
-    std::size_t offset = (sizeof(header) + cell_bytes - 1) / cell_bytes * cell_bytes;
-
-    for (std::size_t map = 0; map < record_maps; ++map) {
-        const std::size_t buckets = std::bit_floor(std::max<std::size_t>(64, about / cells_per_bucket[map]));
-        to->maps[map] = {offset, static_cast<std::uint32_t>(buckets - 1), 0};
-        std::memset(static_cast<unsigned char *>(memory) + offset, 0, buckets * sizeof(bucket));
-        offset += buckets * sizeof(bucket);
-    }
-
-    to->marks_offset = offset;
-    offset += (about / 8 + cell_bytes) / cell_bytes * cell_bytes;
-    to->cells_offset = offset;
-    to->cell_count =
-        static_cast<cell_index>(std::min<std::size_t>((bytes - offset) / cell_bytes, std::size_t{1} << 31));
-
-    // Neighbours follow each other in the free list, so that a record's cells mostly lie side by side.
-    auto *cells = reinterpret_cast<cell *>(static_cast<unsigned char *>(memory) + offset);
-    for (cell_index i = 1; i < to->cell_count; ++i) {
-        cells[i].next = i + 1 < to->cell_count ? i + 1 : 0;
-    }
-    to->free_first = to->cell_count > 1 ? 1 : 0;
-    to->free_count = to->cell_count - 1;
-}
 
 
 record_store::record_store(void *memory) noexcept
@@ -480,64 +383,6 @@ void record_store::each(record_map map, const std::function<void(std::string_vie
             copy_key(index, buffer.data(), size);
             visit({buffer.data(), size});
             index = next;
-        }
-    }
-}
-
-
-void record_store::repair() noexcept
-{
-    unsigned char *marks = base_ + header_->marks_offset;
-    std::memset(marks, 0, header_->cell_count / 8 + 1);
-    const auto mark = [marks](cell_index index) {
-        const auto bit = static_cast<unsigned char>(1u << (index % 8));
-        const bool fresh = (marks[index / 8] & bit) == 0;
-        marks[index / 8] |= bit;
-        return fresh;
-    };
-
-    header_->lists = {};
-    for (std::size_t map = 0; map < record_maps; ++map) {
-        auto &place = header_->maps[map];
-        place.count = 0;
-        for (std::uint32_t i = 0; i <= place.mask; ++i) {
-            bucket &where = bucket_of(static_cast<record_map>(map), i);
-            // A reader that came upon the dead writer's odd number must not take the even one for its own.
-            store(where.sequence, (load(where.sequence) | 1) + 1, std::memory_order_release);
-
-            cell_index *link = &where.first;
-            while (*link != 0) {
-                const cell_index index = *link;
-                bool whole = is_cell(index) && mark(index) && head_at(index).key_bytes <= max_key_bytes &&
-                             head_at(index).value_bytes <= max_value_bytes &&
-                             static_cast<std::size_t>(head_at(index).list) < age_lists;
-                if (whole) {
-                    std::size_t more = cells_for(head_at(index).key_bytes, head_at(index).value_bytes) - 1;
-                    cell_index at = head_at(index).next_cell;
-                    for (; more != 0 && is_cell(at) && mark(at); --more) {
-                        at = head_at(at).next_cell;
-                    }
-                    whole = more == 0 && at == 0;
-                }
-                if (!whole) {
-                    // Cannot come from a writer cut short; rather lose the chain's end than follow it.
-                    store(*link, cell_index{0}, std::memory_order_release);
-                    break;
-                }
-                append(index, head_at(index).list);
-                ++place.count;
-                link = &head_at(index).chain;
-            }
-        }
-    }
-
-    header_->free_first = 0;
-    header_->free_count = 0;
-    for (cell_index index = header_->cell_count - 1; index != 0; --index) {
-        if ((marks[index / 8] & (1u << (index % 8))) == 0) {
-            store(head_at(index).next_cell, header_->free_first);
-            header_->free_first = index;
-            ++header_->free_count;
         }
     }
 }

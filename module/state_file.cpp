@@ -160,7 +160,7 @@ std::string render_state(const shared_zone &zone)
     json_put(root.get(), "format", format_name);
     json_put(root.get(), "version", json_ptr(json_integer(format_version)));
     json_put(root.get(), "journal", zone.journal());
-    json_put(root.get(), "revision", json_ptr(json_integer(static_cast<json_int_t>(zone.header->routes_revision))));
+    json_put(root.get(), "revision", json_make_number(zone.header->routes_revision));
     json_put(root.get(), "routes", std::move(list));
     return json_compact(root.get()) + "\n";
 }

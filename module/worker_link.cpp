@@ -287,20 +287,6 @@ void worker_link::flush() noexcept
 }
 
 
-json_ptr worker_link::message_of(std::string_view type)
-{
-    json_ptr message(json_object());
-    json_put(message.get(), "type", type);
-    return message;
-}
-
-
-json_ptr worker_link::number_of(std::uint64_t value)
-{
-    return json_ptr(json_integer(static_cast<json_int_t>(value)));
-}
-
-
 /// Frames gather and go out together at the end of this turn of the event loop.
 void worker_link::send(const json_t *message)
 {
@@ -318,14 +304,14 @@ void worker_link::send(const json_t *message)
 void worker_link::send_hello()
 {
     json_ptr message = message_of("hello");
-    json_put(message.get(), "protocol", number_of(limits::protocol_version));
-    json_put(message.get(), "pid", number_of(static_cast<std::uint64_t>(ngx_pid)));
+    json_put(message.get(), "protocol", json_make_number(limits::protocol_version));
+    json_put(message.get(), "pid", json_make_number(static_cast<std::uint64_t>(ngx_pid)));
     json_put(message.get(), "gateway", zone_.gateway());
     {
         const zone_writer writer(
             zone_); // a consistent pair of journal and revision, and what is to repair is repaired
         json_put(message.get(), "journal", zone_.journal());
-        json_put(message.get(), "revision", number_of(zone_.header->revision));
+        json_put(message.get(), "revision", json_make_number(zone_.header->revision));
         repairs_at_hello_ = zone_.header->repairs;
     }
     send(message.get());
@@ -362,7 +348,7 @@ link_result worker_link::submit(link_call &call, const task_request &request)
         return begun;
     }
     json_ptr message = message_of("submit");
-    json_put(message.get(), "id", number_of(call.id));
+    json_put(message.get(), "id", json_make_number(call.id));
     json_put(message.get(), "kind", kind_name(request.kind));
     json_put(message.get(), "task_id", request.task_id);
     json_put(message.get(), "model_id", request.model_id);
@@ -415,11 +401,11 @@ link_result worker_link::watch(link_call &call, task_kind kind, std::string_view
 void worker_link::send_lookup(const link_call &call)
 {
     json_ptr message = message_of("lookup");
-    json_put(message.get(), "id", number_of(call.id));
+    json_put(message.get(), "id", json_make_number(call.id));
     json_put(message.get(), "kind", kind_name(call.kind));
     json_put(message.get(), call.name_is_model ? "model_id" : "task_id", {call.name, call.name_bytes});
     if (call.survives) {
-        json_put(message.get(), "after", number_of(call.after));
+        json_put(message.get(), "after", json_make_number(call.after));
     }
     send(message.get());
 }
@@ -459,7 +445,7 @@ void worker_link::drop(link_call &call) noexcept
     }
     try {
         json_ptr message = message_of("forget");
-        json_put(message.get(), "id", number_of(id));
+        json_put(message.get(), "id", json_make_number(id));
         send(message.get());
     } catch (const std::exception &error) {
         ngx_log_error(NGX_LOG_ERR, log_, 0, "rollout: %s", error.what());

@@ -95,8 +95,6 @@ class worker_link {
     void read() noexcept;
     void flush() noexcept;
 
-    static json_ptr message_of(std::string_view type);
-    static json_ptr number_of(std::uint64_t value);
     void send(const json_t *message);
     void send_hello();
     void send_lookup(const link_call &call);

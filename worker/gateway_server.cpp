@@ -3,7 +3,9 @@
 #include "common/frame.hpp"
 #include "common/limits.hpp"
 #include "common/names.hpp"
+#include "worker/gateway_messages.hpp"
 #include "worker/gateway_session.hpp"
+#include "worker/gateway_waits.hpp"
 #include "worker/log.hpp"
 #include "worker/words.hpp"
 
@@ -21,125 +23,10 @@ namespace rollout {
 
 namespace {
 
-using namespace std::chrono_literals;
-
-/// How long a gateway without a link counts as one that routes. A living one is back within a second.
-constexpr auto lost_grace = 5s;
-
-/// The gateways take a silence of three of these for a dead link.
-constexpr auto ping_interval = 4s;
-
-/// Pages of the stream wait while so much is unsent; a peer that reads nothing for far longer is cut off.
-constexpr std::size_t page_below_bytes = 1024 * 1024;
+/// A peer that has not read so much is cut off.
 constexpr std::size_t max_unsent_bytes = 64 * 1024 * 1024;
 
-
-json_ptr message_of(std::string_view type)
-{
-    json_ptr message(json_object());
-    json_put(message.get(), "type", type);
-    return message;
-}
-
-
-json_ptr number_of(std::uint64_t value)
-{
-    return json_ptr(json_integer(static_cast<json_int_t>(value)));
-}
-
-
-std::uint64_t number_in(const json_t *message, const char *name) noexcept
-{
-    return static_cast<std::uint64_t>(std::max<json_int_t>(0, json_number(message, name)));
-}
-
-
-/// {kind, seq, revision, doc}, around the document's text as the journal has it.
-std::string text_of(const task_row &row)
-{
-    return "{\"kind\":\"" + std::string(kind_name(row.kind)) + "\",\"seq\":" + std::to_string(row.sequence) +
-           ",\"revision\":" + std::to_string(row.revision) + ",\"doc\":" + row.document + "}";
-}
-
 } // namespace
-
-
-/// A wait for every gateway to follow the routes up to a revision.
-class gateway_server::follow_wait final : public operation {
-  public:
-    follow_wait(gateway_server &server, std::uint64_t up_to, done_fn done)
-        : revision(up_to), server_(server), done_(std::move(done)), wake_(server.loop_)
-    {
-        server_.waits_.push_back(this);
-    }
-    ~follow_wait() override { server_.waits_.remove(this); }
-
-    void cancel() override { end(outcome::canceled()); }
-
-    void end(outcome how)
-    {
-        if (!ended_) {
-            ended_ = true;
-            wake_.start(0ms, [done = std::move(done_), how] { done(how); });
-        }
-    }
-
-    const std::uint64_t revision;
-
-  private:
-    gateway_server &server_;
-    done_fn done_;
-    timer wake_;
-    bool ended_ = false;
-};
-
-
-/// A question to one worker process of each gateway, whose answers are added up.
-class gateway_server::flight_question final : public operation {
-  public:
-    using count_fn = std::function<void(std::optional<std::uint64_t>)>;
-
-    flight_question(gateway_server &server, count_fn done)
-        : id(++server.last_question_), server_(server), done_(std::move(done)), timer_(server.loop_)
-    {
-        server_.questions_.emplace(id, this);
-        timer_.start(2s, [this] { end(std::nullopt); });
-    }
-    ~flight_question() override { server_.questions_.erase(id); }
-
-    void cancel() override { unknown(); }
-
-    void unknown()
-    {
-        timer_.start(0ms, [this] { end(std::nullopt); });
-    }
-
-    void answer(const session *from, std::uint64_t requests)
-    {
-        if (asked.erase(from) == 0) {
-            return;
-        }
-        sum_ += requests;
-        if (asked.empty()) {
-            timer_.start(0ms, [this] { end(sum_); });
-        }
-    }
-
-    const std::uint64_t id;
-    std::set<const session *> asked;
-
-  private:
-    void end(std::optional<std::uint64_t> requests)
-    {
-        const auto done = std::move(done_); // which may destroy this
-        done(requests);
-    }
-
-    gateway_server &server_;
-    count_fn done_;
-    timer timer_;
-    std::uint64_t sum_ = 0;
-};
 
 
 gateway_server::gateway_server(uv_loop_t *loop, journal &from)
@@ -412,16 +299,16 @@ void gateway_server::take(const session_ptr &from, const json_t *message)
     } else if (type == "lookup") {
         take_lookup(from, message);
     } else if (type == "forget") {
-        const auto id = number_in(message, "id");
+        const auto id = json_count(message, "id");
         std::erase_if(watchers_,
                       [&](const auto &entry) { return entry.second.id == id && entry.second.by.lock() == from; });
     } else if (type == "applied") {
-        from->of->applied = std::max(from->of->applied, number_in(message, "revision"));
+        from->of->applied = std::max(from->of->applied, json_count(message, "revision"));
         check_waits();
     } else if (type == "counters") {
-        const auto asked = questions_.find(number_in(message, "id"));
+        const auto asked = questions_.find(json_count(message, "id"));
         if (asked != questions_.end()) {
-            asked->second->answer(from.get(), number_in(message, "in_flight"));
+            asked->second->answer(from.get(), json_count(message, "in_flight"));
         }
     } else if (type == "bye") {
         from->said_bye = true;
@@ -446,7 +333,7 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
         return;
     }
     from->pid = static_cast<int>(json_number(message, "pid"));
-    from->position = json_text(message, "journal") == journal_.id() ? number_in(message, "revision") : 0;
+    from->position = json_text(message, "journal") == journal_.id() ? json_count(message, "revision") : 0;
 
     auto &known = gateways_[std::string(id)];
     if (!known) {
@@ -466,9 +353,9 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
     }
 
     json_ptr welcome = message_of("welcome");
-    json_put(welcome.get(), "protocol", number_of(limits::protocol_version));
+    json_put(welcome.get(), "protocol", json_make_number(limits::protocol_version));
     json_put(welcome.get(), "journal", journal_.id());
-    json_put(welcome.get(), "revision", number_of(journal_.revision()));
+    json_put(welcome.get(), "revision", json_make_number(journal_.revision()));
     json_put(welcome.get(), "stream", json_ptr(json_boolean(known->stream == from)));
     send(from, welcome);
     if (known->stream == from) {
@@ -479,7 +366,7 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
 
 void gateway_server::take_submit(const session_ptr &from, const json_t *message)
 {
-    const auto id = number_in(message, "id");
+    const auto id = json_count(message, "id");
     const auto kind = kind_from(json_text(message, "kind"));
     submission wanted;
     wanted.task_id = json_text(message, "task_id");
@@ -507,11 +394,11 @@ void gateway_server::take_submit(const session_ptr &from, const json_t *message)
             return;
         }
         json_ptr refused = message_of("rejected");
-        json_put(refused.get(), "id", number_of(id));
+        json_put(refused.get(), "id", json_make_number(id));
         json_put(refused.get(), "status", json_ptr(json_integer(how.refused.status)));
         json_put(refused.get(), "detail", clean_text(how.refused.detail, limits::detail_characters));
         json_put(refused.get(), "task_id", task_id);
-        json_put(refused.get(), "retry_after_s", number_of(how.refused.retry_after_s));
+        json_put(refused.get(), "retry_after_s", json_make_number(how.refused.retry_after_s));
         json_ptr errors(json_array());
         for (const auto &fault : how.refused.errors) {
             json_ptr one(json_object());
@@ -527,7 +414,7 @@ void gateway_server::take_submit(const session_ptr &from, const json_t *message)
 
 void gateway_server::take_lookup(const session_ptr &from, const json_t *message)
 {
-    const auto id = number_in(message, "id");
+    const auto id = json_count(message, "id");
     const auto kind = kind_from(json_text(message, "kind"));
     const std::string task_id(json_text(message, "task_id"));
     const std::string model_id(json_text(message, "model_id"));
@@ -536,7 +423,7 @@ void gateway_server::take_lookup(const session_ptr &from, const json_t *message)
         return;
     }
     const bool waits = json_object_get(message, "after") != nullptr;
-    const auto after = number_in(message, "after");
+    const auto after = json_count(message, "after");
     if (waits) {
         watchers_.emplace(task_id, watcher{from, id, after, *kind});
     }
@@ -588,252 +475,6 @@ void gateway_server::wake_watchers(const task_row &row)
         }
         at = watchers_.erase(at);
     }
-}
-
-
-// The stream.
-
-void gateway_server::start_stream(gateway &of)
-{
-    of.sent = of.stream->position;
-    of.streaming = true;
-    ++of.generation;
-    of.paging = false;
-    send_all_routes(of);
-    of.told_complete = false;
-    pump(of);
-}
-
-
-void gateway_server::pass_stream_on(gateway &of)
-{
-    of.streaming = false;
-    of.stream = of.sessions.front();
-    send(of.stream, message_of("stream"));
-}
-
-
-void gateway_server::send_all_routes(gateway &of)
-{
-    json_ptr list(json_array());
-    std::size_t bytes = 0;
-    bool first = true;
-    const auto send_part = [&](bool last) {
-        json_ptr message = message_of("routes");
-        json_put(message.get(), "revision", number_of(routes_revision_));
-        json_put(message.get(), "begin", json_ptr(json_boolean(first)));
-        json_put(message.get(), "end", json_ptr(json_boolean(last)));
-        json_put(message.get(), "routes", std::move(list));
-        send(of.stream, message);
-        list.reset(json_array());
-        bytes = 0;
-        first = false;
-    };
-    for (const auto &[model_id, one] : routes_) {
-        json_ptr text = route_to_json(one);
-        bytes += json_compact(text.get()).size();
-        json_array_append_new(list.get(), text.release());
-        if (bytes > limits::batch_bytes) {
-            send_part(false);
-        }
-    }
-    send_part(true);
-}
-
-
-void gateway_server::publish(const route &to_follow, std::uint64_t revision)
-{
-    const auto known = routes_.find(to_follow.model_id);
-    routes_revision_ = std::max(routes_revision_, revision);
-    if (to_follow.removed()) {
-        if (known != routes_.end()) {
-            routes_.erase(known);
-        }
-    } else {
-        routes_[to_follow.model_id] = to_follow;
-    }
-
-    json_ptr message = message_of("routes");
-    json_put(message.get(), "revision", number_of(revision));
-    json_ptr list(json_array());
-    json_array_append_new(list.get(), route_to_json(to_follow).release());
-    json_put(message.get(), "routes", std::move(list));
-    for (const auto &[id, one] : gateways_) {
-        if (one->stream && one->streaming) {
-            send(one->stream, message);
-        }
-    }
-}
-
-
-void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
-{
-    for (const auto &[id, one] : gateways_) {
-        if (!one->stream || !one->streaming || one->paging) {
-            continue;
-        }
-        if (one->sent == before && one->told_complete && one->stream->out.size() < page_below_bytes) {
-            send_update(one->stream, rows, now, true);
-            one->sent = now;
-        } else {
-            pump(*one);
-        }
-    }
-    if (!watchers_.empty()) {
-        for (const auto &row : rows) {
-            wake_watchers(row);
-        }
-    }
-}
-
-
-/// Sends what the gateway lacks, a page at a time, as fast as it reads.
-void gateway_server::pump(gateway &of)
-{
-    if (closing_ || of.paging || !of.streaming || of.stream->out.size() > page_below_bytes ||
-        (of.told_complete && of.sent >= journal_.revision())) {
-        return;
-    }
-    of.paging = true;
-    const auto head = journal_.revision();
-    journal_.read_after(of.sent, limits::batch_bytes,
-                        [this, head, id = of.id, generation = of.generation](const outcome &ended,
-                                                                             const std::vector<task_row> &rows) {
-                            const auto known = gateways_.find(id);
-                            if (known == gateways_.end() || known->second->generation != generation ||
-                                !known->second->streaming) {
-                                return;
-                            }
-                            gateway &to = *known->second;
-                            to.paging = false;
-                            if (!ended) {
-                                log(log_level::error, "The tasks for a gateway could not be read: " + ended.detail,
-                                    {{"gateway", id}});
-                                return;
-                            }
-                            to.sent = rows.empty() ? std::max(to.sent, head) : rows.back().revision;
-                            to.told_complete = rows.empty() && to.sent >= journal_.revision();
-                            send_update(to.stream, rows, to.sent, to.told_complete);
-                            pump(to);
-                        });
-}
-
-
-void gateway_server::send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision,
-                                 bool complete)
-{
-    std::string tasks;
-    const auto send_part = [&](std::uint64_t up_to, bool all) {
-        send(to, "{\"type\":\"update\",\"tasks\":[" + tasks + "],\"revision\":" + std::to_string(up_to) +
-                     ",\"complete\":" + (all ? "true" : "false") + "}");
-        tasks.clear();
-    };
-    for (const auto &row : rows) {
-        tasks += (tasks.empty() ? "" : ",") + text_of(row);
-        if (tasks.size() > limits::batch_bytes) {
-            send_part(row.revision, false);
-        }
-    }
-    send_part(revision, complete);
-}
-
-
-// Gateways that are gone, and those who wait for gateways.
-
-void gateway_server::lose(gateway &which)
-{
-    which.lost = true;
-    which.lost_since = uv_now(loop_);
-    which.streaming = false;
-    which.paging = false;
-    ++which.generation;
-    if (!closing_) {
-        lost_timer_.start(lost_grace, [this] { drop_lost(); });
-    }
-}
-
-
-void gateway_server::drop_lost()
-{
-    bool more = false;
-    for (auto at = gateways_.begin(); at != gateways_.end();) {
-        const gateway &one = *at->second;
-        if (one.lost && uv_now(loop_) - one.lost_since + 1 >=
-                            static_cast<std::uint64_t>(
-                                std::chrono::duration_cast<std::chrono::milliseconds>(lost_grace).count())) {
-            log(log_level::info, "A gateway is gone", {{"gateway", one.id}});
-            journal_.forget_gateway(one.id);
-            at = gateways_.erase(at);
-        } else {
-            more = more || one.lost;
-            ++at;
-        }
-    }
-    if (more) {
-        lost_timer_.start(500ms, [this] { drop_lost(); });
-    }
-    check_waits();
-}
-
-
-void gateway_server::check_waits()
-{
-    if (gateways_.empty()) {
-        return;
-    }
-    std::uint64_t followed = UINT64_MAX;
-    for (const auto &[id, one] : gateways_) {
-        followed = std::min(followed, one->lost ? 0 : one->applied);
-    }
-    for (auto *wait : waits_) {
-        if (wait->revision <= followed) {
-            wait->end(outcome::ok());
-        }
-    }
-}
-
-
-operation_ptr gateway_server::when_followed(std::uint64_t revision, done_fn done)
-{
-    auto wait = std::make_unique<follow_wait>(*this, revision, std::move(done));
-    check_waits();
-    return wait;
-}
-
-
-operation_ptr gateway_server::in_flight(const std::string &model_id, std::uint64_t revision,
-                                        std::function<void(std::optional<std::uint64_t>)> done)
-{
-    auto question = std::make_unique<flight_question>(*this, std::move(done));
-    json_ptr message = message_of("sample");
-    json_put(message.get(), "id", number_of(question->id));
-    json_put(message.get(), "model_id", model_id);
-    json_put(message.get(), "part", "");
-    json_put(message.get(), "revision", number_of(revision));
-    for (const auto &[id, one] : gateways_) {
-        if (one->lost || !one->stream) {
-            question->unknown();
-            return question;
-        }
-        question->asked.insert(one->stream.get());
-        send(one->stream, message);
-    }
-    if (gateways_.empty()) {
-        question->unknown();
-    }
-    return question;
-}
-
-
-void gateway_server::ping_all()
-{
-    const json_ptr message = message_of("ping");
-    for (const auto &one : sessions_) {
-        if (one->of != nullptr) {
-            send(one, message);
-        }
-    }
-    ping_timer_.start(ping_interval, [this] { ping_all(); });
 }
 
 } // namespace rollout

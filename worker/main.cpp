@@ -130,17 +130,12 @@ class daemon {
 };
 
 
-/// False where there is a fault.
-bool report(const std::string &path, const settings &config, const std::vector<json_fault> &faults)
+void report(const std::string &path, const std::vector<json_fault> &faults)
 {
-    for (const auto &warning : config.warnings) {
-        std::fprintf(stderr, "%s: warning: %s\n", path.c_str(), warning.c_str());
-    }
     for (const auto &fault : faults) {
         std::fprintf(stderr, "%s: %s%s%s\n", path.c_str(), fault.pointer.c_str(), fault.pointer.empty() ? "" : ": ",
                      fault.detail.c_str());
     }
-    return faults.empty();
 }
 
 
@@ -181,7 +176,11 @@ try {
 
     std::vector<json_fault> faults;
     const settings config = read_settings(path, faults);
-    if (!report(path, config, faults)) {
+    report(path, faults);
+    for (const auto &warning : config.warnings) {
+        log(log_level::warning, warning);
+    }
+    if (!faults.empty()) {
         return EXIT_FAILURE;
     }
     if (check) {

@@ -7,7 +7,7 @@ namespace {
 json_ptr revision_to_json(const placed_revision &from)
 {
     json_ptr to(json_object());
-    json_put(to.get(), "revision", json_ptr(json_integer(static_cast<json_int_t>(from.revision))));
+    json_put(to.get(), "revision", json_make_number(from.revision));
     json_put(to.get(), "backend", from.backend);
     json_put(to.get(), "upstream", from.upstream);
     json_put(to.get(), "model", from.model);
@@ -19,7 +19,7 @@ json_ptr revision_to_json(const placed_revision &from)
 placed_revision revision_from_json(const json_t *from)
 {
     placed_revision to;
-    to.revision = static_cast<std::uint64_t>(json_number(from, "revision"));
+    to.revision = json_count(from, "revision");
     to.backend = json_text(from, "backend");
     to.upstream = json_text(from, "upstream");
     to.model = json_text(from, "model");
@@ -72,7 +72,7 @@ route route_of(const model &from)
 json_ptr model_to_json(const model &from)
 {
     json_ptr to(json_object());
-    json_put(to.get(), "last_revision", json_ptr(json_integer(static_cast<json_int_t>(from.last_revision))));
+    json_put(to.get(), "last_revision", json_make_number(from.last_revision));
     json_put(to.get(), "weight", json_ptr(json_integer(from.weight)));
     for (const auto &[name, place] : places) {
         if (from.*place) {
@@ -96,7 +96,7 @@ std::optional<model> model_from_json(const json_t *from)
         return std::nullopt;
     }
     model to;
-    to.last_revision = static_cast<std::uint64_t>(json_number(from, "last_revision"));
+    to.last_revision = json_count(from, "last_revision");
     to.weight = static_cast<unsigned>(json_number(from, "weight"));
     for (const auto &[name, place] : places) {
         if (const json_t *one = json_object_get(from, name)) {

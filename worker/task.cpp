@@ -15,12 +15,6 @@ constexpr std::array step_states = {step_state::pending, step_state::running, st
                                     step_state::skipped};
 
 
-json_ptr number_of(std::uint64_t value)
-{
-    return json_ptr(json_integer(static_cast<json_int_t>(value)));
-}
-
-
 json_ptr time_or_null(std::int64_t us)
 {
     return us == 0 ? json_ptr(json_null()) : json_make(timestamp(us));
@@ -32,7 +26,7 @@ json_ptr step_to_json(const step_record &from)
     json_ptr to(json_object());
     json_put(to.get(), "name", from.name);
     json_put(to.get(), "state", step_state_name(from.state));
-    json_put(to.get(), "attempts", number_of(from.attempts));
+    json_put(to.get(), "attempts", json_make_number(from.attempts));
     json_put(to.get(), "started_at", time_or_null(from.started_us));
     json_put(to.get(), "ended_at", time_or_null(from.ended_us));
     json_put(to.get(), "detail", clean_text(from.detail, limits::step_detail_characters));
@@ -113,11 +107,11 @@ json_ptr document_of(const task &from)
 
     json_ptr metadata(json_object());
     json_put(metadata.get(), "revision",
-             from.model_revision == 0 ? json_ptr(json_null()) : number_of(from.model_revision));
+             from.model_revision == 0 ? json_ptr(json_null()) : json_make_number(from.model_revision));
     json_put(metadata.get(), "step", from.step.empty() ? json_ptr(json_null()) : json_make(from.step));
     json_put(metadata.get(), "progress", json_ptr(json_real(from.progress)));
-    json_put(metadata.get(), "traffic_weight", number_of(from.traffic_weight));
-    json_put(metadata.get(), "elapsed_ms", number_of(from.elapsed_ms));
+    json_put(metadata.get(), "traffic_weight", json_make_number(from.traffic_weight));
+    json_put(metadata.get(), "elapsed_ms", json_make_number(from.elapsed_ms));
     json_ptr steps(json_array());
     for (const auto &step : from.steps) {
         json_array_append_new(steps.get(), step_to_json(step).release());
@@ -145,11 +139,11 @@ std::optional<task> task_from_document(const json_t *document)
     to.created_us = timestamp_us(json_text(document, "created_at"));
     to.updated_us = timestamp_us(json_text(document, "updated_at"));
     to.parent_id = json_text(document, "parent_id");
-    to.model_revision = static_cast<std::uint64_t>(json_number(metadata, "revision"));
+    to.model_revision = json_count(metadata, "revision");
     to.step = json_text(metadata, "step");
     to.progress = json_number_value(json_object_get(metadata, "progress"));
     to.traffic_weight = static_cast<unsigned>(json_number(metadata, "traffic_weight"));
-    to.elapsed_ms = static_cast<std::uint64_t>(json_number(metadata, "elapsed_ms"));
+    to.elapsed_ms = json_count(metadata, "elapsed_ms");
     const json_t *steps = json_object_get(metadata, "steps");
     for (std::size_t i = 0; i < json_array_size(steps); ++i) {
         to.steps.push_back(step_from_json(json_array_get(steps, i)));

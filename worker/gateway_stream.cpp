@@ -1,0 +1,272 @@
+// The gateways as a whole: the streams of routes and tasks to them, those that are gone, and those who wait for them.
+#include "common/frame.hpp"
+#include "common/limits.hpp"
+#include "worker/gateway_messages.hpp"
+#include "worker/gateway_session.hpp"
+#include "worker/gateway_waits.hpp"
+#include "worker/log.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How long a gateway without a link counts as one that routes. A living one is back within a second.
+constexpr auto lost_grace = 5s;
+
+/// The gateways take a silence of three of these for a dead link.
+constexpr auto ping_interval = 4s;
+
+/// Pages of the stream wait while so much is unsent.
+constexpr std::size_t page_below_bytes = 1024 * 1024;
+
+} // namespace
+
+
+void gateway_server::start_stream(gateway &of)
+{
+    of.sent = of.stream->position;
+    of.streaming = true;
+    ++of.generation;
+    of.paging = false;
+    send_all_routes(of);
+    of.told_complete = false;
+    pump(of);
+}
+
+
+void gateway_server::pass_stream_on(gateway &of)
+{
+    of.streaming = false;
+    of.stream = of.sessions.front();
+    send(of.stream, message_of("stream"));
+}
+
+
+void gateway_server::send_all_routes(gateway &of)
+{
+    json_ptr list(json_array());
+    std::size_t bytes = 0;
+    bool first = true;
+    const auto send_part = [&](bool last) {
+        json_ptr message = message_of("routes");
+        json_put(message.get(), "revision", json_make_number(routes_revision_));
+        json_put(message.get(), "begin", json_ptr(json_boolean(first)));
+        json_put(message.get(), "end", json_ptr(json_boolean(last)));
+        json_put(message.get(), "routes", std::move(list));
+        send(of.stream, message);
+        list.reset(json_array());
+        bytes = 0;
+        first = false;
+    };
+    for (const auto &[model_id, one] : routes_) {
+        json_ptr text = route_to_json(one);
+        bytes += json_compact(text.get()).size();
+        json_array_append_new(list.get(), text.release());
+        if (bytes > limits::batch_bytes) {
+            send_part(false);
+        }
+    }
+    send_part(true);
+}
+
+
+void gateway_server::publish(const route &to_follow, std::uint64_t revision)
+{
+    const auto known = routes_.find(to_follow.model_id);
+    routes_revision_ = std::max(routes_revision_, revision);
+    if (to_follow.removed()) {
+        if (known != routes_.end()) {
+            routes_.erase(known);
+        }
+    } else {
+        routes_[to_follow.model_id] = to_follow;
+    }
+
+    json_ptr message = message_of("routes");
+    json_put(message.get(), "revision", json_make_number(revision));
+    json_ptr list(json_array());
+    json_array_append_new(list.get(), route_to_json(to_follow).release());
+    json_put(message.get(), "routes", std::move(list));
+    for (const auto &[id, one] : gateways_) {
+        if (one->stream && one->streaming) {
+            send(one->stream, message);
+        }
+    }
+}
+
+
+void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
+{
+    for (const auto &[id, one] : gateways_) {
+        if (!one->stream || !one->streaming || one->paging) {
+            continue;
+        }
+        if (one->sent == before && one->told_complete && one->stream->out.size() < page_below_bytes) {
+            send_update(one->stream, rows, now, true);
+            one->sent = now;
+        } else {
+            pump(*one);
+        }
+    }
+    if (!watchers_.empty()) {
+        for (const auto &row : rows) {
+            wake_watchers(row);
+        }
+    }
+}
+
+
+/// Sends what the gateway lacks, a page at a time, as fast as it reads.
+void gateway_server::pump(gateway &of)
+{
+    if (closing_ || of.paging || !of.streaming || of.stream->out.size() > page_below_bytes ||
+        (of.told_complete && of.sent >= journal_.revision())) {
+        return;
+    }
+    of.paging = true;
+    const auto head = journal_.revision();
+    journal_.read_after(of.sent, limits::batch_bytes,
+                        [this, head, id = of.id, generation = of.generation](const outcome &ended,
+                                                                             const std::vector<task_row> &rows) {
+                            const auto known = gateways_.find(id);
+                            if (known == gateways_.end() || known->second->generation != generation ||
+                                !known->second->streaming) {
+                                return;
+                            }
+                            gateway &to = *known->second;
+                            to.paging = false;
+                            if (!ended) {
+                                log(log_level::error, "The tasks for a gateway could not be read: " + ended.detail,
+                                    {{"gateway", id}});
+                                return;
+                            }
+                            to.sent = rows.empty() ? std::max(to.sent, head) : rows.back().revision;
+                            to.told_complete = rows.empty() && to.sent >= journal_.revision();
+                            send_update(to.stream, rows, to.sent, to.told_complete);
+                            pump(to);
+                        });
+}
+
+
+void gateway_server::send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision,
+                                 bool complete)
+{
+    std::string tasks;
+    const auto send_part = [&](std::uint64_t up_to, bool all) {
+        send(to, "{\"type\":\"update\",\"tasks\":[" + tasks + "],\"revision\":" + std::to_string(up_to) +
+                     ",\"complete\":" + (all ? "true" : "false") + "}");
+        tasks.clear();
+    };
+    for (const auto &row : rows) {
+        tasks += (tasks.empty() ? "" : ",") + text_of(row);
+        if (tasks.size() > limits::batch_bytes) {
+            send_part(row.revision, false);
+        }
+    }
+    send_part(revision, complete);
+}
+
+
+// Gateways that are gone, and those who wait for gateways.
+
+void gateway_server::lose(gateway &which)
+{
+    which.lost = true;
+    which.lost_since = uv_now(loop_);
+    which.streaming = false;
+    which.paging = false;
+    ++which.generation;
+    if (!closing_) {
+        lost_timer_.start(lost_grace, [this] { drop_lost(); });
+    }
+}
+
+
+void gateway_server::drop_lost()
+{
+    bool more = false;
+    for (auto at = gateways_.begin(); at != gateways_.end();) {
+        const gateway &one = *at->second;
+        if (one.lost && uv_now(loop_) - one.lost_since + 1 >=
+                            static_cast<std::uint64_t>(
+                                std::chrono::duration_cast<std::chrono::milliseconds>(lost_grace).count())) {
+            log(log_level::info, "A gateway is gone", {{"gateway", one.id}});
+            journal_.forget_gateway(one.id);
+            at = gateways_.erase(at);
+        } else {
+            more = more || one.lost;
+            ++at;
+        }
+    }
+    if (more) {
+        lost_timer_.start(500ms, [this] { drop_lost(); });
+    }
+    check_waits();
+}
+
+
+void gateway_server::check_waits()
+{
+    if (gateways_.empty()) {
+        return;
+    }
+    std::uint64_t followed = UINT64_MAX;
+    for (const auto &[id, one] : gateways_) {
+        followed = std::min(followed, one->lost ? 0 : one->applied);
+    }
+    for (auto *wait : waits_) {
+        if (wait->revision <= followed) {
+            wait->end(outcome::ok());
+        }
+    }
+}
+
+
+operation_ptr gateway_server::when_followed(std::uint64_t revision, done_fn done)
+{
+    auto wait = std::make_unique<follow_wait>(*this, revision, std::move(done));
+    check_waits();
+    return wait;
+}
+
+
+operation_ptr gateway_server::in_flight(const std::string &model_id, std::uint64_t revision,
+                                        std::function<void(std::optional<std::uint64_t>)> done)
+{
+    auto question = std::make_unique<flight_question>(*this, std::move(done));
+    json_ptr message = message_of("sample");
+    json_put(message.get(), "id", json_make_number(question->id));
+    json_put(message.get(), "model_id", model_id);
+    json_put(message.get(), "part", "");
+    json_put(message.get(), "revision", json_make_number(revision));
+    for (const auto &[id, one] : gateways_) {
+        if (one->lost || !one->stream) {
+            question->unknown();
+            return question;
+        }
+        question->asked.insert(one->stream.get());
+        send(one->stream, message);
+    }
+    if (gateways_.empty()) {
+        question->unknown();
+    }
+    return question;
+}
+
+
+void gateway_server::ping_all()
+{
+    const json_ptr message = message_of("ping");
+    for (const auto &one : sessions_) {
+        if (one->of != nullptr) {
+            send(one, message);
+        }
+    }
+    ping_timer_.start(ping_interval, [this] { ping_all(); });
+}
+
+} // namespace rollout

@@ -1,0 +1,85 @@
+// What the engine waits for at the gateways.
+#pragma once
+
+#include "worker/gateway_server.hpp"
+
+namespace rollout {
+
+/// A wait for every gateway to follow the routes up to a revision.
+class gateway_server::follow_wait final : public operation {
+  public:
+    follow_wait(gateway_server &server, std::uint64_t up_to, done_fn done)
+        : revision(up_to), server_(server), done_(std::move(done)), wake_(server.loop_)
+    {
+        server_.waits_.push_back(this);
+    }
+    ~follow_wait() override { server_.waits_.remove(this); }
+
+    void cancel() override { end(outcome::canceled()); }
+
+    void end(outcome how)
+    {
+        if (!ended_) {
+            ended_ = true;
+            wake_.start(std::chrono::milliseconds(0), [done = std::move(done_), how] { done(how); });
+        }
+    }
+
+    const std::uint64_t revision;
+
+  private:
+    gateway_server &server_;
+    done_fn done_;
+    timer wake_;
+    bool ended_ = false;
+};
+
+
+/// A question to one worker process of each gateway, whose answers are added up.
+class gateway_server::flight_question final : public operation {
+  public:
+    using count_fn = std::function<void(std::optional<std::uint64_t>)>;
+
+    flight_question(gateway_server &server, count_fn done)
+        : id(++server.last_question_), server_(server), done_(std::move(done)), timer_(server.loop_)
+    {
+        server_.questions_.emplace(id, this);
+        timer_.start(std::chrono::seconds(2), [this] { end(std::nullopt); });
+    }
+    ~flight_question() override { server_.questions_.erase(id); }
+
+    void cancel() override { unknown(); }
+
+    void unknown()
+    {
+        timer_.start(std::chrono::milliseconds(0), [this] { end(std::nullopt); });
+    }
+
+    void answer(const session *from, std::uint64_t requests)
+    {
+        if (asked.erase(from) == 0) {
+            return;
+        }
+        sum_ += requests;
+        if (asked.empty()) {
+            timer_.start(std::chrono::milliseconds(0), [this] { end(sum_); });
+        }
+    }
+
+    const std::uint64_t id;
+    std::set<const session *> asked;
+
+  private:
+    void end(std::optional<std::uint64_t> requests)
+    {
+        const auto done = std::move(done_); // which may destroy this
+        done(requests);
+    }
+
+    gateway_server &server_;
+    count_fn done_;
+    timer timer_;
+    std::uint64_t sum_ = 0;
+};
+
+} // namespace rollout
