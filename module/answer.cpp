@@ -84,7 +84,7 @@ ngx_chain_t *make_body(ngx_http_request_t *r, std::string_view type,
         return nullptr;
     }
     for (const auto part : parts) {
-        buffer->last = ngx_cpymem(buffer->last, part.data(), part.size());
+        buffer->last += part.copy(reinterpret_cast<char *>(buffer->last), part.size());
     }
     buffer->last_buf = r == r->main;
     buffer->last_in_chain = 1;

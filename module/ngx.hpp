@@ -36,7 +36,7 @@ inline ngx_str_t copy_to_pool(ngx_pool_t *pool, std::string_view text) noexcept
 {
     ngx_str_t copy = {text.size(), static_cast<u_char *>(ngx_pnalloc(pool, text.empty() ? 1 : text.size()))};
     if (copy.data != nullptr) {
-        ngx_memcpy(copy.data, text.data(), text.size());
+        text.copy(reinterpret_cast<char *>(copy.data), text.size());
     }
     return copy;
 }

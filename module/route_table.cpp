@@ -33,9 +33,9 @@ class route_key {
         if (model_id.size() > limits::model_id_bytes || part.size() > limits::model_id_bytes) {
             return; // no such route
         }
-        std::memcpy(bytes_.data(), model_id.data(), model_id.size());
+        model_id.copy(bytes_.data(), model_id.size());
         bytes_[model_id.size()] = '\0';
-        std::memcpy(bytes_.data() + model_id.size() + 1, part.data(), part.size());
+        part.copy(bytes_.data() + model_id.size() + 1, part.size());
         size_ = model_id.size() + 1 + part.size();
     }
 
