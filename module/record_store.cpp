@@ -258,6 +258,18 @@ void record_store::append(cell_index index, age_list list) noexcept
 }
 
 
+/// The one moment at which readers see a change. What was linked before may be written over afterwards, by this writer or
+/// by any later one: the fence keeps those writes behind the odd number, so that a reader of torn bytes sees that too.
+void record_store::relink(bucket &where, cell_index &link, cell_index to) noexcept
+{
+    std::atomic_ref sequence(where.sequence);
+    sequence.fetch_add(1, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    store(link, to, std::memory_order_release);
+    sequence.fetch_add(1, std::memory_order_release);
+}
+
+
 bool record_store::put(record_map map, std::string_view key, std::initializer_list<std::string_view> parts,
                        age_list list) noexcept
 {
@@ -307,9 +319,7 @@ bool record_store::put(record_map map, std::string_view key, std::initializer_li
     const cell_index before = *link;
     record.chain = before != 0 ? head_at(before).chain : 0;
 
-    std::atomic_ref(where.sequence).fetch_add(1, std::memory_order_acq_rel);
-    store(*link, index, std::memory_order_release);
-    std::atomic_ref(where.sequence).fetch_add(1, std::memory_order_release);
+    relink(where, *link, index);
 
     append(index, list);
     if (before != 0) {
@@ -327,9 +337,7 @@ void record_store::drop(record_map map, cell_index *link, std::uint32_t hash) no
     bucket &where = bucket_of(map, hash);
     const cell_index index = *link;
 
-    std::atomic_ref(where.sequence).fetch_add(1, std::memory_order_acq_rel);
-    store(*link, head_at(index).chain, std::memory_order_release);
-    std::atomic_ref(where.sequence).fetch_add(1, std::memory_order_release);
+    relink(where, *link, head_at(index).chain);
 
     unlink(index);
     give_cells(index);

@@ -107,6 +107,7 @@ class record_store {
     void give_cells(cell_index first) noexcept;
     void unlink(cell_index index) noexcept;
     void append(cell_index index, age_list list) noexcept;
+    void relink(bucket &where, cell_index &link, cell_index to) noexcept;
     void drop(record_map map, cell_index *link, std::uint32_t hash) noexcept;
 
     unsigned char *base_;
