@@ -121,6 +121,9 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
 {
     const auto id = json_count(message, "id");
     const auto asked = calls_.find(id);
+    if (type != "found" && unconfirmed_ != 0) {
+        --unconfirmed_;
+    }
 
     if (type == "rejected") {
         if (asked != calls_.end()) {

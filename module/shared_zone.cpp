@@ -65,6 +65,12 @@ bool shared_zone::tasks_known() const noexcept
 }
 
 
+void shared_zone::doubt_tasks() noexcept
+{
+    std::atomic_ref(header->tasks_complete).store(0, std::memory_order_release);
+}
+
+
 bool shared_zone::routes_known() const noexcept
 {
     return read_shared(header->routes_known) != 0;

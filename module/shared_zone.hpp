@@ -60,6 +60,10 @@ class shared_zone {
     /// A miss in the table means that there is no such task.
     bool tasks_known() const noexcept;
 
+    /// A submission was not confirmed: there may be a task that the table does not hold, until the stream says again that
+    /// it has brought all.
+    void doubt_tasks() noexcept;
+
     /// A miss in the table means that there is no such model.
     bool routes_known() const noexcept;
 

@@ -172,6 +172,9 @@ void worker_link::disconnect(const char *reason) noexcept
     if (!connect_timer_.timer_set) {
         ngx_add_timer(&connect_timer_, backoff_);
     }
+    if (std::exchange(unconfirmed_, 0) != 0) {
+        zone_.doubt_tasks();
+    }
 
     end_calls(false, link_result::lost);
 }
@@ -322,11 +325,12 @@ void worker_link::send_hello()
 
 link_result worker_link::begin(link_call &call, ngx_msec_t timeout)
 {
-    if (calls_.size() >= limits::requests_in_flight && !call.survives) {
+    if (calls_.size() - watches_ >= limits::requests_in_flight && !call.survives) {
         return link_result::full;
     }
     calls_.emplace(last_id_ + 1, &call);
     call.id = ++last_id_;
+    watches_ += call.survives ? 1 : 0;
     call.link = this;
     call.timer.handler = on_call_timer;
     call.timer.data = &call;
@@ -344,6 +348,8 @@ link_result worker_link::submit(link_call &call, const task_request &request)
     if (out_.size() - sent_ > max_unsent_bytes) {
         return link_result::full;
     }
+    call.survives = false;
+    call.submits = true;
     if (const auto begun = begin(call, settings_.ack_timeout); begun != link_result::task) {
         return begun;
     }
@@ -357,6 +363,7 @@ link_result worker_link::submit(link_call &call, const task_request &request)
     }
     json_put(message.get(), "config", json_share(request.config.get()));
     send(message.get());
+    ++unconfirmed_;
     return link_result::task;
 }
 
@@ -370,6 +377,7 @@ link_result worker_link::lookup(link_call &call, task_kind kind, std::string_vie
     call.kind = kind;
     call.after = 0;
     call.survives = false;
+    call.submits = false;
     call.name_is_model = task_id.empty();
     call.name_bytes = static_cast<std::uint8_t>(std::min(name.size(), sizeof(call.name)));
     ngx_memcpy(call.name, name.data(), call.name_bytes);
@@ -387,6 +395,7 @@ link_result worker_link::watch(link_call &call, task_kind kind, std::string_view
     call.kind = kind;
     call.after = after;
     call.survives = true;
+    call.submits = false;
     call.name_is_model = false;
     call.name_bytes = static_cast<std::uint8_t>(std::min(task_id.size(), sizeof(call.name)));
     ngx_memcpy(call.name, task_id.data(), call.name_bytes);
@@ -414,6 +423,9 @@ void worker_link::send_lookup(const link_call &call)
 void worker_link::on_call_timer(ngx_event_t *event) noexcept
 {
     auto *call = static_cast<link_call *>(event->data);
+    if (call->submits) {
+        call->link->zone_.doubt_tasks();
+    }
     call->link->drop(*call);
     call->done(*call, link_result::late, nullptr, nullptr);
 }
@@ -457,6 +469,7 @@ void worker_link::end(link_call &call) noexcept
 {
     calls_.erase(call.id);
     call.id = 0;
+    watches_ -= call.survives ? 1 : 0;
     if (call.timer.timer_set) {
         ngx_del_timer(&call.timer);
     }

@@ -51,6 +51,7 @@ struct link_call {
     std::uint64_t id = 0; ///< 0: not under way
     ngx_event_t timer{};
     bool survives = false; ///< a watch is asked again over the next link
+    bool submits = false;
     task_kind kind = task_kind::deploy;
     std::uint64_t after = 0;
     std::uint8_t name_bytes = 0;
@@ -131,6 +132,8 @@ class worker_link {
 
     std::uint64_t last_id_ = 0;
     std::map<std::uint64_t, link_call *> calls_;
+    std::size_t watches_ = 0;     ///< of `calls_`: these only wait
+    std::size_t unconfirmed_ = 0; ///< submissions without an answer yet, also those whose client has gone
 
     bool streams_ = false;
     std::uint32_t repairs_at_hello_ = 0;
