@@ -64,8 +64,6 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
         if (plan.source.empty()) {
             faults.push_back({"/config/source", "must be a string that is not empty"});
         }
-    } else if (from.artifacts.source.empty()) {
-        faults.push_back({"/config/source", "is missing, and rolloutd's configuration has no artifacts.source"});
     } else {
         plan.source = fill_template(from.artifacts.source, values, fault);
         if (!fault.empty()) {

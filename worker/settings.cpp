@@ -92,23 +92,20 @@ void read_limits(json_reader &root, settings &to, std::vector<json_fault> &fault
 
 void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &faults)
 {
-    const json_t *value = root.object("artifacts");
-    if (value == nullptr) {
-        return;
-    }
-    json_reader artifacts(value, "/artifacts", faults);
-    artifacts.text("source", to.artifacts.source);
-    artifacts.texts("allow", to.artifacts.allow);
-    artifacts.number("max_bytes", to.artifacts.max_bytes, 1, std::uint64_t{1} << 60);
-    artifacts.number("max_files", to.artifacts.max_files, 1, 100000000);
-    artifacts.refuse_others();
-
-    if (const auto fault = check_template(to.artifacts.source); !fault.empty()) {
-        artifacts.fault("source", fault);
+    if (const json_t *value = root.object("artifacts")) {
+        json_reader artifacts(value, "/artifacts", faults);
+        artifacts.text("source", to.artifacts.source);
+        artifacts.texts("allow", to.artifacts.allow);
+        artifacts.number("max_bytes", to.artifacts.max_bytes, 1, std::uint64_t{1} << 60);
+        artifacts.number("max_files", to.artifacts.max_files, 1, 100000000);
+        artifacts.refuse_others();
+        if (const auto fault = check_template(to.artifacts.source); !fault.empty()) {
+            artifacts.fault("source", fault);
+        }
     }
     // A source that the operator wrote down is allowed: the folder that its fixed part names.
     const auto &source = to.artifacts.source;
-    if (to.artifacts.allow.empty() && !source.empty()) {
+    if (to.artifacts.allow.empty()) {
         const auto fixed = source.substr(0, source.find('{'));
         to.artifacts.allow.push_back(fixed.substr(0, fixed.rfind('/') + 1));
     }

@@ -57,7 +57,7 @@ struct settings {
     } limits;
 
     struct {
-        std::string source; ///< with `{model_id}`; empty: a task must name its own
+        std::string source = "file:///srv/models/{model_id}"; ///< of a task that names none itself
         std::vector<std::string> allow;
         std::uint64_t max_bytes = 53687091200;
         std::uint64_t max_files = 10000;
