@@ -15,6 +15,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / os.environ.get("ROLLOUT_BUILD", "build")
 SERVER = ROOT / "tests/support/inference-server"
 MODELS = SERVER / "node_modules/@ricky0123/vad-web/dist"
 MODEL = "silero-vad"
@@ -238,7 +239,7 @@ def start_all(home, processes):
                                  "repository": f"{home}/repository"}},
         "rollout": {"smoke": {"request": json.loads(SAMPLE)}},
     }, indent=2))
-    processes.start("rolloutd", [str(ROOT / "build/worker/rolloutd"), "--config", str(home / "rolloutd.json")])
+    processes.start("rolloutd", [str(BUILD / "worker/rolloutd"), "--config", str(home / "rolloutd.json")])
 
     def rolloutd_is_up():
         processes.check()
@@ -246,7 +247,7 @@ def start_all(home, processes):
     wait_until(rolloutd_is_up, "rolloutd's start")
 
     gateway = Gateway(free_port())
-    (home / "nginx.conf").write_text(NGINX_CONF.format(build=ROOT / "build", user=user, home=home, inference=inference,
+    (home / "nginx.conf").write_text(NGINX_CONF.format(build=BUILD, user=user, home=home, inference=inference,
                                                        gateway=gateway.port))
     processes.start("nginx", ["/usr/sbin/nginx", "-c", str(home / "nginx.conf"), "-e", str(home / "nginx-error.log"),
                               "-g", "daemon off;"])
