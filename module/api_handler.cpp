@@ -151,10 +151,14 @@ bool suspend(api_request &request) noexcept
     cleanup->handler = forget_call;
     cleanup->data = &request;
     request.suspended = true;
+    r->write_event_handler = ngx_http_request_empty_handler;
     if (!r->discard_body) {
         r->read_event_handler = ngx_http_test_reading;
+        // A client that has closed already, with the same packet as its request, makes no event any more.
+        if (r->connection->read->ready) {
+            ngx_post_event(r->connection->read, &ngx_posted_events);
+        }
     }
-    r->write_event_handler = ngx_http_request_empty_handler;
     return true;
 }
 

@@ -15,15 +15,23 @@ constexpr std::array own_members = {"model_id", "embedding_model_id", "task_id",
 using fault = problem::member;
 using faults = std::vector<fault>;
 
+/// A problem names so many members, and none deeper than so many bytes of pointer: what a client sent is not sent back
+/// at any length.
+constexpr std::size_t max_faults = 32;
+constexpr std::size_t max_pointer_bytes = 256;
+
 
 problem unprocessable(faults errors)
 {
     problem answer;
     answer.status = 422;
-    answer.detail = errors.size() == 1
-                        ? (errors.front().pointer.empty() ? errors.front().detail
-                                                          : errors.front().pointer + ": " + errors.front().detail)
-                        : std::to_string(errors.size()) + " members of the request are at fault.";
+    const fault &first = errors.front();
+    answer.detail = errors.size() > 1       ? std::to_string(errors.size()) + " members of the request are at fault."
+                    : first.pointer.empty() ? "The body " + first.detail + "."
+                                            : first.pointer + " " + first.detail + ".";
+    if (errors.size() > max_faults) {
+        errors.resize(max_faults);
+    }
     answer.errors = std::move(errors);
     return answer;
 }
@@ -34,10 +42,9 @@ problem not_json(const json_error_t &error)
     problem answer;
     switch (json_error_code(&error)) {
     case json_error_stack_overflow:
-        return unprocessable(
-            {{"", "The body is nested deeper than " + std::to_string(limits::json_depth) + " levels."}});
+        return unprocessable({{"", "is nested deeper than " + std::to_string(limits::json_depth) + " levels"}});
     case json_error_numeric_overflow:
-        return unprocessable({{"", std::string("The body has a number out of range: ") + error.text + "."}});
+        return unprocessable({{"", std::string("has a number out of range: ") + error.text}});
     default:
         answer.status = 400;
         answer.detail = "The body is not JSON: " + std::string(error.text) + " (line " + std::to_string(error.line) +
@@ -64,19 +71,29 @@ std::string pointer_token(std::string_view key)
 }
 
 
+/// To a member of the body; to the body as a whole where the member's name is too long to repeat.
+std::string pointer_to(std::string_view key)
+{
+    return key.size() < max_pointer_bytes ? "/" + pointer_token(key) : "";
+}
+
+
 /// Nesting over the bound, and NULs, which no path, URL or program that a value may reach could carry.
 std::optional<fault> find_hostile(const json_t *value, int depth)
 {
-    if (depth > limits::json_depth) {
+    if (depth > limits::json_depth && (json_is_object(value) || json_is_array(value))) {
         return fault{"", "is nested deeper than " + std::to_string(limits::json_depth) + " levels"};
     }
     if (json_is_string(value) && json_text(value).find('\0') != std::string_view::npos) {
         return fault{"", "holds a NUL character"};
     }
 
-    // The pointer is put together on the way out, and only for a fault.
+    // The pointer is put together on the way out, and only for a fault. Where it gets too long it names what is around.
     const auto below = [](fault found, const std::string &token) {
         found.pointer = "/" + token + found.pointer;
+        if (found.pointer.size() > max_pointer_bytes) {
+            found.pointer = token.size() < max_pointer_bytes ? "/" + token : "";
+        }
         return found;
     };
     for (std::size_t i = 0; i < json_array_size(value); ++i) {
@@ -133,10 +150,9 @@ json_ptr read_config(task_kind kind, const json_t *body, faults &errors)
             continue;
         }
         if (kind == task_kind::deploy) {
-            errors.push_back(
-                {"/" + pointer_token(key), "is not a member of a deployment; its parameters go into \"config\""});
+            errors.push_back({pointer_to(key), "is not a member of a deployment; its parameters go into \"config\""});
         } else if (json_object_get(config.get(), key) != nullptr) {
-            errors.push_back({"/" + pointer_token(key), "is given twice, here and in \"config\""});
+            errors.push_back({pointer_to(key), "is given twice, here and in \"config\""});
         } else {
             json_object_set(config.get(), key, member);
         }
@@ -151,16 +167,17 @@ std::variant<task_request, problem> parse_task_request(task_kind kind, std::stri
                                                        std::optional<std::string_view> idempotency_key)
 {
     json_error_t error;
-    const json_ptr root(json_loadb(body.data(), body.size(), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error));
+    constexpr std::size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
+    const json_ptr root(json_loadb(body.data(), body.size(), flags, &error));
     if (!root) {
         return not_json(error);
     }
     if (!json_is_object(root.get())) {
-        return unprocessable({{"", "The body must be a JSON object."}});
+        return unprocessable({{"", "must be a JSON object"}});
     }
 
     faults errors;
-    if (auto found = find_hostile(root.get(), 0)) {
+    if (auto found = find_hostile(root.get(), 1)) {
         errors.push_back(std::move(*found));
         return unprocessable(std::move(errors));
     }
@@ -188,7 +205,8 @@ std::variant<task_request, problem> parse_task_request(task_kind kind, std::stri
     request.parent_id = read_name(root.get(), "parent_id", is_task_id, task_rule, errors);
     if (idempotency_key) {
         if (!is_task_id(*idempotency_key)) {
-            errors.push_back({"", std::string("The header Idempotency-Key must be ") + task_rule + "."});
+            errors.push_back(
+                {"/task_id", std::string("as given by the header Idempotency-Key must be ") + task_rule});
         } else if (!request.task_id.empty() && request.task_id != *idempotency_key) {
             errors.push_back({"/task_id", "differs from the header Idempotency-Key; they are the same thing"});
         } else {
