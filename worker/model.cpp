@@ -11,6 +11,7 @@ json_ptr revision_to_json(const placed_revision &from)
     json_put(to.get(), "backend", from.backend);
     json_put(to.get(), "upstream", from.upstream);
     json_put(to.get(), "model", from.model);
+    json_put(to.get(), "stage_begun", json_ptr(json_boolean(from.stage_begun)));
     json_put(to.get(), "load_begun", json_ptr(json_boolean(from.load_begun)));
     return to;
 }
@@ -23,6 +24,7 @@ placed_revision revision_from_json(const json_t *from)
     to.backend = json_text(from, "backend");
     to.upstream = json_text(from, "upstream");
     to.model = json_text(from, "model");
+    to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
     return to;
 }

@@ -18,7 +18,8 @@ struct placed_revision {
     std::string upstream;    ///< where the gateway finds it
     std::string model;       ///< the name that the server knows
     bool keep_files = false; ///< when it is retired: unloaded, but its files stay
-    bool load_begun = false; ///< the server may have it in memory
+    bool stage_begun = false; ///< what stands under its name in the server's repository may be its files
+    bool load_begun = false;  ///< the server may have it in memory
 };
 
 /// Kept by the journal and by the scheduler's memory; changed by the one task that runs for the model.

@@ -45,9 +45,13 @@ class backend {
     /// Unloads the model and waits until the server says that it is gone. Ok also where it was not loaded.
     virtual operation_ptr unload(const std::string &model, std::chrono::milliseconds timeout, done_fn done) = 0;
 
-    /// Removes the model's files: in the repository, and what is left in `staging_path`. Only after `unload` was ok,
-    /// or when `load` was never called. Ok where there are none.
+    /// Removes the files of a model that `stage` was called for: those in the repository, or those that are still in
+    /// `staging_path`. Only after `unload` was ok, or when `load` was never called. Ok where there are none.
     virtual operation_ptr remove(const std::string &model, done_fn done) = 0;
+
+    /// Removes what was fetched into `staging_path`, and nothing else: for a model that `stage` was never called for. What
+    /// the repository holds under its name is somebody else's.
+    virtual operation_ptr discard(const std::string &model, done_fn done) = 0;
 };
 
 } // namespace rollout

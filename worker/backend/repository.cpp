@@ -84,6 +84,27 @@ outcome sync_tree(const fs::path &folder, const stop_flag &stop)
 }
 
 
+outcome occupied(const fs::path &place)
+{
+    return outcome::permanent("the model repository holds " + shown(place) +
+                              " already, which no deployment put there: move it away and deploy again");
+}
+
+
+/// Never over something that came there a moment ago; an error's number, or 0.
+int rename_to_nothing(const fs::path &from, const fs::path &to)
+{
+    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    // NFS and some others know no such flag. There an empty folder is replaced, and a full one is not either.
+    if (errno != EINVAL && errno != ENOSYS) {
+        return errno;
+    }
+    return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+
 outcome delete_tree(const fs::path &path)
 {
     std::error_code error;
@@ -106,10 +127,7 @@ outcome model_repository::check_vacant(const std::string &model) const
     if (auto looked = look(in_place(model), holds); !looked) {
         return looked;
     }
-    return holds == found::nothing
-               ? outcome::ok()
-               : outcome::permanent("the model repository holds " + shown(in_place(model)) +
-                                    " already, which no deployment put there: move it away and deploy again");
+    return holds == found::nothing ? outcome::ok() : occupied(in_place(model));
 }
 
 
@@ -137,16 +155,14 @@ outcome model_repository::stage(const std::string &model, const stop_flag &stop)
         return outcome::permanent(shown(from) + (waiting == found::nothing ? " is gone" : " is no folder") +
                                   ": there is nothing to put into the model repository");
     }
+    if (holds != found::nothing) {
+        return occupied(in_place(model));
+    }
     if (auto fitted = fit_model_name(from, model); !fitted) {
         return fitted;
     }
     if (auto synced = sync_tree(from, stop); !synced) {
         return synced;
-    }
-    if (holds != found::nothing) {
-        if (auto gone = take_out(model); !gone) {
-            return gone;
-        }
     }
     return stop ? outcome::canceled() : move_in(model);
 }
@@ -157,10 +173,18 @@ outcome model_repository::remove(const std::string &model) const
     if (auto plain = check_name(model); !plain) {
         return plain;
     }
-    if (auto gone = take_out(model); !gone) {
-        return gone;
+    found waiting{};
+    if (auto looked = look(staged(model), waiting); !looked) {
+        return looked;
     }
-    return delete_tree(staged(model));
+    return waiting == found::nothing ? take_out(model) : delete_tree(staged(model));
+}
+
+
+outcome model_repository::discard(const std::string &model) const
+{
+    auto plain = check_name(model);
+    return plain ? delete_tree(staged(model)) : plain;
 }
 
 
@@ -217,8 +241,10 @@ outcome model_repository::take_out(const std::string &model) const
 
 outcome model_repository::move_in(const std::string &model) const
 {
-    if (std::rename(staged(model).c_str(), in_place(model).c_str()) != 0) {
-        const int error = errno;
+    if (const int error = rename_to_nothing(staged(model), in_place(model)); error != 0) {
+        if (error == EEXIST || error == ENOTEMPTY) {
+            return occupied(in_place(model));
+        }
         if (error == EXDEV) {
             return outcome::permanent(shown(staging_) + " and the model repository " + shown(repository_) +
                                       " are on different file systems: set the backend's member \"staging\" to a "

@@ -26,12 +26,16 @@ class model_repository {
     outcome check_vacant(const std::string &model) const;
 
     /// Fits the staged model to its name, syncs it to the disk and renames it into the repository. Where nothing is staged
-    /// and the model is in its place, a run before this one has done it. What else is in its place is ours, of an attempt
-    /// before, and goes.
+    /// and the model is in its place, a run before this one has done it. Fails where both are there: somebody else has put
+    /// something into its place.
     outcome stage(const std::string &model, const stop_flag &stop) const;
 
-    /// Moves the model out of the repository in one step and deletes it, with what is staged of it. Links are not followed.
+    /// Moves the model out of the repository in one step and deletes it. Links are not followed. A model that is still
+    /// staged never came into the repository: then what is there by its name is not ours and stays.
     outcome remove(const std::string &model) const;
+
+    /// Deletes what is staged of it.
+    outcome discard(const std::string &model) const;
 
   private:
     outcome check_there() const;

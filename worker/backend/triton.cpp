@@ -200,4 +200,11 @@ operation_ptr triton_backend::remove(const std::string &model, done_fn done)
         http_.loop(), [model, in = repository_](const stop_flag &) { return in.remove(model); }, std::move(done));
 }
 
+
+operation_ptr triton_backend::discard(const std::string &model, done_fn done)
+{
+    return run_on_thread(
+        http_.loop(), [model, in = repository_](const stop_flag &) { return in.discard(model); }, std::move(done));
+}
+
 } // namespace rollout

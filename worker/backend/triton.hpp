@@ -35,6 +35,7 @@ class triton_backend final : public backend {
                         done_fn done) override;
     operation_ptr unload(const std::string &model, std::chrono::milliseconds timeout, done_fn done) override;
     operation_ptr remove(const std::string &model, done_fn done) override;
+    operation_ptr discard(const std::string &model, done_fn done) override;
 
   private:
     triton_settings settings_;

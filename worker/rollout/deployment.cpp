@@ -55,6 +55,12 @@ operation_ptr fetch_source(task_run &run, done_fn done)
 
 // stage, load, ready, smoke
 
+void enter_stage(task_run &run)
+{
+    ours(run).stage_begun = true;
+}
+
+
 operation_ptr stage_files(task_run &run, done_fn done)
 {
     return on_backend(run, ours(run), std::move(done), [&run](backend &server, done_fn then) {
@@ -159,7 +165,7 @@ operation_ptr roll_back(task_run &run, done_fn done)
 
 constexpr std::array steps = {
     run_step{"fetch", enter_fetch, fetch_source, nullptr, nullptr},
-    run_step{"stage", nullptr, stage_files, nullptr, nullptr},
+    run_step{"stage", enter_stage, stage_files, nullptr, nullptr},
     run_step{"load", enter_load, load_model, nullptr, nullptr},
     run_step{"ready", nullptr, prove_ready, nullptr, nullptr},
     run_step{"smoke", nullptr, smoke, nullptr, smoke_is_configured},

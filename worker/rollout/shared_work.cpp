@@ -88,8 +88,10 @@ operation_ptr unload(task_run &run, const placed_revision &one, done_fn done)
 
 operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn done)
 {
-    return on_backend(run, one, std::move(done),
-                      [&one](backend &server, done_fn then) { return server.remove(one.model, std::move(then)); });
+    return on_backend(run, one, std::move(done), [&one](backend &server, done_fn then) {
+        return one.stage_begun ? server.remove(one.model, std::move(then))
+                               : server.discard(one.model, std::move(then));
+    });
 }
 
 
