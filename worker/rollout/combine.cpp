@@ -64,8 +64,15 @@ class sequence final : public combined {
     void start_next()
     {
         part_ = parts_[next_++]([this](const outcome &how) {
-            if (!how || next_ == parts_.size()) {
+            if (!how) {
                 end(how);
+                return;
+            }
+            if (!how.detail.empty()) {
+                details_ += (details_.empty() ? "" : "; ") + how.detail;
+            }
+            if (next_ == parts_.size()) {
+                end(outcome::ok(std::move(details_)));
             } else if (canceled_) {
                 end(outcome::canceled());
             } else {
@@ -76,6 +83,7 @@ class sequence final : public combined {
 
     std::vector<start_fn> parts_;
     std::size_t next_ = 0;
+    std::string details_; ///< what the parts that went well had to say
 };
 
 

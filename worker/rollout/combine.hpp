@@ -12,7 +12,7 @@ namespace rollout {
 
 using start_fn = std::function<operation_ptr(done_fn)>;
 
-/// Runs them in their order; ends with the first failure, or with the last one's outcome. Ok where there are none.
+/// Runs them in their order; ends with the first failure, or ok with the details of all. Ok where there are none.
 operation_ptr in_order(clock &time, std::vector<start_fn> parts, done_fn done);
 
 /// Tries until it is ok or fails for good; `transient` means: not yet. The pauses grow from `first_pause` to ten times
