@@ -76,7 +76,7 @@ void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
         plan_deployment(config_, made.model_id, 1, made.config.get(), faults);
         if (!faults.empty()) {
             const auto &first = faults.front();
-            rejection refused = {422, first.pointer + ": " + first.detail, {}, 0};
+            rejection refused = {422, first.pointer + " " + first.detail + ".", {}, 0};
             refused.errors = std::move(faults);
             answer({nullptr, false, std::move(refused)});
             return;

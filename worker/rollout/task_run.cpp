@@ -1,5 +1,6 @@
 #include "worker/rollout/task_run.hpp"
 
+#include "worker/failpoint.hpp"
 #include "worker/log.hpp"
 #include "worker/words.hpp"
 
@@ -275,6 +276,7 @@ void task_run::enter(std::size_t index)
 
 void task_run::work()
 {
+    failpoint({kind_name(what.kind), what.step, "written"});
     if (timed_out_) {
         on_worked(outcome::canceled());
         return;
@@ -290,6 +292,7 @@ void task_run::on_worked(const outcome &how)
         stop(std::move(stopped_));
         return;
     }
+    failpoint({kind_name(what.kind), what.step, "worked"});
     step_record &one = record();
     if (how) {
         one.state = step_state::done;
@@ -392,7 +395,10 @@ void task_run::enter_rollback()
     if (rollback_->enter != nullptr) {
         rollback_->enter(*this);
     }
-    save([this] { operation_ = rollback_->work(*this, [this](const outcome &how) { on_rolled_back(how); }); });
+    save([this] {
+        failpoint({kind_name(what.kind), rollback_name, "written"});
+        operation_ = rollback_->work(*this, [this](const outcome &how) { on_rolled_back(how); });
+    });
 }
 
 
@@ -403,6 +409,7 @@ void task_run::on_rolled_back(const outcome &how)
         stop(std::move(stopped_));
         return;
     }
+    failpoint({kind_name(what.kind), rollback_name, "worked"});
     step_record &one = record();
     if (how.is == outcome::kind::transient && one.attempts <= environment.config.limits.retries) {
         one.detail = how.detail;
@@ -438,6 +445,7 @@ void task_run::finish(task_status status, const std::string &detail)
         "The task is " + std::string(status_name(status)) + ": " + what.detail);
     deadline_.reset();
     save([this] {
+        failpoint({kind_name(what.kind), status_name(what.status), "written"});
         const auto ended = std::move(ended_); // which may destroy this
         ended();
     });
