@@ -1,0 +1,52 @@
+"""Fixtures: a whole gateway of the real nginx, rolloutd and an inference server. A test file says at its top how its own is
+configured; a test that breaks things makes one for itself with `make_gateway`."""
+
+import pytest
+
+from gateway import Gateway
+
+
+@pytest.fixture
+def make_gateway(request):
+    """Makes gateways (not started); each is ended with the test, and what rolloutd said is shown when the test failed."""
+    made = []
+
+    def make(**settings):
+        made.append(Gateway(**settings))
+        return made[-1]
+
+    yield make
+    for gateway in made:
+        finish(request, gateway)
+
+
+@pytest.fixture(scope="module")
+def gateway(request):
+    """One gateway for the tests of a file, with the file's ROLLOUTD, NGINX and INFERENCE settings, if it has them."""
+    settings = {name.lower(): getattr(request.module, name) for name in ("ROLLOUTD", "NGINX", "INFERENCE")
+                if hasattr(request.module, name)}
+    made = Gateway(**settings)
+    try:
+        yield made.start()
+    finally:
+        finish(request, made)
+
+
+def finish(request, gateway):
+    failed = request.session.testsfailed
+    logs = gateway.logs()
+    sanitizer = [line for line in gateway.rolloutd.text().splitlines() if "ERROR: " in line and "Sanitizer" in line
+                 or "runtime error:" in line]
+    alerts = [line for line in gateway.nginx.errors().splitlines() if "[alert]" in line or "[emerg]" in line]
+    ended = gateway.close()
+    if failed:
+        print(logs)
+    assert not sanitizer, sanitizer
+    for name, status in ended:
+        assert status == 0, f"{name} ended with {status}{logs}"
+    assert not [line for line in alerts if not allowed_alert(gateway, line)], alerts
+
+
+def allowed_alert(gateway, line):
+    """Alerts that a test has brought about itself."""
+    return any(text in line for text in getattr(gateway, "expected_alerts", ()))

@@ -1,0 +1,233 @@
+"""A whole gateway for a test: what a client does with it, and what an operator can look at."""
+
+import http.client
+import json
+import pathlib
+import shutil
+import tempfile
+import threading
+import time
+
+from processes import DEADLINE_S, InferenceServer, Nginx, Rolloutd, wait_until
+
+FINAL = ("completed", "failed", "refused", "canceled")
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def problem(self, status):
+        """The answer as the RFC 9457 problem of that status that it must be."""
+        assert self.status == status, self
+        assert self.headers["Content-Type"] == "application/problem+json", self
+        problem = self.json
+        assert problem["type"] == "about:blank" and problem["status"] == status, self
+        assert problem["title"] and problem["detail"].endswith("."), self
+        return problem
+
+    def task(self, status=200):
+        assert self.status == status, self
+        assert self.headers["Content-Type"] == "application/json", self
+        return self.json
+
+    def __repr__(self):
+        return f"{self.status} {dict(self.headers)} {self.body[:2000]!r}"
+
+
+class Client:
+    """One request a connection, so that any worker process may get it; `keep` holds one open."""
+
+    def __init__(self, port, keep=False):
+        self.port = port
+        self.keep = keep
+        self.connection = None
+
+    def request(self, method, path, body=None, headers=None, timeout=DEADLINE_S):
+        connection = self.connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            if self.keep:
+                self.connection = connection
+            else:
+                connection.close()
+
+    def get(self, path, **headers):
+        return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    def post(self, path, body, **headers):
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request("POST", path, body, {"Content-Type": "application/json", **given})
+
+
+class Gateway(Client):
+    """Inference server, rolloutd and nginx in a folder of their own."""
+
+    def __init__(self, rolloutd=None, nginx=None, inference=None):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-test."))
+        self.home.chmod(0o755)
+        (self.home / "models").mkdir()
+        self.inference = InferenceServer(self.home, **(inference or {}))
+        self.rolloutd = Rolloutd(self.home, self.inference.port, rolloutd)
+        self.nginx = Nginx(self.home, self.inference.port, **(nginx or {}))
+        super().__init__(self.nginx.port)
+        self.server = Client(self.inference.port)  # what the inference server itself says
+
+    def start(self):
+        self.inference.start()
+        self.rolloutd.start()
+        self.nginx.start()
+        self.await_link()
+        return self
+
+    def await_link(self):
+        """Until the gateway's table is filled: then it knows that there is no such task."""
+        wait_until(lambda: self.get("/deploy-status/nobody").status == 404, "the link of nginx to rolloutd")
+
+    def close(self):
+        ended = []
+        for process in (self.nginx, self.rolloutd, self.inference):
+            if process.running():
+                ended.append((process.log.stem, process.stop()))
+        shutil.rmtree(self.home, ignore_errors=True)
+        return ended
+
+    # Models: folders as an operator lays them out, which answer with a text of the test's.
+
+    def make_model(self, name, answer, faults=None, config=None):
+        folder = self.home / "models" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "1").mkdir(parents=True)
+        description = {"kind": "echo", "answer": answer}
+        if faults:
+            description["faults"] = faults
+        (folder / "1/model.json").write_text(json.dumps(description))
+        if config is not None:
+            (folder / "config.pbtxt").write_text(config)
+        return f"file://{folder}"
+
+    def infer(self, model, **headers):
+        """The answer's text, or None for a request that failed; the whole answer is `last`."""
+        self.last = self.post(f"/v2/models/{model}/infer", {"inputs": []}, **headers)
+        return answer_of(self.last)
+
+    # Tasks.
+
+    def wait(self, task, kind="deploy", status=None, seconds=DEADLINE_S):
+        """The task's document once it is final; with `status`, it must be that one."""
+        deadline = time.monotonic() + seconds
+        etag = None
+        while True:
+            answer = self.get(f"/{kind}/{task['task_id']}?wait=5", **({"If_None_Match": etag} if etag else {}))
+            if answer.status == 200:
+                task = answer.json
+                etag = answer.headers["ETag"]
+                if task["status"] in FINAL:
+                    break
+            else:
+                assert answer.status in (304, 503), answer
+            assert time.monotonic() < deadline, f"not final within {seconds} s: {task}"
+        if status is not None:
+            assert task["status"] == status, json.dumps(task, indent=1) + self.logs()
+        return task
+
+    def deploy(self, model, status="completed", **config):
+        """Deploys and waits. What is not given as `config` comes from the model's own folder."""
+        task = self.post("/deploy", {"model_id": model, "config": config}).task()
+        return self.wait(task, "deploy", status)
+
+    def delete(self, model, status="completed"):
+        return self.wait(self.post("/delete", {"model_id": model}).task(), "delete", status)
+
+    # What stands on the inference server.
+
+    def loaded(self):
+        """The names of the models that the server has ready."""
+        index = self.server.post("/v2/repository/index", {"ready": True}).json
+        return sorted(entry["name"] for entry in index)
+
+    def files(self):
+        """What is in the repository and in the staging folder."""
+        found = []
+        for folder in (self.home / "repository", self.home / "repository.staging"):
+            found += sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        return found
+
+    def violations(self):
+        """Files that were touched while the server held them."""
+        return self.server.get("/test/violations").json
+
+    def set_faults(self, *faults):
+        assert self.server.request("PUT", "/test/faults", {"faults": list(faults)},
+                                   {"Content-Type": "application/json"}).status == 200
+
+    def logs(self):
+        return f"\n--- rolloutd\n{self.rolloutd.text()[-6000:]}\n--- nginx\n{self.nginx.errors()[-3000:]}"
+
+
+def answer_of(answer):
+    if answer.status != 200:
+        return None
+    for output in answer.json.get("outputs", []):
+        if output["name"] == "answer":
+            return output["data"][0]
+    return None
+
+
+class Traffic:
+    """Clients that send one inference after the other until told to end, and keep what they got."""
+
+    def __init__(self, gateway, model, clients=4):
+        self.answers = {}
+        self.failures = []
+        self._gateway, self._model = gateway, model
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self):
+        client = Client(self._gateway.nginx.port, keep=True)
+        while not self._ending.is_set():
+            try:
+                answer = client.post(f"/v2/models/{self._model}/infer", {"inputs": []})
+                text, fault = answer_of(answer), repr(answer)
+            except (OSError, http.client.HTTPException) as error:
+                client.connection = None
+                text, fault = None, repr(error)
+            with self._lock:
+                if text is None:
+                    self.failures.append(fault)
+                else:
+                    self.answers[text] = self.answers.get(text, 0) + 1
+
+    def count(self, answer):
+        with self._lock:
+            return self.answers.get(answer, 0)
+
+    def await_answers(self, answer, more=50):
+        target = self.count(answer) + more
+        wait_until(lambda: self.count(answer) >= target or self.failures, f"{more} more answers {answer!r}")
+
+    def end(self):
+        self._ending.set()
+        for thread in self._threads:
+            thread.join(DEADLINE_S)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()

@@ -1,0 +1,284 @@
+"""The three processes of a gateway, each started in a folder of the test's own, and ended by process id."""
+
+import json
+import os
+import pathlib
+import pwd
+import signal
+import socket
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+MODULE = pathlib.Path(os.environ.get("ROLLOUT_MODULE", ROOT / "build-debug/module/ngx_http_rollout_module.so"))
+ROLLOUTD = pathlib.Path(os.environ.get("ROLLOUT_ROLLOUTD", ROOT / "build-asan/worker/rolloutd"))
+INFERENCE_SERVER = ROOT / "tests/support/inference-server/server.js"
+NGINX = "/usr/sbin/nginx"
+
+# Longer than anything takes, even on a machine that does much else: what is not there by then never comes.
+DEADLINE_S = 60
+
+
+def wait_until(condition, what="the condition", seconds=DEADLINE_S):
+    """Returns what `condition` returns once that is true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
+        time.sleep(0.01)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def worker_user():
+    """Whom nginx's worker processes run as."""
+    try:
+        return pwd.getpwnam("www-data").pw_name
+    except KeyError:
+        return "nobody"
+
+
+class Process:
+    """A child process with its output in a file."""
+
+    def __init__(self, home, name):
+        self.home = home
+        self.log = home / f"{name}.log"
+        self.child = None
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def launch(self, command, env=None):
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                          env={**os.environ, **(env or {})})
+
+    def running(self):
+        return self.child is not None and self.child.poll() is None
+
+    def must_run(self):
+        assert self.running(), f"{self.log.stem} ended with {self.child.returncode}:\n{self.text()[-4000:]}"
+        return True
+
+    def text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def send_signal(self, number):
+        os.kill(self.child.pid, number)
+
+    def wait(self):
+        return self.child.wait(DEADLINE_S)
+
+    def stop(self, number=signal.SIGTERM):
+        """Asks it to end; returns its status."""
+        if self.running():
+            self.send_signal(number)
+        return self.end()
+
+    def kill(self):
+        self.stop(signal.SIGKILL)
+
+    def end(self):
+        if self.child is None:
+            return 0
+        try:
+            return self.wait()
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            raise
+
+
+class InferenceServer(Process):
+    """The inference server of tests/support, with a repository in the home folder."""
+
+    def __init__(self, home, flavour="triton", control="explicit"):
+        super().__init__(home, "inference")
+        self.repository = home / "repository"
+        self.flavour = flavour
+        self.control = control
+        self.port = free_port()
+
+    def start(self):
+        self.repository.mkdir(exist_ok=True)
+        ready = self.home / "inference.port"
+        ready.unlink(missing_ok=True)
+        self.launch(["node", INFERENCE_SERVER, "--repository", self.repository, "--port", self.port, "--ready-file", ready,
+                     "--flavour", self.flavour, "--control", self.control])
+        wait_until(lambda: self.must_run() and ready.exists(), "the inference server's start")
+        return self
+
+
+class Rolloutd(Process):
+    def __init__(self, home, inference_port, changes=None):
+        super().__init__(home, "rolloutd")
+        self.socket = home / "rolloutd.sock"
+        self.journal = home / "journal.db"
+        self.config_file = home / "rolloutd.json"
+        self.config = {
+            "listen": {"path": str(self.socket), "mode": "0660", "allow_users": [worker_user()]},
+            "journal": {"path": str(self.journal)},
+            "artifacts": {"source": f"file://{home}/models/{{model_id}}", "allow": [f"file://{home}/models/"]},
+            "backends": {"default": {"url": f"http://127.0.0.1:{inference_port}", "upstream": "inference",
+                                     "repository": str(home / "repository")}},
+            "rollout": {"drain_s": 20, "ready_timeout_s": 30},
+        }
+        merge(self.config, changes or {})
+
+    def start(self, wait=True, env=None):
+        self.config_file.write_text(json.dumps(self.config, indent=2))
+        self.launch([ROLLOUTD, "--config", self.config_file], env)
+        if wait:
+            self.await_socket()
+        return self
+
+    def await_socket(self):
+        def answers():
+            self.must_run()
+            with socket.socket(socket.AF_UNIX) as probe:
+                try:
+                    probe.connect(str(self.socket))
+                    return True
+                except OSError:
+                    return False
+        wait_until(answers, "rolloutd's socket")
+
+    def lines(self):
+        """Its log, a dictionary for each line."""
+        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+
+
+def merge(into, changes):
+    """Puts nested changes into a configuration; None removes a member."""
+    for name, value in changes.items():
+        if value is None:
+            into.pop(name, None)
+        elif isinstance(value, dict) and isinstance(into.get(name), dict):
+            merge(into[name], value)
+        else:
+            into[name] = value
+
+
+NGINX_CONF = """\
+load_module {module};
+user {user};
+worker_processes {workers};
+pid {home}/nginx.pid;
+error_log {home}/error.log info;
+{main}
+events {{ worker_connections 2048; }}
+
+http {{
+    log_format test '$request_method $uri $status $rollout_slot $rollout_backend_model';
+    access_log {home}/access.log test;
+    client_body_temp_path {home}/body;
+    proxy_temp_path {home}/proxy;
+    fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi;
+    scgi_temp_path {home}/scgi;
+
+    rollout_zone   rollout {zone};
+    rollout_worker unix:{socket}{worker_arguments};
+
+    upstream inference {{ server 127.0.0.1:{inference}; keepalive 16; }}
+    {http}
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        listen 127.0.0.1:{http2_port} http2;
+        {locations}
+    }}
+}}
+"""
+
+LOCATIONS = """\
+        location ~ ^/(deploy|delete)(-status)?(/|$) { rollout_api; }
+
+        location ~ ^/v2/models/(?<model>[^/]+)(?<rest>/.*)?$ {
+            rollout_route $model key=$http_x_user preview=$http_x_rollout_preview;
+            add_header X-Rollout-Revision $rollout_revision always;
+            add_header X-Rollout-Slot $rollout_slot always;
+            add_header X-Rollout-Model $rollout_backend_model always;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model$rest$is_args$args;
+        }
+"""
+
+
+class Nginx(Process):
+    """The real nginx, with the module. Settings are pieces of its configuration; `locations` replaces all of them."""
+
+    def __init__(self, home, inference_port, workers=2, zone="8m", main="", http="", locations=LOCATIONS, worker_arguments=""):
+        super().__init__(home, "nginx")
+        self.port = free_port()
+        self.http2_port = free_port()
+        self.conf = home / "nginx.conf"
+        self.pieces = {"module": MODULE, "user": worker_user(), "workers": workers, "home": home, "main": main, "zone": zone,
+                       "socket": home / "rolloutd.sock", "worker_arguments": " " + worker_arguments if worker_arguments else "",
+                       "inference": inference_port, "http": http, "port": self.port, "http2_port": self.http2_port,
+                       "locations": locations}
+
+    def write(self, **changes):
+        self.pieces.update(changes)
+        self.conf.write_text(NGINX_CONF.format(**self.pieces))
+
+    def start(self, **changes):
+        self.write(**changes)
+        self.launch([NGINX, "-c", self.conf, "-e", self.home / "error.log", "-g", "daemon off;"])
+        wait_until(lambda: self.must_run() and self.accepts(), "nginx's start")
+        return self
+
+    def accepts(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def test_configuration(self):
+        """`nginx -t`: its status and what it said."""
+        done = subprocess.run([NGINX, "-t", "-c", str(self.conf), "-e", str(self.home / "test-error.log")], capture_output=True,
+                              text=True, timeout=DEADLINE_S)
+        return done.returncode, done.stderr
+
+    def reload(self):
+        """Returns when the new worker processes serve; the old ones may still be ending."""
+        before = set(self.worker_pids())
+        self.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(set(self.worker_pids()) - before) >= int(self.pieces["workers"]), "nginx's reload")
+
+    def master_pid(self):
+        return int((self.home / "nginx.pid").read_text())
+
+    def worker_pids(self, master=None):
+        """Its worker processes that are not on their way out."""
+        return [pid for pid in children(master or self.master_pid()) if command_line(pid) == "nginx: worker process"]
+
+    def errors(self):
+        """nginx's error log."""
+        log = self.home / "error.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+
+def children(pid):
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue  # it has ended
+        if parent == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def command_line(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text().strip("\0")
+    except OSError:
+        return ""
