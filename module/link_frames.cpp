@@ -105,7 +105,9 @@ void worker_link::take_welcome(const json_t *message)
     ngx_log_error(level, log_, 0, "rollout: linked to rolloutd at \"unix:%V\"", &settings_.path);
     told_down_ = false;
     for (const auto &[id, call] : calls_) {
-        send_lookup(*call); // only watches outlive a link
+        if (call->survives) {
+            send_lookup(*call);
+        }
     }
 }
 

@@ -340,9 +340,21 @@ link_result worker_link::begin(link_call &call, ngx_msec_t timeout)
 }
 
 
+/// A question does not wait for the next attempt to connect: rolloutd may be back just now. Frames behind the hello are
+/// taken in their order.
+bool worker_link::connected() noexcept
+{
+    if (state_ == state::down && connect_timer_.timer_set) {
+        ngx_del_timer(&connect_timer_);
+        connect();
+    }
+    return state_ != state::down;
+}
+
+
 link_result worker_link::submit(link_call &call, const task_request &request)
 {
-    if (!up()) {
+    if (!connected()) {
         return link_result::lost;
     }
     if (out_.size() - sent_ > max_unsent_bytes) {
@@ -370,7 +382,7 @@ link_result worker_link::submit(link_call &call, const task_request &request)
 
 link_result worker_link::lookup(link_call &call, task_kind kind, std::string_view task_id, std::string_view model_id)
 {
-    if (!up()) {
+    if (!connected()) {
         return link_result::lost;
     }
     const auto name = task_id.empty() ? model_id : task_id;

@@ -66,9 +66,6 @@ class worker_link {
     worker_link(const worker_link &) = delete;
     worker_link &operator=(const worker_link &) = delete;
 
-    /// Is rolloutd there?
-    bool up() const noexcept { return state_ == state::up; }
-
     // Each returns `task` when the question is under way, else why it is not: `lost` or `full`.
 
     link_result submit(link_call &call, const task_request &request);
@@ -83,6 +80,8 @@ class worker_link {
   private:
     enum class state { down, greeting, up };
 
+    bool up() const noexcept { return state_ == state::up; }
+
     static void on_read(ngx_event_t *event) noexcept;
     static void on_write(ngx_event_t *event) noexcept;
     static void on_flush(ngx_event_t *event) noexcept;
@@ -90,6 +89,7 @@ class worker_link {
     static void on_call_timer(ngx_event_t *event) noexcept;
 
     void connect() noexcept;
+    bool connected() noexcept;
     const char *open_socket() noexcept;
     void disconnect(const char *reason) noexcept;
     void close_connection() noexcept;

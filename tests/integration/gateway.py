@@ -92,8 +92,9 @@ class Gateway(Client):
         return self
 
     def await_link(self):
-        """Until the gateway's table is filled: then it knows that there is no such task."""
-        wait_until(lambda: self.get("/deploy-status/nobody").status == 404, "the link of nginx to rolloutd")
+        """Until every worker process is linked and the table is filled: then it knows that there is no such task."""
+        wait_until(lambda: self.rolloutd.linked() >= set(self.nginx.worker_pids()), "nginx's links to rolloutd")
+        wait_until(lambda: self.get("/deploy-status/nobody").status == 404, "the table")
 
     def close(self):
         ended = []

@@ -135,6 +135,7 @@ class Rolloutd(Process):
 
     def start(self, wait=True, env=None):
         self.config_file.write_text(json.dumps(self.config, indent=2))
+        self.began = len(self.text())
         self.launch([ROLLOUTD, "--config", self.config_file], env)
         if wait:
             self.await_socket()
@@ -151,9 +152,13 @@ class Rolloutd(Process):
                     return False
         wait_until(answers, "rolloutd's socket")
 
-    def lines(self):
+    def lines(self, since=0):
         """Its log, a dictionary for each line."""
-        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.text()[since:].splitlines() if line.startswith("{")]
+
+    def linked(self):
+        """The process ids of nginx's worker processes that have linked themselves since its start."""
+        return {int(line["pid"]) for line in self.lines(self.began) if line["message"] == "A worker process of nginx is linked"}
 
 
 def merge(into, changes):
