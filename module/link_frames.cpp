@@ -192,8 +192,10 @@ void worker_link::take_update(const json_t *message)
     }
 
     bool repaired = false;
+    bool filled = false;
+    std::size_t count = 0;
     {
-        const zone_writer writer(zone_);
+        zone_writer writer(zone_);
         if (!writer) {
             return;
         }
@@ -201,9 +203,14 @@ void worker_link::take_update(const json_t *message)
         if (streams_ && !repaired) {
             zone_.header->revision = std::max(zone_.header->revision, json_count(message, "revision"));
             if (json_is_true(json_object_get(message, "complete"))) {
-                zone_.header->tasks_complete = 1;
+                filled = std::exchange(zone_.header->tasks_complete, 1u) == 0;
+                count = writer.tasks().count();
             }
         }
+    }
+    if (filled && zone_.header->evicted == 0) {
+        ngx_log_error(NGX_LOG_NOTICE, log_, 0, "rollout: zone \"%V\" holds all tasks of rolloutd's journal, %uz",
+                      &zone_.name, count);
     }
     if (repaired) {
         send_hello(); // asks for all of it again

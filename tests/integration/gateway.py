@@ -202,11 +202,14 @@ class Traffic:
     def _run(self):
         client = Client(self._gateway.nginx.port, keep=True)
         while not self._ending.is_set():
+            kept = client.connection is not None
             try:
                 answer = client.post(f"/v2/models/{self._model}/infer", {"inputs": []})
                 text, fault = answer_of(answer), repr(answer)
             except (OSError, http.client.HTTPException) as error:
                 client.connection = None
+                if kept and isinstance(error, (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)):
+                    continue  # a server may close a kept connection between two requests; every HTTP client opens another
                 text, fault = None, repr(error)
             with self._lock:
                 if text is None:

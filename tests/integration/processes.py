@@ -238,8 +238,12 @@ class Nginx(Process):
     def start(self, **changes):
         self.write(**changes)
         self.launch([NGINX, "-c", self.conf, "-e", self.home / "error.log", "-g", "daemon off;"])
-        wait_until(lambda: self.must_run() and self.accepts(), "nginx's start")
+        wait_until(lambda: self.must_run() and self.accepts() and self.has_pid_file(), "nginx's start")
         return self
+
+    def has_pid_file(self):
+        file = self.home / "nginx.pid"
+        return file.exists() and file.read_text().strip() != ""
 
     def accepts(self):
         with socket.socket() as probe:

@@ -1,0 +1,341 @@
+"""Reloads, upgrades, restarts and deaths of nginx and of rolloutd: what clients see meanwhile, and what is there afterwards."""
+
+import concurrent.futures
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from gateway import Client, Traffic
+from processes import DEADLINE_S, NGINX as NGINX_PROGRAM, ROLLOUTD, wait_until
+
+HELD = {"limits": {"max_concurrent_rollouts": 0}}
+
+
+@pytest.fixture
+def served(make_gateway):
+    """A gateway with one model deployed."""
+    gateway = make_gateway()
+    gateway.start()
+    gateway.make_model("m", "first")
+    gateway.deploy("m")
+    return gateway
+
+
+def post_many(gateway, count, prefix="t", threads=8):
+    """Posts deletion tasks with ids of ours, and returns the ids."""
+    ids = [f"{prefix}-{n}" for n in range(count)]
+
+    def post(part):
+        client = Client(gateway.nginx.port, keep=True)
+        for task_id in part:
+            client.post("/delete", {"model_id": f"model-{task_id}", "task_id": task_id}).task()
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(post, ids[n::threads]) for n in range(threads)]:
+            done.result()
+    return ids
+
+
+def alive(pid):
+    return os.path.exists(f"/proc/{pid}")
+
+
+def connections_to(port):
+    """Open connections of clients to a port of the loopback interface."""
+    rows = (row.split() for row in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return sum(row[1] == f"0100007F:{port:04X}" and row[3] == "01" for row in rows)
+
+
+# rolloutd away.
+
+def test_with_rolloutd_stopped_reads_and_routing_go_on(served):
+    task = served.get("/deploy-status/m").task()
+    served.rolloutd.stop()
+    assert served.infer("m") == "first"
+    assert served.get(f"/deploy/{task['task_id']}").task() == task
+    served.get("/deploy/nothing").problem(404)
+    served.get("/v2/models/nothing/ready").problem(404)
+
+    problem = served.post("/deploy", {"model_id": "m", "task_id": "mine"}).problem(500)
+    assert problem["task_id"] == "mine"
+    assert "rolloutd" in problem["detail"] and "GET /deploy/mine" in problem["detail"] and "same task_id" in problem["detail"]
+    assert served.post("/delete", {"model_id": "m"}).problem(500)["task_id"]
+
+    served.rolloutd.start()
+    began = time.monotonic()
+    wait_until(lambda: served.post("/deploy", {"model_id": "m", "task_id": "mine"}).status == 200, "posts")
+    assert time.monotonic() - began < DEADLINE_S  # how soon is measured by the benchmark; that it comes by itself is the test
+    served.wait({"task_id": "mine"}, status="completed")
+    assert served.infer("m") == "first"
+
+
+def test_a_post_that_rolloutd_never_answers_is_500_and_then_found(served):
+    served.nginx.write(worker_arguments=" ack_timeout=300ms")
+    served.nginx.reload()
+    served.await_link()
+    served.rolloutd.send_signal(signal.SIGSTOP)
+    try:
+        problem = served.post("/deploy", {"model_id": "m", "task_id": "late"}).problem(500)
+        assert problem["task_id"] == "late" and "did not confirm" in problem["detail"]
+        answer = served.get("/deploy/late")  # it may exist: nobody may say that it does not
+        answer.problem(503)
+        assert answer.headers["Retry-After"]
+    finally:
+        served.rolloutd.send_signal(signal.SIGCONT)
+    wait_until(lambda: served.get("/deploy/late").status == 200, "the task")
+    served.wait({"task_id": "late"}, status="completed")
+
+
+def test_a_gateway_that_has_never_met_rolloutd_says_so(make_gateway):
+    gateway = make_gateway()
+    gateway.inference.start()
+    gateway.nginx.start()
+    for path in ("/deploy/x", "/deploy-status/x", "/delete/x", "/v2/models/x/ready"):
+        answer = gateway.get(path)
+        answer.problem(503)
+        assert answer.headers["Retry-After"] == "1"
+    gateway.post("/deploy", {"model_id": "x"}).problem(500)
+    gateway.rolloutd.start()
+    gateway.await_link()
+    gateway.get("/v2/models/x/ready").problem(404)
+
+
+def test_a_waiting_client_survives_rolloutds_restart(served):
+    served.make_model("m", "second")
+    served.set_faults({"kind": "slow_load", "ms": 60000})
+    task = served.post("/deploy", {"model_id": "m"}).task()
+    wait_until(lambda: served.get(f"/deploy/{task['task_id']}").json["metadata"]["step"] == "load", "the load")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(served.get, f"/deploy/{task['task_id']}?wait=60")
+        served.rolloutd.kill()
+        served.rolloutd.start()
+        served.server.request("DELETE", "/test/faults")
+        assert waiting.result(DEADLINE_S).task()["status"] == "completed"
+    assert served.infer("m") == "second"
+
+
+def test_two_rolloutd_do_not_share_a_journal_or_a_socket(served):
+    second = subprocess.run([ROLLOUTD, "--config", served.rolloutd.config_file], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert second.returncode == 1
+    assert "another rolloutd uses the journal" in second.stderr
+    assert served.infer("m") == "first"
+    served.post("/deploy", {"model_id": "m", "task_id": "still-there"}).task()
+
+
+# nginx away.
+
+def test_after_a_restart_of_nginx_every_task_answers_again(make_gateway):
+    gateway = make_gateway(rolloutd=HELD, nginx={"zone": "64m"})
+    gateway.start()
+    ids = post_many(gateway, 10_000)
+    before = {task_id: gateway.get(f"/delete/{task_id}").body for task_id in ids[::100]}
+    gateway.nginx.stop(signal.SIGQUIT)
+    (gateway.home / "error.log").unlink()
+    gateway.nginx.start()
+    # Nobody asks for anything, and what is answered then comes from the table.
+    wait_until(lambda: "holds all tasks of rolloutd's journal, 10000" in gateway.nginx.errors(), "the table")
+    gateway.rolloutd.stop()
+    client = Client(gateway.nginx.port, keep=True)
+    assert all(client.get(f"/delete/{task_id}").status == 200 for task_id in ids)
+    assert {task_id: client.get(f"/delete/{task_id}").body for task_id in before} == before
+
+
+def test_after_kill_9_of_nginx_models_are_served_again(served):
+    workers = served.nginx.worker_pids()
+    served.nginx.kill()
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not served.nginx.accepts(), "the end of nginx")
+    served.nginx.start()
+    served.await_link()
+    assert served.infer("m") == "first"
+    served.make_model("m", "second")
+    served.deploy("m")
+    assert served.infer("m") == "second"
+
+
+def test_a_reload_fails_no_request_and_the_old_processes_end(served):
+    old = served.nginx.worker_pids()
+    with Traffic(served, "m") as traffic:
+        for revision in range(2):
+            traffic.await_answers("first")
+            served.nginx.reload()
+        task = served.deploy("m")
+        assert task["metadata"]["revision"] == 2
+        traffic.await_answers("first")
+    assert traffic.failures == []
+    wait_until(lambda: not any(alive(pid) for pid in old), "the end of the old worker processes")
+
+
+def test_a_client_that_waits_does_not_keep_an_old_process_alive(make_gateway):
+    gateway = make_gateway(rolloutd=HELD)
+    gateway.start()
+    task = gateway.post("/deploy", {"model_id": "m"}).task()
+    old = gateway.nginx.worker_pids()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(gateway.get, f"/deploy/{task['task_id']}?wait=300")
+        wait_until(lambda: connections_to(gateway.nginx.port) == 1, "the request")
+        gateway.nginx.reload()
+        assert waiting.result(DEADLINE_S).task() == task
+    wait_until(lambda: not any(alive(pid) for pid in old), "the end of the old worker processes")
+
+
+def test_a_reload_may_resize_the_zone(served):
+    task = served.get("/deploy-status/m").task()
+    served.nginx.write(zone="16m")
+    with Traffic(served, "m", clients=1) as traffic:
+        served.nginx.reload()
+        served.await_link()
+        assert served.get(f"/deploy/{task['task_id']}").task() == task
+        served.make_model("m", "second")
+        served.deploy("m")
+        traffic.await_answers("second")
+    assert served.infer("m") == "second"
+
+
+def test_a_faulty_configuration_leaves_the_old_one_in_force(served):
+    served.nginx.write(zone="8m state=")
+    served.nginx.send_signal(signal.SIGHUP)
+    wait_until(lambda: "invalid parameter \"state=\"" in served.nginx.errors(), "the refusal")
+    served.expected_alerts = ["invalid parameter \"state=\""]
+    assert served.infer("m") == "first"
+    served.post("/deploy", {"model_id": "m"}).task()
+
+
+def test_a_binary_upgrade_fails_no_request(make_gateway):
+    gateway = make_gateway()
+    gateway.inference.start()
+    gateway.rolloutd.start()
+    # As a daemon: a master process in the foreground takes no SIGUSR2.
+    gateway.nginx.write()
+    subprocess.run([NGINX_PROGRAM, "-c", gateway.nginx.conf, "-e", gateway.home / "error.log"], check=True, timeout=DEADLINE_S)
+    pid_file = gateway.home / "nginx.pid"
+    masters = [int(wait_until(lambda: pid_file.exists() and pid_file.read_text(), "nginx's start"))]
+    try:
+        gateway.await_link()
+        gateway.make_model("m", "first")
+        gateway.deploy("m")
+        with Traffic(gateway, "m") as traffic:
+            os.kill(masters[0], signal.SIGUSR2)
+            masters.append(wait_until(lambda: pid_file.exists() and int(pid_file.read_text() or 0) not in (0, masters[0])
+                                      and int(pid_file.read_text()), "the new master process"))
+            wait_until(lambda: len(gateway.nginx.worker_pids(masters[1])) == 2, "its worker processes")
+            gateway.await_link()
+            # Two gateways stand side by side, and both follow a deployment.
+            gateway.make_model("m", "second")
+            gateway.deploy("m")
+            traffic.await_answers("second")
+            for _ in range(20):
+                assert gateway.infer("m") == "second"
+            os.kill(masters[0], signal.SIGQUIT)
+            wait_until(lambda: not alive(masters[0]), "the end of the old nginx")
+            traffic.await_answers("second")
+        assert traffic.failures == []
+        gateway.make_model("m", "third")
+        gateway.deploy("m")
+        assert gateway.infer("m") == "third"
+    finally:
+        for pid in masters:
+            if alive(pid):
+                os.kill(pid, signal.SIGQUIT)
+                wait_until(lambda: not alive(pid), "the end of nginx")
+
+
+def test_a_killed_worker_process_leaves_the_table_whole(make_gateway):
+    gateway = make_gateway(rolloutd=HELD)
+    gateway.start()
+    answered = []
+    stop = []
+
+    def post(name):
+        n = 0
+        while not stop:
+            task_id = f"{name}-{n}"
+            n += 1
+            try:
+                if Client(gateway.nginx.port).post("/delete", {"model_id": "m", "task_id": task_id}).status == 200:
+                    answered.append(task_id)
+            except OSError:
+                pass
+            except Exception as error:  # an answer cut off by a killed process
+                assert "RemoteDisconnected" in repr(error) or "IncompleteRead" in repr(error) or "BadStatusLine" in repr(error), error
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(post, f"p{n}") for n in range(4)]
+        try:
+            for _ in range(8):
+                count = len(answered)
+                wait_until(lambda: len(answered) > count + 20, "more tasks")
+                pids = wait_until(lambda: gateway.nginx.worker_pids(), "worker processes")
+                os.kill(pids[0], signal.SIGKILL)
+        finally:
+            stop.append(True)
+        for done in running:
+            done.result(DEADLINE_S)
+    gateway.expected_alerts = ["exited on signal 9"]
+    wait_until(lambda: len(gateway.nginx.worker_pids()) == 2, "new worker processes")
+    gateway.await_link()
+    client = Client(gateway.nginx.port, keep=True)
+    missing = [task_id for task_id in answered if client.get(f"/delete/{task_id}").status != 200]
+    assert missing == []
+
+
+def test_a_full_zone_still_answers_every_task(make_gateway):
+    """The oldest tasks go from memory, never from the journal: rolloutd is asked for them."""
+    gateway = make_gateway(nginx={"zone": "256k"})
+    gateway.start()
+    ids = post_many(gateway, 600)
+    for task_id in ids[::7]:
+        assert gateway.wait({"task_id": task_id}, "delete")["status"] == "refused"
+        assert gateway.get(f"/delete-status/model-{task_id}").task()["task_id"] == task_id
+    assert "is full; its oldest tasks are answered by rolloutd" in gateway.nginx.errors()
+    gateway.get("/delete/nothing").problem(404)
+    gateway.rolloutd.stop()
+    gateway.get("/delete/nothing").problem(503)
+
+
+# The state file.
+
+def test_with_a_state_file_nginx_routes_before_rolloutd_is_there(make_gateway):
+    gateway = make_gateway()
+    folder = gateway.home / "state"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    gateway.nginx.write(zone=f"8m state={folder}/routes.json")
+    gateway.inference.start()
+    gateway.rolloutd.start()
+    gateway.nginx.start()
+    gateway.await_link()
+    gateway.make_model("m", "first")
+    gateway.deploy("m")
+    gateway.rolloutd.stop()
+    gateway.nginx.stop(signal.SIGQUIT)
+    gateway.nginx.start()
+    assert gateway.infer("m") == "first"
+    gateway.get("/v2/models/other/ready").problem(404)
+    gateway.get("/deploy-status/m").problem(503)  # the tasks are not in that file
+
+    gateway.nginx.stop(signal.SIGQUIT)
+    (folder / "routes.json").write_text('{"format": "something else"}')
+    gateway.nginx.start()
+    gateway.get("/v2/models/m/ready").problem(503)
+    assert "is left aside: it is not a state file of this module" in gateway.nginx.errors()
+    gateway.rolloutd.start()
+    gateway.await_link()
+    assert gateway.infer("m") == "first"
+
+
+def test_another_journal_is_another_world(served):
+    """The journal is gone: the gateway forgets what it had of it, and routes on by what it knows until it hears."""
+    task = served.get("/deploy-status/m").task()
+    served.rolloutd.stop()
+    for file in served.home.glob("journal.db*"):
+        file.unlink()
+    served.rolloutd.start()
+    served.await_link()
+    served.get(f"/deploy/{task['task_id']}").problem(404)
+    served.get("/v2/models/m/ready").problem(404)
