@@ -8,7 +8,7 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <iterator>
 
 #include <pwd.h>
 #include <sys/un.h>
@@ -242,12 +242,11 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
 {
     settings to;
     std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    if (!file || !(text << file.rdbuf())) {
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    if (!file.is_open() || file.bad()) {
         faults.push_back({"", "the file " + shown(path) + " cannot be read: " + errno_words(errno)});
         return to;
     }
-    const std::string bytes = text.str();
     json_error_t error;
     const json_ptr root(json_loadb(bytes.data(), bytes.size(), JSON_REJECT_DUPLICATES, &error));
     if (!root) {

@@ -236,10 +236,7 @@ void sqlite_journal::open(const std::string &path)
 {
     writer_ = std::make_unique<sqlite_database>(path, SQLITE_OPEN_READWRITE);
     auto &database = *writer_;
-    database.run("PRAGMA journal_mode = WAL");
-    database.run("PRAGMA synchronous = FULL");
-    database.run("PRAGMA wal_autocheckpoint = 4000");
-
+    // Nothing is written before it is known to be ours: the mode alone would change another program's file.
     const bool empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
     const auto version = database.number("PRAGMA user_version");
     if (!empty && database.number("PRAGMA application_id") != application_id) {
@@ -250,6 +247,9 @@ void sqlite_journal::open(const std::string &path)
                                  ", this rolloutd knows version " + std::to_string(schema_version) +
                                  "; it is left as it is");
     }
+    database.run("PRAGMA journal_mode = WAL");
+    database.run("PRAGMA synchronous = FULL");
+    database.run("PRAGMA wal_autocheckpoint = 4000");
     if (empty) {
         database.run("BEGIN");
         database.run(schema);

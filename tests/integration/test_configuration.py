@@ -1,0 +1,214 @@
+"""What `nginx -t` and `rolloutd --check` refuse, and how they say it."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from processes import DEADLINE_S, MODULE, NGINX as NGINX_PROGRAM, ROLLOUTD, ROOT, merge
+
+HTTP = "rollout_zone r 1m; rollout_worker unix:/tmp/x.sock;"
+API = "server { listen 127.0.0.1:1; location / { rollout_api; } }"
+
+
+def nginx_t(folder, http):
+    conf = folder / "nginx.conf"
+    conf.write_text(f"load_module {MODULE};\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{http}\n}}\n")
+    done = subprocess.run([NGINX_PROGRAM, "-t", "-c", str(conf), "-e", "stderr"], capture_output=True, text=True, timeout=DEADLINE_S)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("http", [
+    "",  # the module is loaded and not used
+    "rollout_zone r 128k;",
+    HTTP, HTTP + API,
+    "rollout_zone r 1m state=/tmp/state.json; rollout_worker unix:/tmp/x.sock ack_timeout=2s reconnect=50ms;",
+    "rollout_worker unix:/tmp/x.sock; rollout_zone r 1m;",
+    HTTP + "server { listen 127.0.0.1:1; location /a/ { rollout_api base=/a dialect=embedding_studio; } }",
+    HTTP + "server { listen 127.0.0.1:1; location / { rollout_route $arg_m part=$arg_p key=$arg_k preview=$arg_v; return 200; } }",
+    HTTP + "server { listen 127.0.0.1:1; location / { rollout_api; limit_except GET { deny all; } } }",
+])
+def test_what_is_right_is_taken(tmp_path, http):
+    status, said = nginx_t(tmp_path, http)
+    assert status == 0, said
+
+
+@pytest.mark.parametrize("http, said", [
+    ("rollout_zone r;", 'invalid number of arguments in "rollout_zone" directive'),
+    ("rollout_zone r 1m state=/x more;", 'invalid number of arguments in "rollout_zone" directive'),
+    ("rollout_zone r much;", 'invalid zone size "much"'),
+    ("rollout_zone r 0;", 'zone "r" is too small, it takes at least 128k'),
+    ("rollout_zone r 127k;", 'zone "r" is too small, it takes at least 128k'),
+    ('rollout_zone "" 1m;', 'invalid zone name ""'),
+    ("rollout_zone r 1m path=/x;", 'invalid parameter "path=/x"'),
+    ("rollout_zone r 1m state=;", 'invalid parameter "state="'),
+    ("rollout_zone r 1m; rollout_zone s 1m;", '"rollout_zone" directive is duplicate'),
+    ("limit_req_zone $uri zone=r:1m rate=1r/s; rollout_zone r 1m;", 'the shared memory zone "r" is already declared'),
+    ("rollout_zone r 1m; server { rollout_zone s 1m; }", '"rollout_zone" directive is not allowed here'),
+    ("rollout_zone r 1m; rollout_worker;", 'invalid number of arguments in "rollout_worker" directive'),
+    ("rollout_zone r 1m; rollout_worker 127.0.0.1:80;", 'invalid address "127.0.0.1:80", it must be "unix:" and a path'),
+    ("rollout_zone r 1m; rollout_worker unix:;", 'invalid address "unix:"'),
+    ("rollout_zone r 1m; rollout_worker unix:relative;", "its path must be absolute"),
+    (f"rollout_zone r 1m; rollout_worker unix:/{'x' * 108};", "under 108 bytes"),
+    ("rollout_zone r 1m; rollout_worker unix:/x ack_timeout=never;", 'invalid parameter "ack_timeout=never"'),
+    ("rollout_zone r 1m; rollout_worker unix:/x ack_timeout=0;", 'invalid parameter "ack_timeout=0"'),
+    ("rollout_zone r 1m; rollout_worker unix:/x reconnect=-1s;", 'invalid parameter "reconnect=-1s"'),
+    ("rollout_zone r 1m; rollout_worker unix:/x retry=1s;", 'invalid parameter "retry=1s"'),
+    ("rollout_zone r 1m; rollout_worker unix:/x reconnect=1s reconnect=2s;", 'invalid parameter "reconnect=2s"'),
+    (HTTP + "rollout_worker unix:/y;", '"rollout_worker" directive is duplicate'),
+    ("rollout_worker unix:/x;", 'no "rollout_zone" is defined for "rollout_worker" in'),
+    (API, 'no "rollout_zone" is defined for "rollout_api" in'),
+    ("rollout_zone r 1m;" + API, 'no "rollout_worker" is defined for "rollout_api" in'),
+    ("server { location / { rollout_route m; } }", 'no "rollout_zone" is defined for "rollout_route" in'),
+    (HTTP + "rollout_api;", '"rollout_api" directive is not allowed here'),
+    (HTTP + "server { rollout_api; }", '"rollout_api" directive is not allowed here'),
+    (HTTP + "server { location / { rollout_api base=x; } }", 'invalid parameter "base=x"'),
+    (HTTP + "server { location / { rollout_api base=/x/; } }", 'invalid parameter "base=/x/"'),
+    (HTTP + "server { location / { rollout_api base=; } }", 'invalid parameter "base="'),
+    (HTTP + "server { location / { rollout_api dialect=klingon; } }", 'invalid parameter "dialect=klingon"'),
+    (HTTP + "server { location / { rollout_api base=/a base=/b; } }", 'invalid parameter "base=/b"'),
+    (HTTP + "server { location / { rollout_api; rollout_api; } }", '"rollout_api" directive is duplicate'),
+    (HTTP + "server { location / { rollout_api; rollout_route m; } }", "is incompatible with"),
+    (HTTP + "server { location / { rollout_route m; rollout_api; } }", "is incompatible with"),
+    (HTTP + "server { location / { rollout_route; } }", 'invalid number of arguments in "rollout_route" directive'),
+    (HTTP + 'server { location / { rollout_route ""; } }', 'invalid parameter ""'),
+    (HTTP + "server { location / { rollout_route m key=; } }", 'invalid parameter "key="'),
+    (HTTP + "server { location / { rollout_route m sticky=$uri; } }", 'invalid parameter "sticky=$uri"'),
+    (HTTP + "server { location / { rollout_route m key=$uri key=$uri; } }", 'invalid parameter "key=$uri"'),
+    (HTTP + "server { location / { rollout_route $no_such_variable; } }", 'unknown "no_such_variable" variable'),
+    (HTTP + "server { location / { rollout_route m; rollout_route n; } }", '"rollout_route" directive is duplicate'),
+])
+def test_what_is_wrong_is_refused_with_its_line(tmp_path, http, said):
+    status, text = nginx_t(tmp_path, http)
+    assert status == 1
+    assert "[emerg]" in text and said in text, text
+    if "no_such_variable" not in http:  # nginx looks at variables when all is read
+        assert re.search(r"nginx\.conf:\d+", text), text
+
+
+def test_the_examples_work_as_they_stand(tmp_path):
+    conf = (ROOT / "conf/nginx.conf").read_text().replace("modules/ngx_http_rollout_module.so", str(MODULE))
+    conf = conf.replace("/run/nginx.pid", f"{tmp_path}/nginx.pid").replace("/var/log/nginx", str(tmp_path))
+    (tmp_path / "nginx.conf").write_text(conf)
+    done = subprocess.run([NGINX_PROGRAM, "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 0, done.stderr
+    done = check(ROOT / "conf/rolloutd.json")
+    assert done.returncode == 0, done.stderr
+    assert "the configuration is good" in done.stdout
+
+
+# rolloutd.json
+
+LEAST = {"listen": {"path": "/tmp/x.sock"}, "journal": {"path": "/tmp/x.db"},
+         "backends": {"default": {"url": "http://127.0.0.1:8000", "repository": "/tmp/repository"}}}
+
+# The contract's own example, with all that this version knows.
+WHOLE = {
+    "listen": {"path": "/run/rollout/rolloutd.sock", "mode": "0660", "allow_users": ["root"]},
+    "journal": {"type": "sqlite", "path": "/var/lib/rollout/journal.db", "retain_days": 30},
+    "limits": {"max_deployed_models": 100, "max_concurrent_rollouts": 4, "max_queue": 100000, "time_limit_s": 18000, "retries": 3},
+    "artifacts": {"source": "file:///srv/models/{model_id}", "allow": ["file:///srv/models/", "https://models.example.com/"],
+                  "max_bytes": 53687091200, "max_files": 10000},
+    "backends": {"default": {"type": "triton", "url": "http://127.0.0.1:8000", "control": "explicit", "upstream": "inference",
+                             "repository": "/var/lib/rollout/repository", "model_name": "{model_id}__r{revision}"}},
+    "rollout": {
+        "ready_timeout_s": 600,
+        "smoke": {"request": {"inputs": []}, "timeout_s": 30, "repeat": 1},
+        "steps": [{"weight": 5, "hold_s": 30}, {"weight": 25, "hold_s": 60}, {"weight": 100, "hold_s": 60}],
+        "gate": {"min_requests": 50, "max_error_rate": 0.01, "max_p99_ms": 500, "max_error_ratio_to_blue": 2.0},
+        "old": "delete", "drain_s": 30,
+    },
+}
+
+
+def check(file):
+    return subprocess.run([ROLLOUTD, "--config", str(file), "--check"], capture_output=True, text=True, timeout=DEADLINE_S)
+
+
+def checked(folder, config):
+    file = folder / "rolloutd.json"
+    file.write_text(config if isinstance(config, str) else json.dumps(config))
+    return check(file)
+
+
+@pytest.mark.parametrize("config", [LEAST, WHOLE], ids=["the least", "the contract's example"])
+def test_a_right_configuration_is_good(tmp_path, config):
+    done = checked(tmp_path, config)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("changes, pointer", [
+    ({"listen": None}, "/listen"), ({"listen": {"path": None}}, "/listen/path"), ({"listen": {"path": "relative"}}, "/listen/path"),
+    ({"listen": {"path": "/" + "x" * 108}}, "/listen/path"), ({"listen": {"mode": "0999"}}, "/listen/mode"),
+    ({"listen": {"mode": 660}}, "/listen/mode"), ({"listen": {"allow_users": ["no-such-user-here"]}}, "/listen/allow_users/0"),
+    ({"listen": {"port": 80}}, "/listen/port"),
+    ({"journal": None}, "/journal"), ({"journal": {"path": 5}}, "/journal/path"), ({"journal": {"type": "etcd"}}, "/journal/type"),
+    ({"journal": {"retain_days": 0}}, "/journal/retain_days"), ({"journal": {"x/y": 1}}, "/journal/x~1y"),
+    ({"limits": {"max_queue": -1}}, "/limits/max_queue"), ({"limits": {"retries": 1.5}}, "/limits/retries"),
+    ({"limits": {"max_concurrent_rollouts": "4"}}, "/limits/max_concurrent_rollouts"), ({"limits": []}, "/limits"),
+    ({"limits": {"time_limit_s": 0}}, "/limits/time_limit_s"), ({"limits": {"max_tasks": 1}}, "/limits/max_tasks"),
+    ({"artifacts": {"source": "file:///srv/{nothing}"}}, "/artifacts/source"), ({"artifacts": {"allow": "file:///srv/"}}, "/artifacts/allow"),
+    ({"artifacts": {"allow": [5]}}, "/artifacts/allow/0"), ({"artifacts": {"max_bytes": 0}}, "/artifacts/max_bytes"),
+    ({"backends": None}, "/backends"), ({"backends": {"default": None}}, "/backends"),
+    ({"backends": {"default": {"url": None}}}, "/backends/default/url"), ({"backends": {"default": {"url": "unix:/x"}}}, "/backends/default/url"),
+    ({"backends": {"default": {"type": "magic"}}}, "/backends/default/type"),
+    ({"backends": {"default": {"repository": "here"}}}, "/backends/default/repository"),
+    ({"backends": {"default": {"repository": None}}}, "/backends/default/repository"),
+    ({"backends": {"default": {"model_name": "{model}"}}}, "/backends/default/model_name"),
+    ({"backends": {"default": {"color": "red"}}}, "/backends/default/color"),
+    ({"rollout": {"steps": [{"weight": 0}]}}, "/rollout/steps/0/weight"),
+    ({"rollout": {"steps": [{"weight": 50}, {"weight": 50}]}}, "/rollout/steps/1/weight"),
+    ({"rollout": {"gate": {"max_error_rate": 2}}}, "/rollout/gate/max_error_rate"), ({"rollout": {"old": "burn"}}, "/rollout/old"),
+    ({"rollout": {"smoke": {"timeout_s": 5}}}, "/rollout/smoke/request"), ({"rollout": {"drain_s": None, "drains": 5}}, "/rollout/drains"),
+    ({"colour": "red"}, "/colour"),
+])
+def test_a_fault_is_named_with_its_pointer(tmp_path, changes, pointer):
+    config = json.loads(json.dumps(LEAST))
+    merge(config, changes)
+    done = checked(tmp_path, config)
+    assert done.returncode == 1
+    assert any(f"rolloutd.json: {pointer}: " in line for line in done.stderr.splitlines()), done.stderr
+
+
+def test_every_fault_is_reported_at_once(tmp_path):
+    done = checked(tmp_path, {"listen": {"path": "x"}, "journal": {"path": "y"}, "backends": {}, "limits": {"retries": -1}, "more": 1})
+    assert done.returncode == 1
+    for pointer in ("/listen/path", "/journal/path", "/backends", "/limits/retries", "/more"):
+        assert f": {pointer}: " in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("text, said", [("", "not JSON"), ("{", "not JSON"), ("[]", "must be an object"), ('{"a": 1, "a": 2}', "not JSON")])
+def test_what_is_no_json_object_is_said_so(tmp_path, text, said):
+    done = checked(tmp_path, text)
+    assert done.returncode == 1 and said in done.stderr
+
+
+def test_a_missing_file_is_said_so(tmp_path):
+    done = check(tmp_path / "nothing.json")
+    assert done.returncode == 1 and "nothing.json" in done.stderr and "cannot be read" in done.stderr
+
+
+def test_rolloutd_does_not_start_with_a_fault(tmp_path):
+    file = tmp_path / "rolloutd.json"
+    file.write_text("{}")
+    done = subprocess.run([ROLLOUTD, "--config", str(file)], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 1 and "/listen" in done.stderr
+
+
+@pytest.mark.parametrize("spoil, said", [
+    (lambda folder: (folder / "j.db").write_bytes(b"this is no database, but long enough to be looked at" * 40), "j.db"),
+    (lambda folder: (folder / "j.db").mkdir(), "j.db"),
+    (lambda folder: subprocess.run(["/usr/bin/python3", "-c", f"import sqlite3; d = sqlite3.connect('{folder}/j.db'); "
+                                    "d.execute('CREATE TABLE t (x)'); d.commit()"], check=True), "is no journal of rolloutd's"),
+])
+def test_a_journal_that_is_none_stops_the_start_and_stays_as_it_is(tmp_path, spoil, said):
+    spoil(tmp_path)
+    config = {**LEAST, "listen": {"path": f"{tmp_path}/s.sock"}, "journal": {"path": f"{tmp_path}/j.db"}}
+    before = (tmp_path / "j.db").read_bytes() if (tmp_path / "j.db").is_file() else None
+    file = tmp_path / "rolloutd.json"
+    file.write_text(json.dumps(config))
+    done = subprocess.run([ROLLOUTD, "--config", str(file)], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 1 and "rolloutd cannot start" in done.stderr and said in done.stderr, done.stderr
+    if before is not None:
+        assert (tmp_path / "j.db").read_bytes() == before
