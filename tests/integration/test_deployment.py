@@ -1,9 +1,9 @@
 """Deployments and deletions with the real nginx and rolloutd: what a client of the model sees, what stands on the server, and
 what the task says when something fails."""
 
+import hashlib
 import json
 import os
-import pathlib
 
 import pytest
 
@@ -106,7 +106,6 @@ def test_a_single_file_is_a_model(gateway):
 
 
 def test_the_checksum_of_a_file_is_compared(gateway):
-    import hashlib
     gateway.make_model("sum", "x")
     file = gateway.home / "models/sum/1/model.json"
     digest = hashlib.sha256(file.read_bytes()).hexdigest()

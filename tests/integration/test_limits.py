@@ -1,6 +1,6 @@
 """The rules of limits and of names: what is refused, held or bounded in time, and how the task says so."""
 
-import time
+import concurrent.futures
 
 from gateway import Client
 from processes import wait_until
@@ -124,7 +124,6 @@ def test_sigterm_in_the_middle_leaves_a_task_that_goes_on(make_gateway):
 
 def test_a_read_after_a_write_sees_it_from_any_connection(make_gateway):
     """10,000 posts, each followed by three reads on new connections to whichever worker process takes them."""
-    import concurrent.futures
     gateway = make_gateway(rolloutd={"limits": {"max_concurrent_rollouts": 0}}, nginx={"workers": 4, "zone": "64m"})
     gateway.start()
     posts, threads = 10_000, 8
@@ -145,16 +144,14 @@ def test_a_read_after_a_write_sees_it_from_any_connection(make_gateway):
     assert misses == []
 
 
-def test_tasks_side_by_side_end_soon_when_the_server_is_quick(make_gateway):
+def test_many_models_are_deployed_side_by_side(make_gateway):
     """Many models at once: nothing is lost between the queues and the journal."""
     gateway = make_gateway(rolloutd={"limits": {"max_concurrent_rollouts": 8}})
     gateway.start()
     models = [f"m{n}" for n in range(30)]
     for model in models:
         gateway.make_model(model, model)
-    began = time.monotonic()
     tasks = [gateway.post("/deploy", {"model_id": model}).task() for model in models]
     for task in tasks:
         gateway.wait(task, status="completed")
-    assert time.monotonic() >= began
     assert [gateway.infer(model) for model in models] == models

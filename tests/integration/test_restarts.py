@@ -5,7 +5,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -66,9 +65,7 @@ def test_with_rolloutd_stopped_reads_and_routing_go_on(served):
     assert served.post("/delete", {"model_id": "m"}).problem(500)["task_id"]
 
     served.rolloutd.start()
-    began = time.monotonic()
     wait_until(lambda: served.post("/deploy", {"model_id": "m", "task_id": "mine"}).status == 200, "posts")
-    assert time.monotonic() - began < DEADLINE_S  # how soon is measured by the benchmark; that it comes by itself is the test
     served.wait({"task_id": "mine"}, status="completed")
     assert served.infer("m") == "first"
 

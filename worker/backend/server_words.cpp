@@ -11,6 +11,9 @@
 namespace rollout {
 namespace {
 
+/// A larger body is not read as JSON: that takes the loop's time.
+constexpr std::size_t longest_json = 256 * 1024;
+
 /// More of a body than this is not looked at: words stand at its front, a traceback's at its end.
 constexpr std::size_t longest_look = 64 * 1024;
 
@@ -186,18 +189,21 @@ std::string reason_words(std::string_view text)
 
 std::string server_words(std::string_view body)
 {
+    if (body.size() <= longest_json) {
+        // Bytes that are not UTF-8 would make valid JSON unreadable.
+        const std::string text = valid_utf8(body);
+        const json_ptr parsed(json_loadb(text.data(), text.size(), JSON_DECODE_ANY | JSON_ALLOW_NUL, nullptr));
+        if (parsed) {
+            const std::string words = json_words(parsed.get());
+            const bool says_nothing = json_is_object(parsed.get()) && json_object_size(parsed.get()) == 0;
+            return words.empty() && says_nothing ? "" : reason_words(words.empty() ? text : words);
+        }
+    }
     if (body.size() > longest_look) {
         const bool traceback = has_word(body.substr(0, longest_look), traceback_begins);
         body = traceback ? last_line(body.substr(body.size() - longest_look)) : body.substr(0, longest_look);
     }
-    // Bytes that are not UTF-8 would make valid JSON unreadable.
     const std::string text = valid_utf8(body);
-    if (const json_ptr parsed(json_loadb(text.data(), text.size(), JSON_DECODE_ANY, nullptr)); parsed) {
-        if (const std::string words = json_words(parsed.get()); !words.empty()) {
-            return reason_words(words);
-        }
-        return json_is_object(parsed.get()) && json_object_size(parsed.get()) == 0 ? "" : reason_words(text);
-    }
     return is_html(text) ? reason_words(html_words(text)) : reason_words(text);
 }
 
