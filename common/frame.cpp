@@ -2,6 +2,8 @@
 
 #include "common/limits.hpp"
 
+#include <utility>
+
 namespace rollout {
 
 namespace {
@@ -57,6 +59,14 @@ void frame_reader::feed(std::string_view bytes)
 
 frame_reader::state frame_reader::next(json_ptr &message, std::string &reason)
 {
+    const auto broken = [&](std::string why) {
+        message.reset();
+        reason = broken_ = std::move(why);
+        return state::broken;
+    };
+    if (!broken_.empty()) {
+        return broken(broken_);
+    }
     if (buffered() < length_bytes) {
         return state::need_more;
     }
@@ -65,9 +75,8 @@ frame_reader::state frame_reader::next(json_ptr &message, std::string &reason)
     const std::size_t size =
         std::size_t{head[0]} << 24 | std::size_t{head[1]} << 16 | std::size_t{head[2]} << 8 | std::size_t{head[3]};
     if (size == 0 || size > limits::frame_bytes) {
-        reason = "a frame of " + std::to_string(size) + " bytes, the bounds are 1 and " +
-                 std::to_string(limits::frame_bytes);
-        return state::broken;
+        return broken("a frame of " + std::to_string(size) + " bytes, the bounds are 1 and " +
+                      std::to_string(limits::frame_bytes));
     }
     if (buffered() - length_bytes < size) {
         return state::need_more;
@@ -79,13 +88,10 @@ frame_reader::state frame_reader::next(json_ptr &message, std::string &reason)
     start_ += length_bytes + size;
 
     if (!message) {
-        reason = std::string("a frame that is not JSON: ") + error.text;
-        return state::broken;
+        return broken(std::string("a frame that is not JSON: ") + error.text);
     }
     if (json_text(message.get(), "type").empty()) {
-        reason = "a frame that is not an object with a \"type\"";
-        message.reset();
-        return state::broken;
+        return broken("a frame that is not an object with a \"type\"");
     }
     return state::message;
 }

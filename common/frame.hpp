@@ -68,6 +68,7 @@ class frame_reader {
   private:
     std::string buffer_;
     std::size_t start_ = 0;
+    std::string broken_; ///< why it is
 };
 
 } // namespace rollout

@@ -95,6 +95,14 @@ def wait_until(condition, what, seconds=START_S):
         time.sleep(0.05)
 
 
+def show_task(answer):
+    task = json.loads(answer)
+    metadata = task["metadata"]
+    say(f"-- {task['status']}, {metadata['progress']:.0%}{', ' + metadata['step'] if metadata['step'] else ''}: {task['detail']}")
+    say(answer.decode())
+    return task
+
+
 class Processes:
     """What the quick start has started: ended with it, by process id."""
 
@@ -145,16 +153,14 @@ class Gateway:
         status, headers, answer = self.request("POST", f"/{route}", text, {"Content-Type": "application/json"})
         if status != 200:
             raise SystemExit(f"quickstart: POST /{route} answered {status}: {answer.decode()}")
-        say(answer.decode())
-        task = json.loads(answer)
+        task = show_task(answer)
         place = f"/{route}/{task['task_id']}"
         say(f"$ curl 'http://127.0.0.1:{self.port}{place}?wait=10'")
         while task["status"] in ("pending", "in_progress"):
             status, headers, answer = self.request("GET", f"{place}?wait=10", headers={"If-None-Match": headers["ETag"]})
             if status == 304:
                 continue
-            say(answer.decode())
-            task = json.loads(answer)
+            task = show_task(answer)
         if task["status"] != "completed":
             raise SystemExit(f"quickstart: the task is {task['status']}: {task['detail']}")
         return task

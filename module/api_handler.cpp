@@ -321,6 +321,12 @@ ngx_int_t read_task(api_request &request)
 
     shared_zone &zone = *main_of(r).zone;
     const bool known = zone.tasks_known(); // before the look: what comes in between is found
+    if (!by_id && !zone.tasks_filled()) {
+        // A newer one may be on its way. With rolloutd away, what there is has to do.
+        if (const auto *link = link_of_process(); link != nullptr && link->up()) {
+            return ask_worker(request);
+        }
+    }
     task_record task;
     const auto found = read_records(zone, [&](record_store &records) {
         const auto allocate = [r](std::size_t size) {
@@ -334,7 +340,8 @@ ngx_int_t read_task(api_request &request)
         return send_problem(r, away("The gateway's table is being repaired; ask again."));
     }
     if (found == record_store::found::no) {
-        return known ? send_problem(r, not_found(route)) : ask_worker(request);
+        // And after it: what went in between is not missing.
+        return known && zone.tasks_known() ? send_problem(r, not_found(route)) : ask_worker(request);
     }
     if (hold(request, task)) {
         ++r->main->count;

@@ -147,9 +147,9 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
         disconnect("an answer without a readable task");
         return;
     }
-    // An accepted task goes into the table also when its client has gone. One that was looked up does not: it is not in
-    // the table because it had to go, or because the stream is about to bring it.
-    if (type == "accepted") {
+    // A new task goes into the table also when its client has gone. One that was there before does not, nor one that was
+    // looked up: it is not in the table because it had to go, or because the stream is about to bring it.
+    if (json_is_true(json_object_get(message, "created"))) {
         store(task);
     }
     if (asked != calls_.end()) {
@@ -164,13 +164,10 @@ void worker_link::store(const task_record &task)
     if (!writer) {
         return; // logged; the stream brings it again with the next resynchronisation
     }
-    std::uint64_t evicted = 0;
-    const auto stored = writer.tasks().put(task, evicted);
-    if (stored == task_table::stored::no_room) {
-        ++evicted;
-    }
-    zone_.header->evicted += evicted;
-    if (evicted != 0 && !std::exchange(told_full_, true)) {
+    std::uint64_t &evicted = zone_.header->evicted;
+    const std::uint64_t before = evicted;
+    writer.tasks().put(task, evicted);
+    if (evicted != before && !std::exchange(told_full_, true)) {
         ngx_log_error(NGX_LOG_NOTICE, log_, 0,
                       "rollout: zone \"%V\" is full; its oldest tasks are answered by rolloutd from now on",
                       &zone_.name);
@@ -248,11 +245,11 @@ void worker_link::take_routes(const json_t *message)
             // Routes come before tasks: a task can be looked up at rolloutd, a route cannot.
             auto table = writer.routes();
             while (!table.put(*one)) {
+                ++zone_.header->evicted;
                 if (!writer.tasks().evict_one()) {
                     whole = false;
                     break;
                 }
-                ++zone_.header->evicted;
             }
         }
         if (ends) {

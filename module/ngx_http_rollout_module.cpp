@@ -240,6 +240,7 @@ char *set_zone(ngx_conf_t *cf, ngx_command_t *, void *conf)
         return config_error();
     }
     zone->name = values[1];
+    zone->core = reinterpret_cast<ngx_core_conf_t *>(ngx_get_conf(cf->cycle->conf_ctx, ngx_core_module));
     if (cf->args->nelts == 4) {
         const auto state = value_of(values[3], "state");
         if (!state || state->len == 0) {

@@ -368,9 +368,12 @@ void record_store::clear(record_map map) noexcept
 }
 
 
-std::string_view record_store::oldest(age_list list, std::span<char> buffer) const noexcept
+std::string_view record_store::oldest(age_list list, std::span<char> buffer, std::string_view except) const noexcept
 {
-    const cell_index index = header_->lists[static_cast<std::size_t>(list)].oldest;
+    cell_index index = header_->lists[static_cast<std::size_t>(list)].oldest;
+    if (index != 0 && key_is(index, except)) {
+        index = head_at(index).newer;
+    }
     if (index == 0 || head_at(index).key_bytes > buffer.size()) {
         return {};
     }

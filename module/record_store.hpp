@@ -75,8 +75,9 @@ class record_store {
 
     void clear(record_map map) noexcept;
 
-    /// The key of the record in that list whose last writing is longest ago, copied into `buffer`; empty when none.
-    std::string_view oldest(age_list list, std::span<char> buffer) const noexcept;
+    /// The key of the record in that list whose last writing is longest ago, leaving out `except`, copied into `buffer`;
+    /// empty when none.
+    std::string_view oldest(age_list list, std::span<char> buffer, std::string_view except = {}) const noexcept;
 
     /// Calls `visit` with each key. The records must not be changed meanwhile, except that the one visited may be
     /// erased.

@@ -61,7 +61,13 @@ std::string_view shared_zone::journal() const noexcept
 
 bool shared_zone::tasks_known() const noexcept
 {
-    return read_shared(header->tasks_complete) != 0 && read_shared(header->evicted) == 0;
+    return tasks_filled() && read_shared(header->evicted) == 0;
+}
+
+
+bool shared_zone::tasks_filled() const noexcept
+{
+    return read_shared(header->tasks_complete) != 0;
 }
 
 
@@ -116,13 +122,15 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
 {
     // One allocation takes all there is: the tables keep their own books, which a killed process cannot spoil.
     const std::size_t bytes = (pool->pfree > 2 ? pool->pfree - 1 : 0) * ngx_pagesize;
+    // Two generations of worker processes at a time, and some that are long in ending.
+    const auto processes = static_cast<std::size_t>(std::max<ngx_int_t>(core->worker_processes, 1));
     const std::size_t sheets = std::clamp<std::size_t>(4 * processes + 16, 32, 1024);
     const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 16, 8, 4096);
     const std::size_t in_flight_bytes = aligned(in_flight_table::bytes_for(sheets, per_sheet));
     const std::size_t head_bytes = aligned(sizeof(zone_header));
 
     if (bytes < head_bytes + in_flight_bytes + record_store::min_bytes) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\" is too small for %ui worker processes",
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\" is too small for %uz worker processes",
                       &zone->shm.name, processes);
         return NGX_ERROR;
     }
@@ -181,6 +189,7 @@ zone_writer::zone_writer(shared_zone &zone) noexcept
 
     if (!store_.begin_write()) {
         store_.repair();
+        tasks().rebuild_models(zone.header->evicted);
         ++zone.header->repairs;
         zone.header->revision = 0;
         zone.header->routes_revision = 0;

@@ -46,8 +46,8 @@ class shared_zone {
     static ngx_int_t init(ngx_shm_zone_t *zone, void *old) noexcept;
 
     ngx_str_t name{};
-    ngx_str_t state_file{}; ///< empty: none
-    ngx_uint_t processes = 0;
+    ngx_str_t state_file{};                ///< empty: none
+    const ngx_core_conf_t *core = nullptr; ///< where `worker_processes` stands once all is read
 
     ngx_slab_pool_t *pool = nullptr;
     zone_header *header = nullptr;
@@ -59,6 +59,9 @@ class shared_zone {
 
     /// A miss in the table means that there is no such task.
     bool tasks_known() const noexcept;
+
+    /// The stream has brought all once: what the table has of a model is its latest.
+    bool tasks_filled() const noexcept;
 
     /// A submission was not confirmed: there may be a task that the table does not hold, until the stream says again that
     /// it has brought all.

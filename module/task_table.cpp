@@ -3,6 +3,7 @@
 #include "common/limits.hpp"
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <string>
 
@@ -35,6 +36,13 @@ struct model_entry {
     std::array<latest_task, 2> latest; ///< by task_kind
     std::uint32_t tasks;               ///< of this model in the table; with the last the entry goes
 };
+
+
+/// A reader that misses a task that goes now must see that one has gone.
+void raise(std::uint64_t &evicted) noexcept
+{
+    std::atomic_ref(evicted).fetch_add(1, std::memory_order_release);
+}
 
 
 template <class T>
@@ -151,21 +159,39 @@ task_table::stored task_table::put(const task_record &task, std::uint64_t &evict
     const std::size_t value = sizeof(head) + task.task_id.size() + task.model_id.size() + task.document.size();
     const std::size_t cells = record_store::cells_for(task.task_id.size(), value) +
                               record_store::cells_for(task.model_id.size(), sizeof(model_entry));
-    if (!make_room(cells, task.task_id, evicted)) {
-        return stored::no_room;
-    }
-    if (!records_.put(record_map::tasks, task.task_id, {bytes_of(head), task.task_id, task.model_id, task.document},
+    if (!make_room(cells, task.task_id, evicted) ||
+        !records_.put(record_map::tasks, task.task_id, {bytes_of(head), task.task_id, task.model_id, task.document},
                       is_final(task.status) ? age_list::final_tasks : age_list::active_tasks)) {
+        // Its old state must not be taken for the new one: rolloutd is asked.
+        raise(evicted);
+        if (before == record_store::found::yes) {
+            evict(task.task_id);
+        }
         return stored::no_room;
     }
     if (before != record_store::found::yes) {
-        note_latest(task, evicted);
+        make_room(record_store::cells_for(task.model_id.size(), sizeof(model_entry)), task.task_id, evicted);
+        note_latest(task);
     }
     return stored::yes;
 }
 
 
-void task_table::note_latest(const task_record &task, std::uint64_t &evicted)
+bool task_table::holds(std::string_view task_id) const
+{
+    std::string bytes;
+    task_record task;
+    return read_task(
+               records_, task_id,
+               [&bytes](std::size_t size) {
+                   bytes.resize(size);
+                   return reinterpret_cast<unsigned char *>(bytes.data());
+               },
+               task) == record_store::found::yes;
+}
+
+
+bool task_table::note_latest(const task_record &task)
 {
     model_entry entry = {};
     read_model(records_, task.model_id, entry);
@@ -176,18 +202,37 @@ void task_table::note_latest(const task_record &task, std::uint64_t &evicted)
         latest.task_id_bytes = static_cast<std::uint8_t>(task.task_id.size());
         std::memcpy(latest.task_id, task.task_id.data(), task.task_id.size());
     }
-    make_room(record_store::cells_for(task.model_id.size(), sizeof(entry)), task.task_id, evicted);
-    records_.put(record_map::models, task.model_id, {bytes_of(entry)}, age_list::none);
+    return records_.put(record_map::models, task.model_id, {bytes_of(entry)}, age_list::none);
+}
+
+
+void task_table::rebuild_models(std::uint64_t &evicted)
+{
+    records_.clear(record_map::models);
+    std::string bytes;
+    records_.each(record_map::tasks, [&](std::string_view task_id) {
+        task_record task;
+        const auto found = read_task(
+            records_, task_id,
+            [&bytes](std::size_t size) {
+                bytes.resize(size);
+                return reinterpret_cast<unsigned char *>(bytes.data());
+            },
+            task);
+        if (found != record_store::found::yes || !note_latest(task)) {
+            raise(evicted);
+        }
+    });
 }
 
 
 bool task_table::make_room(std::size_t cells, std::string_view keep, std::uint64_t &evicted)
 {
     while (records_.free_cells() < cells) {
+        raise(evicted);
         if (!evict_one(keep)) {
             return false;
         }
-        ++evicted;
     }
     return true;
 }
@@ -227,7 +272,7 @@ bool task_table::evict_one(std::string_view keep)
 {
     std::array<char, limits::task_id_bytes> buffer;
     for (const auto list : {age_list::final_tasks, age_list::active_tasks}) {
-        if (const auto task_id = records_.oldest(list, buffer); !task_id.empty() && task_id != keep) {
+        if (const auto task_id = records_.oldest(list, buffer, keep); !task_id.empty()) {
             evict(std::string(task_id));
             return true;
         }

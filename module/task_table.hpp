@@ -47,22 +47,29 @@ class task_table {
     enum class stored {
         yes,
         stale,   ///< what is there is as new or newer: a replay
-        no_room, ///< not even after all others went
+        no_room, ///< not even after all others went; an older state of it went as well
     };
 
-    /// Makes room, where needed, with the oldest final tasks first, then with the oldest of the others. `evicted` counts
-    /// those that went.
+    /// Makes room, where needed, with the oldest final tasks first, then with the oldest of the others. `evicted`, which
+    /// readers may look at, is raised before each one that goes.
     stored put(const task_record &task, std::uint64_t &evicted);
+
+    /// Is it there, in whatever state?
+    bool holds(std::string_view task_id) const;
 
     /// Lets the oldest final task go, or the oldest of all where none is final, but not `keep`. False when there is none.
     bool evict_one(std::string_view keep = {});
 
     void clear();
 
+    /// Makes the models' entries anew from the tasks: a writer that was killed may have left them behind its tasks.
+    /// `evicted` is raised where there is no room for one, so that rolloutd is asked for its latest.
+    void rebuild_models(std::uint64_t &evicted);
+
     std::size_t count() const noexcept { return records_.count(record_map::tasks); }
 
   private:
-    void note_latest(const task_record &task, std::uint64_t &evicted);
+    bool note_latest(const task_record &task);
     bool make_room(std::size_t cells, std::string_view keep, std::uint64_t &evicted);
     void evict(std::string_view task_id);
 

@@ -66,6 +66,9 @@ class worker_link {
     worker_link(const worker_link &) = delete;
     worker_link &operator=(const worker_link &) = delete;
 
+    /// Is rolloutd there?
+    bool up() const noexcept { return state_ == state::up; }
+
     // Each returns `task` when the question is under way, else why it is not: `lost` or `full`.
 
     link_result submit(link_call &call, const task_request &request);
@@ -79,8 +82,6 @@ class worker_link {
 
   private:
     enum class state { down, greeting, up };
-
-    bool up() const noexcept { return state_ == state::up; }
 
     static void on_read(ngx_event_t *event) noexcept;
     static void on_write(ngx_event_t *event) noexcept;

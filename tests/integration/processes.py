@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MODULE = pathlib.Path(os.environ.get("ROLLOUT_MODULE", ROOT / "build-debug/module/ngx_http_rollout_module.so"))
 ROLLOUTD = pathlib.Path(os.environ.get("ROLLOUT_ROLLOUTD", ROOT / "build-asan/worker/rolloutd"))
 INFERENCE_SERVER = ROOT / "tests/support/inference-server/server.js"
-NGINX = "/usr/sbin/nginx"
+NGINX = os.environ.get("ROLLOUT_NGINX", "/usr/sbin/nginx")
 
 # Longer than anything takes, even on a machine that does much else: what is not there by then never comes.
 DEADLINE_S = 60

@@ -12,9 +12,9 @@ HTTP = "rollout_zone r 1m; rollout_worker unix:/tmp/x.sock;"
 API = "server { listen 127.0.0.1:1; location / { rollout_api; } }"
 
 
-def nginx_t(folder, http):
+def nginx_t(folder, http, main=""):
     conf = folder / "nginx.conf"
-    conf.write_text(f"load_module {MODULE};\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{http}\n}}\n")
+    conf.write_text(f"load_module {MODULE};\n{main}\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{http}\n}}\n")
     done = subprocess.run([NGINX_PROGRAM, "-t", "-c", str(conf), "-e", "stderr"], capture_output=True, text=True, timeout=DEADLINE_S)
     return done.returncode, done.stderr
 
@@ -85,6 +85,12 @@ def test_what_is_wrong_is_refused_with_its_line(tmp_path, http, said):
     assert "[emerg]" in text and said in text, text
     if "no_such_variable" not in http:  # nginx looks at variables when all is read
         assert re.search(r"nginx\.conf:\d+", text), text
+
+
+def test_a_zone_too_small_for_so_many_worker_processes_is_refused(tmp_path):
+    status, text = nginx_t(tmp_path, "rollout_zone r 128k;", "worker_processes 512;")
+    assert status == 1 and 'rollout_zone "r" is too small for 512 worker processes' in text, text
+    assert nginx_t(tmp_path, "rollout_zone r 2m;", "worker_processes 512;")[0] == 0
 
 
 def test_the_examples_work_as_they_stand(tmp_path):

@@ -98,6 +98,31 @@ def test_a_request_that_does_not_end_is_waited_for_no_longer_than_the_drain_time
     assert "revision 1 is taken away although 1 request is in flight" in step(task, "retire")["detail"]
 
 
+def test_a_post_may_wait_for_the_end(gateway):
+    gateway.make_model("waited", "x")
+    answer = gateway.post("/deploy", {"model_id": "waited"}, Prefer="wait=60")
+    assert answer.task()["status"] == "completed" and answer.headers["Preference-Applied"] == "wait"
+    answer = gateway.post("/delete", {"model_id": "waited"}, Prefer='respond-async, wait="60"')
+    assert answer.task()["status"] == "completed"
+    assert gateway.infer("waited") is None
+
+
+def test_a_read_may_wait_for_a_change_or_for_the_end(gateway):
+    gateway.make_model("watched", "x")
+    gateway.set_faults({"kind": "slow_load", "ms": 60000})
+    answer = gateway.post("/deploy", {"model_id": "watched"})
+    place = answer.headers["Location"]
+    seen = []
+    while not seen or seen[-1] != "load":
+        answer = gateway.get(f"{place}?wait=60", If_None_Match=answer.headers["ETag"])
+        seen.append(answer.task()["metadata"]["step"])
+    assert seen == sorted(set(seen), key=seen.index)
+    gateway.set_faults()  # a load that is held up goes on
+    gateway.server.request("DELETE", "/test/faults")
+    assert gateway.get(f"{place}?wait=60").task()["status"] == "completed"
+    assert gateway.get("/deploy-status/watched?wait=60").task()["status"] == "completed"
+
+
 def test_a_single_file_is_a_model(gateway):
     source = gateway.make_model("files", "from a file") + "/1/model.json"
     gateway.deploy("single", source=source)

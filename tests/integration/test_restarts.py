@@ -291,6 +291,10 @@ def test_a_full_zone_still_answers_every_task(make_gateway):
         assert gateway.get(f"/delete-status/model-{task_id}").task()["task_id"] == task_id
     assert "is full; its oldest tasks are answered by rolloutd" in gateway.nginx.errors()
     gateway.get("/delete/nothing").problem(404)
+    # An old one that is posted again is not its model's latest.
+    newer = gateway.wait(gateway.post("/delete", {"model_id": "model-t-0"}).task(), "delete")
+    assert gateway.post("/delete", {"model_id": "model-t-0", "task_id": "t-0"}).task()["task_id"] == "t-0"
+    assert gateway.get("/delete-status/model-t-0").task() == newer
     gateway.rolloutd.stop()
     gateway.get("/delete/nothing").problem(503)
 

@@ -26,10 +26,11 @@ void the_top_level_name_is_replaced(void **)
 
 void names_of_inputs_and_outputs_stay(void **)
 {
-    const std::string text = "input [ { name: \"input\" data_type: TYPE_FP32 dims: [ -1, 512 ] },\n"
-                             "        { name: \"state\" } ]\n"
-                             "output < name: 'output' dims: 1 >\n"
-                             "ensemble_scheduling { step [ { model_name: \"name\" input_map { key: \"name\" value: \"a\" } } ] }\n";
+    const std::string text =
+        "input [ { name: \"input\" data_type: TYPE_FP32 dims: [ -1, 512 ] },\n"
+        "        { name: \"state\" } ]\n"
+        "output < name: 'output' dims: 1 >\n"
+        "ensemble_scheduling { step [ { model_name: \"name\" input_map { key: \"name\" value: \"a\" } } ] }\n";
     assert_text(renamed(text), text);
     assert_text(renamed(text + "name: \"old\""), text + "name: \"m__r7\"");
     assert_text(renamed("name: \"old\"\n" + text), "name: \"m__r7\"\n" + text);
@@ -41,12 +42,14 @@ void comments_and_strings_that_speak_of_name_stay(void **)
                              "platform: \"name: \\\"x\\\" # { \" # name: \"y\"\n"
                              "parameters { key: 'it\\'s name: \"z\"' }\n";
     assert_text(renamed(text), text);
-    assert_text(renamed(text + "name: \"old\" # the name: \"old\"\n"), text + "name: \"m__r7\" # the name: \"old\"\n");
+    assert_text(renamed(text + "name: \"old\" # the name: \"old\"\n"),
+                text + "name: \"m__r7\" # the name: \"old\"\n");
 }
 
 void adjacent_literals_are_one_value(void **)
 {
-    assert_text(renamed("name: \"a\" 'b'\n  \"c\" # why\nplatform: 'p'"), "name: \"m__r7\" \n   # why\nplatform: 'p'");
+    assert_text(renamed("name: \"a\" 'b'\n  \"c\" # why\nplatform: 'p'"),
+                "name: \"m__r7\" \n   # why\nplatform: 'p'");
 }
 
 void every_name_at_the_top_is_replaced(void **)
@@ -64,9 +67,10 @@ void a_text_without_a_name_stays(void **)
 
 void all_that_the_format_allows_is_read(void **)
 {
-    const std::string text = "\xEF\xBB\xBF[com.example.ext] { a: 1 } [type.googleapis.com/a.b-c.D]: < >\r\n"
-                             "a: - 5; b: -inf, c: 1.5e-3f d: .5 e: [] f: ['x' \"y\", 'z'] g: [{}, <a: 1>] h { }, i: TYPE_X\n"
-                             "j: 'caf\xC3\xA9\t\\n\\x41\\\\'\v\f";
+    const std::string text =
+        "\xEF\xBB\xBF[com.example.ext] { a: 1 } [type.googleapis.com/a.b-c.D]: < >\r\n"
+        "a: - 5; b: -inf, c: 1.5e-3f d: .5 e: [] f: ['x' \"y\", 'z'] g: [{}, <a: 1>] h { }, i: TYPE_X\n"
+        "j: 'caf\xC3\xA9\t\\n\\x41\\\\'\v\f";
     assert_text(renamed(text), text);
 }
 
@@ -111,7 +115,8 @@ void a_name_is_written_as_a_literal(void **)
 void the_settings_name_is_set_and_the_rest_stays(void **)
 {
     const auto fitted = with_settings_name(
-        R"({"name": "old", "implementation": "m.M", "parameters": {"uri": "./model.onnx", "name": "inner"}})", "m__r7");
+        R"({"name": "old", "implementation": "m.M", "parameters": {"uri": "./model.onnx", "name": "inner"}})",
+        "m__r7");
     assert_true(static_cast<bool>(fitted));
     json_t *is = json_loads(fitted->c_str(), 0, nullptr);
     json_t *should_be = json_loads(

@@ -55,7 +55,8 @@ void a_traceback_is_its_last_line(void **)
     const std::string traceback = "Traceback (most recent call last):\n  File \"x.py\", line 1, in load\n"
                                   "    raise ValueError(name)\nValueError: no such file: model.onnx\n\n";
     assert_text(server_words(traceback), "ValueError: no such file: model.onnx");
-    assert_text(server_words("{\"error\":\"Traceback (most recent call last):\\n File\\nKeyError: 'a'\"}"), "KeyError: 'a'");
+    assert_text(server_words("{\"error\":\"Traceback (most recent call last):\\n File\\nKeyError: 'a'\"}"),
+                "KeyError: 'a'");
     assert_text(server_words(traceback + std::string(200000, ' ') + "\nLast: " + std::string(100, 'x')),
                 "Last: " + std::string(100, 'x'));
 }
@@ -84,8 +85,10 @@ void what_may_pass_is_transient(void **)
     assert_true(kind_of(502, "<html><title>502 Bad Gateway</title></html>") == outcome::kind::transient);
     assert_true(kind_of(504, "") == outcome::kind::transient);
     assert_true(kind_of(429, "") == outcome::kind::transient);
-    assert_true(kind_of(500, R"({"error":"a related model 'm' to a load/unload request is currently loading or unloading"})") ==
-                outcome::kind::transient);
+    assert_true(
+        kind_of(500,
+                R"({"error":"a related model 'm' to a load/unload request is currently loading or unloading"})") ==
+        outcome::kind::transient);
 
     http_answer none;
     none.error = "no connection to http://127.0.0.1:8000 (Connection refused)";
@@ -104,7 +107,8 @@ void what_may_pass_is_transient(void **)
 void the_rest_is_permanent(void **)
 {
     const outcome refused = rollout::refusal(
-        answer(400, R"({"error":"unexpected directory name 'a' for model 'b', directory name must equal model name"})"),
+        answer(400,
+               R"({"error":"unexpected directory name 'a' for model 'b', directory name must equal model name"})"),
         "server s", "load a");
     assert_true(refused.is == outcome::kind::permanent);
     assert_text(refused.detail, "server s refused to load a: HTTP 400, unexpected directory name 'a' for model 'b', "
@@ -126,7 +130,8 @@ void the_rest_is_permanent(void **)
 void what_the_servers_configuration_forbids_comes_with_a_hint(void **)
 {
     const outcome poll = rollout::refusal(
-        answer(503, R"({"error":"explicit model load / unload is not allowed if polling is enabled"})"), "server s", "load m");
+        answer(503, R"({"error":"explicit model load / unload is not allowed if polling is enabled"})"), "server s",
+        "load m");
     assert_true(poll.is == outcome::kind::permanent);
     assert_holds(poll.detail, "--model-control-mode=explicit");
 
@@ -142,8 +147,8 @@ void a_404_that_does_not_speak_of_the_model_is_a_server_without_the_extension(vo
     assert_true(without.is == outcome::kind::permanent);
     assert_holds(without.detail, "no model repository extension");
 
-    const outcome unknown = rollout::repository_refusal(answer(404, R"({"error":"Model m__r7 not found"})"), "server s",
-                                                        "load m__r7", "m__r7");
+    const outcome unknown = rollout::repository_refusal(answer(404, R"({"error":"Model m__r7 not found"})"),
+                                                        "server s", "load m__r7", "m__r7");
     assert_text(unknown.detail, "server s refused to load m__r7: HTTP 404, Model m__r7 not found");
 }
 

@@ -45,7 +45,10 @@ class temporary_folder {
         return {std::istreambuf_iterator<char>(file), {}};
     }
 
-    bool has(std::string_view name) const { return std::filesystem::exists(std::filesystem::symlink_status(path_ / name)); }
+    bool has(std::string_view name) const
+    {
+        return std::filesystem::exists(std::filesystem::symlink_status(path_ / name));
+    }
 
   private:
     std::filesystem::path path_;

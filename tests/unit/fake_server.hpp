@@ -1,0 +1,175 @@
+// An inference server and its repository in memory, and the fetch that fills its staging folder. It notes whatever is asked of
+// it that rolloutd must never ask.
+#pragma once
+
+#include "tests/unit/fake_traffic.hpp"
+#include "worker/artifact/fetch.hpp"
+#include "worker/backend/backend.hpp"
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+/// What stays when rolloutd dies.
+struct server_memory {
+    std::set<std::string> staged;
+    std::set<std::string> repository;
+    std::set<std::string> loaded;
+    std::vector<std::string> violations;
+
+    /// By "load 123__r2", or by "load" for every model: what the next attempts come to. The last one stands for all after it
+    /// where it is permanent; otherwise all is well afterwards.
+    std::map<std::string, std::deque<rollout::outcome>> answers;
+    std::set<std::string> held;               ///< calls that do not end by themselves
+    std::map<std::string, std::string> loads; ///< the configuration that came with a model's load
+
+    void fail(const std::string &call, const rollout::outcome &how, unsigned times = 1)
+    {
+        for (unsigned i = 0; i < times; ++i) {
+            answers[call].push_back(how);
+        }
+    }
+
+    void mend(const std::string &call)
+    {
+        answers.erase(call);
+        held.erase(call);
+    }
+};
+
+class fake_server final : public rollout::backend {
+  public:
+    fake_server(server_memory &memory, const gateway_memory &gateway, fake_clock &time,
+                std::vector<std::string> &story)
+        : memory_(memory), gateway_(gateway), time_(time), story_(story)
+    {
+    }
+
+    std::filesystem::path staging_path(const std::string &model) const override { return "/staging/" + model; }
+
+    rollout::operation_ptr fetch(const rollout::fetch_request &request, rollout::done_fn done)
+    {
+        const std::string model = request.destination.filename();
+        return work("fetch", model, std::move(done), [this, model] {
+            memory_.staged.insert(model);
+            return rollout::outcome::ok("1 file, 3 bytes");
+        });
+    }
+
+    rollout::operation_ptr check_vacant(const std::string &model, rollout::done_fn done) override
+    {
+        return work("check_vacant", model, std::move(done), [this, model] {
+            return memory_.repository.contains(model) ? rollout::outcome::permanent(model + " is there already")
+                                                      : rollout::outcome::ok();
+        });
+    }
+
+    rollout::operation_ptr stage(const std::string &model, rollout::done_fn done) override
+    {
+        return work("stage", model, std::move(done), [this, model] {
+            if (memory_.loaded.contains(model)) {
+                violation("stage of " + model + ", which is loaded");
+            }
+            if (memory_.staged.erase(model) == 0 && !memory_.repository.contains(model)) {
+                return rollout::outcome::permanent("there is nothing to stage");
+            }
+            memory_.repository.insert(model);
+            return rollout::outcome::ok();
+        });
+    }
+
+    rollout::operation_ptr load(const std::string &model, const json_t *config, std::chrono::milliseconds,
+                                rollout::done_fn done) override
+    {
+        memory_.loads[model] = config == nullptr ? "" : rollout::json_compact(config);
+        return work("load", model, std::move(done), [this, model] {
+            if (!memory_.repository.contains(model)) {
+                return rollout::outcome::permanent("failed to load '" + model + "'");
+            }
+            memory_.loaded.insert(model);
+            return rollout::outcome::ok();
+        });
+    }
+
+    rollout::operation_ptr ready(const std::string &model, rollout::done_fn done) override
+    {
+        return work("ready", model, std::move(done), [this, model] {
+            return memory_.loaded.contains(model) ? rollout::outcome::ok()
+                                                  : rollout::outcome::transient(model + " is not loaded");
+        });
+    }
+
+    rollout::operation_ptr infer(const std::string &model, const json_t *, std::chrono::milliseconds,
+                                 rollout::done_fn done) override
+    {
+        return work("infer", model, std::move(done), [this, model] {
+            return memory_.loaded.contains(model) ? rollout::outcome::ok()
+                                                  : rollout::outcome::permanent(model + " is not found");
+        });
+    }
+
+    rollout::operation_ptr unload(const std::string &model, std::chrono::milliseconds, rollout::done_fn done) override
+    {
+        if (gateway_.routes_to(model)) {
+            violation("unload of " + model + ", to which a gateway routes");
+        }
+        return work("unload", model, std::move(done), [this, model] {
+            memory_.loaded.erase(model);
+            return rollout::outcome::ok();
+        });
+    }
+
+    rollout::operation_ptr remove(const std::string &model, rollout::done_fn done) override
+    {
+        if (memory_.loaded.contains(model)) {
+            violation("removal of " + model + ", which is loaded");
+        }
+        return work("remove", model, std::move(done), [this, model] {
+            memory_.staged.erase(model);
+            memory_.repository.erase(model);
+            return rollout::outcome::ok();
+        });
+    }
+
+    rollout::operation_ptr discard(const std::string &model, rollout::done_fn done) override
+    {
+        return work("discard", model, std::move(done), [this, model] {
+            memory_.staged.erase(model);
+            return rollout::outcome::ok();
+        });
+    }
+
+  private:
+    void violation(const std::string &words) { memory_.violations.push_back(words); }
+
+    rollout::operation_ptr work(const std::string &call, const std::string &model, rollout::done_fn done,
+                                fake_work::effect_fn effect)
+    {
+        const std::string whole = call + " " + model;
+        story_.push_back(whole);
+        const bool held = memory_.held.contains(call) || memory_.held.contains(whole);
+        return std::make_unique<fake_work>(
+            time_, held,
+            [this, call, whole, effect = std::move(effect)] {
+                for (const auto &name : {whole, call}) {
+                    const auto set = memory_.answers.find(name);
+                    if (set != memory_.answers.end() && !set->second.empty()) {
+                        const auto how = set->second.front();
+                        if (set->second.size() > 1 || how.is != rollout::outcome::kind::permanent) {
+                            set->second.pop_front();
+                        }
+                        return how;
+                    }
+                }
+                return effect();
+            },
+            std::move(done));
+    }
+
+    server_memory &memory_;
+    const gateway_memory &gateway_;
+    fake_clock &time_;
+    std::vector<std::string> &story_;
+};

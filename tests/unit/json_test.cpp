@@ -1,0 +1,108 @@
+#include "common/json.hpp"
+#include "tests/unit/cmocka.hpp"
+
+namespace {
+
+using rollout::json_compact;
+using rollout::json_count;
+using rollout::json_make;
+using rollout::json_number;
+using rollout::json_ptr;
+using rollout::json_put;
+using rollout::json_text;
+
+json_ptr parsed(const char *text)
+{
+    return json_ptr(json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, nullptr));
+}
+
+void a_text_is_read_from_strings_only(void **)
+{
+    const json_ptr object = parsed(R"({"s":"text","e":"","n":7,"o":{},"z":"a\u0000b","l":null})");
+    assert_text(json_text(object.get(), "s"), "text");
+    assert_true(json_text(object.get(), "z") == std::string_view("a\0b", 3));
+    for (const char *member : {"e", "n", "o", "l", "missing"}) {
+        assert_true(json_text(object.get(), member).empty());
+    }
+    assert_true(json_text(parsed("[\"s\"]").get(), "s").empty());
+    assert_true(json_text(nullptr).empty());
+    assert_true(json_text(nullptr, "s").empty());
+}
+
+void a_number_is_read_from_integers_only(void **)
+{
+    const json_ptr object = parsed(R"({"n":7,"m":-7,"r":7.0,"s":"7","t":true,"big":9223372036854775807})");
+    assert_true(json_number(object.get(), "n") == 7);
+    assert_true(json_number(object.get(), "m", 3) == -7);
+    assert_true(json_number(object.get(), "big") == INT64_MAX);
+    for (const char *member : {"r", "s", "t", "missing"}) {
+        assert_true(json_number(object.get(), member) == 0);
+        assert_true(json_number(object.get(), member, -1) == -1);
+    }
+    assert_true(json_number(nullptr, "n", 3) == 3);
+}
+
+void a_count_is_never_negative(void **)
+{
+    const json_ptr object = parsed(R"({"n":7,"m":-7,"least":-9223372036854775808,"big":9223372036854775807})");
+    assert_true(json_count(object.get(), "n") == 7);
+    assert_true(json_count(object.get(), "m") == 0);
+    assert_true(json_count(object.get(), "least") == 0);
+    assert_true(json_count(object.get(), "big") == INT64_MAX);
+    assert_true(json_count(object.get(), "missing") == 0);
+}
+
+void members_keep_the_order_in_which_they_were_put(void **)
+{
+    const json_ptr object(json_object());
+    json_put(object.get(), "z", "1");
+    json_put(object.get(), "a", rollout::json_make_number(2));
+    json_put(object.get(), "m", json_make(std::string_view("a\0b", 3)));
+    json_put(object.get(), "z", "3");
+    assert_text(json_compact(object.get()), R"({"z":"3","a":2,"m":"a\u0000b"})");
+}
+
+void what_can_be_written_is_compact_text_and_the_rest_is_none(void **)
+{
+    assert_text(json_compact(parsed(" [ 1 , { \"a\" : [ ] } ] ").get()), R"([1,{"a":[]}])");
+    assert_text(json_compact(parsed("\"caf\xC3\xA9/\"").get()), "\"caf\xC3\xA9/\"");
+    assert_text(json_compact(parsed("{\"b\":1,\"a\":2}").get(), JSON_SORT_KEYS), R"({"a":2,"b":1})");
+    assert_text(json_compact(nullptr), "");
+
+    const json_ptr ring(json_array());
+    const json_ptr inner(json_array());
+    json_array_append(ring.get(), inner.get());
+    json_array_append(inner.get(), ring.get());
+    assert_text(json_compact(ring.get()), "");
+    json_array_clear(inner.get());
+}
+
+void a_text_that_is_no_utf8_makes_no_string(void **)
+{
+    assert_null(json_make("\xFF").get());
+    assert_non_null(json_make("").get());
+}
+
+void a_shared_value_outlives_its_first_owner(void **)
+{
+    json_ptr first = json_make("kept");
+    const json_ptr second = rollout::json_share(first.get());
+    first.reset();
+    assert_text(json_text(second.get()), "kept");
+}
+
+} // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_is_read_from_strings_only),
+        cmocka_unit_test(a_number_is_read_from_integers_only),
+        cmocka_unit_test(a_count_is_never_negative),
+        cmocka_unit_test(members_keep_the_order_in_which_they_were_put),
+        cmocka_unit_test(what_can_be_written_is_compact_text_and_the_rest_is_none),
+        cmocka_unit_test(a_text_that_is_no_utf8_makes_no_string),
+        cmocka_unit_test(a_shared_value_outlives_its_first_owner),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

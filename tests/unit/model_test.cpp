@@ -1,0 +1,156 @@
+#include "tests/unit/cmocka.hpp"
+#include "tests/unit/json_of.hpp"
+#include "worker/model.hpp"
+
+namespace {
+
+using rollout::model;
+using rollout::placed_revision;
+
+placed_revision revision(std::uint64_t number)
+{
+    placed_revision made;
+    made.revision = number;
+    made.backend = "default";
+    made.upstream = "inference";
+    made.model = "123__r" + std::to_string(number);
+    made.load_begun = true;
+    return made;
+}
+
+model named()
+{
+    model made;
+    made.model_id = "123";
+    return made;
+}
+
+void a_model_without_anything_has_no_route(void **)
+{
+    const auto to = rollout::route_of(named());
+    assert_text(to.model_id, "123");
+    assert_text(to.part, "");
+    assert_true(to.removed());
+}
+
+void blue_alone_has_all_of_the_traffic(void **)
+{
+    model of = named();
+    of.blue = revision(7);
+    const auto to = rollout::route_of(of);
+    assert_true(to.blue == (rollout::route_target{7, "inference", "123__r7"}));
+    assert_false(to.green.has_value());
+    assert_int_equal(to.weight, 0);
+}
+
+void green_is_in_the_route_with_its_weight(void **)
+{
+    model of = named();
+    of.blue = revision(7);
+    of.green = revision(8);
+    of.weight = 25;
+    const auto to = rollout::route_of(of);
+    assert_int_equal(to.blue->revision, 7);
+    assert_int_equal(to.green->revision, 8);
+    assert_int_equal(to.weight, 25);
+
+    of.weight = 0;
+    assert_int_equal(rollout::route_of(of).green->revision, 8); // for a preview
+}
+
+void a_first_green_has_a_route_only_with_its_traffic(void **)
+{
+    model of = named();
+    of.green = revision(1);
+    assert_true(rollout::route_of(of).removed());
+    of.weight = 100;
+    assert_false(rollout::route_of(of).blue.has_value());
+    assert_int_equal(rollout::route_of(of).green->revision, 1);
+    assert_int_equal(rollout::route_of(of).weight, 100);
+}
+
+void what_comes_and_what_went_is_in_no_route(void **)
+{
+    model of = named();
+    of.incoming = revision(9);
+    of.retired = {revision(7)};
+    of.kept = {revision(6)};
+    assert_true(rollout::route_of(of).removed());
+}
+
+void a_model_is_placed_wherever_something_of_it_stands(void **)
+{
+    assert_false(rollout::is_placed(named()));
+    model remembered = named();
+    remembered.last_revision = 7;
+    assert_false(rollout::is_placed(remembered));
+    for (auto place : {&model::blue, &model::green, &model::incoming}) {
+        model of = named();
+        of.*place = revision(7);
+        assert_true(rollout::is_placed(of));
+    }
+    for (auto list : {&model::retired, &model::kept}) {
+        model of = named();
+        (of.*list).push_back(revision(7));
+        assert_true(rollout::is_placed(of));
+    }
+}
+
+void a_model_is_read_back_whole(void **)
+{
+    model of = named();
+    of.last_revision = 9;
+    of.blue = revision(7);
+    of.green = revision(8);
+    of.incoming = revision(9);
+    of.incoming->load_begun = false;
+    of.weight = 25;
+    of.retired = {revision(6), revision(5)};
+    of.kept = {revision(4)};
+
+    const auto state = rollout::model_to_json(of);
+    auto read = rollout::model_from_json(state.get());
+    assert_true(read.has_value());
+    read->model_id = "123";
+    assert_text(rollout::json_compact(rollout::model_to_json(*read).get()), rollout::json_compact(state.get()));
+    assert_true(rollout::route_of(*read) == rollout::route_of(of));
+    assert_int_equal(read->last_revision, 9);
+    assert_text(read->blue->backend, "default");
+    assert_true(read->green->load_begun);
+    assert_false(read->incoming->load_begun);
+    assert_int_equal(read->retired.size(), 2);
+    assert_int_equal(read->retired[1].revision, 5);
+    assert_int_equal(read->kept[0].revision, 4);
+}
+
+void an_empty_model_is_read_back_empty(void **)
+{
+    const auto read = rollout::model_from_json(rollout::model_to_json(named()).get());
+    assert_true(read.has_value());
+    assert_false(rollout::is_placed(*read));
+    assert_int_equal(read->last_revision, 0);
+}
+
+void what_is_no_object_is_no_model(void **)
+{
+    assert_false(rollout::model_from_json(nullptr).has_value());
+    assert_false(rollout::model_from_json(json_of("[]").get()).has_value());
+}
+
+} // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(a_model_without_anything_has_no_route),
+        cmocka_unit_test(blue_alone_has_all_of_the_traffic),
+        cmocka_unit_test(green_is_in_the_route_with_its_weight),
+        cmocka_unit_test(a_first_green_has_a_route_only_with_its_traffic),
+        cmocka_unit_test(what_comes_and_what_went_is_in_no_route),
+        cmocka_unit_test(a_model_is_placed_wherever_something_of_it_stands),
+        cmocka_unit_test(a_model_is_read_back_whole),
+        cmocka_unit_test(an_empty_model_is_read_back_empty),
+        cmocka_unit_test(what_is_no_object_is_no_model),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

@@ -1,0 +1,200 @@
+#include "tests/unit/cmocka.hpp"
+#include "tests/unit/json_of.hpp"
+#include "worker/plan.hpp"
+
+namespace {
+
+using rollout::deployment_plan;
+using rollout::json_fault;
+using rollout::settings;
+
+settings one_backend()
+{
+    settings made;
+    made.artifacts.source = "file:///srv/models/{model_id}";
+    made.backends["default"].url = "http://127.0.0.1:8000";
+    made.rollout.drain_s = 7;
+    made.rollout.smoke_timeout_s = 3;
+    return made;
+}
+
+deployment_plan plan(const settings &from, std::string_view config, std::string &faults,
+                     const std::string &model_id = "123")
+{
+    const auto parameters = json_of(config);
+    std::vector<json_fault> all;
+    auto made = rollout::plan_deployment(from, model_id, 7, parameters.get(), all);
+    faults = lines_of(all);
+    return made;
+}
+
+deployment_plan good_plan(const settings &from, std::string_view config)
+{
+    std::string faults;
+    auto made = plan(from, config, faults);
+    assert_text(faults, "");
+    return made;
+}
+
+std::string faults_of(std::string_view config, const settings &from = one_backend())
+{
+    std::string faults;
+    plan(from, config, faults);
+    return faults;
+}
+
+void a_config_that_says_nothing_is_the_operators(void **)
+{
+    const auto made = good_plan(one_backend(), R"({"param": "value"})");
+    assert_text(made.source, "file:///srv/models/123");
+    assert_text(made.sha256, "");
+    assert_text(made.backend, "default");
+    assert_text(made.model, "123__r7");
+    assert_true(made.versioned);
+    assert_null(made.server_config.get());
+    assert_null(made.rollout.smoke_request.get());
+    assert_int_equal(made.rollout.drain_s, 7);
+    assert_text(made.rollout.old, "delete");
+}
+
+void a_task_names_its_own_source_checksum_and_server_configuration(void **)
+{
+    const std::string digits = "0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCD";
+    const auto made = good_plan(one_backend(), R"({"source": "file:///srv/models/x.onnx", "sha256": ")" + digits +
+                                                   R"(", "triton": {"max_batch_size": 8}})");
+    assert_text(made.source, "file:///srv/models/x.onnx");
+    assert_text(made.sha256, digits);
+    assert_int_equal(rollout::json_number(made.server_config.get(), "max_batch_size"), 8);
+}
+
+void the_server_configuration_outlives_the_request(void **)
+{
+    std::string faults;
+    auto config = json_of(R"({"triton": {"name": "x"}})");
+    std::vector<json_fault> all;
+    const auto made = rollout::plan_deployment(one_backend(), "123", 7, config.get(), all);
+    config.reset();
+    assert_text(rollout::json_text(made.server_config.get(), "name"), "x");
+}
+
+void a_tasks_rollout_lies_over_the_operators(void **)
+{
+    auto from = one_backend();
+    from.rollout.old = "archive";
+    const auto made = good_plan(from, R"({"rollout": {"drain_s": 0, "steps": [{"weight": 50, "hold_s": 1}],
+                                          "smoke": {"request": {"inputs": []}, "repeat": 2}}})");
+    assert_int_equal(made.rollout.drain_s, 0);
+    assert_text(made.rollout.old, "archive");
+    assert_int_equal(made.rollout.ready_timeout_s, 600);
+    assert_int_equal(made.rollout.steps.size(), 2);
+    assert_int_equal(made.rollout.steps[0].weight, 50);
+    assert_int_equal(made.rollout.steps[1].weight, 100);
+    assert_int_equal(made.rollout.smoke_repeat, 2);
+    assert_int_equal(made.rollout.smoke_timeout_s, 3);
+    assert_non_null(made.rollout.smoke_request.get());
+}
+
+void a_wrong_member_is_a_fault_at_its_pointer_in_the_request(void **)
+{
+    assert_text(faults_of(R"({"source": 7})"), "/config/source: must be a string that is not empty\n");
+    assert_text(faults_of(R"({"source": ""})"), "/config/source: must be a string that is not empty\n");
+    assert_text(faults_of(R"({"triton": []})"), "/config/triton: must be an object\n");
+    assert_text(faults_of(R"({"rollout": 7})"), "/config/rollout: must be an object\n");
+    assert_text(faults_of(R"({"rollout": {"old": "x", "steps": [{"weight": 0}], "y": 1}})"),
+                "/config/rollout/steps/0/weight: must be a whole number from 1 to 100\n"
+                "/config/rollout/old: must be one of \"delete\", \"archive\", \"keep\"\n"
+                "/config/rollout/y: is not a member that rolloutd knows\n");
+    assert_text(faults_of(R"({"rollout": {"smoke": {"repeat": 0}}})"),
+                "/config/rollout/smoke/request: is missing\n"
+                "/config/rollout/smoke/repeat: must be a whole number from 1 to 1000\n");
+    assert_holds(faults_of(R"({"parts": {}})"), "/config/parts: ");
+}
+
+void a_checksum_is_64_hexadecimal_digits(void **)
+{
+    for (const std::string &wrong :
+         {std::string("\"\""), std::string("7"), '"' + std::string(63, 'a') + '"', '"' + std::string(65, 'a') + '"',
+          '"' + std::string(63, 'a') + "g\"", "\"" + std::string(63, 'a') + "\\u0000\""}) {
+        assert_text(faults_of("{\"sha256\": " + wrong + "}"),
+                    "/config/sha256: must be a string of 64 hexadecimal digits\n");
+    }
+}
+
+void all_faults_are_reported_at_once(void **)
+{
+    assert_text(faults_of(R"({"source": 1, "sha256": 2, "backend": 3, "triton": 4, "rollout": {"drain_s": -1}})"),
+                "/config/source: must be a string that is not empty\n"
+                "/config/sha256: must be a string of 64 hexadecimal digits\n"
+                "/config/backend: must be the name of a backend of rolloutd's configuration: default\n"
+                "/config/triton: must be an object\n"
+                "/config/rollout/drain_s: must be a whole number from 0 to 31622400\n");
+}
+
+void a_backend_is_the_tasks_choice_else_default_else_the_only_one(void **)
+{
+    auto from = one_backend();
+    from.backends["gpu"].model_name = "gpu_{model_id}_{revision}";
+    assert_text(good_plan(from, "{}").backend, "default");
+    assert_text(good_plan(from, R"({"backend": "gpu"})").backend, "gpu");
+    assert_text(good_plan(from, R"({"backend": "gpu"})").model, "gpu_123_7");
+
+    from.backends.erase("default");
+    assert_text(good_plan(from, "{}").backend, "gpu");
+
+    from.backends["cpu"];
+    assert_text(faults_of("{}", from),
+                "/config/backend: must be the name of a backend of rolloutd's configuration: cpu, gpu\n");
+    assert_text(faults_of(R"({"backend": "tpu"})", from),
+                "/config/backend: must be the name of a backend of rolloutd's configuration: cpu, gpu\n");
+}
+
+void a_name_without_a_revision_is_not_versioned(void **)
+{
+    auto from = one_backend();
+    from.backends["default"].model_name = "{config.plugin}_{model_id}";
+    const auto made = good_plan(from, R"({"plugin": "clip"})");
+    assert_text(made.model, "clip_123");
+    assert_false(made.versioned);
+}
+
+void a_parameter_that_the_names_need_must_be_in_the_config(void **)
+{
+    auto from = one_backend();
+    from.backends["default"].model_name = "{config.plugin}_{model_id}_{revision}";
+    assert_holds(faults_of("{}", from), "/config: \"plugin\" must be a string");
+    from = one_backend();
+    from.artifacts.source = "file:///srv/{config.team}/{model_id}";
+    assert_holds(faults_of(R"({"team": "../x"})", from), "/config: \"team\" must be a string");
+    assert_text(faults_of(R"({"team": "../x", "source": "file:///srv/a"})", from), "");
+}
+
+void a_name_longer_than_a_folders_is_refused(void **)
+{
+    auto from = one_backend();
+    from.backends["default"].model_name = "{config.a}{config.a}{revision}";
+    const auto named = [&](std::size_t bytes) {
+        return faults_of("{\"a\": \"" + std::string(bytes, 'x') + "\"}", from);
+    };
+    assert_text(named(127), "");
+    assert_text(named(128), "/model_id: makes a model name of 257 bytes on the server, the bound is 255\n");
+}
+
+} // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(a_config_that_says_nothing_is_the_operators),
+        cmocka_unit_test(a_task_names_its_own_source_checksum_and_server_configuration),
+        cmocka_unit_test(the_server_configuration_outlives_the_request),
+        cmocka_unit_test(a_tasks_rollout_lies_over_the_operators),
+        cmocka_unit_test(a_wrong_member_is_a_fault_at_its_pointer_in_the_request),
+        cmocka_unit_test(a_checksum_is_64_hexadecimal_digits),
+        cmocka_unit_test(all_faults_are_reported_at_once),
+        cmocka_unit_test(a_backend_is_the_tasks_choice_else_default_else_the_only_one),
+        cmocka_unit_test(a_name_without_a_revision_is_not_versioned),
+        cmocka_unit_test(a_parameter_that_the_names_need_must_be_in_the_config),
+        cmocka_unit_test(a_name_longer_than_a_folders_is_refused),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

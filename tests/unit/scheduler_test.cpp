@@ -1,0 +1,347 @@
+#include "tests/unit/cmocka.hpp"
+#include "tests/unit/fake_world.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using rollout::outcome;
+
+std::size_t running(const fake_world &world)
+{
+    return world.process->tasks.running();
+}
+
+void one_task_a_model_runs_at_a_time_in_the_order_of_acceptance(void **)
+{
+    fake_world world;
+    world.server.held.insert("load 123__r1");
+    world.deploy("t1", "123");
+    world.deploy("t2", "123");
+    world.remove("t3", "123");
+    world.deploy("t4", "123");
+    world.time.settle();
+    assert_text(world.status("t1"), "in_progress");
+    for (const char *waiting : {"t2", "t3", "t4"}) {
+        assert_text(world.status(waiting), "pending");
+        assert_text(world.task(waiting).detail, "The task is accepted and waits for its turn.");
+    }
+    assert_int_equal(running(world), 1);
+    assert_int_equal(world.process->tasks.waiting(), 3);
+
+    world.server.mend("load 123__r1");
+    world.crash(); // the held call goes with the process
+    assert_text(world.finish("t4"), "completed");
+    for (const char *before : {"t1", "t2", "t3"}) {
+        assert_text(world.status(before), "completed");
+    }
+    assert_true(world.place("load 123__r2") < world.place("unload 123__r2"));
+    assert_true(world.place("unload 123__r2") < world.place("load 123__r3"));
+    assert_text(world.server_holds(), "123__r3");
+}
+
+void different_models_run_side_by_side_up_to_the_bound(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 2;
+    world.server.held.insert("load");
+    for (const char *model_id : {"a", "b", "c", "d"}) {
+        world.deploy(std::string("t") + model_id, model_id);
+    }
+    world.time.settle();
+    assert_int_equal(running(world), 2);
+    assert_text(world.status("ta"), "in_progress");
+    assert_text(world.status("tb"), "in_progress");
+    assert_text(world.status("tc"), "pending");
+
+    world.server.mend("load");
+    world.crash();
+    assert_text(world.finish("td"), "completed");
+    assert_text(world.finish("tc"), "completed");
+    assert_text(world.server_holds(), "a__r1 b__r1 c__r1 d__r1");
+}
+
+void a_free_place_goes_to_the_task_that_has_waited_longest(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 1;
+    for (const auto &[task_id, model_id] :
+         {std::pair{"t1", "z"}, {"t2", "z"}, {"t3", "a"}, {"t4", "z"}, {"t5", "m"}}) {
+        world.deploy(task_id, model_id);
+    }
+    assert_text(world.finish("t5"), "completed");
+    std::string order;
+    for (const auto &line : world.story) {
+        if (line.starts_with("load ")) {
+            order += line.substr(4);
+        }
+    }
+    assert_text(order, " z__r1 z__r2 a__r1 z__r3 m__r1");
+}
+
+void with_no_place_at_all_tasks_are_accepted_and_held(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 0;
+    world.deploy("t", "123");
+    world.time.run_for(10h);
+    assert_int_equal(world.answers["t"].status, 200);
+    assert_text(world.status("t"), "pending");
+    assert_int_equal(running(world), 0);
+
+    world.config.limits.max_concurrent_rollouts = 1;
+    world.crash();
+    assert_text(world.finish("t"), "completed");
+}
+
+void a_full_queue_refuses_with_its_bound_and_when_to_come_back(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 0;
+    world.config.limits.max_queue = 2;
+    for (const char *task_id : {"t1", "t2", "t3"}) {
+        world.deploy(task_id, "123");
+    }
+    world.time.settle();
+    assert_int_equal(world.answers["t1"].status, 200);
+    assert_int_equal(world.answers["t2"].status, 200);
+    assert_int_equal(world.answers["t3"].status, 429);
+    assert_true(world.answers["t3"].retry_after_s > 0);
+    assert_text(world.answers["t3"].detail,
+                "There are 2 tasks waiting, and max_queue allows no more; nothing was created. "
+                "Post again later.");
+    assert_false(world.knows("t3"));
+}
+
+void a_full_queue_still_answers_for_a_task_that_exists(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 0;
+    world.config.limits.max_queue = 1;
+    world.deploy("t1", "123");
+    world.time.settle();
+    world.deploy("t1", "123");
+    world.time.settle();
+    assert_int_equal(world.answers["t1"].status, 200);
+    assert_false(world.answers["t1"].created);
+    world.deploy("t1", "456");
+    world.time.settle();
+    assert_int_equal(world.answers["t1"].status, 409);
+}
+
+void room_in_the_queue_comes_back(void **)
+{
+    fake_world world;
+    world.config.limits.max_queue = 1;
+    for (int i = 0; i < 5; ++i) {
+        const std::string task_id = "t" + std::to_string(i);
+        world.deploy(task_id, "123");
+        assert_text(world.finish(task_id), "completed");
+        world.deploy(task_id, "123"); // existed
+        world.deploy(task_id, "456"); // conflict
+        world.time.settle();
+    }
+    assert_int_equal(world.process->tasks.waiting(), 0);
+    assert_int_equal(running(world), 0);
+}
+
+void the_same_task_again_is_answered_and_runs_once(void **)
+{
+    fake_world world;
+    world.deploy("t", "123");
+    world.time.settle();
+    assert_true(world.answers["t"].created);
+    world.deploy("t", "123");
+    world.time.settle();
+    assert_int_equal(world.answers["t"].status, 200);
+    assert_false(world.answers["t"].created);
+    assert_text(world.server_holds(), "123__r1");
+}
+
+void another_task_with_a_known_id_is_a_conflict(void **)
+{
+    fake_world world;
+    world.deploy("t", "123");
+    world.time.settle();
+    world.deploy("t", "123", R"({"other": 1})");
+    world.time.settle();
+    assert_int_equal(world.answers["t"].status, 409);
+    assert_holds(world.answers["t"].detail, "There is another task with the id \"t\"");
+}
+
+void a_config_that_does_not_fit_creates_nothing_and_names_every_member(void **)
+{
+    fake_world world;
+    world.deploy("t", "123", R"({"backend": "gpu", "rollout": {"old": "x"}})");
+    world.time.settle();
+    assert_int_equal(world.answers["t"].status, 422);
+    assert_text(world.answers["t"].errors,
+                "/config/backend: must be the name of a backend of rolloutd's configuration: default\n"
+                "/config/rollout/old: must be one of \"delete\", \"archive\", \"keep\"\n");
+    assert_holds(world.answers["t"].detail, "/config/backend");
+    assert_false(world.knows("t"));
+}
+
+void a_deletion_takes_any_parameters(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.submit(rollout::task_kind::remove, "t", "123", R"({"backend": 7, "rollout": "x", "param": "value"})");
+    assert_text(world.finish("t"), "completed");
+    assert_text(rollout::json_text(world.task("t").config.get(), "param"), "value");
+}
+
+void a_task_that_cannot_be_written_is_a_500_and_leaves_no_trace(void **)
+{
+    fake_world world;
+    world.process->book.failing_writes = 1;
+    world.deploy("t", "123");
+    world.time.settle();
+    assert_int_equal(world.answers["t"].status, 500);
+    assert_holds(world.answers["t"].detail, "The task could not be made durable: the disk is full");
+    assert_int_equal(world.process->tasks.waiting(), 0);
+    world.deploy("t", "123");
+    assert_text(world.finish("t"), "completed");
+}
+
+void an_answer_waits_until_the_task_is_durable(void **)
+{
+    fake_world world;
+    world.process->book.held = true;
+    world.deploy("t", "123");
+    world.time.run_for(1h);
+    assert_false(world.answers.contains("t"));
+    assert_true(world.story.empty());
+    world.process->book.release();
+    assert_text(world.finish("t"), "completed");
+}
+
+void one_model_too_many_is_refused_with_the_numbers(void **)
+{
+    fake_world world;
+    world.config.limits.max_deployed_models = 2;
+    world.deployed("a");
+    world.deployed("b");
+    world.deploy("t", "c");
+    assert_text(world.finish("t"), "refused");
+    assert_text(world.task("t").detail,
+                "There are 2 models deployed and max_deployed_models is 2; delete one first.");
+    assert_text(world.told(), "");
+
+    world.deploy("u", "a"); // a next revision is no further model
+    assert_text(world.finish("u"), "completed");
+    world.remove("v", "b");
+    assert_text(world.finish("v"), "completed");
+    world.deploy("w", "c");
+    assert_text(world.finish("w"), "completed");
+}
+
+void models_on_their_way_count_as_deployed(void **)
+{
+    fake_world world;
+    world.config.limits.max_deployed_models = 2;
+    world.server.held.insert("load");
+    for (const char *model_id : {"a", "b", "c"}) {
+        world.deploy(model_id, model_id);
+    }
+    world.time.settle();
+    assert_text(world.status("a"), "in_progress");
+    assert_text(world.status("b"), "in_progress");
+    assert_text(world.status("c"), "refused");
+}
+
+void a_name_without_a_revision_is_deployed_once(void **)
+{
+    fake_world world;
+    world.config.backends["default"].model_name = "{model_id}";
+    world.deployed("123");
+    assert_text(world.server_holds(), "123");
+    world.deploy("t", "123");
+    assert_text(world.finish("t"), "refused");
+    assert_holds(world.task("t").detail, "delete the model first");
+    world.remove("u", "123");
+    assert_text(world.finish("u"), "completed");
+    world.deploy("v", "123");
+    assert_text(world.finish("v"), "completed");
+}
+
+void a_refused_task_leaves_the_next_ones_their_turn(void **)
+{
+    fake_world world;
+    world.remove("t1", "123");
+    world.remove("t2", "123");
+    world.deploy("t3", "123");
+    assert_text(world.finish("t3"), "completed");
+    assert_text(world.status("t1"), "refused");
+    assert_text(world.status("t2"), "refused");
+    assert_text(world.server_holds(), "123__r1");
+}
+
+void a_task_that_cannot_be_read_for_a_while_is_tried_again(void **)
+{
+    fake_world world;
+    world.process->book.failing_reads = 3;
+    world.deploy("t", "123");
+    world.time.run_for(2999ms);
+    assert_text(world.status("t"), "pending");
+    world.time.run_for(1ms);
+    assert_text(world.finish("t"), "completed");
+}
+
+void a_row_that_is_damaged_is_left_aside_and_the_next_task_runs(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 0;
+    world.deploy("t1", "123");
+    world.deploy("t2", "123");
+    world.time.settle();
+    world.file.tasks["t1"].document = "{\"half";
+    world.config.limits.max_concurrent_rollouts = 4;
+    world.crash();
+    assert_text(world.finish("t2"), "completed");
+    assert_int_equal(world.process->tasks.waiting(), 0);
+}
+
+void a_configuration_that_lost_the_backend_fails_the_task_and_says_so(void **)
+{
+    fake_world world;
+    world.server.held.insert("load");
+    world.deploy("t", "123");
+    world.deploy("u", "456");
+    world.time.settle();
+    world.config.backends.clear();
+    world.config.backends["other"].model_name = "{model_id}__r{revision}";
+    world.config.backends["another"];
+    world.crash();
+    assert_text(world.finish("t"), "failed");
+    assert_holds(world.task("t").detail, "rolloutd's configuration does not fit this task any more: /config/backend");
+    assert_text(world.finish("u"), "failed");
+}
+
+} // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(one_task_a_model_runs_at_a_time_in_the_order_of_acceptance),
+        cmocka_unit_test(different_models_run_side_by_side_up_to_the_bound),
+        cmocka_unit_test(a_free_place_goes_to_the_task_that_has_waited_longest),
+        cmocka_unit_test(with_no_place_at_all_tasks_are_accepted_and_held),
+        cmocka_unit_test(a_full_queue_refuses_with_its_bound_and_when_to_come_back),
+        cmocka_unit_test(a_full_queue_still_answers_for_a_task_that_exists),
+        cmocka_unit_test(room_in_the_queue_comes_back),
+        cmocka_unit_test(the_same_task_again_is_answered_and_runs_once),
+        cmocka_unit_test(another_task_with_a_known_id_is_a_conflict),
+        cmocka_unit_test(a_config_that_does_not_fit_creates_nothing_and_names_every_member),
+        cmocka_unit_test(a_deletion_takes_any_parameters),
+        cmocka_unit_test(a_task_that_cannot_be_written_is_a_500_and_leaves_no_trace),
+        cmocka_unit_test(an_answer_waits_until_the_task_is_durable),
+        cmocka_unit_test(one_model_too_many_is_refused_with_the_numbers),
+        cmocka_unit_test(models_on_their_way_count_as_deployed),
+        cmocka_unit_test(a_name_without_a_revision_is_deployed_once),
+        cmocka_unit_test(a_refused_task_leaves_the_next_ones_their_turn),
+        cmocka_unit_test(a_task_that_cannot_be_read_for_a_while_is_tried_again),
+        cmocka_unit_test(a_row_that_is_damaged_is_left_aside_and_the_next_task_runs),
+        cmocka_unit_test(a_configuration_that_lost_the_backend_fails_the_task_and_says_so),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
