@@ -35,13 +35,13 @@ def gateway(request):
 def finish(request, gateway):
     failed = request.session.testsfailed
     logs = gateway.logs()
-    sanitizer = [line for line in gateway.rolloutd.text().splitlines() if "ERROR: " in line and "Sanitizer" in line
-                 or "runtime error:" in line]
+    sanitizer = [line for line in (gateway.rolloutd.text() + gateway.nginx.text()).splitlines()
+                 if "ERROR: " in line and "Sanitizer" in line or "runtime error:" in line]
     alerts = [line for line in gateway.nginx.errors().splitlines() if "[alert]" in line or "[emerg]" in line]
     ended = gateway.close()
     if failed:
         print(logs)
-    assert not sanitizer, sanitizer
+    assert not sanitizer, logs
     for name, status in ended:
         assert status == 0, f"{name} ended with {status}{logs}"
     assert not [line for line in alerts if not allowed_alert(gateway, line)], alerts

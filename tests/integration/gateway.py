@@ -174,7 +174,8 @@ class Gateway(Client):
                                    {"Content-Type": "application/json"}).status == 200
 
     def logs(self):
-        return f"\n--- rolloutd\n{self.rolloutd.text()[-6000:]}\n--- nginx\n{self.nginx.errors()[-3000:]}"
+        return (f"\n--- rolloutd\n{self.rolloutd.text()[-6000:]}\n--- nginx\n{self.nginx.errors()[-3000:]}"
+                f"\n--- nginx's own output\n{self.nginx.text()[-6000:]}")
 
 
 def answer_of(answer):

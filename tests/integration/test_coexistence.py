@@ -6,7 +6,7 @@ import os
 import subprocess
 
 from gateway import Client
-from processes import DEADLINE_S, MODULE, NGINX as NGINX_PROGRAM, free_port, wait_until
+from processes import DEADLINE_S, MODULE, NGINX as NGINX_PROGRAM, free_port, nginx_environment, wait_until
 
 NGINX = {
     "http": """
@@ -101,7 +101,8 @@ def test_the_module_loaded_and_unused_changes_nothing(tmp_path):
         conf = tmp_path / "nginx.conf"
         conf.write_text(f"{load}\npid {tmp_path}/pid;\nerror_log {tmp_path}/error.log;\nevents {{}}\nhttp {{ access_log off; server {{ "
                         f"listen 127.0.0.1:{port}; location / {{ return 200 hello; }} location /no {{ return 404; }} }} }}\n")
-        child = subprocess.Popen([NGINX_PROGRAM, "-c", str(conf), "-e", f"{tmp_path}/error.log", "-g", "daemon off;"])
+        child = subprocess.Popen([NGINX_PROGRAM, "-c", str(conf), "-e", f"{tmp_path}/error.log", "-g", "daemon off;"],
+                                 env={**os.environ, **nginx_environment()})
         try:
             client = Client(port)
 

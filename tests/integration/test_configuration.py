@@ -1,12 +1,13 @@
 """What `nginx -t` and `rolloutd --check` refuse, and how they say it."""
 
 import json
+import os
 import re
 import subprocess
 
 import pytest
 
-from processes import DEADLINE_S, MODULE, NGINX as NGINX_PROGRAM, ROLLOUTD, ROOT, merge
+from processes import DEADLINE_S, MODULE, NGINX as NGINX_PROGRAM, ROLLOUTD, ROOT, merge, nginx_environment
 
 HTTP = "rollout_zone r 1m; rollout_worker unix:/tmp/x.sock;"
 API = "server { listen 127.0.0.1:1; location / { rollout_api; } }"
@@ -15,7 +16,12 @@ API = "server { listen 127.0.0.1:1; location / { rollout_api; } }"
 def nginx_t(folder, http, main=""):
     conf = folder / "nginx.conf"
     conf.write_text(f"load_module {MODULE};\n{main}\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{http}\n}}\n")
-    done = subprocess.run([NGINX_PROGRAM, "-t", "-c", str(conf), "-e", "stderr"], capture_output=True, text=True, timeout=DEADLINE_S)
+    return run_nginx_t(conf)
+
+
+def run_nginx_t(conf):
+    done = subprocess.run([NGINX_PROGRAM, "-t", "-c", str(conf), "-e", "stderr"], capture_output=True, text=True, timeout=DEADLINE_S,
+                          env={**os.environ, **nginx_environment()})
     return done.returncode, done.stderr
 
 
@@ -97,8 +103,8 @@ def test_the_examples_work_as_they_stand(tmp_path):
     conf = (ROOT / "conf/nginx.conf").read_text().replace("modules/ngx_http_rollout_module.so", str(MODULE))
     conf = conf.replace("/run/nginx.pid", f"{tmp_path}/nginx.pid").replace("/var/log/nginx", str(tmp_path))
     (tmp_path / "nginx.conf").write_text(conf)
-    done = subprocess.run([NGINX_PROGRAM, "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, timeout=DEADLINE_S)
-    assert done.returncode == 0, done.stderr
+    status, said = run_nginx_t(tmp_path / "nginx.conf")
+    assert status == 0, said
     done = check(ROOT / "conf/rolloutd.json")
     assert done.returncode == 0, done.stderr
     assert "the configuration is good" in done.stdout

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from gateway import Client, Traffic
-from processes import DEADLINE_S, NGINX as NGINX_PROGRAM, ROLLOUTD, wait_until
+from processes import DEADLINE_S, NGINX as NGINX_PROGRAM, ROLLOUTD, nginx_environment, wait_until
 
 HELD = {"limits": {"max_concurrent_rollouts": 0}}
 
@@ -209,7 +209,8 @@ def test_a_binary_upgrade_fails_no_request(make_gateway):
     gateway.rolloutd.start()
     # As a daemon: a master process in the foreground takes no SIGUSR2.
     gateway.nginx.write()
-    subprocess.run([NGINX_PROGRAM, "-c", gateway.nginx.conf, "-e", gateway.home / "error.log"], check=True, timeout=DEADLINE_S)
+    subprocess.run([NGINX_PROGRAM, "-c", gateway.nginx.conf, "-e", gateway.home / "error.log"], check=True, timeout=DEADLINE_S,
+                   env={**os.environ, **nginx_environment()})
     pid_file = gateway.home / "nginx.pid"
     masters = [int(wait_until(lambda: pid_file.exists() and pid_file.read_text(), "nginx's start"))]
     try:

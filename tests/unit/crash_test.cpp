@@ -4,6 +4,7 @@
 #include "tests/unit/quiet.hpp"
 
 #include <functional>
+#include <initializer_list>
 
 namespace {
 
@@ -59,10 +60,10 @@ std::string faults_at_the_end(fake_world &world, const trial &of)
     return words;
 }
 
-/// Dies after each number of calls in turn, and once more after `again` further ones.
-void survive_every_crash(const trial &of)
+/// Dies after each number of calls in turn, and once more after so many further ones; 0: not once more.
+void survive_every_crash(const trial &of, std::initializer_list<unsigned> pauses = {3})
 {
-    for (const unsigned again : {0U, 1U, 4U}) {
+    for (const unsigned again : pauses) {
         for (unsigned calls = 0;; ++calls) {
             std::string faults;
             bool died = false;
@@ -112,7 +113,7 @@ void a_first_deployment_survives(void **)
 
 void a_next_deployment_survives(void **)
 {
-    survive_every_crash({revision_1, deploy, "completed", "123__r2", "route of 123: 123__r2"});
+    survive_every_crash({revision_1, deploy, "completed", "123__r2", "route of 123: 123__r2"}, {0, 1, 3, 7});
 }
 
 void a_deployment_by_weights_survives(void **)
@@ -172,7 +173,7 @@ void a_deployment_with_failures_that_pass_survives(void **)
 
 void a_deletion_survives(void **)
 {
-    survive_every_crash({revision_1, remove, "completed", "", "route of 123: none"});
+    survive_every_crash({revision_1, remove, "completed", "", "route of 123: none"}, {0, 1, 3, 7});
 }
 
 void a_deletion_of_all_that_was_kept_survives(void **)
@@ -194,6 +195,38 @@ void a_deletion_that_fails_survives(void **)
         world.server.fail("unload", outcome::permanent("it hangs"));
     };
     survive_every_crash({before, remove, "failed", "123__r1", "route of 123: 123__r1"});
+}
+
+void a_shift_goes_on_at_the_weight_that_it_had(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.config.rollout.steps = {{5, 30}, {25, 60}, {100, 60}};
+    deploy(world);
+    world.time.run_for(std::chrono::seconds(40));
+    assert_text(world.route("123"), "route of 123: 123__r1, 123__r2 25 %");
+    world.story.clear();
+    world.crash();
+    assert_text(world.finish("t"), "completed");
+    assert_false(world.has("route of 123: 123__r1, 123__r2 5 %"));
+    assert_true(world.has("route of 123: 123__r1, 123__r2 100 %"));
+}
+
+void a_name_that_the_configuration_has_changed_since_is_kept_to_the_end(void **)
+{
+    for (const char *call : {"fetch", "load"}) {
+        fake_world world;
+        world.server.held.insert(call);
+        deploy(world);
+        world.time.settle();
+        world.config.backends["default"].model_name = "new-{model_id}-{revision}";
+        world.server.held.clear();
+        world.crash();
+        assert_text(world.finish("t"), "completed");
+        assert_text(world.server_holds(), "123__r1");
+        world.deployed("123");
+        assert_text(world.server_holds(), "new-123-2");
+    }
 }
 
 void a_refusal_survives(void **)
@@ -230,6 +263,8 @@ int main()
         cmocka_unit_test(a_deletion_survives),
         cmocka_unit_test(a_deletion_of_all_that_was_kept_survives),
         cmocka_unit_test(a_deletion_that_fails_survives),
+        cmocka_unit_test(a_shift_goes_on_at_the_weight_that_it_had),
+        cmocka_unit_test(a_name_that_the_configuration_has_changed_since_is_kept_to_the_end),
         cmocka_unit_test(a_refusal_survives),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

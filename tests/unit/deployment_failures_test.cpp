@@ -376,6 +376,19 @@ void an_old_revision_that_stays_is_no_failure_of_the_new_one(void **)
     assert_text(world.server_holds(), "123__r3; files of 123__r1 123__r3");
 }
 
+[[maybe_unused]] void one_revision_that_cannot_be_taken_off_does_not_keep_the_others(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.server.fail("ready 123__r2", outcome::permanent("no"));
+    world.server.fail("unload 123__r2", outcome::permanent("it hangs"));
+    for (const char *task_id : {"t", "u", "v"}) {
+        world.deploy(task_id, "123");
+        world.finish(task_id);
+    }
+    assert_text(world.server_holds(), "123__r2 123__r4");
+}
+
 } // namespace
 
 int main()

@@ -284,6 +284,18 @@ void a_server_that_is_not_ready_yet_is_asked_again(void **)
     assert_int_equal(world.task("t").find_step("ready")->attempts, 1);
 }
 
+void the_questions_whether_a_model_is_ready_become_rarer(void **)
+{
+    fake_world world;
+    world.server.fail("ready", outcome::transient("123__r1 is LOADING"), 100000);
+    world.deploy("t", "123");
+    world.time.run_for(1s);
+    const auto asked = [&] { return std::count(world.story.begin(), world.story.end(), "ready 123__r1"); };
+    assert_true(asked() >= 3);
+    world.time.run_for(300s);
+    assert_true(asked() >= 290 && asked() <= 310);
+}
+
 void a_revision_number_is_given_once(void **)
 {
     fake_world world;
@@ -330,6 +342,7 @@ int main()
         cmocka_unit_test(a_smoke_test_is_an_inference_as_often_as_asked),
         cmocka_unit_test(the_server_gets_the_tasks_model_configuration),
         cmocka_unit_test(a_server_that_is_not_ready_yet_is_asked_again),
+        cmocka_unit_test(the_questions_whether_a_model_is_ready_become_rarer),
         cmocka_unit_test(a_revision_number_is_given_once),
         cmocka_unit_test(a_journal_that_fails_is_asked_again_before_anything_goes_on),
     };

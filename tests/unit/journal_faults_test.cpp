@@ -217,7 +217,7 @@ void a_read_that_fails_says_why(void **)
     assert_true(book.find("t1").has_value());
 }
 
-[[maybe_unused]] void another_programs_file_is_left_as_it_is(void **)
+void another_programs_file_is_left_as_it_is(void **)
 {
     const temporary_folder folder;
     const auto path = folder / "other.db";
@@ -245,6 +245,7 @@ int main()
         cmocka_unit_test(a_batch_that_fails_changes_nothing_and_a_later_one_works),
         cmocka_unit_test(a_task_and_its_model_are_saved_both_or_neither),
         cmocka_unit_test(a_read_that_fails_says_why),
+        cmocka_unit_test(another_programs_file_is_left_as_it_is),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -317,6 +317,20 @@ void a_configuration_that_lost_the_backend_fails_the_task_and_says_so(void **)
     assert_text(world.finish("u"), "failed");
 }
 
+[[maybe_unused]] void two_models_side_by_side_never_share_a_name_on_the_server(void **)
+{
+    fake_world world;
+    world.config.backends["default"].model_name = "{config.plugin}_{model_id}";
+    world.deploy("t", "c", R"({"plugin": "a_b"})");
+    world.deploy("u", "b_c", R"({"plugin": "a"})");
+    world.finish("t");
+    world.finish("u");
+    assert_int_equal((world.status("t") == "completed") + (world.status("u") == "completed"), 1);
+    world.remove("v", "c");
+    world.finish("v");
+    assert_text(world.violations(), "");
+}
+
 } // namespace
 
 int main()

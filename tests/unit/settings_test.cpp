@@ -169,7 +169,7 @@ void a_file_that_is_not_there_is_named(void **)
     assert_text(lines_of(faults), ": the file /nowhere/rolloutd.json cannot be read: No such file or directory\n");
 }
 
-[[maybe_unused]] void an_empty_file_is_said_to_be_no_json(void **)
+void an_empty_file_is_said_to_be_no_json(void **)
 {
     assert_holds(faults_of(""), "is not JSON");
 }
@@ -196,6 +196,7 @@ int main()
         cmocka_unit_test(a_pointer_escapes_what_rfc_6901_escapes),
         cmocka_unit_test(a_file_that_is_no_json_is_refused_with_its_line),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
+        cmocka_unit_test(an_empty_file_is_said_to_be_no_json),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
