@@ -43,6 +43,12 @@ inline json_int_t json_number(const json_t *object, const char *member, json_int
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
+/// A value that several may hold.
+inline std::shared_ptr<const json_t> share(json_ptr value)
+{
+    return {value.release(), [](const json_t *held) { json_decref(const_cast<json_t *>(held)); }};
+}
+
 inline json_ptr json_make(std::string_view text)
 {
     return json_ptr(json_stringn(text.data(), text.size()));

@@ -19,7 +19,6 @@ json_ptr target_to_json(const route_target &from)
 }
 
 
-/// Both end up in a request to the inference server: no byte that could end a header, a host or a path's component.
 bool is_plain(std::string_view text, std::size_t bound) noexcept
 {
     return !text.empty() && text.size() <= bound && std::all_of(text.begin(), text.end(), [](char c) {
@@ -37,7 +36,7 @@ bool target_from_json(const json_t *from, route_target &to, std::string &reason)
         reason = "a route's target has no revision";
         return false;
     }
-    if (!is_plain(to.upstream, limits::upstream_bytes) || !is_plain(to.model, limits::backend_model_bytes)) {
+    if (!is_upstream(to.upstream) || !is_backend_model(to.model)) {
         reason = "a route's target has no usable upstream or model";
         return false;
     }
@@ -46,6 +45,19 @@ bool target_from_json(const json_t *from, route_target &to, std::string &reason)
 }
 
 } // namespace
+
+
+bool is_upstream(std::string_view text) noexcept
+{
+    return is_plain(text, limits::upstream_bytes);
+}
+
+
+bool is_backend_model(std::string_view text) noexcept
+{
+    // It is a folder's name as well, and those that begin with a dot are somebody else's.
+    return is_plain(text, limits::backend_model_bytes) && text.front() != '.';
+}
 
 
 json_ptr route_to_json(const route &from)

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace rollout {
 
@@ -34,6 +35,10 @@ struct route {
     /// A route without a target tells the gateway to forget the model.
     bool removed() const noexcept { return !blue && !green; }
 };
+
+/// May it stand as a target's upstream, or as its model: no byte that could end a header, a host or a path's component.
+bool is_upstream(std::string_view text) noexcept;
+bool is_backend_model(std::string_view text) noexcept;
 
 json_ptr route_to_json(const route &from);
 

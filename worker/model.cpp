@@ -11,8 +11,12 @@ json_ptr revision_to_json(const placed_revision &from)
     json_put(to.get(), "backend", from.backend);
     json_put(to.get(), "upstream", from.upstream);
     json_put(to.get(), "model", from.model);
+    json_put(to.get(), "keep_files", json_ptr(json_boolean(from.keep_files)));
     json_put(to.get(), "stage_begun", json_ptr(json_boolean(from.stage_begun)));
     json_put(to.get(), "load_begun", json_ptr(json_boolean(from.load_begun)));
+    if (from.server_config) {
+        json_put(to.get(), "server_config", json_share(const_cast<json_t *>(from.server_config.get())));
+    }
     return to;
 }
 
@@ -24,8 +28,12 @@ placed_revision revision_from_json(const json_t *from)
     to.backend = json_text(from, "backend");
     to.upstream = json_text(from, "upstream");
     to.model = json_text(from, "model");
+    to.keep_files = json_is_true(json_object_get(from, "keep_files"));
     to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
+    if (json_t *config = json_object_get(from, "server_config"); json_is_object(config)) {
+        to.server_config = share(json_share(config));
+    }
     return to;
 }
 

@@ -5,6 +5,7 @@
 #include "common/route.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,12 +15,13 @@ namespace rollout {
 /// A revision of a model on an inference server.
 struct placed_revision {
     std::uint64_t revision = 0;
-    std::string backend;     ///< its name in rolloutd.json
-    std::string upstream;    ///< where the gateway finds it
-    std::string model;       ///< the name that the server knows
-    bool keep_files = false; ///< when it is retired: unloaded, but its files stay
+    std::string backend;      ///< its name in rolloutd.json
+    std::string upstream;     ///< where the gateway finds it
+    std::string model;        ///< the name that the server knows
+    bool keep_files = false;  ///< when it is retired: unloaded, but its files stay
     bool stage_begun = false; ///< what stands under its name in the server's repository may be its files
     bool load_begun = false;  ///< the server may have it in memory
+    std::shared_ptr<const json_t> server_config; ///< handed to the server's load call; null: none
 };
 
 /// Kept by the journal and by the scheduler's memory; changed by the one task that runs for the model.

@@ -84,9 +84,20 @@ bool has_placeholder(std::string_view text, std::string_view wanted)
 }
 
 
-std::string fill_template(std::string_view text, const template_values &values, std::string &fault)
+std::string sample_of(std::string_view text)
 {
     std::string filled;
+    each_piece(
+        text, [&filled](std::string_view literal) { filled += literal; },
+        [&filled](std::string_view) { filled += '0'; });
+    return filled;
+}
+
+
+std::string fill_template(std::string_view text, const template_values &values, std::vector<json_fault> &faults)
+{
+    std::string filled;
+    bool whole = true;
     each_piece(
         text, [&filled](std::string_view literal) { filled += literal; },
         [&](std::string_view name) {
@@ -97,18 +108,16 @@ std::string fill_template(std::string_view text, const template_values &values, 
             } else {
                 const std::string member(name.substr(config_prefix.size()));
                 const auto value = json_text(values.config, member.c_str());
-                if (!is_plain_value(value) && fault.empty()) {
-                    fault = "\"" + member +
-                            "\" must be a string of A-Z a-z 0-9 . _ - that does not begin with . or -: " +
-                            "it becomes a part of a name or a path";
+                if (!is_plain_value(value)) {
+                    faults.push_back({"/config/" + member,
+                                      "must be a string of A-Z a-z 0-9 . _ - that does not begin with . or -: "
+                                      "it becomes a part of a name or a path"});
+                    whole = false;
                 }
                 filled += value;
             }
         });
-    if (!fault.empty()) {
-        filled.clear();
-    }
-    return filled;
+    return whole ? filled : std::string();
 }
 
 } // namespace rollout

@@ -1,11 +1,12 @@
 // `{model_id}__r{revision}`: the names and sources that a configuration makes of a task.
 #pragma once
 
-#include "common/json.hpp"
+#include "worker/json_reader.hpp"
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace rollout {
 
@@ -21,8 +22,11 @@ std::string check_template(std::string_view text);
 /// Does the template hold that placeholder (`revision`)?
 bool has_placeholder(std::string_view text, std::string_view name);
 
+/// What it makes for one of the shortest names there are: to see whether the rest of it is fit to be one.
+std::string sample_of(std::string_view text);
+
 /// Fills a checked template. Where a value is missing, or is no string of `A-Z a-z 0-9 . _ -` that begins with none of
-/// `. -`, the result is empty and `fault` a sentence.
-std::string fill_template(std::string_view text, const template_values &values, std::string &fault);
+/// `. -`, the result is empty, and a fault points to it (`/config/NAME`).
+std::string fill_template(std::string_view text, const template_values &values, std::vector<json_fault> &faults);
 
 } // namespace rollout

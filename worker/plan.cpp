@@ -2,7 +2,6 @@
 
 #include "common/limits.hpp"
 #include "worker/name_template.hpp"
-#include "worker/task.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
@@ -57,7 +56,6 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
 {
     deployment_plan plan;
     const template_values values = {model_id, revision, config};
-    std::string fault;
 
     if (const json_t *given = json_object_get(config, "source")) {
         plan.source = json_text(given);
@@ -65,10 +63,7 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
             faults.push_back({"/config/source", "must be a string that is not empty"});
         }
     } else {
-        plan.source = fill_template(from.artifacts.source, values, fault);
-        if (!fault.empty()) {
-            faults.push_back({"/config", fault});
-        }
+        plan.source = fill_template(from.artifacts.source, values, faults);
     }
     read_sha256(config, plan.sha256, faults);
 
@@ -76,11 +71,8 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
     if (!plan.backend.empty()) {
         const auto &name = from.backends.at(plan.backend).model_name;
         plan.versioned = has_placeholder(name, "revision");
-        fault.clear();
-        plan.model = fill_template(name, values, fault);
-        if (!fault.empty()) {
-            faults.push_back({"/config", fault});
-        } else if (plan.model.size() > limits::backend_model_bytes) {
+        plan.model = fill_template(name, values, faults);
+        if (plan.model.size() > limits::backend_model_bytes) {
             faults.push_back({"/model_id", "makes a model name of " + std::to_string(plan.model.size()) +
                                                " bytes on the server, the bound is " +
                                                std::to_string(limits::backend_model_bytes)});
@@ -100,8 +92,7 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
 
     plan.rollout = from.rollout;
     if (const json_t *given = json_object_get(config, "rollout")) {
-        std::vector<std::string> warnings;
-        read_rollout(given, "/config/rollout", plan.rollout, faults, warnings);
+        read_rollout(given, "/config/rollout", plan.rollout, faults, plan.warnings);
     }
     return plan;
 }

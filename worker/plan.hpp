@@ -18,6 +18,7 @@ struct deployment_plan {
     bool versioned = true; ///< a name of its own for each revision: blue and green can stand side by side
     std::shared_ptr<const json_t> server_config; ///< `triton`; may be null
     rollout_settings rollout;
+    std::vector<std::string> warnings; ///< what is accepted but has no effect in this version
 };
 
 /// Faults point into the request (`/config/backend`). `revision` is the deployment's own; any number will do to check.

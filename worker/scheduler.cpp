@@ -21,9 +21,16 @@ constexpr auto reread_pause = 1000ms;
 scheduler::scheduler(const settings &config, journal &book, traffic &gateways, clock &time,
                      std::function<backend *(const std::string &)> backend_of,
                      std::function<operation_ptr(fetch_request, done_fn)> fetch)
-    : config_(config), book_(book), time_(time),
-      environment_{
-          config, book, gateways, time, std::move(backend_of), std::move(fetch), [this] { return deployed_models(); }}
+    : config_(config), book_(book),
+      time_(time), environment_{config,
+                                book,
+                                gateways,
+                                time,
+                                std::move(backend_of),
+                                std::move(fetch),
+                                [this] { return deployed_models(); },
+                                [this](const std::string &model_id, const std::string &backend,
+                                       const std::string &name) { return holder_of(model_id, backend, name); }}
 {
 }
 
@@ -55,6 +62,26 @@ std::size_t scheduler::deployed_models() const
     return static_cast<std::size_t>(std::count_if(models_.begin(), models_.end(), [](const auto &entry) {
         return entry.second.blue || entry.second.green || entry.second.incoming;
     }));
+}
+
+
+std::string scheduler::holder_of(const std::string &model_id, const std::string &backend,
+                                 const std::string &name) const
+{
+    for (const auto &[id, one] : models_) {
+        if (id == model_id) {
+            continue;
+        }
+        const auto is_it = [&](const placed_revision &placed) {
+            return placed.model == name && placed.backend == backend;
+        };
+        if ((one.blue && is_it(*one.blue)) || (one.green && is_it(*one.green)) ||
+            (one.incoming && is_it(*one.incoming)) || std::ranges::any_of(one.retired, is_it) ||
+            std::ranges::any_of(one.kept, is_it)) {
+            return id;
+        }
+    }
+    return {};
 }
 
 
@@ -179,7 +206,10 @@ void scheduler::start_next()
 void scheduler::read(const std::string &model_id, const std::string &task_id)
 {
     book_.find(task_id, [this, model_id, task_id](const outcome &how, const std::optional<task_row> &row) {
-        if (how && row && !stopping_) {
+        if (stopping_) {
+            return;
+        }
+        if (how && row) {
             start(model_id, *row);
         } else if (how) {
             on_ended(model_id);

@@ -53,6 +53,7 @@ class scheduler {
     void on_ended(const std::string &model_id);
     void release(const std::string &model_id);
     std::size_t deployed_models() const;
+    std::string holder_of(const std::string &model_id, const std::string &backend, const std::string &name) const;
 
     const settings &config_;
     journal &book_;

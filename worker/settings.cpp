@@ -1,9 +1,10 @@
 #include "worker/settings.hpp"
 
+#include "common/route.hpp"
 #include "worker/name_template.hpp"
-#include "worker/task.hpp"
 #include "worker/words.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -112,9 +113,10 @@ void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &fa
 }
 
 
-void read_backend(const std::string &name, const json_t *value, settings &to, std::vector<json_fault> &faults)
+void read_backend(const std::string &name, const std::string &pointer, const json_t *value, settings &to,
+                  std::vector<json_fault> &faults)
 {
-    json_reader reader(value, "/backends/" + name, faults);
+    json_reader reader(value, pointer, faults);
     backend_settings backend;
     reader.word("type", backend.type, {"triton"});
     reader.text("url", backend.url, true);
@@ -131,6 +133,10 @@ void read_backend(const std::string &name, const json_t *value, settings &to, st
     reader.text("upstream", backend.upstream);
     if (backend.upstream.empty() && backend.url.find("://") != std::string::npos) {
         backend.upstream = backend.url.substr(backend.url.find("://") + 3);
+        backend.upstream.resize(std::min(backend.upstream.size(), backend.upstream.find('/')));
+    }
+    if (!backend.upstream.empty() && !is_upstream(backend.upstream)) {
+        reader.fault("upstream", "must be the name of an upstream block of nginx's, or host:port");
     }
     reader.text("repository", backend.repository, true);
     if (!backend.repository.empty() && backend.repository.front() != '/') {
@@ -139,14 +145,18 @@ void read_backend(const std::string &name, const json_t *value, settings &to, st
     while (backend.repository.size() > 1 && backend.repository.ends_with('/')) {
         backend.repository.pop_back();
     }
-    backend.staging = backend.repository + ".staging";
     reader.text("staging", backend.staging);
     if (!backend.staging.empty() && backend.staging.front() != '/') {
         reader.fault("staging", "must be an absolute path");
     }
+    if (backend.staging.empty()) {
+        backend.staging = backend.repository + ".staging";
+    }
     reader.text("model_name", backend.model_name);
     if (const auto fault = check_template(backend.model_name); !fault.empty()) {
         reader.fault("model_name", fault);
+    } else if (!is_backend_model(sample_of(backend.model_name))) {
+        reader.fault("model_name", "must make names without blanks, slashes or a dot at their begin");
     }
     reader.refuse_others();
     to.backends.emplace(name, std::move(backend));
@@ -160,7 +170,7 @@ void read_backends(json_reader &root, settings &to, std::vector<json_fault> &fau
     json_t *member;
     json_object_foreach(const_cast<json_t *>(value), name, member)
     {
-        read_backend(name, member, to, faults);
+        read_backend(name, json_reader(value, "/backends", faults).pointer_to(name), member, to, faults);
     }
     if (value != nullptr && to.backends.empty()) {
         root.fault("backends", "must name at least one backend");

@@ -82,13 +82,6 @@ step_record *task::find_step(std::string_view name) noexcept
 }
 
 
-std::shared_ptr<const json_t> share(json_ptr value)
-{
-    return std::shared_ptr<const json_t>(value.release(),
-                                         [](const json_t *held) { json_decref(const_cast<json_t *>(held)); });
-}
-
-
 json_ptr document_of(const task &from)
 {
     // The ids come before the status: the module counts on that (task_record::status_at).

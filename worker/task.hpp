@@ -56,9 +56,6 @@ json_ptr document_of(const task &from);
 /// Reads a document back. Nothing where it is not one; `sequence` and `revision` are the journal's, not the document's.
 std::optional<task> task_from_document(const json_t *document);
 
-/// A value that several may hold.
-std::shared_ptr<const json_t> share(json_ptr value);
-
 /// RFC 3339, UTC, with microseconds: 2026-11-24T16:09:21.000000Z.
 std::string timestamp(std::int64_t since_1970_us);
 std::int64_t timestamp_us(std::string_view text) noexcept;

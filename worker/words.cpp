@@ -57,7 +57,7 @@ character first_character(std::string_view text) noexcept
 /// Controls, spaces, and the invisible characters that break lines or turn the direction of what follows.
 bool is_blank(char32_t code) noexcept
 {
-    return code <= 0x20 || (code >= 0x7F && code <= 0xA0) || (code >= 0x2000 && code <= 0x200F) ||
+    return code <= 0x20 || (code >= 0x7F && code <= 0xA0) || code == 0x061C || (code >= 0x2000 && code <= 0x200F) ||
            (code >= 0x2028 && code <= 0x202F) || (code >= 0x205F && code <= 0x206F) || code == 0x3000 ||
            code == 0xFEFF || (code >= 0xFFF9 && code <= 0xFFFB) || (code >= 0xE0000 && code <= 0xE007F);
 }

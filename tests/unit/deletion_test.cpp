@@ -229,7 +229,7 @@ void what_a_failed_deployment_left_can_be_deleted(void **)
     assert_text(world.server_holds(), "");
 }
 
-[[maybe_unused]] void what_never_served_does_not_come_into_the_traffic_when_its_deletion_fails(void **)
+void what_never_served_does_not_come_into_the_traffic_when_its_deletion_fails(void **)
 {
     fake_world world;
     world.server.fail("infer", outcome::permanent("wrong answers"));
@@ -242,7 +242,7 @@ void what_a_failed_deployment_left_can_be_deleted(void **)
     assert_false(world.model("123").blue.has_value());
 }
 
-[[maybe_unused]] void a_model_that_comes_back_is_loaded_with_its_own_configuration(void **)
+void a_model_that_comes_back_is_loaded_with_its_own_configuration(void **)
 {
     fake_world world;
     world.deploy("t", "123", R"({"triton": {"max_batch_size": 8}})");
@@ -272,6 +272,8 @@ int main()
         cmocka_unit_test(a_time_limit_may_come_at_any_moment),
         cmocka_unit_test(files_that_stay_are_a_failure_that_a_second_deletion_mends),
         cmocka_unit_test(what_a_failed_deployment_left_can_be_deleted),
+        cmocka_unit_test(what_never_served_does_not_come_into_the_traffic_when_its_deletion_fails),
+        cmocka_unit_test(a_model_that_comes_back_is_loaded_with_its_own_configuration),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -322,7 +322,7 @@ void an_old_revision_that_stays_is_no_failure_of_the_new_one(void **)
     assert_text(world.server_holds(), "123__r3");
 }
 
-[[maybe_unused]] void a_time_limit_may_come_at_any_moment(void **)
+void a_time_limit_may_come_at_any_moment(void **)
 {
     for (std::uint64_t limit_s = 1;; ++limit_s) {
         fake_world world;
@@ -345,7 +345,7 @@ void an_old_revision_that_stays_is_no_failure_of_the_new_one(void **)
     }
 }
 
-[[maybe_unused]] void a_promotion_that_the_gateway_takes_too_long_to_follow_is_no_failure(void **)
+void a_promotion_that_the_gateway_takes_too_long_to_follow_is_no_failure(void **)
 {
     fake_world world;
     world.deployed("123");
@@ -362,7 +362,7 @@ void an_old_revision_that_stays_is_no_failure_of_the_new_one(void **)
     assert_text(world.status("t"), serves ? "completed" : "failed");
 }
 
-[[maybe_unused]] void what_a_failed_deployment_left_is_removed_by_a_deployment_that_archives(void **)
+void what_a_failed_deployment_left_is_removed_by_a_deployment_that_archives(void **)
 {
     fake_world world;
     world.deployed("123");
@@ -376,7 +376,7 @@ void an_old_revision_that_stays_is_no_failure_of_the_new_one(void **)
     assert_text(world.server_holds(), "123__r3; files of 123__r1 123__r3");
 }
 
-[[maybe_unused]] void one_revision_that_cannot_be_taken_off_does_not_keep_the_others(void **)
+void one_revision_that_cannot_be_taken_off_does_not_keep_the_others(void **)
 {
     fake_world world;
     world.deployed("123");
@@ -413,6 +413,10 @@ int main()
         cmocka_unit_test(a_way_back_that_may_pass_is_tried_again),
         cmocka_unit_test(a_way_back_that_is_not_complete_is_said_so_and_taken_up_by_the_next_task),
         cmocka_unit_test(an_old_revision_that_stays_is_no_failure_of_the_new_one),
+        cmocka_unit_test(a_time_limit_may_come_at_any_moment),
+        cmocka_unit_test(a_promotion_that_the_gateway_takes_too_long_to_follow_is_no_failure),
+        cmocka_unit_test(what_a_failed_deployment_left_is_removed_by_a_deployment_that_archives),
+        cmocka_unit_test(one_revision_that_cannot_be_taken_off_does_not_keep_the_others),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -12,9 +12,9 @@ using rollout::has_placeholder;
 std::string filled(std::string_view text, std::string_view config = "{}")
 {
     const auto parameters = json_of(config);
-    std::string fault;
-    const std::string name = fill_template(text, {"123", 7, parameters.get()}, fault);
-    return fault.empty() ? name : "fault: " + fault;
+    std::vector<rollout::json_fault> faults;
+    const std::string name = fill_template(text, {"123", 7, parameters.get()}, faults);
+    return faults.empty() ? name : "fault: " + faults.front().pointer + ' ' + faults.front().detail;
 }
 
 void placeholders_are_filled_in_their_places(void **)
@@ -38,7 +38,7 @@ void a_parameter_that_is_missing_or_no_string_is_a_fault(void **)
          {"{}", R"({"plugin": 7})", R"({"plugin": null})", R"({"plugin": ["x"]})", R"({"plugin": ""})"}) {
         assert_text(
             filled("{config.plugin}_{model_id}", config),
-            "fault: \"plugin\" must be a string of A-Z a-z 0-9 . _ - that does not begin with . or -: it becomes "
+            "fault: /config/plugin must be a string of A-Z a-z 0-9 . _ - that does not begin with . or -: it becomes "
             "a part of a name or a path");
     }
 }
@@ -48,7 +48,7 @@ void a_parameter_that_could_leave_its_place_is_a_fault(void **)
     for (const char *value : {"..", ".", ".hidden", "a..b", "-rf", "a/b", "/etc", "a\\\\b", "a b", "a%2fb", "a\\nb",
                               "a\\u0000b", "caf\xC3\xA9", "a?b", "a#b", "{model_id}"}) {
         const std::string result = filled("x{config.p}", "{\"p\": \"" + std::string(value) + "\"}");
-        if (!result.starts_with("fault: \"p\" must be a string")) {
+        if (!result.starts_with("fault: /config/p must be a string")) {
             fail_msg("%s: %s", value, result.c_str());
         }
     }
@@ -56,7 +56,7 @@ void a_parameter_that_could_leave_its_place_is_a_fault(void **)
 
 void a_parameters_value_is_not_read_as_a_template(void **)
 {
-    assert_holds(filled("{config.a}", R"({"a": "{config.b}", "b": "x"})"), "fault: \"a\"");
+    assert_holds(filled("{config.a}", R"({"a": "{config.b}", "b": "x"})"), "fault: /config/a ");
 }
 
 void a_good_template_has_no_fault(void **)

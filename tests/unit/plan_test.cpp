@@ -161,10 +161,10 @@ void a_parameter_that_the_names_need_must_be_in_the_config(void **)
 {
     auto from = one_backend();
     from.backends["default"].model_name = "{config.plugin}_{model_id}_{revision}";
-    assert_holds(faults_of("{}", from), "/config: \"plugin\" must be a string");
+    assert_holds(faults_of("{}", from), "/config/plugin: must be a string");
     from = one_backend();
     from.artifacts.source = "file:///srv/{config.team}/{model_id}";
-    assert_holds(faults_of(R"({"team": "../x"})", from), "/config: \"team\" must be a string");
+    assert_holds(faults_of(R"({"team": "../x"})", from), "/config/team: must be a string");
     assert_text(faults_of(R"({"team": "../x", "source": "file:///srv/a"})", from), "");
 }
 

@@ -317,7 +317,7 @@ void a_configuration_that_lost_the_backend_fails_the_task_and_says_so(void **)
     assert_text(world.finish("u"), "failed");
 }
 
-[[maybe_unused]] void two_models_side_by_side_never_share_a_name_on_the_server(void **)
+void two_models_side_by_side_never_share_a_name_on_the_server(void **)
 {
     fake_world world;
     world.config.backends["default"].model_name = "{config.plugin}_{model_id}";
@@ -356,6 +356,7 @@ int main()
         cmocka_unit_test(a_task_that_cannot_be_read_for_a_while_is_tried_again),
         cmocka_unit_test(a_row_that_is_damaged_is_left_aside_and_the_next_task_runs),
         cmocka_unit_test(a_configuration_that_lost_the_backend_fails_the_task_and_says_so),
+        cmocka_unit_test(two_models_side_by_side_never_share_a_name_on_the_server),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

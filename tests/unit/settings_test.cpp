@@ -174,7 +174,7 @@ void an_empty_file_is_said_to_be_no_json(void **)
     assert_holds(faults_of(""), "is not JSON");
 }
 
-[[maybe_unused]] void a_backends_name_is_escaped_in_the_pointers_below_it(void **)
+void a_backends_name_is_escaped_in_the_pointers_below_it(void **)
 {
     assert_text(faults_of(with(smallest, "/backends", R"({"a/b": {"url": "http://h", "repository": "x"}})")),
                 "/backends/a~1b/repository: must be an absolute path\n");
@@ -197,6 +197,7 @@ int main()
         cmocka_unit_test(a_file_that_is_no_json_is_refused_with_its_line),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(an_empty_file_is_said_to_be_no_json),
+        cmocka_unit_test(a_backends_name_is_escaped_in_the_pointers_below_it),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -169,7 +169,7 @@ void a_template_with_a_wrong_placeholder_is_a_fault(void **)
                  {"/backends/default/model_name", "\"{config.}\"", "{config.}"}});
 }
 
-[[maybe_unused]] void a_repository_that_is_missing_or_wrong_is_one_fault(void **)
+void a_repository_that_is_missing_or_wrong_is_one_fault(void **)
 {
     assert_text(faults_of(with(smallest, "/backends/default/repository", nullptr)),
                 "/backends/default/repository: is missing\n");
@@ -178,7 +178,7 @@ void a_template_with_a_wrong_placeholder_is_a_fault(void **)
     assert_text(faults_of(with(smallest, "/backends/default", "[]")), "/backends/default: must be an object\n");
 }
 
-[[maybe_unused]] void a_model_name_or_an_upstream_that_no_gateway_takes_is_a_fault(void **)
+void a_model_name_or_an_upstream_that_no_gateway_takes_is_a_fault(void **)
 {
     refuse_each({{"/backends/default/model_name", "\"a/{model_id}__r{revision}\"", ""},
                  {"/backends/default/model_name", "\".{model_id}__r{revision}\"", ""},
@@ -203,6 +203,8 @@ int main()
         cmocka_unit_test(a_url_is_http_and_its_last_slash_goes),
         cmocka_unit_test(a_source_that_the_operator_wrote_is_allowed_without_an_allow),
         cmocka_unit_test(a_template_with_a_wrong_placeholder_is_a_fault),
+        cmocka_unit_test(a_repository_that_is_missing_or_wrong_is_one_fault),
+        cmocka_unit_test(a_model_name_or_an_upstream_that_no_gateway_takes_is_a_fault),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

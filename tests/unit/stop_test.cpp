@@ -151,7 +151,7 @@ void a_task_that_is_being_read_is_left_for_the_next_start(void **)
     assert_text(world.finish("t"), "completed");
 }
 
-[[maybe_unused]] void it_stops_at_any_moment_of_a_rollout(void **)
+void it_stops_at_any_moment_of_a_rollout(void **)
 {
     for (int calls = 0;; ++calls) {
         fake_world world;
@@ -172,7 +172,7 @@ void a_task_that_is_being_read_is_left_for_the_next_start(void **)
     }
 }
 
-[[maybe_unused]] void it_stops_at_any_moment_of_a_way_back(void **)
+void it_stops_at_any_moment_of_a_way_back(void **)
 {
     for (int calls = 0;; ++calls) {
         fake_world world;
@@ -192,7 +192,7 @@ void a_task_that_is_being_read_is_left_for_the_next_start(void **)
     }
 }
 
-[[maybe_unused]] void it_stops_while_the_journal_does_not_answer(void **)
+void it_stops_while_the_journal_does_not_answer(void **)
 {
     fake_world world;
     world.deployed("123");
@@ -205,7 +205,7 @@ void a_task_that_is_being_read_is_left_for_the_next_start(void **)
     assert_true(stop_and_start(world));
 }
 
-[[maybe_unused]] void a_read_that_fails_while_it_stops_does_no_harm(void **)
+void a_read_that_fails_while_it_stops_does_no_harm(void **)
 {
     fake_world world;
     world.process->book.failing_reads = 1;
@@ -227,6 +227,10 @@ int main()
         cmocka_unit_test(what_waits_is_not_started),
         cmocka_unit_test(a_task_that_is_accepted_while_it_stops_runs_after_the_start),
         cmocka_unit_test(a_task_that_is_being_read_is_left_for_the_next_start),
+        cmocka_unit_test(it_stops_at_any_moment_of_a_rollout),
+        cmocka_unit_test(it_stops_at_any_moment_of_a_way_back),
+        cmocka_unit_test(it_stops_while_the_journal_does_not_answer),
+        cmocka_unit_test(a_read_that_fails_while_it_stops_does_no_harm),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

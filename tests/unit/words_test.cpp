@@ -147,7 +147,7 @@ void durations_and_counts_read_as_people_say_them(void **)
     assert_text(rollout::errno_words(ENOENT), "No such file or directory");
 }
 
-[[maybe_unused]] void every_character_that_turns_the_direction_becomes_a_space(void **)
+void every_character_that_turns_the_direction_becomes_a_space(void **)
 {
     assert_text(clean_text("a\xD8\x9C"
                            "b",
@@ -171,6 +171,7 @@ int main()
         cmocka_unit_test(a_path_is_shown_clean_and_bounded),
         cmocka_unit_test(sizes_read_as_people_say_them),
         cmocka_unit_test(durations_and_counts_read_as_people_say_them),
+        cmocka_unit_test(every_character_that_turns_the_direction_becomes_a_space),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

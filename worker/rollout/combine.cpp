@@ -50,8 +50,8 @@ class combined : public operation {
 
 class sequence final : public combined {
   public:
-    sequence(clock &time, std::vector<start_fn> parts, done_fn done)
-        : combined(time, std::move(done)), parts_(std::move(parts))
+    sequence(clock &time, std::vector<start_fn> parts, bool goes_on, done_fn done)
+        : combined(time, std::move(done)), parts_(std::move(parts)), goes_on_(goes_on)
     {
         if (parts_.empty()) {
             end_soon(outcome::ok());
@@ -64,15 +64,17 @@ class sequence final : public combined {
     void start_next()
     {
         part_ = parts_[next_++]([this](const outcome &how) {
-            if (!how) {
+            if (!how && (!goes_on_ || how.is == outcome::kind::canceled)) {
                 end(how);
                 return;
             }
-            if (!how.detail.empty()) {
+            if (!how && failure_) {
+                failure_ = how;
+            } else if (how && !how.detail.empty()) {
                 details_ += (details_.empty() ? "" : "; ") + how.detail;
             }
             if (next_ == parts_.size()) {
-                end(outcome::ok(std::move(details_)));
+                end(failure_ ? outcome::ok(std::move(details_)) : failure_);
             } else if (canceled_) {
                 end(outcome::canceled());
             } else {
@@ -83,6 +85,8 @@ class sequence final : public combined {
 
     std::vector<start_fn> parts_;
     std::size_t next_ = 0;
+    bool goes_on_;        ///< after a failure
+    outcome failure_;     ///< the first one
     std::string details_; ///< what the parts that went well had to say
 };
 
@@ -128,7 +132,13 @@ class retrying final : public combined {
 
 operation_ptr in_order(clock &time, std::vector<start_fn> parts, done_fn done)
 {
-    return std::make_unique<sequence>(time, std::move(parts), std::move(done));
+    return std::make_unique<sequence>(time, std::move(parts), false, std::move(done));
+}
+
+
+operation_ptr each_in_turn(clock &time, std::vector<start_fn> parts, done_fn done)
+{
+    return std::make_unique<sequence>(time, std::move(parts), true, std::move(done));
 }
 
 

@@ -15,6 +15,9 @@ using start_fn = std::function<operation_ptr(done_fn)>;
 /// Runs them in their order; ends with the first failure, or ok with the details of all. Ok where there are none.
 operation_ptr in_order(clock &time, std::vector<start_fn> parts, done_fn done);
 
+/// Runs all of them in their order, whatever becomes of each; ends with the first failure, or ok with the details of all.
+operation_ptr each_in_turn(clock &time, std::vector<start_fn> parts, done_fn done);
+
 /// Tries until it is ok or fails for good; `transient` means: not yet. The pauses grow from `first_pause` to ten times
 /// that. After `timeout` the outcome is what `on_timeout` makes of the last words.
 operation_ptr try_until(clock &time, start_fn attempt, std::chrono::milliseconds first_pause,

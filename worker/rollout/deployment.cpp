@@ -30,9 +30,12 @@ placed_revision &ours(task_run &run)
 void enter_fetch(task_run &run)
 {
     if (!is_ours(run, run.of.incoming)) {
-        run.of.incoming =
-            placed_revision{run.what.model_revision, run.plan.backend,
-                            run.environment.config.backends.at(run.plan.backend).upstream, run.plan.model, false};
+        placed_revision &one = run.of.incoming.emplace();
+        one.revision = run.what.model_revision;
+        one.backend = run.plan.backend;
+        one.upstream = run.environment.config.backends.at(run.plan.backend).upstream;
+        one.model = run.plan.model;
+        one.server_config = run.plan.server_config;
     }
 }
 
@@ -115,6 +118,7 @@ void enter_promote(task_run &run)
         return; // before a crash
     }
     if (of.blue) {
+        of.blue->keep_files = run.plan.rollout.old == "archive";
         (run.plan.rollout.old == "keep" ? of.kept : of.retired).push_back(*of.blue);
     }
     of.blue = std::move(of.green);
@@ -127,7 +131,7 @@ void enter_promote(task_run &run)
 
 operation_ptr retire_old(task_run &run, done_fn done)
 {
-    return retire(run, run.of.retired, run.plan.rollout.old == "archive", std::move(done));
+    return retire(run, run.of.retired, std::move(done));
 }
 
 
@@ -154,11 +158,11 @@ operation_ptr roll_back(task_run &run, done_fn done)
                  [&run](const auto &one) { return one.revision == run.what.model_revision; });
     // What never had traffic is cleared away without the gateways, of which there may be none.
     if (run.what.find_step("shift")->state == step_state::pending) {
-        return take_off(run, green, false, std::move(done));
+        return take_off(run, green, std::move(done));
     }
     return in_order(run.environment.time,
                     {[&run](done_fn then) { return follow_route(run, std::move(then)); },
-                     [&run, green](done_fn then) { return retire(run, green, false, std::move(then)); }},
+                     [&run, green](done_fn then) { return retire(run, green, std::move(then)); }},
                     std::move(done));
 }
 

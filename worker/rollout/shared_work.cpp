@@ -51,7 +51,13 @@ operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done
 
 operation_ptr ended(task_run &run, outcome how, done_fn done)
 {
-    return run.environment.time.after(0ms, [how = std::move(how), done = std::move(done)] { done(how); });
+    struct ending final : operation {
+        operation_ptr alarm;
+        void cancel() override {}
+    };
+    auto made = std::make_unique<ending>();
+    made->alarm = run.environment.time.after(0ms, [how = std::move(how), done = std::move(done)] { done(how); });
+    return made;
 }
 
 
@@ -98,8 +104,8 @@ operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn do
 operation_ptr load(task_run &run, const placed_revision &one, done_fn done)
 {
     return on_backend(run, one, std::move(done), [&run, &one](backend &server, done_fn then) {
-        return server.load(one.model, run.plan.server_config.get(),
-                           std::chrono::seconds(run.plan.rollout.ready_timeout_s), std::move(then));
+        return server.load(one.model, one.server_config.get(), std::chrono::seconds(run.plan.rollout.ready_timeout_s),
+                           std::move(then));
     });
 }
 
@@ -131,37 +137,39 @@ operation_ptr for_each(task_run &run, const std::vector<placed_revision> &all,
 }
 
 
-operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, bool keep_files, done_fn done)
+operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, done_fn done)
 {
-    std::vector<start_fn> parts;
+    std::vector<start_fn> revisions;
     for (const auto &one : all) {
-        parts.push_back([&run, one](done_fn then) { return unload(run, one, std::move(then)); });
-        parts.push_back([&run, one, keep_files](done_fn then) {
-            const auto note = [&run, one, keep_files, then = std::move(then)](const outcome &how) {
+        const start_fn remove = [&run, one](done_fn then) {
+            const auto note = [&run, one, then = std::move(then)](const outcome &how) {
                 if (how) {
                     std::erase_if(run.of.retired,
                                   [&one](const auto &other) { return other.revision == one.revision; });
-                    if (keep_files) {
+                    if (one.keep_files) {
                         run.of.kept.push_back(one);
                         run.of.kept.back().load_begun = false;
                     }
                 }
                 then(how);
             };
-            return keep_files ? ended(run, outcome::ok(), note) : remove_files(run, one, note);
+            return one.keep_files ? ended(run, outcome::ok(), note) : remove_files(run, one, note);
+        };
+        const start_fn unload_it = [&run, one](done_fn then) { return unload(run, one, std::move(then)); };
+        revisions.push_back([&run, unload_it, remove](done_fn then) {
+            return in_order(run.environment.time, {unload_it, remove}, std::move(then));
         });
     }
-    return in_order(run.environment.time, std::move(parts), std::move(done));
+    return each_in_turn(run.environment.time, std::move(revisions), std::move(done));
 }
 
 
-operation_ptr retire(task_run &run, const std::vector<placed_revision> &all, bool keep_files, done_fn done)
+operation_ptr retire(task_run &run, const std::vector<placed_revision> &all, done_fn done)
 {
-    return in_order(
-        run.environment.time,
-        {[&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); },
-         [&run, all, keep_files](done_fn then) { return take_off(run, all, keep_files, std::move(then)); }},
-        std::move(done));
+    return in_order(run.environment.time,
+                    {[&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); },
+                     [&run, all](done_fn then) { return take_off(run, all, std::move(then)); }},
+                    std::move(done));
 }
 
 } // namespace rollout

@@ -19,7 +19,7 @@ operation_ptr unload(task_run &run, const placed_revision &one, done_fn done);
 /// Its files, in the repository and in the staging folder.
 operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn done);
 
-/// The server's own load, with the task's configuration for it.
+/// The server's own load, with the revision's configuration for it.
 operation_ptr load(task_run &run, const placed_revision &one, done_fn done);
 
 /// Ready, asked again and again until the rollout's `ready_timeout_s`.
@@ -29,12 +29,12 @@ operation_ptr await_ready(task_run &run, const placed_revision &one, done_fn don
 operation_ptr for_each(task_run &run, const std::vector<placed_revision> &all,
                        operation_ptr (*work)(task_run &, const placed_revision &, done_fn), done_fn done);
 
-/// Each revision in turn unloaded and removed, and taken off the model's `retired` with the next write. With `keep_files`
-/// it is unloaded alone, and kept.
-operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, bool keep_files, done_fn done);
+/// Each revision in turn unloaded and removed, and taken off the model's `retired` with the next write; one with
+/// `keep_files` is unloaded alone, and kept. One that cannot be taken off does not hold up the others.
+operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, done_fn done);
 
 /// The same for revisions that had traffic: drained first.
-operation_ptr retire(task_run &run, const std::vector<placed_revision> &all, bool keep_files, done_fn done);
+operation_ptr retire(task_run &run, const std::vector<placed_revision> &all, done_fn done);
 
 /// `work` with the backend of a revision; a failure that says so where the configuration has lost it.
 operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done,

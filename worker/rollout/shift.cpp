@@ -55,6 +55,8 @@ class shifting final : public operation {
         part_ = follow_route(run_, [this](const outcome &how) {
             if (!how) {
                 end(how);
+            } else if (canceled_) {
+                end(outcome::canceled());
             } else {
                 hold();
             }

@@ -119,6 +119,10 @@ std::string task_run::refusal()
                " is deployed already, and the backend's model_name has no {revision}, so that "
                "two revisions cannot stand side by side; delete the model first.";
     }
+    if (const auto other = environment.holder_of(what.model_id, plan.backend, plan.model); !other.empty()) {
+        return "Model " + other + " has the name " + plan.model + " on backend " + plan.backend +
+               ", which model_name makes for this one too; delete it first, or let model_name tell them apart.";
+    }
     const auto most = environment.config.limits.max_deployed_models;
     const auto deployed = environment.deployed_models();
     if (!of.blue && deployed >= most) {
@@ -135,8 +139,6 @@ void task_run::begin()
         what.model_revision = of.last_revision + 1;
     } else if (of.blue) {
         what.model_revision = of.blue->revision;
-    } else if (!of.retired.empty()) {
-        what.model_revision = of.retired.back().revision;
     }
     if (!plan_it()) {
         what.model_revision = 0;
@@ -147,6 +149,9 @@ void task_run::begin()
         what.model_revision = 0;
         finish(task_status::refused, why);
         return;
+    }
+    for (const auto &warning : plan.warnings) {
+        say(log_level::warning, warning);
     }
     of.last_revision = std::max(of.last_revision, what.model_revision);
     what.status = task_status::in_progress;
@@ -225,7 +230,10 @@ void task_run::save(std::function<void()> then)
             }
             if (!how) {
                 say(log_level::error, "The journal could not be written and is tried again: " + how.detail);
-                journal_pause_ = environment.time.after(journal_retry_pause, [this, then] { save(then); });
+                journal_pause_ = environment.time.after(journal_retry_pause, [this, then] {
+                    journal_pause_.reset();
+                    save(then);
+                });
                 return;
             }
             what.revision = revision;
@@ -234,7 +242,7 @@ void task_run::save(std::function<void()> then)
                 of.route_revision = revision;
                 environment.gateways.publish(now, revision);
             }
-            if (!stopping_) {
+            if (!stopping_ || operation_) {
                 then();
             }
         });
@@ -347,7 +355,7 @@ bool task_run::past_the_point_of_no_return() const
 {
     // A deployment that has promoted stays: the traffic is well. A deletion whose model is unloaded stays one.
     const std::string_view last = what.kind == task_kind::deploy ? "promote" : "unload";
-    return current_ > index_of(last);
+    return what.kind == task_kind::deploy ? current_ >= index_of(last) : current_ > index_of(last);
 }
 
 
@@ -457,8 +465,11 @@ void task_run::stop(std::function<void()> stopped)
     stopping_ = true;
     stopped_ = std::move(stopped);
     pause_.reset();
-    journal_pause_.reset();
     deadline_.reset();
+    if (journal_pause_) {
+        journal_pause_.reset();
+        operation_.reset();
+    }
     if (operation_) {
         operation_->cancel();
         return;
