@@ -187,6 +187,8 @@ user {user};
 worker_processes {workers};
 pid {home}/nginx.pid;
 error_log {home}/error.log info;
+env LD_PRELOAD;  # a binary upgrade inherits nothing but what is named
+env ASAN_OPTIONS;
 {main}
 events {{ worker_connections 2048; }}
 
