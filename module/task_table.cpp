@@ -93,6 +93,20 @@ record_store::found read_task(const record_store &records, std::string_view task
 }
 
 
+/// For writers, into memory of their own: nobody else writes now, so that they find no torn record.
+record_store::found read_task(const record_store &records, std::string_view task_id, std::string &bytes,
+                              task_record &task)
+{
+    return read_task(
+        records, task_id,
+        [&bytes](std::size_t size) {
+            bytes.resize(size);
+            return reinterpret_cast<unsigned char *>(bytes.data());
+        },
+        task);
+}
+
+
 record_store::found read_model(const record_store &records, std::string_view model_id, model_entry &entry)
 {
     return records.read(record_map::models, model_id, [&entry](std::size_t size) {
@@ -135,16 +149,9 @@ record_store::found task_table::latest(task_kind kind, std::string_view model_id
 
 task_table::stored task_table::put(const task_record &task, std::uint64_t &evicted)
 {
-    // A writer reads through the same door as everybody: nobody else writes now, so it finds no torn record.
     std::string old_bytes;
     task_record old;
-    const auto before = read_task(
-        records_, task.task_id,
-        [&old_bytes](std::size_t size) {
-            old_bytes.resize(size);
-            return reinterpret_cast<unsigned char *>(old_bytes.data());
-        },
-        old);
+    const auto before = read_task(records_, task.task_id, old_bytes, old);
     if (before == record_store::found::yes && old.revision >= task.revision) {
         return stored::stale;
     }
@@ -181,13 +188,7 @@ bool task_table::holds(std::string_view task_id) const
 {
     std::string bytes;
     task_record task;
-    return read_task(
-               records_, task_id,
-               [&bytes](std::size_t size) {
-                   bytes.resize(size);
-                   return reinterpret_cast<unsigned char *>(bytes.data());
-               },
-               task) == record_store::found::yes;
+    return read_task(records_, task_id, bytes, task) == record_store::found::yes;
 }
 
 
@@ -212,13 +213,7 @@ void task_table::rebuild_models(std::uint64_t &evicted)
     std::string bytes;
     records_.each(record_map::tasks, [&](std::string_view task_id) {
         task_record task;
-        const auto found = read_task(
-            records_, task_id,
-            [&bytes](std::size_t size) {
-                bytes.resize(size);
-                return reinterpret_cast<unsigned char *>(bytes.data());
-            },
-            task);
+        const auto found = read_task(records_, task_id, bytes, task);
         if (found != record_store::found::yes || !note_latest(task)) {
             raise(evicted);
         }
@@ -242,13 +237,7 @@ void task_table::evict(std::string_view task_id)
 {
     std::string bytes;
     task_record task;
-    const auto found = read_task(
-        records_, task_id,
-        [&bytes](std::size_t size) {
-            bytes.resize(size);
-            return reinterpret_cast<unsigned char *>(bytes.data());
-        },
-        task);
+    const auto found = read_task(records_, task_id, bytes, task);
     records_.erase(record_map::tasks, task_id);
 
     model_entry entry;
