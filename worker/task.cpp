@@ -105,6 +105,9 @@ json_ptr document_of(const task &from)
     json_put(metadata.get(), "progress", json_ptr(json_real(from.progress)));
     json_put(metadata.get(), "traffic_weight", json_make_number(from.traffic_weight));
     json_put(metadata.get(), "elapsed_ms", json_make_number(from.elapsed_ms));
+    if (from.rollback_to != 0) {
+        json_put(metadata.get(), "rollback_to", json_make_number(from.rollback_to));
+    }
     json_ptr steps(json_array());
     for (const auto &step : from.steps) {
         json_array_append_new(steps.get(), step_to_json(step).release());
@@ -137,6 +140,7 @@ std::optional<task> task_from_document(const json_t *document)
     to.progress = json_number_value(json_object_get(metadata, "progress"));
     to.traffic_weight = static_cast<unsigned>(json_number(metadata, "traffic_weight"));
     to.elapsed_ms = json_count(metadata, "elapsed_ms");
+    to.rollback_to = json_count(metadata, "rollback_to");
     const json_t *steps = json_object_get(metadata, "steps");
     for (std::size_t i = 0; i < json_array_size(steps); ++i) {
         to.steps.push_back(step_from_json(json_array_get(steps, i)));

@@ -44,6 +44,8 @@ struct task {
     double progress = 0;
     unsigned traffic_weight = 0;  ///< percent
     std::uint64_t elapsed_ms = 0; ///< worked on so far, over restarts
+    std::uint64_t rollback_to =
+        0; ///< a revision of the model's that this deployment brings back; 0: it brings a new one
     std::vector<step_record> steps;
     std::shared_ptr<const json_t> config; ///< as requested
 

@@ -460,6 +460,12 @@ void task_run::finish(task_status status, const std::string &detail)
 }
 
 
+std::string task_run::steer(steering verb)
+{
+    return "A task that runs takes no " + std::string(steering_name(verb)) + " yet.";
+}
+
+
 void task_run::stop(std::function<void()> stopped)
 {
     stopping_ = true;

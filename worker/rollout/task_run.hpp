@@ -3,6 +3,7 @@
 // a step fails. The steps themselves are in deployment.cpp and deletion.cpp.
 #pragma once
 
+#include "common/steering.hpp"
 #include "worker/artifact/fetch.hpp"
 #include "worker/backend/backend.hpp"
 #include "worker/journal/journal.hpp"
@@ -69,6 +70,10 @@ class task_run {
     /// Ends the work under way at its next stopping point; the journal says where it was, the next start goes on there.
     /// `stopped` is called once nothing is under way any more.
     void stop(std::function<void()> stopped);
+
+    /// A client's word: cancel, promote, pause or resume. Empty where it is taken (a task's document that changes by it
+    /// is on its way to the journal), else a sentence that says why it makes no sense now.
+    std::string steer(steering verb);
 
     // For the steps: what they work with, and what they change between two writes of the journal.
 
