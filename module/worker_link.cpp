@@ -280,7 +280,10 @@ void worker_link::flush() noexcept
             return;
         }
         if (n < 0) {
-            disconnect("an error while writing");
+            // rolloutd has closed it. What it said before, why perhaps, is still to be read, and behind it the end.
+            out_.clear();
+            sent_ = 0;
+            ngx_post_event(c->read, &ngx_posted_events);
             return;
         }
         sent_ += static_cast<std::size_t>(n);

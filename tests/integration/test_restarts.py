@@ -212,15 +212,21 @@ def test_a_binary_upgrade_fails_no_request(make_gateway):
     subprocess.run([NGINX_PROGRAM, "-c", gateway.nginx.conf, "-e", gateway.home / "error.log"], check=True, timeout=DEADLINE_S,
                    env={**os.environ, **nginx_environment()})
     pid_file = gateway.home / "nginx.pid"
-    masters = [int(wait_until(lambda: pid_file.exists() and pid_file.read_text(), "nginx's start"))]
+
+    def master():
+        try:
+            return int(pid_file.read_text() or 0)
+        except FileNotFoundError:  # the old nginx has renamed its own, the new one has not written yet
+            return 0
+
+    masters = [wait_until(master, "nginx's start")]
     try:
         gateway.await_link()
         gateway.make_model("m", "first")
         gateway.deploy("m")
         with Traffic(gateway, "m") as traffic:
             os.kill(masters[0], signal.SIGUSR2)
-            masters.append(wait_until(lambda: pid_file.exists() and int(pid_file.read_text() or 0) not in (0, masters[0])
-                                      and int(pid_file.read_text()), "the new master process"))
+            masters.append(wait_until(lambda: master() not in (0, masters[0]) and master(), "the new master process"))
             wait_until(lambda: len(gateway.nginx.worker_pids(masters[1])) == 2, "its worker processes")
             gateway.await_link()
             # Two gateways stand side by side, and both follow a deployment.
