@@ -12,6 +12,7 @@
 //     forget    {id}                                          the client of that look-up is gone
 //     applied   {revision}                                    the routes up to here are in force in this gateway
 //     counters  {id, in_flight}                               the answer to `sample`
+//     measured  {id, counters}                                the answer to `measure`: traffic_counters.hpp
 //     bye       {}                                            this worker process ends in order
 //     pong      {}
 //
@@ -26,6 +27,7 @@
 //     routes    {routes, revision, begin, end}                `begin` and `end` frame a full set: what is not in it
 //                                                              goes; a single change has neither
 //     sample    {id, model_id, part, revision}                how many requests are in flight on that revision?
+//     measure   {id, model_id, part, revisions}               what did the watched requests of these come to?
 //     ping      {}
 //     refuse    {reason}                                      the last frame before rolloutd closes the connection
 //

@@ -76,6 +76,9 @@ json_ptr route_to_json(const route &from)
         json_put(to.get(), "green", target_to_json(*from.green));
     }
     json_put(to.get(), "weight", json_ptr(json_integer(from.weight)));
+    if (from.watched) {
+        json_put(to.get(), "watched", json_ptr(json_true()));
+    }
     return to;
 }
 
@@ -99,6 +102,7 @@ std::optional<route> route_from_json(const json_t *from, std::string &reason)
         return std::nullopt;
     }
     to.weight = static_cast<unsigned>(weight);
+    to.watched = json_is_true(json_object_get(from, "watched"));
 
     for (auto [name, slot] : {std::pair{"blue", &to.blue}, std::pair{"green", &to.green}}) {
         if (const json_t *target = json_object_get(from, name)) {

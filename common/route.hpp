@@ -1,8 +1,9 @@
 // A route: where a model's requests go. rolloutd decides it, the gateway follows it.
 //
-// In a `routes` frame: {"model_id": "123", "part": "", "blue": TARGET, "green": TARGET, "weight": 0..100}, a TARGET being
+// In a `routes` frame: {"model_id": "123", "part": "", "blue": TARGET, "green": TARGET, "weight": 0..100, "watched": true}, a TARGET being
 // {"revision": 7, "upstream": "inference", "model": "123__r7"}. `green` is left out when there is none; with
-// "removed": true instead of `blue`, the model has no route any more.
+// "removed": true instead of `blue`, the model has no route any more. `watched` stands where blue's requests are to be
+// counted although there is no green: after a promotion that may still be taken back.
 #pragma once
 
 #include "common/json.hpp"
@@ -28,7 +29,8 @@ struct route {
     std::string part; ///< empty for a model of one part
     std::optional<route_target> blue;
     std::optional<route_target> green;
-    unsigned weight = 0; ///< green's share of the requests, in percent
+    unsigned weight = 0;  ///< green's share of the requests, in percent
+    bool watched = false; ///< the results of the requests are counted, as they are with a green
 
     bool operator==(const route &) const = default;
 

@@ -55,6 +55,8 @@ void worker_link::take(const json_t *message)
         take_routes(message);
     } else if (type == "sample") {
         take_sample(message);
+    } else if (type == "measure") {
+        take_measure(message);
     } else if (type == "stream") {
         send_hello();
     } else if (type == "ping") {
@@ -290,6 +292,23 @@ void worker_link::take_sample(const json_t *message)
     json_ptr answer = message_of("counters");
     json_put(answer.get(), "id", json_make_number(json_count(message, "id")));
     json_put(answer.get(), "in_flight", json_make_number(in_flight_table(zone_.in_flight).count(key, is_alive)));
+    send(answer.get());
+}
+
+
+void worker_link::take_measure(const json_t *message)
+{
+    const traffic_table traffic(zone_.traffic);
+    json_ptr counters(json_array());
+    const json_t *revisions = json_object_get(message, "revisions");
+    for (std::size_t i = 0; i < json_array_size(revisions); ++i) {
+        const auto revision = static_cast<std::uint64_t>(json_integer_value(json_array_get(revisions, i)));
+        const auto key = in_flight_key(json_text(message, "model_id"), json_text(message, "part"), revision);
+        json_array_append_new(counters.get(), counters_to_json(traffic.read(key), revision).release());
+    }
+    json_ptr answer = message_of("measured");
+    json_put(answer.get(), "id", json_make_number(json_count(message, "id")));
+    json_put(answer.get(), "counters", std::move(counters));
     send(answer.get());
 }
 

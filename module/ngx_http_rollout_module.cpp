@@ -5,6 +5,7 @@
 #include "module/configuration.hpp"
 #include "module/error_filter.hpp"
 #include "module/route_handler.hpp"
+#include "module/route_result.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -203,6 +204,11 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
             return NGX_ERROR;
         }
         *handler = handle_route;
+        handler = static_cast<ngx_http_handler_pt *>(ngx_array_push(&core->phases[NGX_HTTP_LOG_PHASE].handlers));
+        if (handler == nullptr) {
+            return NGX_ERROR;
+        }
+        *handler = count_result;
     }
     if (settings.api_used.file != nullptr) {
         install_error_filter();

@@ -3,6 +3,7 @@
 #include "common/names.hpp"
 #include "module/answer.hpp"
 #include "module/configuration.hpp"
+#include "module/route_result.hpp"
 
 #include <atomic>
 #include <exception>
@@ -24,20 +25,6 @@ struct route_request {
     ngx_str_t model_id{};
     ngx_str_t revision{};
 };
-
-/// What is in flight ends with the request's pool, whatever else becomes of the request.
-struct in_flight_place {
-    std::uint32_t place;
-};
-
-
-void leave_flight(void *data)
-{
-    if (auto *flights = in_flight_of_process()) {
-        flights->exit(static_cast<in_flight_place *>(data)->place);
-    }
-}
-
 
 bool evaluate(ngx_http_request_t *r, ngx_http_complex_value_t *value, ngx_str_t &result) noexcept
 {
@@ -71,7 +58,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
         });
     };
 
-    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(in_flight_place));
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(counted_request));
     in_flight_table *flights = in_flight_of_process();
     if (cleanup == nullptr || flights == nullptr) {
         return outcome::failed;
@@ -80,14 +67,15 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
     const bool known = zone.routes_known();
     auto found = choose_once(request.choice);
     for (int attempt = 0; attempt < choice_attempts && found == record_store::found::yes; ++attempt) {
-        const auto place = flights->enter(in_flight_key(asked.model_id, asked.part, request.choice.revision));
+        const auto revision_key = in_flight_key(asked.model_id, asked.part, request.choice.revision);
+        const auto place = flights->enter(revision_key);
         std::atomic_thread_fence(std::memory_order_seq_cst);
 
         route_choice again;
         found = choose_once(again);
         if (found == record_store::found::yes && again.revision == request.choice.revision) {
             request.choice = again;
-            static_cast<in_flight_place *>(cleanup->data)->place = place;
+            *static_cast<counted_request *>(cleanup->data) = {revision_key, place, again.watched};
             cleanup->handler = leave_flight;
 
             auto *text = static_cast<u_char *>(ngx_pnalloc(r->pool, NGX_INT64_LEN));

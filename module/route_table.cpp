@@ -22,7 +22,7 @@ struct route_head {
     target blue;
     target green;
     std::uint32_t weight;
-    std::uint32_t unused;
+    std::uint32_t watched;
 };
 
 /// A model's id with a part's name behind a NUL, which neither may hold.
@@ -78,6 +78,8 @@ bool open_record(const unsigned char *bytes, std::size_t size, route_head &head,
     }
     blue.which = slot::blue;
     green.which = slot::green;
+    blue.watched = head.watched != 0 || !green.upstream.empty();
+    green.watched = blue.watched;
     return true;
 }
 
@@ -138,6 +140,7 @@ record_store::found route_table::choose(const question &asked, const record_stor
         choice = green;
     } else if (asked.preview_green) {
         choice = green;
+        choice.watched = false; // a try-out is no traffic
     } else {
         const unsigned place =
             asked.key.empty() ? asked.chance : place_of(asked.key, asked.model_id, head.green.revision);
@@ -154,7 +157,7 @@ bool route_table::put(const route &of)
         records_.erase(record_map::routes, key);
         return true;
     }
-    const route_head head = {head_of(of.blue), head_of(of.green), of.weight, 0};
+    const route_head head = {head_of(of.blue), head_of(of.green), of.weight, of.watched ? 1u : 0u};
     const auto text = [](const std::optional<route_target> &target, auto member) {
         return target ? std::string_view((*target).*member) : std::string_view();
     };
@@ -202,7 +205,7 @@ void route_table::each(const std::function<void(const route &)> &visit) const
         };
         const auto border = key.find('\0');
         visit({std::string(key.substr(0, border)), std::string(key.substr(border + 1)), target(blue), target(green),
-               head.weight});
+               head.weight, head.watched != 0});
     });
 }
 

@@ -20,6 +20,7 @@ struct route_choice {
     std::uint64_t revision = 0;
     std::string_view upstream;
     std::string_view model;
+    bool watched = false; ///< its result is to be counted: a rollout is under way
 };
 
 /// Green's share decided for a key: the same key has the same place from 0 to 9,999 in this rollout, and green takes the

@@ -102,6 +102,7 @@ ngx_int_t shared_zone::init(ngx_shm_zone_t *zone, void *old) noexcept
         self->header = before->header;
         self->records = before->records;
         self->in_flight = before->in_flight;
+        self->traffic = before->traffic;
         return NGX_OK;
     }
 
@@ -111,6 +112,7 @@ ngx_int_t shared_zone::init(ngx_shm_zone_t *zone, void *old) noexcept
         auto *base = reinterpret_cast<unsigned char *>(self->header);
         self->records = base + self->header->records_offset;
         self->in_flight = base + self->header->in_flight_offset;
+        self->traffic = base + self->header->traffic_offset;
         return NGX_OK;
     }
 
@@ -127,9 +129,12 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     const std::size_t sheets = std::clamp<std::size_t>(4 * processes + 16, 32, 1024);
     const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 16, 8, 4096);
     const std::size_t in_flight_bytes = aligned(in_flight_table::bytes_for(sheets, per_sheet));
+    // A rollout needs two, more of them side by side than this are rare.
+    const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / traffic_table::bytes_for(1), 8, 4096);
+    const std::size_t traffic_bytes = aligned(traffic_table::bytes_for(revisions));
     const std::size_t head_bytes = aligned(sizeof(zone_header));
 
-    if (bytes < head_bytes + in_flight_bytes + record_store::min_bytes) {
+    if (bytes < head_bytes + in_flight_bytes + traffic_bytes + record_store::min_bytes) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\" is too small for %uz worker processes",
                       &zone->shm.name, processes);
         return NGX_ERROR;
@@ -142,10 +147,13 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     std::memset(base, 0, head_bytes);
     header = new (base) zone_header{};
     header->in_flight_offset = head_bytes;
-    header->records_offset = head_bytes + in_flight_bytes;
+    header->traffic_offset = head_bytes + in_flight_bytes;
+    header->records_offset = header->traffic_offset + traffic_bytes;
+    traffic = base + header->traffic_offset;
     in_flight = base + header->in_flight_offset;
     records = base + header->records_offset;
     in_flight_table::format(in_flight, sheets, per_sheet);
+    traffic_table::format(traffic, revisions);
     record_store::format(records, bytes - header->records_offset);
 
     try {

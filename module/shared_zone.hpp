@@ -10,6 +10,7 @@
 #include "module/record_store.hpp"
 #include "module/route_table.hpp"
 #include "module/task_table.hpp"
+#include "module/traffic_table.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -20,7 +21,7 @@ namespace rollout {
 /// What stands at the start of the memory. Its layout and that of all behind it is `layout_version`'s.
 struct zone_header {
     static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
-    static constexpr std::uint32_t layout_version = 1;
+    static constexpr std::uint32_t layout_version = 2;
 
     std::uint64_t magic;
     std::uint32_t layout;
@@ -34,6 +35,7 @@ struct zone_header {
     std::uint32_t routes_known;    ///< a full set of routes came in, from rolloutd or from the state file
     std::uint64_t records_offset;
     std::uint64_t in_flight_offset;
+    std::uint64_t traffic_offset;
 };
 
 class shared_zone {
@@ -53,6 +55,7 @@ class shared_zone {
     zone_header *header = nullptr;
     void *records = nullptr;
     void *in_flight = nullptr;
+    void *traffic = nullptr;
 
     std::string_view journal() const noexcept;
     std::string_view gateway() const noexcept { return {header->gateway, sizeof(header->gateway)}; }

@@ -112,6 +112,7 @@ class worker_link {
     void take_update(const json_t *message);
     void take_routes(const json_t *message);
     void take_sample(const json_t *message);
+    void take_measure(const json_t *message);
     void take_refusal(const json_t *message);
     void store(const task_record &task);
 

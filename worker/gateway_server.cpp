@@ -220,6 +220,9 @@ void gateway_server::end(const session_ptr &which, const std::string &reason)
             question->unknown();
         }
     }
+    for (auto &[id, question] : measures_) {
+        question->gone(which.get());
+    }
     if (gateway *of = which->of) {
         which->of = nullptr;
         of->sessions.remove(which);
@@ -309,6 +312,11 @@ void gateway_server::take(const session_ptr &from, const json_t *message)
         const auto asked = questions_.find(json_count(message, "id"));
         if (asked != questions_.end()) {
             asked->second->answer(from.get(), json_count(message, "in_flight"));
+        }
+    } else if (type == "measured") {
+        const auto asked = measures_.find(json_count(message, "id"));
+        if (asked != measures_.end()) {
+            asked->second->answer(from.get(), from->of->id, json_object_get(message, "counters"));
         }
     } else if (type == "bye") {
         from->said_bye = true;

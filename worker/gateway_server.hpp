@@ -63,6 +63,9 @@ class gateway_server final : public traffic {
     operation_ptr when_followed(std::uint64_t revision, done_fn done) override;
     operation_ptr in_flight(const std::string &model_id, std::uint64_t revision,
                             std::function<void(std::optional<std::uint64_t>)> done) override;
+    operation_ptr measure(const std::string &model_id, const std::string &part,
+                          const std::vector<std::uint64_t> &revisions,
+                          std::function<void(const measured &)> done) override;
 
     /// Says goodbye to all and closes every handle; the loop must run once more afterwards.
     void close();
@@ -72,6 +75,7 @@ class gateway_server final : public traffic {
     struct gateway;
     class follow_wait;
     class flight_question;
+    class traffic_question;
     using session_ptr = std::shared_ptr<session>;
 
     static void on_connection(uv_stream_t *server, int status);
@@ -125,6 +129,7 @@ class gateway_server final : public traffic {
 
     std::list<follow_wait *> waits_;
     std::map<std::uint64_t, flight_question *> questions_;
+    std::map<std::uint64_t, traffic_question *> measures_;
     std::uint64_t last_question_ = 0;
     timer lost_timer_;
     timer ping_timer_;

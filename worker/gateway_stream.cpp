@@ -258,6 +258,32 @@ operation_ptr gateway_server::in_flight(const std::string &model_id, std::uint64
 }
 
 
+operation_ptr gateway_server::measure(const std::string &model_id, const std::string &part,
+                                      const std::vector<std::uint64_t> &revisions,
+                                      std::function<void(const measured &)> done)
+{
+    auto question = std::make_unique<traffic_question>(*this, revisions, std::move(done));
+    json_ptr message = message_of("measure");
+    json_put(message.get(), "id", json_make_number(question->id));
+    json_put(message.get(), "model_id", model_id);
+    json_put(message.get(), "part", part);
+    json_ptr list(json_array());
+    for (const auto revision : revisions) {
+        json_array_append_new(list.get(), json_make_number(revision).release());
+    }
+    json_put(message.get(), "revisions", std::move(list));
+    std::set<const session *> asked;
+    for (const auto &[id, one] : gateways_) {
+        if (!one->lost && one->stream) {
+            asked.insert(one->stream.get());
+            send(one->stream, message);
+        }
+    }
+    question->ask(std::move(asked));
+    return question;
+}
+
+
 void gateway_server::ping_all()
 {
     const json_ptr message = message_of("ping");

@@ -82,4 +82,72 @@ class gateway_server::flight_question final : public operation {
     std::uint64_t sum_ = 0;
 };
 
+
+/// A question for what the requests came to: who answers within a second counts.
+class gateway_server::traffic_question final : public operation {
+  public:
+    using measured_fn = std::function<void(const measured &)>;
+
+    traffic_question(gateway_server &server, std::vector<std::uint64_t> revisions, measured_fn done)
+        : id(++server.last_question_), server_(server), revisions_(std::move(revisions)), done_(std::move(done)),
+          timer_(server.loop_)
+    {
+        server_.measures_.emplace(id, this);
+    }
+    ~traffic_question() override { server_.measures_.erase(id); }
+
+    void ask(std::set<const session *> whom)
+    {
+        asked_ = std::move(whom);
+        end_in(std::chrono::milliseconds(asked_.empty() ? 0 : 1000));
+    }
+
+    void cancel() override { end_in({}); }
+
+    void gone(const session *which)
+    {
+        if (asked_.erase(which) != 0 && asked_.empty()) {
+            end_in({});
+        }
+    }
+
+    void answer(const session *from, const std::string &gateway, const json_t *counters)
+    {
+        if (!asked_.contains(from)) {
+            return;
+        }
+        std::vector<traffic_counters> all;
+        for (std::size_t i = 0; i < json_array_size(counters); ++i) {
+            std::uint64_t revision = 0;
+            const auto one = counters_from_json(json_array_get(counters, i), revision);
+            if (one && i < revisions_.size() && revision == revisions_[i]) {
+                all.push_back(*one);
+            }
+        }
+        if (all.size() == revisions_.size()) {
+            answers_.insert_or_assign(gateway, std::move(all));
+        }
+        gone(from);
+    }
+
+    const std::uint64_t id;
+
+  private:
+    void end_in(std::chrono::milliseconds time)
+    {
+        timer_.start(time, [this] {
+            const auto done = std::move(done_); // which may destroy this
+            const auto answers = std::move(answers_);
+            done(answers);
+        });
+    }
+
+    gateway_server &server_;
+    std::vector<std::uint64_t> revisions_;
+    measured_fn done_;
+    timer timer_;
+    std::set<const session *> asked_;
+    measured answers_;
+};
+
 } // namespace rollout

@@ -75,6 +75,7 @@ route route_of(const model &from)
         to.green = target_of(*from.green);
         to.weight = from.weight;
     }
+    to.watched = from.former != 0;
     return to;
 }
 
@@ -84,6 +85,7 @@ json_ptr model_to_json(const model &from)
     json_ptr to(json_object());
     json_put(to.get(), "last_revision", json_make_number(from.last_revision));
     json_put(to.get(), "weight", json_ptr(json_integer(from.weight)));
+    json_put(to.get(), "former", json_make_number(from.former));
     for (const auto &[name, place] : places) {
         if (from.*place) {
             json_put(to.get(), name, revision_to_json(*(from.*place)));
@@ -108,6 +110,7 @@ std::optional<model> model_from_json(const json_t *from)
     model to;
     to.last_revision = json_count(from, "last_revision");
     to.weight = static_cast<unsigned>(json_number(from, "weight"));
+    to.former = json_count(from, "former");
     for (const auto &[name, place] : places) {
         if (const json_t *one = json_object_get(from, name)) {
             to.*place = revision_from_json(one);

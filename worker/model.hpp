@@ -32,6 +32,7 @@ struct model {
     std::optional<placed_revision> green;    ///< proven ready, has its share of it
     std::optional<placed_revision> incoming; ///< on its way to be green
     unsigned weight = 0;                     ///< green's share, percent
+    std::uint64_t former = 0;                ///< the old blue's revision while the new one is watched; 0: no watch
     std::vector<placed_revision> retired;    ///< out of the traffic, still to be taken off the server
     std::vector<placed_revision> kept;       ///< out of the traffic, and to stay there (`old`: archive, keep)
     std::uint64_t route_revision = 0;        ///< the journal's counter when the route last changed

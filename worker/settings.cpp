@@ -199,7 +199,7 @@ void read_steps(const json_t *list, const std::string &pointer, rollout_settings
         json_reader reader(json_array_get(list, i), pointer + '/' + std::to_string(i), faults);
         std::uint64_t weight = 100;
         shift_step step;
-        reader.number("weight", weight, 1, 100);
+        reader.number("weight", weight, 0, 100);
         reader.number("hold_s", step.hold_s, 0, year_s);
         reader.refuse_others();
         step.weight = static_cast<unsigned>(weight);
@@ -208,9 +208,30 @@ void read_steps(const json_t *list, const std::string &pointer, rollout_settings
         }
         to.steps.push_back(step);
     }
-    if (to.steps.empty() || to.steps.back().weight != 100) {
+    if (to.steps.empty()) {
         to.steps.push_back({});
     }
+}
+
+
+void read_gate(const json_t *value, const std::string &pointer, gate_settings &to, std::vector<json_fault> &faults)
+{
+    json_reader limits(value, pointer, faults);
+    const auto read = [&limits](const char *name, std::optional<double> &limit, double most) {
+        double given = -1;
+        limits.real(name, given, 0, most);
+        if (given >= 0) {
+            limit = given;
+        }
+    };
+    limits.number("min_requests", to.min_requests, 0, 1000000000);
+    read("max_error_rate", to.max_error_rate, 1);
+    read("max_p99_ms", to.max_p99_ms, 1e9);
+    read("max_mean_ms", to.max_mean_ms, 1e9);
+    read("max_error_ratio_to_blue", to.max_error_ratio_to_blue, 1e9);
+    read("max_p99_ratio_to_blue", to.max_p99_ratio_to_blue, 1e9);
+    read("max_mean_ratio_to_blue", to.max_mean_ratio_to_blue, 1e9);
+    limits.refuse_others();
 }
 
 } // namespace
@@ -228,19 +249,19 @@ void read_rollout(const json_t *from, const std::string &pointer, rollout_settin
         read_steps(steps, reader.pointer_to("steps"), to, faults);
     }
     if (const json_t *gate = reader.object("gate")) {
-        double value = 0;
-        std::uint64_t count = 0;
-        json_reader limits(gate, reader.pointer_to("gate"), faults);
-        limits.number("min_requests", count, 0, 1000000000);
-        limits.real("max_error_rate", value, 0, 1);
-        limits.real("max_p99_ms", value, 0, 1e9);
-        limits.real("max_mean_ms", value, 0, 1e9);
-        limits.real("max_error_ratio_to_blue", value, 0, 1e9);
-        limits.real("max_p99_ratio_to_blue", value, 0, 1e9);
-        limits.real("max_mean_ratio_to_blue", value, 0, 1e9);
-        limits.refuse_others();
-        warnings.push_back(reader.pointer_to("gate") +
-                           ": this version shifts by the steps alone and does not judge the traffic");
+        read_gate(gate, reader.pointer_to("gate"), to.gate.emplace(), faults);
+    }
+    reader.word("promote", to.promote, {"auto", "manual"});
+    reader.number("watch_s", to.watch_s, 0, year_s);
+    reader.number("progress_deadline_s", to.progress_deadline_s, 0, year_s);
+    reader.word("on_no_traffic", to.on_no_traffic, {"promote", "fail"});
+    if (to.gate && to.gate->min_requests != 0 && to.steps.front().weight == 0) {
+        reader.fault("steps", "begin with weight 0, where green has no traffic that the gate could judge: leave out "
+                              "that step, or the gate");
+    }
+    if (to.watch_s != 0 && !to.gate) {
+        warnings.push_back(reader.pointer_to("watch_s") + ": without a gate nothing judges the traffic; the old "
+                                                          "revision only stays loaded for that time");
     }
     reader.word("old", to.old, {"delete", "archive", "keep"});
     reader.number("drain_s", to.drain_s, 0, year_s);

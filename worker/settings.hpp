@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,17 @@ struct shift_step {
     std::uint64_t hold_s = 0;
 };
 
+/// `rollout.gate`; a limit that is not given does not count.
+struct gate_settings {
+    std::uint64_t min_requests = 1; ///< of green's, before anything but certain failure is judged
+    std::optional<double> max_error_rate;
+    std::optional<double> max_p99_ms;
+    std::optional<double> max_mean_ms;
+    std::optional<double> max_error_ratio_to_blue;
+    std::optional<double> max_p99_ratio_to_blue;
+    std::optional<double> max_mean_ratio_to_blue;
+};
+
 /// How a rollout goes: `rollout` of the configuration, or of one task on top of it.
 struct rollout_settings {
     std::uint64_t ready_timeout_s = 600;
@@ -23,7 +35,12 @@ struct rollout_settings {
     std::uint64_t smoke_timeout_s = 30;
     std::uint64_t smoke_repeat = 1;
     std::vector<shift_step> steps = {shift_step{}};
-    std::string old = "delete"; ///< what becomes of the old blue: `delete`, `archive` or `keep`
+    std::optional<gate_settings> gate;
+    std::string promote = "auto";            ///< or `manual`: at the last weight a client has to say so
+    std::uint64_t watch_s = 0;               ///< after the promotion the old blue stays loaded for so long
+    std::uint64_t progress_deadline_s = 600; ///< a hold waits so long for `min_requests`
+    std::string on_no_traffic = "fail";      ///< or `promote`
+    std::string old = "delete";              ///< what becomes of the old blue: `delete`, `archive` or `keep`
     std::uint64_t drain_s = 30;
 };
 

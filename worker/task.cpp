@@ -105,6 +105,15 @@ json_ptr document_of(const task &from)
     json_put(metadata.get(), "progress", json_ptr(json_real(from.progress)));
     json_put(metadata.get(), "traffic_weight", json_make_number(from.traffic_weight));
     json_put(metadata.get(), "elapsed_ms", json_make_number(from.elapsed_ms));
+    if (from.paused) {
+        json_put(metadata.get(), "paused", json_ptr(json_true()));
+    }
+    if (from.cancel_asked) {
+        json_put(metadata.get(), "cancel_asked", json_ptr(json_true()));
+    }
+    if (from.gate) {
+        json_put(metadata.get(), "gate", json_share(const_cast<json_t *>(from.gate.get())));
+    }
     if (from.rollback_to != 0) {
         json_put(metadata.get(), "rollback_to", json_make_number(from.rollback_to));
     }
@@ -140,6 +149,11 @@ std::optional<task> task_from_document(const json_t *document)
     to.progress = json_number_value(json_object_get(metadata, "progress"));
     to.traffic_weight = static_cast<unsigned>(json_number(metadata, "traffic_weight"));
     to.elapsed_ms = json_count(metadata, "elapsed_ms");
+    to.paused = json_is_true(json_object_get(metadata, "paused"));
+    to.cancel_asked = json_is_true(json_object_get(metadata, "cancel_asked"));
+    if (json_t *gate = json_object_get(metadata, "gate"); json_is_object(gate)) {
+        to.gate = share(json_share(gate));
+    }
     to.rollback_to = json_count(metadata, "rollback_to");
     const json_t *steps = json_object_get(metadata, "steps");
     for (std::size_t i = 0; i < json_array_size(steps); ++i) {

@@ -42,8 +42,11 @@ struct task {
         0;            ///< the deployment's own, or the one that a deletion takes away; 0: not known yet
     std::string step; ///< the one that runs, or ran last
     double progress = 0;
-    unsigned traffic_weight = 0;  ///< percent
-    std::uint64_t elapsed_ms = 0; ///< worked on so far, over restarts
+    bool paused = false;                ///< a client holds the shift where it is
+    bool cancel_asked = false;          ///< a client wants it undone
+    std::shared_ptr<const json_t> gate; ///< what the gate saw last: `metadata.gate`; null: nothing yet
+    unsigned traffic_weight = 0;        ///< percent
+    std::uint64_t elapsed_ms = 0;       ///< worked on so far, over restarts
     std::uint64_t rollback_to =
         0; ///< a revision of the model's that this deployment brings back; 0: it brings a new one
     std::vector<step_record> steps;

@@ -12,6 +12,7 @@
 struct gateway_memory {
     std::map<std::string, rollout::route> routes;
     std::map<std::uint64_t, std::optional<std::uint64_t>> requests; ///< in flight, by revision; none where not said
+    std::map<std::uint64_t, rollout::traffic_counters> counters;    ///< by revision
     bool follows = true;                                            ///< takes new routes over as they come
 
     bool routes_to(const std::string &model) const
@@ -69,6 +70,17 @@ class fake_traffic final : public rollout::traffic {
         };
         return std::make_unique<fake_work>(
             time_, false, [] { return rollout::outcome::ok(); }, answer);
+    }
+
+    rollout::operation_ptr measure(const std::string &, const std::string &,
+                                   const std::vector<std::uint64_t> &revisions,
+                                   std::function<void(const measured &)> done) override
+    {
+        measured answer;
+        for (const auto revision : revisions) {
+            answer["gateway"].push_back(memory_.counters[revision]);
+        }
+        return time_.after({}, [done = std::move(done), answer] { done(answer); });
     }
 
     /// Takes over what was sent, if it follows.

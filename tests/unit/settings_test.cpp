@@ -76,11 +76,29 @@ void the_contracts_example_is_read_as_it_stands(void **)
     assert_int_equal(made.rollout.steps[2].hold_s, 60);
 }
 
-void a_gate_is_read_and_a_warning_says_that_it_does_nothing_yet(void **)
+void a_gate_is_read_and_what_it_does_not_limit_does_not_count(void **)
 {
-    const settings made = read_good(contract);
+    const auto gate = read_good(contract).rollout.gate.value();
+    assert_int_equal(gate.min_requests, 50);
+    assert_true(gate.max_error_rate == 0.01);
+    assert_true(gate.max_p99_ms == 500);
+    assert_true(gate.max_error_ratio_to_blue == 2);
+    assert_false(gate.max_mean_ms || gate.max_mean_ratio_to_blue || gate.max_p99_ratio_to_blue);
+}
+
+void a_watch_that_nothing_judges_gets_a_warning(void **)
+{
+    const settings made = read_good(with(smallest, "/rollout", R"({"watch_s": 60})"));
+    assert_int_equal(made.rollout.watch_s, 60);
     assert_int_equal(made.warnings.size(), 1);
-    assert_holds(made.warnings[0], "/rollout/gate");
+    assert_holds(made.warnings[0], "/rollout/watch_s");
+}
+
+void a_gate_without_traffic_to_judge_is_a_fault(void **)
+{
+    assert_holds(faults_of(with(smallest, "/rollout",
+                                R"({"gate": {"min_requests": 5}, "steps": [{"weight": 0, "hold_s": 9}]})")),
+                 "/rollout/steps: begin with weight 0");
 }
 
 void the_projects_own_configuration_is_good(void **)
@@ -122,10 +140,6 @@ void what_is_to_come_is_refused_rather_than_ignored(void **)
     refuse_each({{"/journal/type", "\"etcd\"", "must be \"sqlite\""},
                  {"/backends/default/type", "\"command\"", "must be \"triton\""},
                  {"/backends/default/control", "\"poll\"", "must be \"explicit\""},
-                 {"/rollout/promote", "\"manual\"", "is not a member"},
-                 {"/rollout/watch_s", "60", "is not a member"},
-                 {"/rollout/progress_deadline_s", "60", "is not a member"},
-                 {"/rollout/on_no_traffic", "\"fail\"", "is not a member"},
                  {"/hooks", "{}", "is not a member"},
                  {"/backends/default/model_name", "\"{model_id}_{part}\"", "{part}"}});
 }
@@ -187,7 +201,9 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(the_smallest_configuration_is_enough_and_the_rest_has_its_default),
         cmocka_unit_test(the_contracts_example_is_read_as_it_stands),
-        cmocka_unit_test(a_gate_is_read_and_a_warning_says_that_it_does_nothing_yet),
+        cmocka_unit_test(a_gate_is_read_and_what_it_does_not_limit_does_not_count),
+        cmocka_unit_test(a_watch_that_nothing_judges_gets_a_warning),
+        cmocka_unit_test(a_gate_without_traffic_to_judge_is_a_fault),
         cmocka_unit_test(the_projects_own_configuration_is_good),
         cmocka_unit_test(a_required_member_that_is_missing_is_named),
         cmocka_unit_test(an_unknown_member_is_a_fault_at_every_level),

@@ -93,22 +93,22 @@ void the_bounds_of_a_smoke_test_and_of_a_step_are_kept(void **)
 
     const auto steps = [](const char *list) { return faults_of(with(smallest, "/rollout/steps", list)); };
     assert_text(steps(R"([{"weight": 1, "hold_s": 31622400}, {"weight": 100}])"), "");
-    assert_text(steps(R"([{"weight": 0}])"), "/rollout/steps/0/weight: must be a whole number from 1 to 100\n");
-    assert_text(steps(R"([{"weight": 101}])"), "/rollout/steps/0/weight: must be a whole number from 1 to 100\n");
+    assert_text(steps(R"([{"weight": 0}, {"weight": 100}])"), "");
+    assert_text(steps(R"([{"weight": -1}])"), "/rollout/steps/0/weight: must be a whole number from 0 to 100\n");
+    assert_text(steps(R"([{"weight": 101}])"), "/rollout/steps/0/weight: must be a whole number from 0 to 100\n");
     assert_text(steps(R"([{"weight": 5, "hold_s": -1}])"),
                 "/rollout/steps/0/hold_s: must be a whole number from 0 to 31622400\n");
     assert_text(steps(R"([{"weight": 25}, {"weight": 25}])"),
                 "/rollout/steps/1/weight: must be more than the weight before it\n");
 }
 
-void a_shift_always_ends_at_all_of_the_traffic(void **)
+void a_shift_without_steps_is_one_to_all_of_the_traffic(void **)
 {
     const auto last = [](const char *list) {
         return read_good(with(smallest, "/rollout/steps", list)).rollout.steps.back();
     };
     assert_int_equal(last("[]").weight, 100);
-    assert_int_equal(last(R"([{"weight": 5, "hold_s": 30}])").weight, 100);
-    assert_int_equal(last(R"([{"weight": 5, "hold_s": 30}])").hold_s, 0);
+    assert_int_equal(last(R"([{"weight": 5, "hold_s": 30}])").weight, 5);
     assert_int_equal(last(R"([{"weight": 100, "hold_s": 9}])").hold_s, 9);
 }
 
@@ -196,7 +196,7 @@ int main()
         cmocka_unit_test(an_element_of_a_wrong_type_is_a_fault_at_its_index),
         cmocka_unit_test(a_number_is_good_up_to_its_bounds_and_a_fault_past_them),
         cmocka_unit_test(the_bounds_of_a_smoke_test_and_of_a_step_are_kept),
-        cmocka_unit_test(a_shift_always_ends_at_all_of_the_traffic),
+        cmocka_unit_test(a_shift_without_steps_is_one_to_all_of_the_traffic),
         cmocka_unit_test(a_word_that_is_none_is_a_fault),
         cmocka_unit_test(a_path_is_absolute_and_a_socket_fits_its_address),
         cmocka_unit_test(a_mode_is_octal),

@@ -56,6 +56,26 @@ operation_ptr fetch_source(task_run &run, done_fn done)
 }
 
 
+/// A revision that was kept needs no fetching and no staging.
+bool brings_files(const task_run &run)
+{
+    return run.what.rollback_to == 0;
+}
+
+
+void bring_kept(task_run &run)
+{
+    auto &kept = run.of.kept;
+    const auto at =
+        std::ranges::find_if(kept, [&run](const auto &one) { return one.revision == run.what.rollback_to; });
+    if (at != kept.end()) {
+        run.of.incoming = *at;
+        run.of.incoming->keep_files = true; // whatever becomes of this, it can be gone back to again
+        kept.erase(at);
+    }
+}
+
+
 // stage, load, ready, smoke
 
 void enter_stage(task_run &run)
@@ -74,6 +94,7 @@ operation_ptr stage_files(task_run &run, done_fn done)
 
 void enter_load(task_run &run)
 {
+    bring_kept(run);
     ours(run).load_begun = true;
 }
 
@@ -119,11 +140,19 @@ void enter_promote(task_run &run)
     }
     if (of.blue) {
         of.blue->keep_files = run.plan.rollout.old == "archive";
+        of.former = run.plan.rollout.watch_s == 0 ? 0 : of.blue->revision;
         (run.plan.rollout.old == "keep" ? of.kept : of.retired).push_back(*of.blue);
     }
     of.blue = std::move(of.green);
     of.green.reset();
     of.weight = 0;
+    run.what.traffic_weight = 100;
+}
+
+
+void leave_promote(task_run &run)
+{
+    run.of.former = 0;
 }
 
 
@@ -137,9 +166,28 @@ operation_ptr retire_old(task_run &run, done_fn done)
 
 // rollback: all traffic to blue, green away
 
+/// From the watch after a promotion: the old blue is still loaded.
+void take_former_back(model &of)
+{
+    for (auto *list : {&of.retired, &of.kept}) {
+        const auto at = std::ranges::find_if(*list, [&of](const auto &one) { return one.revision == of.former; });
+        if (at != list->end()) {
+            of.retired.push_back(*std::exchange(of.blue, *at));
+            std::erase_if(*list, [&of](const auto &one) { return one.revision == of.blue->revision; });
+            of.blue->keep_files = false;
+            break;
+        }
+    }
+    of.former = 0;
+}
+
+
 void enter_rollback(task_run &run)
 {
     model &of = run.of;
+    if (of.former != 0 && is_ours(run, of.blue)) {
+        take_former_back(of);
+    }
     for (auto *place : {&of.green, &of.incoming}) {
         if (is_ours(run, *place)) {
             of.retired.push_back(**place);
@@ -168,13 +216,13 @@ operation_ptr roll_back(task_run &run, done_fn done)
 
 
 constexpr std::array steps = {
-    run_step{"fetch", enter_fetch, fetch_source, nullptr, nullptr},
-    run_step{"stage", enter_stage, stage_files, nullptr, nullptr},
+    run_step{"fetch", enter_fetch, fetch_source, nullptr, brings_files},
+    run_step{"stage", enter_stage, stage_files, nullptr, brings_files},
     run_step{"load", enter_load, load_model, nullptr, nullptr},
     run_step{"ready", nullptr, prove_ready, nullptr, nullptr},
     run_step{"smoke", nullptr, smoke, nullptr, smoke_is_configured},
     run_step{"shift", enter_shift, shift_traffic, nullptr, nullptr},
-    run_step{"promote", enter_promote, follow_route, nullptr, nullptr},
+    run_step{"promote", enter_promote, promote_and_watch, leave_promote, nullptr},
     run_step{"retire", nullptr, retire_old, nullptr, nullptr},
 };
 

@@ -1,15 +1,17 @@
 #include "worker/rollout/shift.hpp"
 
+#include "worker/rollout/combine.hpp"
+#include "worker/rollout/hold.hpp"
 #include "worker/rollout/shared_work.hpp"
 
 namespace rollout {
 
 namespace {
 
-/// The weights of this rollout. Without a blue there is nothing to hold back for.
+/// The weights of this rollout. Without a blue there is nothing to hold back for; what served before is proven.
 std::vector<shift_step> weights_of(const task_run &run)
 {
-    return run.of.blue ? run.plan.rollout.steps : std::vector<shift_step>{{100, 0}};
+    return run.of.blue && run.what.rollback_to == 0 ? run.plan.rollout.steps : std::vector<shift_step>{{100, 0}};
 }
 
 
@@ -42,45 +44,58 @@ class shifting final : public operation {
         canceled_ = true;
         if (part_) {
             part_->cancel();
-            if (holding_) {
-                part_ = ended(run_, outcome::canceled(), [this](const outcome &how) { end(how); });
-            }
         }
     }
 
   private:
     void follow()
     {
-        holding_ = false;
         part_ = follow_route(run_, [this](const outcome &how) {
             if (!how) {
                 end(how);
             } else if (canceled_) {
                 end(outcome::canceled());
             } else {
-                hold();
+                hold_here();
             }
         });
     }
 
-    void hold()
+    void hold_here()
     {
-        holding_ = true;
-        part_ = run_.environment.time.after(std::chrono::seconds(weights_[at_].hold_s), [this] { next(); });
-    }
-
-    void next()
-    {
-        if (canceled_) {
-            end(outcome::canceled());
+        const bool has_blue = run_.of.blue.has_value() && run_.what.rollback_to == 0;
+        const bool is_last = at_ + 1 == weights_.size();
+        const bool manual = is_last && has_blue && run_.plan.rollout.promote == "manual";
+        const auto &step = weights_[at_];
+        if (!has_blue || (step.hold_s == 0 && !run_.plan.rollout.gate && !manual && !run_.what.paused)) {
+            part_ = ended(run_, outcome::ok(), [this](const outcome &how) { next(how); });
             return;
         }
+        const hold_request request = {std::chrono::seconds(step.hold_s),
+                                      step.weight,
+                                      run_.what.model_revision,
+                                      run_.of.blue->revision,
+                                      step.weight != 0,
+                                      manual};
+        part_ = hold(run_, request, [this](const outcome &how) { next(how); });
+    }
+
+    void next(const outcome &how)
+    {
+        if (!how || canceled_) {
+            end(how ? outcome::canceled() : how);
+            return;
+        }
+        if (!how.detail.empty()) {
+            details_ += (details_.empty() ? "" : "; ") + how.detail;
+        }
         if (at_ + 1 == weights_.size()) {
-            end(outcome::ok());
+            end(outcome::ok(details_));
             return;
         }
         ++at_;
         set_weight(run_, weights_[at_].weight);
+        run_.say(log_level::info, run_.what.detail);
         part_.reset();
         run_.save([this, alive = alive_] {
             if (!*alive) {
@@ -106,8 +121,8 @@ class shifting final : public operation {
     std::vector<shift_step> weights_;
     done_fn done_;
     std::size_t at_ = 0;
+    std::string details_; ///< what the gate saw at each weight
     operation_ptr part_;
-    bool holding_ = false;
     bool canceled_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
@@ -120,9 +135,6 @@ void enter_shift(task_run &run)
     if (run.of.incoming && run.of.incoming->revision == run.what.model_revision) {
         run.of.green = std::move(run.of.incoming);
         run.of.incoming.reset();
-        run.of.weight = 0;
-    }
-    if (run.of.weight == 0) {
         set_weight(run, weights_of(run).front().weight);
     } else {
         set_weight(run, run.of.weight); // as before a crash
@@ -133,6 +145,20 @@ void enter_shift(task_run &run)
 operation_ptr shift_traffic(task_run &run, done_fn done)
 {
     return std::make_unique<shifting>(run, std::move(done));
+}
+
+
+operation_ptr promote_and_watch(task_run &run, done_fn done)
+{
+    if (run.of.former == 0) {
+        return follow_route(run, std::move(done));
+    }
+    const hold_request request = {
+        std::chrono::seconds(run.plan.rollout.watch_s), 100, run.what.model_revision, run.of.former, false, false};
+    return in_order(run.environment.time,
+                    {[&run](done_fn then) { return follow_route(run, std::move(then)); },
+                     [&run, request](done_fn then) { return hold(run, request, std::move(then)); }},
+                    std::move(done));
 }
 
 } // namespace rollout

@@ -68,24 +68,55 @@ void task_run::say(log_level level, const std::string &message, std::string_view
 
 void task_run::start()
 {
-    const auto limit = std::chrono::milliseconds(environment.config.limits.time_limit_s * 1000);
-    const auto left = limit - std::min(limit, std::chrono::milliseconds(elapsed_before_ms_));
-    deadline_ = environment.time.after(left, [this] {
-        timed_out_ = true;
-        if (rolling_back_) {
-            return; // the way back takes the time that it takes
-        }
-        if (operation_) {
-            operation_->cancel();
-        } else if (pause_) {
-            pause_.reset();
-            on_worked(outcome::canceled());
-        }
-    });
+    start_deadline();
     if (what.status == task_status::pending) {
         begin();
     } else {
         resume();
+    }
+}
+
+
+void task_run::start_deadline()
+{
+    const auto limit = std::chrono::milliseconds(environment.config.limits.time_limit_s * 1000);
+    const auto left = limit - std::min(limit, std::chrono::milliseconds(elapsed_before_ms_));
+    deadline_ = environment.time.after(left, [this] {
+        timed_out_ = true;
+        if (!rolling_back_) { // the way back takes the time that it takes
+            interrupt();
+        }
+    });
+}
+
+
+/// Ends the step's work, or the pause before its next attempt.
+void task_run::interrupt()
+{
+    if (operation_) {
+        operation_->cancel();
+    } else if (pause_) {
+        pause_ = environment.time.after(0ms, [this] {
+            pause_.reset();
+            on_worked(outcome::canceled());
+        });
+    }
+}
+
+
+void task_run::wait_for_a_person(bool waits)
+{
+    if (waits == waits_for_a_person_ || stopping_) {
+        return;
+    }
+    note_time();
+    elapsed_before_ms_ = what.elapsed_ms;
+    started_ = environment.time.now();
+    waits_for_a_person_ = waits;
+    if (waits) {
+        deadline_.reset();
+    } else if (!timed_out_) {
+        start_deadline();
     }
 }
 
@@ -114,6 +145,13 @@ std::string task_run::refusal()
     if (what.kind == task_kind::remove) {
         return is_placed(of) ? "" : "Model " + what.model_id + " is not deployed; there is nothing to delete.";
     }
+    if (what.rollback_to != 0) {
+        const bool is_kept = std::ranges::any_of(
+            of.kept, [this](const placed_revision &one) { return one.revision == what.rollback_to; });
+        return is_kept ? ""
+                       : "Revision " + std::to_string(what.rollback_to) + " of model " + what.model_id +
+                             " is not kept any more, so that there is nothing to go back to.";
+    }
     if (of.blue && !plan.versioned) {
         return "Model " + what.model_id +
                " is deployed already, and the backend's model_name has no {revision}, so that "
@@ -136,7 +174,7 @@ std::string task_run::refusal()
 void task_run::begin()
 {
     if (what.kind == task_kind::deploy) {
-        what.model_revision = of.last_revision + 1;
+        what.model_revision = what.rollback_to != 0 ? what.rollback_to : of.last_revision + 1;
     } else if (of.blue) {
         what.model_revision = of.blue->revision;
     }
@@ -168,7 +206,7 @@ void task_run::list_steps()
         one.name = step.name;
         if (step.applies != nullptr && !step.applies(*this)) {
             one.state = step_state::skipped;
-            one.detail = "not configured";
+            one.detail = what.rollback_to != 0 && one.name != "smoke" ? "its files are kept" : "not configured";
         }
         what.steps.push_back(std::move(one));
     }
@@ -216,7 +254,17 @@ step_record &task_run::record()
 void task_run::note_time()
 {
     what.updated_us = std::max(environment.time.wall_us(), what.updated_us);
-    what.elapsed_ms = elapsed_before_ms_ + static_cast<std::uint64_t>((environment.time.now() - started_).count());
+    if (!waits_for_a_person_) {
+        what.elapsed_ms =
+            elapsed_before_ms_ + static_cast<std::uint64_t>((environment.time.now() - started_).count());
+    }
+}
+
+
+void task_run::note_change()
+{
+    note_time();
+    environment.book.save(what, nullptr, [](const outcome &, std::uint64_t) {});
 }
 
 
@@ -285,7 +333,7 @@ void task_run::enter(std::size_t index)
 void task_run::work()
 {
     failpoint({kind_name(what.kind), what.step, "written"});
-    if (timed_out_) {
+    if (timed_out_ || what.cancel_asked) {
         on_worked(outcome::canceled());
         return;
     }
@@ -302,6 +350,11 @@ void task_run::on_worked(const outcome &how)
     }
     failpoint({kind_name(what.kind), what.step, "worked"});
     step_record &one = record();
+    if (what.cancel_asked) {
+        one.detail = "canceled by a client";
+        fail("The task was canceled by a client in step " + one.name);
+        return;
+    }
     if (how) {
         one.state = step_state::done;
         one.ended_us = environment.time.wall_us();
@@ -343,9 +396,7 @@ void task_run::try_again(const outcome &how)
         ++record().attempts;
         save([this] { work(); });
     });
-    // The attempt's end is worth knowing at once; nothing waits for this write.
-    note_time();
-    environment.book.save(what, nullptr, [](const outcome &, std::uint64_t) {});
+    note_change(); // the attempt's end is worth knowing at once
 }
 
 
@@ -354,8 +405,12 @@ void task_run::try_again(const outcome &how)
 bool task_run::past_the_point_of_no_return() const
 {
     // A deployment that has promoted stays: the traffic is well. A deletion whose model is unloaded stays one.
-    const std::string_view last = what.kind == task_kind::deploy ? "promote" : "unload";
-    return what.kind == task_kind::deploy ? current_ >= index_of(last) : current_ > index_of(last);
+    // Unless the old blue is kept waiting for just that.
+    if (what.kind != task_kind::deploy) {
+        return current_ > index_of("unload");
+    }
+    const auto promote = index_of("promote");
+    return current_ > promote || (current_ == promote && of.former == 0);
 }
 
 
@@ -437,7 +492,7 @@ void task_run::on_rolled_back(const outcome &how)
                                   ? (of.blue ? " Revision " + std::to_string(of.blue->revision) + " serves as before."
                                              : " The model is not deployed.")
                                   : " The model serves as before.";
-    finish(task_status::failed,
+    finish(what.cancel_asked ? task_status::canceled : task_status::failed,
            failure_ + (how ? clean : " The way back is not complete either: " + sentence(how.detail)));
 }
 
@@ -460,9 +515,68 @@ void task_run::finish(task_status status, const std::string &detail)
 }
 
 
+// A client's word.
+
 std::string task_run::steer(steering verb)
 {
-    return "A task that runs takes no " + std::string(steering_name(verb)) + " yet.";
+    const std::string now = "Step " + what.step + " of task " + what.task_id + " is running";
+    if (rolling_back_) {
+        return "Task " + what.task_id + " is taking the way back already; wait for its end.";
+    }
+    if (is_final(what.status)) {
+        return "Task " + what.task_id + " is " + std::string(status_name(what.status)) +
+               " and takes nothing any more.";
+    }
+    if (verb == steering::cancel) {
+        if (past_the_point_of_no_return()) {
+            return now + (what.kind == task_kind::deploy
+                              ? ": revision " + std::to_string(what.model_revision) +
+                                    " has been promoted and stays; a completed deployment takes rollback."
+                              : ": the model is unloaded already; post a deployment to bring it back.");
+        }
+        what.cancel_asked = true;
+        note_change();
+        interrupt();
+        return {};
+    }
+    const bool holds = on_steered != nullptr;
+    const bool shifts = what.kind == task_kind::deploy && what.step == "shift";
+    switch (verb) {
+    case steering::promote:
+        if (!holds) {
+            return now + "; promote is for a hold, or a rollout that waits for it.";
+        }
+        skip_hold = true;
+        what.paused = false;
+        break;
+    case steering::pause:
+        if (!shifts) {
+            return now + "; only a shift can be paused.";
+        }
+        if (what.paused) {
+            return "Task " + what.task_id + " is paused already.";
+        }
+        what.paused = true;
+        break;
+    case steering::resume:
+        if (!what.paused) {
+            return "Task " + what.task_id + " is not paused.";
+        }
+        what.paused = false;
+        what.detail = "Revision " + std::to_string(what.model_revision) + " has " +
+                      std::to_string(what.traffic_weight) + " % of the traffic of model " + what.model_id + ".";
+        break;
+    case steering::cancel:
+    case steering::retry:
+    case steering::rollback:
+        return "Task " + what.task_id + " runs; " + std::string(steering_name(verb)) +
+               " is for one that has come to its end.";
+    }
+    note_change();
+    if (holds) {
+        on_steered();
+    }
+    return {};
 }
 
 

@@ -86,6 +86,15 @@ class task_run {
     /// route that changed. A journal that fails is asked again until it works.
     void save(std::function<void()> then);
 
+    /// Writes the task as it is; nothing waits for it.
+    void note_change();
+
+    /// While a person is waited for, the task's time limit does not run.
+    void wait_for_a_person(bool waits);
+
+    bool skip_hold = false;           ///< a client said `promote`: the hold under way ends
+    std::function<void()> on_steered; ///< set by a hold while it is under way
+
     void say(log_level level, const std::string &message, std::string_view step = {}) const;
 
   private:
@@ -103,6 +112,8 @@ class task_run {
     void on_rolled_back(const outcome &how);
     void finish(task_status status, const std::string &detail);
     void note_time();
+    void start_deadline();
+    void interrupt();
     step_record &record();
     std::size_t index_of(std::string_view name) const;
     bool past_the_point_of_no_return() const;
@@ -113,6 +124,7 @@ class task_run {
     bool rolling_back_ = false;
     bool timed_out_ = false;
     std::string failure_;
+    bool waits_for_a_person_ = false;
     route published_;
     std::chrono::milliseconds started_{};
     std::uint64_t elapsed_before_ms_ = 0;

@@ -2,12 +2,15 @@
 #pragma once
 
 #include "common/route.hpp"
+#include "common/traffic_counters.hpp"
 #include "worker/outcome.hpp"
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace rollout {
 
@@ -25,6 +28,13 @@ class traffic {
     /// Requests in flight on a model's revision, over all gateways; nothing where one of them did not say.
     virtual operation_ptr in_flight(const std::string &model_id, std::uint64_t revision,
                                     std::function<void(std::optional<std::uint64_t>)> done) = 0;
+
+    /// What the requests came to, by gateway, of each revision asked for, in their order. A gateway that does not say is
+    /// left out.
+    using measured = std::map<std::string, std::vector<traffic_counters>>;
+    virtual operation_ptr measure(const std::string &model_id, const std::string &part,
+                                  const std::vector<std::uint64_t> &revisions,
+                                  std::function<void(const measured &)> done) = 0;
 };
 
 } // namespace rollout

@@ -1,0 +1,103 @@
+#include "module/route_result.hpp"
+
+#include "module/configuration.hpp"
+#include "module/shared_zone.hpp"
+
+#include <optional>
+
+namespace rollout {
+
+namespace {
+
+/// The newest choice of the request: an internal redirect empties the request's contexts, not its pool.
+const counted_request *newest_choice(const ngx_http_request_t *r) noexcept
+{
+    for (const ngx_pool_cleanup_t *one = r->pool->cleanup; one != nullptr; one = one->next) {
+        if (one->handler == leave_flight) {
+            return static_cast<const counted_request *>(one->data);
+        }
+    }
+    return nullptr;
+}
+
+
+/// An answer that its upstream broke off, or was too slow to end, after its first bytes had gone to the client.
+bool is_cut_short(const ngx_http_request_t *r) noexcept
+{
+    const ngx_http_upstream_t *upstream = r->upstream;
+    if (upstream == nullptr || !upstream->header_sent || upstream->pipe == nullptr || !upstream->buffering) {
+        return false;
+    }
+    const ngx_event_pipe_t *pipe = upstream->pipe;
+    return pipe->upstream_error || (pipe->upstream_eof && pipe->length > 0);
+}
+
+
+/// Nothing where the client went away first: that is not the model's doing.
+std::optional<traffic_table::result> result_of(const ngx_http_request_t *r) noexcept
+{
+    const ngx_uint_t sent = r->err_status != 0 ? r->err_status : r->headers_out.status;
+    ngx_uint_t status = sent;
+    if (r->upstream_states != nullptr && r->upstream_states->nelts != 0) {
+        const auto *states = static_cast<const ngx_http_upstream_state_t *>(r->upstream_states->elts);
+        const ngx_uint_t last = states[r->upstream_states->nelts - 1].status;
+        status = last != 0 ? last : sent;
+    }
+    if (sent == NGX_HTTP_CLIENT_CLOSED_REQUEST || status == NGX_HTTP_CLIENT_CLOSED_REQUEST || status == 0) {
+        return std::nullopt;
+    }
+    if (status >= 500 || is_cut_short(r)) {
+        return traffic_table::result::failure;
+    }
+    return status >= 400 ? traffic_table::result::client_error : traffic_table::result::good;
+}
+
+
+/// What the upstreams took, all attempts together; without one, what the request took.
+std::uint64_t latency_ms(const ngx_http_request_t *r) noexcept
+{
+    std::uint64_t sum = 0;
+    bool known = false;
+    if (r->upstream_states != nullptr) {
+        const auto *states = static_cast<const ngx_http_upstream_state_t *>(r->upstream_states->elts);
+        for (ngx_uint_t i = 0; i < r->upstream_states->nelts; ++i) {
+            if (states[i].response_time != static_cast<ngx_msec_t>(-1)) {
+                sum += states[i].response_time;
+                known = true;
+            }
+        }
+    }
+    if (known) {
+        return sum;
+    }
+    const ngx_time_t *now = ngx_timeofday();
+    const auto took = static_cast<ngx_msec_int_t>((now->sec - r->start_sec) * 1000) +
+                      static_cast<ngx_msec_int_t>(now->msec) - static_cast<ngx_msec_int_t>(r->start_msec);
+    return took < 0 ? 0 : static_cast<std::uint64_t>(took);
+}
+
+} // namespace
+
+
+void leave_flight(void *data) noexcept
+{
+    if (auto *flights = in_flight_of_process()) {
+        flights->exit(static_cast<counted_request *>(data)->place);
+    }
+}
+
+
+ngx_int_t count_result(ngx_http_request_t *r) noexcept
+{
+    const counted_request *choice = newest_choice(r);
+    if (choice == nullptr || !choice->watched) {
+        return NGX_OK;
+    }
+    if (const auto how = result_of(r)) {
+        traffic_table(main_of(r).zone->traffic)
+            .count(choice->revision_key, *how, latency_ms(r), static_cast<std::uint32_t>(ngx_current_msec / 1000));
+    }
+    return NGX_OK;
+}
+
+} // namespace rollout
