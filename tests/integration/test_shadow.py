@@ -1,0 +1,43 @@
+"""The README's recipe: nginx's own mirror sends a copy of the traffic to green, whose answers nobody sees."""
+from gateway import Traffic
+from processes import wait_until
+
+NGINX = {"locations": """
+        location ~ ^/(deploy|delete)(-status)?(/|$) { rollout_api; }
+
+        location ~ ^/v2/models/(?<model>[^/]+)(?<rest>/.*)?$ {
+            mirror /shadow;
+            set $shadowed $model;
+            set $shadowed_rest $rest;
+            rollout_route $model;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model$rest$is_args$args;
+        }
+        location = /shadow {
+            internal;
+            rollout_route $shadowed preview=green;
+            if ($rollout_slot != green) { return 204; }
+            proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model$shadowed_rest;
+        }
+"""}
+
+
+def inferences(gateway, model):
+    return gateway.server.get("/test/models").json.get(model, {}).get("infers", 0)
+
+
+def test_green_gets_a_copy_of_the_traffic_and_clients_do_not_notice(gateway):
+    gateway.make_model("m", "blue")
+    gateway.deploy("m")
+    for _ in range(10):
+        assert gateway.infer("m") == "blue"
+    assert inferences(gateway, "m__r1") == 10
+
+    gateway.make_model("m", "green", faults=[{"kind": "failed_infer"}])
+    rollout = {"steps": [{"weight": 0, "hold_s": 600}, {"weight": 100}]}
+    task = gateway.post("/deploy", {"model_id": "m", "config": {"rollout": rollout}}).task()
+    with Traffic(gateway, "m") as traffic:
+        wait_until(lambda: gateway.server.get("/test/models").json.get("m__r2", {}).get("failed_infers", 0) >= 20, "the shadow")
+    assert set(traffic.answers) == {"blue"} and traffic.failures == []
+    assert gateway.get(f"/deploy/{task['task_id']}").json["status"] == "in_progress"
