@@ -26,8 +26,8 @@
 //                                                              in; `complete`: and that is all there is
 //     routes    {routes, revision, begin, end}                `begin` and `end` frame a full set: what is not in it
 //                                                              goes; a single change has neither
-//     sample    {id, model_id, part, revision}                how many requests are in flight on that revision?
-//     measure   {id, model_id, part, revisions}               what did the watched requests of these come to?
+//     sample    {id, model_id, parts, revision}               how many requests are in flight on that revision?
+//     measure   {id, model_id, parts, revisions}              what did the watched requests of these come to?
 //     ping      {}
 //     refuse    {reason}                                      the last frame before rolloutd closes the connection
 //

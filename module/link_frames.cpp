@@ -9,6 +9,17 @@ namespace rollout {
 
 namespace {
 
+/// The parts that a question is about.
+template <class Visit>
+void each_part(const json_t *message, Visit visit)
+{
+    const json_t *parts = json_object_get(message, "parts");
+    for (std::size_t i = 0; i < json_array_size(parts); ++i) {
+        visit(json_text(json_array_get(parts, i)));
+    }
+}
+
+
 /// A task of a frame: {kind, seq, revision, doc}. `text` receives the document, which the record points into.
 bool read_task(const json_t *from, task_record &task, std::string &text)
 {
@@ -287,11 +298,15 @@ void worker_link::take_routes(const json_t *message)
 
 void worker_link::take_sample(const json_t *message)
 {
-    const auto key =
-        in_flight_key(json_text(message, "model_id"), json_text(message, "part"), json_count(message, "revision"));
+    const in_flight_table flights(zone_.in_flight);
+    std::uint64_t requests = 0;
+    each_part(message, [&](std::string_view part) {
+        requests += flights.count(
+            in_flight_key(json_text(message, "model_id"), part, json_count(message, "revision")), is_alive);
+    });
     json_ptr answer = message_of("counters");
     json_put(answer.get(), "id", json_make_number(json_count(message, "id")));
-    json_put(answer.get(), "in_flight", json_make_number(in_flight_table(zone_.in_flight).count(key, is_alive)));
+    json_put(answer.get(), "in_flight", json_make_number(requests));
     send(answer.get());
 }
 
@@ -303,8 +318,13 @@ void worker_link::take_measure(const json_t *message)
     const json_t *revisions = json_object_get(message, "revisions");
     for (std::size_t i = 0; i < json_array_size(revisions); ++i) {
         const auto revision = static_cast<std::uint64_t>(json_integer_value(json_array_get(revisions, i)));
-        const auto key = in_flight_key(json_text(message, "model_id"), json_text(message, "part"), revision);
-        json_array_append_new(counters.get(), counters_to_json(traffic.read(key), revision).release());
+        traffic_counters sum;
+        each_part(message, [&](std::string_view part) {
+            const auto one = traffic.read(in_flight_key(json_text(message, "model_id"), part, revision));
+            sum += one;
+            sum.since += one.since;
+        });
+        json_array_append_new(counters.get(), counters_to_json(sum, revision).release());
     }
     json_ptr answer = message_of("measured");
     json_put(answer.get(), "id", json_make_number(json_count(message, "id")));

@@ -61,9 +61,9 @@ class gateway_server final : public traffic {
 
     void publish(const route &to_follow, std::uint64_t revision) override;
     operation_ptr when_followed(std::uint64_t revision, done_fn done) override;
-    operation_ptr in_flight(const std::string &model_id, std::uint64_t revision,
+    operation_ptr in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
                             std::function<void(std::optional<std::uint64_t>)> done) override;
-    operation_ptr measure(const std::string &model_id, const std::string &part,
+    operation_ptr measure(const std::string &model_id, const part_names &parts,
                           const std::vector<std::uint64_t> &revisions,
                           std::function<void(const measured &)> done) override;
 

@@ -23,6 +23,17 @@ constexpr auto ping_interval = 4s;
 /// Pages of the stream wait while so much is unsent.
 constexpr std::size_t page_below_bytes = 1024 * 1024;
 
+
+json_ptr list_of(const part_names &parts)
+{
+    json_ptr list(json_array());
+    for (const auto &part : parts) {
+        json_array_append_new(list.get(), json_make(part).release());
+    }
+    return list;
+}
+
+
 } // namespace
 
 
@@ -234,14 +245,14 @@ operation_ptr gateway_server::when_followed(std::uint64_t revision, done_fn done
 }
 
 
-operation_ptr gateway_server::in_flight(const std::string &model_id, std::uint64_t revision,
+operation_ptr gateway_server::in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
                                         std::function<void(std::optional<std::uint64_t>)> done)
 {
     auto question = std::make_unique<flight_question>(*this, std::move(done));
     json_ptr message = message_of("sample");
     json_put(message.get(), "id", json_make_number(question->id));
     json_put(message.get(), "model_id", model_id);
-    json_put(message.get(), "part", "");
+    json_put(message.get(), "parts", list_of(parts));
     json_put(message.get(), "revision", json_make_number(revision));
     for (const auto &[id, one] : gateways_) {
         if (one->lost || !one->stream) {
@@ -258,7 +269,7 @@ operation_ptr gateway_server::in_flight(const std::string &model_id, std::uint64
 }
 
 
-operation_ptr gateway_server::measure(const std::string &model_id, const std::string &part,
+operation_ptr gateway_server::measure(const std::string &model_id, const part_names &parts,
                                       const std::vector<std::uint64_t> &revisions,
                                       std::function<void(const measured &)> done)
 {
@@ -266,7 +277,7 @@ operation_ptr gateway_server::measure(const std::string &model_id, const std::st
     json_ptr message = message_of("measure");
     json_put(message.get(), "id", json_make_number(question->id));
     json_put(message.get(), "model_id", model_id);
-    json_put(message.get(), "part", part);
+    json_put(message.get(), "parts", list_of(parts));
     json_ptr list(json_array());
     for (const auto revision : revisions) {
         json_array_append_new(list.get(), json_make_number(revision).release());

@@ -60,7 +60,7 @@ class fake_traffic final : public rollout::traffic {
         return std::make_unique<wait>(*this, revision, std::move(done));
     }
 
-    rollout::operation_ptr in_flight(const std::string &, std::uint64_t revision,
+    rollout::operation_ptr in_flight(const std::string &, const rollout::part_names &, std::uint64_t revision,
                                      std::function<void(std::optional<std::uint64_t>)> done) override
     {
         const auto known = memory_.requests.find(revision);
@@ -72,7 +72,7 @@ class fake_traffic final : public rollout::traffic {
             time_, false, [] { return rollout::outcome::ok(); }, answer);
     }
 
-    rollout::operation_ptr measure(const std::string &, const std::string &,
+    rollout::operation_ptr measure(const std::string &, const rollout::part_names &,
                                    const std::vector<std::uint64_t> &revisions,
                                    std::function<void(const measured &)> done) override
     {

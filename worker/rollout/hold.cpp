@@ -49,7 +49,7 @@ class holding final : public operation {
             decide();
             return;
         }
-        question_ = run_.environment.gateways.measure(run_.of.model_id, "", {how_.green, how_.blue},
+        question_ = run_.environment.gateways.measure(run_.of.model_id, {""}, {how_.green, how_.blue},
                                                       [this](const traffic::measured &answer) {
                                                           take(answer);
                                                           decide();

@@ -22,7 +22,7 @@ constexpr auto unload_timeout = 120s;
 operation_ptr look_in_flight(task_run &run, const placed_revision &one, done_fn done)
 {
     return run.environment.gateways.in_flight(
-        run.of.model_id, one.revision, [done = std::move(done)](std::optional<std::uint64_t> requests) {
+        run.of.model_id, {""}, one.revision, [done = std::move(done)](std::optional<std::uint64_t> requests) {
             if (!requests) {
                 done(outcome::transient("a gateway does not say what it has in flight"));
             } else if (*requests != 0) {

@@ -14,6 +14,9 @@
 
 namespace rollout {
 
+/// The parts of a model, sorted; one without a name where the model has no parts.
+using part_names = std::vector<std::string>;
+
 class traffic {
   public:
     virtual ~traffic() = default;
@@ -25,14 +28,15 @@ class traffic {
     /// is waited for a little: it may be routing still, with only its link broken.
     virtual operation_ptr when_followed(std::uint64_t revision, done_fn done) = 0;
 
-    /// Requests in flight on a model's revision, over all gateways; nothing where one of them did not say.
-    virtual operation_ptr in_flight(const std::string &model_id, std::uint64_t revision,
+    /// Requests in flight on a model's revision, over all of the parts and all gateways; nothing where one gateway did not
+    /// say.
+    virtual operation_ptr in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
                                     std::function<void(std::optional<std::uint64_t>)> done) = 0;
 
-    /// What the requests came to, by gateway, of each revision asked for, in their order. A gateway that does not say is
+    /// What the requests to the parts came to, by gateway, of each revision asked for, in their order. A gateway that does not say is
     /// left out.
     using measured = std::map<std::string, std::vector<traffic_counters>>;
-    virtual operation_ptr measure(const std::string &model_id, const std::string &part,
+    virtual operation_ptr measure(const std::string &model_id, const part_names &parts,
                                   const std::vector<std::uint64_t> &revisions,
                                   std::function<void(const measured &)> done) = 0;
 };
