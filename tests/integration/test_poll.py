@@ -52,6 +52,30 @@ def test_a_model_that_fails_to_load_is_taken_out_again_and_blue_serves_on(gatewa
     assert gateway.loaded() == gateway.files() == [f"bad__r{blue}"]
 
 
+def test_an_earlier_models_failure_by_the_same_name_is_not_this_ones(make_gateway):
+    gateway = make_gateway(inference=INFERENCE, rolloutd={"backends": {"default": {"control": "poll", "model_name": "{model_id}_x"}}})
+    gateway.start()
+    gateway.make_model("again", "x", faults=[{"kind": "failed_load", "error": "Invalid argument: no such operator"}])
+    gateway.deploy("again", "failed")
+    gateway.make_model("again", "good now")
+    gateway.deploy("again")
+    assert gateway.infer("again") == "good now"
+    gateway.delete("again")
+    gateway.deploy("again")
+    assert gateway.infer("again") == "good now"
+    assert gateway.files() == ["again_x"] and gateway.violations() == []
+
+
+def test_an_archived_revision_is_out_of_the_servers_sight_and_goes_with_the_model(gateway):
+    gateway.make_model("kept", "first")
+    gateway.deploy("kept")
+    gateway.deploy("kept", rollout={"old": "archive"})
+    assert gateway.loaded() == ["kept__r2"]
+    assert gateway.files() == ["kept__r2", ".withdrawn"]
+    gateway.delete("kept")
+    assert gateway.files() == []
+
+
 def test_a_load_is_waited_for_no_longer_than_the_ready_timeout(gateway):
     gateway.make_model("late", "x", faults=[{"kind": "slow_load", "ms": 4000}])
     task = gateway.deploy("late", "failed", rollout={"ready_timeout_s": 1})
