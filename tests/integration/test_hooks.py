@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import signal
 import threading
 
 import pytest
@@ -114,3 +115,38 @@ def test_a_task_cannot_bring_hooks_of_its_own(hooked):
     config = {"rollout": {"hooks": {"before_stage": [{"command": ["/bin/true"]}]}}}
     problem = hooked.post("/deploy", {"model_id": "m", "config": config}).problem(422)
     assert [error["pointer"] for error in problem["errors"]] == ["/config/rollout/hooks"]
+
+
+def test_a_hook_that_takes_too_long_or_is_not_there_is_no_consent(hooked, hooks):
+    hooked.rolloutd.stop()
+    hung = hooked.home / "hung"
+    hung.write_text("#!/bin/sh\necho thinking >&2\nexec sleep 600\n")
+    hung.chmod(0o755)
+    hooked.rolloutd.config["limits"]["retries"] = 0
+    hooked.rolloutd.config["rollout"]["hooks"]["before_shift"] = [{"command": [str(hung)], "timeout_s": 1}]
+    hooked.rolloutd.start()
+    hooked.await_link()
+    hooked.make_model("m", "x")
+    task = hooked.deploy("m", "failed")
+    assert f"the hook before_shift ({hung}) failed: the program {hung} did not end within 1 s and was stopped, thinking." in task["detail"]
+
+    hooked.rolloutd.stop()
+    hooked.rolloutd.config["rollout"]["hooks"]["before_shift"] = [{"command": [str(hooked.home / "none")]}]
+    hooked.rolloutd.start()
+    hooked.await_link()
+    assert "none cannot be started: no such file or directory." in hooked.deploy("m", "failed")["detail"]
+    assert hooked.loaded() == hooked.files() == []
+
+
+@pytest.mark.parametrize("point", ["deploy:ready:worked", "deploy:shift:worked", "deploy:retire:written"])
+def test_a_hook_is_called_again_after_a_crash(hooked, hooks, point):
+    hooked.make_model("m", "x")
+    hooked.rolloutd.stop()
+    hooked.rolloutd.start(env={"ROLLOUT_FAILPOINT": point})
+    hooked.await_link()
+    task = hooked.post("/deploy", {"model_id": "m"}).task()
+    assert hooked.rolloutd.wait() == -signal.SIGKILL
+    hooked.rolloutd.start()
+    hooked.wait(task, status="completed")
+    assert list(dict.fromkeys(hooks.names())) == ["before_stage", "before_shift", "before_promote", "after_promote"]
+    assert len(hooks.names()) == 4 + point.endswith("worked")
