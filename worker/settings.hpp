@@ -28,6 +28,13 @@ struct gate_settings {
     std::optional<double> max_mean_ratio_to_blue;
 };
 
+/// Who is asked, or told, at a point of a rollout: a URL, or a program and its arguments.
+struct hook_settings {
+    std::string url;
+    std::vector<std::string> command;
+    std::uint64_t timeout_s = 10;
+};
+
 /// How a rollout goes: `rollout` of the configuration, or of one task on top of it.
 struct rollout_settings {
     std::uint64_t ready_timeout_s = 600;
@@ -42,11 +49,15 @@ struct rollout_settings {
     std::string on_no_traffic = "fail";      ///< or `promote`
     std::string old = "delete";              ///< what becomes of the old blue: `delete`, `archive` or `keep`
     std::uint64_t drain_s = 30;
+    std::map<std::string, std::vector<hook_settings>> hooks; ///< by `before_stage` and the like; the operator's alone
 };
 
 struct backend_settings {
     std::string type = "triton";
+    std::string control = "explicit"; ///< of a triton: or `poll`
     std::string url;
+    std::vector<std::string> command; ///< of a command: the program and its arguments
+    std::uint64_t timeout_s = 600;    ///< of a command: for one run of it
     std::string upstream;
     std::string repository;
     std::string staging;

@@ -134,8 +134,9 @@ void a_name_that_is_no_folders_is_refused_by_every_call(void **)
     for (const std::string &name :
          {std::string(), std::string("."), std::string(".."), std::string("../repository"), std::string("a/b"),
           std::string("/etc"), std::string(".staging"), std::string("a\0b", 3)}) {
-        for (const outcome &ended : {two.repository.check_vacant(name), two.stage(name), two.repository.remove(name),
-                                     two.repository.discard(name)}) {
+        for (const outcome &ended :
+             {two.repository.check_vacant(name), two.stage(name), two.repository.remove(name),
+              two.repository.discard(name), two.repository.withdraw(name), two.repository.put_back(name)}) {
             assert_true(is_permanent(ended, "the model's name is no folder's name"));
         }
     }
@@ -151,6 +152,51 @@ void what_was_fetched_can_be_thrown_away_alone(void **)
     assert_true(static_cast<bool>(two.repository.discard("123__r1")));
     assert_false(two.folder.has("staging/123__r1"));
     assert_text(two.folder.read("repository/123__r1/somebody"), "else");
+}
+
+void a_model_can_be_withdrawn_and_put_back_whole(void **)
+{
+    const two_folders two;
+    two.folder.write("repository/123__r1/1/model.onnx", "x");
+    two.folder.write("repository/123__r2/1/model.onnx", "y");
+    for (int again = 0; again < 2; ++again) {
+        assert_true(static_cast<bool>(two.repository.withdraw("123__r1")));
+        assert_false(two.folder.has("repository/123__r1"));
+    }
+    assert_true(two.folder.has("repository/123__r2/1/model.onnx"));
+    assert_true(is_permanent(two.repository.check_vacant("123__r1"), "the files of an earlier model by that name"));
+    for (int again = 0; again < 2; ++again) {
+        assert_true(static_cast<bool>(two.repository.put_back("123__r1")));
+        assert_text(two.folder.read("repository/123__r1/1/model.onnx"), "x");
+    }
+    assert_true(std::filesystem::is_empty(two.folder / "staging"));
+}
+
+void what_is_withdrawn_is_removed_too(void **)
+{
+    const two_folders two;
+    two.folder.write("repository/123__r1/1/model.onnx", "x");
+    assert_true(static_cast<bool>(two.repository.withdraw("123__r1")));
+    assert_true(static_cast<bool>(two.repository.remove("123__r1")));
+    assert_true(static_cast<bool>(two.repository.put_back("123__r1")));
+    assert_false(two.folder.has("repository/123__r1"));
+    assert_true(std::filesystem::is_empty(two.folder / "staging"));
+}
+
+void neither_way_takes_or_covers_what_is_not_ours(void **)
+{
+    const two_folders two;
+    two.folder.write("staging/123__r1/1/model.onnx", "x");
+    two.folder.write("repository/123__r1/somebody", "else");
+    assert_true(static_cast<bool>(two.repository.withdraw("123__r1")));
+    assert_text(two.folder.read("repository/123__r1/somebody"), "else");
+
+    two.folder.write("repository/123__r2/1/model.onnx", "x");
+    assert_true(static_cast<bool>(two.repository.withdraw("123__r2")));
+    two.folder.write("repository/123__r2/somebody", "else");
+    assert_true(is_permanent(two.repository.put_back("123__r2"), "which no deployment put there"));
+    assert_true(is_permanent(two.repository.withdraw("123__r2"), "which no deployment put there"));
+    assert_text(two.folder.read("repository/123__r2/somebody"), "else");
 }
 
 } // namespace
@@ -170,6 +216,9 @@ int main()
         cmocka_unit_test(a_link_in_a_models_place_is_taken_away_and_what_it_leads_to_stays),
         cmocka_unit_test(a_name_that_is_no_folders_is_refused_by_every_call),
         cmocka_unit_test(what_was_fetched_can_be_thrown_away_alone),
+        cmocka_unit_test(a_model_can_be_withdrawn_and_put_back_whole),
+        cmocka_unit_test(what_is_withdrawn_is_removed_too),
+        cmocka_unit_test(neither_way_takes_or_covers_what_is_not_ours),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -138,8 +138,7 @@ void an_unknown_member_is_a_fault_at_every_level(void **)
 void what_is_to_come_is_refused_rather_than_ignored(void **)
 {
     refuse_each({{"/journal/type", "\"etcd\"", "must be \"sqlite\""},
-                 {"/backends/default/type", "\"command\"", "must be \"triton\""},
-                 {"/backends/default/control", "\"poll\"", "must be \"explicit\""},
+                 {"/backends/default/control", "\"none\"", "must be one of"},
                  {"/hooks", "{}", "is not a member"},
                  {"/backends/default/model_name", "\"{model_id}_{part}\"", "{part}"}});
 }

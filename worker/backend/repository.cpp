@@ -20,6 +20,9 @@ namespace fs = std::filesystem;
 /// Under the staging folder: what has left the repository and is being deleted. No model has a name like that.
 constexpr const char *removed_folder = ".removed";
 
+/// Beside it: what a server that polls is to let go of, whole.
+constexpr const char *withdrawn_folder = ".withdrawn";
+
 /// The name comes checked; a wrong one here would delete a wrong folder.
 outcome check_name(const std::string &model)
 {
@@ -127,7 +130,14 @@ outcome model_repository::check_vacant(const std::string &model) const
     if (auto looked = look(in_place(model), holds); !looked) {
         return looked;
     }
-    return holds == found::nothing ? outcome::ok() : occupied(in_place(model));
+    if (holds != found::nothing) {
+        return occupied(in_place(model));
+    }
+    if (auto looked = look(withdrawn(model), holds); !looked || holds == found::nothing) {
+        return looked;
+    }
+    return outcome::permanent("the files of an earlier model by that name are kept in " + shown(withdrawn(model)) +
+                              ": move them away and deploy again");
 }
 
 
@@ -168,6 +178,48 @@ outcome model_repository::stage(const std::string &model, const stop_flag &stop)
 }
 
 
+outcome model_repository::withdraw(const std::string &model) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    found holds{};
+    if (auto looked = look(staged(model), holds); !looked || holds != found::nothing) {
+        return looked;
+    }
+    if (auto looked = look(in_place(model), holds); !looked || holds == found::nothing) {
+        return looked;
+    }
+    const fs::path bin = withdrawn(model).parent_path();
+    int failed = ENOENT;
+    for (int attempt = 0; failed == ENOENT && attempt < 100; ++attempt) {
+        std::error_code error;
+        fs::create_directories(bin, error);
+        if (error) {
+            return io_failure(shown(bin) + " cannot be created", error.value());
+        }
+        // Another model on its way back may remove the bin right here.
+        failed = rename_to_nothing(in_place(model), withdrawn(model));
+    }
+    return moved(in_place(model), withdrawn(model), failed);
+}
+
+
+outcome model_repository::put_back(const std::string &model) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    found kept{};
+    if (auto looked = look(withdrawn(model), kept); !looked || kept == found::nothing) {
+        return looked;
+    }
+    auto back = moved(withdrawn(model), in_place(model), rename_to_nothing(withdrawn(model), in_place(model)));
+    ::rmdir(withdrawn(model).parent_path().c_str()); // while another model is in it, it stays
+    return back;
+}
+
+
 outcome model_repository::remove(const std::string &model) const
 {
     if (auto plain = check_name(model); !plain) {
@@ -177,7 +229,12 @@ outcome model_repository::remove(const std::string &model) const
     if (auto looked = look(staged(model), waiting); !looked) {
         return looked;
     }
-    return waiting == found::nothing ? take_out(model) : delete_tree(staged(model));
+    if (waiting != found::nothing) {
+        return delete_tree(staged(model));
+    }
+    auto gone = delete_tree(withdrawn(model));
+    ::rmdir(withdrawn(model).parent_path().c_str()); // while another model is in it, it stays
+    return gone ? take_out(model) : gone;
 }
 
 
@@ -185,6 +242,12 @@ outcome model_repository::discard(const std::string &model) const
 {
     auto plain = check_name(model);
     return plain ? delete_tree(staged(model)) : plain;
+}
+
+
+fs::path model_repository::withdrawn(const std::string &model) const
+{
+    return staging_ / withdrawn_folder / model;
 }
 
 
@@ -241,22 +304,28 @@ outcome model_repository::take_out(const std::string &model) const
 
 outcome model_repository::move_in(const std::string &model) const
 {
-    if (const int error = rename_to_nothing(staged(model), in_place(model)); error != 0) {
+    return moved(staged(model), in_place(model), rename_to_nothing(staged(model), in_place(model)));
+}
+
+
+/// What came of a rename between the repository and the folders beside it.
+outcome model_repository::moved(const fs::path &from, const fs::path &to, int error) const
+{
+    if (error != 0) {
         if (error == EEXIST || error == ENOTEMPTY) {
-            return occupied(in_place(model));
+            return occupied(to);
         }
         if (error == EXDEV) {
             return outcome::permanent(shown(staging_) + " and the model repository " + shown(repository_) +
                                       " are on different file systems: set the backend's member \"staging\" to a "
                                       "folder on the repository's");
         }
-        return io_failure(shown(staged(model)) + " cannot be moved into the model repository " + shown(repository_),
-                          error);
+        return io_failure(shown(from) + " cannot be moved to " + shown(to), error);
     }
-    if (auto synced = sync_folder(repository_); !synced) {
+    if (auto synced = sync_folder(to.parent_path()); !synced) {
         return synced;
     }
-    return sync_folder(staging_);
+    return sync_folder(from.parent_path());
 }
 
 } // namespace rollout

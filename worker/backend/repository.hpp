@@ -22,7 +22,7 @@ class model_repository {
     std::filesystem::path staged(const std::string &model) const { return staging_ / model; }
     std::filesystem::path in_place(const std::string &model) const { return repository_ / model; }
 
-    /// Fails where the repository is missing or holds something by that name.
+    /// Fails where the repository is missing or holds something by that name, or something is withdrawn under it.
     outcome check_vacant(const std::string &model) const;
 
     /// Fits the staged model to its name, syncs it to the disk and renames it into the repository. Where nothing is staged
@@ -30,14 +30,23 @@ class model_repository {
     /// something into its place.
     outcome stage(const std::string &model, const stop_flag &stop) const;
 
-    /// Moves the model out of the repository in one step and deletes it. Links are not followed. A model that is still
-    /// staged never came into the repository: then what is there by its name is not ours and stays.
+    /// Takes the model out of the sight of a server that polls, in one step; its files stay. Ok where it is out already, or
+    /// still staged.
+    outcome withdraw(const std::string &model) const;
+
+    /// Undoes `withdraw`. Ok where nothing is withdrawn.
+    outcome put_back(const std::string &model) const;
+
+    /// Moves the model out of the repository in one step and deletes it, as it does one that is withdrawn. Links are not
+    /// followed. A model that is still staged never came into the repository: then what is there by its name is not ours and stays.
     outcome remove(const std::string &model) const;
 
     /// Deletes what is staged of it.
     outcome discard(const std::string &model) const;
 
   private:
+    std::filesystem::path withdrawn(const std::string &model) const;
+    outcome moved(const std::filesystem::path &from, const std::filesystem::path &to, int error) const;
     outcome check_there() const;
     outcome take_out(const std::string &model) const;
     outcome move_in(const std::string &model) const;

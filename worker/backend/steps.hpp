@@ -56,6 +56,20 @@ class steps : public operation {
         });
     }
 
+    /// Blocking work; a cancel counts even where it came too late to stop it.
+    void on_thread(std::function<outcome(const stop_flag &)> work, std::function<void(outcome)> then)
+    {
+        busy_ = true;
+        under_way_ = run_on_thread(http_.loop(), std::move(work), [this, then = std::move(then)](outcome ended) {
+            busy_ = false;
+            if (canceled_) {
+                finish(outcome::canceled());
+            } else {
+                then(std::move(ended));
+            }
+        });
+    }
+
     /// Blocking work whose outcome is that of the whole.
     void finish_on_thread(std::function<outcome(const stop_flag &)> work)
     {

@@ -1,9 +1,11 @@
 #include "worker/backend/triton.hpp"
 
 #include "worker/backend/kserve.hpp"
+#include "worker/backend/polling.hpp"
 #include "worker/backend/repository_index.hpp"
 #include "worker/backend/server_words.hpp"
 #include "worker/backend/steps.hpp"
+#include "worker/backend/two_parts.hpp"
 #include "worker/backend/unloading.hpp"
 #include "worker/thread_work.hpp"
 
@@ -11,6 +13,10 @@
 
 namespace rollout {
 namespace {
+
+/// For a server to let go of a model whose files are gone.
+constexpr std::chrono::seconds polled_removal{120};
+
 
 /// The readiness of a model, and where that is no, what the index knows of it.
 class readiness final : public steps {
@@ -159,6 +165,11 @@ operation_ptr triton_backend::stage(const std::string &model, done_fn done)
 operation_ptr triton_backend::load(const std::string &model, const json_t *config, std::chrono::milliseconds timeout,
                                    done_fn done)
 {
+    if (settings_.polls) {
+        const auto put_in = [model, in = repository_](const stop_flag &) { return in.put_back(model); };
+        return await_arrival(http_, {settings_.url, server_, model, timeout, put_in, tell_of_no_index()},
+                             std::move(done));
+    }
     return http_.send(kserve::load(settings_.url, model, config, timeout),
                       [server = server_, model, done = std::move(done)](const http_answer &answer) {
                           done(kserve::is_done(answer) ? outcome::ok()
@@ -183,21 +194,26 @@ operation_ptr triton_backend::infer(const std::string &model, const json_t *requ
 
 operation_ptr triton_backend::unload(const std::string &model, std::chrono::milliseconds timeout, done_fn done)
 {
-    const auto no_index = [this] {
-        if (!std::exchange(told_of_no_index_, true)) {
-            settings_.log(server_ + " (" + settings_.url +
-                          ") has no repository index: a model is taken for gone as "
-                          "soon as it is not ready any more");
-        }
-    };
-    return unload_and_wait(http_, {settings_.url, server_, model, timeout, no_index}, std::move(done));
+    unload_request request = {settings_.url, server_, model, timeout, tell_of_no_index(), nullptr};
+    if (settings_.polls) {
+        request.withdraw = [model, in = repository_](const stop_flag &) { return in.withdraw(model); };
+    }
+    return unload_and_wait(http_, std::move(request), std::move(done));
 }
 
 
 operation_ptr triton_backend::remove(const std::string &model, done_fn done)
 {
-    return run_on_thread(
-        http_.loop(), [model, in = repository_](const stop_flag &) { return in.remove(model); }, std::move(done));
+    const part_fn files = [this, model](done_fn then) {
+        return run_on_thread(
+            http_.loop(), [model, in = repository_](const stop_flag &) { return in.remove(model); }, std::move(then));
+    };
+    if (!settings_.polls) {
+        return files(std::move(done));
+    }
+    // What came into the repository may have been loaded, even where nobody has waited for it yet.
+    const part_fn gone = [this, model](done_fn then) { return unload(model, polled_removal, std::move(then)); };
+    return first_then(gone, files, std::move(done));
 }
 
 
@@ -205,6 +221,19 @@ operation_ptr triton_backend::discard(const std::string &model, done_fn done)
 {
     return run_on_thread(
         http_.loop(), [model, in = repository_](const stop_flag &) { return in.discard(model); }, std::move(done));
+}
+
+
+/// Said once.
+std::function<void()> triton_backend::tell_of_no_index()
+{
+    return [this] {
+        if (!std::exchange(told_of_no_index_, true)) {
+            settings_.log(server_ + " (" + settings_.url +
+                          ") has no repository index: a model is taken for loaded when it is ready, and for gone as "
+                          "soon as it is not ready any more");
+        }
+    };
 }
 
 } // namespace rollout

@@ -1,4 +1,4 @@
-// Triton in explicit mode, and every server that speaks KServe v2 with the model repository extension (MLServer, …). A
+// Triton in explicit mode or polling, and every server that speaks KServe v2 with the model repository extension (MLServer, …). A
 // server without the repository's index is driven by the models' readiness alone, and the log says so once.
 #pragma once
 
@@ -17,6 +17,7 @@ struct triton_settings {
     std::string url;                  ///< http://host:port
     std::filesystem::path repository; ///< the server's model repository, as this machine sees it
     std::filesystem::path staging;    ///< on the same file system; empty for `<repository>.staging`
+    bool polls = false;               ///< the server looks at its repository by itself, and refuses load and unload
     std::function<void(const std::string &)> log = [](const std::string &) {}; ///< for what is no task's outcome
 };
 
@@ -38,6 +39,8 @@ class triton_backend final : public backend {
     operation_ptr discard(const std::string &model, done_fn done) override;
 
   private:
+    std::function<void()> tell_of_no_index();
+
     triton_settings settings_;
     std::string server_; ///< for sentences
     model_repository repository_;

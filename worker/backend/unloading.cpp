@@ -22,13 +22,30 @@ constexpr milliseconds shortest_question{1000}; ///< the last look gets its answ
 class unloading final : public steps {
   public:
     unloading(http_client &http, unload_request request, done_fn done)
-        : steps(http, std::move(done)), request_(std::move(request)), deadline_(clock::now() + request_.timeout)
+        : steps(http, std::move(done)), request_(std::move(request)), in_sight_(request_.withdraw != nullptr),
+          deadline_(clock::now() + request_.timeout)
     {
-        ask(kserve::unload(request_.url, request_.model, request_.timeout),
-            [this](const http_answer &answer) { unload_answered(answer); });
+        if (in_sight_) {
+            look();
+        } else {
+            ask(kserve::unload(request_.url, request_.model, request_.timeout),
+                [this](const http_answer &answer) { unload_answered(answer); });
+        }
     }
 
   private:
+    void withdraw()
+    {
+        on_thread(request_.withdraw, [this](outcome how) {
+            if (how) {
+                in_sight_ = false;
+                look();
+            } else {
+                finish(std::move(how));
+            }
+        });
+    }
+
     void unload_answered(const http_answer &answer)
     {
         if (kserve::is_done(answer)) {
@@ -58,7 +75,13 @@ class unloading final : public steps {
     void index_answered(const http_answer &answer)
     {
         const auto entry = answer.status == 200 ? find_in_index(answer.body, request_.model) : std::nullopt;
-        if (entry && entry->is_gone()) {
+        if (in_sight_ && entry && entry->is != index_state::loading) {
+            withdraw(); // not from under a server that reads the files
+        } else if (entry && entry->is_gone() && request_.withdraw) {
+            // Triton's index lists the folders that are there: without one, only the model itself can still say that it is.
+            ask(bounded(kserve::ready(request_.url, request_.model)),
+                [this](const http_answer &ready) { ready_answered(ready); });
+        } else if (entry && entry->is_gone()) {
             finish(outcome::ok());
         } else if (entry && entry->is == index_state::ready && refused_) {
             finish(std::move(*refused_));
@@ -69,7 +92,11 @@ class unloading final : public steps {
         } else if (answer.status == 200 || kserve::lacks_index(answer)) {
             has_index_ = false;
             request_.no_index();
-            look();
+            if (in_sight_) {
+                withdraw();
+            } else {
+                look();
+            }
         } else if (answer.status == 401 || answer.status == 403) {
             finish(refusal(answer, request_.server, "show its repository index"));
         } else {
@@ -83,6 +110,8 @@ class unloading final : public steps {
         if (says_nothing_yet(answer)) {
             trouble_ = refusal(answer, request_.server, "say whether " + request_.model + " is ready").detail;
             look_again();
+        } else if (answer.status == 401 || answer.status == 403) {
+            finish(refusal(answer, request_.server, "say whether " + request_.model + " is ready"));
         } else if (!kserve::says_ready(answer)) {
             finish(outcome::ok());
         } else if (refused_) {
@@ -112,7 +141,8 @@ class unloading final : public steps {
             return "whether " + request_.model + " is unloaded is not known" + after + ": " + trouble_;
         }
         return request_.model + " is still " + still_ + " on " + request_.server + after +
-               ": its requests have not ended";
+               (request_.withdraw ? ": its requests have not ended, or the server has not looked at its repository"
+                                  : ": its requests have not ended");
     }
 
     milliseconds time_left() const { return std::chrono::ceil<milliseconds>(deadline_ - clock::now()); }
@@ -124,6 +154,7 @@ class unloading final : public steps {
     }
 
     unload_request request_;
+    bool in_sight_; ///< of a server that polls: the files are, or may be
     clock::time_point deadline_;
     milliseconds between_ = first_look;
     bool has_index_ = true;

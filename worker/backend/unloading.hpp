@@ -15,6 +15,11 @@ struct unload_request {
     std::string model;
     std::chrono::milliseconds timeout{};
     std::function<void()> no_index; ///< called where the server turns out to have no repository index
+
+    /// For a server that polls, in the place of the call: takes the files out of its sight, on a thread, once it
+    /// does not read them; then
+    /// the model must also say that it is not ready. Null: the call.
+    std::function<outcome(const stop_flag &)> withdraw;
 };
 
 /// Ok once the server's index shows no version of the model loaded or on its way, or, without an index, once the model is not
