@@ -138,9 +138,9 @@ const json_t *json_reader::object(const char *name, bool required)
 }
 
 
-const json_t *json_reader::array(const char *name)
+const json_t *json_reader::array(const char *name, bool required)
 {
-    const json_t *value = take(name);
+    const json_t *value = take(name, required);
     if (value != nullptr && !json_is_array(value)) {
         fault(name, "must be an array");
         return nullptr;

@@ -37,7 +37,7 @@ class json_reader {
 
     /// An object; null where it is missing.
     const json_t *object(const char *name, bool required = false);
-    const json_t *array(const char *name);
+    const json_t *array(const char *name, bool required = false);
 
     /// Every member that was not taken is a fault.
     void refuse_others();

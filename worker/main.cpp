@@ -1,7 +1,9 @@
 // rolloutd: reads the configuration, wires the parts, runs the loop.
 #include "worker/artifact/fetch.hpp"
+#include "worker/backend/command.hpp"
 #include "worker/backend/triton.hpp"
 #include "worker/gateway_server.hpp"
+#include "worker/hook_run.hpp"
 #include "worker/http_client.hpp"
 #include "worker/journal/sqlite_journal.hpp"
 #include "worker/log.hpp"
@@ -39,14 +41,25 @@ class daemon {
               config_, book_, gateways_, time_, [this](const std::string &name) { return backend_of(name); },
               [this](fetch_request request, done_fn done) {
                   return fetch(loop_, std::move(request), std::move(done));
+              },
+              [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
+                  return run_hook(http_, name, hook, std::move(body), std::move(done));
               })
     {
         for (const auto &[name, one] : config_.backends) {
+            if (one.type == "command") {
+                backends_.emplace(name,
+                                  std::make_unique<command_backend>(
+                                      loop_, command_settings{name, one.command, std::chrono::seconds(one.timeout_s),
+                                                              one.staging, one.repository}));
+                continue;
+            }
             triton_settings made;
             made.name = name;
             made.url = one.url;
             made.repository = one.repository;
             made.staging = one.staging;
+            made.polls = one.control == "poll";
             made.log = [name = name](const std::string &words) { log(log_level::info, words, {{"backend", name}}); };
             backends_.emplace(name, std::make_unique<triton_backend>(std::move(made), http_));
         }

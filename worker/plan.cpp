@@ -79,8 +79,12 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
         }
     }
 
+    const backend_settings *server = plan.backend.empty() ? nullptr : &from.backends.at(plan.backend);
     if (const json_t *given = json_object_get(config, "triton")) {
-        if (json_is_object(given)) {
+        if (server != nullptr && server->control == "poll") {
+            faults.push_back({"/config/triton", "goes with a load call, and backend " + plan.backend +
+                                                    " polls its repository: write it into the model's config.pbtxt"});
+        } else if (json_is_object(given)) {
             plan.server_config = share(json_share(const_cast<json_t *>(given)));
         } else {
             faults.push_back({"/config/triton", "must be an object"});
@@ -92,7 +96,15 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
 
     plan.rollout = from.rollout;
     if (const json_t *given = json_object_get(config, "rollout")) {
+        if (json_object_get(given, "hooks") != nullptr) {
+            faults.push_back({"/config/rollout/hooks", "is the operator's to set, in rolloutd's configuration"});
+        }
         read_rollout(given, "/config/rollout", plan.rollout, faults, plan.warnings);
+    }
+    if (server != nullptr && server->type == "command" && plan.rollout.smoke_request) {
+        faults.push_back({"/config/rollout/smoke", "is an inference, which backend " + plan.backend +
+                                                       " cannot be asked for: it runs a command; leave the smoke "
+                                                       "test out, of rolloutd's configuration too"});
     }
     return plan;
 }

@@ -20,7 +20,7 @@ constexpr auto reread_pause = 1000ms;
 
 scheduler::scheduler(const settings &config, journal &book, traffic &gateways, clock &time,
                      std::function<backend *(const std::string &)> backend_of,
-                     std::function<operation_ptr(fetch_request, done_fn)> fetch)
+                     std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook)
     : config_(config), book_(book),
       time_(time), environment_{config,
                                 book,
@@ -30,7 +30,8 @@ scheduler::scheduler(const settings &config, journal &book, traffic &gateways, c
                                 std::move(fetch),
                                 [this] { return deployed_models(); },
                                 [this](const std::string &model_id, const std::string &backend,
-                                       const std::string &name) { return holder_of(model_id, backend, name); }}
+                                       const std::string &name) { return holder_of(model_id, backend, name); },
+                                std::move(run_hook)}
 {
 }
 

@@ -17,10 +17,10 @@ namespace rollout {
 
 class scheduler {
   public:
-    /// All of it outlives the scheduler. `backend_of` and `fetch` as for run_environment.
+    /// All of it outlives the scheduler. `backend_of`, `fetch` and `run_hook` as for run_environment.
     scheduler(const settings &config, journal &book, traffic &gateways, clock &time,
               std::function<backend *(const std::string &)> backend_of,
-              std::function<operation_ptr(fetch_request, done_fn)> fetch);
+              std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook);
 
     /// Takes up what the journal has unfinished; once, before the loop runs.
     void recover();

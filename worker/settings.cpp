@@ -1,6 +1,7 @@
 #include "worker/settings.hpp"
 
 #include "common/route.hpp"
+#include "worker/hook_settings.hpp"
 #include "worker/name_template.hpp"
 #include "worker/words.hpp"
 
@@ -113,24 +114,35 @@ void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &fa
 }
 
 
+void read_server(json_reader &reader, backend_settings &to)
+{
+    reader.text("url", to.url, true);
+    while (to.url.ends_with('/')) {
+        to.url.pop_back();
+    }
+    if (!to.url.empty() && !is_web_address(to.url)) {
+        reader.fault("url", "must begin with http:// or https://");
+    }
+    reader.word("control", to.control, {"explicit", "poll"});
+}
+
+
 void read_backend(const std::string &name, const std::string &pointer, const json_t *value, settings &to,
                   std::vector<json_fault> &faults)
 {
     json_reader reader(value, pointer, faults);
     backend_settings backend;
-    reader.word("type", backend.type, {"triton"});
-    reader.text("url", backend.url, true);
-    while (backend.url.ends_with('/')) {
-        backend.url.pop_back();
+    reader.word("type", backend.type, {"triton", "command"});
+    const bool is_command = backend.type == "command";
+    if (is_command) {
+        read_command(reader, backend.command, true);
+        reader.number("timeout_s", backend.timeout_s, 1, day_s);
+    } else {
+        read_server(reader, backend);
     }
-    if (!backend.url.empty() && !backend.url.starts_with("http://") && !backend.url.starts_with("https://")) {
-        reader.fault("url", "must begin with http:// or https://");
-    }
-    std::string control = "explicit";
-    reader.word("control", control, {"explicit"});
 
     // Without a name for an upstream block, nginx goes where rolloutd goes.
-    reader.text("upstream", backend.upstream);
+    reader.text("upstream", backend.upstream, is_command);
     if (backend.upstream.empty() && backend.url.find("://") != std::string::npos) {
         backend.upstream = backend.url.substr(backend.url.find("://") + 3);
         backend.upstream.resize(std::min(backend.upstream.size(), backend.upstream.find('/')));
@@ -138,7 +150,7 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
     if (!backend.upstream.empty() && !is_upstream(backend.upstream)) {
         reader.fault("upstream", "must be the name of an upstream block of nginx's, or host:port");
     }
-    reader.text("repository", backend.repository, true);
+    reader.text("repository", backend.repository, !is_command);
     if (!backend.repository.empty() && backend.repository.front() != '/') {
         reader.fault("repository", "must be an absolute path");
     }
@@ -149,8 +161,10 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
     if (!backend.staging.empty() && backend.staging.front() != '/') {
         reader.fault("staging", "must be an absolute path");
     }
-    if (backend.staging.empty()) {
+    if (backend.staging.empty() && !backend.repository.empty()) {
         backend.staging = backend.repository + ".staging";
+    } else if (backend.staging.empty() && is_command) {
+        reader.fault("staging", "is missing: the folder for fetched files, where there is no repository");
     }
     reader.text("model_name", backend.model_name);
     if (const auto fault = check_template(backend.model_name); !fault.empty()) {
@@ -244,6 +258,9 @@ void read_rollout(const json_t *from, const std::string &pointer, rollout_settin
     }
     reader.word("old", to.old, {"delete", "archive", "keep"});
     reader.number("drain_s", to.drain_s, 0, year_s);
+    if (const json_t *hooks = reader.object("hooks")) {
+        read_hooks(hooks, reader.pointer_to("hooks"), to.hooks, faults);
+    }
     reader.refuse_others();
 }
 

@@ -16,6 +16,13 @@ struct shift_step {
     std::uint64_t hold_s = 0;
 };
 
+/// Who is asked, or told, at a point of a rollout: a URL, or a program and its arguments.
+struct hook_settings {
+    std::string url;
+    std::vector<std::string> command;
+    std::uint64_t timeout_s = 10;
+};
+
 /// How a rollout goes: `rollout` of the configuration, or of one task on top of it.
 struct rollout_settings {
     std::uint64_t ready_timeout_s = 600;
@@ -25,11 +32,15 @@ struct rollout_settings {
     std::vector<shift_step> steps = {shift_step{}};
     std::string old = "delete"; ///< what becomes of the old blue: `delete`, `archive` or `keep`
     std::uint64_t drain_s = 30;
+    std::map<std::string, std::vector<hook_settings>> hooks; ///< by `before_stage` and the like; the operator's alone
 };
 
 struct backend_settings {
     std::string type = "triton";
+    std::string control = "explicit"; ///< of a triton: or `poll`
     std::string url;
+    std::vector<std::string> command; ///< of a command: the program and its arguments
+    std::uint64_t timeout_s = 600;    ///< of a command: for one run of it
     std::string upstream;
     std::string repository;
     std::string staging;

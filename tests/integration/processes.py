@@ -109,8 +109,9 @@ class Process:
 class InferenceServer(Process):
     """The inference server of tests/support, with a repository in the home folder."""
 
-    def __init__(self, home, flavour="triton", control="explicit"):
+    def __init__(self, home, flavour="triton", control="explicit", poll_secs=15):
         super().__init__(home, "inference")
+        self.poll_secs = poll_secs
         self.repository = home / "repository"
         self.flavour = flavour
         self.control = control
@@ -121,7 +122,7 @@ class InferenceServer(Process):
         ready = self.home / "inference.port"
         ready.unlink(missing_ok=True)
         self.launch(["node", INFERENCE_SERVER, "--repository", self.repository, "--port", self.port, "--ready-file", ready,
-                     "--flavour", self.flavour, "--control", self.control])
+                     "--flavour", self.flavour, "--control", self.control, "--poll-secs", self.poll_secs])
         wait_until(lambda: self.must_run() and ready.exists(), "the inference server's start")
         return self
 

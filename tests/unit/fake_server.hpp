@@ -25,6 +25,8 @@ struct server_memory {
     std::set<std::string> held;               ///< calls that do not end by themselves
     std::map<std::string, std::string> loads; ///< the configuration that came with a model's load
 
+    std::vector<std::string> hook_bodies; ///< what hooks were given
+
     void fail(const std::string &call, const rollout::outcome &how, unsigned times = 1)
     {
         for (unsigned i = 0; i < times; ++i) {
@@ -56,6 +58,13 @@ class fake_server final : public rollout::backend {
             memory_.staged.insert(model);
             return rollout::outcome::ok("1 file, 3 bytes");
         });
+    }
+
+    /// A hook, which is no server's: its story and its failures are those of a call "hook before_stage".
+    rollout::operation_ptr hook(const std::string &name, const std::string &body, rollout::done_fn done)
+    {
+        memory_.hook_bodies.push_back(body);
+        return work("hook", name, std::move(done), [] { return rollout::outcome::ok(); });
     }
 
     rollout::operation_ptr check_vacant(const std::string &model, rollout::done_fn done) override

@@ -183,7 +183,9 @@ struct fake_world {
                   [this](const std::string &name) { return name == "default" ? &server : nullptr; },
                   [this](const rollout::fetch_request &request, rollout::done_fn done) {
                       return server.fetch(request, std::move(done));
-                  })
+                  },
+                  [this](const std::string &name, const rollout::hook_settings &, const std::string &body,
+                         rollout::done_fn done) { return server.hook(name, body, std::move(done)); })
         {
         }
 

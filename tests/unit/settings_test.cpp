@@ -120,8 +120,7 @@ void an_unknown_member_is_a_fault_at_every_level(void **)
 void what_is_to_come_is_refused_rather_than_ignored(void **)
 {
     refuse_each({{"/journal/type", "\"etcd\"", "must be \"sqlite\""},
-                 {"/backends/default/type", "\"command\"", "must be \"triton\""},
-                 {"/backends/default/control", "\"poll\"", "must be \"explicit\""},
+                 {"/backends/default/control", "\"none\"", "must be one of"},
                  {"/rollout/promote", "\"manual\"", "is not a member"},
                  {"/rollout/watch_s", "60", "is not a member"},
                  {"/rollout/progress_deadline_s", "60", "is not a member"},

@@ -116,7 +116,7 @@ void a_word_that_is_none_is_a_fault(void **)
 {
     refuse_each({{"/rollout/old", "\"forget\"", "must be one of \"delete\", \"archive\", \"keep\""},
                  {"/rollout/old", "null", "must be one of"},
-                 {"/backends/default/type", "7", "must be \"triton\""}});
+                 {"/backends/default/type", "7", "must be one of \"triton\", \"command\""}});
     for (const char *word : {"\"delete\"", "\"archive\"", "\"keep\""}) {
         assert_text(faults_of(with(smallest, "/rollout/old", word)), "");
     }

@@ -1,5 +1,6 @@
 // The steps of a deployment: fetch, stage, load, ready, smoke, shift, promote, retire.
 #include "worker/rollout/combine.hpp"
+#include "worker/rollout/hooks.hpp"
 #include "worker/rollout/shared_work.hpp"
 #include "worker/rollout/shift.hpp"
 
@@ -67,7 +68,10 @@ void enter_stage(task_run &run)
 operation_ptr stage_files(task_run &run, done_fn done)
 {
     return on_backend(run, ours(run), std::move(done), [&run](backend &server, done_fn then) {
-        return server.stage(ours(run).model, std::move(then));
+        return in_order(run.environment.time,
+                        {[&run](done_fn part) { return run_hooks(run, ours(run), "before_stage", std::move(part)); },
+                         [&run, &server](done_fn part) { return server.stage(ours(run).model, std::move(part)); }},
+                        std::move(then));
     });
 }
 
@@ -84,15 +88,27 @@ operation_ptr load_model(task_run &run, done_fn done)
 }
 
 
-operation_ptr prove_ready(task_run &run, done_fn done)
-{
-    return await_ready(run, ours(run), std::move(done));
-}
-
-
 bool smoke_is_configured(const task_run &run)
 {
     return run.plan.rollout.smoke_request != nullptr;
+}
+
+
+/// `shift` begins with the route's first weight, `promote` with the new route: who is to be asked before is asked at the end of
+/// the work that comes before.
+start_fn hooks_of(task_run &run, const char *name)
+{
+    return [&run, name](done_fn then) { return run_hooks(run, ours(run), name, std::move(then)); };
+}
+
+
+operation_ptr prove_ready(task_run &run, done_fn done)
+{
+    std::vector<start_fn> parts = {[&run](done_fn then) { return await_ready(run, ours(run), std::move(then)); }};
+    if (!smoke_is_configured(run)) {
+        parts.push_back(hooks_of(run, "before_shift"));
+    }
+    return in_order(run.environment.time, std::move(parts), std::move(done));
 }
 
 
@@ -103,9 +119,21 @@ operation_ptr smoke(task_run &run, done_fn done)
             return server.infer(name, run.plan.rollout.smoke_request.get(),
                                 std::chrono::seconds(run.plan.rollout.smoke_timeout_s), std::move(part));
         };
-        return in_order(run.environment.time, std::vector<start_fn>(run.plan.rollout.smoke_repeat, once),
-                        std::move(then));
+        std::vector<start_fn> parts(run.plan.rollout.smoke_repeat, once);
+        parts.push_back(hooks_of(run, "before_shift"));
+        return in_order(run.environment.time, std::move(parts), std::move(then));
     });
+}
+
+
+// shift
+
+operation_ptr shift_to_the_end(task_run &run, done_fn done)
+{
+    return in_order(
+        run.environment.time,
+        {[&run](done_fn then) { return shift_traffic(run, std::move(then)); }, hooks_of(run, "before_promote")},
+        std::move(done));
 }
 
 
@@ -131,7 +159,10 @@ void enter_promote(task_run &run)
 
 operation_ptr retire_old(task_run &run, done_fn done)
 {
-    return retire(run, run.of.retired, std::move(done));
+    return in_order(run.environment.time,
+                    {hooks_of(run, "after_promote"),
+                     [&run](done_fn then) { return retire(run, run.of.retired, std::move(then)); }},
+                    std::move(done));
 }
 
 
@@ -156,14 +187,20 @@ operation_ptr roll_back(task_run &run, done_fn done)
     std::vector<placed_revision> green;
     std::copy_if(run.of.retired.begin(), run.of.retired.end(), std::back_inserter(green),
                  [&run](const auto &one) { return one.revision == run.what.model_revision; });
+    std::vector<start_fn> parts;
     // What never had traffic is cleared away without the gateways, of which there may be none.
     if (run.what.find_step("shift")->state == step_state::pending) {
-        return take_off(run, green, std::move(done));
+        parts = {[&run, green](done_fn then) { return take_off(run, green, std::move(then)); }};
+    } else {
+        parts = {[&run](done_fn then) { return follow_route(run, std::move(then)); },
+                 [&run, green](done_fn then) { return retire(run, green, std::move(then)); }};
     }
-    return in_order(run.environment.time,
-                    {[&run](done_fn then) { return follow_route(run, std::move(then)); },
-                     [&run, green](done_fn then) { return retire(run, green, std::move(then)); }},
-                    std::move(done));
+    if (!green.empty()) {
+        parts.push_back([&run, one = green.front()](done_fn then) {
+            return run_hooks(run, one, "after_rollback", std::move(then));
+        });
+    }
+    return in_order(run.environment.time, std::move(parts), std::move(done));
 }
 
 
@@ -173,7 +210,7 @@ constexpr std::array steps = {
     run_step{"load", enter_load, load_model, nullptr, nullptr},
     run_step{"ready", nullptr, prove_ready, nullptr, nullptr},
     run_step{"smoke", nullptr, smoke, nullptr, smoke_is_configured},
-    run_step{"shift", enter_shift, shift_traffic, nullptr, nullptr},
+    run_step{"shift", enter_shift, shift_to_the_end, nullptr, nullptr},
     run_step{"promote", enter_promote, follow_route, nullptr, nullptr},
     run_step{"retire", nullptr, retire_old, nullptr, nullptr},
 };

@@ -20,6 +20,10 @@
 
 namespace rollout {
 
+/// Calls or runs one hook: `body` is the JSON that it is given. Permanent where it refuses.
+using hook_fn =
+    std::function<operation_ptr(const std::string &name, const hook_settings &hook, std::string body, done_fn done)>;
+
 /// What a run works with; all of it outlives the run.
 struct run_environment {
     const settings &config;
@@ -34,6 +38,8 @@ struct run_environment {
     /// The other model that stands on a backend under that name, or is about to; empty when none does.
     std::function<std::string(const std::string &model_id, const std::string &backend, const std::string &name)>
         holder_of;
+
+    hook_fn run_hook;
 };
 
 class task_run;

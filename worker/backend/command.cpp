@@ -1,0 +1,137 @@
+#include "worker/backend/command.hpp"
+
+#include "worker/backend/two_parts.hpp"
+#include "worker/command_run.hpp"
+#include "worker/thread_work.hpp"
+
+#include <utility>
+
+namespace rollout {
+namespace {
+
+/// `ready`: it is not, and that is no failure.
+constexpr int exit_not_yet = 1;
+
+} // namespace
+
+
+command_backend::command_backend(uv_loop_t *loop, command_settings settings)
+    : loop_(loop), settings_(std::move(settings)), files_(settings_.repository, settings_.staging)
+{
+}
+
+
+std::filesystem::path command_backend::staging_path(const std::string &model) const
+{
+    return files_.staged(model);
+}
+
+
+operation_ptr command_backend::check_vacant(const std::string &model, done_fn done)
+{
+    const bool has_repository = !settings_.repository.empty();
+    return run_on_thread(
+        loop_,
+        [model, in = files_, has_repository](const stop_flag &) {
+            return has_repository ? in.check_vacant(model) : outcome::ok();
+        },
+        std::move(done));
+}
+
+
+operation_ptr command_backend::stage(const std::string &model, done_fn done)
+{
+    const part_fn program = [this, model](done_fn then) { return run("stage", model, nullptr, std::move(then)); };
+    if (settings_.repository.empty()) {
+        return program(std::move(done));
+    }
+    const part_fn files = [this, model](done_fn then) {
+        return run_on_thread(
+            loop_, [model, in = files_](const stop_flag &stop) { return in.stage(model, stop); }, std::move(then));
+    };
+    return first_then(files, program, std::move(done));
+}
+
+
+operation_ptr command_backend::load(const std::string &model, const json_t *config, std::chrono::milliseconds,
+                                    done_fn done)
+{
+    return run("load", model, config, std::move(done));
+}
+
+
+operation_ptr command_backend::ready(const std::string &model, done_fn done)
+{
+    return run("ready", model, nullptr, std::move(done));
+}
+
+
+operation_ptr command_backend::infer(const std::string &, const json_t *, std::chrono::milliseconds, done_fn done)
+{
+    return run_on_thread(
+        loop_,
+        [name = settings_.name](const stop_flag &) {
+            return outcome::permanent("backend " + name + " runs a command, which cannot be asked for an inference");
+        },
+        std::move(done));
+}
+
+
+operation_ptr command_backend::unload(const std::string &model, std::chrono::milliseconds, done_fn done)
+{
+    return run("unload", model, nullptr, std::move(done));
+}
+
+
+operation_ptr command_backend::remove(const std::string &model, done_fn done)
+{
+    const part_fn program = [this, model](done_fn then) { return run("remove", model, nullptr, std::move(then)); };
+    const bool has_repository = !settings_.repository.empty();
+    const part_fn files = [this, model, has_repository](done_fn then) {
+        return run_on_thread(
+            loop_,
+            [model, in = files_, has_repository](const stop_flag &) {
+                return has_repository ? in.remove(model) : in.discard(model);
+            },
+            std::move(then));
+    };
+    return first_then(program, files, std::move(done));
+}
+
+
+operation_ptr command_backend::discard(const std::string &model, done_fn done)
+{
+    return run_on_thread(
+        loop_, [model, in = files_](const stop_flag &) { return in.discard(model); }, std::move(done));
+}
+
+
+operation_ptr command_backend::run(const std::string &operation_name, const std::string &model, const json_t *config,
+                                   done_fn done)
+{
+    const json_ptr question(json_object());
+    json_put(question.get(), "operation", operation_name);
+    json_put(question.get(), "backend", settings_.name);
+    json_put(question.get(), "model", model);
+    json_put(question.get(), "path",
+             (settings_.repository.empty() ? files_.staged(model) : files_.in_place(model)).native());
+    if (config != nullptr) {
+        json_put(question.get(), "config", json_ptr(json_deep_copy(config)));
+    }
+    command_request request;
+    request.command = settings_.command;
+    request.input = json_compact(question.get()) + '\n';
+    request.timeout = settings_.timeout;
+    return run_command(
+        loop_, std::move(request),
+        [operation_name, model, program = settings_.command.front(),
+         done = std::move(done)](const command_end &ended) {
+            if (operation_name == "ready" && ended.status == exit_not_yet && !ended.canceled) {
+                done(outcome::transient(model + " is not ready" + (ended.words.empty() ? "" : ": " + ended.words)));
+                return;
+            }
+            done(outcome_of(ended, operation_name + " " + model + " by " + program));
+        });
+}
+
+} // namespace rollout

@@ -1,0 +1,18 @@
+// One hook: a POST to a URL, or a run of a program.
+#pragma once
+
+#include "worker/http_client.hpp"
+#include "worker/outcome.hpp"
+#include "worker/settings.hpp"
+
+#include <string>
+
+namespace rollout {
+
+/// `body` (JSON) is the POST's body or the program's standard input. Ok for a 2xx answer or exit status 0. Transient where it may
+/// pass: no answer, 429, 5xx; exit status 75, a program that a signal or its time limit ended. Otherwise it has refused, with its
+/// words (the answer's body, the standard error's end) in the sentence. Only a URL's host is shown: its path may hold a secret.
+operation_ptr run_hook(http_client &http, const std::string &name, const hook_settings &hook, std::string body,
+                       done_fn done);
+
+} // namespace rollout
