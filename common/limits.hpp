@@ -34,6 +34,9 @@ inline constexpr std::size_t step_detail_characters = 300;
 inline constexpr std::size_t model_id_bytes = 128;
 inline constexpr std::size_t task_id_bytes = 64;
 
+/// Parts of a model, each with a source and a route of its own.
+inline constexpr std::size_t parts = 16;
+
 /// A model's name on the inference server: it is a directory's name too (NAME_MAX).
 inline constexpr std::size_t backend_model_bytes = 255;
 

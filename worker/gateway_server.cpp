@@ -33,7 +33,9 @@ gateway_server::gateway_server(uv_loop_t *loop, journal &from)
     : loop_(loop), journal_(from), lost_timer_(loop), ping_timer_(loop)
 {
     for (const auto &one : from.models()) {
-        publish(route_of(one), one.route_revision);
+        for (const auto &part : routes_of(one)) {
+            publish(part, one.route_revision);
+        }
     }
     // Whoever followed these routes when this process ended may do so still.
     for (const auto &id : from.gateways()) {

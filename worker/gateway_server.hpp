@@ -116,7 +116,7 @@ class gateway_server final : public traffic {
 
     std::list<session_ptr> sessions_;
     std::map<std::string, std::unique_ptr<gateway>> gateways_;
-    std::map<std::string, route> routes_; ///< in force, by model
+    std::map<std::pair<std::string, std::string>, route> routes_; ///< in force, by model and part
     std::uint64_t routes_revision_ = 0;
 
     struct watcher {

@@ -73,7 +73,7 @@ void gateway_server::send_all_routes(gateway &of)
         bytes = 0;
         first = false;
     };
-    for (const auto &[model_id, one] : routes_) {
+    for (const auto &[_, one] : routes_) {
         json_ptr text = route_to_json(one);
         bytes += json_compact(text.get()).size();
         json_array_append_new(list.get(), text.release());
@@ -87,14 +87,15 @@ void gateway_server::send_all_routes(gateway &of)
 
 void gateway_server::publish(const route &to_follow, std::uint64_t revision)
 {
-    const auto known = routes_.find(to_follow.model_id);
+    const std::pair key{to_follow.model_id, to_follow.part};
+    const auto known = routes_.find(key);
     routes_revision_ = std::max(routes_revision_, revision);
     if (to_follow.removed()) {
         if (known != routes_.end()) {
             routes_.erase(known);
         }
     } else {
-        routes_[to_follow.model_id] = to_follow;
+        routes_[key] = to_follow;
     }
 
     json_ptr message = message_of("routes");

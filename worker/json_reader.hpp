@@ -39,6 +39,9 @@ class json_reader {
     const json_t *object(const char *name, bool required = false);
     const json_t *array(const char *name, bool required = false);
 
+    /// A member that somebody else reads.
+    void allow(const char *name) { taken_.insert(name); }
+
     /// Every member that was not taken is a fault.
     void refuse_others();
 

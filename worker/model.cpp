@@ -1,8 +1,46 @@
 #include "worker/model.hpp"
 
+#include <algorithm>
+#include <map>
+
 namespace rollout {
 
 namespace {
+
+json_ptr copy_to_json(const placed_copy &from)
+{
+    json_ptr to(json_object());
+    json_put(to.get(), "model", from.model);
+    json_ptr parts(json_array());
+    for (const auto &part : from.parts) {
+        json_array_append_new(parts.get(), json_make(part).release());
+    }
+    json_put(to.get(), "parts", std::move(parts));
+    if (from.server_config) {
+        json_put(to.get(), "server_config", json_share(const_cast<json_t *>(from.server_config.get())));
+    }
+    return to;
+}
+
+
+/// A revision that was written before there were parts is its own only copy.
+placed_copy copy_from_json(const json_t *from)
+{
+    placed_copy to;
+    to.model = json_text(from, "model");
+    const json_t *parts = json_object_get(from, "parts");
+    for (std::size_t i = 0; i < json_array_size(parts); ++i) {
+        to.parts.emplace_back(json_text(json_array_get(parts, i)));
+    }
+    if (to.parts.empty()) {
+        to.parts.emplace_back();
+    }
+    if (json_t *config = json_object_get(from, "server_config"); json_is_object(config)) {
+        to.server_config = share(json_share(config));
+    }
+    return to;
+}
+
 
 json_ptr revision_to_json(const placed_revision &from)
 {
@@ -10,13 +48,14 @@ json_ptr revision_to_json(const placed_revision &from)
     json_put(to.get(), "revision", json_make_number(from.revision));
     json_put(to.get(), "backend", from.backend);
     json_put(to.get(), "upstream", from.upstream);
-    json_put(to.get(), "model", from.model);
+    json_ptr copies(json_array());
+    for (const auto &one : from.copies) {
+        json_array_append_new(copies.get(), copy_to_json(one).release());
+    }
+    json_put(to.get(), "copies", std::move(copies));
     json_put(to.get(), "keep_files", json_ptr(json_boolean(from.keep_files)));
     json_put(to.get(), "stage_begun", json_ptr(json_boolean(from.stage_begun)));
     json_put(to.get(), "load_begun", json_ptr(json_boolean(from.load_begun)));
-    if (from.server_config) {
-        json_put(to.get(), "server_config", json_share(const_cast<json_t *>(from.server_config.get())));
-    }
     return to;
 }
 
@@ -27,20 +66,28 @@ placed_revision revision_from_json(const json_t *from)
     to.revision = json_count(from, "revision");
     to.backend = json_text(from, "backend");
     to.upstream = json_text(from, "upstream");
-    to.model = json_text(from, "model");
+    const json_t *copies = json_object_get(from, "copies");
+    for (std::size_t i = 0; i < json_array_size(copies); ++i) {
+        to.copies.push_back(copy_from_json(json_array_get(copies, i)));
+    }
+    if (to.copies.empty()) {
+        to.copies.push_back(copy_from_json(from));
+    }
     to.keep_files = json_is_true(json_object_get(from, "keep_files"));
     to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
-    if (json_t *config = json_object_get(from, "server_config"); json_is_object(config)) {
-        to.server_config = share(json_share(config));
-    }
     return to;
 }
 
 
-route_target target_of(const placed_revision &from)
+void add_targets(const placed_revision &from, std::optional<route_target> route::*slot,
+                 std::map<std::string, route> &to)
 {
-    return {from.revision, from.upstream, from.model};
+    for (const auto &copy : from.copies) {
+        for (const auto &part : copy.parts) {
+            to[part].*slot = route_target{from.revision, from.upstream, copy.model};
+        }
+    }
 }
 
 constexpr std::pair<const char *, std::optional<placed_revision> model::*> places[] = {
@@ -63,20 +110,53 @@ bool is_placed(const model &of) noexcept
 }
 
 
-route route_of(const model &from)
+std::vector<std::string> placed_revision::parts() const
 {
-    route to;
-    to.model_id = from.model_id;
+    std::vector<std::string> all;
+    for (const auto &copy : copies) {
+        all.insert(all.end(), copy.parts.begin(), copy.parts.end());
+    }
+    std::ranges::sort(all);
+    return all;
+}
+
+
+std::string placed_revision::names() const
+{
+    std::string all;
+    for (const auto &copy : copies) {
+        all += (all.empty() ? "" : ", ") + copy.model;
+    }
+    return all;
+}
+
+
+std::vector<route> routes_of(const model &from, const std::vector<route> &before)
+{
+    std::map<std::string, route> by_part;
+    for (const auto &one : before) {
+        by_part[one.part];
+    }
     if (from.blue) {
-        to.blue = target_of(*from.blue);
+        add_targets(*from.blue, &route::blue, by_part);
     }
     // A first deployment has no blue: until its green has traffic, the model has no route.
-    if (from.green && (from.blue || from.weight != 0)) {
-        to.green = target_of(*from.green);
-        to.weight = from.weight;
+    const bool has_green = from.green && (from.blue || from.weight != 0);
+    if (has_green) {
+        add_targets(*from.green, &route::green, by_part);
     }
-    to.watched = from.former != 0;
-    return to;
+    if (by_part.empty()) {
+        by_part[""];
+    }
+    std::vector<route> all;
+    for (auto &[part, one] : by_part) {
+        one.model_id = from.model_id;
+        one.part = part;
+        one.weight = one.green ? from.weight : 0;
+        one.watched = one.blue && from.former != 0;
+        all.push_back(one);
+    }
+    return all;
 }
 
 

@@ -12,16 +12,28 @@
 
 namespace rollout {
 
+/// A model as its inference server knows it. Parts of a revision that come from the same source share one.
+struct placed_copy {
+    std::string model;              ///< the name that the server knows
+    std::vector<std::string> parts; ///< which find it there; one without a name where the model has no parts
+    std::shared_ptr<const json_t> server_config; ///< handed to the server's load call; null: none
+};
+
 /// A revision of a model on an inference server.
 struct placed_revision {
     std::uint64_t revision = 0;
-    std::string backend;      ///< its name in rolloutd.json
-    std::string upstream;     ///< where the gateway finds it
-    std::string model;        ///< the name that the server knows
-    bool keep_files = false;  ///< when it is retired: unloaded, but its files stay
-    bool stage_begun = false; ///< what stands under its name in the server's repository may be its files
-    bool load_begun = false;  ///< the server may have it in memory
-    std::shared_ptr<const json_t> server_config; ///< handed to the server's load call; null: none
+    std::string backend;             ///< its name in rolloutd.json
+    std::string upstream;            ///< where the gateway finds it
+    std::vector<placed_copy> copies; ///< one, but for a model of several parts
+    bool keep_files = false;         ///< when it is retired: unloaded, but its files stay
+    bool stage_begun = false;        ///< what stands under its name in the server's repository may be its files
+    bool load_begun = false;         ///< the server may have it in memory
+
+    /// Of all copies, sorted.
+    std::vector<std::string> parts() const;
+
+    /// The names on the server, for a person.
+    std::string names() const;
 };
 
 /// Kept by the journal and by the scheduler's memory; changed by the one task that runs for the model.
@@ -41,8 +53,9 @@ struct model {
 /// Is there anything of the model on a server?
 bool is_placed(const model &of) noexcept;
 
-/// The route that the gateways are to follow.
-route route_of(const model &from);
+/// The routes that the gateways are to follow: one for each part of blue and of green, without a target for a part of
+/// `before` that neither has any more. A model that has no traffic has one route, which says so.
+std::vector<route> routes_of(const model &from, const std::vector<route> &before = {});
 
 json_ptr model_to_json(const model &from);
 std::optional<model> model_from_json(const json_t *from);

@@ -64,11 +64,11 @@ std::string check_template(std::string_view text)
         text, [](std::string_view) {},
         [&fault](std::string_view name) {
             const bool known =
-                name == "model_id" || name == "revision" ||
+                name == "model_id" || name == "revision" || name == "part" ||
                 (name.starts_with(config_prefix) && is_parameter_name(name.substr(config_prefix.size())));
             if (!known && fault.empty()) {
                 fault = "has the placeholder {" + clean_text(name, 64) +
-                        "}; there are {model_id}, {revision} and {config.NAME}";
+                        "}; there are {model_id}, {revision}, {part} and {config.NAME}";
             }
         });
     return unbalanced.empty() ? fault : unbalanced;
@@ -105,6 +105,13 @@ std::string fill_template(std::string_view text, const template_values &values, 
                 filled += values.model_id;
             } else if (name == "revision") {
                 filled += std::to_string(values.revision);
+            } else if (name == "part") {
+                if (values.part.empty()) {
+                    faults.push_back(
+                        {"/config/parts", "is missing: names and sources of this configuration hold {part}"});
+                    whole = false;
+                }
+                filled += values.part;
             } else {
                 const std::string member(name.substr(config_prefix.size()));
                 const auto value = json_text(values.config, member.c_str());

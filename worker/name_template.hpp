@@ -14,6 +14,7 @@ struct template_values {
     std::string_view model_id;
     std::uint64_t revision = 0;
     const json_t *config = nullptr; ///< of the task, for `{config.NAME}`
+    std::string_view part = {};     ///< for `{part}`; empty where the model has none
 };
 
 /// A sentence for a placeholder that there is not, or a brace that stands alone; empty when the template can be filled.

@@ -1,6 +1,8 @@
 #include "worker/plan.hpp"
 
 #include "common/limits.hpp"
+#include "common/names.hpp"
+#include "worker/artifact/sha256.hpp"
 #include "worker/name_template.hpp"
 #include "worker/words.hpp"
 
@@ -33,18 +35,107 @@ std::string backend_of(const settings &from, const json_t *config, std::vector<j
 }
 
 
-void read_sha256(const json_t *config, std::string &to, std::vector<json_fault> &faults)
+/// What every copy's plan is made from.
+struct plan_base {
+    const settings &from;
+    const template_values values;
+    const backend_settings *server; ///< null where the task's backend is none
+    const std::string &backend;
+    std::vector<json_fault> &faults;
+};
+
+
+/// `source`, `sha256` and `triton` of the request's `config`, or of one of its parts.
+planned_copy plan_copy(const plan_base &base, const json_t *given, const std::string &pointer, std::string_view part)
 {
-    const json_t *given = json_object_get(config, "sha256");
-    if (given == nullptr) {
+    planned_copy made;
+    template_values values = base.values;
+    values.part = part;
+
+    const json_t *source = json_object_get(given, "source");
+    if (source == nullptr) {
+        made.source = fill_template(base.from.artifacts.source, values, base.faults);
+    } else {
+        made.source = json_text(source);
+        if (made.source.empty()) {
+            base.faults.push_back({pointer + "/source", "must be a string that is not empty"});
+        }
+    }
+    if (const json_t *digest = json_object_get(given, "sha256")) {
+        made.sha256 = json_text(digest);
+        if (!is_sha256(made.sha256)) {
+            base.faults.push_back({pointer + "/sha256", "must be a string of 64 hexadecimal digits"});
+        }
+    }
+    if (json_t *config = json_object_get(given, "triton")) {
+        if (base.server != nullptr && base.server->control == "poll") {
+            base.faults.push_back({pointer + "/triton", "goes with a load call, and backend " + base.backend +
+                                                            " polls its repository: write it into the model's "
+                                                            "config.pbtxt"});
+        } else if (json_is_object(config)) {
+            made.placed.server_config = share(json_share(config));
+        } else {
+            base.faults.push_back({pointer + "/triton", "must be an object"});
+        }
+    }
+
+    if (base.server != nullptr) {
+        made.placed.model = fill_template(base.server->model_name, values, base.faults);
+        if (made.placed.model.size() > limits::backend_model_bytes) {
+            base.faults.push_back({"/model_id", "makes a model name of " + std::to_string(made.placed.model.size()) +
+                                                    " bytes on the server, the bound is " +
+                                                    std::to_string(limits::backend_model_bytes)});
+        }
+    }
+    made.placed.parts = {std::string(part)};
+    return made;
+}
+
+
+bool is_same_model(const planned_copy &one, const planned_copy &other)
+{
+    return one.source == other.source && one.sha256 == other.sha256 &&
+           json_equal(one.placed.server_config.get(), other.placed.server_config.get()) ==
+               (one.placed.server_config != nullptr) &&
+           (one.placed.server_config == nullptr) == (other.placed.server_config == nullptr);
+}
+
+
+/// The copies of `parts`; those from the same source are one, under the name of the first.
+void plan_parts(const plan_base &base, const json_t *parts, std::vector<planned_copy> &to)
+{
+    if (!json_is_object(parts) || json_object_size(parts) == 0 || json_object_size(parts) > limits::parts) {
+        base.faults.push_back({"/config/parts", "must be an object of 1 to " + std::to_string(limits::parts) +
+                                                    " members: the parts by their names"});
         return;
     }
-    to = json_text(given);
-    const bool hex = to.size() == 64 && std::all_of(to.begin(), to.end(), [](char c) {
-                         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-                     });
-    if (!hex) {
-        faults.push_back({"/config/sha256", "must be a string of 64 hexadecimal digits"});
+    const char *name;
+    json_t *given;
+    json_object_foreach(const_cast<json_t *>(parts), name, given)
+    {
+        const std::string pointer = json_reader(parts, "/config/parts", base.faults).pointer_to(name);
+        json_reader reader(given, pointer, base.faults);
+        for (const char *known : {"source", "sha256", "triton"}) {
+            reader.allow(known);
+        }
+        reader.refuse_others();
+        if (!is_model_id(name)) {
+            base.faults.push_back({"/config/parts",
+                                   "must have names of A-Z a-z 0-9 . _ - that begin with a letter or "
+                                   "a digit"});
+            continue;
+        }
+        auto made = plan_copy(base, given, pointer, name);
+        const auto same = std::ranges::find_if(to, [&](const auto &one) { return is_same_model(one, made); });
+        if (same != to.end()) {
+            same->placed.parts.emplace_back(name);
+            continue;
+        }
+        if (std::ranges::any_of(to, [&](const auto &one) { return one.placed.model == made.placed.model; })) {
+            base.faults.push_back({"/config/parts", "are several models, and the backend's model_name gives them one "
+                                                    "name: let it hold {part}"});
+        }
+        to.push_back(std::move(made));
     }
 }
 
@@ -55,43 +146,20 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
                                 const json_t *config, std::vector<json_fault> &faults)
 {
     deployment_plan plan;
-    const template_values values = {model_id, revision, config};
-
-    if (const json_t *given = json_object_get(config, "source")) {
-        plan.source = json_text(given);
-        if (plan.source.empty()) {
-            faults.push_back({"/config/source", "must be a string that is not empty"});
-        }
-    } else {
-        plan.source = fill_template(from.artifacts.source, values, faults);
-    }
-    read_sha256(config, plan.sha256, faults);
-
     plan.backend = backend_of(from, config, faults);
-    if (!plan.backend.empty()) {
-        const auto &name = from.backends.at(plan.backend).model_name;
-        plan.versioned = has_placeholder(name, "revision");
-        plan.model = fill_template(name, values, faults);
-        if (plan.model.size() > limits::backend_model_bytes) {
-            faults.push_back({"/model_id", "makes a model name of " + std::to_string(plan.model.size()) +
-                                               " bytes on the server, the bound is " +
-                                               std::to_string(limits::backend_model_bytes)});
-        }
-    }
-
     const backend_settings *server = plan.backend.empty() ? nullptr : &from.backends.at(plan.backend);
-    if (const json_t *given = json_object_get(config, "triton")) {
-        if (server != nullptr && server->control == "poll") {
-            faults.push_back({"/config/triton", "goes with a load call, and backend " + plan.backend +
-                                                    " polls its repository: write it into the model's config.pbtxt"});
-        } else if (json_is_object(given)) {
-            plan.server_config = share(json_share(const_cast<json_t *>(given)));
-        } else {
-            faults.push_back({"/config/triton", "must be an object"});
+    plan.versioned = server == nullptr || has_placeholder(server->model_name, "revision");
+
+    const plan_base base = {from, {model_id, revision, config}, server, plan.backend, faults};
+    if (const json_t *parts = json_object_get(config, "parts")) {
+        for (const char *member : {"source", "sha256", "triton"}) {
+            if (json_object_get(config, member) != nullptr) {
+                faults.push_back({std::string("/config/") + member, "belongs into each of /config/parts"});
+            }
         }
-    }
-    if (json_object_get(config, "parts") != nullptr) {
-        faults.push_back({"/config/parts", "models of several parts are not supported by this version"});
+        plan_parts(base, parts, plan.copies);
+    } else {
+        plan.copies.push_back(plan_copy(base, config, "/config", {}));
     }
 
     plan.rollout = from.rollout;

@@ -10,13 +10,17 @@
 
 namespace rollout {
 
-struct deployment_plan {
+/// A model on the server, and where it comes from.
+struct planned_copy {
+    placed_copy placed;
     std::string source;
     std::string sha256;
-    std::string backend;   ///< its name in rolloutd.json
-    std::string model;     ///< the name on the server
-    bool versioned = true; ///< a name of its own for each revision: blue and green can stand side by side
-    std::shared_ptr<const json_t> server_config; ///< `triton`; may be null
+};
+
+struct deployment_plan {
+    std::vector<planned_copy> copies; ///< one, but for a model of several parts
+    std::string backend;              ///< its name in rolloutd.json
+    bool versioned = true;            ///< a name of its own for each revision: blue and green can stand side by side
     rollout_settings rollout;
     std::vector<std::string> warnings; ///< what is accepted but has no effect in this version
 };

@@ -74,7 +74,8 @@ std::string scheduler::holder_of(const std::string &model_id, const std::string 
             continue;
         }
         const auto is_it = [&](const placed_revision &placed) {
-            return placed.model == name && placed.backend == backend;
+            return placed.backend == backend &&
+                   std::ranges::any_of(placed.copies, [&](const auto &copy) { return copy.model == name; });
         };
         if ((one.blue && is_it(*one.blue)) || (one.green && is_it(*one.green)) ||
             (one.incoming && is_it(*one.incoming)) || std::ranges::any_of(one.retired, is_it) ||

@@ -29,7 +29,9 @@ struct fake_world {
     {
         process = std::make_unique<rolloutd>(*this);
         for (const auto &model : process->book.models()) {
-            process->gateways.publish(rollout::route_of(model), model.route_revision);
+            for (const auto &route : rollout::routes_of(model)) {
+                process->gateways.publish(route, model.route_revision);
+            }
         }
         process->tasks.recover();
     }

@@ -131,7 +131,7 @@ void a_steps_state_is_there_after_a_restart(void **)
         of.model_id = "a";
         of.last_revision = 4;
         of.incoming.emplace();
-        of.incoming->model = "a__r4";
+        of.incoming->copies = {{"a__r4", {""}, nullptr}};
         of.incoming->load_begun = true;
         book.save(one, &of);
     }
@@ -150,7 +150,7 @@ void a_steps_state_is_there_after_a_restart(void **)
     assert_text(models[0].model_id, "a");
     assert_int_equal(models[0].last_revision, 4);
     assert_int_equal(models[0].route_revision, 2);
-    assert_text(models[0].incoming->model, "a__r4");
+    assert_text(models[0].incoming->copies.at(0).model, "a__r4");
     assert_true(models[0].incoming->load_begun);
 }
 

@@ -13,7 +13,7 @@ placed_revision revision(std::uint64_t number)
     made.revision = number;
     made.backend = "default";
     made.upstream = "inference";
-    made.model = "123__r" + std::to_string(number);
+    made.copies = {{"123__r" + std::to_string(number), {""}, nullptr}};
     made.load_begun = true;
     return made;
 }
@@ -27,7 +27,7 @@ model named()
 
 void a_model_without_anything_has_no_route(void **)
 {
-    const auto to = rollout::route_of(named());
+    const auto to = rollout::routes_of(named()).front();
     assert_text(to.model_id, "123");
     assert_text(to.part, "");
     assert_true(to.removed());
@@ -37,7 +37,7 @@ void blue_alone_has_all_of_the_traffic(void **)
 {
     model of = named();
     of.blue = revision(7);
-    const auto to = rollout::route_of(of);
+    const auto to = rollout::routes_of(of).front();
     assert_true(to.blue == (rollout::route_target{7, "inference", "123__r7"}));
     assert_false(to.green.has_value());
     assert_int_equal(to.weight, 0);
@@ -49,24 +49,24 @@ void green_is_in_the_route_with_its_weight(void **)
     of.blue = revision(7);
     of.green = revision(8);
     of.weight = 25;
-    const auto to = rollout::route_of(of);
+    const auto to = rollout::routes_of(of).front();
     assert_int_equal(to.blue->revision, 7);
     assert_int_equal(to.green->revision, 8);
     assert_int_equal(to.weight, 25);
 
     of.weight = 0;
-    assert_int_equal(rollout::route_of(of).green->revision, 8); // for a preview
+    assert_int_equal(rollout::routes_of(of).front().green->revision, 8); // for a preview
 }
 
 void a_first_green_has_a_route_only_with_its_traffic(void **)
 {
     model of = named();
     of.green = revision(1);
-    assert_true(rollout::route_of(of).removed());
+    assert_true(rollout::routes_of(of).front().removed());
     of.weight = 100;
-    assert_false(rollout::route_of(of).blue.has_value());
-    assert_int_equal(rollout::route_of(of).green->revision, 1);
-    assert_int_equal(rollout::route_of(of).weight, 100);
+    assert_false(rollout::routes_of(of).front().blue.has_value());
+    assert_int_equal(rollout::routes_of(of).front().green->revision, 1);
+    assert_int_equal(rollout::routes_of(of).front().weight, 100);
 }
 
 void what_comes_and_what_went_is_in_no_route(void **)
@@ -75,7 +75,7 @@ void what_comes_and_what_went_is_in_no_route(void **)
     of.incoming = revision(9);
     of.retired = {revision(7)};
     of.kept = {revision(6)};
-    assert_true(rollout::route_of(of).removed());
+    assert_true(rollout::routes_of(of).front().removed());
 }
 
 void a_model_is_placed_wherever_something_of_it_stands(void **)
@@ -113,7 +113,7 @@ void a_model_is_read_back_whole(void **)
     assert_true(read.has_value());
     read->model_id = "123";
     assert_text(rollout::json_compact(rollout::model_to_json(*read).get()), rollout::json_compact(state.get()));
-    assert_true(rollout::route_of(*read) == rollout::route_of(of));
+    assert_true(rollout::routes_of(*read).front() == rollout::routes_of(of).front());
     assert_int_equal(read->last_revision, 9);
     assert_text(read->blue->backend, "default");
     assert_true(read->green->load_begun);

@@ -69,11 +69,11 @@ void a_good_template_has_no_fault(void **)
 
 void an_unknown_placeholder_is_named(void **)
 {
-    for (const char *name : {"", "model", "MODEL_ID", "part", "config", "config.", "config.9a", "config.a-b",
+    for (const char *name : {"", "model", "MODEL_ID", "parts", "config", "config.", "config.9a", "config.a-b",
                              "config.a.b", "config.a b"}) {
         assert_text(check_template("x{" + std::string(name) + "}"),
                     "has the placeholder {" + std::string(name) +
-                        "}; there are {model_id}, {revision} and {config.NAME}");
+                        "}; there are {model_id}, {revision}, {part} and {config.NAME}");
     }
     assert_holds(check_template("{ model_id }"), "has the placeholder {model_id}");
     assert_holds(check_template("{a\nb}{c}"), "has the placeholder {a b}");

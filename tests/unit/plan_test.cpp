@@ -46,12 +46,12 @@ std::string faults_of(std::string_view config, const settings &from = one_backen
 void a_config_that_says_nothing_is_the_operators(void **)
 {
     const auto made = good_plan(one_backend(), R"({"param": "value"})");
-    assert_text(made.source, "file:///srv/models/123");
-    assert_text(made.sha256, "");
+    assert_text(made.copies.at(0).source, "file:///srv/models/123");
+    assert_text(made.copies.at(0).sha256, "");
     assert_text(made.backend, "default");
-    assert_text(made.model, "123__r7");
+    assert_text(made.copies.at(0).placed.model, "123__r7");
     assert_true(made.versioned);
-    assert_null(made.server_config.get());
+    assert_null(made.copies.at(0).placed.server_config.get());
     assert_null(made.rollout.smoke_request.get());
     assert_int_equal(made.rollout.drain_s, 7);
     assert_text(made.rollout.old, "delete");
@@ -62,9 +62,9 @@ void a_task_names_its_own_source_checksum_and_server_configuration(void **)
     const std::string digits = "0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABCD";
     const auto made = good_plan(one_backend(), R"({"source": "file:///srv/models/x.onnx", "sha256": ")" + digits +
                                                    R"(", "triton": {"max_batch_size": 8}})");
-    assert_text(made.source, "file:///srv/models/x.onnx");
-    assert_text(made.sha256, digits);
-    assert_int_equal(rollout::json_number(made.server_config.get(), "max_batch_size"), 8);
+    assert_text(made.copies.at(0).source, "file:///srv/models/x.onnx");
+    assert_text(made.copies.at(0).sha256, digits);
+    assert_int_equal(rollout::json_number(made.copies.at(0).placed.server_config.get(), "max_batch_size"), 8);
 }
 
 void the_server_configuration_outlives_the_request(void **)
@@ -74,7 +74,7 @@ void the_server_configuration_outlives_the_request(void **)
     std::vector<json_fault> all;
     const auto made = rollout::plan_deployment(one_backend(), "123", 7, config.get(), all);
     config.reset();
-    assert_text(rollout::json_text(made.server_config.get(), "name"), "x");
+    assert_text(rollout::json_text(made.copies.at(0).placed.server_config.get(), "name"), "x");
 }
 
 void a_tasks_rollout_lies_over_the_operators(void **)
@@ -122,9 +122,9 @@ void a_checksum_is_64_hexadecimal_digits(void **)
 void all_faults_are_reported_at_once(void **)
 {
     assert_text(faults_of(R"({"source": 1, "sha256": 2, "backend": 3, "triton": 4, "rollout": {"drain_s": -1}})"),
+                "/config/backend: must be the name of a backend of rolloutd's configuration: default\n"
                 "/config/source: must be a string that is not empty\n"
                 "/config/sha256: must be a string of 64 hexadecimal digits\n"
-                "/config/backend: must be the name of a backend of rolloutd's configuration: default\n"
                 "/config/triton: must be an object\n"
                 "/config/rollout/drain_s: must be a whole number from 0 to 31622400\n");
 }
@@ -135,7 +135,7 @@ void a_backend_is_the_tasks_choice_else_default_else_the_only_one(void **)
     from.backends["gpu"].model_name = "gpu_{model_id}_{revision}";
     assert_text(good_plan(from, "{}").backend, "default");
     assert_text(good_plan(from, R"({"backend": "gpu"})").backend, "gpu");
-    assert_text(good_plan(from, R"({"backend": "gpu"})").model, "gpu_123_7");
+    assert_text(good_plan(from, R"({"backend": "gpu"})").copies.at(0).placed.model, "gpu_123_7");
 
     from.backends.erase("default");
     assert_text(good_plan(from, "{}").backend, "gpu");
@@ -152,7 +152,7 @@ void a_name_without_a_revision_is_not_versioned(void **)
     auto from = one_backend();
     from.backends["default"].model_name = "{config.plugin}_{model_id}";
     const auto made = good_plan(from, R"({"plugin": "clip"})");
-    assert_text(made.model, "clip_123");
+    assert_text(made.copies.at(0).placed.model, "clip_123");
     assert_false(made.versioned);
 }
 

@@ -140,7 +140,7 @@ void what_is_to_come_is_refused_rather_than_ignored(void **)
     refuse_each({{"/journal/type", "\"etcd\"", "must be \"sqlite\""},
                  {"/backends/default/control", "\"none\"", "must be one of"},
                  {"/hooks", "{}", "is not a member"},
-                 {"/backends/default/model_name", "\"{model_id}_{part}\"", "{part}"}});
+                 {"/backends/default/model_name", "\"{model_id}_{piece}\"", "{piece}"}});
 }
 
 void all_faults_are_reported_at_once(void **)

@@ -35,18 +35,27 @@ void enter_fetch(task_run &run)
         one.revision = run.what.model_revision;
         one.backend = run.plan.backend;
         one.upstream = run.environment.config.backends.at(run.plan.backend).upstream;
-        one.model = run.plan.model;
-        one.server_config = run.plan.server_config;
+        for (const auto &copy : run.plan.copies) {
+            one.copies.push_back(copy.placed);
+        }
     }
 }
 
 
 operation_ptr fetch_source(task_run &run, done_fn done)
 {
-    return on_backend(run, ours(run), std::move(done), [&run](backend &server, done_fn then) {
-        const std::string name = ours(run).model;
+    return on_copies(run, ours(run), std::move(done), [&run](backend &server, const placed_copy &copy, done_fn then) {
+        const std::string name = copy.model;
+        const auto planned = std::ranges::find_if(
+            run.plan.copies, [&copy](const auto &one) { return one.placed.parts == copy.parts; });
+        if (planned == run.plan.copies.end()) {
+            return ended(run,
+                         outcome::permanent("rolloutd's configuration shares the parts out otherwise than when the "
+                                            "task began; post it again"),
+                         std::move(then));
+        }
         const auto &artifacts = run.environment.config.artifacts;
-        const fetch_request request = {run.plan.source, run.plan.sha256,     server.staging_path(name),
+        const fetch_request request = {planned->source, planned->sha256,     server.staging_path(name),
                                        artifacts.allow, artifacts.max_bytes, artifacts.max_files};
         // Nothing of this revision is in the repository before the next step: what has its name there is not ours.
         return in_order(run.environment.time,
@@ -87,12 +96,13 @@ void enter_stage(task_run &run)
 
 operation_ptr stage_files(task_run &run, done_fn done)
 {
-    return on_backend(run, ours(run), std::move(done), [&run](backend &server, done_fn then) {
-        return in_order(run.environment.time,
-                        {[&run](done_fn part) { return run_hooks(run, ours(run), "before_stage", std::move(part)); },
-                         [&run, &server](done_fn part) { return server.stage(ours(run).model, std::move(part)); }},
-                        std::move(then));
-    });
+    const auto stage = [](backend &server, const placed_copy &copy, done_fn then) {
+        return server.stage(copy.model, std::move(then));
+    };
+    return in_order(run.environment.time,
+                    {[&run](done_fn then) { return run_hooks(run, ours(run), "before_stage", std::move(then)); },
+                     [&run, stage](done_fn then) { return on_copies(run, ours(run), std::move(then), stage); }},
+                    std::move(done));
 }
 
 
@@ -135,15 +145,18 @@ operation_ptr prove_ready(task_run &run, done_fn done)
 
 operation_ptr smoke(task_run &run, done_fn done)
 {
-    return on_backend(run, ours(run), std::move(done), [&run](backend &server, done_fn then) {
-        const start_fn once = [&run, &server, name = ours(run).model](done_fn part) {
+    const auto infer = [&run](backend &server, const placed_copy &copy, done_fn then) {
+        const start_fn once = [&run, &server, name = copy.model](done_fn part) {
             return server.infer(name, run.plan.rollout.smoke_request.get(),
                                 std::chrono::seconds(run.plan.rollout.smoke_timeout_s), std::move(part));
         };
-        std::vector<start_fn> parts(run.plan.rollout.smoke_repeat, once);
-        parts.push_back(hooks_of(run, "before_shift"));
-        return in_order(run.environment.time, std::move(parts), std::move(then));
-    });
+        return in_order(run.environment.time, std::vector<start_fn>(run.plan.rollout.smoke_repeat, once),
+                        std::move(then));
+    };
+    return in_order(run.environment.time,
+                    {[&run, infer](done_fn then) { return on_copies(run, ours(run), std::move(then), infer); },
+                     hooks_of(run, "before_shift")},
+                    std::move(done));
 }
 
 

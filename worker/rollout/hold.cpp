@@ -17,7 +17,8 @@ constexpr std::chrono::milliseconds look_interval = 1s;
 class holding final : public operation {
   public:
     holding(task_run &run, const hold_request &how, done_fn done)
-        : run_(run), how_(how), done_(std::move(done)), started_(run.environment.time.now())
+        : run_(run), how_(how), done_(std::move(done)), parts_((run.of.green ? *run.of.green : *run.of.blue).parts()),
+          started_(run.environment.time.now())
     {
         run_.on_steered = [this] { look_after(0ms); };
         look_after(0ms);
@@ -49,7 +50,7 @@ class holding final : public operation {
             decide();
             return;
         }
-        question_ = run_.environment.gateways.measure(run_.of.model_id, {""}, {how_.green, how_.blue},
+        question_ = run_.environment.gateways.measure(run_.of.model_id, parts_, {how_.green, how_.blue},
                                                       [this](const traffic::measured &answer) {
                                                           take(answer);
                                                           decide();
@@ -162,6 +163,7 @@ class holding final : public operation {
     task_run &run_;
     const hold_request how_;
     done_fn done_;
+    const part_names parts_; ///< of green
     const std::chrono::milliseconds started_;
     traffic::measured first_;
     traffic::measured last_;

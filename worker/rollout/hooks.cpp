@@ -17,7 +17,7 @@ std::string body_of(const task_run &run, const placed_revision &one, const char 
     json_put(body.get(), "revision", json_make_number(one.revision));
     json_put(body.get(), "kind", kind_name(run.what.kind));
     json_put(body.get(), "backend", one.backend);
-    json_put(body.get(), "model", one.model);
+    json_put(body.get(), "model", one.copies.front().model);
     json_put(body.get(), "config",
              run.what.config ? json_ptr(json_deep_copy(run.what.config.get())) : json_ptr(json_object()));
     return json_compact(body.get());

@@ -22,7 +22,7 @@ constexpr auto unload_timeout = 120s;
 operation_ptr look_in_flight(task_run &run, const placed_revision &one, done_fn done)
 {
     return run.environment.gateways.in_flight(
-        run.of.model_id, {""}, one.revision, [done = std::move(done)](std::optional<std::uint64_t> requests) {
+        run.of.model_id, one.parts(), one.revision, [done = std::move(done)](std::optional<std::uint64_t> requests) {
             if (!requests) {
                 done(outcome::transient("a gateway does not say what it has in flight"));
             } else if (*requests != 0) {
@@ -44,8 +44,20 @@ operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done
     }
     return ended(run,
                  outcome::permanent("rolloutd's configuration has no backend \"" + one.backend +
-                                    "\" any more, where " + one.model + " stands; put it back"),
+                                    "\" any more, where " + one.names() + " stands; put it back"),
                  std::move(done));
+}
+
+
+operation_ptr on_copies(task_run &run, const placed_revision &one, done_fn done, copy_work work)
+{
+    return on_backend(run, one, std::move(done), [&](backend &server, done_fn then) {
+        std::vector<start_fn> all;
+        for (const auto &copy : one.copies) {
+            all.push_back([&server, copy, work](done_fn part) { return work(server, copy, std::move(part)); });
+        }
+        return in_order(run.environment.time, std::move(all), std::move(then));
+    });
 }
 
 
@@ -86,26 +98,27 @@ operation_ptr unload(task_run &run, const placed_revision &one, done_fn done)
     if (!one.load_begun) {
         return ended(run, outcome::ok(), std::move(done));
     }
-    return on_backend(run, one, std::move(done), [&one](backend &server, done_fn then) {
-        return server.unload(one.model, unload_timeout, std::move(then));
+    return on_copies(run, one, std::move(done), [](backend &server, const placed_copy &copy, done_fn then) {
+        return server.unload(copy.model, unload_timeout, std::move(then));
     });
 }
 
 
 operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn done)
 {
-    return on_backend(run, one, std::move(done), [&one](backend &server, done_fn then) {
-        return one.stage_begun ? server.remove(one.model, std::move(then))
-                               : server.discard(one.model, std::move(then));
-    });
+    return on_copies(run, one, std::move(done),
+                     [staged = one.stage_begun](backend &server, const placed_copy &copy, done_fn then) {
+                         return staged ? server.remove(copy.model, std::move(then))
+                                       : server.discard(copy.model, std::move(then));
+                     });
 }
 
 
 operation_ptr load(task_run &run, const placed_revision &one, done_fn done)
 {
-    return on_backend(run, one, std::move(done), [&run, &one](backend &server, done_fn then) {
-        return server.load(one.model, one.server_config.get(), std::chrono::seconds(run.plan.rollout.ready_timeout_s),
-                           std::move(then));
+    return on_copies(run, one, std::move(done), [&run](backend &server, const placed_copy &copy, done_fn then) {
+        return server.load(copy.model, copy.server_config.get(),
+                           std::chrono::seconds(run.plan.rollout.ready_timeout_s), std::move(then));
     });
 }
 
@@ -113,16 +126,17 @@ operation_ptr load(task_run &run, const placed_revision &one, done_fn done)
 operation_ptr await_ready(task_run &run, const placed_revision &one, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
-    return on_backend(run, one, std::move(done), [&](backend &server, done_fn then) {
-        return try_until(
-            run.environment.time,
-            [&server, name = one.model](done_fn again) { return server.ready(name, std::move(again)); }, ready_look,
-            limit,
-            [limit, name = one.model](const std::string &last) {
-                return outcome::permanent(name + " is not ready after " + duration_words(limit) + ": " + last);
-            },
-            std::move(then));
-    });
+    return on_copies(
+        run, one, std::move(done), [&run, limit](backend &server, const placed_copy &copy, done_fn then) {
+            return try_until(
+                run.environment.time,
+                [&server, name = copy.model](done_fn again) { return server.ready(name, std::move(again)); },
+                ready_look, limit,
+                [limit, name = copy.model](const std::string &last) {
+                    return outcome::permanent(name + " is not ready after " + duration_words(limit) + ": " + last);
+                },
+                std::move(then));
+        });
 }
 
 

@@ -39,7 +39,7 @@ std::chrono::milliseconds pause_after(unsigned attempts)
 
 
 task_run::task_run(run_environment &with, task to_run, model &its_model, std::function<void()> ended)
-    : environment(with), what(std::move(to_run)), of(its_model), published_(route_of(its_model)),
+    : environment(with), what(std::move(to_run)), of(its_model), published_(routes_of(its_model)),
       started_(with.time.now()), elapsed_before_ms_(what.elapsed_ms), ended_(std::move(ended))
 {
     const bool deploys = what.kind == task_kind::deploy;
@@ -157,9 +157,12 @@ std::string task_run::refusal()
                " is deployed already, and the backend's model_name has no {revision}, so that "
                "two revisions cannot stand side by side; delete the model first.";
     }
-    if (const auto other = environment.holder_of(what.model_id, plan.backend, plan.model); !other.empty()) {
-        return "Model " + other + " has the name " + plan.model + " on backend " + plan.backend +
-               ", which model_name makes for this one too; delete it first, or let model_name tell them apart.";
+    for (const auto &copy : plan.copies) {
+        if (const auto other = environment.holder_of(what.model_id, plan.backend, copy.placed.model);
+            !other.empty()) {
+            return "Model " + other + " has the name " + copy.placed.model + " on backend " + plan.backend +
+                   ", which model_name makes for this one too; delete it first, or let model_name tell them apart.";
+        }
     }
     const auto most = environment.config.limits.max_deployed_models;
     const auto deployed = environment.deployed_models();
@@ -285,15 +288,28 @@ void task_run::save(std::function<void()> then)
                 return;
             }
             what.revision = revision;
-            if (const auto now = route_of(of); !(now == published_)) {
-                published_ = now;
-                of.route_revision = revision;
-                environment.gateways.publish(now, revision);
-            }
+            publish(revision);
             if (!stopping_ || operation_) {
                 then();
             }
         });
+}
+
+
+/// Tells the gateways of the routes that changed with that write.
+void task_run::publish(std::uint64_t revision)
+{
+    auto now = routes_of(of, published_);
+    for (const auto &one : now) {
+        const auto same_part = [&one](const route &other) { return other.part == one.part; };
+        const auto before = std::ranges::find_if(published_, same_part);
+        if (before == published_.end() ? !one.removed() : !(*before == one)) {
+            of.route_revision = revision;
+            environment.gateways.publish(one, revision);
+        }
+    }
+    std::erase_if(now, [](const route &one) { return one.removed(); });
+    published_ = std::move(now);
 }
 
 

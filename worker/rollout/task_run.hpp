@@ -118,6 +118,7 @@ class task_run {
     void on_rolled_back(const outcome &how);
     void finish(task_status status, const std::string &detail);
     void note_time();
+    void publish(std::uint64_t revision);
     void start_deadline();
     void interrupt();
     step_record &record();
@@ -131,7 +132,7 @@ class task_run {
     bool timed_out_ = false;
     std::string failure_;
     bool waits_for_a_person_ = false;
-    route published_;
+    std::vector<route> published_;
     std::chrono::milliseconds started_{};
     std::uint64_t elapsed_before_ms_ = 0;
     operation_ptr operation_;
