@@ -40,6 +40,10 @@ struct model {
 /// Is there anything of the model on a server?
 bool is_placed(const model &of) noexcept;
 
+/// Of what is kept, and of what is retired and will be kept, the oldest revisions beyond `most` are to be removed: they
+/// are among `retired` afterwards, without `keep_files`.
+void bound_kept(model &of, std::size_t most);
+
 /// The route that the gateways are to follow.
 route route_of(const model &from);
 

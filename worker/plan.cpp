@@ -1,6 +1,7 @@
 #include "worker/plan.hpp"
 
 #include "common/limits.hpp"
+#include "worker/model_settings.hpp"
 #include "worker/name_template.hpp"
 #include "worker/words.hpp"
 
@@ -13,20 +14,21 @@ namespace {
 constexpr char default_backend[] = "default";
 
 
-/// The task's choice, else `default`, else the only one.
-std::string backend_of(const settings &from, const json_t *config, std::vector<json_fault> &faults)
+/// The task's choice, else its model's, else `default`, else the only one.
+std::string backend_of(const settings &from, const model_settings *model, const json_t *config,
+                       std::vector<json_fault> &faults)
 {
     const json_t *given = json_object_get(config, "backend");
+    if (given == nullptr && model != nullptr && !model->backend.empty()) {
+        return model->backend;
+    }
     if (given == nullptr && from.backends.size() == 1) {
         return from.backends.begin()->first;
     }
     const std::string name = given == nullptr ? default_backend : std::string(json_text(given));
     if (!from.backends.contains(name)) {
-        std::string all;
-        for (const auto &[known, _] : from.backends) {
-            all += (all.empty() ? "" : ", ") + known;
-        }
-        faults.push_back({"/config/backend", "must be the name of a backend of rolloutd's configuration: " + all});
+        faults.push_back(
+            {"/config/backend", "must be the name of a backend of rolloutd's configuration: " + backend_names(from)});
         return {};
     }
     return name;
@@ -56,6 +58,8 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
 {
     deployment_plan plan;
     const template_values values = {model_id, revision, config};
+    const auto *entry = find_model_settings(from, model_id);
+    const model_settings *model = entry == nullptr ? nullptr : &entry->second;
 
     if (const json_t *given = json_object_get(config, "source")) {
         plan.source = json_text(given);
@@ -63,11 +67,12 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
             faults.push_back({"/config/source", "must be a string that is not empty"});
         }
     } else {
-        plan.source = fill_template(from.artifacts.source, values, faults);
+        plan.source = fill_template(model == nullptr || model->source.empty() ? from.artifacts.source : model->source,
+                                    values, faults);
     }
     read_sha256(config, plan.sha256, faults);
 
-    plan.backend = backend_of(from, config, faults);
+    plan.backend = backend_of(from, model, config, faults);
     if (!plan.backend.empty()) {
         const auto &name = from.backends.at(plan.backend).model_name;
         plan.versioned = has_placeholder(name, "revision");
@@ -90,7 +95,7 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
         faults.push_back({"/config/parts", "models of several parts are not supported by this version"});
     }
 
-    plan.rollout = from.rollout;
+    plan.rollout = rollout_of(from, model_id);
     if (const json_t *given = json_object_get(config, "rollout")) {
         read_rollout(given, "/config/rollout", plan.rollout, faults, plan.warnings);
     }

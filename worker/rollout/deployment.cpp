@@ -124,6 +124,7 @@ void enter_promote(task_run &run)
     of.blue = std::move(of.green);
     of.green.reset();
     of.weight = 0;
+    bound_kept(of, run.plan.rollout.keep_revisions);
 }
 
 
