@@ -20,7 +20,8 @@
 
 namespace rollout {
 
-/// What a run works with; all of it outlives the run.
+/// What a run works with; all of it outlives the run, and `config` and the backends stay the same for all of it,
+/// whatever rolloutd.json says meanwhile.
 struct run_environment {
     const settings &config;
     journal &book;
