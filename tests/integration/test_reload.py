@@ -84,9 +84,10 @@ def test_a_running_task_keeps_the_settings_with_which_it_started(make_gateway):
     wait_until(lambda: gateway.get(f"/deploy/{task['task_id']}").task()["metadata"]["traffic_weight"] == 50, "the first weight")
 
     # In use: refused at once, and the same task when it is asked for again.
-    refused = gateway.post("/delete", {"model_id": "m", "task_id": "too-early"}).task()
+    refused = gateway.post("/delete", {"model_id": "m", "task_id": "too-early"}, Prefer="wait=60").task()
     assert refused["status"] == "refused" and f"in use by deployment task {task['task_id']}" in refused["detail"]
     assert gateway.get("/delete/too-early").task() == refused
+    assert gateway.get(f"/deploy/{task['task_id']}").task()["status"] == "in_progress"
 
     # Its backend goes away from the file: the task under way ends well, the next one cannot begin.
     there = gateway.rolloutd.config["backends"]["default"]
