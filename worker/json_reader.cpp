@@ -87,6 +87,17 @@ void json_reader::real(const char *name, double &to, double least, double most)
 }
 
 
+void json_reader::flag(const char *name, bool &to)
+{
+    const json_t *value = take(name);
+    if (value != nullptr && !json_is_boolean(value)) {
+        fault(name, "must be true or false");
+    } else if (value != nullptr) {
+        to = json_is_true(value);
+    }
+}
+
+
 void json_reader::texts(const char *name, std::vector<std::string> &to)
 {
     const json_t *value = take(name);

@@ -30,6 +30,7 @@ class json_reader {
     void text(const char *name, std::string &to, bool required = false);
     void number(const char *name, std::uint64_t &to, std::uint64_t least, std::uint64_t most);
     void real(const char *name, double &to, double least, double most);
+    void flag(const char *name, bool &to);
     void texts(const char *name, std::vector<std::string> &to);
 
     /// One of those words.

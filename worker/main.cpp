@@ -8,12 +8,15 @@
 #include "worker/journal/sqlite_journal.hpp"
 #include "worker/log.hpp"
 #include "worker/rollout/loop_clock.hpp"
+#include "worker/reload.hpp"
 #include "worker/scheduler.hpp"
 #include "worker/settings.hpp"
+#include "worker/thread_work.hpp"
 #include "worker/words.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -30,15 +33,24 @@ using namespace std::chrono_literals;
 constexpr auto purge_interval = 3600s;
 constexpr auto purge_breath = 1s;
 
+/// File copies take threads for long; the journal's commits must always find one.
+constexpr std::uint64_t spare_threads = 4;
+
+constexpr std::size_t most_models_named = 20;
+
+using backend_map = std::map<std::string, std::shared_ptr<backend>>;
+
 
 /// The whole of rolloutd at run time.
 class daemon {
   public:
-    daemon(uv_loop_t *loop, const settings &config)
-        : loop_(loop), config_(config), time_(loop), http_(loop), book_(loop, config.journal.path),
-          gateways_(loop, book_),
+    /// `threads` is the size of libuv's pool.
+    daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads)
+        : loop_(loop), path_(std::move(path)), config_(std::move(config)), threads_(threads), time_(loop),
+          http_(loop), book_(loop, config_->journal.path), gateways_(loop, book_),
+          backends_(make_backends(*config_, {})),
           scheduler_(
-              config_, book_, gateways_, time_, [this](const std::string &name) { return backend_of(name); },
+              config_, book_, gateways_, time_, finder(),
               [this](fetch_request request, done_fn done) {
                   return fetch(loop_, std::move(request), std::move(done));
               },
@@ -46,23 +58,6 @@ class daemon {
                   return run_hook(http_, name, hook, std::move(body), std::move(done));
               })
     {
-        for (const auto &[name, one] : config_.backends) {
-            if (one.type == "command") {
-                backends_.emplace(name,
-                                  std::make_unique<command_backend>(
-                                      loop_, command_settings{name, one.command, std::chrono::seconds(one.timeout_s),
-                                                              one.staging, one.repository}));
-                continue;
-            }
-            triton_settings made;
-            made.name = name;
-            made.url = one.url;
-            made.repository = one.repository;
-            made.staging = one.staging;
-            made.polls = one.control == "poll";
-            made.log = [name = name](const std::string &words) { log(log_level::info, words, {{"backend", name}}); };
-            backends_.emplace(name, std::make_unique<triton_backend>(std::move(made), http_));
-        }
         book_.on_commit = [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
             gateways_.publish_tasks(rows, before, now);
         };
@@ -74,27 +69,149 @@ class daemon {
     void start()
     {
         scheduler_.recover();
-        gateways_.listen(config_);
+        gateways_.listen(*config_);
         purge();
         for (auto &[number, handle] : signals_) {
             uv_signal_init(loop_, &handle);
             handle.data = this;
             uv_signal_start(
-                &handle, [](uv_signal_t *from, int) { static_cast<daemon *>(from->data)->stop(); }, number);
+                &handle,
+                [](uv_signal_t *from, int signal) {
+                    auto *self = static_cast<daemon *>(from->data);
+                    signal == SIGHUP ? self->reload() : self->stop();
+                },
+                number);
         }
-        log(log_level::info, "rolloutd is ready", {{"socket", config_.listen.path}, {"journal", book_.id()}});
+        log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", book_.id()}});
     }
 
   private:
-    backend *backend_of(const std::string &name)
+    std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &one)
     {
-        const auto found = backends_.find(name);
-        return found == backends_.end() ? nullptr : found->second.get();
+        if (one.type == "command") {
+            return std::make_shared<command_backend>(loop_, command_settings{name, one.command,
+                                                                             std::chrono::seconds(one.timeout_s),
+                                                                             one.staging, one.repository});
+        }
+        triton_settings made;
+        made.name = name;
+        made.url = one.url;
+        made.repository = one.repository;
+        made.staging = one.staging;
+        made.polls = one.control == "poll";
+        made.log = [name](const std::string &words) { log(log_level::info, words, {{"backend", name}}); };
+        return std::make_shared<triton_backend>(std::move(made), http_);
+    }
+
+    /// The backends of `config`; what is in `known` and as in the configuration in force is taken from there.
+    std::shared_ptr<const backend_map> make_backends(const settings &config, const backend_map &known)
+    {
+        auto all = std::make_shared<backend_map>();
+        for (const auto &[name, one] : config.backends) {
+            const bool stays = known.contains(name) && is_same_backend(*config_, config, name);
+            all->emplace(name, stays ? known.at(name) : make_backend(name, one));
+        }
+        return all;
+    }
+
+    /// Finds among the backends of now, and keeps them alive.
+    std::function<backend *(const std::string &)> finder() const
+    {
+        return [all = backends_](const std::string &name) {
+            const auto found = all->find(name);
+            return found == all->end() ? nullptr : found->second.get();
+        };
+    }
+
+    /// SIGHUP: the file is read on a thread, as asking for users may take its time.
+    void reload()
+    {
+        if (stopping_) {
+            return;
+        }
+        if (reading_) {
+            read_again_ = true; // the file may have changed since
+            return;
+        }
+        auto wanted = std::make_shared<settings>();
+        auto faults = std::make_shared<std::vector<json_fault>>();
+        reading_ = run_on_thread(
+            loop_,
+            [path = path_, wanted, faults](const stop_flag &) {
+                *wanted = read_settings(path, *faults);
+                return outcome::ok();
+            },
+            [this, wanted, faults](const outcome &how) {
+                reading_.reset();
+                if (!how) {
+                    faults->push_back({"", how.detail});
+                }
+                if (!stopping_) {
+                    faults->empty() ? take_over(wanted) : refuse(*faults);
+                }
+                if (std::exchange(read_again_, false)) {
+                    reload();
+                }
+            });
+    }
+
+    void refuse(const std::vector<json_fault> &faults)
+    {
+        for (const auto &fault : faults) {
+            log(log_level::error,
+                "A fault of the configuration: " + fault.pointer + (fault.pointer.empty() ? "" : ": ") + fault.detail,
+                {{"file", path_}});
+        }
+        log(log_level::error, "The configuration stays as it was; mend the faults of the file and send SIGHUP again",
+            {{"file", path_}});
+    }
+
+    void take_over(const std::shared_ptr<settings> &wanted)
+    {
+        for (const auto &pointer : keep_what_takes_a_restart(*config_, *wanted)) {
+            log(log_level::warning, pointer + " takes a restart of rolloutd; it stays as it was");
+        }
+        for (const auto &warning : wanted->warnings) {
+            log(log_level::warning, warning);
+        }
+        if (wanted->limits.max_concurrent_rollouts + spare_threads > threads_) {
+            log(log_level::warning,
+                "/limits/max_concurrent_rollouts is more than rolloutd was started with threads for; "
+                "until a restart, copies of files may wait for each other");
+        }
+        for (const auto &[name, _] : config_->backends) {
+            if (!wanted->backends.contains(name)) {
+                warn_of_models_on(name);
+            }
+        }
+        const std::string changes = changes_between(*config_, *wanted);
+        backends_ = make_backends(*wanted, *backends_);
+        config_ = wanted;
+        log(log_level::info, "The configuration was read again", {{"changed", changes}});
+        scheduler_.use(config_, finder());
+    }
+
+    void warn_of_models_on(const std::string &name)
+    {
+        const auto models = scheduler_.models_on(name);
+        if (models.empty()) {
+            return;
+        }
+        std::string names;
+        for (std::size_t i = 0; i < std::min(models.size(), most_models_named); ++i) {
+            names += (names.empty() ? "" : ", ") + models[i];
+        }
+        log(log_level::warning,
+            "Backend \"" + name + "\" is out of the configuration, but " +
+                count_words(models.size(), "model stands", "models stand") + " there: " + names +
+                (models.size() > most_models_named ? ", …" : "") +
+                ". They serve on; their tasks fail until it is put back",
+            {{"backend", name}});
     }
 
     void purge()
     {
-        const auto age_us = static_cast<std::int64_t>(config_.journal.retain_days) * 86400 * 1000000;
+        const auto age_us = static_cast<std::int64_t>(config_->journal.retain_days) * 86400 * 1000000;
         book_.purge(time_.wall_us() - age_us, [this](const outcome &how, std::uint64_t count) {
             if (!how) {
                 log(log_level::error, "Old tasks could not be removed: " + how.detail);
@@ -116,7 +233,7 @@ class daemon {
 
     void wait_for_journal()
     {
-        if (book_.busy()) {
+        if (book_.busy() || reading_) {
             purge_pause_ = time_.after(5ms, [this] { wait_for_journal(); });
             return;
         }
@@ -130,15 +247,19 @@ class daemon {
     }
 
     uv_loop_t *loop_;
-    const settings &config_;
+    std::string path_;
+    std::shared_ptr<const settings> config_; ///< in force
+    std::uint64_t threads_;
     loop_clock time_;
     http_client http_;
     sqlite_journal book_;
     gateway_server gateways_;
-    std::map<std::string, std::unique_ptr<backend>> backends_;
+    std::shared_ptr<const backend_map> backends_;
     scheduler scheduler_;
-    std::map<int, uv_signal_t> signals_{{SIGTERM, {}}, {SIGINT, {}}};
+    std::map<int, uv_signal_t> signals_{{SIGTERM, {}}, {SIGINT, {}}, {SIGHUP, {}}};
     operation_ptr purge_pause_;
+    operation_ptr reading_; ///< of the configuration
+    bool read_again_ = false;
     bool stopping_ = false;
 };
 
@@ -152,17 +273,16 @@ void report(const std::string &path, const std::vector<json_fault> &faults)
 }
 
 
-int run(const settings &config)
+int run(const std::string &path, std::shared_ptr<const settings> config)
 {
-    // File copies take threads for long; the journal's commits must always find one.
-    const auto threads = config.limits.max_concurrent_rollouts + 4;
+    const auto threads = config->limits.max_concurrent_rollouts + spare_threads;
     setenv("UV_THREADPOOL_SIZE", std::to_string(threads).c_str(), 0);
     std::signal(SIGPIPE, SIG_IGN);
 
     uv_loop_t loop;
     uv_loop_init(&loop);
     {
-        daemon rolloutd(&loop, config);
+        daemon rolloutd(&loop, path, std::move(config), threads);
         rolloutd.start();
         uv_run(&loop, UV_RUN_DEFAULT);
     }
@@ -188,9 +308,9 @@ try {
     CLI11_PARSE(app, argc, argv);
 
     std::vector<json_fault> faults;
-    const settings config = read_settings(path, faults);
+    const auto config = std::make_shared<const settings>(read_settings(path, faults));
     report(path, faults);
-    for (const auto &warning : config.warnings) {
+    for (const auto &warning : config->warnings) {
         log(log_level::warning, warning);
     }
     if (!faults.empty()) {
@@ -200,7 +320,7 @@ try {
         std::printf("%s: the configuration is good\n", path.c_str());
         return EXIT_SUCCESS;
     }
-    return run(config);
+    return run(path, config);
 } catch (const std::exception &error) {
     log(log_level::error, std::string("rolloutd cannot start: ") + error.what());
     return EXIT_FAILURE;

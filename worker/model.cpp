@@ -1,6 +1,7 @@
 #include "worker/model.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 namespace rollout {
@@ -107,6 +108,33 @@ constexpr std::pair<const char *, std::vector<placed_revision> model::*> lists[]
 bool is_placed(const model &of) noexcept
 {
     return of.blue || of.green || of.incoming || !of.retired.empty() || !of.kept.empty();
+}
+
+
+void bound_kept(model &of, std::size_t most)
+{
+    std::vector<std::uint64_t> revisions; // a model's own numbers: each is given once
+    for (const auto &one : of.kept) {
+        revisions.push_back(one.revision);
+    }
+    for (const auto &one : of.retired) {
+        if (one.keep_files) {
+            revisions.push_back(one.revision);
+        }
+    }
+    if (revisions.size() <= most) {
+        return;
+    }
+    std::ranges::sort(revisions);
+    revisions.resize(revisions.size() - most);
+    const auto is_too_old = [&revisions](const placed_revision &one) {
+        return std::ranges::binary_search(revisions, one.revision);
+    };
+    std::ranges::copy_if(of.kept, std::back_inserter(of.retired), is_too_old);
+    std::erase_if(of.kept, is_too_old);
+    for (auto &one : of.retired) {
+        one.keep_files = one.keep_files && !is_too_old(one);
+    }
 }
 
 

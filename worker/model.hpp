@@ -53,6 +53,10 @@ struct model {
 /// Is there anything of the model on a server?
 bool is_placed(const model &of) noexcept;
 
+/// Of what is kept, and of what is retired and will be kept, the oldest revisions beyond `most` are to be removed: they
+/// are among `retired` afterwards, without `keep_files`.
+void bound_kept(model &of, std::size_t most);
+
 /// The routes that the gateways are to follow: one for each part of blue and of green, without a target for a part of
 /// `before` that neither has any more. A model that has no traffic has one route, which says so.
 std::vector<route> routes_of(const model &from, const std::vector<route> &before = {});

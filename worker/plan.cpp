@@ -3,6 +3,7 @@
 #include "common/limits.hpp"
 #include "common/names.hpp"
 #include "worker/artifact/sha256.hpp"
+#include "worker/model_settings.hpp"
 #include "worker/name_template.hpp"
 #include "worker/words.hpp"
 
@@ -15,20 +16,21 @@ namespace {
 constexpr char default_backend[] = "default";
 
 
-/// The task's choice, else `default`, else the only one.
-std::string backend_of(const settings &from, const json_t *config, std::vector<json_fault> &faults)
+/// The task's choice, else its model's, else `default`, else the only one.
+std::string backend_of(const settings &from, const model_settings *model, const json_t *config,
+                       std::vector<json_fault> &faults)
 {
     const json_t *given = json_object_get(config, "backend");
+    if (given == nullptr && model != nullptr && !model->backend.empty()) {
+        return model->backend;
+    }
     if (given == nullptr && from.backends.size() == 1) {
         return from.backends.begin()->first;
     }
     const std::string name = given == nullptr ? default_backend : std::string(json_text(given));
     if (!from.backends.contains(name)) {
-        std::string all;
-        for (const auto &[known, _] : from.backends) {
-            all += (all.empty() ? "" : ", ") + known;
-        }
-        faults.push_back({"/config/backend", "must be the name of a backend of rolloutd's configuration: " + all});
+        faults.push_back(
+            {"/config/backend", "must be the name of a backend of rolloutd's configuration: " + backend_names(from)});
         return {};
     }
     return name;
@@ -37,7 +39,7 @@ std::string backend_of(const settings &from, const json_t *config, std::vector<j
 
 /// What every copy's plan is made from.
 struct plan_base {
-    const settings &from;
+    const std::string &source; ///< the template for what names none itself
     const template_values values;
     const backend_settings *server; ///< null where the task's backend is none
     const std::string &backend;
@@ -54,7 +56,7 @@ planned_copy plan_copy(const plan_base &base, const json_t *given, const std::st
 
     const json_t *source = json_object_get(given, "source");
     if (source == nullptr) {
-        made.source = fill_template(base.from.artifacts.source, values, base.faults);
+        made.source = fill_template(base.source, values, base.faults);
     } else {
         made.source = json_text(source);
         if (made.source.empty()) {
@@ -146,11 +148,17 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
                                 const json_t *config, std::vector<json_fault> &faults)
 {
     deployment_plan plan;
-    plan.backend = backend_of(from, config, faults);
+    const auto *entry = find_model_settings(from, model_id);
+    const model_settings *model = entry == nullptr ? nullptr : &entry->second;
+    plan.backend = backend_of(from, model, config, faults);
     const backend_settings *server = plan.backend.empty() ? nullptr : &from.backends.at(plan.backend);
     plan.versioned = server == nullptr || has_placeholder(server->model_name, "revision");
 
-    const plan_base base = {from, {model_id, revision, config}, server, plan.backend, faults};
+    const plan_base base = {model == nullptr || model->source.empty() ? from.artifacts.source : model->source,
+                            {model_id, revision, config},
+                            server,
+                            plan.backend,
+                            faults};
     if (const json_t *parts = json_object_get(config, "parts")) {
         for (const char *member : {"source", "sha256", "triton"}) {
             if (json_object_get(config, member) != nullptr) {
@@ -162,7 +170,7 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
         plan.copies.push_back(plan_copy(base, config, "/config", {}));
     }
 
-    plan.rollout = from.rollout;
+    plan.rollout = rollout_of(from, model_id);
     if (const json_t *given = json_object_get(config, "rollout")) {
         if (json_object_get(given, "hooks") != nullptr) {
             faults.push_back({"/config/rollout/hooks", "is the operator's to set, in rolloutd's configuration"});

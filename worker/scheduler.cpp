@@ -15,24 +15,31 @@ using namespace std::chrono_literals;
 constexpr unsigned queue_retry_after_s = 5;
 constexpr auto reread_pause = 1000ms;
 
+
+template <typename Predicate>
+bool has_revision(const model &of, Predicate is_it)
+{
+    return (of.blue && is_it(*of.blue)) || (of.green && is_it(*of.green)) || (of.incoming && is_it(*of.incoming)) ||
+           std::ranges::any_of(of.retired, is_it) || std::ranges::any_of(of.kept, is_it);
+}
+
 } // namespace
 
 
-scheduler::scheduler(const settings &config, journal &book, traffic &gateways, clock &time,
+scheduler::scheduler(std::shared_ptr<const settings> config, journal &book, traffic &gateways, clock &time,
                      std::function<backend *(const std::string &)> backend_of,
                      std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook)
-    : config_(config), book_(book),
-      time_(time), environment_{config,
-                                book,
-                                gateways,
-                                time,
-                                std::move(backend_of),
-                                std::move(fetch),
-                                [this] { return deployed_models(); },
-                                [this](const std::string &model_id, const std::string &backend,
-                                       const std::string &name) { return holder_of(model_id, backend, name); },
-                                std::move(run_hook)}
+    : config_(std::move(config)), book_(book), gateways_(gateways), time_(time), backend_of_(std::move(backend_of)),
+      fetch_(std::move(fetch)), run_hook_(std::move(run_hook))
 {
+}
+
+
+void scheduler::use(std::shared_ptr<const settings> config, std::function<backend *(const std::string &)> backend_of)
+{
+    config_ = std::move(config);
+    backend_of_ = std::move(backend_of);
+    start_next(); // there may be more room
 }
 
 
@@ -77,9 +84,7 @@ std::string scheduler::holder_of(const std::string &model_id, const std::string 
             return placed.backend == backend &&
                    std::ranges::any_of(placed.copies, [&](const auto &copy) { return copy.model == name; });
         };
-        if ((one.blue && is_it(*one.blue)) || (one.green && is_it(*one.green)) ||
-            (one.incoming && is_it(*one.incoming)) || std::ranges::any_of(one.retired, is_it) ||
-            std::ranges::any_of(one.kept, is_it)) {
+        if (has_revision(one, is_it)) {
             return id;
         }
     }
@@ -87,10 +92,36 @@ std::string scheduler::holder_of(const std::string &model_id, const std::string 
 }
 
 
+std::vector<std::string> scheduler::models_on(const std::string &backend) const
+{
+    std::vector<std::string> all;
+    for (const auto &[id, one] : models_) {
+        if (has_revision(one, [&](const placed_revision &placed) { return placed.backend == backend; })) {
+            all.push_back(id);
+        }
+    }
+    return all;
+}
+
+
 // New tasks.
+
+/// Why the model of a deletion cannot be deleted now, as a sentence; empty where no deployment of it runs.
+std::string scheduler::in_use_by(const submission &wanted) const
+{
+    const auto found = runs_.find(wanted.model_id);
+    if (wanted.kind != task_kind::remove || found == runs_.end() || !found->second.run ||
+        found->second.run->what.kind != task_kind::deploy || is_final(found->second.run->what.status)) {
+        return {};
+    }
+    return "Model " + wanted.model_id + " is in use by deployment task " + found->second.run->what.task_id +
+           ", which is running; cancel it or wait for its end.";
+}
+
 
 void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
 {
+    const std::string in_use = in_use_by(wanted);
     task made;
     made.kind = wanted.kind;
     made.task_id = std::move(wanted.task_id);
@@ -98,11 +129,12 @@ void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
     made.parent_id = std::move(wanted.parent_id);
     made.config = share(std::move(wanted.config));
     made.created_us = made.updated_us = time_.wall_us();
-    made.detail = "The task is accepted and waits for its turn.";
+    made.status = in_use.empty() ? task_status::pending : task_status::refused;
+    made.detail = in_use.empty() ? "The task is accepted and waits for its turn." : in_use;
 
     if (made.kind == task_kind::deploy) {
         std::vector<json_fault> faults;
-        plan_deployment(config_, made.model_id, 1, made.config.get(), faults);
+        plan_deployment(*config_, made.model_id, 1, made.config.get(), faults);
         if (!faults.empty()) {
             const auto &first = faults.front();
             rejection refused = {422, first.pointer + " " + first.detail + ".", {}, 0};
@@ -113,7 +145,7 @@ void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
     }
 
     // With a full queue a task that exists already is still found: a client that asks again gets its answer.
-    const bool full = waiting_ >= config_.limits.max_queue;
+    const bool full = waiting_ >= config_->limits.max_queue;
     if (!full) {
         ++waiting_; // what the journal is about to take counts
     }
@@ -141,8 +173,12 @@ void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
             }
             switch (what) {
             case journal::creation::created:
-                log(log_level::info, "A task is accepted",
+                log(log_level::info, is_final(row.status) ? "A task is refused" : "A task is accepted",
                     {{"task_id", task_id}, {"model_id", model_id}, {"kind", kind_name(row.kind)}});
+                if (is_final(row.status)) {
+                    answer({&row, true, {}});
+                    return;
+                }
                 enqueue(model_id, {row.sequence, task_id});
                 answer({&row, true, {}});
                 start_next();
@@ -162,7 +198,7 @@ void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
                 answer({nullptr,
                         false,
                         {429,
-                         "There are " + std::to_string(config_.limits.max_queue) +
+                         "There are " + std::to_string(config_->limits.max_queue) +
                              " tasks waiting, and max_queue allows no more; nothing was "
                              "created. Post again later.",
                          {},
@@ -188,7 +224,7 @@ void scheduler::enqueue(const std::string &model_id, waiting_task one)
 
 void scheduler::start_next()
 {
-    while (!stopping_ && !ready_.empty() && runs_.size() < config_.limits.max_concurrent_rollouts) {
+    while (!stopping_ && !ready_.empty() && runs_.size() < config_->limits.max_concurrent_rollouts) {
         const std::string model_id = ready_.begin()->second;
         ready_.erase(ready_.begin());
         auto &queue = queues_.at(model_id);
@@ -235,9 +271,17 @@ void scheduler::start(const std::string &model_id, const task_row &row)
     }
     model &of = models_[model_id];
     of.model_id = model_id;
-    auto &run = runs_.at(model_id).run;
-    run = std::make_unique<task_run>(environment_, std::move(*what), of, [this, model_id] { on_ended(model_id); });
-    run->start();
+    place &at = runs_.at(model_id);
+    at.config = config_;
+    at.environment = std::make_unique<run_environment>(run_environment{
+        *at.config, book_, gateways_, time_, backend_of_, fetch_, [this] { return deployed_models(); },
+        [this](const std::string &id, const std::string &backend, const std::string &name) {
+            return holder_of(id, backend, name);
+        },
+        run_hook_});
+    at.run =
+        std::make_unique<task_run>(*at.environment, std::move(*what), of, [this, model_id] { on_ended(model_id); });
+    at.run->start();
 }
 
 

@@ -17,8 +17,9 @@ namespace rollout {
 
 class scheduler {
   public:
-    /// All of it outlives the scheduler. `backend_of`, `fetch` and `run_hook` as for run_environment.
-    scheduler(const settings &config, journal &book, traffic &gateways, clock &time,
+    /// `book`, `gateways` and `time` outlive the scheduler. `backend_of`, `fetch` and `run_hook` as for run_environment; a backend
+    /// lives as long as the `backend_of` that names it.
+    scheduler(std::shared_ptr<const settings> config, journal &book, traffic &gateways, clock &time,
               std::function<backend *(const std::string &)> backend_of,
               std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook);
 
@@ -27,6 +28,12 @@ class scheduler {
 
     /// A new task: checked against the configuration, written to the journal, put in its model's queue.
     void submit(submission wanted, gateway_server::answer_fn answer);
+
+    /// For tasks that start, and for submissions, from now on; a task that runs keeps what it started with.
+    void use(std::shared_ptr<const settings> config, std::function<backend *(const std::string &)> backend_of);
+
+    /// The models of which a revision stands on that backend.
+    std::vector<std::string> models_on(const std::string &backend) const;
 
     /// No new runs; those under way stop where they are. `stopped` is called when nothing is under way.
     void stop(std::function<void()> stopped);
@@ -42,6 +49,8 @@ class scheduler {
 
     /// A model's place among those at work: taken when its task is about to be read.
     struct place {
+        std::shared_ptr<const settings> config; ///< in force when the task began
+        std::unique_ptr<run_environment> environment;
         std::unique_ptr<task_run> run;
         operation_ptr pause; ///< before the journal is read again
     };
@@ -52,13 +61,17 @@ class scheduler {
     void start(const std::string &model_id, const task_row &row);
     void on_ended(const std::string &model_id);
     void release(const std::string &model_id);
+    std::string in_use_by(const submission &wanted) const;
     std::size_t deployed_models() const;
     std::string holder_of(const std::string &model_id, const std::string &backend, const std::string &name) const;
 
-    const settings &config_;
+    std::shared_ptr<const settings> config_; ///< in force
     journal &book_;
+    traffic &gateways_;
     clock &time_;
-    run_environment environment_;
+    std::function<backend *(const std::string &)> backend_of_;
+    std::function<operation_ptr(fetch_request, done_fn)> fetch_;
+    hook_fn run_hook_;
 
     std::map<std::string, model> models_;
     std::map<std::string, std::deque<waiting_task>> queues_; ///< by model, in the order of acceptance

@@ -2,6 +2,7 @@
 
 #include "common/route.hpp"
 #include "worker/hook_settings.hpp"
+#include "worker/model_settings.hpp"
 #include "worker/name_template.hpp"
 #include "worker/words.hpp"
 
@@ -106,10 +107,8 @@ void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &fa
         }
     }
     // A source that the operator wrote down is allowed: the folder that its fixed part names.
-    const auto &source = to.artifacts.source;
     if (to.artifacts.allow.empty()) {
-        const auto fixed = source.substr(0, source.find('{'));
-        to.artifacts.allow.push_back(fixed.substr(0, fixed.rfind('/') + 1));
+        to.artifacts.allow.push_back(folder_of_source(to.artifacts.source));
     }
 }
 
@@ -251,6 +250,23 @@ void read_gate(const json_t *value, const std::string &pointer, gate_settings &t
 } // namespace
 
 
+std::string backend_names(const settings &from)
+{
+    std::string all;
+    for (const auto &[name, _] : from.backends) {
+        all += (all.empty() ? "" : ", ") + name;
+    }
+    return all;
+}
+
+
+std::string folder_of_source(const std::string &source)
+{
+    const auto fixed = source.substr(0, source.find('{'));
+    return fixed.substr(0, fixed.rfind('/') + 1);
+}
+
+
 void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
                   std::vector<json_fault> &faults, std::vector<std::string> &warnings)
 {
@@ -278,6 +294,7 @@ void read_rollout(const json_t *from, const std::string &pointer, rollout_settin
                                                           "revision only stays loaded for that time");
     }
     reader.word("old", to.old, {"delete", "archive", "keep"});
+    reader.number("keep_revisions", to.keep_revisions, 0, 100);
     reader.number("drain_s", to.drain_s, 0, year_s);
     if (const json_t *hooks = reader.object("hooks")) {
         read_hooks(hooks, reader.pointer_to("hooks"), to.hooks, faults);
@@ -296,7 +313,7 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
         return to;
     }
     json_error_t error;
-    const json_ptr root(json_loadb(bytes.data(), bytes.size(), JSON_REJECT_DUPLICATES, &error));
+    const auto root = share(json_ptr(json_loadb(bytes.data(), bytes.size(), JSON_REJECT_DUPLICATES, &error)));
     if (!root) {
         faults.push_back({"", "the file " + shown(path) + " is not JSON: " + std::string(error.text) + " (line " +
                                   std::to_string(error.line) + ", column " + std::to_string(error.column) + ")"});
@@ -307,6 +324,7 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
     if (!json_is_object(root.get())) {
         return to;
     }
+    to.document = root;
     read_listen(reader, to, faults);
     read_journal(reader, to, faults);
     read_limits(reader, to, faults);
@@ -314,6 +332,10 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
     read_backends(reader, to, faults);
     if (const json_t *rollout = reader.object("rollout")) {
         read_rollout(rollout, "/rollout", to.rollout, faults, to.warnings);
+    }
+    if (const json_t *models = reader.object("models")) {
+        const json_t *allow = json_object_get(json_object_get(root.get(), "artifacts"), "allow");
+        read_models(models, json_array_size(allow) == 0, to, faults);
     }
     reader.refuse_others();
     return to;

@@ -48,6 +48,7 @@ struct rollout_settings {
     std::uint64_t progress_deadline_s = 600; ///< a hold waits so long for `min_requests`
     std::string on_no_traffic = "fail";      ///< or `promote`
     std::string old = "delete";              ///< what becomes of the old blue: `delete`, `archive` or `keep`
+    std::uint64_t keep_revisions = 2; ///< of a model, archived and kept together; the oldest beyond it are removed
     std::uint64_t drain_s = 30;
     std::map<std::string, std::vector<hook_settings>> hooks; ///< by `before_stage` and the like; the operator's alone
 };
@@ -62,6 +63,14 @@ struct backend_settings {
     std::string repository;
     std::string staging;
     std::string model_name = "{model_id}__r{revision}";
+};
+
+/// What differs for the models of one name or pattern.
+struct model_settings {
+    std::string backend;      ///< empty: as for all
+    std::string source;       ///< empty: as for all
+    bool protect = false;     ///< a deletion is refused
+    rollout_settings rollout; ///< whole: the entry's members over those of `rollout`
 };
 
 struct settings {
@@ -93,12 +102,21 @@ struct settings {
 
     std::map<std::string, backend_settings> backends;
     rollout_settings rollout;
+    std::map<std::string, model_settings> models; ///< by a model's id or a pattern of ids
+
+    std::shared_ptr<const json_t> document; ///< the file as it was read; null where there is none
 
     std::vector<std::string> warnings; ///< what is accepted but has no effect in this version
 };
 
 /// Reads and checks the file. Every fault is in `faults`, with its pointer; the result counts only when there is none.
 settings read_settings(const std::string &path, std::vector<json_fault> &faults);
+
+/// The names of the backends, for a sentence.
+std::string backend_names(const settings &from);
+
+/// The folder that the fixed part of a source's template names, with its last slash.
+std::string folder_of_source(const std::string &source);
 
 /// Reads `rollout` members over what `to` holds: for the configuration and for a task's own.
 void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,

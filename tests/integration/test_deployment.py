@@ -347,9 +347,15 @@ def test_an_unload_that_takes_its_time_is_awaited(gateway):
     assert gateway.loaded() == gateway.files() == []
 
 
-def test_deployments_and_deletions_of_a_model_run_in_order(gateway):
+def test_deployments_and_deletions_of_a_model_run_in_order(make_gateway):
+    # All of them are posted before the first one runs: a deletion posted during a deployment would be refused.
+    gateway = make_gateway(rolloutd={"limits": {"max_concurrent_rollouts": 0}})
+    gateway.start()
     gateway.make_model("order", "x")
     tasks = [(kind, gateway.post(f"/{kind}", {"model_id": "order"}).task()) for kind in ("deploy", "deploy", "delete", "deploy", "delete", "delete")]
+    gateway.rolloutd.stop()
+    gateway.rolloutd.config["limits"]["max_concurrent_rollouts"] = 4
+    gateway.rolloutd.start()
     ended = [gateway.wait(task, kind) for kind, task in tasks]
     assert [task["status"] for task in ended] == ["completed"] * 5 + ["refused"]
     assert [task["updated_at"] for task in ended] == sorted(task["updated_at"] for task in ended)

@@ -85,6 +85,61 @@ void a_model_that_is_not_deployed_is_refused(void **)
     assert_text(world.finish("v"), "refused");
 }
 
+void a_protected_model_is_not_deleted(void **)
+{
+    fake_world world;
+    world.deployed("search-1");
+    world.config.models["search-*"].protect = true;
+    world.remove("t", "search-1");
+    assert_text(world.finish("t"), "refused");
+    assert_text(world.task("t").detail,
+                "Model search-1 is protected: `protect` of \"search-*\" in `models` of rolloutd's "
+                "configuration is true; set it to false to delete the model.");
+    assert_text(world.server_holds(), "search-1__r1");
+    world.config.models["search-1"].protect = false; // the exact name's entry alone applies
+    world.remove("u", "search-1");
+    assert_text(world.finish("u"), "completed");
+}
+
+void a_deletion_drains_as_long_as_its_models_settings_say(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.config.models["1*"].rollout.drain_s = 90;
+    world.gateway.requests[1] = 1;
+    world.remove("t", "123");
+    world.time.run_for(89s);
+    assert_text(world.task("t").step, "drain");
+    world.time.run_for(2s);
+    assert_text(world.status("t"), "completed");
+}
+
+void a_deletion_during_a_deployment_of_its_model_is_refused_at_once(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.server.held.insert("load 123__r2");
+    world.deploy("t", "123");
+    world.time.settle();
+    world.remove("u", "123");
+    world.time.settle();
+    assert_text(world.status("u"), "refused");
+    const std::string why = world.task("u").detail;
+    assert_text(why, "Model 123 is in use by deployment task t, which is running; cancel it or wait for its end.");
+    assert_true(world.answers["u"].created);
+    assert_int_equal(world.process->tasks.waiting(), 0);
+
+    world.server.mend("load 123__r2");
+    world.crash();
+    assert_text(world.finish("t"), "completed");
+    world.remove("u", "123"); // asked again: the same task
+    world.time.settle();
+    assert_false(world.answers["u"].created);
+    assert_text(world.task("u").detail, why);
+    world.remove("v", "123");
+    assert_text(world.finish("v"), "completed");
+}
+
 void a_deleted_model_can_be_deployed_again_under_a_new_revision(void **)
 {
     fake_world world;
@@ -258,6 +313,9 @@ void a_model_that_comes_back_is_loaded_with_its_own_configuration(void **)
 int main()
 {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(a_protected_model_is_not_deleted),
+        cmocka_unit_test(a_deletion_drains_as_long_as_its_models_settings_say),
+        cmocka_unit_test(a_deletion_during_a_deployment_of_its_model_is_refused_at_once),
         cmocka_unit_test(a_deletion_takes_its_steps_in_order_and_each_is_written_before_it_runs),
         cmocka_unit_test(a_model_is_not_unloaded_before_the_gateway_has_forgotten_it),
         cmocka_unit_test(a_model_is_drained_before_it_is_unloaded),

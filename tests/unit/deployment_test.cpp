@@ -228,6 +228,27 @@ void a_drain_ends_after_its_time_and_says_what_was_left(void **)
     }
 }
 
+void archived_revisions_beyond_the_bound_are_removed_the_oldest_first(void **)
+{
+    fake_world world;
+    world.config.rollout.old = "archive";
+    world.config.rollout.keep_revisions = 2;
+    for (int i = 0; i < 4; ++i) {
+        world.deployed("123");
+    }
+    assert_text(world.server_holds(), "123__r4; files of 123__r2 123__r3 123__r4");
+    world.config.rollout.old = "keep";
+    world.deployed("123");
+    assert_text(world.server_holds(), "123__r4 123__r5; files of 123__r3 123__r4 123__r5");
+    world.deployed("123");
+    world.deployed("123");
+    assert_text(world.server_holds(), "123__r5 123__r6 123__r7");
+    world.config.rollout.keep_revisions = 0;
+    world.deployed("123");
+    assert_text(world.server_holds(), "123__r8");
+    assert_text(world.violations(), "");
+}
+
 void an_archived_revision_is_unloaded_and_keeps_its_files(void **)
 {
     fake_world world;
@@ -327,6 +348,7 @@ void a_journal_that_fails_is_asked_again_before_anything_goes_on(void **)
 int main()
 {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(archived_revisions_beyond_the_bound_are_removed_the_oldest_first),
         cmocka_unit_test(a_first_deployment_takes_all_steps_in_order_and_goes_straight_to_all_traffic),
         cmocka_unit_test(the_next_deployment_moves_the_traffic_and_takes_the_old_revision_away),
         cmocka_unit_test(each_step_is_in_the_journal_before_it_runs_and_again_when_it_ends),

@@ -181,8 +181,8 @@ struct fake_world {
             : book(in.file, in.time, in.story), gateways(in.gateway, in.time, in.story),
               server(in.server, in.gateway, in.time, in.story),
               tasks(
-                  in.config, book, gateways, in.time,
-                  [this](const std::string &name) { return name == "default" ? &server : nullptr; },
+                  std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), book, gateways,
+                  in.time, [this](const std::string &name) { return name == "default" ? &server : nullptr; },
                   [this](const rollout::fetch_request &request, rollout::done_fn done) {
                       return server.fetch(request, std::move(done));
                   },

@@ -25,6 +25,37 @@ model named()
     return made;
 }
 
+std::string revisions_of(const std::vector<placed_revision> &all)
+{
+    std::string words;
+    for (const auto &one : all) {
+        words += (words.empty() ? "" : " ") + std::to_string(one.revision) + (one.keep_files ? " archived" : "");
+    }
+    return words;
+}
+
+placed_revision archived(std::uint64_t number)
+{
+    auto made = revision(number);
+    made.keep_files = true;
+    return made;
+}
+
+void the_oldest_of_what_is_kept_goes_beyond_the_bound(void **)
+{
+    model of = named();
+    of.kept = {archived(4), revision(2), archived(3)};
+    of.retired = {revision(1), archived(5)};
+    rollout::bound_kept(of, 4);
+    assert_text(revisions_of(of.kept), "4 archived 2 3 archived");
+    rollout::bound_kept(of, 2);
+    assert_text(revisions_of(of.kept), "4 archived");
+    assert_text(revisions_of(of.retired), "1 5 archived 2 3");
+    rollout::bound_kept(of, 0);
+    assert_text(revisions_of(of.kept), "");
+    assert_text(revisions_of(of.retired), "1 5 2 3 4");
+}
+
 void a_model_without_anything_has_no_route(void **)
 {
     const auto to = rollout::routes_of(named()).front();
@@ -142,6 +173,7 @@ void what_is_no_object_is_no_model(void **)
 int main()
 {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(the_oldest_of_what_is_kept_goes_beyond_the_bound),
         cmocka_unit_test(a_model_without_anything_has_no_route),
         cmocka_unit_test(blue_alone_has_all_of_the_traffic),
         cmocka_unit_test(green_is_in_the_route_with_its_weight),

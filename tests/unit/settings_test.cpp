@@ -103,7 +103,7 @@ void a_gate_without_traffic_to_judge_is_a_fault(void **)
 
 void the_projects_own_configuration_is_good(void **)
 {
-    const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+    const auto root = std::filesystem::path(ROLLOUT_ROOT);
     std::vector<json_fault> faults;
     const settings made = rollout::read_settings(root / "conf/rolloutd.json", faults);
     assert_text(lines_of(faults), "");

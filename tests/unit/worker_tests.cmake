@@ -1,5 +1,8 @@
 rollout_unit_test(settings rollout_worker)
+target_compile_definitions(settings_test PRIVATE ROLLOUT_ROOT="${PROJECT_SOURCE_DIR}")
 rollout_unit_test(settings_values rollout_worker)
+rollout_unit_test(model_settings rollout_worker)
+rollout_unit_test(reload rollout_worker)
 rollout_unit_test(name_template rollout_worker)
 rollout_unit_test(plan rollout_worker)
 rollout_unit_test(words rollout_worker)

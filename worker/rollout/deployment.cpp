@@ -188,6 +188,7 @@ void enter_promote(task_run &run)
     of.green.reset();
     of.weight = 0;
     run.what.traffic_weight = 100;
+    bound_kept(of, run.plan.rollout.keep_revisions);
 }
 
 

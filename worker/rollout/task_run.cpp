@@ -2,6 +2,7 @@
 
 #include "worker/failpoint.hpp"
 #include "worker/log.hpp"
+#include "worker/model_settings.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
@@ -125,7 +126,7 @@ void task_run::wait_for_a_person(bool waits)
 bool task_run::plan_it()
 {
     if (what.kind != task_kind::deploy) {
-        plan.rollout = environment.config.rollout;
+        plan.rollout = rollout_of(environment.config, what.model_id);
         return true;
     }
     std::vector<json_fault> faults;
@@ -143,6 +144,11 @@ bool task_run::plan_it()
 std::string task_run::refusal()
 {
     if (what.kind == task_kind::remove) {
+        const auto *entry = find_model_settings(environment.config, what.model_id);
+        if (entry != nullptr && entry->second.protect) {
+            return "Model " + what.model_id + " is protected: `protect` of \"" + entry->first +
+                   "\" in `models` of rolloutd's configuration is true; set it to false to delete the model.";
+        }
         return is_placed(of) ? "" : "Model " + what.model_id + " is not deployed; there is nothing to delete.";
     }
     if (what.rollback_to != 0) {

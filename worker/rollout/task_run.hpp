@@ -24,7 +24,8 @@ namespace rollout {
 using hook_fn =
     std::function<operation_ptr(const std::string &name, const hook_settings &hook, std::string body, done_fn done)>;
 
-/// What a run works with; all of it outlives the run.
+/// What a run works with; all of it outlives the run, and `config` and the backends stay the same for all of it,
+/// whatever rolloutd.json says meanwhile.
 struct run_environment {
     const settings &config;
     journal &book;
