@@ -10,6 +10,9 @@
 //     submit    {id, kind, task_id, model_id, parent_id?, config}  `id` numbers the question on this connection
 //     lookup    {id, kind, task_id | model_id, after?}        with `after`: answered once the task's revision is past it
 //     forget    {id}                                          the client of that look-up is gone
+//     steer     {id, kind, task_id, verb}                     a client's word to a task (steering.hpp)
+//     list      {id, kind, status?, model_id?, before?, limit} tasks, newest first, accepted before that `seq`
+//     models    {id, after?, limit}                           models, in the order of their ids, after that one
 //     applied   {revision}                                    the routes up to here are in force in this gateway
 //     counters  {id, in_flight}                               the answer to `sample`
 //     measured  {id, counters}                                the answer to `measure`: traffic_counters.hpp
@@ -19,9 +22,13 @@
 //   rolloutd -> nginx
 //     welcome   {protocol, journal, revision, stream}         `stream`: this link carries its gateway's updates
 //     stream    {}                                            this link shall carry them now; answered by a `hello`
-//     accepted  {id, created, task}                           durable; `created` false where the same task was there
+//     accepted  {id, created, steered?, task}                 durable; `created` false where the same task was there;
+//                                                              `steered`: as the task is now
 //     rejected  {id, status, title, detail, errors?, retry_after_s?}   an RFC 9457 problem
 //     found     {id, task | null}
+//     listed    {id, tasks | null, next}                      documents; `next`: the `before` of the next page, or null;
+//                                                              no tasks at all: not now, ask again
+//     listed_models {id, models | null, next}                 the same; `next`: the `after` of the next page, or null
 //     update    {tasks, revision, complete}                   `revision`: the table holds all up to here once this is
 //                                                              in; `complete`: and that is all there is
 //     routes    {routes, revision, begin, end}                `begin` and `end` frame a full set: what is not in it

@@ -16,6 +16,13 @@ inline constexpr std::size_t frame_bytes = 1024 * 1024;
 /// `document_bytes` on top still fits `frame_bytes`.
 inline constexpr std::size_t batch_bytes = 64 * 1024;
 
+/// What a page of a list holds at most, in bytes of documents: it ends early and says where the next one begins.
+inline constexpr std::size_t page_bytes = 768 * 1024;
+
+/// What a page of a list holds unless the client says how many it wants, and at most.
+inline constexpr unsigned page_default = 100;
+inline constexpr unsigned page_most = 1000;
+
 /// A task document as compact JSON.
 inline constexpr std::size_t document_bytes = 64 * 1024;
 

@@ -49,7 +49,7 @@ http {{
     server {{
         listen 127.0.0.1:{gateway};
 
-        location ~ ^/(deploy|delete)(-status)?(/|$) {{ rollout_api; }}
+        location ~ ^/((deploy|delete)(-status)?|models)(/|$) {{ rollout_api; }}
 
         location ~ ^/v2/models/(?<model>[^/]+)(?<rest>/.*)?$ {{
             rollout_route $model key=$http_x_user;

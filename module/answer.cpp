@@ -119,6 +119,15 @@ try {
 }
 
 
+ngx_int_t send_json(ngx_http_request_t *r, std::string_view body) noexcept
+{
+    if (!add_header(r, "Cache-Control", "no-cache")) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return send_body(r, NGX_HTTP_OK, make_body(r, "application/json", {body}));
+}
+
+
 ngx_str_t etag_of(ngx_http_request_t *r, const task_record &task) noexcept
 {
     // A revision belongs to a journal; with another journal the same number is another document.

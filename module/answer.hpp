@@ -14,6 +14,9 @@ ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept;
 /// Sends a task's document, in that dialect, with its ETag. The document's bytes must live as long as the request.
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, dialect words) noexcept;
 
+/// Sends JSON that is no task and no problem.
+ngx_int_t send_json(ngx_http_request_t *r, std::string_view body) noexcept;
+
 /// Adds a header to the answer; the name is a literal, the value is copied. False when memory is out.
 bool add_header(ngx_http_request_t *r, std::string_view name, std::string_view value) noexcept;
 

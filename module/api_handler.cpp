@@ -2,10 +2,8 @@
 
 #include "common/limits.hpp"
 #include "common/names.hpp"
-#include "module/answer.hpp"
-#include "module/api_route.hpp"
+#include "module/api_request.hpp"
 #include "module/configuration.hpp"
-#include "module/preferences.hpp"
 #include "module/request_body.hpp"
 #include "module/task_request.hpp"
 
@@ -18,19 +16,7 @@ namespace {
 
 constexpr unsigned retry_after_s = 1;
 
-/// A request under way: in the request's pool, from the first look at the URI to the answer.
-struct api_request {
-    ngx_http_request_t *r = nullptr;
-    api_route route{};
-    preferences wants{};
-    link_call call{};
-    ngx_msec_t wait_until = 0; ///< in ngx_current_msec's time; 0: the answer is not held
-    ngx_str_t task_id{};       ///< of a submission
-    ngx_str_t model_id{};
-    bool submitting = false;
-    bool suspended = false;
-    task_record task{}; ///< as it was when the answer was last held
-};
+} // namespace
 
 
 problem away(std::string detail)
@@ -43,26 +29,7 @@ problem away(std::string detail)
 }
 
 
-/// Goes on with a request that was waiting for the link: `answer` sends something and says how that went, or NGX_DONE
-/// when the request waits on. Nothing is thrown into the link.
-template <class Answer>
-void resume(api_request &request, Answer answer) noexcept
-{
-    ngx_http_request_t *r = request.r;
-    ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-    try {
-        rc = answer();
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    }
-    if (rc != NGX_DONE) {
-        // Outside of a request's own handlers, nginx does not go on with posted requests by itself.
-        ngx_connection_t *c = r->connection;
-        ngx_http_finalize_request(r, rc);
-        ngx_http_run_posted_requests(c);
-    }
-}
-
+namespace {
 
 void forget_call(void *data)
 {
@@ -73,8 +40,9 @@ void forget_call(void *data)
 }
 
 
-/// Before a question: what happens when the client goes away while the request waits for the link. It ends the request,
-/// not what was asked for. False when memory is out.
+} // namespace
+
+
 bool suspend(api_request &request) noexcept
 {
     if (request.suspended) {
@@ -99,6 +67,8 @@ bool suspend(api_request &request) noexcept
     return true;
 }
 
+
+namespace {
 
 bool in_pool(ngx_http_request_t *r, task_record &task) noexcept
 {
@@ -181,7 +151,9 @@ bool hold(api_request &request, const task_record &task) noexcept
 }
 
 
-/// The answer with a task that the link has brought, or NGX_DONE when the client waits for a later one.
+} // namespace
+
+
 ngx_int_t answer_or_hold(api_request &request, task_record task) noexcept
 {
     if (!in_pool(request.r, task)) {
@@ -190,6 +162,8 @@ ngx_int_t answer_or_hold(api_request &request, task_record task) noexcept
     return hold(request, task) ? NGX_DONE : answer_with(request, task);
 }
 
+
+namespace {
 
 void on_watched(link_call &call, link_result result, const task_record *task, const json_t *)
 {
@@ -290,6 +264,9 @@ ngx_int_t read_task(api_request &request)
 
 // Writing.
 
+} // namespace
+
+
 problem rejection_of(const json_t *from)
 {
     problem answer;
@@ -305,6 +282,8 @@ problem rejection_of(const json_t *from)
     return answer;
 }
 
+
+namespace {
 
 /// Why a submission was not confirmed, with what the client can do.
 problem unconfirmed(const api_request &request, link_result result)
@@ -394,7 +373,7 @@ void on_body(ngx_http_request_t *r)
     auto &request = *static_cast<api_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
     ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
     try {
-        rc = submit(request);
+        rc = request.route.is == api_route::shape::steer ? steer(request) : submit(request);
     } catch (const std::exception &error) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
     }
@@ -407,13 +386,78 @@ void on_body(ngx_http_request_t *r)
 ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
 {
     const bool collection = route.is == api_route::shape::collection;
+    const bool steers = route.is == api_route::shape::steer;
     problem answer;
     answer.status = 405;
-    answer.detail = collection ? "Tasks are created with POST." : "Tasks are read with GET.";
-    if (!add_header(r, "Allow", collection ? "POST" : "GET, HEAD")) {
+    answer.detail = collection                             ? "Tasks are created with POST, and listed with GET."
+                    : steers                               ? "A task is steered with POST."
+                    : route.is == api_route::shape::models ? "Models are listed with GET."
+                                                           : "Tasks are read with GET.";
+    if (!add_header(r, "Allow", collection ? "GET, HEAD, POST" : steers ? "POST" : "GET, HEAD")) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     return send_problem(r, answer);
+}
+
+
+/// The methods that a route takes.
+ngx_uint_t methods_of(api_route::shape shape) noexcept
+{
+    constexpr ngx_uint_t reading = NGX_HTTP_GET | NGX_HTTP_HEAD;
+    switch (shape) {
+    case api_route::shape::unknown:
+        return 0;
+    case api_route::shape::collection:
+        return reading | NGX_HTTP_POST;
+    case api_route::shape::steer:
+        return NGX_HTTP_POST;
+    case api_route::shape::task:
+    case api_route::shape::latest:
+    case api_route::shape::models:
+        return reading;
+    }
+    return 0;
+}
+
+
+ngx_int_t read(api_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+        return rc;
+    }
+    if (request.route.is == api_route::shape::collection || request.route.is == api_route::shape::models) {
+        return list(request);
+    }
+    const auto fault = read_wait_argument(r, request.wants);
+    if (!fault.detail.empty()) {
+        return send_problem(r, fault);
+    }
+    if (request.wants.wait) {
+        request.wait_until = ngx_current_msec + *request.wants.wait * 1000;
+    }
+    return read_task(request);
+}
+
+
+ngx_int_t write(api_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    if (request.route.is == api_route::shape::collection) {
+        const auto fault = check_content(r);
+        if (!fault.detail.empty()) {
+            if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+                return rc;
+            }
+            return send_problem(r, fault);
+        }
+    }
+    read_prefer(r, request.wants);
+    if (request.wants.wait) {
+        request.wait_until = ngx_current_msec + *request.wants.wait * 1000;
+    }
+    const ngx_int_t rc = ngx_http_read_client_request_body(r, on_body);
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }
 
 
@@ -434,43 +478,14 @@ ngx_int_t handle(ngx_http_request_t *r)
         request->route = route_of(uri.substr(base.size()));
     }
     const auto shape = request->route.is;
-    const bool writes = shape == api_route::shape::collection;
-    if (shape == api_route::shape::unknown ||
-        !(r->method & (writes ? NGX_HTTP_POST : NGX_HTTP_GET | NGX_HTTP_HEAD))) {
+    if (!(r->method & methods_of(shape))) {
         if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
             return rc;
         }
         return shape == api_route::shape::unknown ? send_problem(r, not_found(request->route))
                                                   : refuse_method(r, request->route);
     }
-
-    if (!writes) {
-        if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
-            return rc;
-        }
-        const auto fault = read_wait_argument(r, request->wants);
-        if (!fault.detail.empty()) {
-            return send_problem(r, fault);
-        }
-        if (request->wants.wait) {
-            request->wait_until = ngx_current_msec + *request->wants.wait * 1000;
-        }
-        return read_task(*request);
-    }
-
-    const auto fault = check_content(r);
-    if (!fault.detail.empty()) {
-        if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
-            return rc;
-        }
-        return send_problem(r, fault);
-    }
-    read_prefer(r, request->wants);
-    if (request->wants.wait) {
-        request->wait_until = ngx_current_msec + *request->wants.wait * 1000;
-    }
-    const ngx_int_t rc = ngx_http_read_client_request_body(r, on_body);
-    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+    return r->method == NGX_HTTP_POST ? write(*request) : read(*request);
 }
 
 } // namespace

@@ -13,6 +13,20 @@ std::string_view noun(task_kind kind) noexcept
     return kind == task_kind::deploy ? "deployment" : "deletion";
 }
 
+/// What comes behind the first word: a name, or a task's id and what to do with it.
+api_route named(api_route::shape with_name, task_kind kind, std::string_view rest) noexcept
+{
+    const auto slash = rest.find('/');
+    if (slash == std::string_view::npos) {
+        return {rest.empty() ? api_route::shape::unknown : with_name, kind, rest};
+    }
+    const auto verb = steering_from(rest.substr(slash + 1));
+    // A deletion has no traffic to hold, and nothing to go back to.
+    const bool fits = verb && with_name == api_route::shape::task && slash != 0 &&
+                      (kind == task_kind::deploy || *verb == steering::cancel || *verb == steering::retry);
+    return fits ? api_route{api_route::shape::steer, kind, rest.substr(0, slash), *verb} : api_route{};
+}
+
 } // namespace
 
 
@@ -28,15 +42,16 @@ api_route route_of(std::string_view uri) noexcept
         {"/deploy-status", api_route::shape::latest, task_kind::deploy},
         {"/delete-status", api_route::shape::latest, task_kind::remove},
     };
+    if (uri == "/models") {
+        return {api_route::shape::models, task_kind::deploy, {}};
+    }
     const auto slash = uri.find('/', 1);
     for (const auto &[word, with_name, kind] : words) {
         if (uri.substr(0, slash) != word) {
             continue;
         }
         if (slash != std::string_view::npos) {
-            const auto name = uri.substr(slash + 1);
-            return {name.empty() || name.find('/') != std::string_view::npos ? api_route::shape::unknown : with_name,
-                    kind, name};
+            return named(with_name, kind, uri.substr(slash + 1));
         }
         return {
             with_name == api_route::shape::task ? api_route::shape::collection : api_route::shape::unknown, kind, {}};
@@ -50,7 +65,7 @@ problem not_found(const api_route &route)
     problem answer;
     answer.status = 404;
     // Only a name that is one is repeated: what else a client sent has no place in an answer.
-    if (route.is == api_route::shape::task) {
+    if (route.is == api_route::shape::task || route.is == api_route::shape::steer) {
         answer.detail = "There is no " + std::string(noun(route.kind)) + " task" +
                         (is_task_id(route.name) ? " \"" + std::string(route.name) + "\"." : " of that id.");
     } else if (route.is == api_route::shape::latest) {
@@ -59,7 +74,8 @@ problem not_found(const api_route &route)
             (is_model_id(route.name) ? "model \"" + std::string(route.name) + "\"." : "a model of that name.");
     } else {
         answer.detail = "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
-                        "/delete, /delete/{task_id} and /delete-status/{model_id}.";
+                        "/delete, /delete/{task_id}, /delete-status/{model_id} and /models, and POST "
+                        "/deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";
     }
     return answer;
 }

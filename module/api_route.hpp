@@ -1,6 +1,7 @@
-// The six routes: what a URI asks for. No nginx here.
+// The routes: what a URI asks for. No nginx here.
 #pragma once
 
+#include "common/steering.hpp"
 #include "common/task.hpp"
 #include "module/problem.hpp"
 
@@ -10,11 +11,12 @@ namespace rollout {
 
 /// What the URI after the base asks for. A view into the URI.
 struct api_route {
-    enum class shape { unknown, collection, task, latest };
+    enum class shape { unknown, collection, task, latest, steer, models };
 
     shape is = shape::unknown;
     task_kind kind = task_kind::deploy;
-    std::string_view name; ///< a task's id, or a model's
+    std::string_view name;            ///< a task's id, or a model's
+    steering verb = steering::cancel; ///< of `steer`
 };
 
 /// `unknown` where it is none of them; the name is not checked yet.

@@ -60,6 +60,11 @@ void worker_link::take(const json_t *message)
         take_welcome(message);
     } else if (type == "accepted" || type == "rejected" || type == "found") {
         take_answer(message, type);
+    } else if (type == "listed" || type == "listed_models") {
+        const auto asked = calls_.find(json_count(message, "id"));
+        if (asked != calls_.end()) {
+            finish(*asked->second, link_result::page, nullptr, message);
+        }
     } else if (type == "update") {
         take_update(message);
     } else if (type == "routes") {
@@ -162,7 +167,8 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
     }
     // A new task goes into the table also when its client has gone. One that was there before does not, nor one that was
     // looked up: it is not in the table because it had to go, or because the stream is about to bring it.
-    if (json_is_true(json_object_get(message, "created"))) {
+    // What a client's word has changed goes in at once: who asked next shall see it.
+    if (json_is_true(json_object_get(message, "created")) || json_is_true(json_object_get(message, "steered"))) {
         store(task);
     }
     if (asked != calls_.end()) {

@@ -404,6 +404,43 @@ link_result worker_link::lookup(link_call &call, task_kind kind, std::string_vie
 }
 
 
+link_result worker_link::steer(link_call &call, task_kind kind, std::string_view task_id, steering verb)
+{
+    json_ptr message = message_of("steer");
+    json_put(message.get(), "kind", kind_name(kind));
+    json_put(message.get(), "task_id", task_id);
+    json_put(message.get(), "verb", steering_name(verb));
+    const auto begun = ask(call, message.get(), true);
+    unconfirmed_ += begun == link_result::task ? 1 : 0;
+    return begun;
+}
+
+
+link_result worker_link::list(link_call &call, json_t *message)
+{
+    return ask(call, message, false);
+}
+
+
+link_result worker_link::ask(link_call &call, json_t *message, bool submits)
+{
+    if (!connected()) {
+        return link_result::lost;
+    }
+    if (out_.size() - sent_ > max_unsent_bytes) {
+        return link_result::full;
+    }
+    call.survives = false;
+    call.submits = submits;
+    if (const auto begun = begin(call, settings_.ack_timeout); begun != link_result::task) {
+        return begun;
+    }
+    json_put(message, "id", json_make_number(call.id));
+    send(message);
+    return link_result::task;
+}
+
+
 link_result worker_link::watch(link_call &call, task_kind kind, std::string_view task_id, std::uint64_t after,
                                ngx_msec_t timeout)
 {

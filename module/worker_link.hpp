@@ -7,6 +7,7 @@
 
 #include "common/frame.hpp"
 #include "common/limits.hpp"
+#include "common/steering.hpp"
 #include "common/task.hpp"
 #include "module/ngx.hpp"
 #include "module/shared_zone.hpp"
@@ -32,6 +33,7 @@ struct link_settings {
 enum class link_result {
     task,     ///< here it is; an accepted one is in the table already
     none,     ///< rolloutd knows no such task
+    page,     ///< of a list: the frame that carries it
     rejected, ///< a problem
     lost,     ///< the link broke, or there is none: nobody knows whether a submission was taken
     late,     ///< no answer in time
@@ -39,9 +41,10 @@ enum class link_result {
 };
 
 /// A question under way. Lives in the asker's memory (a request's pool); the asker calls `worker_link::forget` before
-/// that memory goes. `done` runs once, unless forgotten, and never from inside `submit` or `watch`.
+/// that memory goes. `done` runs once, unless forgotten, and never from inside `submit` or `watch`; with a task, or with the
+/// frame of a rejection or of a page.
 struct link_call {
-    using done_fn = void (*)(link_call &call, link_result result, const task_record *task, const json_t *rejection);
+    using done_fn = void (*)(link_call &call, link_result result, const task_record *task, const json_t *message);
 
     done_fn done = nullptr;
     void *asker = nullptr;
@@ -74,6 +77,12 @@ class worker_link {
     link_result submit(link_call &call, const task_request &request);
     link_result lookup(link_call &call, task_kind kind, std::string_view task_id, std::string_view model_id);
 
+    /// A client's word to a task; answered as a submission is.
+    link_result steer(link_call &call, task_kind kind, std::string_view task_id, steering verb);
+
+    /// A question for a page: the frame `list` or `models`, to which the id is added.
+    link_result list(link_call &call, json_t *message);
+
     /// Waits until the task's revision is past `after`, at most `timeout`, over a link that comes and goes.
     link_result watch(link_call &call, task_kind kind, std::string_view task_id, std::uint64_t after,
                       ngx_msec_t timeout);
@@ -100,6 +109,7 @@ class worker_link {
     void send(const json_t *message);
     void send_hello();
     void send_lookup(const link_call &call);
+    link_result ask(link_call &call, json_t *message, bool submits);
     link_result begin(link_call &call, ngx_msec_t timeout);
     void end(link_call &call) noexcept;
     void drop(link_call &call) noexcept;

@@ -2,6 +2,7 @@
 // shared memory are a gateway, and one of them carries the gateway's stream of routes and tasks.
 #pragma once
 
+#include "common/steering.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/traffic.hpp"
 #include "worker/settings.hpp"
@@ -9,6 +10,7 @@
 
 #include <uv.h>
 
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -53,6 +55,9 @@ class gateway_server final : public traffic {
     /// What becomes of a submission; the answer may come later.
     std::function<void(submission, answer_fn)> on_submit;
 
+    /// What becomes of a client's word to a task; the answer may come later.
+    std::function<void(task_kind, const std::string &task_id, steering, answer_fn)> on_steer;
+
     /// Opens the socket. Throws std::runtime_error where another process listens there or the path cannot be used.
     void listen(const settings &from);
 
@@ -93,6 +98,12 @@ class gateway_server final : public traffic {
     void take(const session_ptr &from, const json_t *message);
     void take_hello(const session_ptr &from, const json_t *message);
     void take_submit(const session_ptr &from, const json_t *message);
+    void take_steer(const session_ptr &from, const json_t *message);
+    void take_list(const session_ptr &from, const json_t *message);
+    void take_models(const session_ptr &from, const json_t *message);
+    void read_pages();
+    void answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id, const answer &how,
+                     bool steered);
     void take_lookup(const session_ptr &from, const json_t *message);
     void answer_lookup(const session_ptr &to, std::uint64_t id, const task_row *row);
 
@@ -126,6 +137,19 @@ class gateway_server final : public traffic {
         task_kind kind;
     };
     std::unordered_multimap<std::string, watcher> watchers_;
+
+    using page_fn = std::function<void(const outcome &, const std::string &)>;
+
+    /// A page that was asked for and waits for its turn.
+    struct page_question {
+        std::weak_ptr<session> by;
+        std::uint64_t id;
+        const char *type; ///< of the answer
+        const char *none; ///< the answer where there can be no page
+        std::function<void(const page_fn &)> read;
+    };
+    std::deque<page_question> pages_;
+    std::size_t pages_under_way_ = 0;
 
     std::list<follow_wait *> waits_;
     std::map<std::uint64_t, flight_question *> questions_;

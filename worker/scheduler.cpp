@@ -132,18 +132,30 @@ void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
     made.status = in_use.empty() ? task_status::pending : task_status::refused;
     made.detail = in_use.empty() ? "The task is accepted and waits for its turn." : in_use;
 
-    if (made.kind == task_kind::deploy) {
-        std::vector<json_fault> faults;
-        plan_deployment(*config_, made.model_id, 1, made.config.get(), faults);
-        if (!faults.empty()) {
-            const auto &first = faults.front();
-            rejection refused = {422, first.pointer + " " + first.detail + ".", {}, 0};
-            refused.errors = std::move(faults);
-            answer({nullptr, false, std::move(refused)});
-            return;
-        }
+    if (auto faults = plan_faults(made); !faults.empty()) {
+        const auto &first = faults.front();
+        rejection refused = {422, first.pointer + " " + first.detail + ".", {}, 0};
+        refused.errors = std::move(faults);
+        answer({nullptr, false, std::move(refused)});
+        return;
     }
+    accept(std::move(made), std::move(answer));
+}
 
+
+/// What the configuration has against the task.
+std::vector<json_fault> scheduler::plan_faults(const task &of) const
+{
+    std::vector<json_fault> faults;
+    if (of.kind == task_kind::deploy) {
+        plan_deployment(*config_, of.model_id, 1, of.config.get(), faults);
+    }
+    return faults;
+}
+
+
+void scheduler::accept(task made, gateway_server::answer_fn answer)
+{
     // With a full queue a task that exists already is still found: a client that asks again gets its answer.
     const bool full = waiting_ >= config_->limits.max_queue;
     if (!full) {
@@ -234,7 +246,7 @@ void scheduler::start_next()
             queues_.erase(model_id);
         }
         --waiting_;
-        runs_.emplace(model_id, place{});
+        runs_.emplace(model_id, place{}).first->second.task_id = task_id;
         read(model_id, task_id);
     }
 }

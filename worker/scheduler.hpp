@@ -35,6 +35,10 @@ class scheduler {
     /// The models of which a revision stands on that backend.
     std::vector<std::string> models_on(const std::string &backend) const;
 
+    /// A client's word to a task: answered with the task once what it changes is durable, with the new task where it makes
+    /// one (retry, rollback), or with a refusal that says why it makes no sense now.
+    void steer(task_kind kind, const std::string &task_id, steering verb, gateway_server::answer_fn answer);
+
     /// No new runs; those under way stop where they are. `stopped` is called when nothing is under way.
     void stop(std::function<void()> stopped);
 
@@ -49,11 +53,35 @@ class scheduler {
 
     /// A model's place among those at work: taken when its task is about to be read.
     struct place {
+        std::string task_id;
         std::shared_ptr<const settings> config; ///< in force when the task began
         std::unique_ptr<run_environment> environment;
         std::unique_ptr<task_run> run;
         operation_ptr pause; ///< before the journal is read again
     };
+
+    struct steer_call {
+        task_kind kind;
+        std::string task_id;
+        steering verb;
+        gateway_server::answer_fn answer;
+        unsigned tries;
+    };
+
+    std::vector<json_fault> plan_faults(const task &of) const;
+    void accept(task made, gateway_server::answer_fn answer);
+
+    void steer(steer_call call);
+    void steer_open(const steer_call &call, const task &found);
+    void steer_final(const steer_call &call, const task &found);
+    void steer_again(const steer_call &call);
+    void steer_run(const steer_call &call, task_run &run);
+    void cancel_waiting(const steer_call &call, task found);
+    void retry(const steer_call &call, const task &found);
+    void roll_back(const steer_call &call, const task &found);
+    task follow_up(const task &of) const;
+    bool take_from_queue(const std::string &model_id, const std::string &task_id);
+    void put_back(const std::string &model_id, waiting_task one);
 
     void enqueue(const std::string &model_id, waiting_task one);
     void start_next();
@@ -78,6 +106,9 @@ class scheduler {
     std::set<std::pair<std::uint64_t, std::string>> ready_;  ///< models at rest, by their first task's sequence
     std::map<std::string, place> runs_;
     std::size_t waiting_ = 0;
+    std::map<std::string, std::vector<gateway_server::answer_fn>> canceling_; ///< by task: who waits for the journal
+    std::map<std::uint64_t, operation_ptr> steer_pauses_;
+    std::uint64_t last_pause_ = 0;
     operation_ptr soon_;
     bool stopping_ = false;
     std::function<void()> stopped_;

@@ -12,7 +12,7 @@ from processes import wait_until
 
 ROLLOUTD = {"limits": {"max_concurrent_rollouts": 0}}  # tasks are accepted and held: they stay as they were answered
 NGINX = {"locations": """
-        location ~ ^/(deploy|delete)(-status)?(/|$) { rollout_api; }
+        location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; }
         location /small/ { rollout_api base=/small; client_max_body_size 2k; client_body_buffer_size 1k; }
         location /large/ { rollout_api base=/large; client_max_body_size 20m; client_body_buffer_size 1k; }
         location /internal/inference-deployment/ {
@@ -223,7 +223,8 @@ def test_a_chunked_body_is_read(gateway):
 # Routes and methods.
 
 @pytest.mark.parametrize("method, path, allow", [
-    ("GET", "/deploy", "POST"), ("PUT", "/deploy", "POST"), ("DELETE", "/delete", "POST"), ("PATCH", "/delete", "POST"),
+    ("PUT", "/deploy", "GET, HEAD, POST"), ("DELETE", "/delete", "GET, HEAD, POST"), ("PATCH", "/delete", "GET, HEAD, POST"),
+    ("POST", "/models", "GET, HEAD"), ("GET", "/deploy/some-id/cancel", "POST"),
     ("POST", "/deploy/some-id", "GET, HEAD"), ("DELETE", "/delete/some-id", "GET, HEAD"), ("POST", "/deploy-status/m", "GET, HEAD"),
     ("PUT", "/delete-status/m", "GET, HEAD")])
 def test_another_method_is_405(gateway, method, path, allow):

@@ -6,7 +6,7 @@ from processes import wait_until
 
 ROLLOUTD = {"backends": {"default": {"model_name": "{model_id}_{part}__r{revision}"}}}
 NGINX = {"locations": """
-        location ~ ^/(deploy|delete)(-status)?(/|$) { rollout_api; }
+        location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; }
 
         location ~ ^/v2/models/(?<model>[^/]+)/(?<part>query|items)(?<rest>/.*)?$ {
             rollout_route $model part=$part preview=$http_x_rollout_preview;

@@ -142,6 +142,8 @@ class fake_journal final : public rollout::journal {
                     std::function<void(rollout::outcome, std::vector<rollout::task_row>)>) override
     {
     }
+    void list(const rollout::task_filter &, std::size_t, std::size_t, listed_fn) override {}
+    void list_models(const std::string &, std::size_t, models_fn) override {}
     std::vector<std::string> gateways() override { return {}; }
 
     /// Lets the writes go that were held.

@@ -119,6 +119,38 @@ struct opened_journal {
         return await(answer);
     }
 
+    struct page {
+        std::vector<rollout::task_row> rows;
+        bool more = false;
+    };
+
+    page list(const rollout::task_filter &which, std::size_t limit, std::size_t max_bytes = 1 << 20)
+    {
+        std::optional<page> answer;
+        book->list(which, limit, max_bytes,
+                   [&](const rollout::outcome &ended, const std::vector<rollout::task_row> &rows, bool more) {
+                       must(ended);
+                       answer = {rows, more};
+                   });
+        return await(answer);
+    }
+
+    struct model_page {
+        std::vector<rollout::model> models;
+        bool more = false;
+    };
+
+    model_page list_models(const std::string &after, std::size_t limit)
+    {
+        std::optional<model_page> answer;
+        book->list_models(after, limit,
+                          [&](const rollout::outcome &ended, const std::vector<rollout::model> &models, bool more) {
+                              must(ended);
+                              answer = {models, more};
+                          });
+        return await(answer);
+    }
+
     test_loop loop;
     std::unique_ptr<rollout::sqlite_journal> book;
 

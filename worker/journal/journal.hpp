@@ -27,6 +27,14 @@ struct task_row {
     std::string document;
 };
 
+/// Which tasks a list holds: those accepted before that sequence (0: all), newest first.
+struct task_filter {
+    task_kind kind = task_kind::deploy;
+    std::optional<task_status> status;
+    std::string model_id; ///< empty: of all
+    std::uint64_t before = 0;
+};
+
 /// The task of a row; nothing where the document cannot be read.
 std::optional<task> task_of(const task_row &row);
 
@@ -79,6 +87,14 @@ class journal {
     /// Tasks changed after a revision, in the order of their revisions, up to about `max_bytes` of documents.
     virtual void read_after(std::uint64_t revision, std::size_t max_bytes,
                             std::function<void(outcome, std::vector<task_row>)> done) = 0;
+
+    /// Up to `limit` tasks, or up to `max_bytes` of documents where there is more than one. `more`: others follow.
+    using listed_fn = std::function<void(outcome, std::vector<task_row>, bool more)>;
+    virtual void list(const task_filter &which, std::size_t limit, std::size_t max_bytes, listed_fn done) = 0;
+
+    /// Models of which something stands on a server, in the order of their ids, after that one.
+    using models_fn = std::function<void(outcome, std::vector<model>, bool more)>;
+    virtual void list_models(const std::string &after, std::size_t limit, models_fn done) = 0;
 
     // At start, before the loop runs.
 

@@ -1,6 +1,7 @@
 #include "worker/journal/sqlite_journal.hpp"
 
 #include "common/names.hpp"
+#include "worker/journal/sqlite_rows.hpp"
 #include "worker/log.hpp"
 #include "worker/thread_work.hpp"
 #include "worker/words.hpp"
@@ -46,26 +47,11 @@ constexpr char schema[] = R"(
     CREATE TABLE gateways (gateway TEXT PRIMARY KEY) WITHOUT ROWID;
 )";
 
-constexpr char row_columns[] = "sequence, revision, kind, status, task_id, document";
-
-
-std::string select(std::string_view rest)
-{
-    return std::string("SELECT ") + row_columns + " FROM tasks " + std::string(rest);
-}
-
-
-task_row row_of(const sqlite_statement &at)
-{
-    task_row row;
-    row.sequence = static_cast<std::uint64_t>(at.number(0));
-    row.revision = static_cast<std::uint64_t>(at.number(1));
-    row.kind = kind_from(at.text(2)).value_or(task_kind::deploy);
-    row.status = status_from(at.text(3)).value_or(task_status::failed);
-    row.task_id = at.text(4);
-    row.document = at.text(5);
-    return row;
-}
+/// For the lists. They change nothing of what an older rolloutd knows, and a file of one gets them when it is opened.
+constexpr char list_indices[] = R"(
+    CREATE INDEX IF NOT EXISTS tasks_kind ON tasks (kind, sequence);
+    CREATE INDEX IF NOT EXISTS tasks_status ON tasks (kind, status, sequence);
+)";
 
 
 bool same_request(const task &a, const task &b)
@@ -260,6 +246,7 @@ void sqlite_journal::open(const std::string &path)
             .run();
         database.run("COMMIT");
     }
+    database.run(list_indices);
 
     sqlite_statement meta(database, "SELECT value FROM meta WHERE name = ?");
     if (meta.with(std::string_view("id")).step()) {
@@ -517,18 +504,9 @@ std::vector<task_row> sqlite_journal::unfinished()
 std::vector<model> sqlite_journal::models()
 {
     std::vector<model> all;
-    sqlite_statement at(*writer_, "SELECT model_id, revision, state FROM models");
+    sqlite_statement at(*writer_, select_models(""));
     while (at.step()) {
-        const std::string text = at.text(2);
-        json_error_t error;
-        const json_ptr state(json_loadb(text.data(), text.size(), 0, &error));
-        auto one = model_from_json(state.get());
-        if (!one) {
-            throw std::runtime_error("the journal's entry of model " + at.text(0) + " cannot be read: " + error.text);
-        }
-        one->model_id = at.text(0);
-        one->route_revision = static_cast<std::uint64_t>(at.number(1));
-        all.push_back(std::move(*one));
+        all.push_back(model_at(at));
     }
     return all;
 }

@@ -36,6 +36,8 @@ class sqlite_journal final : public journal {
     void find_latest(task_kind kind, const std::string &model_id, found_fn done) override;
     void read_after(std::uint64_t revision, std::size_t max_bytes,
                     std::function<void(outcome, std::vector<task_row>)> done) override;
+    void list(const task_filter &which, std::size_t limit, std::size_t max_bytes, listed_fn done) override;
+    void list_models(const std::string &after, std::size_t limit, models_fn done) override;
 
     std::vector<task_row> unfinished() override;
     std::vector<model> models() override;

@@ -1,0 +1,240 @@
+// Lists of tasks and of models, and a client's word to a task: what rolloutd alone can answer.
+#include "module/api_request.hpp"
+
+#include "common/frame.hpp"
+#include "common/limits.hpp"
+#include "common/names.hpp"
+#include "module/configuration.hpp"
+#include "module/request_body.hpp"
+
+#include <charconv>
+#include <optional>
+
+namespace rollout {
+
+namespace {
+
+problem unusable(std::string detail)
+{
+    problem answer;
+    answer.status = 422;
+    answer.detail = std::move(detail);
+    return answer;
+}
+
+
+/// A query's argument; nothing where it is not given.
+std::optional<std::string_view> argument(ngx_http_request_t *r, std::string_view name)
+{
+    ngx_str_t value;
+    ngx_str_t text = str_of(name);
+    if (ngx_http_arg(r, text.data, text.len, &value) != NGX_OK) {
+        return std::nullopt;
+    }
+    return view_of(value);
+}
+
+
+template <class Number>
+bool read_number(std::string_view text, Number &to) noexcept
+{
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
+    return error == std::errc() && end == text.data() + text.size();
+}
+
+
+/// The state that a client means, in the location's words.
+std::optional<task_status> status_of(std::string_view name, dialect words) noexcept
+{
+    for (const auto status : {task_status::pending, task_status::in_progress, task_status::completed,
+                              task_status::failed, task_status::refused, task_status::canceled}) {
+        if (name == status_name(status, words)) {
+            return status;
+        }
+    }
+    return std::nullopt;
+}
+
+
+/// Fills the frame from the query. A problem with a detail where an argument cannot be used.
+problem read_query(ngx_http_request_t *r, const api_route &route, json_t *message)
+{
+    unsigned limit = limits::page_default;
+    if (const auto given = argument(r, "limit")) {
+        if (!read_number(*given, limit) || limit < 1 || limit > limits::page_most) {
+            return unusable("The argument limit must be a whole number from 1 to " +
+                            std::to_string(limits::page_most) + ".");
+        }
+    }
+    json_put(message, "limit", json_make_number(limit));
+
+    const auto token = argument(r, "page_token");
+    if (route.is == api_route::shape::models) {
+        if (token && !is_model_id(*token)) {
+            return unusable("The argument page_token must be the next_page_token of the page before.");
+        }
+        json_put(message, "after", token.value_or(std::string_view()));
+        return {};
+    }
+
+    json_put(message, "kind", kind_name(route.kind));
+    if (token) {
+        std::uint64_t before = 0;
+        if (!read_number(*token, before) || before == 0 || before > INT64_MAX) {
+            return unusable("The argument page_token must be the next_page_token of the page before.");
+        }
+        json_put(message, "before", json_make_number(before));
+    }
+    if (const auto model = argument(r, "model_id")) {
+        if (!is_model_id(*model)) {
+            return unusable("The argument model_id must be a model's id.");
+        }
+        json_put(message, "model_id", *model);
+    }
+    if (const auto given = argument(r, "status")) {
+        const auto words = location_of(r).words;
+        const auto status = status_of(*given, words);
+        if (!status) {
+            return unusable("The argument status must be one of pending, " +
+                            std::string(status_name(task_status::in_progress, words)) + ", " +
+                            std::string(status_name(task_status::completed, words)) +
+                            ", failed, refused and canceled.");
+        }
+        json_put(message, "status", status_name(*status));
+    }
+    return {};
+}
+
+
+/// The page as the client reads it. Empty where rolloutd had none.
+std::string page_text(const json_t *message, const char *members, dialect words)
+{
+    json_t *all = json_object_get(message, members);
+    if (!json_is_array(all)) {
+        return {};
+    }
+    for (std::size_t i = 0; words != dialect::standard && i < json_array_size(all); ++i) {
+        json_t *document = json_array_get(all, i);
+        if (const auto status = status_from(json_text(document, "status"))) {
+            json_put(document, "status", status_name(*status, words));
+        }
+    }
+    json_ptr page(json_object());
+    json_put(page.get(), members, json_share(all));
+    const json_t *next = json_object_get(message, "next");
+    json_put(page.get(), "next_page_token",
+             json_is_integer(next)  ? json_make(std::to_string(json_integer_value(next)))
+             : json_is_string(next) ? json_make(json_text(next))
+                                    : json_ptr(json_null()));
+    return json_compact(page.get());
+}
+
+
+void on_page(link_call &call, link_result result, const task_record *, const json_t *message)
+{
+    auto &request = *static_cast<api_request *>(call.asker);
+    resume(request, [&] {
+        const bool models = request.route.is == api_route::shape::models;
+        const std::string page = result == link_result::page
+                                     ? page_text(message, models ? "models" : "tasks", location_of(request.r).words)
+                                     : std::string();
+        return page.empty() ? send_problem(request.r, away("rolloutd did not answer with the list; ask again."))
+                            : send_json(request.r, page);
+    });
+}
+
+
+problem unheard(link_result result)
+{
+    if (result == link_result::full) {
+        return away("Too many requests wait for rolloutd; ask again.");
+    }
+    problem answer;
+    answer.status = 500;
+    answer.detail = result == link_result::late
+                        ? "rolloutd did not answer in time whether the task took it; look at the task, and ask again."
+                        : "rolloutd cannot be reached, so that the task was not steered. Check that rolloutd runs, "
+                          "then ask again.";
+    return answer;
+}
+
+
+void on_steered(link_call &call, link_result result, const task_record *task, const json_t *message)
+{
+    auto &request = *static_cast<api_request *>(call.asker);
+    resume(request, [&] {
+        switch (result) {
+        case link_result::task:
+            request.submitting = task->task_id != request.route.name; // a new one: retry, rollback
+            return answer_or_hold(request, *task);
+        case link_result::rejected:
+            return send_problem(request.r, rejection_of(message));
+        default:
+            return send_problem(request.r, unheard(result));
+        }
+    });
+}
+
+
+bool is_empty_object(const std::string &body)
+{
+    if (body.find_first_not_of(" \t\r\n") == std::string::npos) {
+        return true;
+    }
+    const json_ptr parsed(json_loadb(body.data(), body.size(), 0, nullptr));
+    return json_is_object(parsed.get()) && json_object_size(parsed.get()) == 0;
+}
+
+} // namespace
+
+
+ngx_int_t list(api_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    json_ptr message = message_of(request.route.is == api_route::shape::models ? "models" : "list");
+    if (const auto fault = read_query(r, request.route, message.get()); !fault.detail.empty()) {
+        return send_problem(r, fault);
+    }
+    request.call.done = on_page;
+    request.call.asker = &request;
+    if (!suspend(request)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    auto *link = link_of_process();
+    const auto begun = link != nullptr ? link->list(request.call, message.get()) : link_result::lost;
+    if (begun != link_result::task) {
+        return send_problem(r, away(begun == link_result::full
+                                        ? "Too many requests wait for rolloutd; ask again."
+                                        : "rolloutd is away, and it alone has the list; ask again when it is back."));
+    }
+    ++r->main->count;
+    return NGX_DONE;
+}
+
+
+ngx_int_t steer(api_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    std::string body;
+    if (const auto fault = read_body(r, body); !fault.detail.empty()) {
+        return send_problem(r, fault);
+    }
+    if (!is_empty_object(body)) {
+        return send_problem(r, unusable("To steer a task takes no members: leave the body empty, or send {}."));
+    }
+    if (!is_task_id(request.route.name)) {
+        return send_problem(r, not_found(request.route));
+    }
+    request.call.done = on_steered;
+    request.call.asker = &request;
+    if (!suspend(request)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    auto *link = link_of_process();
+    const auto begun = link != nullptr
+                           ? link->steer(request.call, request.route.kind, request.route.name, request.route.verb)
+                           : link_result::lost;
+    return begun == link_result::task ? NGX_DONE : send_problem(r, unheard(begun));
+}
+
+} // namespace rollout

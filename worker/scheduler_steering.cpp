@@ -1,0 +1,326 @@
+// What becomes of a client's word to a task. The journal says in which state the task is, the queues and runs say where.
+#include "common/names.hpp"
+#include "worker/log.hpp"
+#include "worker/scheduler.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// For a task that the journal has on its way from one place to the next: it is looked at again until it has arrived.
+constexpr auto between_pause = 20ms;
+constexpr unsigned most_tries = 100;
+
+
+void refuse(const gateway_server::answer_fn &answer, int status, std::string why, unsigned retry_after_s = 0)
+{
+    answer({nullptr, false, {status, std::move(why), {}, retry_after_s}});
+}
+
+
+std::string quoted(const std::string &task_id)
+{
+    return "Task \"" + task_id + "\"";
+}
+
+} // namespace
+
+
+void scheduler::steer(task_kind kind, const std::string &task_id, steering verb, gateway_server::answer_fn answer)
+{
+    steer({kind, task_id, verb, std::move(answer), 0});
+}
+
+
+void scheduler::steer(steer_call call)
+{
+    const std::string task_id = call.task_id;
+    book_.find(task_id, [this, call = std::move(call)](const outcome &how, const std::optional<task_row> &row) {
+        if (!how) {
+            refuse(call.answer, 500,
+                   "The task could not be read, and nothing was changed: " + how.detail +
+                       ". Ask again once the cause is mended.");
+            return;
+        }
+        if (!row || row->kind != call.kind) {
+            refuse(call.answer, 404,
+                   std::string("There is no ") + (call.kind == task_kind::deploy ? "deployment" : "deletion") +
+                       " task \"" + call.task_id + "\".");
+            return;
+        }
+        const auto found = task_of(*row);
+        if (!found) {
+            refuse(call.answer, 500, "The journal's entry of the task cannot be read; nothing was changed.");
+        } else if (stopping_) {
+            refuse(call.answer, 503, "rolloutd is stopping; ask again when it is back.", 1);
+        } else if (is_final(found->status)) {
+            steer_final(call, *found);
+        } else {
+            steer_open(call, *found);
+        }
+    });
+}
+
+
+// Tasks that are not over.
+
+void scheduler::steer_open(const steer_call &call, const task &found)
+{
+    const std::string state(status_name(found.status));
+    if (call.verb == steering::retry) {
+        refuse(call.answer, 409,
+               quoted(call.task_id) + " is " + state + "; only one that is over can be tried again.");
+        return;
+    }
+    if (call.verb == steering::rollback) {
+        refuse(call.answer, 409,
+               quoted(call.task_id) + " is " + state +
+                   "; only a completed deployment can be rolled back. Cancel it.");
+        return;
+    }
+
+    if (const auto asked = canceling_.find(call.task_id); asked != canceling_.end()) {
+        if (call.verb == steering::cancel) {
+            asked->second.push_back(call.answer);
+        } else {
+            refuse(call.answer, 409, quoted(call.task_id) + " is being canceled.");
+        }
+        return;
+    }
+    if (const auto at = runs_.find(found.model_id); at != runs_.end() && at->second.task_id == call.task_id) {
+        if (at->second.run) {
+            steer_run(call, *at->second.run);
+        } else {
+            steer_again(call); // it is being read, to begin
+        }
+        return;
+    }
+    const auto queue = queues_.find(found.model_id);
+    if (queue == queues_.end() ||
+        std::ranges::none_of(queue->second, [&](const waiting_task &one) { return one.task_id == call.task_id; })) {
+        steer_again(call); // just accepted, or just over
+    } else if (call.verb == steering::cancel) {
+        cancel_waiting(call, found);
+    } else {
+        refuse(call.answer, 409,
+               quoted(call.task_id) + " waits for its turn; " + std::string(steering_name(call.verb)) +
+                   " is for a deployment that runs.");
+    }
+}
+
+
+void scheduler::steer_again(const steer_call &call)
+{
+    if (call.tries >= most_tries) {
+        refuse(call.answer, 503, quoted(call.task_id) + " is between two states, and nothing was changed; ask again.",
+               1);
+        return;
+    }
+    const auto number = ++last_pause_;
+    steer_pauses_[number] = time_.after(between_pause, [this, number, call] {
+        const auto held = steer_pauses_.extract(number);
+        steer_call again = call;
+        ++again.tries;
+        steer(std::move(again));
+    });
+}
+
+
+void scheduler::steer_run(const steer_call &call, task_run &run)
+{
+    if (const std::string why = run.steer(call.verb); !why.empty()) {
+        refuse(call.answer, 409, why);
+        return;
+    }
+    log(log_level::info, "A client steers a task",
+        {{"task_id", call.task_id}, {"verb", std::string(steering_name(call.verb))}});
+    book_.find(call.task_id, [call](const outcome &how, const std::optional<task_row> &row) {
+        if (how && row) {
+            call.answer({&*row, false, {}});
+        } else {
+            refuse(call.answer, 500, "The task took it, but cannot be read now: " + how.detail + ".");
+        }
+    });
+}
+
+
+/// Off its queue at once, so that it cannot begin any more; back where it was if the journal does not take it.
+void scheduler::cancel_waiting(const steer_call &call, task found)
+{
+    take_from_queue(found.model_id, call.task_id);
+    found.status = task_status::canceled;
+    found.detail = "The task was canceled by a client before its turn came; nothing of it was begun.";
+    found.updated_us = time_.wall_us();
+    canceling_[call.task_id].push_back(call.answer);
+    book_.save(found, nullptr, [this, found](const outcome &how, std::uint64_t revision) {
+        const auto asked = canceling_.extract(found.task_id);
+        if (!how) {
+            log(log_level::error, "A canceled task could not be written and waits on: " + how.detail,
+                {{"task_id", found.task_id}, {"model_id", found.model_id}});
+            put_back(found.model_id, {found.sequence, found.task_id});
+            for (const auto &answer : asked.mapped()) {
+                refuse(answer, 500,
+                       "The task could not be canceled and waits on: " + how.detail +
+                           ". Ask again once the cause is mended.");
+            }
+            start_next();
+            return;
+        }
+        log(log_level::info, "A task is canceled before its turn",
+            {{"task_id", found.task_id}, {"model_id", found.model_id}, {"kind", kind_name(found.kind)}});
+        const task_row row = {found.sequence, revision,      found.kind,
+                              found.status,   found.task_id, json_compact(document_of(found).get())};
+        for (const auto &answer : asked.mapped()) {
+            answer({&row, false, {}});
+        }
+    });
+}
+
+
+/// False where it is not there.
+bool scheduler::take_from_queue(const std::string &model_id, const std::string &task_id)
+{
+    const auto known = queues_.find(model_id);
+    if (known == queues_.end()) {
+        return false;
+    }
+    auto &queue = known->second;
+    const auto at = std::ranges::find(queue, task_id, &waiting_task::task_id);
+    if (at == queue.end()) {
+        return false;
+    }
+    const bool rests = ready_.erase({queue.front().sequence, model_id}) != 0;
+    queue.erase(at);
+    --waiting_;
+    if (queue.empty()) {
+        queues_.erase(known);
+    } else if (rests) {
+        ready_.emplace(queue.front().sequence, model_id);
+    }
+    return true;
+}
+
+
+void scheduler::put_back(const std::string &model_id, waiting_task one)
+{
+    auto &queue = queues_[model_id];
+    if (!queue.empty()) {
+        ready_.erase({queue.front().sequence, model_id});
+    }
+    queue.insert(std::ranges::lower_bound(queue, one.sequence, {}, &waiting_task::sequence), std::move(one));
+    ++waiting_;
+    if (!runs_.contains(model_id)) {
+        ready_.emplace(queue.front().sequence, model_id);
+    }
+}
+
+
+// Tasks that are over.
+
+void scheduler::steer_final(const steer_call &call, const task &found)
+{
+    switch (call.verb) {
+    case steering::retry:
+        retry(call, found);
+        return;
+    case steering::rollback:
+        roll_back(call, found);
+        return;
+    case steering::cancel:
+    case steering::promote:
+    case steering::pause:
+    case steering::resume:
+        refuse(call.answer, 409,
+               quoted(call.task_id) + " is over: it is " + std::string(status_name(found.status)) +
+                   ", and there is "
+                   "nothing to " +
+                   std::string(steering_name(call.verb)) + ".");
+        return;
+    }
+}
+
+
+/// A new task of the same kind for the same model.
+task scheduler::follow_up(const task &of) const
+{
+    task made;
+    made.kind = of.kind;
+    made.task_id = new_task_id();
+    made.model_id = of.model_id;
+    made.parent_id = of.task_id;
+    made.config = of.config;
+    made.created_us = made.updated_us = time_.wall_us();
+    made.detail = "The task is accepted and waits for its turn.";
+    return made;
+}
+
+
+void scheduler::retry(const steer_call &call, const task &found)
+{
+    task made = follow_up(found);
+    made.rollback_to = found.rollback_to;
+    if (made.rollback_to == 0) {
+        if (const auto faults = plan_faults(made); !faults.empty()) {
+            refuse(call.answer, 409,
+                   "rolloutd's configuration does not fit the task any more: " + faults.front().pointer + " " +
+                       faults.front().detail + "; post a task with another config.");
+            return;
+        }
+    }
+    accept(std::move(made), call.answer);
+}
+
+
+void scheduler::roll_back(const steer_call &call, const task &found)
+{
+    if (found.status != task_status::completed) {
+        refuse(call.answer, 409,
+               quoted(call.task_id) + " is " + std::string(status_name(found.status)) +
+                   "; only a completed deployment can be rolled back.");
+        return;
+    }
+    const auto known = models_.find(found.model_id);
+    if (known == models_.end() || !known->second.blue) {
+        refuse(call.answer, 409, "Model " + found.model_id + " is not deployed; there is nothing to roll back.");
+        return;
+    }
+    const model &of = known->second;
+    const auto serving = of.blue->revision;
+    if (serving != (found.rollback_to != 0 ? found.rollback_to : found.model_revision) &&
+        serving != found.model_revision) {
+        refuse(call.answer, 409,
+               quoted(call.task_id) + " brought revision " + std::to_string(found.model_revision) +
+                   ", but revision " + std::to_string(serving) + " of model " + found.model_id +
+                   " serves now; roll back the deployment that brought that one.");
+        return;
+    }
+    const auto run = runs_.find(found.model_id);
+    if (queues_.contains(found.model_id) || (run != runs_.end() && run->second.task_id != call.task_id)) {
+        refuse(call.answer, 409,
+               "Another task of model " + found.model_id + " is under way or waits; cancel it, or let it end first.");
+        return;
+    }
+
+    std::uint64_t before = 0;
+    for (const auto &one : of.kept) {
+        if (one.revision < serving) {
+            before = std::max(before, one.revision);
+        }
+    }
+    if (before == 0) {
+        refuse(call.answer, 409,
+               "No earlier revision of model " + found.model_id +
+                   " is kept, so there is none to go back to; a deployment with \"old\": \"archive\" or \"keep\" "
+                   "keeps the one before it.");
+        return;
+    }
+    task made = follow_up(found);
+    made.rollback_to = before;
+    accept(std::move(made), call.answer);
+}
+
+} // namespace rollout
