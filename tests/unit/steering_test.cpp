@@ -1,0 +1,173 @@
+// A client's word in every state that a task may be in: which is taken, and which is refused with a reason.
+#include "tests/unit/cmocka.hpp"
+#include "tests/unit/fake_world.hpp"
+
+#include <string>
+
+namespace {
+
+using namespace std::chrono_literals;
+using rollout::steering;
+using rollout::task_kind;
+
+
+/// The answer: the task's state where the word was taken, else the problem's status and detail.
+std::string steer(fake_world &world, const std::string &task_id, steering verb, task_kind kind = task_kind::deploy)
+{
+    std::string said;
+    world.process->tasks.steer(kind, task_id, verb, [&said](const rollout::gateway_server::answer &how) {
+        said = how.task != nullptr ? "taken" : std::to_string(how.refused.status) + " " + how.refused.detail;
+    });
+    world.time.run_until([&said] { return !said.empty(); });
+    return said;
+}
+
+
+/// A deployment that has reached that state.
+void bring_to(fake_world &world, const std::string &state)
+{
+    world.deployed("123");
+    world.config.rollout.steps = {{30, 600}, {100, 0}};
+    if (state == "pending") {
+        world.config.limits.max_concurrent_rollouts = 0;
+    }
+    world.deploy("t", "123");
+    if (state == "pending") {
+        world.time.settle();
+    } else if (state == "completed") {
+        assert_text(world.finish("t"), "completed");
+    } else {
+        assert_true(world.time.run_until([&world] { return world.task("t").traffic_weight == 30; }));
+        world.time.run_for(10ms);
+        if (state == "paused") {
+            assert_text(steer(world, "t", steering::pause), "taken");
+            world.time.run_for(10ms);
+        } else if (state == "canceled") {
+            assert_text(steer(world, "t", steering::cancel), "taken");
+            assert_text(world.finish("t"), "canceled");
+        }
+    }
+}
+
+
+void each_word_is_taken_where_it_makes_sense_and_refused_with_a_reason_elsewhere(void **)
+{
+    constexpr struct {
+        const char *state;
+        steering verb;
+        const char *said;
+    } table[] = {
+        {"pending", steering::cancel, "taken"},
+        {"pending", steering::promote, "409 Task \"t\" waits for its turn"},
+        {"pending", steering::pause, "409 Task \"t\" waits for its turn"},
+        {"pending", steering::resume, "409 Task \"t\" waits for its turn"},
+        {"pending", steering::retry, "409 Task \"t\" is pending"},
+        {"pending", steering::rollback, "409 Task \"t\" is pending"},
+        {"held", steering::cancel, "taken"},
+        {"held", steering::promote, "taken"},
+        {"held", steering::pause, "taken"},
+        {"held", steering::resume, "409 Task t is not paused"},
+        {"held", steering::retry, "409 Task \"t\" is in_progress"},
+        {"held", steering::rollback, "409 Task \"t\" is in_progress"},
+        {"paused", steering::cancel, "taken"},
+        {"paused", steering::promote, "taken"},
+        {"paused", steering::pause, "409 Task t is paused already"},
+        {"paused", steering::resume, "taken"},
+        {"canceled", steering::cancel, "409 Task \"t\" is over: it is canceled"},
+        {"canceled", steering::promote, "409 Task \"t\" is over"},
+        {"canceled", steering::pause, "409 Task \"t\" is over"},
+        {"canceled", steering::resume, "409 Task \"t\" is over"},
+        {"canceled", steering::retry, "taken"},
+        {"canceled", steering::rollback, "409 Task \"t\" is canceled"},
+        {"completed", steering::cancel, "409 Task \"t\" is over: it is completed"},
+        {"completed", steering::retry, "taken"},
+        {"completed", steering::rollback, "409 No earlier revision of model 123 is kept"},
+    };
+    for (const auto &one : table) {
+        fake_world world;
+        bring_to(world, one.state);
+        const std::string said = steer(world, "t", one.verb);
+        if (!said.starts_with(one.said)) {
+            fail_msg("%s, %s: \"%s\"", one.state, std::string(rollout::steering_name(one.verb)).c_str(),
+                     said.c_str());
+        }
+    }
+}
+
+
+void a_canceled_rollout_leaves_blue_as_it_was(void **)
+{
+    fake_world world;
+    bring_to(world, "canceled");
+    assert_text(world.server_holds(), "123__r1");
+    assert_text(world.route("123"), "route of 123: 123__r1");
+    assert_text(world.violations(), "");
+}
+
+
+void a_word_that_was_taken_is_known_after_a_crash(void **)
+{
+    fake_world paused;
+    bring_to(paused, "paused");
+    paused.crash();
+    paused.time.run_for(700s);
+    assert_text(paused.status("t"), "in_progress");
+    assert_int_equal(paused.task("t").traffic_weight, 30);
+    assert_text(steer(paused, "t", steering::resume), "taken");
+    assert_text(paused.finish("t"), "completed");
+
+    fake_world canceled;
+    bring_to(canceled, "held");
+    assert_text(steer(canceled, "t", steering::cancel), "taken");
+    canceled.crash();
+    assert_text(canceled.finish("t"), "canceled");
+    assert_text(canceled.server_holds(), "123__r1");
+}
+
+
+void a_person_who_is_waited_for_does_not_use_up_the_time_limit(void **)
+{
+    fake_world world;
+    world.config.limits.time_limit_s = 1000;
+    world.deployed("123");
+    world.config.rollout.steps = {{50, 0}};
+    world.config.rollout.promote = "manual";
+    world.deploy("t", "123");
+    world.time.run_for(100000s);
+    assert_text(world.status("t"), "in_progress");
+    assert_text(steer(world, "t", steering::promote), "taken");
+    assert_text(world.finish("t"), "completed");
+}
+
+
+void going_back_brings_the_kept_revision_without_fetching_it(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.config.rollout.old = "archive";
+    world.deploy("second", "123");
+    assert_text(world.finish("second"), "completed");
+    world.story.clear();
+    assert_text(steer(world, "second", steering::rollback), "taken");
+    assert_true(world.time.run_until([&world] { return world.route("123") == "route of 123: 123__r1"; }));
+    world.time.settle();
+    assert_false(world.has("fetch 123__r1"));
+    assert_true(world.has("load 123__r1"));
+    assert_int_equal(world.model("123").blue->revision, 1);
+    assert_text(world.violations(), "");
+}
+
+} // namespace
+
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(each_word_is_taken_where_it_makes_sense_and_refused_with_a_reason_elsewhere),
+        cmocka_unit_test(a_canceled_rollout_leaves_blue_as_it_was),
+        cmocka_unit_test(a_word_that_was_taken_is_known_after_a_crash),
+        cmocka_unit_test(a_person_who_is_waited_for_does_not_use_up_the_time_limit),
+        cmocka_unit_test(going_back_brings_the_kept_revision_without_fetching_it),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
