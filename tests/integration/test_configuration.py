@@ -170,7 +170,7 @@ def test_a_right_configuration_is_good(tmp_path, config):
     ({"backends": {"default": {"repository": None}}}, "/backends/default/repository"),
     ({"backends": {"default": {"model_name": "{model}"}}}, "/backends/default/model_name"),
     ({"backends": {"default": {"color": "red"}}}, "/backends/default/color"),
-    ({"rollout": {"steps": [{"weight": 0}]}}, "/rollout/steps/0/weight"),
+    ({"rollout": {"steps": [{"weight": 101}]}}, "/rollout/steps/0/weight"),
     ({"rollout": {"steps": [{"weight": 50}, {"weight": 50}]}}, "/rollout/steps/1/weight"),
     ({"rollout": {"gate": {"max_error_rate": 2}}}, "/rollout/gate/max_error_rate"), ({"rollout": {"old": "burn"}}, "/rollout/old"),
     ({"rollout": {"smoke": {"timeout_s": 5}}}, "/rollout/smoke/request"), ({"rollout": {"drain_s": None, "drains": 5}}, "/rollout/drains"),
