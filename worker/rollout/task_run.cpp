@@ -52,6 +52,8 @@ task_run::task_run(run_environment &with, task to_run, model &its_model, std::fu
 task_run::~task_run()
 {
     *alive_ = false;
+    stopping_ = true;
+    operation_.reset(); // which may still turn to this run as it goes
 }
 
 
