@@ -94,6 +94,13 @@ outcome occupied(const fs::path &place)
 }
 
 
+/// An error's number, or 0.
+int rename_over(const fs::path &from, const fs::path &to)
+{
+    return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+
 /// Never over something that came there a moment ago; an error's number, or 0.
 int rename_to_nothing(const fs::path &from, const fs::path &to)
 {
@@ -104,7 +111,27 @@ int rename_to_nothing(const fs::path &from, const fs::path &to)
     if (errno != EINVAL && errno != ENOSYS) {
         return errno;
     }
-    return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+    return rename_over(from, to);
+}
+
+
+using rename_fn = int (*)(const fs::path &from, const fs::path &to);
+
+/// Into a folder for what is taken out, which is made for it: another model on its way may remove it right here, and then it is
+/// made again. An error's number in `failed`, or 0.
+outcome move_to_bin(const fs::path &from, const fs::path &to, rename_fn rename, int &failed)
+{
+    const fs::path bin = to.parent_path();
+    failed = ENOENT;
+    for (int attempt = 0; failed == ENOENT && attempt < 100; ++attempt) {
+        std::error_code error;
+        fs::create_directories(bin, error);
+        if (error) {
+            return io_failure(shown(bin) + " cannot be created", error.value());
+        }
+        failed = rename(from, to);
+    }
+    return outcome::ok();
 }
 
 
@@ -190,16 +217,9 @@ outcome model_repository::withdraw(const std::string &model) const
     if (auto looked = look(in_place(model), holds); !looked || holds == found::nothing) {
         return looked;
     }
-    const fs::path bin = withdrawn(model).parent_path();
-    int failed = ENOENT;
-    for (int attempt = 0; failed == ENOENT && attempt < 100; ++attempt) {
-        std::error_code error;
-        fs::create_directories(bin, error);
-        if (error) {
-            return io_failure(shown(bin) + " cannot be created", error.value());
-        }
-        // Another model on its way back may remove the bin right here.
-        failed = rename_to_nothing(in_place(model), withdrawn(model));
+    int failed = 0;
+    if (auto made = move_to_bin(in_place(model), withdrawn(model), rename_to_nothing, failed); !made) {
+        return made;
     }
     return moved(in_place(model), withdrawn(model), failed);
 }
@@ -274,15 +294,9 @@ outcome model_repository::take_out(const std::string &model) const
     if (auto looked = look(in_place(model), holds); !looked || holds == found::nothing) {
         return looked;
     }
-    int failed = ENOENT;
-    for (int attempt = 0; failed == ENOENT && attempt < 100; ++attempt) {
-        std::error_code error;
-        fs::create_directories(bin, error);
-        if (error) {
-            return io_failure(shown(bin) + " cannot be created", error.value());
-        }
-        // Another model on its way out may remove the bin right here.
-        failed = std::rename(in_place(model).c_str(), removed.c_str()) == 0 ? 0 : errno;
+    int failed = 0;
+    if (auto made = move_to_bin(in_place(model), removed, rename_over, failed); !made) {
+        return made;
     }
     if (failed != 0) {
         if (failed != EXDEV) {

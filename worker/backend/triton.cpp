@@ -167,7 +167,7 @@ operation_ptr triton_backend::load(const std::string &model, const json_t *confi
 {
     if (settings_.polls) {
         const auto put_in = [model, in = repository_](const stop_flag &) { return in.put_back(model); };
-        return await_arrival(http_, {settings_.url, server_, model, timeout, put_in, tell_of_no_index()},
+        return await_arrival(http_, {{settings_.url, server_, model, timeout, tell_of_no_index()}, put_in},
                              std::move(done));
     }
     return http_.send(kserve::load(settings_.url, model, config, timeout),
@@ -194,11 +194,11 @@ operation_ptr triton_backend::infer(const std::string &model, const json_t *requ
 
 operation_ptr triton_backend::unload(const std::string &model, std::chrono::milliseconds timeout, done_fn done)
 {
-    unload_request request = {settings_.url, server_, model, timeout, tell_of_no_index(), nullptr};
+    unload_request request = {{settings_.url, server_, model, timeout, tell_of_no_index()}, nullptr};
     if (settings_.polls) {
         request.withdraw = [model, in = repository_](const stop_flag &) { return in.withdraw(model); };
     }
-    return unload_and_wait(http_, std::move(request), std::move(done));
+    return unload_and_wait(http_, request, std::move(done));
 }
 
 
