@@ -39,11 +39,11 @@ std::string_view status_name(task_status status, dialect words) noexcept
 }
 
 
-std::optional<task_status> status_from(std::string_view name) noexcept
+std::optional<task_status> status_from(std::string_view name, dialect words) noexcept
 {
     for (const auto status : {task_status::pending, task_status::in_progress, task_status::completed,
                               task_status::failed, task_status::refused, task_status::canceled}) {
-        if (name == status_name(status)) {
+        if (name == status_name(status, words)) {
             return status;
         }
     }

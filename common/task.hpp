@@ -26,7 +26,7 @@ std::optional<task_kind> kind_from(std::string_view name) noexcept;
 
 std::string_view status_name(task_status status, dialect words = dialect::standard) noexcept;
 
-/// Reads the standard words only: frames and the journal know no dialect.
-std::optional<task_status> status_from(std::string_view name) noexcept;
+/// Frames and the journal know no dialect: theirs are the standard words.
+std::optional<task_status> status_from(std::string_view name, dialect words = dialect::standard) noexcept;
 
 } // namespace rollout

@@ -43,19 +43,6 @@ bool read_number(std::string_view text, Number &to) noexcept
 }
 
 
-/// The state that a client means, in the location's words.
-std::optional<task_status> status_of(std::string_view name, dialect words) noexcept
-{
-    for (const auto status : {task_status::pending, task_status::in_progress, task_status::completed,
-                              task_status::failed, task_status::refused, task_status::canceled}) {
-        if (name == status_name(status, words)) {
-            return status;
-        }
-    }
-    return std::nullopt;
-}
-
-
 /// Fills the frame from the query. A problem with a detail where an argument cannot be used.
 problem read_query(ngx_http_request_t *r, const api_route &route, json_t *message)
 {
@@ -93,7 +80,7 @@ problem read_query(ngx_http_request_t *r, const api_route &route, json_t *messag
     }
     if (const auto given = argument(r, "status")) {
         const auto words = location_of(r).words;
-        const auto status = status_of(*given, words);
+        const auto status = status_from(*given, words);
         if (!status) {
             return unusable("The argument status must be one of pending, " +
                             std::string(status_name(task_status::in_progress, words)) + ", " +

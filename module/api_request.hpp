@@ -52,11 +52,21 @@ void resume(api_request &request, Answer answer) noexcept
 /// not what was asked for. False when memory is out.
 bool suspend(api_request &request) noexcept;
 
+/// Of what is worth another try soon.
+inline constexpr unsigned retry_after_s = 1;
+
 /// A 503 that is worth another try soon.
 problem away(std::string detail);
 
 /// Of a `rejected` frame.
 problem rejection_of(const json_t *from);
+
+/// The answer with a task; its bytes live as long as the request.
+ngx_int_t answer_with(api_request &request, const task_record &task) noexcept;
+
+/// A document is at hand, whose bytes live as long as the request: it is the answer, or the client waits for a later one. True
+/// when it waits.
+bool hold(api_request &request, const task_record &task) noexcept;
 
 /// The answer with a task that the link has brought, or NGX_DONE when the client waits for a later one.
 ngx_int_t answer_or_hold(api_request &request, task_record task) noexcept;

@@ -357,19 +357,7 @@ bool worker_link::connected() noexcept
 
 link_result worker_link::submit(link_call &call, const task_request &request)
 {
-    if (!connected()) {
-        return link_result::lost;
-    }
-    if (out_.size() - sent_ > max_unsent_bytes) {
-        return link_result::full;
-    }
-    call.survives = false;
-    call.submits = true;
-    if (const auto begun = begin(call, settings_.ack_timeout); begun != link_result::task) {
-        return begun;
-    }
     json_ptr message = message_of("submit");
-    json_put(message.get(), "id", json_make_number(call.id));
     json_put(message.get(), "kind", kind_name(request.kind));
     json_put(message.get(), "task_id", request.task_id);
     json_put(message.get(), "model_id", request.model_id);
@@ -377,9 +365,7 @@ link_result worker_link::submit(link_call &call, const task_request &request)
         json_put(message.get(), "parent_id", request.parent_id);
     }
     json_put(message.get(), "config", json_share(request.config.get()));
-    send(message.get());
-    ++unconfirmed_;
-    return link_result::task;
+    return ask(call, message.get(), true);
 }
 
 
@@ -410,9 +396,7 @@ link_result worker_link::steer(link_call &call, task_kind kind, std::string_view
     json_put(message.get(), "kind", kind_name(kind));
     json_put(message.get(), "task_id", task_id);
     json_put(message.get(), "verb", steering_name(verb));
-    const auto begun = ask(call, message.get(), true);
-    unconfirmed_ += begun == link_result::task ? 1 : 0;
-    return begun;
+    return ask(call, message.get(), true);
 }
 
 
@@ -422,6 +406,7 @@ link_result worker_link::list(link_call &call, json_t *message)
 }
 
 
+/// `submits`: its answer says what was created or changed, and until it comes that is in doubt.
 link_result worker_link::ask(link_call &call, json_t *message, bool submits)
 {
     if (!connected()) {
@@ -437,6 +422,7 @@ link_result worker_link::ask(link_call &call, json_t *message, bool submits)
     }
     json_put(message, "id", json_make_number(call.id));
     send(message);
+    unconfirmed_ += submits ? 1 : 0;
     return link_result::task;
 }
 

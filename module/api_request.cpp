@@ -1,0 +1,168 @@
+#include "module/api_request.hpp"
+
+#include "common/limits.hpp"
+#include "module/configuration.hpp"
+
+namespace rollout {
+
+namespace {
+
+void forget_call(void *data)
+{
+    auto *request = static_cast<api_request *>(data);
+    if (auto *link = link_of_process()) {
+        link->forget(request->call);
+    }
+}
+
+
+bool in_pool(ngx_http_request_t *r, task_record &task) noexcept
+{
+    for (auto *text : {&task.task_id, &task.model_id, &task.document}) {
+        const ngx_str_t copy = copy_to_pool(r->pool, *text);
+        if (copy.data == nullptr) {
+            return false;
+        }
+        *text = view_of(copy);
+    }
+    return true;
+}
+
+
+/// Milliseconds that the answer may still be held; 0: not any longer.
+ngx_msec_t left_to_wait(const api_request &request) noexcept
+{
+    const auto left = static_cast<ngx_msec_int_t>(request.wait_until - ngx_current_msec);
+    return request.wait_until != 0 && left > 0 ? static_cast<ngx_msec_t>(left) : 0;
+}
+
+
+void on_watched(link_call &call, link_result result, const task_record *task, const json_t *)
+{
+    auto &request = *static_cast<api_request *>(call.asker);
+    resume(request, [&] {
+        // Without news the time is over: as it was.
+        return result == link_result::task ? answer_or_hold(request, *task) : answer_with(request, request.task);
+    });
+}
+
+} // namespace
+
+
+problem away(std::string detail)
+{
+    problem answer;
+    answer.status = 503;
+    answer.detail = std::move(detail);
+    answer.retry_after_s = retry_after_s;
+    return answer;
+}
+
+
+problem rejection_of(const json_t *from)
+{
+    problem answer;
+    answer.status = static_cast<int>(json_number(from, "status", 500));
+    answer.detail = json_text(from, "detail");
+    answer.task_id = json_text(from, "task_id");
+    answer.retry_after_s = static_cast<unsigned>(json_number(from, "retry_after_s"));
+    const json_t *errors = json_object_get(from, "errors");
+    for (std::size_t i = 0; i < json_array_size(errors); ++i) {
+        const json_t *error = json_array_get(errors, i);
+        answer.errors.push_back({std::string(json_text(error, "pointer")), std::string(json_text(error, "detail"))});
+    }
+    return answer;
+}
+
+
+bool suspend(api_request &request) noexcept
+{
+    if (request.suspended) {
+        return true;
+    }
+    ngx_http_request_t *r = request.r;
+    ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, 0);
+    if (cleanup == nullptr) {
+        return false;
+    }
+    cleanup->handler = forget_call;
+    cleanup->data = &request;
+    request.suspended = true;
+    r->write_event_handler = ngx_http_request_empty_handler;
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+        // A client that has closed already, with the same packet as its request, makes no event any more.
+        if (r->connection->read->ready) {
+            ngx_post_event(r->connection->read, &ngx_posted_events);
+        }
+    }
+    return true;
+}
+
+
+ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
+{
+    ngx_http_request_t *r = request.r;
+    ngx_uint_t status = NGX_HTTP_OK;
+    if (request.submitting) {
+        const bool async = request.wants.respond_async && !is_final(task.status);
+        status = async ? NGX_HTTP_ACCEPTED : NGX_HTTP_OK;
+        try {
+            const auto base = view_of(location_of(r).base);
+            const std::string place =
+                std::string(base) + "/" + std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
+            if (!add_header(r, "Location", place)) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+            if (async && !add_header(r, "Preference-Applied", "respond-async")) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+            if (!async && request.wants.wait && !add_header(r, "Preference-Applied", "wait")) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+        } catch (const std::exception &) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return send_task(r, status, task, location_of(r).words);
+}
+
+
+/// A document is at hand: it is the answer, or the client waits for a later one. True when it waits.
+bool hold(api_request &request, const task_record &task) noexcept
+{
+    const auto left = left_to_wait(request);
+    if (left == 0 || is_final(task.status)) {
+        return false;
+    }
+    // Who shows an ETag waits for something newer than that; who shows none waits for the end.
+    if (!request.submitting && request.r->headers_in.if_none_match != nullptr) {
+        const ngx_str_t etag = etag_of(request.r, task);
+        if (etag.data == nullptr || !matches_etag(request.r, view_of(etag))) {
+            return false;
+        }
+    }
+    auto *link = link_of_process();
+    if (link == nullptr || !suspend(request)) {
+        return false;
+    }
+    request.task = task;
+    request.call.done = on_watched;
+    request.call.asker = &request;
+    try {
+        return link->watch(request.call, task.kind, task.task_id, task.revision, left) == link_result::task;
+    } catch (const std::exception &) {
+        return false;
+    }
+}
+
+
+ngx_int_t answer_or_hold(api_request &request, task_record task) noexcept
+{
+    if (!in_pool(request.r, task)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return hold(request, task) ? NGX_DONE : answer_with(request, task);
+}
+
+} // namespace rollout
