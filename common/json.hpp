@@ -43,6 +43,12 @@ inline json_int_t json_number(const json_t *object, const char *member, json_int
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
+/// The same value, or both none.
+inline bool json_same(const json_t *one, const json_t *other) noexcept
+{
+    return one == other || json_equal(one, other) != 0;
+}
+
 /// A value that several may hold.
 inline std::shared_ptr<const json_t> share(json_ptr value)
 {

@@ -97,9 +97,7 @@ planned_copy plan_copy(const plan_base &base, const json_t *given, const std::st
 bool is_same_model(const planned_copy &one, const planned_copy &other)
 {
     return one.source == other.source && one.sha256 == other.sha256 &&
-           json_equal(one.placed.server_config.get(), other.placed.server_config.get()) ==
-               (one.placed.server_config != nullptr) &&
-           (one.placed.server_config == nullptr) == (other.placed.server_config == nullptr);
+           json_same(one.placed.server_config.get(), other.placed.server_config.get());
 }
 
 

@@ -14,12 +14,6 @@ const json_t *member_of(const settings &from, const char *name)
 }
 
 
-bool is_same(const json_t *a, const json_t *b)
-{
-    return a == b || (a != nullptr && b != nullptr && json_equal(a, b) != 0);
-}
-
-
 std::set<std::string> names_in(const json_t *object)
 {
     std::set<std::string> names;
@@ -43,7 +37,7 @@ void count_changes(const json_t *before, const json_t *after, std::string_view o
     for (const auto &name : names_in(after)) {
         const json_t *old = json_object_get(before, name.c_str());
         added += old == nullptr;
-        changed += old != nullptr && !is_same(old, json_object_get(after, name.c_str()));
+        changed += old != nullptr && !json_same(old, json_object_get(after, name.c_str()));
     }
     for (const auto &name : names_in(before)) {
         removed += json_object_get(after, name.c_str()) == nullptr;
@@ -87,7 +81,7 @@ std::string changes_between(const settings &before, const settings &after)
         names.erase(handled);
     }
     for (const auto &name : names) {
-        if (!is_same(member_of(before, name.c_str()), member_of(after, name.c_str()))) {
+        if (!json_same(member_of(before, name.c_str()), member_of(after, name.c_str()))) {
             changes.push_back(name);
         }
     }
@@ -105,7 +99,7 @@ std::string changes_between(const settings &before, const settings &after)
 bool is_same_backend(const settings &before, const settings &after, const std::string &name)
 {
     const json_t *was = json_object_get(member_of(before, "backends"), name.c_str());
-    return was != nullptr && is_same(was, json_object_get(member_of(after, "backends"), name.c_str()));
+    return was != nullptr && json_same(was, json_object_get(member_of(after, "backends"), name.c_str()));
 }
 
 } // namespace rollout

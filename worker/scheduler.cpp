@@ -119,18 +119,30 @@ std::string scheduler::in_use_by(const submission &wanted) const
 }
 
 
+task scheduler::new_task(task_kind kind, std::string task_id, std::string model_id, std::string parent_id,
+                         std::shared_ptr<const json_t> config) const
+{
+    task made;
+    made.kind = kind;
+    made.task_id = std::move(task_id);
+    made.model_id = std::move(model_id);
+    made.parent_id = std::move(parent_id);
+    made.config = std::move(config);
+    made.created_us = made.updated_us = time_.wall_us();
+    made.detail = "The task is accepted and waits for its turn.";
+    return made;
+}
+
+
 void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
 {
     const std::string in_use = in_use_by(wanted);
-    task made;
-    made.kind = wanted.kind;
-    made.task_id = std::move(wanted.task_id);
-    made.model_id = std::move(wanted.model_id);
-    made.parent_id = std::move(wanted.parent_id);
-    made.config = share(std::move(wanted.config));
-    made.created_us = made.updated_us = time_.wall_us();
-    made.status = in_use.empty() ? task_status::pending : task_status::refused;
-    made.detail = in_use.empty() ? "The task is accepted and waits for its turn." : in_use;
+    task made = new_task(wanted.kind, std::move(wanted.task_id), std::move(wanted.model_id),
+                         std::move(wanted.parent_id), share(std::move(wanted.config)));
+    if (!in_use.empty()) {
+        made.status = task_status::refused;
+        made.detail = in_use;
+    }
 
     if (auto faults = plan_faults(made); !faults.empty()) {
         const auto &first = faults.front();

@@ -68,6 +68,8 @@ class scheduler {
         unsigned tries;
     };
 
+    task new_task(task_kind kind, std::string task_id, std::string model_id, std::string parent_id,
+                  std::shared_ptr<const json_t> config) const;
     std::vector<json_fault> plan_faults(const task &of) const;
     void accept(task made, gateway_server::answer_fn answer);
 

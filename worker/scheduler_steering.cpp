@@ -247,15 +247,7 @@ void scheduler::steer_final(const steer_call &call, const task &found)
 /// A new task of the same kind for the same model.
 task scheduler::follow_up(const task &of) const
 {
-    task made;
-    made.kind = of.kind;
-    made.task_id = new_task_id();
-    made.model_id = of.model_id;
-    made.parent_id = of.task_id;
-    made.config = of.config;
-    made.created_us = made.updated_us = time_.wall_us();
-    made.detail = "The task is accepted and waits for its turn.";
-    return made;
+    return new_task(of.kind, new_task_id(), of.model_id, of.task_id, of.config);
 }
 
 
@@ -290,8 +282,7 @@ void scheduler::roll_back(const steer_call &call, const task &found)
     }
     const model &of = known->second;
     const auto serving = of.blue->revision;
-    if (serving != (found.rollback_to != 0 ? found.rollback_to : found.model_revision) &&
-        serving != found.model_revision) {
+    if (serving != found.model_revision) {
         refuse(call.answer, 409,
                quoted(call.task_id) + " brought revision " + std::to_string(found.model_revision) +
                    ", but revision " + std::to_string(serving) + " of model " + found.model_id +

@@ -230,20 +230,14 @@ void read_steps(const json_t *list, const std::string &pointer, rollout_settings
 void read_gate(const json_t *value, const std::string &pointer, gate_settings &to, std::vector<json_fault> &faults)
 {
     json_reader limits(value, pointer, faults);
-    const auto read = [&limits](const char *name, std::optional<double> &limit, double most) {
+    limits.number("min_requests", to.min_requests, 0, 1000000000);
+    for (const auto &[name, limit, most] : gate_limits) {
         double given = -1;
         limits.real(name, given, 0, most);
         if (given >= 0) {
-            limit = given;
+            to.*limit = given;
         }
-    };
-    limits.number("min_requests", to.min_requests, 0, 1000000000);
-    read("max_error_rate", to.max_error_rate, 1);
-    read("max_p99_ms", to.max_p99_ms, 1e9);
-    read("max_mean_ms", to.max_mean_ms, 1e9);
-    read("max_error_ratio_to_blue", to.max_error_ratio_to_blue, 1e9);
-    read("max_p99_ratio_to_blue", to.max_p99_ratio_to_blue, 1e9);
-    read("max_mean_ratio_to_blue", to.max_mean_ratio_to_blue, 1e9);
+    }
     limits.refuse_others();
 }
 

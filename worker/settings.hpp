@@ -28,6 +28,21 @@ struct gate_settings {
     std::optional<double> max_mean_ratio_to_blue;
 };
 
+struct gate_limit {
+    const char *name; ///< the member's
+    std::optional<double> gate_settings::*limit;
+    double most; ///< that it may be
+};
+
+inline constexpr gate_limit gate_limits[] = {
+    {"max_error_rate", &gate_settings::max_error_rate, 1},
+    {"max_p99_ms", &gate_settings::max_p99_ms, 1e9},
+    {"max_mean_ms", &gate_settings::max_mean_ms, 1e9},
+    {"max_error_ratio_to_blue", &gate_settings::max_error_ratio_to_blue, 1e9},
+    {"max_p99_ratio_to_blue", &gate_settings::max_p99_ratio_to_blue, 1e9},
+    {"max_mean_ratio_to_blue", &gate_settings::max_mean_ratio_to_blue, 1e9},
+};
+
 /// Who is asked, or told, at a point of a rollout: a URL, or a program and its arguments.
 struct hook_settings {
     std::string url;

@@ -14,19 +14,6 @@ constexpr double far_above_factor = 2;
 constexpr double far_above_margin = 0.1;
 constexpr double far_above_nothing = 0.5;
 
-constexpr struct {
-    const char *name;
-    std::optional<double> gate_settings::*limit;
-} limit_members[] = {
-    {"max_error_rate", &gate_settings::max_error_rate},
-    {"max_p99_ms", &gate_settings::max_p99_ms},
-    {"max_mean_ms", &gate_settings::max_mean_ms},
-    {"max_error_ratio_to_blue", &gate_settings::max_error_ratio_to_blue},
-    {"max_p99_ratio_to_blue", &gate_settings::max_p99_ratio_to_blue},
-    {"max_mean_ratio_to_blue", &gate_settings::max_mean_ratio_to_blue},
-};
-
-
 std::string number_words(double value)
 {
     char text[40];
@@ -157,7 +144,7 @@ json_ptr gate_report(const gate_settings &limits, const gate_window &window, con
     json_put(to.get(), "blue", counters_report(window.blue));
     json_ptr bounds(json_object());
     json_put(bounds.get(), "min_requests", json_make_number(limits.min_requests));
-    for (const auto &[name, limit] : limit_members) {
+    for (const auto &[name, limit, most] : gate_limits) {
         if (limits.*limit) {
             json_put(bounds.get(), name, json_ptr(json_real(*(limits.*limit))));
         }

@@ -118,8 +118,7 @@ class holding final : public operation {
     void wait(const std::string &words)
     {
         run_.wait_for_a_person(true);
-        const std::string detail = "Revision " + std::to_string(how_.green) + " has " + std::to_string(how_.weight) +
-                                   " % of the traffic of model " + run_.of.model_id + " and " + words + ".";
+        const std::string detail = run_.share_words() + " and " + words + ".";
         if (run_.what.detail != detail) {
             run_.what.detail = detail;
             note();

@@ -20,8 +20,7 @@ void set_weight(task_run &run, unsigned weight)
 {
     run.of.weight = weight;
     run.what.traffic_weight = weight;
-    run.what.detail = "Revision " + std::to_string(run.what.model_revision) + " has " + std::to_string(weight) +
-                      " % of the traffic of model " + run.of.model_id + ".";
+    run.what.detail = run.share_words() + ".";
 }
 
 

@@ -67,6 +67,13 @@ void task_run::say(log_level level, const std::string &message, std::string_view
 }
 
 
+std::string task_run::share_words() const
+{
+    return "Revision " + std::to_string(what.model_revision) + " has " + std::to_string(what.traffic_weight) +
+           " % of the traffic of model " + what.model_id;
+}
+
+
 // The beginning.
 
 void task_run::start()
@@ -103,23 +110,6 @@ void task_run::interrupt()
             pause_.reset();
             on_worked(outcome::canceled());
         });
-    }
-}
-
-
-void task_run::wait_for_a_person(bool waits)
-{
-    if (waits == waits_for_a_person_ || stopping_) {
-        return;
-    }
-    note_time();
-    elapsed_before_ms_ = what.elapsed_ms;
-    started_ = environment.time.now();
-    waits_for_a_person_ = waits;
-    if (waits) {
-        deadline_.reset();
-    } else if (!timed_out_) {
-        start_deadline();
     }
 }
 
@@ -536,71 +526,6 @@ void task_run::finish(task_status status, const std::string &detail)
         const auto ended = std::move(ended_); // which may destroy this
         ended();
     });
-}
-
-
-// A client's word.
-
-std::string task_run::steer(steering verb)
-{
-    const std::string now = "Step " + what.step + " of task " + what.task_id + " is running";
-    if (rolling_back_) {
-        return "Task " + what.task_id + " is taking the way back already; wait for its end.";
-    }
-    if (is_final(what.status)) {
-        return "Task " + what.task_id + " is " + std::string(status_name(what.status)) +
-               " and takes nothing any more.";
-    }
-    if (verb == steering::cancel) {
-        if (past_the_point_of_no_return()) {
-            return now + (what.kind == task_kind::deploy
-                              ? ": revision " + std::to_string(what.model_revision) +
-                                    " has been promoted and stays; a completed deployment takes rollback."
-                              : ": the model is unloaded already; post a deployment to bring it back.");
-        }
-        what.cancel_asked = true;
-        note_change();
-        interrupt();
-        return {};
-    }
-    const bool holds = on_steered != nullptr;
-    const bool shifts = what.kind == task_kind::deploy && what.step == "shift";
-    switch (verb) {
-    case steering::promote:
-        if (!holds) {
-            return now + "; promote is for a hold, or a rollout that waits for it.";
-        }
-        skip_hold = true;
-        what.paused = false;
-        break;
-    case steering::pause:
-        if (!shifts) {
-            return now + "; only a shift can be paused.";
-        }
-        if (what.paused) {
-            return "Task " + what.task_id + " is paused already.";
-        }
-        what.paused = true;
-        break;
-    case steering::resume:
-        if (!what.paused) {
-            return "Task " + what.task_id + " is not paused.";
-        }
-        what.paused = false;
-        what.detail = "Revision " + std::to_string(what.model_revision) + " has " +
-                      std::to_string(what.traffic_weight) + " % of the traffic of model " + what.model_id + ".";
-        break;
-    case steering::cancel:
-    case steering::retry:
-    case steering::rollback:
-        return "Task " + what.task_id + " runs; " + std::string(steering_name(verb)) +
-               " is for one that has come to its end.";
-    }
-    note_change();
-    if (holds) {
-        on_steered();
-    }
-    return {};
 }
 
 

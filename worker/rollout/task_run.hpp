@@ -102,6 +102,9 @@ class task_run {
     bool skip_hold = false;           ///< a client said `promote`: the hold under way ends
     std::function<void()> on_steered; ///< set by a hold while it is under way
 
+    /// "Revision 7 has 30 % of the traffic of model 123".
+    std::string share_words() const;
+
     void say(log_level level, const std::string &message, std::string_view step = {}) const;
 
   private:
