@@ -148,6 +148,23 @@ class Gateway(Client):
         task = self.post("/deploy", {"model_id": model, "config": config}).task()
         return self.wait(task, "deploy", status)
 
+    def start_deployment(self, model, **rollout):
+        """The task of a deployment with these rollout settings, which goes on by itself."""
+        return self.post("/deploy", {"model_id": model, "config": {"rollout": rollout}}).task()
+
+    def serve_blue(self, model, **green):
+        """Deploys a model that answers `blue`; its next revision, as `green` makes it, would answer `green`."""
+        self.make_model(model, "blue")
+        self.deploy(model)
+        self.make_model(model, "green", **green)
+
+    def task(self, task, kind="deploy"):
+        """Its document as it is now."""
+        return self.get(f"/{kind}/{task['task_id']}").json
+
+    def await_weight(self, task, weight):
+        wait_until(lambda: self.task(task)["metadata"]["traffic_weight"] == weight, f"{weight} %")
+
     def delete(self, model, status="completed"):
         return self.wait(self.post("/delete", {"model_id": model}).task(), "delete", status)
 

@@ -20,14 +20,6 @@ def loaded(gateway, model):
     return [name for name in gateway.loaded() if name.startswith(model + "__r")]
 
 
-def start_deployment(gateway, model, **rollout):
-    return gateway.post("/deploy", {"model_id": model, "config": {"rollout": rollout}}).task()
-
-
-def await_weight(gateway, task, weight):
-    wait_until(lambda: gateway.get(f"/deploy/{task['task_id']}").json["metadata"]["traffic_weight"] == weight, f"{weight} %")
-
-
 def answers(gateway, model, count, **headers):
     """How often each text answered; every request must succeed."""
     client = Client(gateway.nginx.port, keep=True)
@@ -40,15 +32,13 @@ def answers(gateway, model, count, **headers):
 
 
 def blue_and_green(gateway, m, **rollout):
-    gateway.make_model(m, "blue")
-    gateway.deploy(m)
-    gateway.make_model(m, "green")
-    return start_deployment(gateway, m, **rollout)
+    gateway.serve_blue(m)
+    return gateway.start_deployment(m, **rollout)
 
 
 def test_20_percent_are_20_percent(gateway, m):
     task = blue_and_green(gateway, m, steps=[{"weight": 20, "hold_s": 600}])
-    await_weight(gateway, task, 20)
+    gateway.await_weight(task, 20)
     found = answers(gateway, m, 3000)
     # Of 3,000 by chance, 20 % are 600, with a standard deviation of 22: six of them.
     assert 468 <= found["green"] <= 732, found
@@ -59,31 +49,29 @@ def test_20_percent_are_20_percent(gateway, m):
 
 def test_a_growing_weight_moves_keys_from_blue_to_green_only(gateway, m):
     task = blue_and_green(gateway, m, steps=[{"weight": 20, "hold_s": 600}, {"weight": 60, "hold_s": 600}])
-    await_weight(gateway, task, 20)
+    gateway.await_weight(task, 20)
 
     def greens():
         return {key for key in range(200) if "green" in answers(gateway, m, 1, X_User=f"user-{key}")}
 
     first = greens()
     gateway.post(f"/deploy/{task['task_id']}/promote", {})
-    await_weight(gateway, task, 60)
+    gateway.await_weight(task, 60)
     second = greens()
     assert first < second
 
 
 def test_preview_reaches_green_before_any_traffic(gateway, m):
     task = blue_and_green(gateway, m, steps=[{"weight": 0, "hold_s": 600}, {"weight": 100}])
-    wait_until(lambda: gateway.get(f"/deploy/{task['task_id']}").json["metadata"]["step"] == "shift", "the shift")
+    wait_until(lambda: gateway.task(task)["metadata"]["step"] == "shift", "the shift")
     assert answers(gateway, m, 20) == {"blue": 20}
     wait_until(lambda: answers(gateway, m, 1, X_Rollout_Preview="green") == {"green": 1}, "the preview")
 
 
 def test_a_green_that_fails_goes_back_and_says_why(gateway, m):
-    gateway.make_model(m, "blue")
-    gateway.deploy(m)
-    gateway.make_model(m, "green", faults=HALF_FAIL)
+    gateway.serve_blue(m, faults=HALF_FAIL)
     with Traffic(gateway, m) as traffic:
-        task = start_deployment(gateway, m, steps=[{"weight": 5, "hold_s": 600}, {"weight": 100}],
+        task = gateway.start_deployment(m, steps=[{"weight": 5, "hold_s": 600}, {"weight": 100}],
                                 gate={"min_requests": 20, "max_error_rate": 0.05})
         task = gateway.wait(task, status="failed")
     assert task["metadata"]["step"] == "rollback"
@@ -98,11 +86,9 @@ def test_a_green_that_fails_goes_back_and_says_why(gateway, m):
 
 
 def test_a_good_green_passes_the_gate_step_by_step(gateway, m):
-    gateway.make_model(m, "blue")
-    gateway.deploy(m)
-    gateway.make_model(m, "green")
+    gateway.serve_blue(m)
     with Traffic(gateway, m) as traffic:
-        task = start_deployment(gateway, m, steps=[{"weight": 20, "hold_s": 1}, {"weight": 100, "hold_s": 1}],
+        task = gateway.start_deployment(m, steps=[{"weight": 20, "hold_s": 1}, {"weight": 100, "hold_s": 1}],
                                 gate={"min_requests": 20, "max_error_rate": 0.01, "max_p99_ms": 60000, "max_error_ratio_to_blue": 2})
         task = gateway.wait(task, status="completed")
         traffic.await_answers("green")
@@ -113,11 +99,9 @@ def test_a_good_green_passes_the_gate_step_by_step(gateway, m):
 
 
 def test_a_slow_green_goes_back(gateway, m):
-    gateway.make_model(m, "blue")
-    gateway.deploy(m)
-    gateway.make_model(m, "green", faults=[{"kind": "slow_infer", "ms": 400}])
+    gateway.serve_blue(m, faults=[{"kind": "slow_infer", "ms": 400}])
     with Traffic(gateway, m) as traffic:
-        task = start_deployment(gateway, m, steps=[{"weight": 50, "hold_s": 600}], gate={"min_requests": 10, "max_mean_ms": 300})
+        task = gateway.start_deployment(m, steps=[{"weight": 50, "hold_s": 600}], gate={"min_requests": 10, "max_mean_ms": 300})
         task = gateway.wait(task, status="failed")
     assert "max_mean_ms" in task["detail"]
     assert traffic.failures == []
@@ -127,14 +111,14 @@ def test_a_client_that_goes_away_or_errs_is_not_held_against_green(gateway, m):
     """4xx on both sides alike, and previews, which are not counted at all."""
     task = blue_and_green(gateway, m, steps=[{"weight": 50, "hold_s": 600}], gate={"min_requests": 20, "max_error_rate": 0.01},
                           progress_deadline_s=600)
-    await_weight(gateway, task, 50)
+    gateway.await_weight(task, 50)
     client = Client(gateway.nginx.port, keep=True)
     for _ in range(100):
         assert client.request("POST", f"/v2/models/{m}/infer", b"no json", {"Content-Type": "application/json"}).status == 400
     answers(gateway, m, 200)
 
     def counted():
-        return gateway.get(f"/deploy/{task['task_id']}").json
+        return gateway.task(task)
 
     gateway.post(f"/deploy/{task['task_id']}/pause", {})
     assert counted()["status"] == "in_progress"
@@ -146,34 +130,28 @@ def test_a_client_that_goes_away_or_errs_is_not_held_against_green(gateway, m):
 
 
 def test_a_green_that_refuses_what_blue_takes_goes_back(gateway, m):
-    gateway.make_model(m, "blue")
-    gateway.deploy(m)
-    gateway.make_model(m, "green", faults=[{"kind": "failed_infer", "status": 400}])
+    gateway.serve_blue(m, faults=[{"kind": "failed_infer", "status": 400}])
     with Traffic(gateway, m):
-        task = start_deployment(gateway, m, steps=[{"weight": 20, "hold_s": 600}], gate={"min_requests": 20, "max_error_rate": 0.05})
+        task = gateway.start_deployment(m, steps=[{"weight": 20, "hold_s": 600}], gate={"min_requests": 20, "max_error_rate": 0.05})
         task = gateway.wait(task, status="failed")
     assert "4xx" in task["detail"]
 
 
 def test_too_little_traffic_ends_as_configured(gateway, m):
-    gateway.make_model(m, "blue")
-    gateway.deploy(m)
-    gateway.make_model(m, "green")
+    gateway.serve_blue(m)
     gate = {"min_requests": 1000, "max_error_rate": 0.5}
-    task = gateway.wait(start_deployment(gateway, m, gate=gate, progress_deadline_s=1), status="failed")
+    task = gateway.wait(gateway.start_deployment(m, gate=gate, progress_deadline_s=1), status="failed")
     assert "of the 1000 requests of min_requests" in task["detail"]
     assert gateway.infer(m) == "blue"
-    task = gateway.wait(start_deployment(gateway, m, gate=gate, progress_deadline_s=1, on_no_traffic="promote"), status="completed")
+    task = gateway.wait(gateway.start_deployment(m, gate=gate, progress_deadline_s=1, on_no_traffic="promote"), status="completed")
     assert gateway.infer(m) == "green"
 
 
 def test_a_promotion_that_the_watch_regrets_is_taken_back_at_once(gateway, m):
-    gateway.make_model(m, "blue")
-    gateway.deploy(m)
-    gateway.make_model(m, "green")
+    gateway.serve_blue(m)
     with Traffic(gateway, m) as traffic:
-        task = start_deployment(gateway, m, gate={"min_requests": 1, "max_error_rate": 0.05}, watch_s=600)
-        wait_until(lambda: gateway.get(f"/deploy/{task['task_id']}").json["metadata"]["step"] == "promote", "the promotion")
+        task = gateway.start_deployment(m, gate={"min_requests": 1, "max_error_rate": 0.05}, watch_s=600)
+        wait_until(lambda: gateway.task(task)["metadata"]["step"] == "promote", "the promotion")
         traffic.await_answers("green")
         assert loaded(gateway, m) == [f"{m}__r1", f"{m}__r2"]
         gateway.set_faults({"kind": "failed_infer", "model": f"{m}__r2"})
@@ -185,23 +163,21 @@ def test_a_promotion_that_the_watch_regrets_is_taken_back_at_once(gateway, m):
 
 
 def test_a_watched_promotion_that_goes_well_retires_the_old_one(gateway, m):
-    gateway.make_model(m, "blue")
-    gateway.deploy(m)
-    gateway.make_model(m, "green")
+    gateway.serve_blue(m)
     with Traffic(gateway, m) as traffic:
-        task = gateway.wait(start_deployment(gateway, m, gate={"min_requests": 1, "max_error_rate": 0.05}, watch_s=1), status="completed")
+        task = gateway.wait(gateway.start_deployment(m, gate={"min_requests": 1, "max_error_rate": 0.05}, watch_s=1), status="completed")
     assert traffic.failures == [] and loaded(gateway, m) == [f"{m}__r2"]
 
 
 def test_a_rollout_goes_on_at_its_weight_after_a_crash(gateway, m):
     task = blue_and_green(gateway, m, steps=[{"weight": 30, "hold_s": 600}, {"weight": 100}])
-    await_weight(gateway, task, 30)
+    gateway.await_weight(task, 30)
     with Traffic(gateway, m) as traffic:
         gateway.rolloutd.kill()
         traffic.await_answers("green", 20)
         gateway.rolloutd.start()
         gateway.await_link()
-        assert gateway.get(f"/deploy/{task['task_id']}").json["metadata"]["traffic_weight"] == 30
+        assert gateway.task(task)["metadata"]["traffic_weight"] == 30
         traffic.await_answers("green", 20)
         traffic.await_answers("blue", 20)
     assert traffic.failures == []

@@ -1,6 +1,4 @@
 """A client steers tasks that exist: cancel, retry, promote, pause, resume, rollback; and sees lists of tasks and models."""
-import json
-
 import pytest
 
 from gateway import Traffic
@@ -17,28 +15,14 @@ def m(request):
     return request.node.name.partition("[")[0][5:60]
 
 
-def start(gateway, model, **rollout):
-    return gateway.post("/deploy", {"model_id": model, "config": {"rollout": rollout}}).task()
-
-
 def steer(gateway, task, verb, kind="deploy"):
     return gateway.request("POST", f"/{kind}/{task['task_id']}/{verb}")
 
 
-def now(gateway, task):
-    return gateway.get(f"/deploy/{task['task_id']}").json
-
-
-def await_weight(gateway, task, weight):
-    wait_until(lambda: now(gateway, task)["metadata"]["traffic_weight"] == weight, f"{weight} %")
-
-
 def held(gateway, m, **rollout):
-    gateway.make_model(m, "blue")
-    gateway.deploy(m)
-    gateway.make_model(m, "green")
-    task = start(gateway, m, **(rollout or HELD))
-    await_weight(gateway, task, (rollout or HELD)["steps"][0]["weight"])
+    gateway.serve_blue(m)
+    task = gateway.start_deployment(m, **(rollout or HELD))
+    gateway.await_weight(task, (rollout or HELD)["steps"][0]["weight"])
     return task
 
 
@@ -72,15 +56,15 @@ def test_a_canceled_task_is_rolled_back_after_a_crash_too(make_gateway):
 
 def test_a_waiting_task_that_is_canceled_never_runs(gateway, m):
     first = held(gateway, m)
-    second, third = start(gateway, m), start(gateway, m)
+    second, third = gateway.start_deployment(m), gateway.start_deployment(m)
     for verb in ("promote", "pause", "resume"):
         assert "waits for its turn" in steer(gateway, second, verb).problem(409)["detail"]
     assert steer(gateway, second, "cancel").task()["status"] == "canceled"
-    assert now(gateway, second)["status"] == "canceled"
+    assert gateway.task(second)["status"] == "canceled"
     steer(gateway, first, "promote")
     gateway.wait(first, status="completed")
     gateway.wait(third, status="completed")
-    assert now(gateway, second)["metadata"]["steps"] == []
+    assert gateway.task(second)["metadata"]["steps"] == []
     assert loaded(gateway, m) == [f"{m}__r3"]
 
 
@@ -88,20 +72,20 @@ def test_pause_holds_the_weight_and_resume_goes_on(gateway, m):
     task = held(gateway, m, steps=[{"weight": 30, "hold_s": 1}, {"weight": 100}], gate={"min_requests": 1000000},
                 progress_deadline_s=600)
     assert steer(gateway, task, "pause").status == 200
-    wait_until(lambda: "waits for POST" in now(gateway, task)["detail"], "the pause")
-    assert now(gateway, task)["metadata"]["paused"] is True
+    wait_until(lambda: "waits for POST" in gateway.task(task)["detail"], "the pause")
+    assert gateway.task(task)["metadata"]["paused"] is True
     assert "paused already" in steer(gateway, task, "pause").problem(409)["detail"]
     assert steer(gateway, task, "resume").status == 200
     assert "is not paused" in steer(gateway, task, "resume").problem(409)["detail"]
     assert steer(gateway, task, "promote").status == 200
-    await_weight(gateway, task, 100)
+    gateway.await_weight(task, 100)
     assert steer(gateway, task, "promote").status == 200
     gateway.wait(task, status="completed")
 
 
 def test_a_manual_promotion_waits_for_its_client(gateway, m):
     task = held(gateway, m, steps=[{"weight": 50}], promote="manual")
-    wait_until(lambda: "/promote" in now(gateway, task)["detail"], "the wait")
+    wait_until(lambda: "/promote" in gateway.task(task)["detail"], "the wait")
     assert steer(gateway, task, "promote").status == 200
     gateway.wait(task, status="completed")
     assert gateway.infer(m) == "green"
@@ -169,7 +153,7 @@ def test_a_deletion_that_is_canceled_gives_the_model_back(gateway, m):
     gateway.deploy(m)
     gateway.set_faults({"kind": "slow_unload", "ms": 3000, "model": f"{m}__r1"})
     task = gateway.post("/delete", {"model_id": m}).task()
-    wait_until(lambda: gateway.get(f"/delete/{task['task_id']}").json["metadata"]["step"] == "unload", "the unload")
+    wait_until(lambda: gateway.task(task, "delete")["metadata"]["step"] == "unload", "the unload")
     assert steer(gateway, task, "cancel", "delete").status == 200
     gateway.set_faults()
     gateway.wait(task, "delete", "canceled")
@@ -232,8 +216,8 @@ def test_models_are_listed_with_what_can_be_gone_back_to(make_gateway):
         gateway.make_model(name, name)
         gateway.deploy(name)
     gateway.deploy("b", rollout={"old": "archive"})
-    task = start(gateway, "c", **HELD)
-    await_weight(gateway, task, 30)
+    task = gateway.start_deployment("c", **HELD)
+    gateway.await_weight(task, 30)
     a, b, c = gateway.get("/models").json["models"]
     assert (a["model_id"], a["blue"]["revision"], a["blue"]["model"], a["green"], a["weight"]) == ("a", 1, "a__r1", None, 0)
     assert b["blue"]["revision"] == 2 and b["kept"] == [{"revision": 1, "loaded": False}]
