@@ -196,6 +196,12 @@ void a_model_that_cannot_be_unloaded_serves_as_before(void **)
     world.remove("t", "123");
     assert_text(world.finish("t"), "failed");
     assert_text(world.task("t").detail, "Step unload failed: it hangs. The model serves as before.");
+    // And not only soon: who reads that it failed finds it serving.
+    assert_true(world.has("journal: failed, rollback done"));
+    const auto over =
+        world.story.begin() + static_cast<std::ptrdiff_t>(world.place("journal: failed, rollback done"));
+    assert_int_equal(std::count(world.story.begin(), over, "route of 123: 123__r1"), 1);
+    assert_text(*std::prev(over), "followed");
     assert_text(world.route("123"), "route of 123: 123__r1");
     assert_text(world.server_holds(), "123__r1");
     assert_int_equal(world.model("123").blue->revision, 1);

@@ -69,8 +69,24 @@ const placed_revision *former_blue(const task_run &run)
 }
 
 
+/// The model serves again before the task is over: who reads that it does shall find it so.
+operation_ptr route_back(task_run &run, done_fn done)
+{
+    const placed_revision one = *former_blue(run);
+    std::erase_if(run.of.retired, [&one](const auto &other) { return other.revision == one.revision; });
+    run.of.blue = one;
+    return in_order(run.environment.time,
+                    {[&run](done_fn then) { return write(run, std::move(then)); },
+                     [&run](done_fn then) { return follow_route(run, std::move(then)); }},
+                    std::move(done));
+}
+
+
 operation_ptr bring_back(task_run &run, done_fn done)
 {
+    if (run.of.blue) {
+        return follow_route(run, std::move(done)); // before a crash
+    }
     const placed_revision *blue = former_blue(run);
     if (blue == nullptr) {
         return ended(run, outcome::permanent("there is nothing left that could serve"), std::move(done));
@@ -78,18 +94,9 @@ operation_ptr bring_back(task_run &run, done_fn done)
     // An unload that failed half way may have left it loaded or not; loading it makes it so either way.
     return in_order(run.environment.time,
                     {[&run, one = *blue](done_fn then) { return load(run, one, std::move(then)); },
-                     [&run, one = *blue](done_fn then) { return await_ready(run, one, std::move(then)); }},
+                     [&run, one = *blue](done_fn then) { return await_ready(run, one, std::move(then)); },
+                     [&run](done_fn then) { return route_back(run, std::move(then)); }},
                     std::move(done));
-}
-
-
-void leave_rollback(task_run &run)
-{
-    if (const placed_revision *blue = former_blue(run)) {
-        const placed_revision one = *blue;
-        std::erase_if(run.of.retired, [&one](const auto &other) { return other.revision == one.revision; });
-        run.of.blue = one;
-    }
 }
 
 
@@ -100,7 +107,7 @@ constexpr std::array steps = {
     run_step{"remove", nullptr, remove_all, leave_remove, nullptr},
 };
 
-constexpr run_step rollback = {"rollback", nullptr, bring_back, leave_rollback, nullptr};
+constexpr run_step rollback = {"rollback", nullptr, bring_back, nullptr, nullptr};
 
 } // namespace
 

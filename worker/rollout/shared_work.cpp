@@ -33,7 +33,33 @@ operation_ptr look_in_flight(task_run &run, const placed_revision &one, done_fn 
         });
 }
 
+
+class writing final : public operation {
+  public:
+    writing(task_run &run, done_fn done)
+    {
+        run.save([this, alive = alive_, done = std::move(done)] {
+            if (*alive) {
+                done(canceled_ ? outcome::canceled() : outcome::ok()); // which may destroy this
+            }
+        });
+    }
+    ~writing() override { *alive_ = false; }
+
+    void cancel() override { canceled_ = true; }
+
+  private:
+    bool canceled_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
 } // namespace
+
+
+operation_ptr write(task_run &run, done_fn done)
+{
+    return std::make_unique<writing>(run, std::move(done));
+}
 
 
 operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done,

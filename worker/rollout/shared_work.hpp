@@ -6,6 +6,9 @@
 
 namespace rollout {
 
+/// Until the task and its model, as they are now, are durable; a route that changed is on its way to the gateways then.
+operation_ptr write(task_run &run, done_fn done);
+
 /// Until every gateway follows the model's route as it was last written.
 operation_ptr follow_route(task_run &run, done_fn done);
 

@@ -36,8 +36,6 @@ class shifting final : public operation {
         follow();
     }
 
-    ~shifting() override { *alive_ = false; }
-
     void cancel() override
     {
         canceled_ = true;
@@ -95,15 +93,11 @@ class shifting final : public operation {
         ++at_;
         set_weight(run_, weights_[at_].weight);
         run_.say(log_level::info, run_.what.detail);
-        part_.reset();
-        run_.save([this, alive = alive_] {
-            if (!*alive) {
-                return;
-            }
-            if (canceled_) {
-                end(outcome::canceled());
-            } else {
+        part_ = write(run_, [this](const outcome &written) {
+            if (written) {
                 follow();
+            } else {
+                end(written);
             }
         });
     }
@@ -123,7 +117,6 @@ class shifting final : public operation {
     std::string details_; ///< what the gate saw at each weight
     operation_ptr part_;
     bool canceled_ = false;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 } // namespace
