@@ -31,8 +31,7 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
   public:
     explicit implementation(uv_loop_t *on) : loop(on), curl_timer_(on), delivery_(on)
     {
-        static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
-        multi_.reset(global == CURLE_OK ? curl_multi_init() : nullptr);
+        multi_.reset(curl_is_started() ? curl_multi_init() : nullptr);
         if (!multi_) {
             throw std::runtime_error("libcurl could not be started");
         }

@@ -23,24 +23,16 @@ std::chrono::milliseconds connect_bound(const http_request &request)
 /// no URL of ours.
 std::optional<std::string> origin_of(const std::string &url)
 {
-    const std::unique_ptr<CURLU, curl_releaser<curl_url_cleanup>> parsed(curl_url());
+    const curl_url_ptr parsed(curl_url());
     if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
         return std::nullopt;
     }
-    const auto part = [&](CURLUPart which) {
-        char *text = nullptr;
-        if (curl_url_get(parsed.get(), which, &text, 0) != CURLUE_OK) {
-            return std::string();
-        }
-        const std::unique_ptr<char, curl_releaser<curl_free>> owner(text);
-        return std::string(text);
-    };
-    const std::string scheme = part(CURLUPART_SCHEME);
+    const std::string scheme = url_part(parsed.get(), CURLUPART_SCHEME);
     if (scheme != "http" && scheme != "https") {
         return std::nullopt;
     }
-    std::string origin = scheme + "://" + part(CURLUPART_HOST);
-    if (const std::string port = part(CURLUPART_PORT); !port.empty()) {
+    std::string origin = scheme + "://" + url_part(parsed.get(), CURLUPART_HOST);
+    if (const std::string port = url_part(parsed.get(), CURLUPART_PORT); !port.empty()) {
         origin += ":" + port;
     }
     return origin;
@@ -74,15 +66,6 @@ bool set_options(http_transfer &of)
     const auto set = [&](CURLoption option, auto value) {
         fine = fine && curl_easy_setopt(of.easy.get(), option, value) == CURLE_OK;
     };
-    const auto header = [&](const char *line) {
-        curl_slist *longer = curl_slist_append(of.headers.get(), line);
-        fine = fine && longer != nullptr;
-        if (longer != nullptr) {
-            static_cast<void>(of.headers.release());
-            of.headers.reset(longer);
-        }
-    };
-
     set(CURLOPT_URL, of.request.url.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
@@ -106,8 +89,8 @@ bool set_options(http_transfer &of)
         set(CURLOPT_POST, 1L);
         set(CURLOPT_POSTFIELDS, of.request.body.c_str());
         set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(of.request.body.size()));
-        header("Content-Type: application/json");
-        header("Expect:"); // no round trip before the body
+        fine = fine && add_header(of.headers, "Content-Type: application/json") &&
+               add_header(of.headers, "Expect:"); // no round trip before the body
     }
     set(CURLOPT_HTTPHEADER, of.headers.get());
     return fine;
@@ -115,38 +98,20 @@ bool set_options(http_transfer &of)
 
 
 /// What became of a transfer that brought no answer, in a sentence.
-std::string failure_words(const http_transfer &of, CURLcode code)
+std::string words_of(const http_transfer &of, CURLcode code)
 {
-    long request_bytes = 0;
-    long system_error = 0;
-    curl_easy_getinfo(of.easy.get(), CURLINFO_REQUEST_SIZE, &request_bytes);
-    curl_easy_getinfo(of.easy.get(), CURLINFO_OS_ERRNO, &system_error);
-    const bool sent = request_bytes > 0;
-
-    switch (code) {
-    case CURLE_OPERATION_TIMEDOUT:
-        return sent ? of.origin + " did not answer within " + duration_words(of.request.timeout)
-                    : "no connection to " + of.origin + " within " + duration_words(connect_bound(of.request));
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return "no connection to " + of.origin + " (its name cannot be resolved)";
-    case CURLE_COULDNT_CONNECT:
-        return "no connection to " + of.origin + " (" +
-               (system_error != 0 ? errno_words(static_cast<int>(system_error)) : curl_easy_strerror(code)) + ")";
-    case CURLE_GOT_NOTHING:
-        return of.origin + " closed the connection without an answer";
-    case CURLE_PARTIAL_FILE:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-        return "the connection to " + of.origin + " broke before the answer was whole";
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY:
-        return of.origin + " answered with something that is not HTTP";
-    case CURLE_WRITE_ERROR:
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        long request_bytes = 0;
+        curl_easy_getinfo(of.easy.get(), CURLINFO_REQUEST_SIZE, &request_bytes);
+        return request_bytes > 0
+                   ? of.origin + " did not answer within " + duration_words(of.request.timeout)
+                   : "no connection to " + of.origin + " within " + duration_words(connect_bound(of.request));
+    }
+    if (code == CURLE_WRITE_ERROR) {
         return of.too_long ? of.origin + " answered with more than " + size_words(of.request.max_answer_bytes)
                            : "no memory for the answer of " + of.origin;
-    default:
-        return "the request to " + of.origin + " failed (" + curl_easy_strerror(code) + ")";
     }
+    return failure_words(of.easy.get(), code, of.origin);
 }
 
 } // namespace
@@ -177,7 +142,7 @@ void settle(http_transfer &of, CURLcode code)
         of.answer.status = static_cast<int>(status);
         return;
     }
-    of.answer.error = failure_words(of, code);
+    of.answer.error = words_of(of, code);
     of.answer.body.clear();
     long request_bytes = 0;
     curl_easy_getinfo(of.easy.get(), CURLINFO_REQUEST_SIZE, &request_bytes);

@@ -1,9 +1,8 @@
 // One request as libcurl sees it: its options, and what its end means in a sentence.
 #pragma once
 
+#include "worker/curl.hpp"
 #include "worker/http_client.hpp"
-
-#include <curl/curl.h>
 
 #include <functional>
 #include <memory>
@@ -11,19 +10,10 @@
 
 namespace rollout {
 
-template <auto release>
-struct curl_releaser {
-    template <typename T>
-    void operator()(T *held) const noexcept
-    {
-        release(held);
-    }
-};
-
 /// libcurl keeps pointers into it, so it stays where it is while `easy` lives.
 struct http_transfer {
-    std::unique_ptr<CURL, curl_releaser<curl_easy_cleanup>> easy;
-    std::unique_ptr<curl_slist, curl_releaser<curl_slist_free_all>> headers;
+    curl_easy_ptr easy;
+    curl_list_ptr headers;
     http_request request;
     http_answer answer;
     std::function<void(http_answer)> done; ///< null once it has run or nobody waits for it
