@@ -2,6 +2,7 @@
 
 #include "common/limits.hpp"
 #include "common/names.hpp"
+#include "worker/artifact/source.hpp"
 #include "worker/name_template.hpp"
 
 #include <algorithm>
@@ -53,6 +54,10 @@ void read_model(const std::string &name, const std::string &pointer, const json_
         reader.fault("source", fault);
     } else if (allows_sources && !one.source.empty()) {
         to.artifacts.allow.push_back(folder_of_source(one.source));
+        if (const auto no_prefix = check_prefix(to.artifacts.allow.back()); !no_prefix.empty()) {
+            reader.fault("source", "names no folder in its fixed part that could be allowed (" + no_prefix +
+                                       "): write the prefixes into artifacts.allow");
+        }
     }
     reader.flag("protect", one.protect);
     one.rollout = to.rollout;

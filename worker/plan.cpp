@@ -3,6 +3,7 @@
 #include "common/limits.hpp"
 #include "common/names.hpp"
 #include "worker/artifact/sha256.hpp"
+#include "worker/artifact/source.hpp"
 #include "worker/model_settings.hpp"
 #include "worker/name_template.hpp"
 #include "worker/words.hpp"
@@ -43,6 +44,7 @@ struct plan_base {
     const template_values values;
     const backend_settings *server; ///< null where the task's backend is none
     const std::string &backend;
+    bool requires_sha256; ///< of a source on a web server
     std::vector<json_fault> &faults;
 };
 
@@ -68,6 +70,11 @@ planned_copy plan_copy(const plan_base &base, const json_t *given, const std::st
         if (!is_sha256(made.sha256)) {
             base.faults.push_back({pointer + "/sha256", "must be a string of 64 hexadecimal digits"});
         }
+    }
+    if (made.sha256.empty() && base.requires_sha256 && is_web_source(made.source)) {
+        base.faults.push_back({pointer + "/sha256", "is missing: a source on a web server is fetched only with the "
+                                                    "checksum of what it must be (artifacts.require_sha256 of "
+                                                    "rolloutd's configuration)"});
     }
     if (json_t *config = json_object_get(given, "triton")) {
         if (base.server != nullptr && base.server->control == "poll") {
@@ -156,6 +163,7 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
                             {model_id, revision, config},
                             server,
                             plan.backend,
+                            from.artifacts.require_sha256,
                             faults};
     if (const json_t *parts = json_object_get(config, "parts")) {
         for (const char *member : {"source", "sha256", "triton"}) {

@@ -1,6 +1,7 @@
 #include "worker/settings.hpp"
 
 #include "common/route.hpp"
+#include "worker/artifact/source.hpp"
 #include "worker/hook_settings.hpp"
 #include "worker/model_settings.hpp"
 #include "worker/name_template.hpp"
@@ -15,6 +16,7 @@
 
 #include <pwd.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 namespace rollout {
 
@@ -93,6 +95,16 @@ void read_limits(json_reader &root, settings &to, std::vector<json_fault> &fault
 }
 
 
+void read_ca_file(json_reader &artifacts, const std::string &path)
+{
+    if (path.front() != '/') {
+        artifacts.fault("ca_file", "must be an absolute path");
+    } else if (::access(path.c_str(), R_OK) != 0) {
+        artifacts.fault("ca_file", "cannot be read: " + errno_words(errno));
+    }
+}
+
+
 void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &faults)
 {
     if (const json_t *value = root.object("artifacts")) {
@@ -101,14 +113,29 @@ void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &fa
         artifacts.texts("allow", to.artifacts.allow);
         artifacts.number("max_bytes", to.artifacts.max_bytes, 1, std::uint64_t{1} << 60);
         artifacts.number("max_files", to.artifacts.max_files, 1, 100000000);
+        artifacts.flag("require_sha256", to.artifacts.require_sha256);
+        artifacts.flag("allow_local", to.artifacts.allow_local);
+        artifacts.text("ca_file", to.artifacts.ca_file);
         artifacts.refuse_others();
+        if (!to.artifacts.ca_file.empty()) {
+            read_ca_file(artifacts, to.artifacts.ca_file);
+        }
         if (const auto fault = check_template(to.artifacts.source); !fault.empty()) {
             artifacts.fault("source", fault);
+        }
+        for (std::size_t i = 0; i < to.artifacts.allow.size(); ++i) {
+            if (const auto fault = check_prefix(to.artifacts.allow[i]); !fault.empty()) {
+                faults.push_back({"/artifacts/allow/" + std::to_string(i), "is no prefix of sources: " + fault});
+            }
         }
     }
     // A source that the operator wrote down is allowed: the folder that its fixed part names.
     if (to.artifacts.allow.empty()) {
         to.artifacts.allow.push_back(folder_of_source(to.artifacts.source));
+        if (const auto fault = check_prefix(to.artifacts.allow.back()); !fault.empty()) {
+            faults.push_back({"/artifacts/source", "names no folder in its fixed part that could be allowed (" +
+                                                       fault + "): write the prefixes into artifacts.allow"});
+        }
     }
 }
 

@@ -113,6 +113,9 @@ struct settings {
         std::vector<std::string> allow;
         std::uint64_t max_bytes = 53687091200;
         std::uint64_t max_files = 10000;
+        bool require_sha256 = true; ///< of a source on a web server
+        bool allow_local = false;   ///< web servers at loopback and link-local addresses are as good as others
+        std::string ca_file;        ///< trusted certificates for web servers, PEM; empty: the system's
     } artifacts;
 
     std::map<std::string, backend_settings> backends;

@@ -167,6 +167,23 @@ void a_parameter_that_the_names_need_must_be_in_the_config(void **)
     assert_text(faults_of(R"({"team": "../x", "source": "file:///srv/a"})", from), "");
 }
 
+void a_source_on_the_web_needs_a_checksum_unless_the_operator_waives_it(void **)
+{
+    constexpr const char *without = R"({"source": "https://models.example.com/1.onnx"})";
+    assert_holds(faults_of(without), "/config/sha256: is missing: a source on a web server");
+    assert_text(
+        faults_of(R"({"source": "https://models.example.com/1.onnx", "sha256": ")" + std::string(64, 'a') + "\"}"),
+        "");
+    assert_text(faults_of(R"({"source": "file:///srv/models/1.onnx"})"), "");
+    assert_holds(faults_of(R"({"parts": {"q": {"source": "HTTP://models.example.com/1.onnx"}}})"),
+                 "/config/parts/q/sha256: is missing");
+    auto from = one_backend();
+    from.artifacts.source = "https://models.example.com/{model_id}.tar";
+    assert_holds(faults_of("{}", from), "/config/sha256: is missing");
+    from.artifacts.require_sha256 = false;
+    assert_text(faults_of(without, from), "");
+}
+
 void a_name_longer_than_a_folders_is_refused(void **)
 {
     auto from = one_backend();
@@ -193,6 +210,7 @@ int main()
         cmocka_unit_test(a_backend_is_the_tasks_choice_else_default_else_the_only_one),
         cmocka_unit_test(a_name_without_a_revision_is_not_versioned),
         cmocka_unit_test(a_parameter_that_the_names_need_must_be_in_the_config),
+        cmocka_unit_test(a_source_on_the_web_needs_a_checksum_unless_the_operator_waives_it),
         cmocka_unit_test(a_name_longer_than_a_folders_is_refused),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -162,6 +162,34 @@ void a_source_that_the_operator_wrote_is_allowed_without_an_allow(void **)
     assert_text(allowed("\"file:///srv/{config.team}/{model_id}\""), "file:///srv/");
 }
 
+void a_source_on_the_web_is_allowed_from_its_host_on(void **)
+{
+    const auto made =
+        read_good(with(smallest, "/artifacts/source", "\"https://models.example.com/{model_id}.tar.gz\""));
+    assert_text(made.artifacts.allow.at(0), "https://models.example.com/");
+    assert_true(made.artifacts.require_sha256);
+    assert_false(made.artifacts.allow_local);
+    assert_text(made.artifacts.ca_file, "");
+    refuse_each({{"/artifacts/source", "\"https://{config.host}/x\"", "names no folder in its fixed part"},
+                 {"/artifacts/source", "\"s3://bucket/{model_id}\"", "has a scheme that is not known here"}});
+}
+
+void a_prefix_that_no_source_could_be_under_is_a_fault(void **)
+{
+    assert_holds(faults_of(with(smallest, "/artifacts/allow", R"(["file:///a/", "/srv/models", "https://h/?x"])")),
+                 "/artifacts/allow/1: is no prefix of sources: the source \"/srv/models\" is no URL");
+    assert_holds(faults_of(with(smallest, "/artifacts/allow", R"(["file:///a/", "/srv/models", "https://h/?x"])")),
+                 "/artifacts/allow/2: is no prefix of sources: a prefix has no query");
+}
+
+void a_file_of_certificates_must_be_there(void **)
+{
+    refuse_each({{"/artifacts/ca_file", "\"ca.pem\"", "must be an absolute path"},
+                 {"/artifacts/ca_file", "\"/nowhere/ca.pem\"", "cannot be read: No such file"},
+                 {"/artifacts/require_sha256", "1", "must be true or false"},
+                 {"/artifacts/allow_local", "\"yes\"", "must be true or false"}});
+}
+
 void a_template_with_a_wrong_placeholder_is_a_fault(void **)
 {
     refuse_each({{"/artifacts/source", "\"file:///srv/{model}\"", "{model}"},
@@ -202,6 +230,9 @@ int main()
         cmocka_unit_test(a_mode_is_octal),
         cmocka_unit_test(a_url_is_http_and_its_last_slash_goes),
         cmocka_unit_test(a_source_that_the_operator_wrote_is_allowed_without_an_allow),
+        cmocka_unit_test(a_source_on_the_web_is_allowed_from_its_host_on),
+        cmocka_unit_test(a_prefix_that_no_source_could_be_under_is_a_fault),
+        cmocka_unit_test(a_file_of_certificates_must_be_there),
         cmocka_unit_test(a_template_with_a_wrong_placeholder_is_a_fault),
         cmocka_unit_test(a_repository_that_is_missing_or_wrong_is_one_fault),
         cmocka_unit_test(a_model_name_or_an_upstream_that_no_gateway_takes_is_a_fault),

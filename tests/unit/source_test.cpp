@@ -72,8 +72,8 @@ void tricks_with_percents_are_refused(void **)
 
 void what_is_no_file_url_is_refused(void **)
 {
-    refused("", "is no URL: it begins with file:///");
-    refused("/srv/models/1", "is no URL: it begins with file:///");
+    refused("", "is no URL: it begins with file:///, https:// or http://");
+    refused("/srv/models/1", "is no URL: it begins with file:///, https:// or http://");
     refused("file:/srv/models/1", "lacks a slash");
     refused("file://host/srv/models/1", "names a host");
     refused("file://srv/models/1", "names a host");
@@ -81,8 +81,80 @@ void what_is_no_file_url_is_refused(void **)
     refused("file:///srv/models/1?x", "has a query or a fragment");
     refused("file:///srv/models/1#x", "has a query or a fragment");
     refused("ftp://h/x", "has a scheme that is not known here");
-    refused("https://models.example.com/1", "has a scheme that is not known here");
     refused("file:///srv/models/" + std::string(4096, 'x'), "is longer than 4.0 KiB");
+}
+
+void a_web_source_is_good_under_a_prefix_of_its_scheme_host_port_and_path(void **)
+{
+    const std::vector<std::string> web = {"https://models.example.com/", "http://10.0.0.7:8080/public/",
+                                          "https://one.example.com/only.onnx"};
+    for (const char *source :
+         {"https://models.example.com/123/model.onnx", "HTTPS://Models.Example.COM/123.tar.gz",
+          "https://models.example.com:443/a", "https://models.example.com/a%20b?X-Signature=abc%2Fdef&x=1",
+          "http://10.0.0.7:8080/public/a", "https://one.example.com/only.onnx"}) {
+        assert_text(check_source(source, web), "");
+    }
+    for (const char *source :
+         {"http://models.example.com/1", "https://models.example.com:8443/1", "https://models.example.com.evil.org/1",
+          "https://evil.org/https://models.example.com/1x", "https://evil.org/?https://models.example.com/1",
+          "http://10.0.0.7/public/a", "http://10.0.0.7:8080/public", "http://10.0.0.7:8080/publicly/a",
+          "https://one.example.com/only.onnx2", "https://models.example.com./1", "https://models.example.com/"}) {
+        const std::string why = check_source(source, web);
+        if (why.find("an allowed prefix") == std::string::npos && why.find("empty component") == std::string::npos) {
+            fail_msg("%s: \"%s\"", source, why.c_str());
+        }
+    }
+}
+
+void a_web_source_has_no_way_out_of_its_prefix_and_no_secret(void **)
+{
+    const std::vector<std::string> web = {"https://models.example.com/public/"};
+    const auto refuses = [&](const std::string &source, std::string_view words) {
+        const std::string why = check_source(source, web);
+        if (why.find(words) == std::string::npos || why.empty()) {
+            fail_msg("%s: \"%s\"", source.c_str(), why.c_str());
+        }
+    };
+    for (const char *path : {"../private/x", "a/../../private/x", "%2e%2e/private/x", "a//b", "./x"}) {
+        refuses(std::string("https://models.example.com/public/") + path, "holds an empty component");
+    }
+    refuses("https://models.example.com/public/a%2f..%2fb", "a slash or control character");
+    refuses("https://models.example.com/public/a\\..\\b", "holds a backslash");
+    refuses("https://models.example.com/public/a#b", "has a fragment");
+    refuses("https://models.example.com@evil.org/public/a", "names a user or a password");
+    refuses("https://user:secret@models.example.com/public/a", "names a user or a password");
+    refuses("https://", "is no URL that can be read");
+    refuses("https://models.example.com:99999/public/a", "is no URL that can be read");
+    refuses("https://models.example.com/public/" + std::string(4096, 'x'), "is longer than 4.0 KiB");
+    const std::string hidden = check_source("https://models.example.com/private?key=secret", web);
+    assert_true(hidden.find("secret") == std::string::npos && !hidden.empty());
+}
+
+void a_prefix_that_names_an_address_may_lead_to_this_machine(void **)
+{
+    const std::vector<std::string> web = {"http://127.0.0.1:8000/", "http://localhost/", "http://[::1]:80/",
+                                          "https://models.example.com/"};
+    const auto may_be_local = [&](const char *source) {
+        bool is = false;
+        assert_true(static_cast<bool>(rollout::allowed_web_source(source, web, is)));
+        return is;
+    };
+    assert_true(may_be_local("http://127.0.0.1:8000/a"));
+    assert_true(may_be_local("http://0x7f.1:8000/a"));
+    assert_true(may_be_local("http://localhost/a"));
+    assert_true(may_be_local("http://[::1]/a"));
+    assert_false(may_be_local("https://models.example.com/a"));
+}
+
+void a_prefix_is_a_source_without_a_query(void **)
+{
+    for (const char *good : {"file:///srv/models/", "https://models.example.com", "http://h:8080/x/"}) {
+        assert_text(rollout::check_prefix(good), "");
+    }
+    for (const char *bad :
+         {"", "/srv/models/", "https://", "s3://bucket/", "https://h/?x", "https://u@h/", "file://"}) {
+        assert_false(rollout::check_prefix(bad).empty());
+    }
 }
 
 void a_hostile_source_is_shown_clean(void **)
@@ -112,6 +184,10 @@ int main()
         cmocka_unit_test(a_way_out_of_the_prefix_is_refused),
         cmocka_unit_test(tricks_with_percents_are_refused),
         cmocka_unit_test(what_is_no_file_url_is_refused),
+        cmocka_unit_test(a_web_source_is_good_under_a_prefix_of_its_scheme_host_port_and_path),
+        cmocka_unit_test(a_web_source_has_no_way_out_of_its_prefix_and_no_secret),
+        cmocka_unit_test(a_prefix_that_names_an_address_may_lead_to_this_machine),
+        cmocka_unit_test(a_prefix_is_a_source_without_a_query),
         cmocka_unit_test(a_hostile_source_is_shown_clean),
         cmocka_unit_test(a_source_is_read_to_its_path),
     };

@@ -121,15 +121,34 @@ outcome copy_file(const copy_ends &ends, const struct stat &status, const stop_f
         return ended;
     }
 
+    return copied == size && is_unchanged(ends.from, status) ? outcome::ok() : changed(ends);
+}
+
+
+outcome digest_file(int fd, const std::string &shown, const stop_flag &stop, sha256 &digest)
+{
+    std::vector<char> buffer(chunk_bytes);
+    while (!stop) {
+        const ssize_t size = ::read(fd, buffer.data(), buffer.size());
+        if (size == 0) {
+            return outcome::ok();
+        }
+        if (size < 0 && errno != EINTR) {
+            return io_failure(shown + " cannot be read", errno);
+        }
+        if (size > 0) {
+            digest.feed(buffer.data(), static_cast<std::size_t>(size));
+        }
+    }
+    return outcome::canceled();
+}
+
+
+bool is_unchanged(int fd, const struct stat &status) noexcept
+{
     struct stat now {};
-    if (::fstat(ends.from, &now) != 0) {
-        return unreadable(ends, errno);
-    }
-    if (copied != size || now.st_size != status.st_size || now.st_mtim.tv_sec != status.st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != status.st_mtim.tv_nsec) {
-        return changed(ends);
-    }
-    return outcome::ok();
+    return ::fstat(fd, &now) == 0 && now.st_size == status.st_size && now.st_mtim.tv_sec == status.st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == status.st_mtim.tv_nsec;
 }
 
 } // namespace rollout

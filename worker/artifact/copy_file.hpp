@@ -23,4 +23,10 @@ struct copy_ends {
 /// `stop` for each MiB. `digest` may be null.
 outcome copy_file(const copy_ends &ends, const struct stat &status, const stop_flag &stop, sha256 *digest);
 
+/// Reads an open file from where it stands to its end into the digest. Looks at `stop` for each MiB.
+outcome digest_file(int fd, const std::string &shown, const stop_flag &stop, sha256 &digest);
+
+/// Is it, by size and time of change, the file that `status` was taken of?
+bool is_unchanged(int fd, const struct stat &status) noexcept;
+
 } // namespace rollout

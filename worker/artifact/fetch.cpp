@@ -1,6 +1,10 @@
 #include "worker/artifact/fetch.hpp"
 
+#include "worker/artifact/archive.hpp"
+#include "worker/artifact/copy_file.hpp"
 #include "worker/artifact/copy_tree.hpp"
+#include "worker/artifact/destination.hpp"
+#include "worker/artifact/download.hpp"
 #include "worker/artifact/guarded_open.hpp"
 #include "worker/artifact/io_failure.hpp"
 #include "worker/artifact/layout.hpp"
@@ -10,23 +14,61 @@
 #include "worker/thread_work.hpp"
 #include "worker/words.hpp"
 
-#include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <optional>
 #include <system_error>
 #include <utility>
 
 #include <fcntl.h>
-#include <sys/statvfs.h>
+#include <sys/stat.h>
 
 namespace rollout {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// One fetch of a `file://` source, on its thread. A source that comes another way (an archive, over HTTP) is a class of its
-/// own beside this one, chosen by the scheme in `fetch_now`.
+/// The part of a download in its destination.
+constexpr char part_name[] = ".download";
+
+
+outcome fetched(std::uint64_t files, std::uint64_t bytes)
+{
+    return outcome::ok(count_words(files, "file", "files") + ", " + size_words(bytes));
+}
+
+
+/// Makes the model's folder from an archive, which is open and whole.
+outcome unpack_archive(const fetch_request &request, const archive_source &source, const stop_flag &stop)
+{
+    const tree_bounds bounds{request.max_bytes, request.max_files};
+    archive_contents contents;
+    if (auto looked = look_through(source, bounds, stop, contents); !looked) {
+        return looked;
+    }
+    unique_fd folder;
+    if (auto cleared = clear_destination(request.destination); !cleared) {
+        return cleared;
+    }
+    if (auto fits = check_space(request.destination.parent_path(), contents.bytes); !fits) {
+        return fits;
+    }
+    if (auto made = make_folder(request.destination, folder); !made) {
+        return made;
+    }
+    if (auto unpacked = unpack(source, contents, bounds, request.destination, stop); !unpacked) {
+        return unpacked;
+    }
+    return fetched(contents.files, contents.bytes);
+}
+
+
+outcome wrong_sha256(const std::string &shown_source, const std::string &is, const std::string &wanted)
+{
+    return outcome::permanent("the SHA-256 of " + shown_source + " is " + is + ", not " + wanted);
+}
+
+
+/// One fetch of a `file://` source, on its thread.
 class file_fetch {
   public:
     file_fetch(const fetch_request &request, fs::path path, const stop_flag &stop)
@@ -47,6 +89,9 @@ class file_fetch {
         if (source.is_folder() && !request_.sha256.empty()) {
             return outcome::permanent("sha256 is for a source that is one file");
         }
+        if (!source.is_folder() && is_archive_name(path_.filename().native())) {
+            return unpack_file(source);
+        }
         tree_pass measured(area_, bounds_, stop_);
         if (auto fits = measure(source, measured); !fits) {
             return fits;
@@ -54,13 +99,7 @@ class file_fetch {
         if (auto prepared = prepare_destination(measured.bytes()); !prepared) {
             return prepared;
         }
-        outcome ended = source.is_folder() ? copy_folder(source) : copy_file(source);
-        if (!ended) {
-            // Half a model, or one with another checksum, is of no use to anybody.
-            std::error_code ignored;
-            fs::remove_all(request_.destination, ignored);
-        }
-        return ended;
+        return source.is_folder() ? copy_folder(source) : copy_file(source);
     }
 
   private:
@@ -87,37 +126,30 @@ class file_fetch {
 
     outcome prepare_destination(std::uint64_t needed)
     {
-        std::error_code error;
-        fs::remove_all(request_.destination, error);
-        if (error) {
-            return io_failure(shown(request_.destination) + " cannot be removed", error.value());
+        if (auto cleared = clear_destination(request_.destination); !cleared) {
+            return cleared;
         }
-        const fs::path parent = request_.destination.parent_path();
-        fs::create_directories(parent, error);
-        if (error) {
-            return io_failure(shown(parent) + " cannot be created", error.value());
-        }
-        struct statvfs space {};
-        if (::statvfs(parent.c_str(), &space) != 0) {
-            return io_failure(shown(parent) + " cannot be looked at", errno);
-        }
-        const std::uint64_t free = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
-        if (needed > free) {
-            return outcome::permanent("the source is " + size_words(needed) + " and the file system of " +
-                                      shown(parent) + " has " + size_words(free) + " free");
+        if (auto fits = check_space(request_.destination.parent_path(), needed); !fits) {
+            return fits;
         }
         return make_folder(request_.destination, destination_);
     }
 
-    static outcome make_folder(const fs::path &path, unique_fd &into)
+    outcome unpack_file(const opened_source &source)
     {
-        if (::mkdir(path.c_str(), 0755) == 0) {
-            into.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (!request_.sha256.empty()) {
+            sha256 digest;
+            if (auto read = digest_file(source.fd.get(), shown(path_), stop_, digest); !read) {
+                return read;
+            }
+            if (const auto is = digest.finish(); !is_same_sha256(is, request_.sha256)) {
+                return wrong_sha256(shown(path_), is, request_.sha256);
+            }
         }
-        if (!into || ::fchmod(into.get(), 0755) != 0) {
-            return io_failure(shown(path) + " cannot be created", errno);
-        }
-        return outcome::ok();
+        auto ended = unpack_archive(request_, {source.fd.get(), path_.filename().native(), shown(path_)}, stop_);
+        return ended && !is_unchanged(source.fd.get(), source.status)
+                   ? outcome::transient(shown(path_) + " changed while it was unpacked")
+                   : ended;
     }
 
     outcome copy_folder(const opened_source &source)
@@ -140,7 +172,7 @@ class file_fetch {
                 return named;
             }
         }
-        return fetched(pass);
+        return fetched(pass.files(), pass.bytes());
     }
 
     outcome copy_file(const opened_source &source)
@@ -161,18 +193,11 @@ class file_fetch {
             return copied;
         }
         if (digest) {
-            const std::string is = digest->finish();
-            if (!std::ranges::equal(is, request_.sha256, {}, {}, [](unsigned char c) { return std::tolower(c); })) {
-                return outcome::permanent("the SHA-256 of " + shown(path_) + " is " + is + ", not " +
-                                          request_.sha256);
+            if (const auto is = digest->finish(); !is_same_sha256(is, request_.sha256)) {
+                return wrong_sha256(shown(path_), is, request_.sha256);
             }
         }
-        return fetched(pass);
-    }
-
-    static outcome fetched(const tree_pass &pass)
-    {
-        return outcome::ok(count_words(pass.files(), "file", "files") + ", " + size_words(pass.bytes()));
+        return fetched(pass.files(), pass.bytes());
     }
 
     const fetch_request &request_;
@@ -185,7 +210,67 @@ class file_fetch {
 };
 
 
-outcome fetch_now(const fetch_request &request, const stop_flag &stop)
+/// A part from before stays where there is a checksum; everything else in the destination goes.
+outcome prepare_part(const fetch_request &request, const fs::path &part)
+{
+    struct stat status {};
+    const bool is_kept = !request.sha256.empty() && ::lstat(part.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+    if (!is_kept) {
+        unique_fd folder;
+        auto cleared = clear_destination(request.destination);
+        return cleared ? make_folder(request.destination, folder) : cleared;
+    }
+    std::error_code error;
+    for (const auto &entry : fs::directory_iterator(request.destination, error)) {
+        if (entry.path() != part) {
+            fs::remove_all(entry.path(), error);
+        }
+    }
+    return error ? io_failure(shown(request.destination) + " cannot be cleared", error.value()) : outcome::ok();
+}
+
+
+/// One fetch of a file from a web server, on its thread.
+outcome web_fetch(const fetch_request &request, const stop_flag &stop)
+{
+    const auto source = parse_web_source(request.source);
+    if (!source) {
+        return outcome::permanent(source.sentence());
+    }
+    if (source->place.is_folder) {
+        return outcome::permanent(source->shown +
+                                  " names no file: a folder cannot be fetched from a web server; pack it "
+                                  "as a .tar.gz");
+    }
+    const fs::path part = request.destination / part_name;
+    if (auto prepared = prepare_part(request, part); !prepared) {
+        return prepared;
+    }
+    unique_fd file;
+    if (auto brought = download({request.source, request.sha256, request.allow, request.allow_local, request.ca_file,
+                                 part, request.max_bytes},
+                                request.progress.get(), stop, file);
+        !brought) {
+        return brought;
+    }
+    const std::string name = source->place.path.filename().native();
+    if (is_archive_name(name)) {
+        return unpack_archive(request, {file.get(), name, source->shown}, stop);
+    }
+    struct stat status {};
+    unique_fd version;
+    if (auto made = make_folder(request.destination / "1", version); !made) {
+        return made;
+    }
+    if (::fstat(file.get(), &status) != 0 ||
+        ::renameat(AT_FDCWD, part.c_str(), version.get(), single_file_name(name).c_str()) != 0) {
+        return io_failure(shown(part) + " cannot be renamed", errno);
+    }
+    return fetched(1, static_cast<std::uint64_t>(status.st_size));
+}
+
+
+outcome fetch_from(const fetch_request &request, const stop_flag &stop)
 {
     if (std::string refused = check_source(request.source, request.allow); !refused.empty()) {
         return outcome::permanent(std::move(refused));
@@ -193,11 +278,26 @@ outcome fetch_now(const fetch_request &request, const stop_flag &stop)
     if (!request.sha256.empty() && !is_sha256(request.sha256)) {
         return outcome::permanent("sha256 is not 64 hexadecimal digits");
     }
-    const auto source = parse_file_source(request.source);
-    if (!source) {
-        return outcome::permanent(source.sentence());
+    if (is_web_source(request.source)) {
+        return web_fetch(request, stop);
     }
-    return file_fetch(request, source->path, stop).run(source->is_folder);
+    const auto source = parse_file_source(request.source);
+    return source ? file_fetch(request, source->path, stop).run(source->is_folder)
+                  : outcome::permanent(source.sentence());
+}
+
+
+outcome fetch_now(const fetch_request &request, const stop_flag &stop)
+{
+    outcome ended = fetch_from(request, stop);
+    const bool goes_on_later = !request.sha256.empty() && is_web_source(request.source) &&
+                               (ended.is == outcome::kind::transient || ended.is == outcome::kind::canceled);
+    if (!ended && !goes_on_later) {
+        // Half a model, or one with another checksum, is of no use to anybody.
+        std::error_code ignored;
+        fs::remove_all(request.destination, ignored);
+    }
+    return ended;
 }
 
 } // namespace

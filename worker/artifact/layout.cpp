@@ -43,6 +43,7 @@ void folder_shape::note(std::string_view name, bool is_folder)
 {
     has_version = has_version || (is_folder && is_version(name));
     has_settings = has_settings || (!is_folder && name == settings_file);
+    has_config = has_config || (!is_folder && name == config_file);
     has_model_onnx_folder = has_model_onnx_folder || (is_folder && name == model_onnx);
     if (!is_folder && name.ends_with(".onnx")) {
         onnx.emplace_back(name);

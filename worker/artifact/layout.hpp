@@ -15,6 +15,7 @@ namespace rollout {
 struct folder_shape {
     bool has_version = false;           ///< a folder whose name is a number that does not start with 0
     bool has_settings = false;          ///< model-settings.json
+    bool has_config = false;            ///< config.pbtxt
     std::vector<std::string> onnx;      ///< files called *.onnx
     bool has_model_onnx_folder = false; ///< a large ONNX model may be a folder
 

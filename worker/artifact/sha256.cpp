@@ -34,6 +34,13 @@ bool is_sha256(std::string_view text) noexcept
 }
 
 
+bool is_same_sha256(std::string_view one, std::string_view other) noexcept
+{
+    const auto low = [](unsigned char c) { return std::tolower(c); };
+    return std::ranges::equal(one, other, {}, low, low);
+}
+
+
 sha256::sha256() : context_(std::make_unique<context>())
 {
     must(context_->evp ? EVP_DigestInit_ex(context_->evp.get(), EVP_sha256(), nullptr) : 0);

@@ -11,6 +11,9 @@ namespace rollout {
 /// Is it 64 hexadecimal digits?
 bool is_sha256(std::string_view text) noexcept;
 
+/// Are they the same digest? The letters' case does not count.
+bool is_same_sha256(std::string_view one, std::string_view other) noexcept;
+
 class sha256 {
   public:
     /// Throws std::runtime_error where the system's OpenSSL has no SHA-256.

@@ -20,6 +20,32 @@ struct file_source {
 /// refused with a sentence: a component that is empty, `.` or `..`, a slash or a NUL that was encoded, control characters.
 result<file_source> parse_file_source(std::string_view source);
 
+/// An `http://` or `https://` source.
+struct web_source {
+    std::string url;    ///< for libcurl, as it was written
+    std::string origin; ///< `https://models.example.com:443`, lower-case, always with the port
+    std::string shown;  ///< for sentences: without the query, which may hold a key
+    file_source place;  ///< the path, read as a file's
+    bool
+        is_written_address; ///< the host is `localhost` or an address in digits: whoever wrote it knew where it leads
+};
+
+/// Does it begin with http:// or https://? In any case of letters.
+bool is_web_source(std::string_view source) noexcept;
+
+/// Reads `https://models.example.com/123/model.onnx?key=value`. Refused with a sentence: a user or a password (it would be
+/// seen in the task's document), a fragment, and in the path what parse_file_source refuses.
+result<web_source> parse_web_source(std::string_view source);
+
+/// Reads a web source and looks for it under the prefixes of `allow`: the same scheme, host and port, and the path under the
+/// prefix's by whole components. The sentence says why it is none. `may_be_local`: the prefix itself is a written address,
+/// so that it may lead to a loopback or link-local one.
+result<web_source> allowed_web_source(std::string_view source, const std::vector<std::string> &allow,
+                                      bool &may_be_local);
+
+/// Why this cannot be a prefix of an `allow` list; empty where it can.
+std::string check_prefix(const std::string &prefix);
+
 /// Is the one path the other, or under it? Whole components count: `/srv/models-old` is not under `/srv/models`.
 bool is_same_or_under(std::string_view path, std::string_view folder) noexcept;
 

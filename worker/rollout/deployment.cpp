@@ -1,5 +1,6 @@
 // The steps of a deployment: fetch, stage, load, ready, smoke, shift, promote, retire.
 #include "worker/rollout/combine.hpp"
+#include "worker/rollout/fetching.hpp"
 #include "worker/rollout/hooks.hpp"
 #include "worker/rollout/shared_work.hpp"
 #include "worker/rollout/shift.hpp"
@@ -42,27 +43,9 @@ void enter_fetch(task_run &run)
 }
 
 
-operation_ptr fetch_source(task_run &run, done_fn done)
+operation_ptr fetch_files(task_run &run, done_fn done)
 {
-    return on_copies(run, ours(run), std::move(done), [&run](backend &server, const placed_copy &copy, done_fn then) {
-        const std::string name = copy.model;
-        const auto planned = std::ranges::find_if(
-            run.plan.copies, [&copy](const auto &one) { return one.placed.parts == copy.parts; });
-        if (planned == run.plan.copies.end()) {
-            return ended(run,
-                         outcome::permanent("rolloutd's configuration shares the parts out otherwise than when the "
-                                            "task began; post it again"),
-                         std::move(then));
-        }
-        const auto &artifacts = run.environment.config.artifacts;
-        const fetch_request request = {planned->source, planned->sha256,     server.staging_path(name),
-                                       artifacts.allow, artifacts.max_bytes, artifacts.max_files};
-        // Nothing of this revision is in the repository before the next step: what has its name there is not ours.
-        return in_order(run.environment.time,
-                        {[&server, name](done_fn part) { return server.check_vacant(name, std::move(part)); },
-                         [&run, request](done_fn part) { return run.environment.fetch(request, std::move(part)); }},
-                        std::move(then));
-    });
+    return fetch_source(run, ours(run), std::move(done));
 }
 
 
@@ -267,7 +250,7 @@ operation_ptr roll_back(task_run &run, done_fn done)
 
 
 constexpr std::array steps = {
-    run_step{"fetch", enter_fetch, fetch_source, nullptr, brings_files},
+    run_step{"fetch", enter_fetch, fetch_files, nullptr, brings_files},
     run_step{"stage", enter_stage, stage_files, nullptr, brings_files},
     run_step{"load", enter_load, load_model, nullptr, nullptr},
     run_step{"ready", nullptr, prove_ready, nullptr, nullptr},

@@ -269,6 +269,15 @@ void task_run::note_change()
 }
 
 
+void task_run::note_progress(double share_of_step, const std::string &words)
+{
+    what.progress = (static_cast<double>(current_) + share_of_step) / static_cast<double>(steps_.size());
+    what.detail = running_words() + " " + words + ".";
+    record().detail = words;
+    note_change();
+}
+
+
 void task_run::save(std::function<void()> then)
 {
     note_time();
@@ -313,6 +322,12 @@ void task_run::publish(std::uint64_t revision)
 
 // The steps.
 
+std::string task_run::running_words() const
+{
+    return "Step " + what.step + " of revision " + std::to_string(what.model_revision) + " is running.";
+}
+
+
 void task_run::enter(std::size_t index)
 {
     while (index < steps_.size() && what.steps[index].state == step_state::skipped) {
@@ -330,7 +345,7 @@ void task_run::enter(std::size_t index)
     current_ = index;
     what.step = steps_[index].name;
     what.progress = static_cast<double>(index) / static_cast<double>(steps_.size());
-    what.detail = "Step " + what.step + " of revision " + std::to_string(what.model_revision) + " is running.";
+    what.detail = running_words();
     step_record &one = record();
     one.state = step_state::running;
     ++one.attempts;

@@ -96,6 +96,9 @@ class task_run {
     /// Writes the task as it is; nothing waits for it.
     void note_change();
 
+    /// How far the running step is, 0 to 1 and in words, for people: written soon, and nothing waits for it.
+    void note_progress(double share_of_step, const std::string &words);
+
     /// While a person is waited for, the task's time limit does not run.
     void wait_for_a_person(bool waits);
 
@@ -113,6 +116,7 @@ class task_run {
     bool plan_it();
     std::string refusal();
     void list_steps();
+    std::string running_words() const;
     void enter(std::size_t index);
     void work();
     void on_worked(const outcome &how);

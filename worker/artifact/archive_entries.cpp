@@ -1,0 +1,330 @@
+#include "worker/artifact/archive_entries.hpp"
+
+#include "worker/artifact/io_failure.hpp"
+#include "worker/words.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::size_t block_bytes = 65536;
+
+enum class packing { tar, tar_gz, tar_zst, zip };
+
+struct suffix {
+    std::string_view text;
+    packing kind;
+};
+
+constexpr suffix suffixes[] = {
+    {".tar", packing::tar},         {".tar.gz", packing::tar_gz}, {".tgz", packing::tar_gz},
+    {".tar.zst", packing::tar_zst}, {".zip", packing::zip},
+};
+
+
+std::optional<packing> packing_of(std::string_view name) noexcept
+{
+    for (const auto &[text, kind] : suffixes) {
+        if (name.size() > text.size() && name.ends_with(text)) {
+            return kind;
+        }
+    }
+    return std::nullopt;
+}
+
+
+bool support(archive *reader, packing kind)
+{
+    bool fine = true;
+    if (kind == packing::zip) {
+        fine = archive_read_support_format_zip_seekable(reader) == ARCHIVE_OK;
+    } else {
+        fine = archive_read_support_format_tar(reader) == ARCHIVE_OK;
+    }
+    if (kind == packing::tar_gz) {
+        fine = fine && archive_read_support_filter_gzip(reader) == ARCHIVE_OK;
+    } else if (kind == packing::tar_zst) {
+        fine = fine && archive_read_support_filter_zstd(reader) == ARCHIVE_OK;
+    }
+    return fine;
+}
+
+
+/// A name as the archive has it; null where it has none that can be read.
+const char *name_of(const char *utf8, const char *bytes) noexcept
+{
+    return utf8 != nullptr ? utf8 : bytes;
+}
+
+} // namespace
+
+
+bool is_archive_name(std::string_view name) noexcept
+{
+    return packing_of(name).has_value();
+}
+
+
+outcome archive_entries::open()
+{
+    const auto kind = packing_of(source_.name);
+    if (!kind) {
+        return outcome::permanent(source_.shown + " is no archive by its name");
+    }
+    reader_.reset(archive_read_new());
+    if (!reader_ || !support(reader_.get(), *kind)) {
+        return outcome::transient("no memory to read " + source_.shown);
+    }
+    // By its descriptor, with a place of its own in the file: it may be read twice, and its name may be gone.
+    const std::string path = "/proc/self/fd/" + std::to_string(source_.fd);
+    return archive_read_open_filename(reader_.get(), path.c_str(), block_bytes) == ARCHIVE_OK ? outcome::ok()
+                                                                                              : broken();
+}
+
+
+outcome archive_entries::next(archive_file_entry &into, bool &ended)
+{
+    while (!stop_) {
+        archive_entry *entry = nullptr;
+        const int read = archive_read_next_header(reader_.get(), &entry);
+        if (read == ARCHIVE_EOF) {
+            ended = true;
+            return outcome::ok();
+        }
+        if (read != ARCHIVE_OK && read != ARCHIVE_WARN) {
+            return broken();
+        }
+        if (auto checked = check(*entry, into); !checked) {
+            return checked;
+        }
+        if (!into.path.empty()) { // the archive's own top, "./"
+            path_ = into.path;
+            ended = false;
+            return outcome::ok();
+        }
+    }
+    return outcome::canceled();
+}
+
+
+outcome archive_entries::check(archive_entry &entry, archive_file_entry &into)
+{
+    announced_ = 0;
+    if (auto named =
+            check_path(name_of(archive_entry_pathname_utf8(&entry), archive_entry_pathname(&entry)), into.path);
+        !named) {
+        return named;
+    }
+    if (archive_entry_is_encrypted(&entry) != 0) {
+        return refuse(into.path, "is encrypted");
+    }
+    if (const char *hard = name_of(archive_entry_hardlink_utf8(&entry), archive_entry_hardlink(&entry));
+        hard != nullptr) {
+        into.is = archive_file_entry::kind::link;
+        if (auto named = check_path(hard, into.target); !named) {
+            return named;
+        }
+        return count(into.path);
+    }
+    switch (archive_entry_filetype(&entry)) {
+    case AE_IFREG: {
+        into.is = archive_file_entry::kind::file;
+        if (into.path.empty()) {
+            return outcome::permanent(source_.shown + " holds a file without a name");
+        }
+        ++files_;
+        const la_int64_t size = archive_entry_size_is_set(&entry) != 0 ? archive_entry_size(&entry) : 0;
+        announced_ = static_cast<std::uint64_t>(std::max<la_int64_t>(size, 0));
+        if (auto counted = count_bytes(announced_); !counted) {
+            return counted;
+        }
+        return count(into.path);
+    }
+    case AE_IFDIR:
+        into.is = archive_file_entry::kind::folder;
+        return into.path.empty() ? outcome::ok() : count(into.path);
+    case AE_IFLNK: {
+        into.is = archive_file_entry::kind::link;
+        const char *target = name_of(archive_entry_symlink_utf8(&entry), archive_entry_symlink(&entry));
+        if (auto checked = check_link(target == nullptr ? "" : target, into); !checked) {
+            return checked;
+        }
+        return count(into.path);
+    }
+    default:
+        return refuse(into.path, "is a device, a FIFO or a socket: only files and folders can be fetched");
+    }
+}
+
+
+outcome archive_entries::check_path(const char *text, std::string &into) const
+{
+    into.clear();
+    const std::string_view path = text == nullptr ? std::string_view() : std::string_view(text);
+    if (path.empty()) {
+        return outcome::permanent(source_.shown + " holds an entry whose name cannot be read");
+    }
+    if (path.front() == '/') {
+        return refuse(std::string(path), "is an absolute path");
+    }
+    if (path.size() >= PATH_MAX) {
+        return refuse(std::string(path), "is too long for a path");
+    }
+    if (std::ranges::any_of(path, [](unsigned char c) { return c < 0x20 || c == 0x7F || c == '\\'; })) {
+        return refuse(std::string(path), "holds a control character or a backslash in its name");
+    }
+    std::size_t depth = 0;
+    for (std::size_t at = 0; at < path.size();) {
+        const std::size_t end = std::min(path.find('/', at), path.size());
+        const std::string_view component = path.substr(at, end - at);
+        at = end + 1;
+        if (component.empty() || component == ".") {
+            continue;
+        }
+        if (component == "..") {
+            return refuse(std::string(path), "holds \"..\", which leads out of the archive");
+        }
+        if (component.size() > NAME_MAX) {
+            return refuse(std::string(path), "is too long for a path");
+        }
+        if (++depth > deepest_folder + 1) {
+            return refuse(std::string(path), "is more than " + std::to_string(deepest_folder) + " folders deep");
+        }
+        into += (into.empty() ? "" : "/");
+        into += component;
+    }
+    return outcome::ok();
+}
+
+
+/// A symbolic link's text means a path from the folder that the link is in.
+outcome archive_entries::check_link(const std::string &target, archive_file_entry &into) const
+{
+    if (target.empty() || target.front() == '/') {
+        return refuse(into.path, "is a link that leads out of the archive");
+    }
+    std::vector<std::string_view> components;
+    const auto walk = [&components](std::string_view path) {
+        while (!path.empty()) {
+            const std::string_view component = path.substr(0, path.find('/'));
+            path.remove_prefix(std::min(component.size() + 1, path.size()));
+            if (component == "..") {
+                if (components.empty()) {
+                    return false;
+                }
+                components.pop_back();
+            } else if (!component.empty() && component != ".") {
+                components.push_back(component);
+            }
+        }
+        return true;
+    };
+    const std::size_t slash = into.path.rfind('/');
+    if (!walk(slash == std::string::npos ? std::string_view() : std::string_view(into.path).substr(0, slash)) ||
+        !walk(target)) {
+        return refuse(into.path, "is a link that leads out of the archive");
+    }
+    into.target.clear();
+    for (const auto component : components) {
+        into.target += (into.target.empty() ? "" : "/");
+        into.target += component;
+    }
+    return into.target.empty() ? refuse(into.path, "is a link to a folder") : outcome::ok();
+}
+
+
+outcome archive_entries::count(const std::string &path)
+{
+    for (std::size_t slash = path.find('/');; slash = path.find('/', slash + 1)) {
+        counted_.insert(path.substr(0, slash));
+        if (counted_.size() > bounds_.max_files) {
+            return outcome::permanent(source_.shown + " holds more than " +
+                                      count_words(bounds_.max_files, "file or folder", "files and folders") +
+                                      " (artifacts.max_files)");
+        }
+        if (slash == std::string::npos) {
+            return outcome::ok();
+        }
+    }
+}
+
+
+outcome archive_entries::count_bytes(std::uint64_t more)
+{
+    if (more > bounds_.max_bytes - bytes_) {
+        return outcome::permanent(source_.shown + " unpacks to more than " + size_words(bounds_.max_bytes) +
+                                  " (artifacts.max_bytes)");
+    }
+    bytes_ += more;
+    return outcome::ok();
+}
+
+
+outcome archive_entries::write_to(int file, const std::string &shown_file)
+{
+    std::uint64_t end = 0;
+    while (!stop_) {
+        const void *block = nullptr;
+        std::size_t size = 0;
+        la_int64_t offset = 0;
+        const int read = archive_read_data_block(reader_.get(), &block, &size, &offset);
+        if (read == ARCHIVE_EOF) {
+            const bool fits = ::ftruncate(file, static_cast<off_t>(std::max(end, announced_))) == 0;
+            return fits ? outcome::ok() : io_failure(shown_file + " cannot be written", errno);
+        }
+        if (read != ARCHIVE_OK && read != ARCHIVE_WARN) {
+            return broken();
+        }
+        if (offset < 0 || size > bounds_.max_bytes || static_cast<std::uint64_t>(offset) > bounds_.max_bytes - size) {
+            return count_bytes(bounds_.max_bytes + 1);
+        }
+        end = std::max(end, static_cast<std::uint64_t>(offset) + size);
+        if (end > announced_) {
+            if (auto counted = count_bytes(end - announced_); !counted) {
+                return counted;
+            }
+            announced_ = end;
+        }
+        const char *bytes = static_cast<const char *>(block);
+        while (size > 0) {
+            const ssize_t written = ::pwrite(file, bytes, size, static_cast<off_t>(offset));
+            if (written < 0 && errno != EINTR) {
+                return io_failure(shown_file + " cannot be written", errno);
+            }
+            if (written > 0) {
+                bytes += written;
+                offset += written;
+                size -= static_cast<std::size_t>(written);
+            }
+        }
+    }
+    return outcome::canceled();
+}
+
+
+outcome archive_entries::broken() const
+{
+    const char *words = archive_error_string(reader_.get());
+    return outcome::permanent(source_.shown + " cannot be unpacked" +
+                              (path_.empty() ? "" : " after " + clean_text(path_, 200)) + " (" +
+                              clean_text(words == nullptr ? "no reason given" : words, 200) +
+                              "): it is damaged, or not what its name says");
+}
+
+
+outcome archive_entries::refuse(const std::string &path, const std::string &why) const
+{
+    return outcome::permanent(clean_text(path, 200) + " in " + source_.shown + " " + why);
+}
+
+} // namespace rollout

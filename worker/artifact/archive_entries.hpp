@@ -1,0 +1,65 @@
+// The entries of an archive, one after the other, each checked before anybody sees it.
+#pragma once
+
+#include "worker/artifact/archive.hpp"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include <memory>
+#include <set>
+#include <string>
+
+namespace rollout {
+
+struct archive_file_entry {
+    enum class kind { file, folder, link };
+
+    kind is = kind::file;
+    std::string path;   ///< relative, without `.`, `..` and empty components
+    std::string target; ///< of a link: likewise, from the archive's top
+};
+
+class archive_entries {
+  public:
+    archive_entries(const archive_source &source, tree_bounds bounds, const stop_flag &stop)
+        : source_(source), bounds_(bounds), stop_(stop)
+    {
+    }
+
+    outcome open();
+
+    /// The next entry; `ended` where there is none. Folders that are there only by the paths of files are counted too.
+    outcome next(archive_file_entry &into, bool &ended);
+
+    /// The entry's bytes, into an open file, which must be empty.
+    outcome write_to(int file, const std::string &shown_file);
+
+    std::uint64_t files() const noexcept { return files_; }
+    std::uint64_t bytes() const noexcept { return bytes_; }
+
+  private:
+    struct release {
+        void operator()(archive *held) const noexcept { archive_read_free(held); }
+    };
+
+    outcome check(archive_entry &entry, archive_file_entry &into);
+    outcome check_path(const char *text, std::string &into) const;
+    outcome check_link(const std::string &target, archive_file_entry &into) const;
+    outcome count(const std::string &path);
+    outcome count_bytes(std::uint64_t more);
+    outcome broken() const;
+    outcome refuse(const std::string &path, const std::string &why) const;
+
+    const archive_source &source_;
+    tree_bounds bounds_;
+    const stop_flag &stop_;
+    std::unique_ptr<archive, release> reader_;
+    std::string path_;              ///< of the entry that was read last
+    std::set<std::string> counted_; ///< folders, and what else takes a name
+    std::uint64_t files_ = 0;
+    std::uint64_t bytes_ = 0;
+    std::uint64_t announced_ = 0; ///< of `bytes_`, what the last entry's head has said
+};
+
+} // namespace rollout

@@ -1,0 +1,59 @@
+#include "worker/artifact/partial_file.hpp"
+
+#include "worker/artifact/copy_file.hpp"
+#include "worker/artifact/io_failure.hpp"
+#include "worker/words.hpp"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace rollout {
+
+outcome partial_file::open(bool keep, const stop_flag &stop)
+{
+    file_.reset(::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | (keep ? 0 : O_TRUNC), 0644));
+    if (!file_ || ::fchmod(file_.get(), 0644) != 0) {
+        return io_failure(shown(path_) + " cannot be created", errno);
+    }
+    struct stat status {};
+    if (::fstat(file_.get(), &status) != 0) {
+        return io_failure(shown(path_) + " cannot be looked at", errno);
+    }
+    size_ = static_cast<std::uint64_t>(status.st_size);
+    began_earlier_ = size_ > 0;
+    return digest_file(file_.get(), shown(path_), stop, *digest_);
+}
+
+
+outcome partial_file::append(const char *bytes, std::size_t size)
+{
+    digest_->feed(bytes, size);
+    while (size > 0) {
+        const ssize_t written = ::write(file_.get(), bytes, size);
+        if (written < 0 && errno != EINTR) {
+            return io_failure(shown(path_) + " cannot be written", errno);
+        }
+        if (written > 0) {
+            bytes += written;
+            size -= static_cast<std::size_t>(written);
+            size_ += static_cast<std::uint64_t>(written);
+        }
+    }
+    return outcome::ok();
+}
+
+
+outcome partial_file::start_over()
+{
+    size_ = 0;
+    began_earlier_ = false;
+    digest_.emplace();
+    if (::ftruncate(file_.get(), 0) != 0 || ::lseek(file_.get(), 0, SEEK_SET) != 0) {
+        return io_failure(shown(path_) + " cannot be emptied", errno);
+    }
+    return outcome::ok();
+}
+
+} // namespace rollout

@@ -1,0 +1,49 @@
+// A file that grows by what is downloaded, with the checksum of what it holds.
+#pragma once
+
+#include "worker/artifact/sha256.hpp"
+#include "worker/fd.hpp"
+#include "worker/outcome.hpp"
+#include "worker/thread_work.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace rollout {
+
+class partial_file {
+  public:
+    explicit partial_file(std::filesystem::path path) : path_(std::move(path)) {}
+
+    /// Opens or makes it. With `keep`, what an earlier attempt has left stays, and counts for the checksum.
+    outcome open(bool keep, const stop_flag &stop);
+
+    outcome append(const char *bytes, std::size_t size);
+
+    /// Empties it.
+    outcome start_over();
+
+    /// Lower-case hexadecimal digits; once, until it is started over.
+    std::string digest() { return digest_->finish(); }
+
+    std::uint64_t size() const noexcept { return size_; }
+
+    /// It begins with what an earlier attempt has left.
+    bool began_earlier() const noexcept { return began_earlier_; }
+
+    const std::filesystem::path &path() const noexcept { return path_; }
+
+    /// The open file becomes the caller's.
+    int release() noexcept { return file_.release(); }
+
+  private:
+    std::filesystem::path path_;
+    unique_fd file_;
+    std::optional<sha256> digest_{std::in_place};
+    std::uint64_t size_ = 0;
+    bool began_earlier_ = false;
+};
+
+} // namespace rollout

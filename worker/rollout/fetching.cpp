@@ -1,0 +1,103 @@
+#include "worker/rollout/fetching.hpp"
+
+#include "worker/rollout/combine.hpp"
+#include "worker/rollout/shared_work.hpp"
+#include "worker/words.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto progress_interval = 1s;
+
+
+/// A fetch, with an eye on how far it is.
+class watched_fetch final : public operation {
+  public:
+    /// `number` of `count` copies.
+    watched_fetch(task_run &run, fetch_request request, std::size_t number, std::size_t count, done_fn done)
+        : run_(run), number_(number), count_(count), progress_(std::make_shared<fetch_progress>())
+    {
+        request.progress = progress_;
+        fetch_ = run.environment.fetch(std::move(request), [this, done = std::move(done)](const outcome &how) {
+            look_.reset();
+            done(how); // which may destroy this
+        });
+        look_later();
+    }
+
+    void cancel() override { fetch_->cancel(); }
+
+  private:
+    void look_later()
+    {
+        look_ = run_.environment.time.after(progress_interval, [this] {
+            look();
+            look_later();
+        });
+    }
+
+    void look()
+    {
+        const std::uint64_t done = progress_->done_bytes;
+        const std::uint64_t total = progress_->total_bytes;
+        if (done == seen_) {
+            return;
+        }
+        seen_ = done;
+        const double share = total == 0 ? 0 : std::min(static_cast<double>(done) / static_cast<double>(total), 1.0);
+        run_.note_progress((static_cast<double>(number_) + share) / static_cast<double>(count_),
+                           size_words(done) + (total == 0 ? "" : " of " + size_words(total)));
+    }
+
+    task_run &run_;
+    std::size_t number_;
+    std::size_t count_;
+    std::shared_ptr<fetch_progress> progress_;
+    std::uint64_t seen_ = 0;
+    operation_ptr fetch_;
+    operation_ptr look_;
+};
+
+} // namespace
+
+
+operation_ptr fetch_source(task_run &run, const placed_revision &one, done_fn done)
+{
+    return on_copies(run, one, std::move(done), [&run](backend &server, const placed_copy &copy, done_fn then) {
+        const auto planned = std::ranges::find_if(
+            run.plan.copies, [&copy](const auto &wanted) { return wanted.placed.parts == copy.parts; });
+        if (planned == run.plan.copies.end()) {
+            return ended(run,
+                         outcome::permanent("rolloutd's configuration shares the parts out otherwise than when the "
+                                            "task began; post it again"),
+                         std::move(then));
+        }
+        const auto &artifacts = run.environment.config.artifacts;
+        fetch_request request;
+        request.source = planned->source;
+        request.sha256 = planned->sha256;
+        request.destination = server.staging_path(copy.model);
+        request.allow = artifacts.allow;
+        request.max_bytes = artifacts.max_bytes;
+        request.max_files = artifacts.max_files;
+        request.allow_local = artifacts.allow_local;
+        request.ca_file = artifacts.ca_file;
+        const auto number = static_cast<std::size_t>(planned - run.plan.copies.begin());
+        const std::size_t count = run.plan.copies.size();
+        // Nothing of this revision is in the repository before the next step: what has its name there is not ours.
+        return in_order(
+            run.environment.time,
+            {[&server, name = copy.model](done_fn part) { return server.check_vacant(name, std::move(part)); },
+             [&run, request, number, count](done_fn part) {
+                 return std::make_unique<watched_fetch>(run, request, number, count, std::move(part));
+             }},
+            std::move(then));
+    });
+}
+
+} // namespace rollout
