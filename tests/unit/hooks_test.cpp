@@ -108,6 +108,20 @@ void a_hook_that_cannot_answer_now_is_asked_again(void **)
     assert_int_equal(world.task("t").find_step("stage")->attempts, 3);
 }
 
+void a_hook_that_is_asked_again_before_the_promotion_finds_the_weights_held(void **)
+{
+    hooked_world world;
+    world.deployed("123");
+    world.config.rollout.steps = {{50, 600}, {100, 600}};
+    world.server.fail("hook before_promote", outcome::transient("no connection"), 3);
+    const auto began = world.time.now();
+    world.deploy("t", "123");
+    assert_text(world.finish("t"), "completed");
+    assert_int_equal(world.task("t").find_step("shift")->attempts, 4);
+    assert_true(world.time.now() - began >= std::chrono::seconds(1200));
+    assert_true(world.time.now() - began < std::chrono::seconds(1300));
+}
+
 void a_failure_after_a_step_is_noted_and_changes_nothing(void **)
 {
     hooked_world world;
@@ -137,6 +151,7 @@ int main()
         cmocka_unit_test(blue_stays_blue_before_its_hook_has_agreed),
         cmocka_unit_test(a_refusal_before_a_step_fails_the_task_and_rolls_back),
         cmocka_unit_test(a_hook_that_cannot_answer_now_is_asked_again),
+        cmocka_unit_test(a_hook_that_is_asked_again_before_the_promotion_finds_the_weights_held),
         cmocka_unit_test(a_failure_after_a_step_is_noted_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

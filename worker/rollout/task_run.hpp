@@ -15,6 +15,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -102,7 +103,9 @@ class task_run {
     /// While a person is waited for, the task's time limit does not run.
     void wait_for_a_person(bool waits);
 
-    bool skip_hold = false;           ///< a client said `promote`: the hold under way ends
+    std::optional<std::string>
+        shifted;            ///< all weights are held, and what the gate saw; the promotion is still to be agreed
+    bool skip_hold = false; ///< a client said `promote`: the hold under way ends
     std::function<void()> on_steered; ///< set by a hold while it is under way
 
     /// "Revision 7 has 30 % of the traffic of model 123".

@@ -39,6 +39,9 @@ std::string task_run::steer(steering verb)
         if (!shifts) {
             return now + "; only a shift can be paused.";
         }
+        if (shifted) {
+            return now + ", and its last hold is over; cancel the task to keep it from promoting.";
+        }
         if (what.paused) {
             return "Task " + what.task_id + " is paused already.";
         }
