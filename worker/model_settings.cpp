@@ -63,6 +63,13 @@ void read_model(const std::string &name, const std::string &pointer, const json_
     one.rollout = to.rollout;
     if (const json_t *rollout = reader.object("rollout")) {
         read_rollout(rollout, reader.pointer_to("rollout"), one.rollout, faults, to.warnings);
+        const auto named = to.backends.find(one.backend);
+        if (json_object_get(rollout, "smoke") != nullptr && !to.backends.empty() &&
+            (named != to.backends.end() ? runs_command(*named) : std::ranges::all_of(to.backends, runs_command))) {
+            faults.push_back({reader.pointer_to("rollout") + "/smoke",
+                              "is an inference, which the models' backend cannot be asked for: it runs a command; "
+                              "leave the smoke test out"});
+        }
     }
     reader.refuse_others();
     to.models.emplace(name, std::move(one));

@@ -268,7 +268,25 @@ void read_gate(const json_t *value, const std::string &pointer, gate_settings &t
     limits.refuse_others();
 }
 
+/// A smoke test is an inference, which a program cannot be asked for; and what all models have no task can do without.
+void check_smoke(const settings &of, std::vector<json_fault> &faults)
+{
+    const auto command = std::ranges::find_if(of.backends, runs_command);
+    if (of.rollout.smoke_request && command != of.backends.end()) {
+        faults.push_back({"/rollout/smoke", "is an inference, which backend " + command->first +
+                                                " cannot be asked for: it runs a command, and would refuse every "
+                                                "deployment; give the smoke test to the entries of models that are "
+                                                "elsewhere"});
+    }
+}
+
 } // namespace
+
+
+bool runs_command(const std::pair<const std::string, backend_settings> &backend)
+{
+    return backend.second.type == "command";
+}
 
 
 std::string backend_names(const settings &from)
@@ -358,6 +376,7 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
         const json_t *allow = json_object_get(json_object_get(root.get(), "artifacts"), "allow");
         read_models(models, json_array_size(allow) == 0, to, faults);
     }
+    check_smoke(to, faults);
     reader.refuse_others();
     return to;
 }

@@ -130,6 +130,9 @@ struct settings {
 /// Reads and checks the file. Every fault is in `faults`, with its pointer; the result counts only when there is none.
 settings read_settings(const std::string &path, std::vector<json_fault> &faults);
 
+/// Such a backend cannot be asked for an inference.
+bool runs_command(const std::pair<const std::string, backend_settings> &backend);
+
 /// The names of the backends, for a sentence.
 std::string backend_names(const settings &from);
 

@@ -122,6 +122,29 @@ void a_word_that_is_none_is_a_fault(void **)
     }
 }
 
+void a_smoke_test_that_no_deployment_could_pass_is_a_fault(void **)
+{
+    const char *smoke = R"({"request": {"inputs": []}})";
+    const std::string both = with(smallest, "/backends/program",
+                                  R"({"type": "command", "command": ["/bin/serve"], "upstream": "inference",
+                                      "staging": "/srv/staging"})");
+    const std::string alone = with(both, "/backends/default", nullptr);
+    const auto pointers = [](const std::string &text) {
+        std::vector<rollout::json_fault> faults;
+        read(text, faults);
+        return faults.empty() ? "" : faults.front().pointer + (faults.size() > 1 ? " and more" : "");
+    };
+    for (const auto &text : {both, alone}) {
+        assert_text(pointers(text), "");
+        assert_text(pointers(with(text, "/rollout/smoke", smoke)), "/rollout/smoke");
+    }
+    assert_text(pointers(with(both, "/models/m/rollout/smoke", smoke)), "");
+    assert_text(pointers(with(alone, "/models/m/rollout/smoke", smoke)), "/models/m/rollout/smoke");
+    const std::string here = with(both, "/models/m/backend", "\"program\"");
+    assert_text(pointers(with(here, "/models/m/rollout/smoke", smoke)), "/models/m/rollout/smoke");
+    assert_text(pointers(with(smallest, "/rollout/smoke", smoke)), "");
+}
+
 void a_path_is_absolute_and_a_socket_fits_its_address(void **)
 {
     refuse_each({{"/listen/path", "\"rolloutd.sock\"", "must be an absolute path of at most 107 bytes"},
@@ -226,6 +249,7 @@ int main()
         cmocka_unit_test(the_bounds_of_a_smoke_test_and_of_a_step_are_kept),
         cmocka_unit_test(a_shift_without_steps_is_one_to_all_of_the_traffic),
         cmocka_unit_test(a_word_that_is_none_is_a_fault),
+        cmocka_unit_test(a_smoke_test_that_no_deployment_could_pass_is_a_fault),
         cmocka_unit_test(a_path_is_absolute_and_a_socket_fits_its_address),
         cmocka_unit_test(a_mode_is_octal),
         cmocka_unit_test(a_url_is_http_and_its_last_slash_goes),
