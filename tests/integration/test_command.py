@@ -74,7 +74,8 @@ def test_a_model_is_deployed_replaced_and_deleted(driven):
     driven.deploy("m", triton={"max_batch_size": 2})
     first = asked(driven)
     assert [one["operation"] for one in first] == ["stage", "load", "ready"]
-    assert all(one["model"] == "m__r1" and one["backend"] == "default" for one in first)
+    assert all((one["model"], one["model_id"], one["revision"], one["backend"]) == ("m__r1", "m", 1, "default") for one in first)
+    assert not any("parts" in one for one in first)
     assert first[1]["config"] == {"max_batch_size": 2}
     assert loaded(driven) == driven.files() == ["m__r1"]
     driven.deploy("m")
@@ -83,6 +84,22 @@ def test_a_model_is_deployed_replaced_and_deleted(driven):
     assert loaded(driven) == driven.files() == ["m__r2"]
     driven.delete("m")
     assert loaded(driven) == driven.files() == []
+
+
+def test_the_program_is_told_which_parts_a_model_stands_for(driven):
+    sources = [driven.make_model(name, name) for name in ("one", "other")]
+    driven.rolloutd.config["backends"]["default"]["model_name"] = "{model_id}__{part}__r{revision}"
+    driven.rolloutd.stop()
+    driven.rolloutd.start()
+    driven.await_link()
+    driven.deploy("m", parts={"query": {"source": sources[0]}, "items": {"source": sources[0]}, "images": {"source": sources[1]}})
+    stages = {one["model"]: one for one in asked(driven) if one["operation"] == "stage"}
+    assert {model: one["parts"] for model, one in stages.items()} == {
+        "m__query__r1": ["query", "items"], "m__images__r1": ["images"]}
+    assert all((one["model_id"], one["revision"]) == ("m", 1) for one in asked(driven))
+    driven.delete("m")
+    assert {(one["operation"], one["revision"], *one["parts"]) for one in asked(driven)} >= {
+        ("unload", 1, "images"), ("remove", 1, "query", "items")}
 
 
 def test_a_program_that_fails_fails_the_deployment_with_its_words(driven):

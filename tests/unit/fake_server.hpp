@@ -75,8 +75,9 @@ class fake_server final : public rollout::backend {
         });
     }
 
-    rollout::operation_ptr stage(const std::string &model, rollout::done_fn done) override
+    rollout::operation_ptr stage(const rollout::server_model &which, rollout::done_fn done) override
     {
+        const std::string &model = which.name;
         return work("stage", model, std::move(done), [this, model] {
             if (memory_.loaded.contains(model)) {
                 violation("stage of " + model + ", which is loaded");
@@ -89,9 +90,10 @@ class fake_server final : public rollout::backend {
         });
     }
 
-    rollout::operation_ptr load(const std::string &model, const json_t *config, std::chrono::milliseconds,
+    rollout::operation_ptr load(const rollout::server_model &which, const json_t *config, std::chrono::milliseconds,
                                 rollout::done_fn done) override
     {
+        const std::string &model = which.name;
         memory_.loads[model] = config == nullptr ? "" : rollout::json_compact(config);
         return work("load", model, std::move(done), [this, model] {
             if (!memory_.repository.contains(model)) {
@@ -102,25 +104,29 @@ class fake_server final : public rollout::backend {
         });
     }
 
-    rollout::operation_ptr ready(const std::string &model, rollout::done_fn done) override
+    rollout::operation_ptr ready(const rollout::server_model &which, rollout::done_fn done) override
     {
+        const std::string &model = which.name;
         return work("ready", model, std::move(done), [this, model] {
             return memory_.loaded.contains(model) ? rollout::outcome::ok()
                                                   : rollout::outcome::transient(model + " is not loaded");
         });
     }
 
-    rollout::operation_ptr infer(const std::string &model, const json_t *, std::chrono::milliseconds,
+    rollout::operation_ptr infer(const rollout::server_model &which, const json_t *, std::chrono::milliseconds,
                                  rollout::done_fn done) override
     {
+        const std::string &model = which.name;
         return work("infer", model, std::move(done), [this, model] {
             return memory_.loaded.contains(model) ? rollout::outcome::ok()
                                                   : rollout::outcome::permanent(model + " is not found");
         });
     }
 
-    rollout::operation_ptr unload(const std::string &model, std::chrono::milliseconds, rollout::done_fn done) override
+    rollout::operation_ptr unload(const rollout::server_model &which, std::chrono::milliseconds,
+                                  rollout::done_fn done) override
     {
+        const std::string &model = which.name;
         if (gateway_.routes_to(model)) {
             violation("unload of " + model + ", to which a gateway routes");
         }
@@ -130,8 +136,9 @@ class fake_server final : public rollout::backend {
         });
     }
 
-    rollout::operation_ptr remove(const std::string &model, rollout::done_fn done) override
+    rollout::operation_ptr remove(const rollout::server_model &which, rollout::done_fn done) override
     {
+        const std::string &model = which.name;
         if (memory_.loaded.contains(model)) {
             violation("removal of " + model + ", which is loaded");
         }

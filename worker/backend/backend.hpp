@@ -5,14 +5,24 @@
 #include "worker/outcome.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace rollout {
 
+/// A model as a server has it, and whose it is.
+struct server_model {
+    std::string name; ///< on the server (`123__r7`), already checked to be a plain directory's name
+    std::string model_id;
+    std::uint64_t revision = 0;
+    std::vector<std::string> parts; ///< that find it there; none where the model has no parts
+};
+
 /// All operations are asynchronous on rolloutd's loop, can be run again after a crash in their middle, and may run for
-/// different models side by side. `model` is the name on the server (`123__r7`), already checked to be a plain
-/// directory's name. The backend must outlive its operations.
+/// different models side by side. What concerns only the files before they are staged is given the name alone. The backend
+/// must outlive its operations.
 class backend {
   public:
     virtual ~backend() = default;
@@ -27,27 +37,27 @@ class backend {
 
     /// Takes what was fetched into `staging_path` to where the server finds it: fits the model's name in its
     /// configuration files, syncs it to the disk and renames it into the repository.
-    virtual operation_ptr stage(const std::string &model, done_fn done) = 0;
+    virtual operation_ptr stage(const server_model &model, done_fn done) = 0;
 
     /// Asks the server to load the model and waits for its answer. `config` (may be null) is a model configuration
     /// for this load, an object.
-    virtual operation_ptr load(const std::string &model, const json_t *config, std::chrono::milliseconds timeout,
+    virtual operation_ptr load(const server_model &model, const json_t *config, std::chrono::milliseconds timeout,
                                done_fn done) = 0;
 
     /// One question: is the model ready? `transient` where it is not yet, with the server's words (for a server with
     /// an index, the index's reason); `permanent` where the server's index says that the load failed for good.
-    virtual operation_ptr ready(const std::string &model, done_fn done) = 0;
+    virtual operation_ptr ready(const server_model &model, done_fn done) = 0;
 
     /// Runs one inference (`request`: a KServe v2 inference request). Ok only for a 200 with outputs.
-    virtual operation_ptr infer(const std::string &model, const json_t *request, std::chrono::milliseconds timeout,
+    virtual operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
                                 done_fn done) = 0;
 
     /// Unloads the model and waits until the server says that it is gone. Ok also where it was not loaded.
-    virtual operation_ptr unload(const std::string &model, std::chrono::milliseconds timeout, done_fn done) = 0;
+    virtual operation_ptr unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done) = 0;
 
     /// Removes the files of a model that `stage` was called for: those in the repository, or those that are still in
     /// `staging_path`. Only after `unload` was ok, or when `load` was never called. Ok where there are none.
-    virtual operation_ptr remove(const std::string &model, done_fn done) = 0;
+    virtual operation_ptr remove(const server_model &model, done_fn done) = 0;
 
     /// Removes what was fetched into `staging_path`, and nothing else: for a model that `stage` was never called for. What
     /// the repository holds under its name is somebody else's.

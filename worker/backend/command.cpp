@@ -39,7 +39,7 @@ operation_ptr command_backend::check_vacant(const std::string &model, done_fn do
 }
 
 
-operation_ptr command_backend::stage(const std::string &model, done_fn done)
+operation_ptr command_backend::stage(const server_model &model, done_fn done)
 {
     const part_fn program = [this, model](done_fn then) { return run("stage", model, nullptr, std::move(then)); };
     if (settings_.repository.empty()) {
@@ -47,26 +47,27 @@ operation_ptr command_backend::stage(const std::string &model, done_fn done)
     }
     const part_fn files = [this, model](done_fn then) {
         return run_on_thread(
-            loop_, [model, in = files_](const stop_flag &stop) { return in.stage(model, stop); }, std::move(then));
+            loop_, [name = model.name, in = files_](const stop_flag &stop) { return in.stage(name, stop); },
+            std::move(then));
     };
     return first_then(files, program, std::move(done));
 }
 
 
-operation_ptr command_backend::load(const std::string &model, const json_t *config, std::chrono::milliseconds,
+operation_ptr command_backend::load(const server_model &model, const json_t *config, std::chrono::milliseconds,
                                     done_fn done)
 {
     return run("load", model, config, std::move(done));
 }
 
 
-operation_ptr command_backend::ready(const std::string &model, done_fn done)
+operation_ptr command_backend::ready(const server_model &model, done_fn done)
 {
     return run("ready", model, nullptr, std::move(done));
 }
 
 
-operation_ptr command_backend::infer(const std::string &, const json_t *, std::chrono::milliseconds, done_fn done)
+operation_ptr command_backend::infer(const server_model &, const json_t *, std::chrono::milliseconds, done_fn done)
 {
     return run_on_thread(
         loop_,
@@ -77,21 +78,21 @@ operation_ptr command_backend::infer(const std::string &, const json_t *, std::c
 }
 
 
-operation_ptr command_backend::unload(const std::string &model, std::chrono::milliseconds, done_fn done)
+operation_ptr command_backend::unload(const server_model &model, std::chrono::milliseconds, done_fn done)
 {
     return run("unload", model, nullptr, std::move(done));
 }
 
 
-operation_ptr command_backend::remove(const std::string &model, done_fn done)
+operation_ptr command_backend::remove(const server_model &model, done_fn done)
 {
     const part_fn program = [this, model](done_fn then) { return run("remove", model, nullptr, std::move(then)); };
     const bool has_repository = !settings_.repository.empty();
     const part_fn files = [this, model, has_repository](done_fn then) {
         return run_on_thread(
             loop_,
-            [model, in = files_, has_repository](const stop_flag &) {
-                return has_repository ? in.remove(model) : in.discard(model);
+            [name = model.name, in = files_, has_repository](const stop_flag &) {
+                return has_repository ? in.remove(name) : in.discard(name);
             },
             std::move(then));
     };
@@ -106,15 +107,25 @@ operation_ptr command_backend::discard(const std::string &model, done_fn done)
 }
 
 
-operation_ptr command_backend::run(const std::string &operation_name, const std::string &model, const json_t *config,
+operation_ptr command_backend::run(const std::string &operation_name, const server_model &model, const json_t *config,
                                    done_fn done)
 {
+    const std::string &name = model.name;
     const json_ptr question(json_object());
     json_put(question.get(), "operation", operation_name);
     json_put(question.get(), "backend", settings_.name);
-    json_put(question.get(), "model", model);
+    json_put(question.get(), "model", name);
+    json_put(question.get(), "model_id", model.model_id);
+    json_put(question.get(), "revision", json_make_number(model.revision));
+    if (!model.parts.empty()) {
+        json_ptr parts(json_array());
+        for (const auto &part : model.parts) {
+            json_array_append_new(parts.get(), json_make(part).release());
+        }
+        json_put(question.get(), "parts", std::move(parts));
+    }
     json_put(question.get(), "path",
-             (settings_.repository.empty() ? files_.staged(model) : files_.in_place(model)).native());
+             (settings_.repository.empty() ? files_.staged(name) : files_.in_place(name)).native());
     if (config != nullptr) {
         json_put(question.get(), "config", json_ptr(json_deep_copy(config)));
     }
@@ -124,13 +135,13 @@ operation_ptr command_backend::run(const std::string &operation_name, const std:
     request.timeout = settings_.timeout;
     return run_command(
         loop_, std::move(request),
-        [operation_name, model, program = settings_.command.front(),
+        [operation_name, name, program = settings_.command.front(),
          done = std::move(done)](const command_end &ended) {
             if (operation_name == "ready" && ended.status == exit_not_yet && !ended.canceled) {
-                done(outcome::transient(model + " is not ready" + (ended.words.empty() ? "" : ": " + ended.words)));
+                done(outcome::transient(name + " is not ready" + (ended.words.empty() ? "" : ": " + ended.words)));
                 return;
             }
-            done(outcome_of(ended, operation_name + " " + model + " by " + program));
+            done(outcome_of(ended, operation_name + " " + name + " by " + program));
         });
 }
 

@@ -32,20 +32,20 @@ class command_backend final : public backend {
 
     std::filesystem::path staging_path(const std::string &model) const override;
     operation_ptr check_vacant(const std::string &model, done_fn done) override;
-    operation_ptr stage(const std::string &model, done_fn done) override;
-    operation_ptr load(const std::string &model, const json_t *config, std::chrono::milliseconds timeout,
+    operation_ptr stage(const server_model &model, done_fn done) override;
+    operation_ptr load(const server_model &model, const json_t *config, std::chrono::milliseconds timeout,
                        done_fn done) override;
-    operation_ptr ready(const std::string &model, done_fn done) override;
+    operation_ptr ready(const server_model &model, done_fn done) override;
 
     /// Permanent: a program is no inference server. A plan with a smoke test for it is refused before it comes to that.
-    operation_ptr infer(const std::string &model, const json_t *request, std::chrono::milliseconds timeout,
+    operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
                         done_fn done) override;
-    operation_ptr unload(const std::string &model, std::chrono::milliseconds timeout, done_fn done) override;
-    operation_ptr remove(const std::string &model, done_fn done) override;
+    operation_ptr unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done) override;
+    operation_ptr remove(const server_model &model, done_fn done) override;
     operation_ptr discard(const std::string &model, done_fn done) override;
 
   private:
-    operation_ptr run(const std::string &operation_name, const std::string &model, const json_t *config,
+    operation_ptr run(const std::string &operation_name, const server_model &model, const json_t *config,
                       done_fn done);
 
     uv_loop_t *loop_;

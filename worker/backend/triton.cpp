@@ -154,59 +154,60 @@ operation_ptr triton_backend::check_vacant(const std::string &model, done_fn don
 }
 
 
-operation_ptr triton_backend::stage(const std::string &model, done_fn done)
+operation_ptr triton_backend::stage(const server_model &model, done_fn done)
 {
     return run_on_thread(
-        http_.loop(), [model, in = repository_](const stop_flag &stop) { return in.stage(model, stop); },
+        http_.loop(), [name = model.name, in = repository_](const stop_flag &stop) { return in.stage(name, stop); },
         std::move(done));
 }
 
 
-operation_ptr triton_backend::load(const std::string &model, const json_t *config, std::chrono::milliseconds timeout,
+operation_ptr triton_backend::load(const server_model &model, const json_t *config, std::chrono::milliseconds timeout,
                                    done_fn done)
 {
     if (settings_.polls) {
-        const auto put_in = [model, in = repository_](const stop_flag &) { return in.put_back(model); };
-        return await_arrival(http_, {{settings_.url, server_, model, timeout, tell_of_no_index()}, put_in},
+        const auto put_in = [name = model.name, in = repository_](const stop_flag &) { return in.put_back(name); };
+        return await_arrival(http_, {{settings_.url, server_, model.name, timeout, tell_of_no_index()}, put_in},
                              std::move(done));
     }
-    return http_.send(kserve::load(settings_.url, model, config, timeout),
-                      [server = server_, model, done = std::move(done)](const http_answer &answer) {
+    return http_.send(kserve::load(settings_.url, model.name, config, timeout),
+                      [server = server_, name = model.name, done = std::move(done)](const http_answer &answer) {
                           done(kserve::is_done(answer) ? outcome::ok()
-                                                       : repository_refusal(answer, server, "load " + model, model));
+                                                       : repository_refusal(answer, server, "load " + name, name));
                       });
 }
 
 
-operation_ptr triton_backend::ready(const std::string &model, done_fn done)
+operation_ptr triton_backend::ready(const server_model &model, done_fn done)
 {
-    return std::make_unique<readiness>(http_, settings_.url, server_, model, std::move(done));
+    return std::make_unique<readiness>(http_, settings_.url, server_, model.name, std::move(done));
 }
 
 
-operation_ptr triton_backend::infer(const std::string &model, const json_t *request,
+operation_ptr triton_backend::infer(const server_model &model, const json_t *request,
                                     std::chrono::milliseconds timeout, done_fn done)
 {
-    return std::make_unique<inference>(http_, kserve::infer(settings_.url, model, request, timeout), server_, model,
-                                       std::move(done));
+    return std::make_unique<inference>(http_, kserve::infer(settings_.url, model.name, request, timeout), server_,
+                                       model.name, std::move(done));
 }
 
 
-operation_ptr triton_backend::unload(const std::string &model, std::chrono::milliseconds timeout, done_fn done)
+operation_ptr triton_backend::unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done)
 {
-    unload_request request = {{settings_.url, server_, model, timeout, tell_of_no_index()}, nullptr};
+    unload_request request = {{settings_.url, server_, model.name, timeout, tell_of_no_index()}, nullptr};
     if (settings_.polls) {
-        request.withdraw = [model, in = repository_](const stop_flag &) { return in.withdraw(model); };
+        request.withdraw = [name = model.name, in = repository_](const stop_flag &) { return in.withdraw(name); };
     }
     return unload_and_wait(http_, request, std::move(done));
 }
 
 
-operation_ptr triton_backend::remove(const std::string &model, done_fn done)
+operation_ptr triton_backend::remove(const server_model &model, done_fn done)
 {
     const part_fn files = [this, model](done_fn then) {
         return run_on_thread(
-            http_.loop(), [model, in = repository_](const stop_flag &) { return in.remove(model); }, std::move(then));
+            http_.loop(), [name = model.name, in = repository_](const stop_flag &) { return in.remove(name); },
+            std::move(then));
     };
     if (!settings_.polls) {
         return files(std::move(done));

@@ -79,8 +79,8 @@ void enter_stage(task_run &run)
 
 operation_ptr stage_files(task_run &run, done_fn done)
 {
-    const auto stage = [](backend &server, const placed_copy &copy, done_fn then) {
-        return server.stage(copy.model, std::move(then));
+    const auto stage = [](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+        return server.stage(model, std::move(then));
     };
     return in_order(run.environment.time,
                     {[&run](done_fn then) { return run_hooks(run, ours(run), "before_stage", std::move(then)); },
@@ -128,9 +128,9 @@ operation_ptr prove_ready(task_run &run, done_fn done)
 
 operation_ptr smoke(task_run &run, done_fn done)
 {
-    const auto infer = [&run](backend &server, const placed_copy &copy, done_fn then) {
-        const start_fn once = [&run, &server, name = copy.model](done_fn part) {
-            return server.infer(name, run.plan.rollout.smoke_request.get(),
+    const auto infer = [&run](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+        const start_fn once = [&run, &server, model](done_fn part) {
+            return server.infer(model, run.plan.rollout.smoke_request.get(),
                                 std::chrono::seconds(run.plan.rollout.smoke_timeout_s), std::move(part));
         };
         return in_order(run.environment.time, std::vector<start_fn>(run.plan.rollout.smoke_repeat, once),

@@ -68,36 +68,39 @@ class watched_fetch final : public operation {
 
 operation_ptr fetch_source(task_run &run, const placed_revision &one, done_fn done)
 {
-    return on_copies(run, one, std::move(done), [&run](backend &server, const placed_copy &copy, done_fn then) {
-        const auto planned = std::ranges::find_if(
-            run.plan.copies, [&copy](const auto &wanted) { return wanted.placed.parts == copy.parts; });
-        if (planned == run.plan.copies.end()) {
-            return ended(run,
-                         outcome::permanent("rolloutd's configuration shares the parts out otherwise than when the "
-                                            "task began; post it again"),
-                         std::move(then));
-        }
-        const auto &artifacts = run.environment.config.artifacts;
-        fetch_request request;
-        request.source = planned->source;
-        request.sha256 = planned->sha256;
-        request.destination = server.staging_path(copy.model);
-        request.allow = artifacts.allow;
-        request.max_bytes = artifacts.max_bytes;
-        request.max_files = artifacts.max_files;
-        request.allow_local = artifacts.allow_local;
-        request.ca_file = artifacts.ca_file;
-        const auto number = static_cast<std::size_t>(planned - run.plan.copies.begin());
-        const std::size_t count = run.plan.copies.size();
-        // Nothing of this revision is in the repository before the next step: what has its name there is not ours.
-        return in_order(
-            run.environment.time,
-            {[&server, name = copy.model](done_fn part) { return server.check_vacant(name, std::move(part)); },
-             [&run, request, number, count](done_fn part) {
-                 return std::make_unique<watched_fetch>(run, request, number, count, std::move(part));
-             }},
-            std::move(then));
-    });
+    return on_copies(
+        run, one, std::move(done),
+        [&run](backend &server, const server_model &, const placed_copy &copy, done_fn then) {
+            const auto planned = std::ranges::find_if(
+                run.plan.copies, [&copy](const auto &wanted) { return wanted.placed.parts == copy.parts; });
+            if (planned == run.plan.copies.end()) {
+                return ended(
+                    run,
+                    outcome::permanent("rolloutd's configuration shares the parts out otherwise than when the "
+                                       "task began; post it again"),
+                    std::move(then));
+            }
+            const auto &artifacts = run.environment.config.artifacts;
+            fetch_request request;
+            request.source = planned->source;
+            request.sha256 = planned->sha256;
+            request.destination = server.staging_path(copy.model);
+            request.allow = artifacts.allow;
+            request.max_bytes = artifacts.max_bytes;
+            request.max_files = artifacts.max_files;
+            request.allow_local = artifacts.allow_local;
+            request.ca_file = artifacts.ca_file;
+            const auto number = static_cast<std::size_t>(planned - run.plan.copies.begin());
+            const std::size_t count = run.plan.copies.size();
+            // Nothing of this revision is in the repository before the next step: what has its name there is not ours.
+            return in_order(
+                run.environment.time,
+                {[&server, name = copy.model](done_fn part) { return server.check_vacant(name, std::move(part)); },
+                 [&run, request, number, count](done_fn part) {
+                     return std::make_unique<watched_fetch>(run, request, number, count, std::move(part));
+                 }},
+                std::move(then));
+        });
 }
 
 } // namespace rollout

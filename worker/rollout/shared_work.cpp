@@ -80,7 +80,10 @@ operation_ptr on_copies(task_run &run, const placed_revision &one, done_fn done,
     return on_backend(run, one, std::move(done), [&](backend &server, done_fn then) {
         std::vector<start_fn> all;
         for (const auto &copy : one.copies) {
-            all.push_back([&server, copy, work](done_fn part) { return work(server, copy, std::move(part)); });
+            server_model model = {copy.model, run.of.model_id, one.revision, copy.parts};
+            std::erase(model.parts, std::string());
+            all.push_back(
+                [&server, model, copy, work](done_fn part) { return work(server, model, copy, std::move(part)); });
         }
         return in_order(run.environment.time, std::move(all), std::move(then));
     });
@@ -124,28 +127,30 @@ operation_ptr unload(task_run &run, const placed_revision &one, done_fn done)
     if (!one.load_begun) {
         return ended(run, outcome::ok(), std::move(done));
     }
-    return on_copies(run, one, std::move(done), [](backend &server, const placed_copy &copy, done_fn then) {
-        return server.unload(copy.model, unload_timeout, std::move(then));
-    });
+    return on_copies(run, one, std::move(done),
+                     [](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+                         return server.unload(model, unload_timeout, std::move(then));
+                     });
 }
 
 
 operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn done)
 {
-    return on_copies(run, one, std::move(done),
-                     [staged = one.stage_begun](backend &server, const placed_copy &copy, done_fn then) {
-                         return staged ? server.remove(copy.model, std::move(then))
-                                       : server.discard(copy.model, std::move(then));
-                     });
+    return on_copies(
+        run, one, std::move(done),
+        [staged = one.stage_begun](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+            return staged ? server.remove(model, std::move(then)) : server.discard(model.name, std::move(then));
+        });
 }
 
 
 operation_ptr load(task_run &run, const placed_revision &one, done_fn done)
 {
-    return on_copies(run, one, std::move(done), [&run](backend &server, const placed_copy &copy, done_fn then) {
-        return server.load(copy.model, copy.server_config.get(),
-                           std::chrono::seconds(run.plan.rollout.ready_timeout_s), std::move(then));
-    });
+    return on_copies(run, one, std::move(done),
+                     [&run](backend &server, const server_model &model, const placed_copy &copy, done_fn then) {
+                         return server.load(model, copy.server_config.get(),
+                                            std::chrono::seconds(run.plan.rollout.ready_timeout_s), std::move(then));
+                     });
 }
 
 
@@ -153,12 +158,12 @@ operation_ptr await_ready(task_run &run, const placed_revision &one, done_fn don
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
     return on_copies(
-        run, one, std::move(done), [&run, limit](backend &server, const placed_copy &copy, done_fn then) {
+        run, one, std::move(done),
+        [&run, limit](backend &server, const server_model &model, const placed_copy &, done_fn then) {
             return try_until(
                 run.environment.time,
-                [&server, name = copy.model](done_fn again) { return server.ready(name, std::move(again)); },
-                ready_look, limit,
-                [limit, name = copy.model](const std::string &last) {
+                [&server, model](done_fn again) { return server.ready(model, std::move(again)); }, ready_look, limit,
+                [limit, name = model.name](const std::string &last) {
                     return outcome::permanent(name + " is not ready after " + duration_words(limit) + ": " + last);
                 },
                 std::move(then));

@@ -44,7 +44,8 @@ operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done
                          const std::function<operation_ptr(backend &server, done_fn done)> &work);
 
 /// `work` for each of a revision's copies on its backend, one after the other.
-using copy_work = std::function<operation_ptr(backend &server, const placed_copy &copy, done_fn done)>;
+using copy_work =
+    std::function<operation_ptr(backend &server, const server_model &model, const placed_copy &copy, done_fn done)>;
 operation_ptr on_copies(task_run &run, const placed_revision &one, done_fn done, copy_work work);
 
 /// An operation that is over before it began, for a step that finds nothing to do or cannot do it.
