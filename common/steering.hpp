@@ -28,6 +28,12 @@ inline constexpr std::array steering_words = {
     steering_word{steering::retry, "retry"},   steering_word{steering::rollback, "rollback"},
 };
 
+/// Those whose answer is a new task.
+constexpr bool makes_a_task(steering verb) noexcept
+{
+    return verb == steering::retry || verb == steering::rollback;
+}
+
 constexpr std::optional<steering> steering_from(std::string_view name) noexcept
 {
     for (const auto &[verb, word] : steering_words) {

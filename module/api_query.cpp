@@ -5,6 +5,7 @@
 #include "common/limits.hpp"
 #include "common/names.hpp"
 #include "module/configuration.hpp"
+#include "module/preferences.hpp"
 #include "module/request_body.hpp"
 
 #include <charconv>
@@ -212,15 +213,23 @@ ngx_int_t steer(api_request &request)
     if (!is_task_id(request.route.name)) {
         return send_problem(r, not_found(request.route));
     }
+    const auto &route = request.route;
+    const ngx_str_t key = find_header(r, "Idempotency-Key");
+    const bool names_the_new = key.data != nullptr && makes_a_task(route.verb);
+    const auto new_task_id = names_the_new ? unquoted(view_of(key)) : std::string_view();
+    if (names_the_new && !is_task_id(new_task_id)) {
+        return send_problem(
+            r, unusable("The header Idempotency-Key must be 1 to 64 characters A-Z a-z 0-9 _ -: it is the "
+                        "new task's id."));
+    }
     request.call.done = on_steered;
     request.call.asker = &request;
     if (!suspend(request)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();
-    const auto begun = link != nullptr
-                           ? link->steer(request.call, request.route.kind, request.route.name, request.route.verb)
-                           : link_result::lost;
+    const auto begun = link != nullptr ? link->steer(request.call, route.kind, route.name, route.verb, new_task_id)
+                                       : link_result::lost;
     return begun == link_result::task ? NGX_DONE : send_problem(r, unheard(begun));
 }
 

@@ -390,12 +390,16 @@ link_result worker_link::lookup(link_call &call, task_kind kind, std::string_vie
 }
 
 
-link_result worker_link::steer(link_call &call, task_kind kind, std::string_view task_id, steering verb)
+link_result worker_link::steer(link_call &call, task_kind kind, std::string_view task_id, steering verb,
+                               std::string_view new_task_id)
 {
     json_ptr message = message_of("steer");
     json_put(message.get(), "kind", kind_name(kind));
     json_put(message.get(), "task_id", task_id);
     json_put(message.get(), "verb", steering_name(verb));
+    if (!new_task_id.empty()) {
+        json_put(message.get(), "new_task_id", new_task_id);
+    }
     return ask(call, message.get(), true);
 }
 

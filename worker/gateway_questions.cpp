@@ -43,12 +43,15 @@ void gateway_server::take_steer(const session_ptr &from, const json_t *message)
     const auto kind = kind_from(json_text(message, "kind"));
     const auto verb = steering_from(json_text(message, "verb"));
     const std::string task_id(json_text(message, "task_id"));
+    const std::string new_task_id(json_text(message, "new_task_id"));
     if (!kind || !verb || !is_task_id(task_id) ||
+        (!new_task_id.empty() && !(makes_a_task(*verb) && is_task_id(new_task_id))) ||
         (*kind == task_kind::remove && *verb != steering::cancel && *verb != steering::retry)) {
         end(from, "a word to a task that is none");
         return;
     }
-    on_steer(*kind, task_id, *verb, [this, id, task_id, to = std::weak_ptr<session>(from)](const answer &how) {
+    steer_request wanted = {*kind, task_id, *verb, new_task_id};
+    on_steer(std::move(wanted), [this, id, task_id, to = std::weak_ptr<session>(from)](const answer &how) {
         if (const auto open = to.lock()) {
             answer_word(open, id, task_id, how, true);
         }

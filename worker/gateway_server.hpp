@@ -29,6 +29,14 @@ struct submission {
     json_ptr config;
 };
 
+/// A client's word to a task.
+struct steer_request {
+    task_kind kind = task_kind::deploy;
+    std::string task_id;
+    steering verb = steering::cancel;
+    std::string new_task_id; ///< the client's choice for the task that the word makes; empty: none
+};
+
 /// Why a submission created nothing, as a problem for the client.
 struct rejection {
     int status = 500;
@@ -56,7 +64,7 @@ class gateway_server final : public traffic {
     std::function<void(submission, answer_fn)> on_submit;
 
     /// What becomes of a client's word to a task; the answer may come later.
-    std::function<void(task_kind, const std::string &task_id, steering, answer_fn)> on_steer;
+    std::function<void(steer_request, answer_fn)> on_steer;
 
     /// Opens the socket. Throws std::runtime_error where another process listens there or the path cannot be used.
     void listen(const settings &from);

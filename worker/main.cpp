@@ -64,9 +64,8 @@ class daemon {
         gateways_.on_submit = [this](submission wanted, gateway_server::answer_fn answer) {
             scheduler_.submit(std::move(wanted), std::move(answer));
         };
-        gateways_.on_steer = [this](task_kind kind, const std::string &task_id, steering verb,
-                                    gateway_server::answer_fn answer) {
-            scheduler_.steer(kind, task_id, verb, std::move(answer));
+        gateways_.on_steer = [this](steer_request wanted, gateway_server::answer_fn answer) {
+            scheduler_.steer(std::move(wanted), std::move(answer));
         };
     }
 

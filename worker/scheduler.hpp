@@ -36,8 +36,9 @@ class scheduler {
     std::vector<std::string> models_on(const std::string &backend) const;
 
     /// A client's word to a task: answered with the task once what it changes is durable, with the new task where it makes
-    /// one (retry, rollback), or with a refusal that says why it makes no sense now.
-    void steer(task_kind kind, const std::string &task_id, steering verb, gateway_server::answer_fn answer);
+    /// one (retry, rollback), or with a refusal that says why it makes no sense now. The same word to the same task with the
+    /// same id for the new one makes it once.
+    void steer(steer_request wanted, gateway_server::answer_fn answer);
 
     /// No new runs; those under way stop where they are. `stopped` is called when nothing is under way.
     void stop(std::function<void()> stopped);
@@ -60,10 +61,7 @@ class scheduler {
         operation_ptr pause; ///< before the journal is read again
     };
 
-    struct steer_call {
-        task_kind kind;
-        std::string task_id;
-        steering verb;
+    struct steer_call : steer_request {
         gateway_server::answer_fn answer;
         unsigned tries;
     };
@@ -78,10 +76,12 @@ class scheduler {
     void steer_final(const steer_call &call, const task &found);
     void steer_again(const steer_call &call);
     void steer_run(const steer_call &call, task_run &run);
+    void follow_up(steer_call call, const task &found);
+    void make_follow_up(const steer_call &call, const task &found);
     void cancel_waiting(const steer_call &call, task found);
     void retry(const steer_call &call, const task &found);
     void roll_back(const steer_call &call, const task &found);
-    task follow_up(const task &of) const;
+    task follow_up_of(const steer_call &call, const task &found) const;
     bool take_from_queue(const std::string &model_id, const std::string &task_id);
     void put_back(const std::string &model_id, waiting_task one);
 
@@ -109,6 +109,7 @@ class scheduler {
     std::map<std::string, place> runs_;
     std::size_t waiting_ = 0;
     std::map<std::string, std::vector<gateway_server::answer_fn>> canceling_; ///< by task: who waits for the journal
+    std::set<std::string> following_up_; ///< ids for new tasks, while they are looked for and written
     std::map<std::uint64_t, operation_ptr> steer_pauses_;
     std::uint64_t last_pause_ = 0;
     operation_ptr soon_;

@@ -27,12 +27,22 @@ std::string quoted(const std::string &task_id)
     return "Task \"" + task_id + "\"";
 }
 
+
+/// Is it what that word to `found` makes? A retry brings what `found` brought; going back brings an earlier revision.
+bool is_follow_up(const task &made, steering verb, const task &found)
+{
+    const bool same_target = made.rollback_to == found.rollback_to;
+    return made.kind == found.kind && made.model_id == found.model_id && made.parent_id == found.task_id &&
+           json_same(made.config.get(), found.config.get()) &&
+           (verb == steering::retry ? same_target : made.rollback_to != 0 && !same_target);
+}
+
 } // namespace
 
 
-void scheduler::steer(task_kind kind, const std::string &task_id, steering verb, gateway_server::answer_fn answer)
+void scheduler::steer(steer_request wanted, gateway_server::answer_fn answer)
 {
-    steer({kind, task_id, verb, std::move(answer), 0});
+    steer({std::move(wanted), std::move(answer), 0});
 }
 
 
@@ -225,10 +235,8 @@ void scheduler::steer_final(const steer_call &call, const task &found)
 {
     switch (call.verb) {
     case steering::retry:
-        retry(call, found);
-        return;
     case steering::rollback:
-        roll_back(call, found);
+        follow_up(call, found);
         return;
     case steering::cancel:
     case steering::promote:
@@ -244,16 +252,61 @@ void scheduler::steer_final(const steer_call &call, const task &found)
 }
 
 
-/// A new task of the same kind for the same model.
-task scheduler::follow_up(const task &of) const
+/// A client that has chosen the new task's id may ask again: it gets what it has made then, whatever the model's state is by
+/// now.
+void scheduler::follow_up(steer_call call, const task &found)
 {
-    return new_task(of.kind, new_task_id(), of.model_id, of.task_id, of.config);
+    if (call.new_task_id.empty()) {
+        make_follow_up(call, found);
+        return;
+    }
+    if (!following_up_.insert(call.new_task_id).second) {
+        steer_again(call); // it is being made
+        return;
+    }
+    call.answer = [this, id = call.new_task_id, answer = std::move(call.answer)](const gateway_server::answer &how) {
+        following_up_.erase(id);
+        answer(how);
+    };
+    book_.find(call.new_task_id, [this, call, found](const outcome &how, const std::optional<task_row> &row) {
+        if (!how) {
+            refuse(call.answer, 500,
+                   "Whether there is the new task already could not be read, and nothing was changed: " + how.detail +
+                       ". Ask again once the cause is mended.");
+        } else if (!row) {
+            make_follow_up(call, found);
+        } else if (const auto there = task_of(*row); there && is_follow_up(*there, call.verb, found)) {
+            call.answer({&*row, false, {}});
+        } else {
+            refuse(call.answer, 409,
+                   "There is another task with the id \"" + call.new_task_id +
+                       "\"; give an Idempotency-Key that was not used yet.");
+        }
+    });
+}
+
+
+void scheduler::make_follow_up(const steer_call &call, const task &found)
+{
+    if (call.verb == steering::retry) {
+        retry(call, found);
+    } else {
+        roll_back(call, found);
+    }
+}
+
+
+/// A new task of the same kind for the same model.
+task scheduler::follow_up_of(const steer_call &call, const task &found) const
+{
+    return new_task(found.kind, call.new_task_id.empty() ? new_task_id() : call.new_task_id, found.model_id,
+                    found.task_id, found.config);
 }
 
 
 void scheduler::retry(const steer_call &call, const task &found)
 {
-    task made = follow_up(found);
+    task made = follow_up_of(call, found);
     made.rollback_to = found.rollback_to;
     if (made.rollback_to == 0) {
         if (const auto faults = plan_faults(made); !faults.empty()) {
@@ -309,7 +362,7 @@ void scheduler::roll_back(const steer_call &call, const task &found)
                    "keeps the one before it.");
         return;
     }
-    task made = follow_up(found);
+    task made = follow_up_of(call, found);
     made.rollback_to = before;
     accept(std::move(made), call.answer);
 }

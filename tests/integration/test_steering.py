@@ -104,6 +104,29 @@ def test_a_final_task_is_tried_again_as_a_new_one(gateway, m):
     assert gateway.wait(again, "delete", "refused")["parent_id"] == deleted["task_id"]
 
 
+def test_a_key_makes_one_task_of_a_retry_and_of_a_rollback(gateway, m):
+    gateway.make_model(m, "first")
+    gateway.deploy(m)
+    second = gateway.deploy(m, rollout={"old": "keep"})
+    for verb in ("retry", "rollback"):
+        key = f"{m}-{verb}"[-60:]
+
+        def again(task=second, verb=verb, key=key):
+            return gateway.post(f"/deploy/{task['task_id']}/{verb}", {}, Idempotency_Key=key)
+
+        made = again().task()
+        assert made["task_id"] == key and made["parent_id"] == second["task_id"]
+        gateway.wait(made, status="completed")
+        answer = again()
+        assert answer.task()["task_id"] == key and answer.headers["Location"] == f"/deploy/{key}"
+        assert "another task with the id" in again(task=made).problem(409)["detail"]
+        assert "another task with the id" in again(key=second["task_id"]).problem(409)["detail"]
+        if verb == "retry":
+            assert "another task with the id" in again(verb="rollback").problem(409)["detail"]
+            second = gateway.wait(gateway.post(f"/deploy/{second['task_id']}/retry", {}).task(), status="completed")
+        assert "Idempotency-Key" in again(key="no key").problem(422)["detail"]
+
+
 @pytest.mark.parametrize("old", ["archive", "keep"])
 def test_a_completed_deployment_goes_back_to_the_revision_before(gateway, m, old):
     m = f"{m}_{old}"

@@ -11,13 +11,34 @@ using rollout::steering;
 using rollout::task_kind;
 
 
-/// The answer: the task's state where the word was taken, else the problem's status and detail.
+/// The answer: "taken", else the problem's status and detail.
 std::string steer(fake_world &world, const std::string &task_id, steering verb, task_kind kind = task_kind::deploy)
 {
     std::string said;
-    world.process->tasks.steer(kind, task_id, verb, [&said](const rollout::gateway_server::answer &how) {
+    world.process->tasks.steer({kind, task_id, verb, {}}, [&said](const rollout::gateway_server::answer &how) {
         said = how.task != nullptr ? "taken" : std::to_string(how.refused.status) + " " + how.refused.detail;
     });
+    world.time.run_until([&said] { return !said.empty(); });
+    return said;
+}
+
+
+/// For a word that makes a task: "made" or "found", with the task's id, else the problem's status.
+void follow_up(fake_world &world, steering verb, const std::string &task_id, const std::string &key,
+               std::string &said)
+{
+    world.process->tasks.steer({task_kind::deploy, task_id, verb, key},
+                               [&said](const rollout::gateway_server::answer &how) {
+                                   said = how.task != nullptr ? (how.created ? "made " : "found ") + how.task->task_id
+                                                              : std::to_string(how.refused.status);
+                               });
+}
+
+
+std::string follow_up(fake_world &world, steering verb, const std::string &task_id, const std::string &key)
+{
+    std::string said;
+    follow_up(world, verb, task_id, key, said);
     world.time.run_until([&said] { return !said.empty(); });
     return said;
 }
@@ -157,6 +178,78 @@ void going_back_brings_the_kept_revision_without_fetching_it(void **)
     assert_text(world.violations(), "");
 }
 
+
+/// A completed deployment of revision 2, with revision 1 kept.
+void keep_one(fake_world &world)
+{
+    world.deployed("123");
+    world.config.rollout.old = "keep";
+    world.deploy("t", "123");
+    assert_text(world.finish("t"), "completed");
+}
+
+
+void a_key_makes_its_task_once_whatever_has_become_of_the_model(void **)
+{
+    for (const auto verb : {steering::retry, steering::rollback}) {
+        fake_world world;
+        keep_one(world);
+        assert_text(follow_up(world, verb, "t", "key"), "made key");
+        assert_text(follow_up(world, verb, "t", "key"), "found key");
+        assert_text(world.finish("key"), "completed");
+        assert_text(follow_up(world, verb, "t", "key"), "found key");
+        world.crash();
+        assert_text(follow_up(world, verb, "t", "key"), "found key");
+        assert_text(world.task("key").parent_id, "t");
+    }
+}
+
+
+void two_who_use_a_key_at_once_get_one_task(void **)
+{
+    for (const auto verb : {steering::retry, steering::rollback}) {
+        fake_world world;
+        keep_one(world);
+        std::string first, second;
+        follow_up(world, verb, "t", "key", first);
+        follow_up(world, verb, "t", "key", second);
+        world.time.run_until([&] { return !first.empty() && !second.empty(); });
+        assert_text(first, "made key");
+        assert_text(second, "found key");
+    }
+}
+
+
+void a_key_of_another_task_is_a_conflict(void **)
+{
+    fake_world world;
+    keep_one(world);
+    world.deploy("other", "456");
+    assert_text(world.finish("other"), "completed");
+    for (const auto verb : {steering::retry, steering::rollback}) {
+        for (const char *key : {"t", "other"}) {
+            assert_text(follow_up(world, verb, "t", key), "409");
+        }
+    }
+    assert_text(follow_up(world, steering::retry, "t", "key"), "made key");
+    assert_text(follow_up(world, steering::rollback, "t", "key"), "409");
+    assert_text(follow_up(world, steering::retry, "other", "key"), "409");
+    assert_text(world.finish("key"), "completed");
+    assert_text(follow_up(world, steering::rollback, "key", "back"), "made back");
+    assert_text(follow_up(world, steering::retry, "key", "back"), "409");
+}
+
+
+void a_refusal_leaves_its_key_free(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.deploy("t", "123");
+    assert_text(world.finish("t"), "completed");
+    assert_text(follow_up(world, steering::rollback, "t", "key"), "409");
+    assert_text(follow_up(world, steering::retry, "t", "key"), "made key");
+}
+
 } // namespace
 
 
@@ -168,6 +261,10 @@ int main()
         cmocka_unit_test(a_word_that_was_taken_is_known_after_a_crash),
         cmocka_unit_test(a_person_who_is_waited_for_does_not_use_up_the_time_limit),
         cmocka_unit_test(going_back_brings_the_kept_revision_without_fetching_it),
+        cmocka_unit_test(a_key_makes_its_task_once_whatever_has_become_of_the_model),
+        cmocka_unit_test(two_who_use_a_key_at_once_get_one_task),
+        cmocka_unit_test(a_key_of_another_task_is_a_conflict),
+        cmocka_unit_test(a_refusal_leaves_its_key_free),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
