@@ -111,6 +111,9 @@ json_ptr document_of(const task &from)
     if (from.cancel_asked) {
         json_put(metadata.get(), "cancel_asked", json_ptr(json_true()));
     }
+    if (from.promote_asked) {
+        json_put(metadata.get(), "promote_asked", json_ptr(json_true()));
+    }
     if (from.gate) {
         json_put(metadata.get(), "gate", json_share(const_cast<json_t *>(from.gate.get())));
     }
@@ -151,6 +154,7 @@ std::optional<task> task_from_document(const json_t *document)
     to.elapsed_ms = json_count(metadata, "elapsed_ms");
     to.paused = json_is_true(json_object_get(metadata, "paused"));
     to.cancel_asked = json_is_true(json_object_get(metadata, "cancel_asked"));
+    to.promote_asked = json_is_true(json_object_get(metadata, "promote_asked"));
     if (json_t *gate = json_object_get(metadata, "gate"); json_is_object(gate)) {
         to.gate = share(json_share(gate));
     }

@@ -44,6 +44,7 @@ struct task {
     double progress = 0;
     bool paused = false;                ///< a client holds the shift where it is
     bool cancel_asked = false;          ///< a client wants it undone
+    bool promote_asked = false;         ///< a client wants the hold under way to end
     std::shared_ptr<const json_t> gate; ///< what the gate saw last: `metadata.gate`; null: nothing yet
     unsigned traffic_weight = 0;        ///< percent
     std::uint64_t elapsed_ms = 0;       ///< worked on so far, over restarts

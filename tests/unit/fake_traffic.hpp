@@ -4,15 +4,18 @@
 #include "tests/unit/fake_work.hpp"
 #include "worker/rollout/traffic.hpp"
 
+#include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 /// What the gateway has in its memory: it stays when rolloutd dies.
 struct gateway_memory {
-    std::map<std::string, rollout::route> routes;
+    std::map<std::string, rollout::route> routes;                   ///< by model, or by model/part
     std::map<std::uint64_t, std::optional<std::uint64_t>> requests; ///< in flight, by revision; none where not said
     std::map<std::uint64_t, rollout::traffic_counters> counters;    ///< by revision
+    std::map<std::uint64_t, rollout::traffic_counters> growth;      ///< of these, from one look to the next
     bool follows = true;                                            ///< takes new routes over as they come
 
     bool routes_to(const std::string &model) const
@@ -33,9 +36,14 @@ class fake_traffic final : public rollout::traffic {
     {
     }
 
+    static std::string name_of(const rollout::route &of)
+    {
+        return of.model_id + (of.part.empty() ? "" : "/" + of.part);
+    }
+
     static std::string words_of(const rollout::route &of)
     {
-        std::string words = "route of " + of.model_id + ":";
+        std::string words = "route of " + name_of(of) + ":";
         if (of.removed()) {
             return words + " none";
         }
@@ -51,7 +59,17 @@ class fake_traffic final : public rollout::traffic {
     void publish(const rollout::route &to_follow, std::uint64_t revision) override
     {
         story_.push_back(words_of(to_follow));
-        sent_.emplace_back(revision, to_follow);
+        sent_.push_back({revision, [this, to_follow] { memory_.routes[name_of(to_follow)] = to_follow; }});
+        take_over();
+    }
+
+    /// Of a rolloutd that has just started: the gateway has no routes but those with these names.
+    void forget_others(const std::set<std::string> &names)
+    {
+        sent_.push_back({0, [this, names] {
+                             std::erase_if(memory_.routes,
+                                           [&names](const auto &entry) { return !names.contains(entry.first); });
+                         }});
         take_over();
     }
 
@@ -78,6 +96,7 @@ class fake_traffic final : public rollout::traffic {
     {
         measured answer;
         for (const auto revision : revisions) {
+            memory_.counters[revision] += memory_.growth[revision];
             answer["gateway"].push_back(memory_.counters[revision]);
         }
         return time_.after({}, [done = std::move(done), answer] { done(answer); });
@@ -89,8 +108,8 @@ class fake_traffic final : public rollout::traffic {
         time_.post([this] {
             for (; memory_.follows && !sent_.empty(); sent_.erase(sent_.begin())) {
                 story_.push_back("followed");
-                memory_.routes[sent_.front().second.model_id] = sent_.front().second;
-                applied_ = std::max(applied_, sent_.front().first);
+                sent_.front().take_over();
+                applied_ = std::max(applied_, sent_.front().revision);
             }
             const auto waits = waits_;
             for (auto *one : waits) {
@@ -134,7 +153,11 @@ class fake_traffic final : public rollout::traffic {
     gateway_memory &memory_;
     fake_clock &time_;
     std::vector<std::string> &story_;
-    std::vector<std::pair<std::uint64_t, rollout::route>> sent_;
+    struct sent_change {
+        std::uint64_t revision;
+        std::function<void()> take_over;
+    };
+    std::vector<sent_change> sent_;
     std::uint64_t applied_ = 0;
     std::vector<wait *> waits_;
 };

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,6 +29,13 @@ struct fake_world {
     void start()
     {
         process = std::make_unique<rolloutd>(*this);
+        std::set<std::string> routed;
+        for (const auto &model : process->book.models()) {
+            for (const auto &route : rollout::routes_of(model)) {
+                routed.insert(fake_traffic::name_of(route));
+            }
+        }
+        process->gateways.forget_others(routed);
         for (const auto &model : process->book.models()) {
             for (const auto &route : rollout::routes_of(model)) {
                 process->gateways.publish(route, model.route_revision);
@@ -39,6 +47,7 @@ struct fake_world {
     /// kill -9 and a start.
     void crash()
     {
+        said.clear();
         process.reset();
         time.forget();
         start();
@@ -60,12 +69,25 @@ struct fake_world {
         wanted.task_id = task_id;
         wanted.model_id = model_id;
         wanted.config = json_of(members);
-        process->tasks.submit(std::move(wanted), [this, task_id](const rollout::gateway_server::answer &how) {
+        process->tasks.submit(std::move(wanted), noted_as(task_id));
+    }
+
+    /// A client's word to a deployment; with an id for the task that it makes the answer is under that id, else under the
+    /// word's name.
+    void steer(const std::string &task_id, rollout::steering verb, const std::string &new_task_id = "")
+    {
+        process->tasks.steer({rollout::task_kind::deploy, task_id, verb, new_task_id},
+                             noted_as(new_task_id.empty() ? std::string(rollout::steering_name(verb)) : new_task_id));
+    }
+
+    rollout::gateway_server::answer_fn noted_as(const std::string &name)
+    {
+        return [this, name](const rollout::gateway_server::answer &how) {
             const auto &no = how.refused;
-            answers[task_id] = how.task != nullptr
-                                   ? answer{200, how.created, "", "", 0}
-                                   : answer{no.status, false, no.detail, lines_of(no.errors), no.retry_after_s};
-        });
+            answers[name] = how.task != nullptr
+                                ? answer{200, how.created, "", "", 0}
+                                : answer{no.status, false, no.detail, lines_of(no.errors), no.retry_after_s};
+        };
     }
 
     void deploy(const std::string &task_id, const std::string &model_id, std::string_view members = "{}")
@@ -160,11 +182,19 @@ struct fake_world {
                (server.staged.empty() ? "" : "; staged " + list(server.staged));
     }
 
-    /// The route that the gateway follows.
+    /// The route that the gateway follows; of a model of parts, those of its parts.
     std::string route(const std::string &model_id) const
     {
-        const auto known = gateway.routes.find(model_id);
-        return known == gateway.routes.end() ? "never any" : fake_traffic::words_of(known->second);
+        std::string words;
+        std::string none = "never any";
+        for (const auto &[name, one] : gateway.routes) {
+            if (one.model_id == model_id && one.removed()) {
+                none = "route of " + model_id + ": none";
+            } else if (one.model_id == model_id) {
+                words += (words.empty() ? "" : "; ") + fake_traffic::words_of(one);
+            }
+        }
+        return words.empty() ? none : words;
     }
 
     std::string violations() const
@@ -197,12 +227,13 @@ struct fake_world {
         rollout::scheduler tasks;
     };
 
+    std::set<std::string> said; ///< a test's clients, to this rolloutd
     rollout::settings config;
     fake_clock time;
     std::vector<std::string> story;
     journal_file file;
     gateway_memory gateway;
     server_memory server;
-    std::map<std::string, answer> answers; ///< to submissions, by the task's id
+    std::map<std::string, answer> answers; ///< to submissions and words, by the task's id or the word's name
     std::unique_ptr<rolloutd> process;
 };

@@ -177,6 +177,7 @@ void enter_promote(task_run &run)
     if (!is_ours(run, of.green)) {
         return; // before a crash
     }
+    run.what.promote_asked = false; // it was for the last hold
     if (of.blue) {
         of.blue->keep_files = run.plan.rollout.old == "archive";
         of.former = run.plan.rollout.watch_s == 0 ? 0 : of.blue->revision;
@@ -193,6 +194,7 @@ void enter_promote(task_run &run)
 void leave_promote(task_run &run)
 {
     run.of.former = 0;
+    run.what.promote_asked = false; // it was for the watch
 }
 
 

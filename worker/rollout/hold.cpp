@@ -89,8 +89,7 @@ class holding final : public operation {
                 outcome::permanent("with " + std::to_string(how_.weight) + " % of the traffic, " + verdict_.reason));
             return;
         }
-        if (run_.skip_hold) {
-            run_.skip_hold = false;
+        if (run_.what.promote_asked) {
             note();
             end_soon(outcome::ok("a client went on"));
             return;

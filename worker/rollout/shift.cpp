@@ -24,6 +24,14 @@ void set_weight(task_run &run, unsigned weight)
 }
 
 
+/// The next weight: a client's word for the hold before it has done its work, and goes with the same write.
+void go_on_to(task_run &run, unsigned weight)
+{
+    run.what.promote_asked = false;
+    set_weight(run, weight);
+}
+
+
 /// Goes through the weights from the one at which the journal has the model, which `enter_shift` or a run before a crash
 /// has written.
 class shifting final : public operation {
@@ -91,7 +99,7 @@ class shifting final : public operation {
             return;
         }
         ++at_;
-        set_weight(run_, weights_[at_].weight);
+        go_on_to(run_, weights_[at_].weight);
         run_.say(log_level::info, run_.what.detail);
         part_ = write(run_, [this](const outcome &written) {
             if (written) {

@@ -104,8 +104,7 @@ class task_run {
     void wait_for_a_person(bool waits);
 
     std::optional<std::string>
-        shifted;            ///< all weights are held, and what the gate saw; the promotion is still to be agreed
-    bool skip_hold = false; ///< a client said `promote`: the hold under way ends
+        shifted; ///< all weights are held, and what the gate saw; the promotion is still to be agreed
     std::function<void()> on_steered; ///< set by a hold while it is under way
 
     /// "Revision 7 has 30 % of the traffic of model 123".

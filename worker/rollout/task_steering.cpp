@@ -32,7 +32,7 @@ std::string task_run::steer(steering verb)
         if (!holds) {
             return now + "; promote is for a hold, or a rollout that waits for it.";
         }
-        skip_hold = true;
+        what.promote_asked = true;
         what.paused = false;
         break;
     case steering::pause:
