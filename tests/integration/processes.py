@@ -191,7 +191,7 @@ error_log {home}/error.log info;
 env LD_PRELOAD;  # a binary upgrade inherits nothing but what is named
 env ASAN_OPTIONS;
 {main}
-events {{ worker_connections 2048; }}
+events {{ worker_connections {connections}; }}
 
 http {{
     log_format test '$request_method $uri $status $rollout_slot $rollout_backend_model';
@@ -233,12 +233,12 @@ LOCATIONS = """\
 class Nginx(Process):
     """The real nginx, with the module. Settings are pieces of its configuration; `locations` replaces all of them."""
 
-    def __init__(self, home, inference_port, workers=2, zone="8m", main="", http="", locations=LOCATIONS, worker_arguments=""):
+    def __init__(self, home, inference_port, workers=2, zone="8m", connections=2048, main="", http="", locations=LOCATIONS, worker_arguments=""):
         super().__init__(home, "nginx")
         self.port = free_port()
         self.http2_port = free_port()
         self.conf = home / "nginx.conf"
-        self.pieces = {"module": MODULE, "user": worker_user(), "workers": workers, "home": home, "main": main, "zone": zone,
+        self.pieces = {"module": MODULE, "user": worker_user(), "workers": workers, "home": home, "main": main, "zone": zone, "connections": connections,
                        "socket": home / "rolloutd.sock", "worker_arguments": " " + worker_arguments if worker_arguments else "",
                        "inference": inference_port, "http": http, "port": self.port, "http2_port": self.http2_port,
                        "locations": locations}

@@ -1,0 +1,123 @@
+"""Ten thousand clients that wait for one task cost memory only: no thread, no question, no time, and all hear of its end."""
+
+import os
+import pathlib
+import resource
+import selectors
+import socket
+
+import pytest
+
+from gateway import Client
+from processes import wait_until
+
+CLIENTS = int(os.environ.get("ROLLOUT_WAITING_CLIENTS", "10000"))
+
+# What a waiting client may take in all processes together: nginx's connection and request, and a line in rolloutd's list; and the
+# document that it would be answered with, were there no news.
+KIB_A_CLIENT = 40
+
+ROLLOUTD = {"limits": {"max_concurrent_rollouts": 0}}
+NGINX = {"workers": 2, "main": f"worker_rlimit_nofile {CLIENTS + 2000};", "connections": CLIENTS + 2000}
+
+
+class Waiting:
+    """So many connections with the same request on each, read as they are answered."""
+
+    def __init__(self, gateway, request, count):
+        self.selector = selectors.DefaultSelector()
+        self.answers = []
+        for _ in range(count):
+            client = socket.create_connection(("127.0.0.1", gateway.nginx.port))
+            client.sendall(request)
+            self.selector.register(client, selectors.EVENT_READ, bytearray())
+
+    def read(self):
+        """What has come by now; the number of whole answers."""
+        for key, _ in self.selector.select(0):
+            part = key.fileobj.recv(1 << 20)
+            key.data.extend(part)
+            if not part:
+                self.selector.unregister(key.fileobj)
+                key.fileobj.close()
+                self.answers.append(bytes(key.data))
+        return len(self.answers)
+
+    def close(self):
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
+        self.selector.close()
+
+
+def status_of(pid, name):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name + ":")).split()[1])
+
+
+def heard(pid):
+    """Bytes that a process has read, from its sockets too."""
+    return int(pathlib.Path(f"/proc/{pid}/io").read_text().split("rchar: ")[1].split()[0])
+
+
+def cpu_ticks(pids):
+    return sum(sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])) for pid in pids)
+
+
+@pytest.fixture
+def many_files():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CLIENTS + 1000
+    if limits[1] != resource.RLIM_INFINITY and limits[1] < wanted:
+        pytest.fail(f"{CLIENTS} clients need {wanted} open files and the limit is {limits[1]}: "
+                    "raise it, or set ROLLOUT_WAITING_CLIENTS to fewer")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], wanted), limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("config", [{}, {"note": "x" * 30000}], ids=["small", "large"])
+def test_clients_that_wait_cost_memory_only_and_are_all_answered(gateway, many_files, config):
+    task = gateway.post("/deploy", {"model_id": "m", "config": config}).task()
+    path = f"/deploy/{task['task_id']}"
+    known = gateway.get(path)
+    etag, document_kib = known.headers["ETag"], len(known.body) / 1024
+    pids = [gateway.rolloutd.pid, *gateway.nginx.worker_pids()]
+
+    def sums(name):
+        return sum(status_of(pid, name) for pid in pids)
+
+    threads, memory, ticks, before = sums("Threads"), sums("VmRSS"), cpu_ticks(pids), heard(gateway.rolloutd.pid)
+    request = f"GET {path}?wait=300 HTTP/1.1\r\nHost: t\r\nIf-None-Match: {etag}\r\nConnection: close\r\n\r\n".encode()
+    waiting = Waiting(gateway, request, CLIENTS)
+    try:
+        # Each of them is known to rolloutd by one question, of more than sixty bytes.
+        wait_until(lambda: heard(gateway.rolloutd.pid) - before > 60 * CLIENTS, "the questions of all clients")
+        settled = quiet(gateway.rolloutd.pid)
+        assert waiting.read() == 0
+        assert sums("Threads") <= threads + 8  # rolloutd's pool of eight for the journal, whoever asks
+        assert sums("VmRSS") - memory <= (KIB_A_CLIENT + document_kib) * CLIENTS
+        began = cpu_ticks(pids)
+        # While two of rolloutd's pings are answered, nobody asks for anything.
+        for _ in range(2):
+            so_far = heard(gateway.rolloutd.pid)
+            wait_until(lambda: heard(gateway.rolloutd.pid) > so_far, "an answer to a ping")
+        assert heard(gateway.rolloutd.pid) - settled < CLIENTS
+        assert cpu_ticks(pids) - began <= max(10, (began - ticks) / 10)
+        gateway.request("POST", path + "/cancel").task()
+        wait_until(lambda: waiting.read() == CLIENTS, "the answers of all clients")
+    finally:
+        waiting.close()
+    assert all(answer.startswith(b"HTTP/1.1 200 ") and b'"status":"canceled"' in answer for answer in waiting.answers)
+    assert Client(gateway.nginx.port).get(path).status == 200
+
+
+def quiet(pid):
+    """What a process has heard, once that stays so from one look at it to the next few."""
+    seen = [heard(pid)]
+
+    def same():
+        seen.append(heard(pid))
+        return len(seen) > 20 and len(set(seen[-20:])) == 1
+
+    wait_until(same, "rolloutd's rest")
+    return seen[-1]
