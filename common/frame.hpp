@@ -7,10 +7,11 @@
 //   nginx -> rolloutd
 //     hello     {protocol, pid, gateway, journal, revision}   who asks (`gateway` names one instance of the shared
 //                                                              memory) and up to where its table is filled
-//     submit    {id, kind, task_id, model_id, parent_id?, config}  `id` numbers the question on this connection
+//     submit    {id, kind, task_id, model_id, parent_id?, config, by?}  `id` numbers the question on this connection;
+//                                                              `by`: who asks (requester.hpp)
 //     lookup    {id, kind, task_id | model_id, after?}        with `after`: answered once the task's revision is past it
 //     forget    {id}                                          the client of that look-up is gone
-//     steer     {id, kind, task_id, verb}                     a client's word to a task (steering.hpp)
+//     steer     {id, kind, task_id, verb, by?}                a client's word to a task (steering.hpp)
 //     list      {id, kind, status?, model_id?, before?, limit} tasks, newest first, accepted before that `seq`
 //     models    {id, after?, limit}                           models, in the order of their ids, after that one
 //     applied   {revision}                                    the routes up to here are in force in this gateway

@@ -50,6 +50,9 @@ inline constexpr std::size_t backend_model_bytes = 255;
 /// The name of an upstream block, or host:port.
 inline constexpr std::size_t upstream_bytes = 255;
 
+/// What a line of the audit holds of each thing that is known about who asked, in characters.
+inline constexpr std::size_t requester_characters = 256;
+
 /// Objects and arrays inside each other in a request's body.
 inline constexpr int json_depth = 64;
 

@@ -5,6 +5,7 @@
 #include "module/api_request.hpp"
 #include "module/configuration.hpp"
 #include "module/request_body.hpp"
+#include "module/requester_of.hpp"
 #include "module/task_request.hpp"
 
 #include <exception>
@@ -181,7 +182,7 @@ ngx_int_t submit(api_request &request)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();
-    const auto begun = link != nullptr ? link->submit(request.call, wanted) : link_result::lost;
+    const auto begun = link != nullptr ? link->submit(request.call, wanted, requester_of(r)) : link_result::lost;
     return begun == link_result::task ? NGX_DONE : answer_unconfirmed(request, begun);
 }
 

@@ -7,6 +7,7 @@
 #include "module/configuration.hpp"
 #include "module/preferences.hpp"
 #include "module/request_body.hpp"
+#include "module/requester_of.hpp"
 
 #include <charconv>
 #include <optional>
@@ -132,18 +133,23 @@ void on_page(link_call &call, link_result result, const task_record *, const jso
 }
 
 
-problem unheard(link_result result)
+ngx_int_t answer_unheard(const api_request &request, link_result result)
 {
     if (result == link_result::full) {
-        return away("Too many requests wait for rolloutd; ask again.");
+        return send_problem(request.r, away("Too many requests wait for rolloutd; ask again."));
     }
+    const bool late = result == link_result::late;
+    const ngx_str_t task = str_of(request.route.name);
+    const ngx_str_t verb = str_of(steering_name(request.route.verb));
+    ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %V of task %V was not confirmed: %s", &verb,
+                  &task, late ? "rolloutd did not answer in time" : "no link to rolloutd");
     problem answer;
     answer.status = 500;
-    answer.detail = result == link_result::late
+    answer.detail = late
                         ? "rolloutd did not answer in time whether the task took it; look at the task, and ask again."
                         : "rolloutd cannot be reached, so that the task was not steered. Check that rolloutd runs, "
                           "then ask again.";
-    return answer;
+    return send_problem(request.r, answer);
 }
 
 
@@ -158,7 +164,7 @@ void on_steered(link_call &call, link_result result, const task_record *task, co
         case link_result::rejected:
             return send_problem(request.r, rejection_of(message));
         default:
-            return send_problem(request.r, unheard(result));
+            return answer_unheard(request, result);
         }
     });
 }
@@ -228,9 +234,10 @@ ngx_int_t steer(api_request &request)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();
-    const auto begun = link != nullptr ? link->steer(request.call, route.kind, route.name, route.verb, new_task_id)
-                                       : link_result::lost;
-    return begun == link_result::task ? NGX_DONE : send_problem(r, unheard(begun));
+    const auto begun =
+        link != nullptr ? link->steer(request.call, route.kind, route.name, route.verb, new_task_id, requester_of(r))
+                        : link_result::lost;
+    return begun == link_result::task ? NGX_DONE : answer_unheard(request, begun);
 }
 
 } // namespace rollout

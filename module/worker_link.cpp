@@ -355,7 +355,7 @@ bool worker_link::connected() noexcept
 }
 
 
-link_result worker_link::submit(link_call &call, const task_request &request)
+link_result worker_link::submit(link_call &call, const task_request &request, const requester &by)
 {
     json_ptr message = message_of("submit");
     json_put(message.get(), "kind", kind_name(request.kind));
@@ -365,6 +365,7 @@ link_result worker_link::submit(link_call &call, const task_request &request)
         json_put(message.get(), "parent_id", request.parent_id);
     }
     json_put(message.get(), "config", json_share(request.config.get()));
+    json_put(message.get(), "by", requester_to_json(by));
     return ask(call, message.get(), true);
 }
 
@@ -391,7 +392,7 @@ link_result worker_link::lookup(link_call &call, task_kind kind, std::string_vie
 
 
 link_result worker_link::steer(link_call &call, task_kind kind, std::string_view task_id, steering verb,
-                               std::string_view new_task_id)
+                               std::string_view new_task_id, const requester &by)
 {
     json_ptr message = message_of("steer");
     json_put(message.get(), "kind", kind_name(kind));
@@ -400,6 +401,7 @@ link_result worker_link::steer(link_call &call, task_kind kind, std::string_view
     if (!new_task_id.empty()) {
         json_put(message.get(), "new_task_id", new_task_id);
     }
+    json_put(message.get(), "by", requester_to_json(by));
     return ask(call, message.get(), true);
 }
 

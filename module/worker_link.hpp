@@ -7,6 +7,7 @@
 
 #include "common/frame.hpp"
 #include "common/limits.hpp"
+#include "common/requester.hpp"
 #include "common/steering.hpp"
 #include "common/task.hpp"
 #include "module/ngx.hpp"
@@ -74,12 +75,12 @@ class worker_link {
 
     // Each returns `task` when the question is under way, else why it is not: `lost` or `full`.
 
-    link_result submit(link_call &call, const task_request &request);
+    link_result submit(link_call &call, const task_request &request, const requester &by);
     link_result lookup(link_call &call, task_kind kind, std::string_view task_id, std::string_view model_id);
 
     /// A client's word to a task; answered as a submission is. `new_task_id`, where it is not empty: for the task that it makes.
     link_result steer(link_call &call, task_kind kind, std::string_view task_id, steering verb,
-                      std::string_view new_task_id);
+                      std::string_view new_task_id, const requester &by);
 
     /// A question for a page: the frame `list` or `models`, to which the id is added.
     link_result list(link_call &call, json_t *message);

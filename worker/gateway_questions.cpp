@@ -4,6 +4,7 @@
 #include "common/frame.hpp"
 #include "common/limits.hpp"
 #include "common/names.hpp"
+#include "worker/audit.hpp"
 #include "worker/gateway_messages.hpp"
 #include "worker/gateway_session.hpp"
 #include "worker/words.hpp"
@@ -28,12 +29,9 @@ void gateway_server::take_submit(const session_ptr &from, const json_t *message)
     wanted.kind = *kind;
     wanted.config = json_share(config);
 
-    const std::string task_id = wanted.task_id;
-    on_submit(std::move(wanted), [this, id, task_id, to = std::weak_ptr<session>(from)](const answer &how) {
-        if (const auto open = to.lock()) {
-            answer_word(open, id, task_id, how, false);
-        }
-    });
+    asked_change what = {kind_name(*kind), wanted.task_id, wanted.model_id,
+                         requester_from_json(json_object_get(message, "by")), false};
+    on_submit(std::move(wanted), answer_to(from, id, std::move(what)));
 }
 
 
@@ -51,15 +49,24 @@ void gateway_server::take_steer(const session_ptr &from, const json_t *message)
         return;
     }
     steer_request wanted = {*kind, task_id, *verb, new_task_id};
-    on_steer(std::move(wanted), [this, id, task_id, to = std::weak_ptr<session>(from)](const answer &how) {
-        if (const auto open = to.lock()) {
-            answer_word(open, id, task_id, how, true);
-        }
-    });
+    asked_change what = {steering_name(*verb), task_id, "", requester_from_json(json_object_get(message, "by")),
+                         true};
+    on_steer(std::move(wanted), answer_to(from, id, std::move(what)));
 }
 
 
-/// What became of a submission, or of a word to a task.
+/// What happens when it is known what became of a submission, or of a word to a task.
+gateway_server::answer_fn gateway_server::answer_to(const session_ptr &from, std::uint64_t id, asked_change what)
+{
+    return [this, id, what = std::move(what), to = std::weak_ptr<session>(from)](const answer &how) {
+        audit(what, how);
+        if (const auto open = to.lock()) {
+            answer_word(open, id, what.task_id, how, what.steers);
+        }
+    };
+}
+
+
 void gateway_server::answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id,
                                  const answer &how, bool steered)
 {

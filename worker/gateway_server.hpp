@@ -20,6 +20,8 @@
 
 namespace rollout {
 
+struct asked_change;
+
 /// A new task, as a gateway has parsed and checked it.
 struct submission {
     task_kind kind = task_kind::deploy;
@@ -110,6 +112,7 @@ class gateway_server final : public traffic {
     void take_list(const session_ptr &from, const json_t *message);
     void take_models(const session_ptr &from, const json_t *message);
     void read_pages();
+    answer_fn answer_to(const session_ptr &from, std::uint64_t id, asked_change what);
     void answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id, const answer &how,
                      bool steered);
     void take_lookup(const session_ptr &from, const json_t *message);

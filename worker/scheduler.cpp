@@ -197,8 +197,6 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
             }
             switch (what) {
             case journal::creation::created:
-                log(log_level::info, is_final(row.status) ? "A task is refused" : "A task is accepted",
-                    {{"task_id", task_id}, {"model_id", model_id}, {"kind", kind_name(row.kind)}});
                 if (is_final(row.status)) {
                     answer({&row, true, {}});
                     return;

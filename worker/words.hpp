@@ -1,22 +1,15 @@
 // Words for people: what comes from files, servers and the system, made fit for a sentence, a log line or a document.
 #pragma once
 
+#include "common/text.hpp"
+
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 
 namespace rollout {
-
-/// One line of valid UTF-8: each run of white space, control characters and invisible ones that could forge a line or
-/// turn its direction becomes one space, none at the ends; bytes that are not UTF-8 become U+FFFD. What is longer than
-/// `max_characters` (code points) ends with an ellipsis within them.
-std::string clean_text(std::string_view text, std::size_t max_characters);
-
-/// The text with U+FFFD for each byte that is not UTF-8, otherwise as it is.
-std::string valid_utf8(std::string_view text);
 
 /// A path for a sentence.
 std::string shown(const std::filesystem::path &path);

@@ -48,7 +48,7 @@ def test_hostile_bodies_get_a_problem_and_leave_no_task(gateway):
         problem = answer.problem(answer.status)
         assert len(answer.body) < 20_000 and problem["detail"], len(answer.body)
     gateway.get("/deploy-status/m").problem(404)
-    assert [line for line in gateway.rolloutd.lines() if line["message"] == "A task is accepted"] == []
+    assert [line for line in gateway.rolloutd.lines() if line.get("result") == "created"] == []
     assert gateway.files() == []
 
 

@@ -1,0 +1,18 @@
+// Text from outside, made fit for a sentence, a log line or a document.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace rollout {
+
+/// One line of valid UTF-8: each run of white space, control characters and invisible ones that could forge a line or
+/// turn its direction becomes one space, none at the ends; bytes that are not UTF-8 become U+FFFD. What is longer than
+/// `max_characters` (code points) ends with an ellipsis within them.
+std::string clean_text(std::string_view text, std::size_t max_characters);
+
+/// The text with U+FFFD for each byte that is not UTF-8, otherwise as it is.
+std::string valid_utf8(std::string_view text);
+
+} // namespace rollout
