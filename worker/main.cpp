@@ -10,6 +10,7 @@
 #include "worker/rollout/loop_clock.hpp"
 #include "worker/reload.hpp"
 #include "worker/scheduler.hpp"
+#include "worker/service_manager.hpp"
 #include "worker/settings.hpp"
 #include "worker/thread_work.hpp"
 #include "worker/words.hpp"
@@ -47,7 +48,7 @@ class daemon {
     /// `threads` is the size of libuv's pool.
     daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads)
         : loop_(loop), path_(std::move(path)), config_(std::move(config)), threads_(threads), time_(loop),
-          http_(loop), book_(loop, config_->journal.path), gateways_(loop, book_),
+          manager_(loop), http_(loop), book_(loop, config_->journal.path), gateways_(loop, book_),
           backends_(make_backends(*config_, {})),
           scheduler_(
               config_, book_, gateways_, time_, finder(),
@@ -69,11 +70,28 @@ class daemon {
         };
     }
 
+    ~daemon()
+    {
+        for (auto &[number, handle] : signals_) {
+            if (uv_is_active(reinterpret_cast<uv_handle_t *>(&handle))) {
+                uv_signal_stop(&handle); // a start that failed
+            }
+        }
+    }
+
     void start()
     {
+        catch_signals(); // before anybody can see that it is there
         scheduler_.recover();
         gateways_.listen(*config_);
         purge();
+        log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", book_.id()}});
+        say_ready();
+    }
+
+  private:
+    void catch_signals()
+    {
         for (auto &[number, handle] : signals_) {
             uv_signal_init(loop_, &handle);
             handle.data = this;
@@ -85,10 +103,10 @@ class daemon {
                 },
                 number);
         }
-        log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", book_.id()}});
     }
 
-  private:
+    void say_ready() { manager_.ready("Gateways are listened for on " + config_->listen.path); }
+
     std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &one)
     {
         if (one.type == "command") {
@@ -136,6 +154,7 @@ class daemon {
             read_again_ = true; // the file may have changed since
             return;
         }
+        manager_.reloading();
         auto wanted = std::make_shared<settings>();
         auto faults = std::make_shared<std::vector<json_fault>>();
         reading_ = run_on_thread(
@@ -151,6 +170,7 @@ class daemon {
                 }
                 if (!stopping_) {
                     faults->empty() ? take_over(wanted) : refuse(*faults);
+                    say_ready();
                 }
                 if (std::exchange(read_again_, false)) {
                     reload();
@@ -219,6 +239,9 @@ class daemon {
             if (!how) {
                 log(log_level::error, "Old tasks could not be removed: " + how.detail);
             }
+            if (stopping_) {
+                return; // somebody else waits now
+            }
             const bool more = how && count != 0;
             purge_pause_ = time_.after(more ? purge_breath : purge_interval, [this] { purge(); });
         });
@@ -229,6 +252,7 @@ class daemon {
         if (std::exchange(stopping_, true)) {
             return;
         }
+        manager_.stopping();
         log(log_level::info, "rolloutd stops; what is unfinished goes on with the next start");
         purge_pause_.reset();
         scheduler_.stop([this] { wait_for_journal(); });
@@ -254,6 +278,7 @@ class daemon {
     std::shared_ptr<const settings> config_; ///< in force
     std::uint64_t threads_;
     loop_clock time_;
+    service_manager manager_;
     http_client http_;
     sqlite_journal book_;
     gateway_server gateways_;

@@ -128,6 +128,8 @@ class InferenceServer(Process):
 
 
 class Rolloutd(Process):
+    prefix = ()  # of its command: a program that becomes it
+
     def __init__(self, home, inference_port, changes=None):
         super().__init__(home, "rolloutd")
         self.socket = home / "rolloutd.sock"
@@ -146,7 +148,7 @@ class Rolloutd(Process):
     def start(self, wait=True, env=None):
         self.config_file.write_text(json.dumps(self.config, indent=2))
         self.began = len(self.text())
-        self.launch([ROLLOUTD, "--config", self.config_file], env)
+        self.launch([*self.prefix, ROLLOUTD, "--config", self.config_file], env)
         if wait:
             self.await_socket()
         return self
