@@ -51,7 +51,7 @@ http {{
 
         location ~ ^/((deploy|delete)(-status)?|models)(/|$) {{ rollout_api; }}
 
-        location ~ ^/v2/models/(?<model>[^/]+)(?<rest>/.*)?$ {{
+        location ~ ^/v2/models/(?<model>[A-Za-z0-9._-]+)(?<rest>(/versions/[0-9]+)?(/(infer|ready))?)$ {{
             rollout_route $model key=$http_x_user;
             add_header X-Rollout-Revision $rollout_revision always;
             proxy_http_version 1.1;

@@ -42,15 +42,19 @@ class Answer:
 
 
 class Client:
-    """One request a connection, so that any worker process may get it; `keep` holds one open."""
+    """One request a connection, so that any worker process may get it; `keep` holds one open. `source`: an address of its own."""
 
-    def __init__(self, port, keep=False):
+    def __init__(self, port, keep=False, source=None):
         self.port = port
         self.keep = keep
+        self.source = (source, 0) if source else None
         self.connection = None
 
+    def connect(self, timeout):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=self.source)
+
     def request(self, method, path, body=None, headers=None, timeout=DEADLINE_S):
-        connection = self.connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = self.connection or self.connect(timeout)
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
         try:

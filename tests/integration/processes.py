@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -287,6 +288,35 @@ class Nginx(Process):
         """nginx's error log."""
         log = self.home / "error.log"
         return log.read_text(errors="replace") if log.exists() else ""
+
+
+class ExampleNginx(Nginx):
+    """nginx with a file of conf/ as it stands, but for its paths, ports and addresses; `more` goes into its http block."""
+
+    def __init__(self, home, inference_port, file, more="", replaced=()):
+        super().__init__(home, inference_port, workers="auto")
+        self.file = file
+        self.more = more
+        self.replaced = dict(replaced)
+
+    def write(self, **changes):
+        text = self.file.read_text()
+        temporary = "".join(f"{name}_temp_path {self.home}/{name};" for name in ("proxy", "fastcgi", "uwsgi", "scgi"))
+        for old, new in {
+            "modules/ngx_http_rollout_module.so": MODULE, "www-data": worker_user(), "/run/nginx.pid": f"{self.home}/nginx.pid",
+            "/var/log/nginx": self.home, "/run/rollout/rolloutd.sock": self.pieces["socket"],
+            "127.0.0.1:8000": f"127.0.0.1:{self.pieces['inference']}",
+            "http {\n": f"env ASAN_OPTIONS;\nhttp {{\n{temporary}client_body_temp_path {self.home}/body;\n{self.more}\n", **self.replaced,
+        }.items():
+            assert old in text, f"{self.file} has no {old}"
+            text = text.replace(old, str(new))
+        text = re.sub(r"listen 8\d+", f"listen {self.port}", text)
+        self.conf.write_text(text)
+
+    def worker_pids(self, master=None):
+        pids = super().worker_pids(master)
+        self.pieces["workers"] = len(pids)
+        return pids
 
 
 def children(pid):

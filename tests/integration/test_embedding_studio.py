@@ -16,7 +16,7 @@ def gateway():
     conf = (ROOT / "conf/embedding-studio/nginx.conf").read_text()
     locations = re.search(r"listen 8080;\n(.*)\n    }\n}", conf, re.S).group(1)
     made = Gateway(inference={"control": "poll", "poll_secs": 0.1},
-                   nginx={"locations": locations.replace("http://triton;", "http://inference;")})
+                   nginx={"locations": locations.replace("http://triton", "http://inference")})
     config = json.loads((ROOT / "conf/embedding-studio/rolloutd.json").read_text())
     mine = made.rolloutd.config
     backend = config["backends"]["default"] | mine["backends"]["default"]
