@@ -53,6 +53,11 @@ inline constexpr std::size_t upstream_bytes = 255;
 /// What a line of the audit holds of each thing that is known about who asked, in characters.
 inline constexpr std::size_t requester_characters = 256;
 
+/// Members at fault that one problem names, and the bytes of a pointer to one: what a client sent is not sent back at any
+/// length.
+inline constexpr std::size_t problem_members = 32;
+inline constexpr std::size_t pointer_bytes = 256;
+
 /// Objects and arrays inside each other in a request's body.
 inline constexpr int json_depth = 64;
 

@@ -15,11 +15,6 @@ constexpr std::array own_members = {"model_id", "embedding_model_id", "task_id",
 using fault = problem::member;
 using faults = std::vector<fault>;
 
-/// A problem names so many members, and none deeper than so many bytes of pointer: what a client sent is not sent back
-/// at any length.
-constexpr std::size_t max_faults = 32;
-constexpr std::size_t max_pointer_bytes = 256;
-
 
 problem unprocessable(faults errors)
 {
@@ -29,8 +24,8 @@ problem unprocessable(faults errors)
     answer.detail = errors.size() > 1       ? std::to_string(errors.size()) + " members of the request are at fault."
                     : first.pointer.empty() ? "The body " + first.detail + "."
                                             : first.pointer + " " + first.detail + ".";
-    if (errors.size() > max_faults) {
-        errors.resize(max_faults);
+    if (errors.size() > limits::problem_members) {
+        errors.resize(limits::problem_members);
     }
     answer.errors = std::move(errors);
     return answer;
@@ -74,7 +69,7 @@ std::string pointer_token(std::string_view key)
 /// To a member of the body; to the body as a whole where the member's name is too long to repeat.
 std::string pointer_to(std::string_view key)
 {
-    return key.size() < max_pointer_bytes ? "/" + pointer_token(key) : "";
+    return key.size() < limits::pointer_bytes ? "/" + pointer_token(key) : "";
 }
 
 
@@ -91,8 +86,8 @@ std::optional<fault> find_hostile(const json_t *value, int depth)
     // The pointer is put together on the way out, and only for a fault. Where it gets too long it names what is around.
     const auto below = [](fault found, const std::string &token) {
         found.pointer = "/" + token + found.pointer;
-        if (found.pointer.size() > max_pointer_bytes) {
-            found.pointer = token.size() < max_pointer_bytes ? "/" + token : "";
+        if (found.pointer.size() > limits::pointer_bytes) {
+            found.pointer = token.size() < limits::pointer_bytes ? "/" + token : "";
         }
         return found;
     };

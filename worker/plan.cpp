@@ -6,6 +6,7 @@
 #include "worker/artifact/source.hpp"
 #include "worker/model_settings.hpp"
 #include "worker/name_template.hpp"
+#include "worker/server_config.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
@@ -82,6 +83,7 @@ planned_copy plan_copy(const plan_base &base, const json_t *given, const std::st
                                                             " polls its repository: write it into the model's "
                                                             "config.pbtxt"});
         } else if (json_is_object(config)) {
+            check_server_config(config, pointer + "/triton", base.faults);
             made.placed.server_config = share(json_share(config));
         } else {
             base.faults.push_back({pointer + "/triton", "must be an object"});

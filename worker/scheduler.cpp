@@ -1,5 +1,6 @@
 #include "worker/scheduler.hpp"
 
+#include "common/limits.hpp"
 #include "worker/log.hpp"
 #include "worker/plan.hpp"
 #include "worker/words.hpp"
@@ -21,6 +22,21 @@ bool has_revision(const model &of, Predicate is_it)
 {
     return (of.blue && is_it(*of.blue)) || (of.green && is_it(*of.green)) || (of.incoming && is_it(*of.incoming)) ||
            std::ranges::any_of(of.retired, is_it) || std::ranges::any_of(of.kept, is_it);
+}
+
+
+/// As many faults as a problem may name; a pointer that is too long to repeat becomes that of what is around.
+rejection unprocessable(std::vector<json_fault> faults)
+{
+    faults.resize(std::min(faults.size(), limits::problem_members));
+    for (auto &fault : faults) {
+        while (fault.pointer.size() > limits::pointer_bytes) {
+            fault.pointer.resize(fault.pointer.rfind('/'));
+        }
+    }
+    rejection refused = {422, faults.front().pointer + " " + faults.front().detail + ".", {}, 0};
+    refused.errors = std::move(faults);
+    return refused;
 }
 
 } // namespace
@@ -145,10 +161,7 @@ void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
     }
 
     if (auto faults = plan_faults(made); !faults.empty()) {
-        const auto &first = faults.front();
-        rejection refused = {422, first.pointer + " " + first.detail + ".", {}, 0};
-        refused.errors = std::move(faults);
-        answer({nullptr, false, std::move(refused)});
+        answer({nullptr, false, unprocessable(std::move(faults))});
         return;
     }
     accept(std::move(made), std::move(answer));
