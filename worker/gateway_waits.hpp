@@ -3,6 +3,8 @@
 
 #include "worker/gateway_server.hpp"
 
+#include <utility>
+
 namespace rollout {
 
 /// A wait for every gateway to follow the routes up to a revision.
@@ -70,10 +72,13 @@ class gateway_server::flight_question final : public operation {
     std::set<const session *> asked;
 
   private:
+    /// Once: an answer may come in when the time is over already.
     void end(std::optional<std::uint64_t> requests)
     {
-        const auto done = std::move(done_); // which may destroy this
-        done(requests);
+        const auto done = std::exchange(done_, nullptr); // which may destroy this
+        if (done) {
+            done(requests);
+        }
     }
 
     gateway_server &server_;
@@ -136,9 +141,11 @@ class gateway_server::traffic_question final : public operation {
     void end_in(std::chrono::milliseconds time)
     {
         timer_.start(time, [this] {
-            const auto done = std::move(done_); // which may destroy this
+            const auto done = std::exchange(done_, nullptr); // which may destroy this
             const auto answers = std::move(answers_);
-            done(answers);
+            if (done) { // once: an answer may come in when the time is over already
+                done(answers);
+            }
         });
     }
 

@@ -25,6 +25,7 @@ class fake_journal final : public rollout::journal {
     unsigned failing_writes = 0; ///< so many of the next writes fail
     unsigned failing_reads = 0;
     bool held = false; ///< writes wait until it is not
+    std::vector<std::string> known_gateways;
 
     const std::string &id() const override { return id_; }
     std::uint64_t revision() const override { return file_.revision; }
@@ -144,7 +145,7 @@ class fake_journal final : public rollout::journal {
     }
     void list(const rollout::task_filter &, std::size_t, std::size_t, listed_fn) override {}
     void list_models(const std::string &, std::size_t, models_fn) override {}
-    std::vector<std::string> gateways() override { return {}; }
+    std::vector<std::string> gateways() override { return known_gateways; }
 
     /// Lets the writes go that were held.
     void release()

@@ -1,0 +1,154 @@
+// What the engine asks the gateways, over a real socket: each question has one answer, whenever the others come.
+#include "common/frame.hpp"
+#include "tests/unit/cmocka.hpp"
+#include "tests/unit/fake_journal.hpp"
+#include "tests/unit/json_of.hpp"
+#include "tests/unit/temporary_folder.hpp"
+#include "tests/unit/test_loop.hpp"
+#include "worker/gateway_server.hpp"
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace {
+
+using rollout::gateway_server;
+using rollout::json_ptr;
+
+/// A worker process of nginx that answers what it is told to.
+class worker_process {
+  public:
+    explicit worker_process(const std::string &path) : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0))
+    {
+        sockaddr_un address = {};
+        address.sun_family = AF_UNIX;
+        path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+        assert_int_equal(connect(fd_, reinterpret_cast<sockaddr *>(&address), sizeof(address)), 0);
+    }
+    ~worker_process() { ::close(fd_); }
+    worker_process(const worker_process &) = delete;
+    worker_process &operator=(const worker_process &) = delete;
+
+    void say(const std::string &text)
+    {
+        std::string frame;
+        assert_true(rollout::append_frame(frame, json_of(text).get()));
+        assert_int_equal(send(fd_, frame.data(), frame.size(), 0), frame.size());
+    }
+
+    /// The next message of that type, once it is there.
+    json_ptr hear(test_loop &loop, const char *type)
+    {
+        json_ptr message;
+        loop.run_until([&] {
+            std::array<char, 4096> bytes{};
+            const ssize_t n = recv(fd_, bytes.data(), bytes.size(), 0);
+            if (n > 0) {
+                reader_.feed({bytes.data(), static_cast<std::size_t>(n)});
+            }
+            std::string reason;
+            while (reader_.next(message, reason) == rollout::frame_reader::state::message) {
+                if (rollout::json_text(message.get(), "type") == type) {
+                    return true;
+                }
+            }
+            return false;
+        });
+        return message;
+    }
+
+  private:
+    int fd_;
+    rollout::frame_reader reader_;
+};
+
+/// A server with one gateway that is linked.
+struct linked_gateway {
+    temporary_folder folder;
+    test_loop loop;
+    fake_clock time;
+    journal_file file;
+    std::vector<std::string> story;
+    fake_journal book{file, time, story};
+    std::unique_ptr<gateway_server> server;
+    std::unique_ptr<worker_process> nginx;
+
+    explicit linked_gateway(std::vector<std::string> known = {})
+    {
+        book.known_gateways = std::move(known);
+        server = std::make_unique<gateway_server>(loop.get(), book);
+        rollout::settings config;
+        config.listen.path = (folder.path() / "rolloutd.sock").native();
+        server->listen(config);
+        nginx = std::make_unique<worker_process>(config.listen.path);
+        greet();
+    }
+
+    ~linked_gateway()
+    {
+        server->close();
+        server.reset();
+    }
+
+    /// Until rolloutd has taken all that was said before, too.
+    void greet()
+    {
+        nginx->say(R"({"type": "hello", "protocol": 1, "pid": 7, "gateway": "first"})");
+        nginx->hear(loop, "welcome");
+    }
+};
+
+std::string answer_to(const json_ptr &question, const char *rest)
+{
+    return "{\"id\": " + std::to_string(rollout::json_number(question.get(), "id")) + ", " + rest + "}";
+}
+
+void a_count_that_comes_when_the_question_has_ended_is_dropped(void **)
+{
+    // Of two gateways the second is gone: nobody knows, whatever the first will say.
+    linked_gateway world({"second"});
+    int answers = 0;
+    const auto question = world.server->in_flight("123", {""}, 7, [&](std::optional<std::uint64_t> requests) {
+        ++answers;
+        assert_false(requests.has_value());
+    });
+    const auto asked = world.nginx->hear(world.loop, "sample");
+    world.loop.run_until([&] { return answers == 1; });
+    world.nginx->say(answer_to(asked, R"("type": "counters", "in_flight": 3)"));
+    world.greet();
+    uv_run(world.loop.get(), UV_RUN_NOWAIT);
+    assert_int_equal(answers, 1);
+}
+
+void a_measure_that_comes_when_the_question_has_ended_is_dropped(void **)
+{
+    linked_gateway world;
+    int answers = 0;
+    const auto question = world.server->measure("123", {""}, {7}, [&](const gateway_server::measured &all) {
+        ++answers;
+        assert_true(all.empty());
+    });
+    const auto asked = world.nginx->hear(world.loop, "measure");
+    question->cancel();
+    world.loop.run_until([&] { return answers == 1; });
+    world.nginx->say(answer_to(asked, R"("type": "measured", "counters": [])"));
+    world.greet();
+    uv_run(world.loop.get(), UV_RUN_NOWAIT);
+    assert_int_equal(answers, 1);
+}
+
+} // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(a_count_that_comes_when_the_question_has_ended_is_dropped),
+        cmocka_unit_test(a_measure_that_comes_when_the_question_has_ended_is_dropped),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
