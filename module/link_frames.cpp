@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace rollout {
 
@@ -243,6 +244,18 @@ void worker_link::take_routes(const json_t *message)
     const bool ends = json_is_true(json_object_get(message, "end"));
     const json_t *list = json_object_get(message, "routes");
     const auto revision = json_count(message, "revision");
+    // Read before the lock is taken: a frame that is faulty changes nothing, and to disconnect ends requests, which may
+    // want the lock themselves.
+    std::vector<route> routes;
+    for (std::size_t i = 0; i < json_array_size(list); ++i) {
+        std::string reason;
+        auto one = route_from_json(json_array_get(list, i), reason);
+        if (!one) {
+            disconnect(reason.c_str());
+            return;
+        }
+        routes.push_back(std::move(*one));
+    }
     bool whole = true;
     std::string known_routes;
     {
@@ -251,19 +264,13 @@ void worker_link::take_routes(const json_t *message)
             disconnect("the zone is locked");
             return;
         }
-        for (std::size_t i = 0; i < json_array_size(list); ++i) {
-            std::string reason;
-            const auto one = route_from_json(json_array_get(list, i), reason);
-            if (!one) {
-                disconnect(reason.c_str());
-                return;
-            }
+        for (const auto &one : routes) {
             if (in_full_set_) {
-                full_set_.insert(route_name(*one));
+                full_set_.insert(route_name(one));
             }
             // Routes come before tasks: a task can be looked up at rolloutd, a route cannot.
             auto table = writer.routes();
-            while (!table.put(*one)) {
+            while (!table.put(one)) {
                 ++zone_.header->evicted;
                 if (!writer.tasks().evict_one()) {
                     whole = false;
