@@ -1,5 +1,7 @@
 #include "worker/model.hpp"
 
+#include "common/names.hpp"
+
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -61,7 +63,15 @@ json_ptr revision_to_json(const placed_revision &from)
 }
 
 
-placed_revision revision_from_json(const json_t *from)
+bool is_sound(const placed_copy &of)
+{
+    return is_backend_model(of.model) &&
+           std::ranges::all_of(of.parts, [](const std::string &part) { return part.empty() || is_model_id(part); });
+}
+
+
+/// Nothing where a name in it is none: it would become a route that no gateway takes, or a path.
+std::optional<placed_revision> revision_from_json(const json_t *from)
 {
     placed_revision to;
     to.revision = json_count(from, "revision");
@@ -77,6 +87,9 @@ placed_revision revision_from_json(const json_t *from)
     to.keep_files = json_is_true(json_object_get(from, "keep_files"));
     to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
+    if (!is_upstream(to.upstream) || !std::ranges::all_of(to.copies, is_sound)) {
+        return std::nullopt;
+    }
     return to;
 }
 
@@ -217,17 +230,28 @@ std::optional<model> model_from_json(const json_t *from)
     }
     model to;
     to.last_revision = json_count(from, "last_revision");
-    to.weight = static_cast<unsigned>(json_number(from, "weight"));
+    const auto weight = json_count(from, "weight");
+    if (weight > 100) {
+        return std::nullopt;
+    }
+    to.weight = static_cast<unsigned>(weight);
     to.former = json_count(from, "former");
     for (const auto &[name, place] : places) {
         if (const json_t *one = json_object_get(from, name)) {
             to.*place = revision_from_json(one);
+            if (!(to.*place)) {
+                return std::nullopt;
+            }
         }
     }
     for (const auto &[name, list] : lists) {
         const json_t *all = json_object_get(from, name);
         for (std::size_t i = 0; i < json_array_size(all); ++i) {
-            (to.*list).push_back(revision_from_json(json_array_get(all, i)));
+            auto one = revision_from_json(json_array_get(all, i));
+            if (!one) {
+                return std::nullopt;
+            }
+            (to.*list).push_back(std::move(*one));
         }
     }
     return to;

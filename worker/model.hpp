@@ -62,6 +62,8 @@ void bound_kept(model &of, std::size_t most);
 std::vector<route> routes_of(const model &from, const std::vector<route> &before = {});
 
 json_ptr model_to_json(const model &from);
+
+/// Nothing where it is no object, or a weight, an upstream or a name in it is none.
 std::optional<model> model_from_json(const json_t *from);
 
 } // namespace rollout

@@ -91,6 +91,7 @@ void models_are_listed_by_name_and_those_that_are_gone_are_left_out(void **)
         one.last_revision = 1;
         if (one.model_id != "gone") {
             one.blue.emplace();
+            one.blue->upstream = "inference";
             one.blue->copies = {{one.model_id + "__r1", {""}, nullptr}};
         }
         book.save_model(one);

@@ -131,6 +131,7 @@ void a_steps_state_is_there_after_a_restart(void **)
         of.model_id = "a";
         of.last_revision = 4;
         of.incoming.emplace();
+        of.incoming->upstream = "inference";
         of.incoming->copies = {{"a__r4", {""}, nullptr}};
         of.incoming->load_begun = true;
         book.save(one, &of);

@@ -168,6 +168,29 @@ void what_is_no_object_is_no_model(void **)
     assert_false(rollout::model_from_json(json_of("[]").get()).has_value());
 }
 
+void a_model_that_no_gateway_could_follow_is_not_read_back(void **)
+{
+    const auto reads = [](const char *state) { return rollout::model_from_json(json_of(state).get()).has_value(); };
+    assert_true(
+        reads(R"({"weight": 100, "blue": {"upstream": "i", "copies": [{"model": "a", "parts": ["query"]}]}})"));
+    assert_true(reads(R"({"blue": {"upstream": "i", "model": "a"}})"));
+    for (const char *state : {
+             R"({"weight": 101})",
+             R"({"weight": 4294967297})",
+             R"({"blue": {}})",
+             R"({"green": {"upstream": "a b", "model": "a"}})",
+             R"({"green": {"upstream": "i", "model": ""}})",
+             R"({"incoming": {"upstream": "i", "model": "../a"}})",
+             R"({"retired": [{"upstream": "i", "copies": [{"model": ".."}]}]})",
+             R"({"kept": [{"upstream": "i", "copies": [{"model": "a", "parts": ["a/b"]}]}]})",
+             R"({"kept": [7]})",
+         }) {
+        if (reads(state)) {
+            fail_msg("%s was read as a model", state);
+        }
+    }
+}
+
 } // namespace
 
 int main()
@@ -183,6 +206,7 @@ int main()
         cmocka_unit_test(a_model_is_read_back_whole),
         cmocka_unit_test(an_empty_model_is_read_back_empty),
         cmocka_unit_test(what_is_no_object_is_no_model),
+        cmocka_unit_test(a_model_that_no_gateway_could_follow_is_not_read_back),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

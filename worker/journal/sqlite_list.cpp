@@ -32,7 +32,8 @@ model model_at(const sqlite_statement &at)
     const json_ptr state(json_loadb(text.data(), text.size(), 0, &error));
     auto one = model_from_json(state.get());
     if (!one) {
-        throw sqlite_error("the journal's entry of model " + at.text(0) + " cannot be read: " + error.text);
+        throw sqlite_error("the journal's entry of model " + at.text(0) + " cannot be read: " +
+                           (state ? "a weight, an upstream or a name in it is none" : error.text));
     }
     one->model_id = at.text(0);
     one->route_revision = static_cast<std::uint64_t>(at.number(1));
