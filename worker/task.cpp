@@ -3,7 +3,10 @@
 #include "common/limits.hpp"
 #include "worker/words.hpp"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
+#include <climits>
 #include <cstdio>
 #include <ctime>
 
@@ -13,6 +16,10 @@ namespace {
 
 constexpr std::array step_states = {step_state::pending, step_state::running, step_state::done, step_state::failed,
                                     step_state::skipped};
+
+
+/// 9999-12-31T23:59:59.999999Z.
+constexpr std::int64_t last_timestamp_us = 253402300799999999;
 
 
 json_ptr time_or_null(std::int64_t us)
@@ -34,6 +41,12 @@ json_ptr step_to_json(const step_record &from)
 }
 
 
+unsigned bounded(std::uint64_t value, unsigned most) noexcept
+{
+    return static_cast<unsigned>(std::min<std::uint64_t>(value, most));
+}
+
+
 step_record step_from_json(const json_t *from)
 {
     step_record to;
@@ -43,7 +56,7 @@ step_record step_from_json(const json_t *from)
             to.state = state;
         }
     }
-    to.attempts = static_cast<unsigned>(json_number(from, "attempts"));
+    to.attempts = bounded(json_count(from, "attempts"), UINT_MAX);
     to.started_us = timestamp_us(json_text(from, "started_at"));
     to.ended_us = timestamp_us(json_text(from, "ended_at"));
     to.detail = json_text(from, "detail");
@@ -150,7 +163,7 @@ std::optional<task> task_from_document(const json_t *document)
     to.model_revision = json_count(metadata, "revision");
     to.step = json_text(metadata, "step");
     to.progress = json_number_value(json_object_get(metadata, "progress"));
-    to.traffic_weight = static_cast<unsigned>(json_number(metadata, "traffic_weight"));
+    to.traffic_weight = bounded(json_count(metadata, "traffic_weight"), 100);
     to.elapsed_ms = json_count(metadata, "elapsed_ms");
     to.paused = json_is_true(json_object_get(metadata, "paused"));
     to.cancel_asked = json_is_true(json_object_get(metadata, "cancel_asked"));
@@ -183,20 +196,27 @@ std::string timestamp(std::int64_t since_1970_us)
 
 std::int64_t timestamp_us(std::string_view text) noexcept
 {
+    static constexpr std::string_view pattern = "0000-00-00T00:00:00.000000Z";
+    const bool fits = std::equal(text.begin(), text.end(), pattern.begin(), pattern.end(), [](char c, char wanted) {
+        return wanted == '0' ? c >= '0' && c <= '9' : c == wanted;
+    });
+    if (!fits) {
+        return 0;
+    }
+    const auto number = [text](std::size_t at, std::size_t digits) {
+        int value = 0;
+        std::from_chars(text.data() + at, text.data() + at + digits, value);
+        return value;
+    };
     std::tm parts = {};
-    int micro = 0;
-    std::array<char, 40> copy = {};
-    if (text.size() >= copy.size()) {
-        return 0;
-    }
-    text.copy(copy.data(), text.size());
-    if (std::sscanf(copy.data(), "%d-%d-%dT%d:%d:%d.%6dZ", &parts.tm_year, &parts.tm_mon, &parts.tm_mday,
-                    &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &micro) != 7) {
-        return 0;
-    }
-    parts.tm_year -= 1900;
-    parts.tm_mon -= 1;
-    return static_cast<std::int64_t>(timegm(&parts)) * 1000000 + micro;
+    parts.tm_year = number(0, 4) - 1900;
+    parts.tm_mon = number(5, 2) - 1;
+    parts.tm_mday = number(8, 2);
+    parts.tm_hour = number(11, 2);
+    parts.tm_min = number(14, 2);
+    parts.tm_sec = number(17, 2);
+    const auto us = static_cast<std::int64_t>(timegm(&parts)) * 1000000 + number(20, 6);
+    return us < 0 || us > last_timestamp_us ? 0 : us;
 }
 
 } // namespace rollout

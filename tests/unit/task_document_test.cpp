@@ -232,6 +232,18 @@ void a_row_gives_its_task_the_journals_numbers(void **)
     assert_false(rollout::task_of(row).has_value());
 }
 
+void numbers_out_of_range_are_read_as_the_nearest(void **)
+{
+    const auto read = rollout::task_from_document(
+        json_of(R"({"task_id": "a", "model_id": "123", "status": "pending", "metadata": {"traffic_weight": 5000000000,
+                    "steps": [{"name": "load", "attempts": -1}, {"name": "ready", "attempts": 9000000000}]}})")
+            .get());
+    assert_true(read.has_value());
+    assert_int_equal(read->traffic_weight, 100);
+    assert_int_equal(read->steps[0].attempts, 0);
+    assert_int_equal(read->steps[1].attempts, 4294967295U);
+}
+
 void a_nul_in_a_config_is_read_back(void **)
 {
     task made = some_task();
@@ -256,7 +268,9 @@ void a_timestamp_is_read_back_to_the_microsecond(void **)
     for (const std::int64_t us : {std::int64_t{1}, noon_us, noon_us + 999999, std::int64_t{4102444799000001}}) {
         assert_int_equal(rollout::timestamp_us(rollout::timestamp(us)), us);
     }
-    for (const char *text : {"", "yesterday", "2026-11-24", "2026-11-24T16:09:21Z"}) {
+    for (const char *text : {"", "yesterday", "2026-11-24", "2026-11-24T16:09:21Z", "-2147483648-1-1T0:0:0.0Z",
+                             "2147483647-1-1T0:0:0.0Z", "2026-11-24T16:09:21.-00005Z", "1969-12-31T23:59:59.999999Z",
+                             "9999-99-99T99:99:99.999999Z"}) {
         assert_int_equal(rollout::timestamp_us(text), 0);
     }
     assert_int_equal(rollout::timestamp_us(std::string(1000, '9')), 0);
@@ -278,6 +292,7 @@ int main()
         cmocka_unit_test(a_fresh_task_is_read_back_whole),
         cmocka_unit_test(what_is_no_document_is_not_read),
         cmocka_unit_test(a_row_gives_its_task_the_journals_numbers),
+        cmocka_unit_test(numbers_out_of_range_are_read_as_the_nearest),
         cmocka_unit_test(a_nul_in_a_config_is_read_back),
         cmocka_unit_test(a_timestamp_is_rfc_3339_in_utc_with_microseconds),
         cmocka_unit_test(a_timestamp_is_read_back_to_the_microsecond),
