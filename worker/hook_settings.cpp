@@ -14,7 +14,7 @@ hook_settings read_hook(const json_t *value, const std::string &pointer, std::ve
     const bool has_command = json_object_get(value, "command") != nullptr;
     reader.text("url", made.url);
     if (!made.url.empty() && !is_web_address(made.url)) {
-        reader.fault("url", "must begin with http:// or https://");
+        reader.fault("url", web_address_rule);
     }
     read_command(reader, made.command, false);
     if (json_is_object(value) && has_url == has_command) {
@@ -30,7 +30,13 @@ hook_settings read_hook(const json_t *value, const std::string &pointer, std::ve
 
 bool is_web_address(std::string_view url) noexcept
 {
-    return url.starts_with("http://") || url.starts_with("https://");
+    for (const std::string_view scheme : {"http://", "https://"}) {
+        if (url.starts_with(scheme)) {
+            url.remove_prefix(scheme.size());
+            return !url.empty() && std::string_view("/?#:@").find(url.front()) == std::string_view::npos;
+        }
+    }
+    return false;
 }
 
 

@@ -14,8 +14,11 @@ namespace rollout {
 inline constexpr std::string_view hook_names[] = {"before_stage", "before_shift", "before_promote", "after_promote",
                                                   "after_rollback"};
 
-/// Does it begin with http:// or https://?
+/// Does it begin with http:// or https:// and a host?
 bool is_web_address(std::string_view url) noexcept;
+
+/// For a fault.
+inline constexpr char web_address_rule[] = "must begin with http:// or https:// and a host";
 
 /// The member `command`: an absolute path of a program, and its arguments.
 void read_command(json_reader &reader, std::vector<std::string> &to, bool required);

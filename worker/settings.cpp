@@ -147,7 +147,7 @@ void read_server(json_reader &reader, backend_settings &to)
         to.url.pop_back();
     }
     if (!to.url.empty() && !is_web_address(to.url)) {
-        reader.fault("url", "must begin with http:// or https://");
+        reader.fault("url", web_address_rule);
     }
     reader.word("control", to.control, {"explicit", "poll"});
 }

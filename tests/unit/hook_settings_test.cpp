@@ -31,7 +31,8 @@ void a_wrong_hook_is_a_fault_at_its_pointer(void **)
     const fault_case cases[] = {
         {R"({})", ": must have either a \"url\" or a \"command\"\n"},
         {R"({"url": "http://h/", "command": ["/x"]})", ": must have either a \"url\" or a \"command\"\n"},
-        {R"({"url": "ftp://h/"})", "/url: must begin with http:// or https://\n"},
+        {R"({"url": "ftp://h/"})", "/url: must begin with http:// or https:// and a host\n"},
+        {R"({"url": "http:///x"})", "/url: must begin with http:// or https:// and a host\n"},
         {R"({"url": 7})", "/url: must be a string that is not empty\n"},
         {R"({"command": "/x"})", "/command: must be an array\n"},
         {R"({"command": []})", "/command: must be the absolute path of a program, and its arguments\n"},

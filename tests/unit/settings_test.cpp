@@ -152,7 +152,7 @@ void all_faults_are_reported_at_once(void **)
                 "/journal: must be an object\n"
                 "/limits/retries: must be a whole number from 0 to 1000\n"
                 "/limits/retry: is not a member that rolloutd knows\n"
-                "/backends/a/url: must begin with http:// or https://\n"
+                "/backends/a/url: must begin with http:// or https:// and a host\n"
                 "/backends/a/repository: is missing\n"
                 "/backends/a/staging: must be an absolute path\n"
                 "/z: is not a member that rolloutd knows\n");

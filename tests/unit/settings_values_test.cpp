@@ -167,8 +167,10 @@ void a_mode_is_octal(void **)
 
 void a_url_is_http_and_its_last_slash_goes(void **)
 {
-    refuse_each({{"/backends/default/url", "\"127.0.0.1:8000\"", "must begin with http:// or https://"},
-                 {"/backends/default/url", "\"ftp://h\"", "must begin with http:// or https://"}});
+    refuse_each({{"/backends/default/url", "\"127.0.0.1:8000\"", "must begin with http:// or https:// and a host"},
+                 {"/backends/default/url", "\"ftp://h\"", "must begin with http:// or https:// and a host"},
+                 {"/backends/default/url", "\"http:///models\"", "must begin with http:// or https:// and a host"},
+                 {"/backends/default/url", "\"https://:8000\"", "must begin with http:// or https:// and a host"}});
     const auto backend =
         read_good(with(smallest, "/backends/default/url", "\"https://h:1//\"")).backends.at("default");
     assert_text(backend.url, "https://h:1");
