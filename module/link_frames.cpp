@@ -123,10 +123,8 @@ void worker_link::take_welcome(const json_t *message)
     const ngx_uint_t level = told_down_ ? NGX_LOG_NOTICE : NGX_LOG_INFO;
     ngx_log_error(level, log_, 0, "rollout: linked to rolloutd at \"unix:%V\"", &settings_.path);
     told_down_ = false;
-    for (const auto &[id, call] : calls_) {
-        if (call->survives) {
-            send_lookup(*call);
-        }
+    for (const auto id : groups_.ask_again()) {
+        send_lookup(*calls_.at(id));
     }
 }
 
@@ -141,23 +139,18 @@ void worker_link::take_refusal(const json_t *message)
 void worker_link::take_answer(const json_t *message, std::string_view type)
 {
     const auto id = json_count(message, "id");
-    const auto asked = calls_.find(id);
     if (type != "found" && unconfirmed_ != 0) {
         --unconfirmed_;
     }
 
     if (type == "rejected") {
-        if (asked != calls_.end()) {
-            finish(*asked->second, link_result::rejected, nullptr, message);
-        }
+        answer(id, link_result::rejected, nullptr, message);
         return;
     }
 
     const json_t *from = json_object_get(message, "task");
     if (type == "found" && json_is_null(from)) {
-        if (asked != calls_.end()) {
-            finish(*asked->second, link_result::none, nullptr, nullptr);
-        }
+        answer(id, link_result::none, nullptr, nullptr);
         return;
     }
     task_record task;
@@ -172,8 +165,25 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
     if (json_is_true(json_object_get(message, "created")) || json_is_true(json_object_get(message, "steered"))) {
         store(task);
     }
-    if (asked != calls_.end()) {
-        finish(*asked->second, link_result::task, &task, nullptr);
+    answer(id, link_result::task, &task, nullptr);
+}
+
+
+/// To who asked, or to all who wait for the same.
+void worker_link::answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message)
+{
+    const auto finish_one = [&](std::uint64_t one) {
+        // An answer ends a request, whose cleanup may forget other calls.
+        if (const auto asked = calls_.find(one); asked != calls_.end()) {
+            finish(*asked->second, result, task, message);
+        }
+    };
+    const auto all = groups_.take(id);
+    if (all.empty()) {
+        finish_one(id);
+    }
+    for (const auto one : all) {
+        finish_one(one);
     }
 }
 

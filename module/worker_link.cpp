@@ -444,7 +444,8 @@ link_result worker_link::watch(link_call &call, task_kind kind, std::string_view
     call.name_bytes = static_cast<std::uint8_t>(std::min(task_id.size(), sizeof(call.name)));
     ngx_memcpy(call.name, task_id.data(), call.name_bytes);
     begin(call, timeout);
-    if (up()) {
+    const std::string news = std::string(kind_name(kind)) + ' ' + std::string(task_id) + ' ' + std::to_string(after);
+    if (groups_.add(call.id, news) && up()) {
         send_lookup(call);
     }
     return link_result::task;
@@ -494,14 +495,14 @@ void worker_link::forget(link_call &call) noexcept
 /// Ends a call that has no answer yet; rolloutd need not keep a watch that nobody waits for.
 void worker_link::drop(link_call &call) noexcept
 {
-    const auto id = call.id;
+    const auto question = groups_.remove(call.id);
     end(call);
-    if (!call.survives || !up()) {
+    if (!question || !up()) {
         return;
     }
     try {
         json_ptr message = message_of("forget");
-        json_put(message.get(), "id", json_make_number(id));
+        json_put(message.get(), "id", json_make_number(*question));
         send(message.get());
     } catch (const std::exception &error) {
         ngx_log_error(NGX_LOG_ERR, log_, 0, "rollout: %s", error.what());
@@ -512,6 +513,7 @@ void worker_link::drop(link_call &call) noexcept
 void worker_link::end(link_call &call) noexcept
 {
     calls_.erase(call.id);
+    groups_.remove(call.id);
     call.id = 0;
     watches_ -= call.survives ? 1 : 0;
     if (call.timer.timer_set) {

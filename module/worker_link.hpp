@@ -13,6 +13,7 @@
 #include "module/ngx.hpp"
 #include "module/shared_zone.hpp"
 #include "module/task_request.hpp"
+#include "module/watch_groups.hpp"
 
 #include <cstdint>
 #include <map>
@@ -121,6 +122,7 @@ class worker_link {
     void take(const json_t *message);
     void take_welcome(const json_t *message);
     void take_answer(const json_t *message, std::string_view type);
+    void answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message);
     void take_update(const json_t *message);
     void take_routes(const json_t *message);
     void take_sample(const json_t *message);
@@ -147,6 +149,7 @@ class worker_link {
     std::uint64_t last_id_ = 0;
     std::map<std::uint64_t, link_call *> calls_;
     std::size_t watches_ = 0;     ///< of `calls_`: these only wait
+    watch_groups groups_;         ///< of these: who waits for the same
     std::size_t unconfirmed_ = 0; ///< submissions without an answer yet, also those whose client has gone
 
     bool streams_ = false;
