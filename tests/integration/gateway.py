@@ -211,10 +211,10 @@ def answer_of(answer):
 class Traffic:
     """Clients that send one inference after the other until told to end, and keep what they got."""
 
-    def __init__(self, gateway, model, clients=4):
+    def __init__(self, gateway, model, clients=4, query=""):
         self.answers = {}
         self.failures = []
-        self._gateway, self._model = gateway, model
+        self._gateway, self._path = gateway, f"/v2/models/{model}/infer{query}"
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
@@ -226,7 +226,7 @@ class Traffic:
         while not self._ending.is_set():
             kept = client.connection is not None
             try:
-                answer = client.post(f"/v2/models/{self._model}/infer", {"inputs": []})
+                answer = client.post(self._path, {"inputs": []})
                 text, fault = answer_of(answer), repr(answer)
             except (OSError, http.client.HTTPException) as error:
                 client.connection = None

@@ -5,8 +5,9 @@ import signal
 
 import pytest
 
-from gateway import Traffic
-from processes import wait_until
+from conftest import finish
+from gateway import FINAL, Gateway, Traffic
+from processes import LOCATIONS, wait_until
 
 NGINX = {"workers": 2}
 
@@ -90,6 +91,115 @@ def test_a_way_back_survives_a_crash(gateway, point):
     assert "smoke" in task["detail"] and "serves as before" in task["detail"]
     names = [name for name in gateway.loaded() + gateway.files() if name.startswith("b__")]
     assert names == [f"b__r{blue}"] * 2
+
+
+# A rollout in full: parts, weights with holds and a gate, the watch after the promotion; what it takes back, and what a client says.
+
+FULL = {"steps": [{"weight": 30, "hold_s": 1}, {"weight": 100, "hold_s": 1}], "gate": {"min_requests": 5, "max_error_rate": 0.05},
+        "watch_s": 1, "progress_deadline_s": 600}
+PARTS = ("query", "items")
+
+
+@pytest.fixture(scope="module")
+def parted(request):
+    """A gateway whose model is of two parts, each with a route of its own."""
+    made = Gateway(nginx={"locations": LOCATIONS.replace("rollout_route $model", "rollout_route $model part=$arg_part")})
+    made.rolloutd.config["backends"]["default"]["model_name"] = "{model_id}_{part}__r{revision}"
+    yield made.start()
+    finish(request, made)
+
+
+def deploy_parts(gateway, model, answer, **rollout):
+    sources = {part: {"source": gateway.make_model(f"{model}-{part}", f"{part} {answer}")} for part in PARTS}
+    return gateway.post("/deploy", {"model_id": model, "config": {"parts": sources, "rollout": rollout}}).task()
+
+
+@pytest.mark.parametrize("point", points("deploy", ["stage", "load", "shift", "promote", "retire"], "completed"))
+def test_a_rollout_in_full_survives_a_crash(parted, point):
+    model = "full-" + point.replace(":", "-")
+    parted.wait(deploy_parts(parted, model, "before"), status="completed")
+    restart_with(parted, point)
+    with Traffic(parted, model, clients=2, query="?part=query") as queries, Traffic(parted, model, clients=2, query="?part=items") as items:
+        task = deploy_parts(parted, model, "after", **FULL)
+        come_back(parted)
+        task = parted.wait(task, status="completed")
+        queries.await_answers("query after", more=5)
+        items.await_answers("items after", more=5)
+    assert queries.failures == items.failures == []
+    assert [step["state"] for step in task["metadata"]["steps"] if step["name"] != "smoke"] == ["done"] * 7
+    assert [name for name in parted.loaded() if name.startswith(model)] == [f"{model}_items__r2", f"{model}_query__r2"]
+    parted.delete(model)
+    assert not any(name.startswith(model) for name in parted.loaded() + parted.files())
+    assert parted.violations() == []
+
+
+@pytest.mark.parametrize("point", ["deploy:promote:written", "deploy:promote:worked", "deploy:rollback:written",
+                                   "deploy:rollback:worked", "deploy:failed:written"])
+def test_a_watch_that_takes_the_promotion_back_survives_a_crash(gateway, point):
+    """Where the watch had not ended before the crash, it begins anew."""
+    model = "watch-" + point.replace(":", "-")
+    gateway.serve_blue(model)
+    restart_with(gateway, point)
+    with Traffic(gateway, model) as traffic:
+        task = gateway.start_deployment(model, gate={"min_requests": 1, "max_error_rate": 0.05}, watch_s=600)
+        if point == "deploy:promote:written":
+            gateway.rolloutd.wait()
+        else:
+            wait_until(lambda: gateway.task(task)["metadata"]["step"] == "promote", "the promotion")
+        traffic.await_answers("green", 20)
+        gateway.set_faults({"kind": "failed_infer", "model": f"{model}__r2"})
+        come_back(gateway)
+        task = gateway.wait(task, status="failed")
+        gateway.set_faults()
+        traffic.await_answers("blue")
+    assert "Revision 1 serves as before" in task["detail"]
+    assert [name for name in gateway.loaded() if name.startswith(model)] == [f"{model}__r1"]
+    assert gateway.violations() == []
+
+
+@pytest.mark.parametrize("point", points("deploy", ["load", "ready", "shift", "promote", "retire"], "completed"))
+def test_a_rollback_survives_a_crash(gateway, point):
+    model = "back-" + point.replace(":", "-")
+    gateway.make_model(model, "first")
+    gateway.deploy(model)
+    gateway.make_model(model, "second")
+    second = gateway.deploy(model, rollout={"old": "archive"})
+    restart_with(gateway, point)
+    with Traffic(gateway, model, clients=2) as traffic:
+        task = gateway.post(f"/deploy/{second['task_id']}/rollback", {}).task()
+        come_back(gateway)
+        gateway.wait(task, status="completed")
+        traffic.await_answers("first", 5)
+    assert traffic.failures == [] and set(traffic.answers) == {"first", "second"}
+    assert [name for name in gateway.loaded() if name.startswith(model)] == [f"{model}__r1"]
+    assert gateway.violations() == []
+
+
+@pytest.mark.parametrize("verb, point", [
+    ("cancel", "deploy:shift:worked"), ("cancel", "deploy:rollback:written"), ("cancel", "deploy:rollback:worked"),
+    ("cancel", "deploy:canceled:written"),
+    ("promote", "deploy:shift:worked"), ("promote", "deploy:promote:written"), ("promote", "deploy:completed:written")])
+def test_a_word_in_a_hold_survives_a_crash(gateway, verb, point):
+    """Cancel, and the promotion for which a rollout waits."""
+    model = f"word-{verb}-" + point.replace(":", "-")
+    gateway.serve_blue(model)
+    restart_with(gateway, point)
+    with Traffic(gateway, model, clients=2) as traffic:
+        task = gateway.start_deployment(model, steps=[{"weight": 50}], promote="manual")
+        wait_until(lambda: "/promote" in gateway.task(task)["detail"], "the wait for a person")
+
+        def taken():
+            return gateway.request("POST", f"/deploy/{task['task_id']}/{verb}").status == 200
+
+        answered = taken()
+        come_back(gateway)
+        # Who got no answer asks again, until the task has taken it or is over.
+        wait_until(lambda: answered or gateway.task(task)["status"] in FINAL or taken(), "the word")
+        task = gateway.wait(task, status="completed" if verb == "promote" else "canceled")
+        traffic.await_answers("green" if verb == "promote" else "blue", 5)
+    assert traffic.failures == []
+    assert [name for name in gateway.loaded() if name.startswith(model)] == [f"{model}__r{2 if verb == 'promote' else 1}"]
+    assert gateway.violations() == []
 
 
 def test_what_waits_and_what_runs_goes_on_after_a_crash(gateway):
