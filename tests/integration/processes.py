@@ -226,6 +226,7 @@ LOCATIONS = """\
             add_header X-Rollout-Revision $rollout_revision always;
             add_header X-Rollout-Slot $rollout_slot always;
             add_header X-Rollout-Model $rollout_backend_model always;
+            add_header X-Worker $pid always;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model$rest$is_args$args;
