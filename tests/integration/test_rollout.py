@@ -1,4 +1,6 @@
 """Traffic in weighted steps, the gate on what the gateway counts, the watch after the promotion."""
+import socket
+
 import pytest
 
 from gateway import Client, Traffic, answer_of
@@ -128,8 +130,13 @@ def test_a_slow_green_goes_back(gateway, m):
     assert traffic.failures == []
 
 
-def test_a_client_that_goes_away_or_errs_is_not_held_against_green(gateway, m):
-    """4xx on both sides alike, and previews, which are not counted at all."""
+def judged(gateway, task):
+    """The gate's last look at a rollout that is held: what it counted of green and of blue."""
+    assert gateway.post(f"/deploy/{task['task_id']}/promote", {}).status == 200
+    return gateway.wait(task, status="completed")["metadata"]["gate"]
+
+
+def test_a_client_that_errs_is_not_held_against_green_and_a_preview_is_not_counted(gateway, m):
     task = blue_and_green(gateway, m, steps=[{"weight": 50, "hold_s": 600}], gate={"min_requests": 20, "max_error_rate": 0.01},
                           progress_deadline_s=600)
     gateway.await_weight(task, 50)
@@ -137,17 +144,25 @@ def test_a_client_that_goes_away_or_errs_is_not_held_against_green(gateway, m):
     for _ in range(100):
         assert client.request("POST", f"/v2/models/{m}/infer", b"no json", {"Content-Type": "application/json"}).status == 400
     answers(gateway, m, 200)
-
-    def counted():
-        return gateway.task(task)
-
-    gateway.post(f"/deploy/{task['task_id']}/pause", {})
-    assert counted()["status"] == "in_progress"
-    gateway.post(f"/deploy/{task['task_id']}/promote", {})
-    task = gateway.wait(task, status="completed")
-    gate = task["metadata"]["gate"]
+    assert answers(gateway, m, 500, X_Rollout_Preview="green") == {"green": 500}
+    gate = judged(gateway, task)
     assert gate["green"]["client_errors"] > 0 and gate["green"]["failures"] == 0
-    assert gate["green"]["requests"] + gate["blue"]["requests"] <= 300
+    assert 0 < gate["green"]["requests"] and gate["green"]["requests"] + gate["blue"]["requests"] <= 300
+
+
+def test_a_client_that_goes_away_is_not_held_against_green(gateway, m):
+    gateway.serve_blue(m, faults=[{"kind": "slow_infer", "ms": 500}])
+    task = gateway.start_deployment(m, steps=[{"weight": 99, "hold_s": 600}], gate={"min_requests": 1, "max_error_rate": 0.01})
+    gateway.await_weight(task, 99)
+    body = b'{"inputs": []}'
+    for _ in range(50):
+        with socket.create_connection(("127.0.0.1", gateway.nginx.port)) as client:
+            client.sendall(b"POST /v2/models/%s/infer HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n%s" % (m.encode(), len(body), body))
+    log = gateway.home / "access.log"
+    wait_until(lambda: sum(f"/{m}/infer 499 green" in line for line in log.read_text().splitlines()) >= 20, "clients that went away")
+    answers(gateway, m, 5)
+    gate = judged(gateway, task)
+    assert gate["green"]["failures"] == 0 and gate["green"]["requests"] + gate["blue"]["requests"] <= 5
 
 
 def test_a_green_that_refuses_what_blue_takes_goes_back(gateway, m):
