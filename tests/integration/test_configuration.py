@@ -145,6 +145,10 @@ def checked(folder, config):
     return check(file)
 
 
+PROGRAM = {"type": "command", "command": ["/usr/local/bin/serve"], "upstream": "inference", "staging": "/srv/staging"}
+SMOKE = {"request": {"inputs": []}}
+
+
 @pytest.mark.parametrize("config", [LEAST, WHOLE], ids=["the least", "the contract's example"])
 def test_a_right_configuration_is_good(tmp_path, config):
     done = checked(tmp_path, config)
@@ -174,6 +178,8 @@ def test_a_right_configuration_is_good(tmp_path, config):
     ({"rollout": {"steps": [{"weight": 50}, {"weight": 50}]}}, "/rollout/steps/1/weight"),
     ({"rollout": {"gate": {"max_error_rate": 2}}}, "/rollout/gate/max_error_rate"), ({"rollout": {"old": "burn"}}, "/rollout/old"),
     ({"rollout": {"smoke": {"timeout_s": 5}}}, "/rollout/smoke/request"), ({"rollout": {"drain_s": None, "drains": 5}}, "/rollout/drains"),
+    ({"backends": {"program": PROGRAM}, "rollout": {"smoke": SMOKE}}, "/rollout/smoke"),
+    ({"backends": {"program": PROGRAM}, "models": {"m": {"backend": "program", "rollout": {"smoke": SMOKE}}}}, "/models/m/rollout/smoke"),
     ({"colour": "red"}, "/colour"),
 ])
 def test_a_fault_is_named_with_its_pointer(tmp_path, changes, pointer):

@@ -48,6 +48,11 @@ def test_a_faulty_file_changes_nothing_and_every_fault_is_named(make_gateway):
     said = [line["message"] for line in reload(gateway, text=json.dumps(wrong), said=stays)]
     assert any("/models/m/backend: must be the name of a backend" in line for line in said), said
     assert any("/limits/max_queue: " in line for line in said), said
+    program = {"type": "command", "command": ["/bin/true"], "upstream": "inference", "staging": "/srv/staging"}
+    wrong = {**gateway.rolloutd.config, "rollout": {"smoke": {"request": {}}},
+             "backends": {**gateway.rolloutd.config["backends"], "program": program}}
+    said = [line["message"] for line in reload(gateway, text=json.dumps(wrong), said=stays)]
+    assert any("/rollout/smoke: is an inference, which backend program cannot be asked for" in line for line in said), said
     reload(gateway, text="{", said=stays)
     gateway.rolloutd.config_file.unlink()
     reload_without_a_file(gateway, stays)
