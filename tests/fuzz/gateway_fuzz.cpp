@@ -162,12 +162,11 @@ class sidecar {
                    "a submission that reaches the scheduler is one");
             give(wanted.task_id, json_is_true(json_object_get(wanted.config.get(), "refuse")), answer);
         };
-        server_->on_steer = [this](task_kind kind, const std::string &task_id, steering verb,
-                                   gateway_server::answer_fn answer) {
-            always(is_task_id(task_id) &&
-                       (kind == task_kind::deploy || verb == steering::cancel || verb == steering::retry),
+        server_->on_steer = [this](const steer_request &wanted, const gateway_server::answer_fn &answer) {
+            always(is_task_id(wanted.task_id) && (wanted.kind == task_kind::deploy ||
+                                                  wanted.verb == steering::cancel || wanted.verb == steering::retry),
                    "a word that reaches the scheduler is one");
-            give(task_id, verb == steering::pause, answer);
+            give(wanted.task_id, wanted.verb == steering::pause, answer);
         };
         // It listens nowhere: the links are pairs of sockets.
         server_->server_ = std::make_unique<uv_pipe_t>();

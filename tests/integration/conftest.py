@@ -36,7 +36,7 @@ def finish(request, gateway):
     failed = request.session.testsfailed
     logs = gateway.logs()
     sanitizer = [line for line in (gateway.rolloutd.text() + gateway.nginx.text()).splitlines()
-                 if "ERROR: " in line and "Sanitizer" in line or "runtime error:" in line]
+                 if "ERROR: " in line and "Sanitizer" in line or "WARNING: ThreadSanitizer" in line or "runtime error:" in line]
     alerts = [line for line in gateway.nginx.errors().splitlines() if "[alert]" in line or "[emerg]" in line]
     ended = gateway.close()
     if failed:

@@ -1,7 +1,6 @@
 """Hostile clients and servers: no task, no file, no line of a log that they forge, no memory that they keep."""
 
 import json
-import pathlib
 import random
 import socket
 import threading
@@ -206,38 +205,3 @@ def test_nginx_survives_a_rolloutd_that_talks_garbage(make_gateway, answer):
     gateway.await_link()
     gateway.make_model("m", "x")
     gateway.deploy("m")
-
-
-# Memory.
-
-def resident_kib(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1])
-    return 0
-
-
-def test_requests_of_every_kind_leave_memory_where_it_was(gateway):
-    client = Client(gateway.nginx.port, keep=True)
-    bodies = [body for body in hostile_bodies() if len(body) < 300_000]
-    task = gateway.post("/delete", {"model_id": "kept", "task_id": "kept"}).task()
-    (worker,) = gateway.nginx.worker_pids()
-
-    def round_of_requests():
-        for body in bodies:
-            client.request("POST", "/deploy", body, {"Content-Type": "application/json"})
-        for _ in range(40):
-            client.get("/delete/kept")
-            client.get("/delete-status/kept")
-            client.get("/deploy/nothing")
-            client.post("/delete", {"model_id": "kept", "task_id": "kept"})
-            client.get("/v2/models/nobody/ready")
-            client.get(f"/delete/{task['task_id']}?wait=0")
-
-    for _ in range(5):
-        round_of_requests()
-    before = resident_kib(worker)
-    for _ in range(25):
-        round_of_requests()
-    assert gateway.nginx.worker_pids() == [worker]
-    assert resident_kib(worker) < before + 1024, "nginx's worker process grows"

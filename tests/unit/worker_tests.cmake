@@ -35,3 +35,10 @@ rollout_unit_test(command_run rollout_worker)
 rollout_unit_test(hook_settings rollout_worker)
 rollout_unit_test(hooks rollout_worker)
 rollout_unit_test(gateway_questions rollout_worker)
+
+# What uses rolloutd's threads: the build with ThreadSanitizer makes and runs these alone (the preset tsan).
+add_custom_target(thread_tests)
+foreach(name journal journal_faults journal_list fetch copy_tree command_run gateway_questions)
+  add_dependencies(thread_tests ${name}_test)
+  set_tests_properties(${name} PROPERTIES LABELS threads)
+endforeach()
