@@ -59,6 +59,9 @@ json_ptr revision_to_json(const placed_revision &from)
     json_put(to.get(), "keep_files", json_ptr(json_boolean(from.keep_files)));
     json_put(to.get(), "stage_begun", json_ptr(json_boolean(from.stage_begun)));
     json_put(to.get(), "load_begun", json_ptr(json_boolean(from.load_begun)));
+    if (from.left != 0) {
+        json_put(to.get(), "left", json_make_number(from.left));
+    }
     return to;
 }
 
@@ -87,6 +90,7 @@ std::optional<placed_revision> revision_from_json(const json_t *from)
     to.keep_files = json_is_true(json_object_get(from, "keep_files"));
     to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
+    to.left = json_count(from, "left");
     if (!is_upstream(to.upstream) || !std::ranges::all_of(to.copies, is_sound)) {
         return std::nullopt;
     }
@@ -115,6 +119,12 @@ constexpr std::pair<const char *, std::vector<placed_revision> model::*> lists[]
     {"kept", &model::kept},
 };
 
+/// Who has the lower one left the traffic earlier. Journals of before have no count of that, and their revisions are in their order.
+std::pair<std::uint64_t, std::uint64_t> age_of(const placed_revision &one)
+{
+    return {one.left, one.revision};
+}
+
 } // namespace
 
 
@@ -124,15 +134,40 @@ bool is_placed(const model &of) noexcept
 }
 
 
+void note_leaving(model &of)
+{
+    std::uint64_t last = 0;
+    for (const auto *list : {&of.retired, &of.kept}) {
+        for (const auto &one : *list) {
+            last = std::max(last, one.left);
+        }
+    }
+    of.blue->left = last + 1;
+}
+
+
+const placed_revision *former_revision(const model &of)
+{
+    const placed_revision *found = nullptr;
+    for (const auto &one : of.kept) {
+        const bool served_before = one.left != 0 || one.revision < of.blue->revision;
+        if (served_before && (found == nullptr || age_of(*found) < age_of(one))) {
+            found = &one;
+        }
+    }
+    return found;
+}
+
+
 void bound_kept(model &of, std::size_t most)
 {
-    std::vector<std::uint64_t> revisions; // a model's own numbers: each is given once
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> revisions;
     for (const auto &one : of.kept) {
-        revisions.push_back(one.revision);
+        revisions.push_back(age_of(one));
     }
     for (const auto &one : of.retired) {
         if (one.keep_files) {
-            revisions.push_back(one.revision);
+            revisions.push_back(age_of(one));
         }
     }
     if (revisions.size() <= most) {
@@ -141,7 +176,7 @@ void bound_kept(model &of, std::size_t most)
     std::ranges::sort(revisions);
     revisions.resize(revisions.size() - most);
     const auto is_too_old = [&revisions](const placed_revision &one) {
-        return std::ranges::binary_search(revisions, one.revision);
+        return std::ranges::binary_search(revisions, age_of(one));
     };
     std::ranges::copy_if(of.kept, std::back_inserter(of.retired), is_too_old);
     std::erase_if(of.kept, is_too_old);

@@ -28,6 +28,7 @@ struct placed_revision {
     bool keep_files = false;         ///< when it is retired: unloaded, but its files stay
     bool stage_begun = false;        ///< what stands under its name in the server's repository may be its files
     bool load_begun = false;         ///< the server may have it in memory
+    std::uint64_t left = 0;          ///< the traffic, as so many-th of the model's revisions; 0: not yet
 
     /// Of all copies, sorted.
     std::vector<std::string> parts() const;
@@ -53,8 +54,14 @@ struct model {
 /// Is there anything of the model on a server?
 bool is_placed(const model &of) noexcept;
 
-/// Of what is kept, and of what is retired and will be kept, the oldest revisions beyond `most` are to be removed: they
-/// are among `retired` afterwards, without `keep_files`.
+/// Blue leaves the traffic to another revision.
+void note_leaving(model &of);
+
+/// The revision that served before blue did, if it is kept; null where there is none to go back to.
+const placed_revision *former_revision(const model &of);
+
+/// Of what is kept, and of what is retired and will be kept, those beyond `most` that left the traffic first are to be removed:
+/// they are among `retired` afterwards, without `keep_files`.
 void bound_kept(model &of, std::size_t most);
 
 /// The routes that the gateways are to follow: one for each part of blue and of green, without a target for a part of

@@ -349,13 +349,8 @@ void scheduler::roll_back(const steer_call &call, const task &found)
         return;
     }
 
-    std::uint64_t before = 0;
-    for (const auto &one : of.kept) {
-        if (one.revision < serving) {
-            before = std::max(before, one.revision);
-        }
-    }
-    if (before == 0) {
+    const placed_revision *before = former_revision(of);
+    if (before == nullptr) {
         refuse(call.answer, 409,
                "No earlier revision of model " + found.model_id +
                    " is kept, so there is none to go back to; a deployment with \"old\": \"archive\" or \"keep\" "
@@ -363,7 +358,7 @@ void scheduler::roll_back(const steer_call &call, const task &found)
         return;
     }
     task made = follow_up_of(call, found);
-    made.rollback_to = before;
+    made.rollback_to = before->revision;
     accept(std::move(made), call.answer);
 }
 

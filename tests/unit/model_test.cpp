@@ -56,6 +56,26 @@ void the_oldest_of_what_is_kept_goes_beyond_the_bound(void **)
     assert_text(revisions_of(of.retired), "1 5 2 3 4");
 }
 
+void who_left_the_traffic_last_is_gone_back_to_and_kept_longest(void **)
+{
+    model of = named();
+    of.blue = revision(3);
+    of.kept = {archived(1), archived(2)};
+    assert_int_equal(rollout::former_revision(of)->revision, 2); // from a journal of before
+    of.kept[1].left = 1;
+    of.kept[0].left = 2;
+    assert_int_equal(rollout::former_revision(of)->revision, 1);
+    rollout::note_leaving(of);
+    assert_int_equal(of.blue->left, 3);
+    rollout::bound_kept(of, 1);
+    assert_text(revisions_of(of.kept), "1 archived");
+    const auto again = rollout::model_from_json(rollout::model_to_json(of).get());
+    assert_int_equal(again->kept[0].left, 2);
+
+    of.kept = {archived(4)};
+    assert_null(rollout::former_revision(of)); // nobody knows that it served before 3
+}
+
 void a_model_without_anything_has_no_route(void **)
 {
     const auto to = rollout::routes_of(named()).front();
@@ -197,6 +217,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(the_oldest_of_what_is_kept_goes_beyond_the_bound),
+        cmocka_unit_test(who_left_the_traffic_last_is_gone_back_to_and_kept_longest),
         cmocka_unit_test(a_model_without_anything_has_no_route),
         cmocka_unit_test(blue_alone_has_all_of_the_traffic),
         cmocka_unit_test(green_is_in_the_route_with_its_weight),

@@ -250,6 +250,25 @@ void a_refusal_leaves_its_key_free(void **)
     assert_text(follow_up(world, steering::retry, "t", "key"), "made key");
 }
 
+
+/// Once revision 2 was gone back from, the one before revision 3 is 1.
+void going_back_goes_to_what_served_before_and_not_to_what_was_gone_back_from(void **)
+{
+    fake_world world;
+    world.config.rollout.old = "archive";
+    world.deployed("123");
+    world.deploy("second", "123");
+    assert_text(world.finish("second"), "completed");
+    assert_text(steer(world, "second", steering::rollback), "taken");
+    assert_true(world.time.run_until([&world] { return world.route("123") == "route of 123: 123__r1"; }));
+    world.time.settle();
+    world.deploy("third", "123");
+    assert_text(world.finish("third"), "completed");
+    assert_text(steer(world, "third", steering::rollback), "taken");
+    world.time.settle();
+    assert_int_equal(world.model("123").blue->revision, 1);
+}
+
 } // namespace
 
 
@@ -265,6 +284,7 @@ int main()
         cmocka_unit_test(two_who_use_a_key_at_once_get_one_task),
         cmocka_unit_test(a_key_of_another_task_is_a_conflict),
         cmocka_unit_test(a_refusal_leaves_its_key_free),
+        cmocka_unit_test(going_back_goes_to_what_served_before_and_not_to_what_was_gone_back_from),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

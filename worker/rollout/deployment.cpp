@@ -179,6 +179,7 @@ void enter_promote(task_run &run)
     }
     run.what.promote_asked = false; // it was for the last hold
     if (of.blue) {
+        note_leaving(of);
         of.blue->keep_files = run.plan.rollout.old == "archive";
         of.former = run.plan.rollout.watch_s == 0 ? 0 : of.blue->revision;
         (run.plan.rollout.old == "keep" ? of.kept : of.retired).push_back(*of.blue);
