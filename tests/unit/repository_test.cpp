@@ -143,6 +143,14 @@ void a_name_that_is_no_folders_is_refused_by_every_call(void **)
     assert_text(two.folder.read("repository/keep/file"), "k");
 }
 
+void a_run_that_was_killed_after_it_moved_a_model_out_leaves_nothing(void **)
+{
+    const two_folders two;
+    two.folder.write("staging/.removed/123__r1/1/model.onnx", "x");
+    assert_true(static_cast<bool>(two.repository.remove("123__r1")));
+    assert_true(std::filesystem::is_empty(two.folder / "staging"));
+}
+
 void what_was_fetched_can_be_thrown_away_alone(void **)
 {
     const two_folders two;
@@ -215,6 +223,7 @@ int main()
         cmocka_unit_test(what_a_crash_left_on_its_way_out_is_no_obstacle),
         cmocka_unit_test(a_link_in_a_models_place_is_taken_away_and_what_it_leads_to_stays),
         cmocka_unit_test(a_name_that_is_no_folders_is_refused_by_every_call),
+        cmocka_unit_test(a_run_that_was_killed_after_it_moved_a_model_out_leaves_nothing),
         cmocka_unit_test(what_was_fetched_can_be_thrown_away_alone),
         cmocka_unit_test(a_model_can_be_withdrawn_and_put_back_whole),
         cmocka_unit_test(what_is_withdrawn_is_removed_too),

@@ -292,6 +292,7 @@ outcome model_repository::take_out(const std::string &model) const
     }
     found holds{};
     if (auto looked = look(in_place(model), holds); !looked || holds == found::nothing) {
+        ::rmdir(bin.c_str()); // left by a run that was killed
         return looked;
     }
     int failed = 0;
