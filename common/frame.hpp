@@ -26,12 +26,15 @@
 //     accepted  {id, created, steered?, task}                 durable; `created` false where the same task was there;
 //                                                              `steered`: as the task is now
 //     rejected  {id, status, title, detail, errors?, retry_after_s?}   an RFC 9457 problem
-//     found     {id, task | null}
+//     found     {id, task | null, failed?}                    `failed`: the journal could not be read
 //     listed    {id, tasks | null, next}                      documents; `next`: the `before` of the next page, or null;
 //                                                              no tasks at all: not now, ask again
 //     listed_models {id, models | null, next}                 the same; `next`: the `after` of the next page, or null
 //     update    {tasks, revision, complete}                   `revision`: the table holds all up to here once this is
 //                                                              in; `complete`: and that is all there is
+//     shared    {}                                            there are other gateways, which may know of a task before
+//                                                              this one does: what it holds is not all, until an `update`
+//                                                              says so again
 //     routes    {routes, revision, begin, end}                `begin` and `end` frame a full set: what is not in it
 //                                                              goes; a single change has neither
 //     sample    {id, model_id, parts, revision}               how many requests are in flight on that revision?

@@ -68,6 +68,8 @@ void worker_link::take(const json_t *message)
         }
     } else if (type == "update") {
         take_update(message);
+    } else if (type == "shared") {
+        zone_.doubt_tasks();
     } else if (type == "routes") {
         take_routes(message);
     } else if (type == "sample") {
@@ -114,6 +116,7 @@ void worker_link::take_welcome(const json_t *message)
         }
     }
     streams_ = json_is_true(json_object_get(message, "stream"));
+    awaits_welcome_ = false;
 
     if (state_ == state::up) {
         return;
@@ -148,6 +151,11 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
         return;
     }
 
+    if (json_is_true(json_object_get(message, "failed"))) {
+        answer(id, link_result::lost, nullptr, nullptr);
+        return;
+    }
+
     const json_t *from = json_object_get(message, "task");
     if (type == "found" && json_is_null(from)) {
         answer(id, link_result::none, nullptr, nullptr);
@@ -164,6 +172,10 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
     // What a client's word has changed goes in at once: who asked next shall see it.
     if (json_is_true(json_object_get(message, "created")) || json_is_true(json_object_get(message, "steered"))) {
         store(task);
+    } else if (type == "accepted" && task.revision > zone_.tasks_revision()) {
+        // Posted before, by a worker process that was killed before the answer came: the stream will bring it, but who reads
+        // it now shall find it.
+        zone_.doubt_tasks();
     }
     answer(id, link_result::task, &task, nullptr);
 }
@@ -218,7 +230,7 @@ void worker_link::take_update(const json_t *message)
         store(task);
     }
 
-    bool repaired = false;
+    bool is_to_greet = false;
     bool filled = false;
     std::size_t count = 0;
     {
@@ -226,11 +238,16 @@ void worker_link::take_update(const json_t *message)
         if (!writer) {
             return;
         }
-        repaired = zone_.header->repairs != repairs_at_hello_;
-        if (streams_ && !repaired) {
+        if (awaits_welcome_) {
+            return; // rolloutd has sent it before it heard what the table lacks
+        }
+        is_to_greet = zone_.header->repairs != repairs_at_hello_;
+        if (streams_ && !is_to_greet) {
             zone_.header->revision = std::max(zone_.header->revision, json_count(message, "revision"));
             if (json_is_true(json_object_get(message, "complete"))) {
-                filled = std::exchange(zone_.header->tasks_complete, 1u) == 0;
+                const bool was_filled = zone_.tasks_filled();
+                is_to_greet = !zone_.fill_tasks(doubts_at_hello_);
+                filled = !is_to_greet && !was_filled;
                 count = writer.tasks().count();
             }
         }
@@ -239,8 +256,8 @@ void worker_link::take_update(const json_t *message)
         ngx_log_error(NGX_LOG_NOTICE, log_, 0, "rollout: zone \"%V\" holds all tasks of rolloutd's journal, %uz",
                       &zone_.name, count);
     }
-    if (repaired) {
-        send_hello(); // asks for all of it again
+    if (is_to_greet) {
+        send_hello(); // asks for what the table lacks, or for a stream that can dispel the doubts
     }
 }
 

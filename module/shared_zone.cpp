@@ -73,7 +73,31 @@ bool shared_zone::tasks_filled() const noexcept
 
 void shared_zone::doubt_tasks() noexcept
 {
-    std::atomic_ref(header->tasks_complete).store(0, std::memory_order_release);
+    std::atomic_ref(header->doubts).fetch_add(1);
+    std::atomic_ref(header->tasks_complete).store(0);
+}
+
+
+bool shared_zone::fill_tasks(std::uint64_t doubts_before) noexcept
+{
+    std::atomic_ref(header->tasks_complete).store(1);
+    if (doubts() == doubts_before) { // after it: a doubt that comes now takes it back by itself
+        return true;
+    }
+    std::atomic_ref(header->tasks_complete).store(0);
+    return false;
+}
+
+
+std::uint64_t shared_zone::doubts() const noexcept
+{
+    return std::atomic_ref(header->doubts).load();
+}
+
+
+std::uint64_t shared_zone::tasks_revision() const noexcept
+{
+    return read_shared(header->revision);
 }
 
 

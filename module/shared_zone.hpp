@@ -21,7 +21,7 @@ namespace rollout {
 /// What stands at the start of the memory. Its layout and that of all behind it is `layout_version`'s.
 struct zone_header {
     static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
-    static constexpr std::uint32_t layout_version = 2;
+    static constexpr std::uint32_t layout_version = 3;
 
     std::uint64_t magic;
     std::uint32_t layout;
@@ -36,6 +36,7 @@ struct zone_header {
     std::uint64_t records_offset;
     std::uint64_t in_flight_offset;
     std::uint64_t traffic_offset;
+    std::uint64_t doubts; ///< times that what the table holds was found to be perhaps not all
 };
 
 class shared_zone {
@@ -66,9 +67,16 @@ class shared_zone {
     /// The stream has brought all once: what the table has of a model is its latest.
     bool tasks_filled() const noexcept;
 
-    /// A submission was not confirmed: there may be a task that the table does not hold, until the stream says again that
-    /// it has brought all.
+    /// There may be a task that the table does not hold, until a stream that begins after this says that it has brought all.
     void doubt_tasks() noexcept;
+
+    /// The stream has brought all. False where there were other doubts than these when it began: then it proves nothing.
+    bool fill_tasks(std::uint64_t doubts_before) noexcept;
+
+    std::uint64_t doubts() const noexcept;
+
+    /// The journal's revision that the stream has brought the tasks up to.
+    std::uint64_t tasks_revision() const noexcept;
 
     /// A miss in the table means that there is no such model.
     bool routes_known() const noexcept;

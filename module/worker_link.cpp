@@ -319,7 +319,9 @@ void worker_link::send_hello()
         json_put(message.get(), "journal", zone_.journal());
         json_put(message.get(), "revision", json_make_number(zone_.header->revision));
         repairs_at_hello_ = zone_.header->repairs;
+        doubts_at_hello_ = zone_.doubts();
     }
+    awaits_welcome_ = true;
     send(message.get());
 }
 

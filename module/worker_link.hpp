@@ -153,7 +153,9 @@ class worker_link {
     std::size_t unconfirmed_ = 0; ///< submissions without an answer yet, also those whose client has gone
 
     bool streams_ = false;
+    bool awaits_welcome_ = false; ///< what comes before it was sent to an earlier hello
     std::uint32_t repairs_at_hello_ = 0;
+    std::uint64_t doubts_at_hello_ = 0;
     std::unordered_set<std::string> full_set_; ///< the routes of a full set that is coming in
     bool in_full_set_ = false;
 };

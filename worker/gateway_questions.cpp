@@ -7,6 +7,7 @@
 #include "worker/audit.hpp"
 #include "worker/gateway_messages.hpp"
 #include "worker/gateway_session.hpp"
+#include "worker/log.hpp"
 #include "worker/words.hpp"
 
 namespace rollout {
@@ -113,8 +114,15 @@ void gateway_server::take_lookup(const session_ptr &from, const json_t *message)
     const auto found = [this, id, waits, after, kind, task_id,
                         to = std::weak_ptr<session>(from)](const outcome &ended, const std::optional<task_row> &row) {
         const auto open = to.lock();
-        if (!open || !ended) {
-            return; // the gateway gives up after its own time
+        if (!open) {
+            return;
+        }
+        if (!ended) {
+            log(log_level::error, "A task could not be read for a gateway: " + ended.detail);
+            if (!waits) { // who waits hears of the next change
+                send(open, R"({"type":"found","failed":true,"id":)" + std::to_string(id) + "}");
+            }
+            return;
         }
         const task_row *there = row && row->kind == *kind ? &*row : nullptr;
         if (!waits) {

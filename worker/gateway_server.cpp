@@ -29,7 +29,7 @@ constexpr std::size_t max_unsent_bytes = 64 * 1024 * 1024;
 
 
 gateway_server::gateway_server(uv_loop_t *loop, journal &from)
-    : loop_(loop), journal_(from), lost_timer_(loop), ping_timer_(loop)
+    : loop_(loop), journal_(from), lost_timer_(loop), reread_timer_(loop), ping_timer_(loop)
 {
     for (const auto &one : from.models()) {
         for (const auto &part : routes_of(one)) {
@@ -116,6 +116,7 @@ void gateway_server::close()
 {
     closing_ = true;
     lost_timer_.stop();
+    reread_timer_.stop();
     ping_timer_.stop();
     while (!sessions_.empty()) {
         end(session_ptr(sessions_.front()), "");
@@ -236,6 +237,7 @@ void gateway_server::end(const session_ptr &which, const std::string &reason)
             } else {
                 lose(*of);
             }
+            tell_shared();
         } else if (of->stream == which) {
             pass_stream_on(*of);
         }
@@ -360,6 +362,9 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
         from->of = known.get();
         known->sessions.push_back(from);
         known->lost = false;
+        if (known->sessions.size() == 1) {
+            tell_shared();
+        }
         log(log_level::info, "A worker process of nginx is linked",
             {{"gateway", known->id}, {"pid", std::to_string(from->pid)}});
     }

@@ -121,8 +121,11 @@ class gateway_server final : public traffic {
     void start_stream(gateway &of);
     void send_all_routes(gateway &of);
     void pump(gateway &of);
+    void pump_all();
     void send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision, bool complete);
     void pass_stream_on(gateway &of);
+    bool is_shared() const;
+    void tell_shared();
     void wake_watchers(const task_row &row);
     void lose(gateway &which);
     void drop_lost();
@@ -167,6 +170,7 @@ class gateway_server final : public traffic {
     std::map<std::uint64_t, traffic_question *> measures_;
     std::uint64_t last_question_ = 0;
     timer lost_timer_;
+    timer reread_timer_;
     timer ping_timer_;
     bool closing_ = false;
 };

@@ -20,6 +20,9 @@ constexpr auto lost_grace = 5s;
 /// The gateways take a silence of three of these for a dead link.
 constexpr auto ping_interval = 4s;
 
+/// Before pages that could not be read are read again.
+constexpr auto reread_pause = 1000ms;
+
 /// Pages of the stream wait while so much is unsent.
 constexpr std::size_t page_below_bytes = 1024 * 1024;
 
@@ -54,6 +57,30 @@ void gateway_server::pass_stream_on(gateway &of)
     of.streaming = false;
     of.stream = of.sessions.front();
     send(of.stream, message_of("stream"));
+}
+
+
+/// Are several gateways linked, so that each may learn of a task from the others?
+bool gateway_server::is_shared() const
+{
+    return std::ranges::count_if(gateways_, [](const auto &one) { return !one.second->sessions.empty(); }) > 1;
+}
+
+
+/// A gateway takes what it holds for all there is, and answers 404 without asking. While there is another, a task may be answered
+/// there before this one hears of it: until then it asks. Every worker process is told, as each reads by itself.
+void gateway_server::tell_shared()
+{
+    const bool shared = is_shared();
+    for (const auto &[id, one] : gateways_) {
+        if (shared) {
+            for (const auto &link : one->sessions) {
+                send(link, message_of("shared"));
+            }
+        } else if (one->stream && one->streaming && one->told_complete && !one->paging) {
+            send_update(one->stream, {}, one->sent, true);
+        }
+    }
 }
 
 
@@ -118,7 +145,7 @@ void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint6
             continue;
         }
         if (one->sent == before && one->told_complete && one->stream->out.size() < page_below_bytes) {
-            send_update(one->stream, rows, now, true);
+            send_update(one->stream, rows, now, !is_shared());
             one->sent = now;
         } else {
             pump(*one);
@@ -152,15 +179,25 @@ void gateway_server::pump(gateway &of)
                             gateway &to = *known->second;
                             to.paging = false;
                             if (!ended) {
-                                log(log_level::error, "The tasks for a gateway could not be read: " + ended.detail,
+                                log(log_level::error,
+                                    "The tasks for a gateway could not be read and are tried again: " + ended.detail,
                                     {{"gateway", id}});
+                                reread_timer_.start(reread_pause, [this] { pump_all(); });
                                 return;
                             }
                             to.sent = rows.empty() ? std::max(to.sent, head) : rows.back().revision;
                             to.told_complete = rows.empty() && to.sent >= journal_.revision();
-                            send_update(to.stream, rows, to.sent, to.told_complete);
+                            send_update(to.stream, rows, to.sent, to.told_complete && !is_shared());
                             pump(to);
                         });
+}
+
+
+void gateway_server::pump_all()
+{
+    for (const auto &[id, one] : gateways_) {
+        pump(*one);
+    }
 }
 
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from gateway import Client
+from pretended_rolloutd import frame
 from processes import DEADLINE_S, wait_until, worker_user
 
 NGINX = {"workers": 1, "locations": """
@@ -107,11 +108,6 @@ def test_logs_name_the_task_the_model_the_step_and_the_servers_words(gateway):
 
 
 # The socket.
-
-def frame(message):
-    text = json.dumps(message).encode() if not isinstance(message, bytes) else message
-    return len(text).to_bytes(4, "big") + text
-
 
 HELLO = {"type": "hello", "protocol": 1, "pid": 1, "gateway": "stranger", "journal": "", "revision": 0}
 
