@@ -1,34 +1,53 @@
-// Places where a test lets rolloutd die. Built in with -DROLLOUT_FAILPOINTS=ON only; nothing at all otherwise.
+// Named places where a test lets rolloutd die, or lets what it does there fail. Built in with -DROLLOUT_FAILPOINTS=ON only;
+// nothing at all otherwise.
+//
+// A place is named by what is done there and by when: "journal:save:applied", "rename:put_in:before", "frame:sent:routes:after",
+// "backend:load:before". The environment says what happens where:
+//
+//   ROLLOUT_FAILPOINT=NAME[#N][=ACTION]   the N-th time that NAME is passed (the first), ACTION (crash) happens, once
+//   ROLLOUT_FAILPOINT_TRACE=FILE          each time that a place is passed, FILE gets a line: NAME#N ACTION…, all that could happen
 #pragma once
 
 #include <initializer_list>
-#include <string>
 #include <string_view>
-
-#ifdef ROLLOUT_FAILPOINTS
-#include <csignal>
-#include <cstdlib>
-#endif
 
 namespace rollout {
 
-/// Kills this process, as `kill -9` does, where the environment's ROLLOUT_FAILPOINT is `name`'s pieces with colons between
-/// them, as in "deploy:load:written".
-inline void failpoint([[maybe_unused]] std::initializer_list<std::string_view> name)
-{
+/// What a failpoint asks of the place that it is in. A crash asks nobody.
+enum class fault {
+    none,
+    error,     ///< of the operating system, or of SQLite
+    transient, ///< the work fails in a way that may pass by itself
+    permanent, ///< it fails in a way that does not
+    lost,      ///< a frame, and its connection with it
+};
+
 #ifdef ROLLOUT_FAILPOINTS
-    static const char *wanted = std::getenv("ROLLOUT_FAILPOINT");
-    if (wanted == nullptr) {
-        return;
-    }
-    std::string whole;
-    for (const auto piece : name) {
-        whole += (whole.empty() ? "" : ":") + std::string(piece);
-    }
-    if (whole == wanted) {
-        std::raise(SIGKILL);
-    }
-#endif
+
+/// Passes the place of that name (its pieces, with colons between them), where a test may ask for one of these faults. Kills
+/// this process, as `kill -9` does, where a test asks for that. From any thread.
+fault failpoint(std::initializer_list<std::string_view> name, std::initializer_list<fault> faults = {});
+
+/// Whether something will happen when the place is passed now.
+bool failpoint_is_due(std::initializer_list<std::string_view> name);
+
+/// Ends a socket's connection as a broken one ends, for both sides.
+void break_connection(int socket) noexcept;
+
+#else
+
+inline fault failpoint(std::initializer_list<std::string_view>, std::initializer_list<fault> = {})
+{
+    return fault::none;
 }
+
+inline bool failpoint_is_due(std::initializer_list<std::string_view>)
+{
+    return false;
+}
+
+inline void break_connection(int) noexcept {}
+
+#endif
 
 } // namespace rollout

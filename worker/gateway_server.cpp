@@ -3,6 +3,7 @@
 #include "common/frame.hpp"
 #include "common/limits.hpp"
 #include "common/names.hpp"
+#include "worker/failpoint.hpp"
 #include "worker/gateway_session.hpp"
 #include "worker/gateway_waits.hpp"
 #include "worker/log.hpp"
@@ -24,6 +25,15 @@ namespace {
 
 /// A peer that has not read so much is cut off.
 constexpr std::size_t max_unsent_bytes = 64 * 1024 * 1024;
+
+
+/// What every frame that rolloutd writes begins with.
+std::string_view type_of(std::string_view text)
+{
+    constexpr std::string_view before = "{\"type\":\"";
+    text.remove_prefix(before.size());
+    return text.substr(0, text.find('"'));
+}
 
 } // namespace
 
@@ -195,7 +205,7 @@ void gateway_server::read(const session_ptr &from, std::string_view bytes)
             end(from, reason);
             return;
         case frame_reader::state::message:
-            take(from, message.get());
+            receive(from, message.get());
         }
     }
 }
@@ -250,9 +260,20 @@ void gateway_server::send(const session_ptr &to, std::string_view text)
     if (to->closed()) {
         return;
     }
+    if (failpoint({"frame", "sent", type_of(text), "before"}, {fault::lost}) != fault::none) {
+        to->break_off();
+        return;
+    }
     if (!append_frame(to->out, text)) {
         log(log_level::error,
             "A frame of " + std::to_string(text.size()) + " bytes is over the bound and was not sent");
+    }
+    const std::initializer_list<std::string_view> sent = {"frame", "sent", type_of(text), "after"};
+    if (failpoint_is_due(sent)) {
+        flush(to);
+    }
+    if (failpoint(sent, {fault::lost}) != fault::none) {
+        to->break_off();
     }
 }
 
@@ -293,9 +314,22 @@ void gateway_server::written(const session_ptr &to)
 
 // Frames.
 
-void gateway_server::take(const session_ptr &from, const json_t *message)
+void gateway_server::receive(const session_ptr &from, const json_t *message)
 {
     const auto type = json_text(message, "type");
+    if (failpoint({"frame", "received", type, "before"}, {fault::lost}) != fault::none) {
+        end(from, "");
+        return;
+    }
+    take(from, message, type);
+    if (failpoint({"frame", "received", type, "after"}, {fault::lost}) != fault::none) {
+        end(from, "");
+    }
+}
+
+
+void gateway_server::take(const session_ptr &from, const json_t *message, std::string_view type)
+{
     if (type == "hello") {
         take_hello(from, message);
     } else if (from->of == nullptr) {

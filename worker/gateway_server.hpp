@@ -105,7 +105,8 @@ class gateway_server final : public traffic {
     void flush(const session_ptr &to);
     void written(const session_ptr &to);
 
-    void take(const session_ptr &from, const json_t *message);
+    void receive(const session_ptr &from, const json_t *message);
+    void take(const session_ptr &from, const json_t *message, std::string_view type);
     void take_hello(const session_ptr &from, const json_t *message);
     void take_submit(const session_ptr &from, const json_t *message);
     void take_steer(const session_ptr &from, const json_t *message);

@@ -1,5 +1,7 @@
 #include "worker/gateway_session.hpp"
 
+#include "worker/failpoint.hpp"
+
 namespace rollout {
 
 /// Keeps the session, and the bytes, until libuv is done with them.
@@ -58,6 +60,15 @@ void gateway_server::session::on_written(uv_write_t *request, int status)
     if (status == 0 && !self->closed()) {
         write->then(self);
         self->flush(write->then);
+    }
+}
+
+
+void gateway_server::session::break_off() const noexcept
+{
+    uv_os_fd_t socket = -1;
+    if (!closed() && uv_fileno(reinterpret_cast<const uv_handle_t *>(pipe), &socket) == 0) {
+        break_connection(socket);
     }
 }
 

@@ -22,6 +22,9 @@ struct gateway_server::session : std::enable_shared_from_this<gateway_server::se
     /// Writes what gathered in `out`, unless a write is under way; that one calls `then` and goes on by itself.
     void flush(const written_fn &then);
 
+    /// As a network would: the frames that come after are lost, and the read side tells of the end.
+    void break_off() const noexcept;
+
     void close();
     bool closed() const noexcept { return pipe == nullptr; }
 

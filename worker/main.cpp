@@ -1,6 +1,7 @@
 // rolloutd: reads the configuration, wires the parts, runs the loop.
 #include "worker/artifact/fetch.hpp"
 #include "worker/backend/command.hpp"
+#include "worker/backend/failing.hpp"
 #include "worker/backend/triton.hpp"
 #include "worker/gateway_server.hpp"
 #include "worker/hook_run.hpp"
@@ -130,7 +131,7 @@ class daemon {
         auto all = std::make_shared<backend_map>();
         for (const auto &[name, one] : config.backends) {
             const bool stays = known.contains(name) && is_same_backend(*config_, config, name);
-            all->emplace(name, stays ? known.at(name) : make_backend(name, one));
+            all->emplace(name, stays ? known.at(name) : with_failpoints(loop_, make_backend(name, one)));
         }
         return all;
     }

@@ -3,13 +3,12 @@
 #include "worker/artifact/io_failure.hpp"
 #include "worker/artifact/model_name.hpp"
 #include "worker/artifact/pbtxt.hpp"
+#include "worker/artifact/rename.hpp"
 #include "worker/artifact/small_file.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
-#include <cstdio>
 
 namespace rollout {
 namespace {
@@ -70,8 +69,8 @@ outcome name_only_onnx(const std::filesystem::path &model_folder, const folder_s
         return outcome::ok();
     }
     const auto from = model_folder / "1" / shape.onnx.front();
-    if (std::rename(from.c_str(), (model_folder / "1" / model_onnx).c_str()) != 0) {
-        return io_failure(shown(from) + " cannot be renamed", errno);
+    if (const int error = rename_over(from, model_folder / "1" / model_onnx, "only_onnx"); error != 0) {
+        return io_failure(shown(from) + " cannot be renamed", error);
     }
     return outcome::ok();
 }

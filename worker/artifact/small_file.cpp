@@ -1,12 +1,12 @@
 #include "worker/artifact/small_file.hpp"
 
 #include "worker/artifact/io_failure.hpp"
+#include "worker/artifact/rename.hpp"
 #include "worker/fd.hpp"
 #include "worker/words.hpp"
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -66,10 +66,11 @@ outcome replace_small_file(const std::filesystem::path &path, std::string_view t
         }
         text.remove_prefix(static_cast<std::size_t>(written));
     }
-    if (::fsync(file.get()) != 0 || std::rename(beside.c_str(), path.c_str()) != 0) {
+    if (::fsync(file.get()) != 0) {
         return io_failure(what, errno);
     }
-    return outcome::ok();
+    const int error = rename_over(beside, path, "small_file");
+    return error == 0 ? outcome::ok() : io_failure(what, error);
 }
 
 } // namespace rollout

@@ -2,6 +2,7 @@
 
 #include "worker/artifact/io_failure.hpp"
 #include "worker/artifact/model_name.hpp"
+#include "worker/artifact/rename.hpp"
 #include "worker/fd.hpp"
 #include "worker/words.hpp"
 
@@ -94,32 +95,11 @@ outcome occupied(const fs::path &place)
 }
 
 
-/// An error's number, or 0.
-int rename_over(const fs::path &from, const fs::path &to)
-{
-    return std::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
-}
-
-
-/// Never over something that came there a moment ago; an error's number, or 0.
-int rename_to_nothing(const fs::path &from, const fs::path &to)
-{
-    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
-        return 0;
-    }
-    // NFS and some others know no such flag. There an empty folder is replaced, and a full one is not either.
-    if (errno != EINVAL && errno != ENOSYS) {
-        return errno;
-    }
-    return rename_over(from, to);
-}
-
-
-using rename_fn = int (*)(const fs::path &from, const fs::path &to);
+using rename_fn = int (*)(const fs::path &from, const fs::path &to, const char *point);
 
 /// Into a folder for what is taken out, which is made for it: another model on its way may remove it right here, and then it is
 /// made again. An error's number in `failed`, or 0.
-outcome move_to_bin(const fs::path &from, const fs::path &to, rename_fn rename, int &failed)
+outcome move_to_bin(const fs::path &from, const fs::path &to, rename_fn rename, const char *point, int &failed)
 {
     const fs::path bin = to.parent_path();
     failed = ENOENT;
@@ -129,7 +109,7 @@ outcome move_to_bin(const fs::path &from, const fs::path &to, rename_fn rename, 
         if (error) {
             return io_failure(shown(bin) + " cannot be created", error.value());
         }
-        failed = rename(from, to);
+        failed = rename(from, to, point);
     }
     return outcome::ok();
 }
@@ -218,7 +198,7 @@ outcome model_repository::withdraw(const std::string &model) const
         return looked;
     }
     int failed = 0;
-    if (auto made = move_to_bin(in_place(model), withdrawn(model), rename_to_nothing, failed); !made) {
+    if (auto made = move_to_bin(in_place(model), withdrawn(model), rename_to_nothing, "withdraw", failed); !made) {
         return made;
     }
     return moved(in_place(model), withdrawn(model), failed);
@@ -234,7 +214,8 @@ outcome model_repository::put_back(const std::string &model) const
     if (auto looked = look(withdrawn(model), kept); !looked || kept == found::nothing) {
         return looked;
     }
-    auto back = moved(withdrawn(model), in_place(model), rename_to_nothing(withdrawn(model), in_place(model)));
+    auto back =
+        moved(withdrawn(model), in_place(model), rename_to_nothing(withdrawn(model), in_place(model), "put_back"));
     ::rmdir(withdrawn(model).parent_path().c_str()); // while another model is in it, it stays
     return back;
 }
@@ -296,7 +277,7 @@ outcome model_repository::take_out(const std::string &model) const
         return looked;
     }
     int failed = 0;
-    if (auto made = move_to_bin(in_place(model), removed, rename_over, failed); !made) {
+    if (auto made = move_to_bin(in_place(model), removed, rename_over, "take_out", failed); !made) {
         return made;
     }
     if (failed != 0) {
@@ -319,7 +300,7 @@ outcome model_repository::take_out(const std::string &model) const
 
 outcome model_repository::move_in(const std::string &model) const
 {
-    return moved(staged(model), in_place(model), rename_to_nothing(staged(model), in_place(model)));
+    return moved(staged(model), in_place(model), rename_to_nothing(staged(model), in_place(model), "put_in"));
 }
 
 

@@ -1,6 +1,7 @@
 #include "worker/journal/sqlite_journal.hpp"
 
 #include "common/names.hpp"
+#include "worker/failpoint.hpp"
 #include "worker/journal/sqlite_rows.hpp"
 #include "worker/log.hpp"
 #include "worker/thread_work.hpp"
@@ -95,6 +96,9 @@ struct sqlite_journal::write {
     virtual void apply(statements &in) = 0;
     virtual void end(const outcome &ended) = 0;
 
+    /// Of its failpoints.
+    virtual const char *name() const noexcept = 0;
+
     /// What replicas must hear of, once it is committed; null for nothing.
     virtual const task_row *news() const { return nullptr; }
 };
@@ -133,6 +137,7 @@ struct sqlite_journal::create_write final : write {
             .run();
     }
 
+    const char *name() const noexcept override { return only_look ? "look" : "create"; }
     void end(const outcome &ended) override { done(ended, how, row); }
     const task_row *news() const override { return how == creation::created ? &row : nullptr; }
 };
@@ -160,6 +165,7 @@ struct sqlite_journal::save_write final : write {
         }
     }
 
+    const char *name() const noexcept override { return row.task_id.empty() ? "save_model" : "save"; }
     void end(const outcome &ended) override { done(ended, revision); }
     const task_row *news() const override { return row.task_id.empty() ? nullptr : &row; }
 };
@@ -172,6 +178,8 @@ struct sqlite_journal::gateway_write final : write {
     {
         (known ? in.put_gateway : in.drop_gateway).with(std::string_view(gateway)).run();
     }
+
+    const char *name() const noexcept override { return known ? "remember_gateway" : "forget_gateway"; }
 
     void end(const outcome &ended) override
     {
@@ -192,6 +200,7 @@ struct sqlite_journal::purge_write final : write {
         count = static_cast<std::uint64_t>(sqlite3_changes64(in.database.get()));
     }
 
+    const char *name() const noexcept override { return "purge"; }
     void end(const outcome &ended) override { done(ended, count); }
 };
 
@@ -292,12 +301,15 @@ void sqlite_journal::start_batch()
         loop_,
         [this](const stop_flag &) {
             try {
+                pass("before");
                 statements_->begin.run();
                 for (auto &one : batch_) {
                     one->apply(*statements_);
                 }
                 statements_->put_revision.with(batch_revision_).run();
+                pass("applied");
                 statements_->commit.run();
+                pass("committed");
                 return outcome::ok();
             } catch (const sqlite_error &error) {
                 if (sqlite3_get_autocommit(writer_->get()) == 0) {
@@ -307,6 +319,21 @@ void sqlite_journal::start_batch()
             }
         },
         [this](const outcome &ended) { end_batch(ended); });
+}
+
+
+/// The failpoints of what the batch holds; once it is committed, it cannot fail any more.
+void sqlite_journal::pass(const char *when) const
+{
+    const bool committed = when == std::string_view("committed");
+    for (const auto &one : batch_) {
+        const std::initializer_list<std::string_view> name = {"journal", one->name(), when};
+        if (committed) {
+            failpoint(name);
+        } else if (failpoint(name, {fault::error}) != fault::none) {
+            throw sqlite_error("the journal: a test lets it fail");
+        }
+    }
 }
 
 
@@ -426,6 +453,9 @@ void sqlite_journal::start_read()
         [this, jobs, failures](const stop_flag &) {
             for (std::size_t i = 0; i < jobs->size(); ++i) {
                 try {
+                    if (failpoint({"journal", "read"}, {fault::error}) != fault::none) {
+                        throw sqlite_error("the journal: a test lets it fail");
+                    }
                     (*jobs)[i].first(*reader_);
                 } catch (const sqlite_error &error) {
                     (*failures)[i] = outcome::transient(error.what());

@@ -58,6 +58,7 @@ class sqlite_journal final : public journal {
     void open(const std::string &path);
     void add(std::unique_ptr<write> one);
     void start_batch();
+    void pass(const char *when) const;
     void end_batch(const outcome &ended);
     void read(std::function<void(sqlite_database &)> work, std::function<void(outcome)> done);
     void start_read();
