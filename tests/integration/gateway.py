@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 
-from processes import DEADLINE_S, InferenceServer, Nginx, Rolloutd, wait_until
+from processes import DEADLINE_S, InferenceServer, Nginx, NginxDaemon, Rolloutd, wait_until
 
 FINAL = ("completed", "failed", "refused", "canceled")
 
@@ -78,13 +78,13 @@ class Client:
 class Gateway(Client):
     """Inference server, rolloutd and nginx in a folder of their own."""
 
-    def __init__(self, rolloutd=None, nginx=None, inference=None):
+    def __init__(self, rolloutd=None, nginx=None, inference=None, daemon=False):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-test."))
         self.home.chmod(0o755)
         (self.home / "models").mkdir()
         self.inference = InferenceServer(self.home, **(inference or {}))
         self.rolloutd = Rolloutd(self.home, self.inference.port, rolloutd)
-        self.nginx = Nginx(self.home, self.inference.port, **(nginx or {}))
+        self.nginx = (NginxDaemon if daemon else Nginx)(self.home, self.inference.port, **(nginx or {}))
         super().__init__(self.nginx.port)
         self.server = Client(self.inference.port)  # what the inference server itself says
 
@@ -171,6 +171,14 @@ class Gateway(Client):
 
     def delete(self, model, status="completed"):
         return self.wait(self.post("/delete", {"model_id": model}).task(), "delete", status)
+
+    def serving(self):
+        """The models that have a revision which serves, each with its number, as the gateway lists them."""
+        def listed():
+            answer = self.get("/models?limit=1000")
+            return answer if answer.status == 200 else None  # without rolloutd there is none
+        models = wait_until(listed, "the list of models").json["models"]
+        return {one["model_id"]: one["blue"]["revision"] for one in models if one["blue"]}
 
     # What stands on the inference server.
 

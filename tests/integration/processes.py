@@ -321,16 +321,93 @@ class ExampleNginx(Nginx):
         return pids
 
 
-def children(pid):
+class NginxDaemon(Nginx):
+    """In the background, as a service: only so it can be upgraded. Its processes have a session of their own, by which they are
+    found also when their master process is gone."""
+
+    session = None
+
+    def start(self, **changes):
+        self.write(**changes)
+        (self.home / "nginx.pid").unlink(missing_ok=True)
+        subprocess.run([NGINX, "-c", self.conf, "-e", self.home / "error.log"], check=True, timeout=DEADLINE_S,
+                       stdin=subprocess.DEVNULL, env={**os.environ, **nginx_environment()})
+        wait_until(self.has_pid_file, "nginx's process id")
+        self.session = wait_until(self.own_session, "nginx's own session")
+        wait_until(self.accepts, "nginx's start")
+        return self
+
+    def own_session(self):
+        """Once it has left the test's; or the test would be taken for one of its processes."""
+        try:
+            pid = self.master_pid()
+            return pid if os.getsid(pid) == pid else None
+        except ProcessLookupError:
+            return None
+
+    def pids(self):
+        """All of its processes: masters and workers, also those on their way out."""
+        return [] if self.session is None else processes_by(SESSION, self.session)
+
+    def running(self):
+        return bool(self.pids())
+
+    def send_signal(self, number):
+        os.kill(self.master_pid(), number)
+
+    def upgrade(self):
+        """Starts the program anew beside itself; returns the old master's process id and the new one's, when both serve."""
+        old = self.master_pid()
+        os.kill(old, signal.SIGUSR2)
+
+        def new_master():
+            try:
+                pid = self.master_pid()
+            except (OSError, ValueError):  # the old nginx has renamed its file, the new one has not written yet
+                return None
+            return pid if pid != old and len(self.worker_pids(pid)) >= int(self.pieces["workers"]) else None
+
+        return old, wait_until(new_master, "the new master process and its worker processes")
+
+    def kill(self):
+        """All at once, as a supervisor does with what is left when the master process has died."""
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        wait_until(lambda: not self.running(), "the end of nginx")
+
+    def stop(self, number=signal.SIGTERM):
+        for pid in [pid for pid in self.pids() if command_line(pid).startswith("nginx: master")]:
+            os.kill(pid, number)
+        wait_until(lambda: not self.running(), "the end of nginx")
+        return 0
+
+
+# Fields of /proc/PID/stat behind the program's name.
+PARENT, SESSION = 1, 3
+
+
+def processes_by(field, value):
+    """The living processes with that parent, or of that session."""
     found = []
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (OSError, IndexError):
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
             continue  # it has ended
-        if parent == pid:
+        if fields and fields[0] != "Z" and int(fields[field]) == value:
             found.append(int(stat.parent.name))
     return found
+
+
+def children(pid):
+    return processes_by(PARENT, pid)
+
+
+def alive(pid):
+    return os.path.exists(f"/proc/{pid}")
 
 
 def command_line(pid):

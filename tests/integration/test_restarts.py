@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from gateway import Client, Traffic
-from processes import DEADLINE_S, NGINX as NGINX_PROGRAM, ROLLOUTD, nginx_environment, wait_until
+from processes import DEADLINE_S, ROLLOUTD, Nginx, alive, wait_until
 
 HELD = {"limits": {"max_concurrent_rollouts": 0}}
 
@@ -37,10 +37,6 @@ def post_many(gateway, count, prefix="t", threads=8):
         for done in [pool.submit(post, ids[n::threads]) for n in range(threads)]:
             done.result()
     return ids
-
-
-def alive(pid):
-    return os.path.exists(f"/proc/{pid}")
 
 
 def connections_to(port):
@@ -204,49 +200,55 @@ def test_a_faulty_configuration_leaves_the_old_one_in_force(served):
 
 
 def test_a_binary_upgrade_fails_no_request(make_gateway):
-    gateway = make_gateway()
-    gateway.inference.start()
-    gateway.rolloutd.start()
-    # As a daemon: a master process in the foreground takes no SIGUSR2.
-    gateway.nginx.write()
-    subprocess.run([NGINX_PROGRAM, "-c", gateway.nginx.conf, "-e", gateway.home / "error.log"], check=True, timeout=DEADLINE_S,
-                   env={**os.environ, **nginx_environment()})
-    pid_file = gateway.home / "nginx.pid"
-
-    def master():
-        try:
-            return int(pid_file.read_text() or 0)
-        except FileNotFoundError:  # the old nginx has renamed its own, the new one has not written yet
-            return 0
-
-    masters = [wait_until(master, "nginx's start")]
-    try:
+    gateway = make_gateway(daemon=True).start()
+    gateway.make_model("m", "first")
+    gateway.deploy("m")
+    with Traffic(gateway, "m") as traffic:
+        old, _ = gateway.nginx.upgrade()
         gateway.await_link()
+        # Two gateways stand side by side, and both follow a deployment.
+        gateway.make_model("m", "second")
+        gateway.deploy("m")
+        traffic.await_answers("second")
+        for _ in range(20):
+            assert gateway.infer("m") == "second"
+        os.kill(old, signal.SIGQUIT)
+        wait_until(lambda: not alive(old), "the end of the old nginx")
+        traffic.await_answers("second")
+    assert traffic.failures == []
+    gateway.make_model("m", "third")
+    gateway.deploy("m")
+    assert gateway.infer("m") == "third"
+
+
+def test_beside_another_gateway_a_task_that_is_not_in_the_table_is_asked_for(make_gateway, tmp_path_factory):
+    """A client is answered by one, and may read from the other before that has heard of the task."""
+    gateway = make_gateway(nginx={"worker_arguments": "ack_timeout=300ms"}).start()
+    home = tmp_path_factory.mktemp("other")
+    home.chmod(0o755)
+    other = Nginx(home, gateway.inference.port, worker_arguments="ack_timeout=300ms")
+    other.pieces["socket"] = gateway.rolloutd.socket
+
+    def without_an_answer_of_rolloutds():
+        gateway.rolloutd.send_signal(signal.SIGSTOP)
+        try:
+            return gateway.get("/deploy/nobody").status
+        finally:
+            gateway.rolloutd.send_signal(signal.SIGCONT)
+
+    assert without_an_answer_of_rolloutds() == 404
+    other.start()
+    try:
+        wait_until(lambda: gateway.rolloutd.linked() >= set(other.worker_pids()), "the other gateway's links")
+        wait_until(lambda: without_an_answer_of_rolloutds() == 503, "the doubt")
+        gateway.get("/deploy/nobody").problem(404)
+        Client(other.port).get("/deploy/nobody").problem(404)
         gateway.make_model("m", "first")
-        gateway.deploy("m")
-        with Traffic(gateway, "m") as traffic:
-            os.kill(masters[0], signal.SIGUSR2)
-            masters.append(wait_until(lambda: master() not in (0, masters[0]) and master(), "the new master process"))
-            wait_until(lambda: len(gateway.nginx.worker_pids(masters[1])) == 2, "its worker processes")
-            gateway.await_link()
-            # Two gateways stand side by side, and both follow a deployment.
-            gateway.make_model("m", "second")
-            gateway.deploy("m")
-            traffic.await_answers("second")
-            for _ in range(20):
-                assert gateway.infer("m") == "second"
-            os.kill(masters[0], signal.SIGQUIT)
-            wait_until(lambda: not alive(masters[0]), "the end of the old nginx")
-            traffic.await_answers("second")
-        assert traffic.failures == []
-        gateway.make_model("m", "third")
-        gateway.deploy("m")
-        assert gateway.infer("m") == "third"
+        task = gateway.deploy("m")
+        assert Client(other.port).get("/deploy-status/m").task() == task
     finally:
-        for pid in masters:
-            if alive(pid):
-                os.kill(pid, signal.SIGQUIT)
-                wait_until(lambda: not alive(pid), "the end of nginx")
+        other.stop()
+    wait_until(lambda: without_an_answer_of_rolloutds() == 404, "certainty")
 
 
 def test_a_killed_worker_process_leaves_the_table_whole(make_gateway):

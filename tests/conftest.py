@@ -1,9 +1,14 @@
-"""Fixtures: a whole gateway of the real nginx, rolloutd and an inference server. A test file says at its top how its own is
+"""Fixtures for integration/ and faults/: a whole gateway of the real nginx, rolloutd and an inference server. A test file says at its top how its own is
 configured; a test that breaks things makes one for itself with `make_gateway`."""
+
+import pathlib
+import sys
 
 import pytest
 
-from gateway import Gateway
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "integration"))
+
+from gateway import Gateway  # noqa: E402
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def gateway(request):
 def finish(request, gateway):
     failed = request.session.testsfailed
     logs = gateway.logs()
-    sanitizer = [line for line in (gateway.rolloutd.text() + gateway.nginx.text()).splitlines()
+    sanitizer = [line for line in (gateway.rolloutd.text() + gateway.nginx.text() + gateway.nginx.errors()).splitlines()
                  if "ERROR: " in line and "Sanitizer" in line or "WARNING: ThreadSanitizer" in line or "runtime error:" in line]
     alerts = [line for line in gateway.nginx.errors().splitlines() if "[alert]" in line or "[emerg]" in line]
     ended = gateway.close()
