@@ -26,6 +26,7 @@ rollout_unit_test(deployment rollout_worker)
 rollout_unit_test(deployment_failures rollout_worker)
 rollout_unit_test(crash rollout_worker)
 rollout_unit_test(crash_steering rollout_worker)
+set_tests_properties(crash_steering PROPERTIES TIMEOUT 600) # hundreds of whole rollouts
 rollout_unit_test(deletion rollout_worker)
 rollout_unit_test(gate rollout_worker)
 rollout_unit_test(scheduler rollout_worker)
