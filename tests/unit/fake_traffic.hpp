@@ -107,7 +107,9 @@ class fake_traffic final : public rollout::traffic {
     {
         time_.post([this] {
             for (; memory_.follows && !sent_.empty(); sent_.erase(sent_.begin())) {
-                story_.push_back("followed");
+                if (sent_.front().revision != 0) { // a change, and not what a new rolloutd has begun with
+                    story_.push_back("followed");
+                }
                 sent_.front().take_over();
                 applied_ = std::max(applied_, sent_.front().revision);
             }

@@ -112,8 +112,8 @@ void what_makes_no_sense_for_a_backend_is_refused_with_the_task(void **)
     assert_text(plan_faults(command, R"({"triton": {}})"), "");
     assert_text(plan_faults(polled, smoke), "");
     assert_true(plan_faults(command, smoke).starts_with("/config/rollout/smoke: is an inference"));
-    assert_true(plan_faults(with(command, "/rollout/smoke", R"({"request": {}})"), "{}")
-                    .starts_with("/config/rollout/smoke: is an inference"));
+    assert_true(faults_of(with(command, "/rollout/smoke", R"({"request": {}})"))
+                    .starts_with("/rollout/smoke: is an inference"));
 }
 
 void a_task_sets_no_hooks(void **)
