@@ -15,7 +15,7 @@ constexpr std::size_t length_bytes = 4;
 
 json_ptr message_of(std::string_view type)
 {
-    json_ptr message(json_object());
+    json_ptr message = json_make_object();
     json_put(message.get(), "type", type);
     return message;
 }
@@ -83,8 +83,8 @@ frame_reader::state frame_reader::next(json_ptr &message, std::string &reason)
     }
 
     json_error_t error;
-    message.reset(
-        json_loadb(buffer_.data() + start_ + length_bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error));
+    message =
+        json_read({buffer_.data() + start_ + length_bytes, size}, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
     start_ += length_bytes + size;
 
     if (!message) {

@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace rollout {
 
@@ -55,14 +57,41 @@ inline std::shared_ptr<const json_t> share(json_ptr value)
     return {value.release(), [](const json_t *held) { json_decref(const_cast<json_t *>(held)); }};
 }
 
+// What makes and changes values throws std::bad_alloc when memory is out: a document without a member would be another one.
+
+inline json_ptr json_made(json_t *value)
+{
+    if (value == nullptr) {
+        throw std::bad_alloc();
+    }
+    return json_ptr(value);
+}
+
+inline json_ptr json_make_object()
+{
+    return json_made(json_object());
+}
+
+inline json_ptr json_make_array()
+{
+    return json_made(json_array());
+}
+
+/// Null for a text that is not UTF-8.
 inline json_ptr json_make(std::string_view text)
 {
-    return json_ptr(json_stringn(text.data(), text.size()));
+    const char *bytes = text.data() != nullptr ? text.data() : ""; // an empty view may be of nothing
+    json_ptr made(json_stringn(bytes, text.size()));
+    if (!made) {
+        const json_ptr unchecked = json_made(json_stringn_nocheck(bytes, text.size()));
+        made.reset(json_stringn(bytes, text.size()));
+    }
+    return made;
 }
 
 inline json_ptr json_make_number(std::uint64_t value)
 {
-    return json_ptr(json_integer(static_cast<json_int_t>(value)));
+    return json_made(json_integer(static_cast<json_int_t>(value)));
 }
 
 /// A member's integer that cannot be negative; 0 where it is missing, no integer, or negative.
@@ -72,10 +101,30 @@ inline std::uint64_t json_count(const json_t *object, const char *member) noexce
     return value < 0 ? 0 : static_cast<std::uint64_t>(value);
 }
 
-/// Sets a member and takes the value's reference. The key is a C string without a NUL.
+/// Sets a member and takes the value's reference; null sets none. The key is a C string without a NUL.
 inline void json_put(json_t *object, const char *member, json_ptr value)
 {
-    json_object_set_new(object, member, value.release());
+    if (value && json_object_set_new(object, member, value.release()) != 0) {
+        throw std::bad_alloc();
+    }
+}
+
+/// Adds an element to an array and takes the value's reference; null adds none.
+inline void json_add(json_t *array, json_ptr value)
+{
+    if (value && json_array_append_new(array, value.release()) != 0) {
+        throw std::bad_alloc();
+    }
+}
+
+/// Reads JSON text; null where it is none, and then `error` says why.
+inline json_ptr json_read(std::string_view text, std::size_t flags, json_error_t &error)
+{
+    json_ptr value(json_loadb(text.data(), text.size(), flags, &error));
+    if (!value && (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory)) {
+        throw std::bad_alloc();
+    }
+    return value;
 }
 
 inline void json_put(json_t *object, const char *member, std::string_view text)
@@ -83,22 +132,29 @@ inline void json_put(json_t *object, const char *member, std::string_view text)
     json_put(object, member, json_make(text));
 }
 
-/// Compact JSON text; empty when memory is out or the value cannot be written.
+/// Compact JSON text; empty for null. What cannot be written, as a value that holds itself, throws like memory that is out:
+/// jansson does not tell the two apart.
 inline std::string json_compact(const json_t *value, std::size_t extra_flags = 0)
 {
-    std::string text;
+    struct sink {
+        std::string text;
+        bool full = false; // jansson forgets a failure to write a member's name and goes on
+    } to;
     const auto append = [](const char *bytes, std::size_t size, void *into) noexcept -> int {
+        auto &out = *static_cast<sink *>(into);
         try {
-            static_cast<std::string *>(into)->append(bytes, size);
+            out.text.append(bytes, size);
             return 0;
         } catch (...) {
+            out.full = true;
             return -1;
         }
     };
-    if (json_dump_callback(value, append, &text, JSON_COMPACT | JSON_ENCODE_ANY | extra_flags) != 0) {
-        text.clear();
+    if (value != nullptr &&
+        (json_dump_callback(value, append, &to, JSON_COMPACT | JSON_ENCODE_ANY | extra_flags) != 0 || to.full)) {
+        throw std::bad_alloc();
     }
-    return text;
+    return std::move(to.text);
 }
 
 } // namespace rollout

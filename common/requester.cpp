@@ -23,7 +23,7 @@ constexpr named_value members[] = {
 
 json_ptr requester_to_json(const requester &from)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     for (const auto &[name, value] : members) {
         if (!(from.*value).empty()) {
             json_put(to.get(), name, clean_text(from.*value, limits::requester_characters));

@@ -11,7 +11,7 @@ namespace {
 
 json_ptr target_to_json(const route_target &from)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "revision", json_make_number(from.revision));
     json_put(to.get(), "upstream", from.upstream);
     json_put(to.get(), "model", from.model);
@@ -62,7 +62,7 @@ bool is_backend_model(std::string_view text) noexcept
 
 json_ptr route_to_json(const route &from)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "model_id", from.model_id);
     json_put(to.get(), "part", from.part);
     if (from.removed()) {
@@ -75,7 +75,7 @@ json_ptr route_to_json(const route &from)
     if (from.green) {
         json_put(to.get(), "green", target_to_json(*from.green));
     }
-    json_put(to.get(), "weight", json_ptr(json_integer(from.weight)));
+    json_put(to.get(), "weight", json_made(json_integer(from.weight)));
     if (from.watched) {
         json_put(to.get(), "watched", json_ptr(json_true()));
     }

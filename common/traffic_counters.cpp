@@ -60,18 +60,18 @@ traffic_counters traffic_counters::grown_since(const traffic_counters &before) c
 
 json_ptr counters_to_json(const traffic_counters &from, std::uint64_t revision)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "revision", json_make_number(revision));
     json_put(to.get(), "requests", json_make_number(from.requests));
     json_put(to.get(), "failures", json_make_number(from.failures));
     json_put(to.get(), "client_errors", json_make_number(from.client_errors));
     json_put(to.get(), "sum_ms", json_make_number(from.sum_ms));
     json_put(to.get(), "since", json_make_number(from.since));
-    json_ptr buckets(json_array());
+    json_ptr buckets = json_make_array();
     for (std::size_t i = 0; i < from.buckets.size(); ++i) {
         if (from.buckets[i] != 0) {
-            json_array_append_new(buckets.get(), json_make_number(i).release());
-            json_array_append_new(buckets.get(), json_make_number(from.buckets[i]).release());
+            json_add(buckets.get(), json_make_number(i));
+            json_add(buckets.get(), json_make_number(from.buckets[i]));
         }
     }
     json_put(to.get(), "buckets", std::move(buckets));

@@ -108,7 +108,7 @@ std::string page_text(const json_t *message, const char *members, dialect words)
             json_put(document, "status", status_name(*status, words));
         }
     }
-    json_ptr page(json_object());
+    json_ptr page = json_make_object();
     json_put(page.get(), members, json_share(all));
     const json_t *next = json_object_get(message, "next");
     json_put(page.get(), "next_page_token",
@@ -175,7 +175,8 @@ bool is_empty_object(const std::string &body)
     if (body.find_first_not_of(" \t\r\n") == std::string::npos) {
         return true;
     }
-    const json_ptr parsed(json_loadb(body.data(), body.size(), 0, nullptr));
+    json_error_t error;
+    const json_ptr parsed = json_read(body, 0, error);
     return json_is_object(parsed.get()) && json_object_size(parsed.get()) == 0;
 }
 

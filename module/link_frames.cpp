@@ -354,7 +354,7 @@ void worker_link::take_sample(const json_t *message)
 void worker_link::take_measure(const json_t *message)
 {
     const traffic_table traffic(zone_.traffic);
-    json_ptr counters(json_array());
+    json_ptr counters = json_make_array();
     const json_t *revisions = json_object_get(message, "revisions");
     for (std::size_t i = 0; i < json_array_size(revisions); ++i) {
         const auto revision = static_cast<std::uint64_t>(json_integer_value(json_array_get(revisions, i)));
@@ -364,7 +364,7 @@ void worker_link::take_measure(const json_t *message)
             sum += one;
             sum.since += one.since;
         });
-        json_array_append_new(counters.get(), counters_to_json(sum, revision).release());
+        json_add(counters.get(), counters_to_json(sum, revision));
     }
     json_ptr answer = message_of("measured");
     json_put(answer.get(), "id", json_make_number(json_count(message, "id")));

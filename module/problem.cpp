@@ -43,21 +43,21 @@ std::string_view status_title(int status) noexcept
 
 std::string problem::to_json() const
 {
-    json_ptr body(json_object());
+    json_ptr body = json_make_object();
     json_put(body.get(), "type", "about:blank");
     json_put(body.get(), "title", status_title(status));
-    json_put(body.get(), "status", json_ptr(json_integer(status)));
+    json_put(body.get(), "status", json_made(json_integer(status)));
     json_put(body.get(), "detail", detail);
     if (!task_id.empty()) {
         json_put(body.get(), "task_id", task_id);
     }
     if (!errors.empty()) {
-        json_ptr list(json_array());
+        json_ptr list = json_make_array();
         for (const auto &error : errors) {
-            json_ptr one(json_object());
+            json_ptr one = json_make_object();
             json_put(one.get(), "pointer", error.pointer);
             json_put(one.get(), "detail", error.detail);
-            json_array_append_new(list.get(), one.release());
+            json_add(list.get(), std::move(one));
         }
         json_put(body.get(), "errors", std::move(list));
     }

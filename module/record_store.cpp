@@ -117,8 +117,7 @@ void record_store::copy_key(cell_index index, char *to, std::size_t size) const 
 }
 
 
-record_store::found record_store::read(record_map map, std::string_view key,
-                                       const allocate_fn &allocate) const noexcept
+record_store::found record_store::read(record_map map, std::string_view key, const allocate_fn &allocate) const
 {
     const std::uint32_t hash = hash_of(key);
     const bucket &at = bucket_of(map, hash);

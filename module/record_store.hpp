@@ -49,12 +49,28 @@ class record_store {
 
     enum class found { yes, no, busy };
 
-    /// Where to copy a value of that many bytes; null gives up (`no`). May be asked again when a writer was met.
-    using allocate_fn = std::function<unsigned char *(std::size_t)>;
+    /// Where to copy a value of that many bytes; null gives up (`no`). May be asked again when a writer was met. It refers
+    /// to a function for the time of a call, where a std::function would take memory of its own.
+    class allocate_fn {
+      public:
+        template <class Function>
+        allocate_fn(const Function &function) noexcept
+            : function_(&function), call_([](const void *of, std::size_t size) -> unsigned char * {
+                  return (*static_cast<const Function *>(of))(size);
+              })
+        {
+        }
+
+        unsigned char *operator()(std::size_t size) const { return call_(function_, size); }
+
+      private:
+        const void *function_;
+        unsigned char *(*call_)(const void *, std::size_t);
+    };
 
     /// Copies a record's value. `busy`: a writer stayed at the bucket for longer than a write takes, as a killed one
     /// does; the caller takes the writers' lock, repairs and reads again.
-    found read(record_map map, std::string_view key, const allocate_fn &allocate) const noexcept;
+    found read(record_map map, std::string_view key, const allocate_fn &allocate) const;
 
     // Writing: one process at a time, with a lock of the caller's around `begin_write` … `end_write`.
 

@@ -48,7 +48,7 @@ class descriptor {
 std::string parse(const std::string &text, std::vector<route> &routes, std::string &journal, std::uint64_t &revision)
 {
     json_error_t error;
-    const json_ptr root(json_loadb(text.data(), text.size(), JSON_REJECT_DUPLICATES, &error));
+    const json_ptr root = json_read(text, JSON_REJECT_DUPLICATES, error);
     if (!root) {
         return std::string("it is not JSON: ") + error.text;
     }
@@ -151,14 +151,13 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
 
 std::string render_state(const shared_zone &zone)
 {
-    json_ptr list(json_array());
+    json_ptr list = json_make_array();
     record_store store(zone.records);
-    route_table(store).each(
-        [&list](const route &one) { json_array_append_new(list.get(), route_to_json(one).release()); });
+    route_table(store).each([&list](const route &one) { json_add(list.get(), route_to_json(one)); });
 
-    json_ptr root(json_object());
+    json_ptr root = json_make_object();
     json_put(root.get(), "format", format_name);
-    json_put(root.get(), "version", json_ptr(json_integer(format_version)));
+    json_put(root.get(), "version", json_made(json_integer(format_version)));
     json_put(root.get(), "journal", zone.journal());
     json_put(root.get(), "revision", json_make_number(zone.header->routes_revision));
     json_put(root.get(), "routes", std::move(list));

@@ -126,13 +126,18 @@ std::string read_name(const json_t *body, const char *member, bool (*is_name)(st
 
 json_ptr read_config(task_kind kind, const json_t *body, faults &errors)
 {
-    json_ptr config(json_object());
+    json_ptr config = json_make_object();
     const json_t *given = json_object_get(body, "config");
     if (given != nullptr && !json_is_null(given)) {
         if (!json_is_object(given)) {
             errors.push_back({"/config", "must be an object"});
         } else {
-            json_object_update(config.get(), const_cast<json_t *>(given));
+            const char *key;
+            json_t *member;
+            json_object_foreach(const_cast<json_t *>(given), key, member)
+            {
+                json_put(config.get(), key, json_share(member));
+            }
         }
     }
 
@@ -149,7 +154,7 @@ json_ptr read_config(task_kind kind, const json_t *body, faults &errors)
         } else if (json_object_get(config.get(), key) != nullptr) {
             errors.push_back({pointer_to(key), "is given twice, here and in \"config\""});
         } else {
-            json_object_set(config.get(), key, member);
+            json_put(config.get(), key, json_share(member));
         }
     }
     return config;
@@ -163,7 +168,7 @@ std::variant<task_request, problem> parse_task_request(task_kind kind, std::stri
 {
     json_error_t error;
     constexpr std::size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
-    const json_ptr root(json_loadb(body.data(), body.size(), flags, &error));
+    const json_ptr root = json_read(body, flags, error);
     if (!root) {
         return not_json(error);
     }

@@ -313,15 +313,20 @@ void worker_link::send_hello()
     json_put(message.get(), "protocol", json_make_number(limits::protocol_version));
     json_put(message.get(), "pid", json_make_number(static_cast<std::uint64_t>(ngx_pid)));
     json_put(message.get(), "gateway", zone_.gateway());
+    std::string journal;
+    journal.reserve(sizeof(zone_header::journal)); // nothing under the lock may throw
+    std::uint64_t revision = 0;
     {
         const zone_writer writer(
             zone_); // a consistent pair of journal and revision, and what is to repair is repaired
-        json_put(message.get(), "journal", zone_.journal());
-        json_put(message.get(), "revision", json_make_number(zone_.header->revision));
+        journal = zone_.journal();
+        revision = zone_.header->revision;
         repairs_at_hello_ = zone_.header->repairs;
         doubts_at_hello_ = zone_.doubts();
     }
     awaits_welcome_ = true;
+    json_put(message.get(), "journal", journal);
+    json_put(message.get(), "revision", json_make_number(revision));
     send(message.get());
 }
 

@@ -79,16 +79,16 @@ void gateway_server::answer_word(const session_ptr &to, std::uint64_t id, const 
     }
     json_ptr refused = message_of("rejected");
     json_put(refused.get(), "id", json_make_number(id));
-    json_put(refused.get(), "status", json_ptr(json_integer(how.refused.status)));
+    json_put(refused.get(), "status", json_made(json_integer(how.refused.status)));
     json_put(refused.get(), "detail", clean_text(how.refused.detail, limits::detail_characters));
     json_put(refused.get(), "task_id", task_id);
     json_put(refused.get(), "retry_after_s", json_make_number(how.refused.retry_after_s));
-    json_ptr errors(json_array());
+    json_ptr errors = json_make_array();
     for (const auto &fault : how.refused.errors) {
-        json_ptr one(json_object());
+        json_ptr one = json_make_object();
         json_put(one.get(), "pointer", fault.pointer);
         json_put(one.get(), "detail", clean_text(fault.detail, limits::step_detail_characters));
-        json_array_append_new(errors.get(), one.release());
+        json_add(errors.get(), std::move(one));
     }
     json_put(refused.get(), "errors", std::move(errors));
     send(to, refused);

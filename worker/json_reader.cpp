@@ -79,7 +79,7 @@ void json_reader::real(const char *name, double &to, double least, double most)
     }
     const double number = json_number_value(value);
     if (!json_is_number(value) || !(number >= least && number <= most)) {
-        const auto words = [](double bound) { return json_compact(json_ptr(json_real(bound)).get()); };
+        const auto words = [](double bound) { return json_compact(json_made(json_real(bound)).get()); };
         fault(name, "must be a number from " + words(least) + " to " + words(most));
         return;
     }

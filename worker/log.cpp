@@ -36,7 +36,7 @@ std::string_view level_name(log_level level) noexcept
 void log(log_level level, std::string_view message, log_fields fields) noexcept
 try {
     using namespace std::chrono;
-    json_ptr line(json_object());
+    json_ptr line = json_make_object();
     json_put(line.get(), "time",
              timestamp(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count()));
     json_put(line.get(), "level", level_name(level));

@@ -30,7 +30,7 @@ json_ptr time_or_null(std::int64_t us)
 
 json_ptr step_to_json(const step_record &from)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "name", from.name);
     json_put(to.get(), "state", step_state_name(from.state));
     json_put(to.get(), "attempts", json_make_number(from.attempts));
@@ -98,7 +98,7 @@ step_record *task::find_step(std::string_view name) noexcept
 json_ptr document_of(const task &from)
 {
     // The ids come before the status: the module counts on that (task_record::status_at).
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "task_id", from.task_id);
     json_put(to.get(), "id", from.task_id);
     json_put(to.get(), "model_id", from.model_id);
@@ -111,11 +111,11 @@ json_ptr document_of(const task &from)
         json_put(to.get(), "parent_id", from.parent_id);
     }
 
-    json_ptr metadata(json_object());
+    json_ptr metadata = json_make_object();
     json_put(metadata.get(), "revision",
              from.model_revision == 0 ? json_ptr(json_null()) : json_make_number(from.model_revision));
     json_put(metadata.get(), "step", from.step.empty() ? json_ptr(json_null()) : json_make(from.step));
-    json_put(metadata.get(), "progress", json_ptr(json_real(from.progress)));
+    json_put(metadata.get(), "progress", json_made(json_real(from.progress)));
     json_put(metadata.get(), "traffic_weight", json_make_number(from.traffic_weight));
     json_put(metadata.get(), "elapsed_ms", json_make_number(from.elapsed_ms));
     if (from.paused) {
@@ -133,13 +133,13 @@ json_ptr document_of(const task &from)
     if (from.rollback_to != 0) {
         json_put(metadata.get(), "rollback_to", json_make_number(from.rollback_to));
     }
-    json_ptr steps(json_array());
+    json_ptr steps = json_make_array();
     for (const auto &step : from.steps) {
-        json_array_append_new(steps.get(), step_to_json(step).release());
+        json_add(steps.get(), step_to_json(step));
     }
     json_put(metadata.get(), "steps", std::move(steps));
     json_put(metadata.get(), "config",
-             from.config ? json_share(const_cast<json_t *>(from.config.get())) : json_ptr(json_object()));
+             from.config ? json_share(const_cast<json_t *>(from.config.get())) : json_make_object());
     json_put(to.get(), "metadata", std::move(metadata));
     return to;
 }

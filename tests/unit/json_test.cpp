@@ -73,7 +73,11 @@ void what_can_be_written_is_compact_text_and_the_rest_is_none(void **)
     const json_ptr inner(json_array());
     json_array_append(ring.get(), inner.get());
     json_array_append(inner.get(), ring.get());
-    assert_text(json_compact(ring.get()), "");
+    try {
+        json_compact(ring.get());
+        fail_msg("a value that holds itself was written");
+    } catch (const std::bad_alloc &) {
+    }
     json_array_clear(inner.get());
 }
 

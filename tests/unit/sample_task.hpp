@@ -66,7 +66,7 @@ struct read_back {
     read_back(const read_back &) = delete;
     read_back &operator=(const read_back &) = delete;
 
-    rollout::task_table::allocate_fn into()
+    auto into()
     {
         return [this](std::size_t size) {
             memory.assign(size, '?');

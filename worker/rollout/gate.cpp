@@ -50,13 +50,13 @@ std::string ratio_fault(const char *name, const std::optional<double> &times, do
 
 json_ptr counters_report(const traffic_counters &from)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "requests", json_make_number(from.requests));
     json_put(to.get(), "failures", json_make_number(from.failures));
     json_put(to.get(), "client_errors", json_make_number(from.client_errors));
-    json_put(to.get(), "error_rate", json_ptr(json_real(from.error_rate())));
-    json_put(to.get(), "p99_ms", json_ptr(json_real(from.quantile_ms(0.99))));
-    json_put(to.get(), "mean_ms", json_ptr(json_real(std::round(from.mean_ms() * 100) / 100)));
+    json_put(to.get(), "error_rate", json_made(json_real(from.error_rate())));
+    json_put(to.get(), "p99_ms", json_made(json_real(from.quantile_ms(0.99))));
+    json_put(to.get(), "mean_ms", json_made(json_real(std::round(from.mean_ms() * 100) / 100)));
     return to;
 }
 
@@ -133,7 +133,7 @@ std::string counters_words(const traffic_counters &of)
 json_ptr gate_report(const gate_settings &limits, const gate_window &window, const gate_verdict &verdict,
                      unsigned weight)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "weight", json_make_number(weight));
     json_put(to.get(), "verdict",
              verdict.is == gate_verdict::kind::bad    ? "bad"
@@ -142,11 +142,11 @@ json_ptr gate_report(const gate_settings &limits, const gate_window &window, con
     json_put(to.get(), "reason", verdict.reason);
     json_put(to.get(), "green", counters_report(window.green));
     json_put(to.get(), "blue", counters_report(window.blue));
-    json_ptr bounds(json_object());
+    json_ptr bounds = json_make_object();
     json_put(bounds.get(), "min_requests", json_make_number(limits.min_requests));
     for (const auto &[name, limit, most] : gate_limits) {
         if (limits.*limit) {
-            json_put(bounds.get(), name, json_ptr(json_real(*(limits.*limit))));
+            json_put(bounds.get(), name, json_made(json_real(*(limits.*limit))));
         }
     }
     json_put(to.get(), "limits", std::move(bounds));

@@ -10,7 +10,7 @@ namespace {
 
 std::string body_of(const task_run &run, const placed_revision &one, const char *name)
 {
-    const json_ptr body(json_object());
+    const json_ptr body = json_make_object();
     json_put(body.get(), "hook", name);
     json_put(body.get(), "task_id", run.what.task_id);
     json_put(body.get(), "model_id", run.what.model_id);
@@ -19,7 +19,7 @@ std::string body_of(const task_run &run, const placed_revision &one, const char 
     json_put(body.get(), "backend", one.backend);
     json_put(body.get(), "model", one.copies.front().model);
     json_put(body.get(), "config",
-             run.what.config ? json_ptr(json_deep_copy(run.what.config.get())) : json_ptr(json_object()));
+             run.what.config ? json_ptr(json_deep_copy(run.what.config.get())) : json_make_object());
     return json_compact(body.get());
 }
 
