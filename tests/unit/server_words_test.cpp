@@ -223,6 +223,31 @@ void only_outputs_make_an_inference(void **)
     assert_false(rollout::kserve::has_outputs(""));
 }
 
+void a_page_says_nothing_of_a_model(void **)
+{
+    using rollout::kserve::readiness;
+    using rollout::kserve::readiness_of;
+    const std::string page = "<html><head><title>Sign in</title></head></html>";
+    assert_true(readiness_of(answer(200, "")) == readiness::ready);
+    assert_true(readiness_of(answer(200, R"({"name":"m","ready":true})")) == readiness::ready);
+    assert_true(readiness_of(answer(200, R"({"name":"m","ready":false})")) == readiness::not_ready);
+    assert_true(readiness_of(answer(400, R"({"error":"Model version not ready"})")) == readiness::not_ready);
+    assert_true(readiness_of(answer(404, R"({"error":"Model m not found"})")) == readiness::not_ready);
+    for (const int status : {200, 302, 404, 500}) {
+        assert_true(readiness_of(answer(status, page)) == readiness::unclear);
+    }
+    for (const int status : {0, 302, 401, 403, 429, 502, 503, 504}) {
+        assert_true(readiness_of(answer(status, "")) == readiness::unclear);
+    }
+    // An answer over its bound is none, and lasts.
+    http_answer endless = answer(0, "");
+    endless.lasting = true;
+    assert_true(readiness_of(endless) == readiness::unclear);
+
+    assert_true(rollout::kserve::is_done(answer(200, "")));
+    assert_false(rollout::kserve::is_done(answer(200, page)));
+}
+
 } // namespace
 
 int main()
@@ -240,6 +265,7 @@ int main()
         cmocka_unit_test(what_is_no_index_is_not_read_as_an_empty_one),
         cmocka_unit_test(requests_carry_the_model_encoded_and_its_name_in_the_config),
         cmocka_unit_test(only_outputs_make_an_inference),
+        cmocka_unit_test(a_page_says_nothing_of_a_model),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

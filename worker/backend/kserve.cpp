@@ -1,5 +1,7 @@
 #include "worker/backend/kserve.hpp"
 
+#include "worker/backend/server_words.hpp"
+
 #include <utility>
 
 namespace rollout::kserve {
@@ -71,9 +73,9 @@ http_request load(const std::string &url, std::string_view model, const json_t *
         if (json_object_get(fitted.get(), "name") != nullptr) {
             json_put(fitted.get(), "name", model);
         }
-        json_ptr parameters(json_object());
+        json_ptr parameters = json_make_object();
         json_put(parameters.get(), "config", json_compact(fitted.get()));
-        const json_ptr whole(json_object());
+        const json_ptr whole = json_make_object();
         json_put(whole.get(), "parameters", std::move(parameters));
         body = json_compact(whole.get());
     }
@@ -96,19 +98,24 @@ http_request infer(const std::string &url, std::string_view model, const json_t 
 }
 
 
-bool is_done(const http_answer &answer) noexcept
+bool is_done(const http_answer &answer)
 {
-    return answer.status >= 200 && answer.status < 300;
+    return answer.status >= 200 && answer.status < 300 && !is_html(answer.body);
 }
 
 
-bool says_ready(const http_answer &answer)
+readiness readiness_of(const http_answer &answer)
 {
+    const bool is_redirect = answer.status >= 300 && answer.status < 400;
+    if (answer.status == 0 || says_nothing_yet(answer) || is_redirect || answer.status == 401 ||
+        answer.status == 403 || is_html(answer.body)) {
+        return readiness::unclear;
+    }
     if (answer.status != 200) {
-        return false;
+        return readiness::not_ready;
     }
     const json_ptr body(json_loadb(answer.body.data(), answer.body.size(), 0, nullptr));
-    return !json_is_false(json_object_get(body.get(), "ready"));
+    return json_is_false(json_object_get(body.get(), "ready")) ? readiness::not_ready : readiness::ready;
 }
 
 

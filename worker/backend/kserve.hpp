@@ -20,11 +20,17 @@ http_request unload(const std::string &url, std::string_view model, std::chrono:
 http_request infer(const std::string &url, std::string_view model, const json_t *request,
                    std::chrono::milliseconds timeout);
 
-/// Of a load or an unload.
-bool is_done(const http_answer &answer) noexcept;
+/// Of a load or an unload. A page with a 200 is not the server's.
+bool is_done(const http_answer &answer);
 
-/// Of `ready`: some servers say no with a 200.
-bool says_ready(const http_answer &answer);
+enum class readiness {
+    ready,
+    not_ready, ///< it does not serve: not there, or not yet
+    unclear,   ///< no answer of the server's, or none about the model: nothing may be decided by it
+};
+
+/// Of `ready`: some servers say no with a 200, and a proxy's page is no answer whatever its status.
+readiness readiness_of(const http_answer &answer);
 
 /// Of `index`: this server does not have one.
 bool lacks_index(const http_answer &answer) noexcept;

@@ -55,14 +55,18 @@ class arrival final : public watching {
 
     void ready_answered(const http_answer &answer) override
     {
-        if (kserve::says_ready(answer)) {
+        switch (kserve::readiness_of(answer)) {
+        case kserve::readiness::ready:
             finish(outcome::ok());
-        } else if (says_nothing_yet(answer) || answer.status == 0 || answer.status == 401 || answer.status == 403) {
+            return;
+        case kserve::readiness::unclear:
             trouble(answer, "say whether " + what_.model + " is ready");
-        } else {
+            return;
+        case kserve::readiness::not_ready:
             const std::string words = server_words(answer.body);
             last_ = "the server says HTTP " + std::to_string(answer.status) + (words.empty() ? "" : ", " + words);
             look_again();
+            return;
         }
     }
 

@@ -123,15 +123,6 @@ std::string_view last_line(std::string_view text)
 }
 
 
-bool is_html(std::string_view text)
-{
-    const std::size_t first = text.find_first_not_of(" \t\r\n");
-    return first != std::string_view::npos && text[first] == '<' &&
-           (has_word(text, "<html") || has_word(text, "<!doctype") || has_word(text, "<title") ||
-            has_word(text, "<body") || has_word(text, "<h1"));
-}
-
-
 /// The text of the member that says why; empty where there is none.
 std::string json_words(const json_t *value)
 {
@@ -176,6 +167,15 @@ bool is_transient(const http_answer &answer, std::string_view words)
 }
 
 } // namespace
+
+
+bool is_html(std::string_view text)
+{
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    return first != std::string_view::npos && text[first] == '<' &&
+           (has_word(text, "<html") || has_word(text, "<!doctype") || has_word(text, "<title") ||
+            has_word(text, "<body") || has_word(text, "<h1"));
+}
 
 
 std::string reason_words(std::string_view text)

@@ -16,6 +16,9 @@ inline constexpr std::size_t server_words_characters = 300;
 /// traceback's last line, else the body itself; one line, at most `server_words_characters`. Empty where there is none.
 std::string server_words(std::string_view body);
 
+/// A page for people, as a proxy or a login in between sends it: whatever its status, it says nothing of a model.
+bool is_html(std::string_view text);
+
 /// What a server says of a model (an index's `reason`), fit for a sentence likewise.
 std::string reason_words(std::string_view text);
 

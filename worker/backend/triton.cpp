@@ -30,13 +30,15 @@ class readiness final : public steps {
   private:
     void ready_answered(const http_answer &answer)
     {
-        if (kserve::says_ready(answer)) {
+        switch (kserve::readiness_of(answer)) {
+        case kserve::readiness::ready:
             finish(outcome::ok());
             return;
-        }
-        if (says_nothing_yet(answer) || answer.status == 0 || answer.status == 401 || answer.status == 403) {
+        case kserve::readiness::unclear:
             finish(refusal(answer, server_, "say whether " + model_ + " is ready"));
             return;
+        case kserve::readiness::not_ready:
+            break;
         }
         const std::string words = server_words(answer.body);
         not_yet_ = model_ + " is not ready on " + server_ + " (HTTP " + std::to_string(answer.status) +

@@ -21,12 +21,17 @@ class unloading final : public watching {
         if (in_sight_) {
             look();
         } else {
-            ask(kserve::unload(what_.url, what_.model, what_.timeout),
-                [this](const http_answer &answer) { unload_answered(answer); });
+            ask_unload();
         }
     }
 
   private:
+    void ask_unload()
+    {
+        ask(kserve::unload(what_.url, what_.model, what_.timeout),
+            [this](const http_answer &answer) { unload_answered(answer); });
+    }
+
     void withdraw()
     {
         on_thread(withdraw_, [this](outcome how) {
@@ -47,9 +52,16 @@ class unloading final : public watching {
         }
         outcome refused = repository_refusal(answer, what_.server, "unload " + what_.model, what_.model);
         if (refused.is == outcome::kind::transient) {
-            finish(std::move(refused));
+            if (says_nothing_yet(answer)) {
+                finish(std::move(refused));
+                return;
+            }
+            // It is being loaded: a load goes on when nobody waits for it any more.
+            trouble_ = std::move(refused.detail);
+            after_a_pause([this] { ask_unload(); });
             return;
         }
+        trouble_.clear();
         // Some servers refuse to unload what is not loaded: gone is gone. Only a model that is there makes it a failure.
         refused_ = std::move(refused);
         look();
@@ -94,12 +106,13 @@ class unloading final : public watching {
 
     void ready_answered(const http_answer &answer) override
     {
-        if (says_nothing_yet(answer)) {
+        const auto is = kserve::readiness_of(answer);
+        if (answer.status == 401 || answer.status == 403) {
+            finish(refusal(answer, what_.server, "say whether " + what_.model + " is ready"));
+        } else if (is == kserve::readiness::unclear) {
             trouble_ = refusal(answer, what_.server, "say whether " + what_.model + " is ready").detail;
             look_again();
-        } else if (answer.status == 401 || answer.status == 403) {
-            finish(refusal(answer, what_.server, "say whether " + what_.model + " is ready"));
-        } else if (!kserve::says_ready(answer)) {
+        } else if (is == kserve::readiness::not_ready) {
             finish(outcome::ok());
         } else if (refused_) {
             finish(std::move(*refused_));

@@ -64,12 +64,18 @@ class watching : public steps {
 
     void look_again()
     {
+        after_a_pause([this] { look(); });
+    }
+
+    /// Where there is time left for it.
+    void after_a_pause(std::function<void()> then)
+    {
         const milliseconds left = time_left();
         if (left.count() <= 0) {
             finish(too_late());
             return;
         }
-        wait(std::min(between_, left), [this] { look(); });
+        wait(std::min(between_, left), std::move(then));
         between_ = std::min(between_ * 2, longest_between_looks);
     }
 
@@ -85,7 +91,7 @@ class watching : public steps {
         const auto entry = answer.status == 200 ? find_in_index(answer.body, what_.model) : std::nullopt;
         if (entry) {
             in_index(*entry);
-        } else if (answer.status == 200 || kserve::lacks_index(answer)) {
+        } else if ((answer.status == 200 && !is_html(answer.body)) || kserve::lacks_index(answer)) {
             has_index_ = false;
             what_.no_index();
             without_index();
