@@ -80,8 +80,8 @@ void a_damaged_file_is_refused_with_its_name(void **)
     std::fill(bytes.begin() + 4096, bytes.end(), '\x5A');
     folder.write("journal.db", bytes);
     const std::string why = refusal(path);
-    assert_holds(why, path.native());
-    assert_holds(why, "malformed");
+    assert_holds(why, "the journal " + path.native() + " is damaged: ");
+    assert_holds(why, "it is left as it is");
 }
 
 void a_file_that_is_cut_off_is_refused(void **)
@@ -116,6 +116,53 @@ void a_journal_in_use_is_refused(void **)
                                        "; give each a journal and a socket of its own");
     }
     assert_text(refusal(path), "it was opened");
+}
+
+/// What a rolloutd that was killed leaves: the file and its log, which is not taken into it yet.
+std::filesystem::path left_by_a_kill(const temporary_folder &from, const temporary_folder &to, const std::string &sql)
+{
+    const auto path = from / "journal.db";
+    opened_journal book(path);
+    for (int i = 0; i < 200; ++i) {
+        book.create(task_of_model("t" + std::to_string(i), "a"));
+    }
+    run_on(path, sql);
+    for (const char *name : {"journal.db", "journal.db-wal"}) {
+        std::filesystem::copy_file(from / name, to / name);
+    }
+    return to / "journal.db";
+}
+
+void a_newer_journal_stays_as_it_is_byte_for_byte(void **)
+{
+    const temporary_folder living;
+    const temporary_folder folder;
+    const auto path = left_by_a_kill(living, folder, "PRAGMA user_version = 2");
+    const auto before = folder.read("journal.db");
+    const auto log_before = folder.read("journal.db-wal");
+    assert_true(log_before.size() > 4096);
+    assert_holds(refusal(path), "is of version 2");
+    assert_true(folder.read("journal.db") == before);
+    assert_true(folder.read("journal.db-wal") == log_before);
+    // With a rolloutd that knows that version, all is there.
+    run_on(path, "PRAGMA user_version = 1");
+    opened_journal book(path);
+    assert_true(book.find("t199").has_value());
+}
+
+void a_page_damaged_in_the_middle_is_found_at_the_start_and_nothing_is_changed(void **)
+{
+    const temporary_folder living;
+    const temporary_folder folder;
+    const auto path = left_by_a_kill(living, folder, "PRAGMA wal_checkpoint(TRUNCATE)");
+    std::string bytes = folder.read("journal.db");
+    assert_true(bytes.size() > std::size_t{20} * 4096);
+    std::fill_n(bytes.begin() + std::ptrdiff_t{12} * 4096, 2048, '\x5A');
+    folder.write("journal.db", bytes);
+    const std::string why = refusal(path);
+    assert_holds(why, "the journal " + path.native() + " is damaged: ");
+    assert_holds(why, "it is left as it is");
+    assert_true(folder.read("journal.db") == bytes);
 }
 
 void a_folder_that_is_not_there_is_named(void **)
@@ -239,6 +286,8 @@ int main()
         cmocka_unit_test(a_file_that_is_cut_off_is_refused),
         cmocka_unit_test(a_models_entry_that_cannot_be_read_is_named),
         cmocka_unit_test(a_journal_in_use_is_refused),
+        cmocka_unit_test(a_newer_journal_stays_as_it_is_byte_for_byte),
+        cmocka_unit_test(a_page_damaged_in_the_middle_is_found_at_the_start_and_nothing_is_changed),
         cmocka_unit_test(a_folder_that_is_not_there_is_named),
         cmocka_unit_test(a_folder_in_the_files_place_is_refused),
         cmocka_unit_test(nobody_else_may_read_the_journal),

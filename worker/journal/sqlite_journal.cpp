@@ -55,6 +55,16 @@ constexpr char list_indices[] = R"(
 )";
 
 
+/// What SQLite's own look at the whole file finds, its first words; empty where it finds nothing.
+std::string damage_of(sqlite_database &database)
+{
+    sqlite_statement check(database, "PRAGMA quick_check(1)");
+    const std::string found = check.step() ? check.text(0) : "nothing can be read";
+    check.reset();
+    return found == "ok" ? "" : clean_text(found, 300);
+}
+
+
 bool same_request(const task &a, const task &b)
 {
     return a.kind == b.kind && a.model_id == b.model_id && a.parent_id == b.parent_id &&
@@ -231,6 +241,8 @@ void sqlite_journal::open(const std::string &path)
 {
     writer_ = std::make_unique<sqlite_database>(path, SQLITE_OPEN_READWRITE);
     auto &database = *writer_;
+    // Neither is its log taken into it when it is refused: a file that is not understood stays as it is, byte for byte.
+    sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     // Nothing is written before it is known to be ours: the mode alone would change another program's file.
     const bool empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
     const auto version = database.number("PRAGMA user_version");
@@ -242,6 +254,12 @@ void sqlite_journal::open(const std::string &path)
                                  ", this rolloutd knows version " + std::to_string(schema_version) +
                                  "; it is left as it is");
     }
+    if (const auto fault = damage_of(database); !fault.empty()) {
+        throw std::runtime_error("the journal " + shown(path) + " is damaged: " + fault +
+                                 "; it is left as it is. Put a copy of it in its place, or move it away and rolloutd "
+                                 "begins with an empty one, without its tasks and models");
+    }
+    sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
     database.run("PRAGMA journal_mode = WAL");
     database.run("PRAGMA synchronous = FULL");
     database.run("PRAGMA wal_autocheckpoint = 4000");
