@@ -147,8 +147,21 @@ void gateway_server::close()
 
 void gateway_server::on_connection(uv_stream_t *server, int status)
 {
+    auto *self = static_cast<gateway_server *>(server->data);
     if (status == 0) {
-        static_cast<gateway_server *>(server->data)->accept();
+        self->accept();
+    } else {
+        self->note_deafness(uv_strerror(status));
+    }
+}
+
+
+/// Once, until it is over: nginx tries again and again.
+void gateway_server::note_deafness(const std::string &why)
+{
+    if (!std::exchange(deaf_, true)) {
+        log(log_level::error, "No worker process of nginx can be linked, and deployments fail, until this passes: " +
+                                  why + " (ulimit -n, or LimitNOFILE of a systemd unit)");
     }
 }
 
@@ -162,6 +175,7 @@ void gateway_server::accept()
         return;
     }
     sessions_.push_back(one);
+    one->heard = uv_now(loop_);
 
     uv_os_fd_t fd = -1;
     uv_fileno(reinterpret_cast<uv_handle_t *>(one->pipe), &fd);
@@ -194,6 +208,7 @@ bool gateway_server::may_connect(int fd, std::string &who) const
 
 void gateway_server::read(const session_ptr &from, std::string_view bytes)
 {
+    from->heard = uv_now(loop_);
     from->reader.feed(bytes);
     json_ptr message;
     std::string reason;

@@ -97,6 +97,7 @@ class gateway_server final : public traffic {
     static void on_prepare(uv_prepare_t *handle);
 
     void accept();
+    void note_deafness(const std::string &why);
     bool may_connect(int fd, std::string &who) const;
     void read(const session_ptr &from, std::string_view bytes);
     void end(const session_ptr &which, const std::string &reason);
@@ -174,6 +175,7 @@ class gateway_server final : public traffic {
     timer reread_timer_;
     timer ping_timer_;
     bool closing_ = false;
+    bool deaf_ = false; ///< there are no descriptors for connections, and the log says so
 };
 
 } // namespace rollout

@@ -36,6 +36,7 @@ struct gateway_server::session : std::enable_shared_from_this<gateway_server::se
     int pid = 0;
     std::uint64_t position = 0; ///< what its hello said the table is filled to, of this journal
     bool said_bye = false;
+    std::uint64_t heard = 0; ///< when something came from it last, in the loop's milliseconds
 
   private:
     struct write_request;

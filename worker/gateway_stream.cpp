@@ -5,8 +5,12 @@
 #include "worker/gateway_session.hpp"
 #include "worker/gateway_waits.hpp"
 #include "worker/log.hpp"
+#include "worker/words.hpp"
 
 #include <algorithm>
+#include <cerrno>
+
+#include <fcntl.h>
 
 namespace rollout {
 
@@ -23,15 +27,18 @@ constexpr auto ping_interval = 4s;
 /// Before pages that could not be read are read again.
 constexpr auto reread_pause = 1000ms;
 
+/// A peer answers each ping, so one that is silent for so long is stuck: others of its gateway take over.
+constexpr std::chrono::milliseconds longest_silence = 20s;
+
 /// Pages of the stream wait while so much is unsent.
 constexpr std::size_t page_below_bytes = 1024 * 1024;
 
 
 json_ptr list_of(const part_names &parts)
 {
-    json_ptr list(json_array());
+    json_ptr list = json_make_array();
     for (const auto &part : parts) {
-        json_array_append_new(list.get(), json_make(part).release());
+        json_add(list.get(), json_make(part));
     }
     return list;
 }
@@ -86,7 +93,7 @@ void gateway_server::tell_shared()
 
 void gateway_server::send_all_routes(gateway &of)
 {
-    json_ptr list(json_array());
+    json_ptr list = json_make_array();
     std::size_t bytes = 0;
     bool first = true;
     const auto send_part = [&](bool last) {
@@ -96,14 +103,14 @@ void gateway_server::send_all_routes(gateway &of)
         json_put(message.get(), "end", json_ptr(json_boolean(last)));
         json_put(message.get(), "routes", std::move(list));
         send(of.stream, message);
-        list.reset(json_array());
+        list = json_make_array();
         bytes = 0;
         first = false;
     };
     for (const auto &[_, one] : routes_) {
         json_ptr text = route_to_json(one);
         bytes += json_compact(text.get()).size();
-        json_array_append_new(list.get(), text.release());
+        json_add(list.get(), std::move(text));
         if (bytes > limits::batch_bytes) {
             send_part(false);
         }
@@ -127,8 +134,8 @@ void gateway_server::publish(const route &to_follow, std::uint64_t revision)
 
     json_ptr message = message_of("routes");
     json_put(message.get(), "revision", json_make_number(revision));
-    json_ptr list(json_array());
-    json_array_append_new(list.get(), route_to_json(to_follow).release());
+    json_ptr list = json_make_array();
+    json_add(list.get(), route_to_json(to_follow));
     json_put(message.get(), "routes", std::move(list));
     for (const auto &[id, one] : gateways_) {
         if (one->stream && one->streaming) {
@@ -316,9 +323,9 @@ operation_ptr gateway_server::measure(const std::string &model_id, const part_na
     json_put(message.get(), "id", json_make_number(question->id));
     json_put(message.get(), "model_id", model_id);
     json_put(message.get(), "parts", list_of(parts));
-    json_ptr list(json_array());
+    json_ptr list = json_make_array();
     for (const auto revision : revisions) {
-        json_array_append_new(list.get(), json_make_number(revision).release());
+        json_add(list.get(), json_make_number(revision));
     }
     json_put(message.get(), "revisions", std::move(list));
     std::set<const session *> asked;
@@ -335,9 +342,20 @@ operation_ptr gateway_server::measure(const std::string &model_id, const part_na
 
 void gateway_server::ping_all()
 {
+    // libuv closes what comes while there is no descriptor for it, and tells nobody.
+    if (const unique_fd spare(::open("/dev/null", O_RDONLY | O_CLOEXEC)); spare) {
+        deaf_ = false;
+    } else {
+        note_deafness(errno_words(errno));
+    }
     const json_ptr message = message_of("ping");
-    for (const auto &one : sessions_) {
-        if (one->of != nullptr) {
+    const auto bound = static_cast<std::uint64_t>(longest_silence.count());
+    const auto now = uv_now(loop_);
+    for (const auto &one : std::list<session_ptr>(sessions_)) {
+        if (now - one->heard > bound) {
+            end(one, (one->of != nullptr ? "it has said nothing for " : "it has said no hello for ") +
+                         duration_words(longest_silence));
+        } else if (one->of != nullptr) {
             send(one, message);
         }
     }
