@@ -18,6 +18,16 @@ function html(status, body) {
   return { status, type: 'text/html', body };
 }
 
+// A body that never comes whole: its first bytes, and no more.
+function stalled(status) {
+  return { status, type: 'application/json', body: '{"model_name":', unending: 'stalled' };
+}
+
+// A body that is sent for as long as somebody reads it, up to 10 GB.
+function endless(status) {
+  return { status, type: 'application/json', body: '{"error":"', unending: 'endless' };
+}
+
 function empty(status) {
   return { status, body: '' };
 }
@@ -27,4 +37,4 @@ function failure(status, message) {
   return json(status, { error: message });
 }
 
-module.exports = { json, jsonText, text, html, empty, failure };
+module.exports = { json, jsonText, text, html, empty, endless, failure, stalled };

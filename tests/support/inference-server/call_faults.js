@@ -2,7 +2,7 @@
 // The faults that hit a call before it reaches the server proper, as something in between would cause them. Those about a
 // model's loading or its inference are carried out in repository.js.
 
-const { failure, html } = require('./answers');
+const { endless, failure, html, stalled } = require('./answers');
 
 const RESTRICTED_HEADER = 'x-inference-key';
 const RESTRICTED_VALUE = 'secret';
@@ -37,9 +37,16 @@ function related(faults, call) {
   return fault && failure(500, `a related model '${fault.related ?? call.model}' to a load/unload request is currently loading or unloading`);
 }
 
+// A body that begins and never ends: without a byte more, or with ever more of them.
+function unendingBody(faults, call) {
+  const fault = faults.take('endless', call);
+  if (fault) return endless(fault.status ?? 200);
+  return faults.take('stalled', call) && stalled(200);
+}
+
 // The answer that a fault gives in the server's place, if one does. `call` is {route, model, headers}.
 function answerOfFault(faults, call) {
-  return restricted(faults, call) ?? proxyPage(faults, call) ?? unavailable(faults, call) ?? noIndex(faults, call) ?? related(faults, call);
+  return restricted(faults, call) ?? proxyPage(faults, call) ?? unendingBody(faults, call) ?? unavailable(faults, call) ?? noIndex(faults, call) ?? related(faults, call);
 }
 
 module.exports = { answerOfFault };

@@ -9,6 +9,7 @@ const ROUTES = ['live', 'server_ready', 'server_metadata', 'model_metadata', 're
 const isText = (value) => typeof value === 'string';
 const isTime = (value) => Number.isFinite(value) && value >= 0;
 const isStatus = (value) => Number.isInteger(value) && value >= 400 && value <= 599;
+const isPageStatus = (value) => Number.isInteger(value) && value >= 200 && value <= 599;
 const isShare = (value) => Number.isFinite(value) && value >= 0 && value <= 1;
 const isFlag = (value) => typeof value === 'boolean';
 const isRoute = (value) => ROUTES.includes(value);
@@ -26,7 +27,9 @@ const KINDS = {
   failed_infer: { members: { share: isShare, status: isStatus, error: isText } },
   unavailable: { members: { route: isRoute } },
   dropped: { members: { route: isRoute, carried_out: isFlag } },
-  html: { members: { route: isRoute, status: isStatus } },
+  html: { members: { route: isRoute, status: isPageStatus } },
+  stalled: { members: { route: isRoute } },
+  endless: { members: { route: isRoute, status: isPageStatus } },
   restricted: { members: { route: isRoute, header: isText, value: isText } },
   no_index: { members: {}, global: true },
   flavour: { members: { flavour: isFlavour }, needs: ['flavour'], global: true },

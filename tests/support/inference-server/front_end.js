@@ -2,6 +2,7 @@
 // HTTP: from a request to the flavour's method for its route, and from the answer to the wire, by way of the faults.
 
 const http = require('node:http');
+const { Readable, pipeline } = require('node:stream');
 const { answerOfFault } = require('./call_faults');
 const { ServerError } = require('./errors');
 const { readBody } = require('./request_body');
@@ -98,7 +99,21 @@ class FrontEnd {
   }
 }
 
-function send(response, { status, type, body }) {
+const LARGEST_BODY = 10 * 1024 ** 3;
+
+// 64 KiB of a JSON text's inside, again and again, as fast as they are read.
+function* padding() {
+  const some = Buffer.alloc(65536, 'x');
+  for (let sent = 0; sent < LARGEST_BODY; sent += some.length) yield some;
+}
+
+function send(response, { status, type, body, unending }) {
+  if (unending) {
+    response.writeHead(status, { 'Content-Type': type, 'Content-Length': LARGEST_BODY });
+    response.write(body);
+    if (unending === 'endless') pipeline(Readable.from(padding()), response, () => {});
+    return;
+  }
   const bytes = Buffer.from(body);
   response.writeHead(status, { ...(type && { 'Content-Type': type }), 'Content-Length': bytes.length });
   response.end(bytes);

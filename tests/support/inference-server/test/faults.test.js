@@ -2,6 +2,7 @@
 // Each fault that a test can switch on, as a client meets it.
 
 const assert = require('node:assert/strict');
+const http = require('node:http');
 const test = require('node:test');
 const { HELD_MS, assertError, call, startServer, writeModel } = require('./support');
 
@@ -126,6 +127,40 @@ test('dropped with carried_out: no answer, but done', async (t) => {
   await server.forget('faults');
   assert.equal((await server.ready('other')).status, 200);
   await server.untilState('m', 'UNAVAILABLE');
+});
+
+// What came of a body before the reader had enough of it: `{status, length, bytes}`.
+function begin(port, path, enough) {
+  return new Promise((resolve, reject) => {
+    const request = http.get({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+      let bytes = 0;
+      response.on('data', (part) => {
+        bytes += part.length;
+        if (bytes < enough) return;
+        request.destroy();
+        resolve({ status: response.statusCode, length: Number(response.headers['content-length']), bytes });
+      });
+    });
+    request.on('error', reject);
+  });
+}
+
+test('stalled: the first bytes of a body, and no more', async (t) => {
+  const server = await withModel(t);
+  await server.faults({ kind: 'stalled', route: 'ready', times: 1 });
+  const { status, length, bytes } = await begin(server.port, '/v2/models/m/ready', 1);
+  assert.equal(status, 200);
+  assert.ok(length > bytes);
+  assert.equal((await server.ready('m')).status, 200);
+});
+
+test('endless: a body of 10 GB, for as long as it is read', async (t) => {
+  const server = await withModel(t);
+  await server.faults({ kind: 'endless', route: 'ready', times: 1 });
+  const { length, bytes } = await begin(server.port, '/v2/models/m/ready', 4 * 1024 * 1024);
+  assert.ok(bytes >= 4 * 1024 * 1024);
+  assert.ok(length > 10e9);
+  assert.equal((await server.ready('m')).status, 200);
 });
 
 test('html: a page of a proxy', async (t) => {
