@@ -5,6 +5,9 @@
 #include "worker/gateway_server.hpp"
 #include "worker/gateway_session.hpp"
 #include "worker/log.hpp"
+#include "worker/words.hpp"
+
+#include <algorithm>
 
 namespace rollout {
 
@@ -22,7 +25,7 @@ json_ptr placed(const std::optional<placed_revision> &from)
     if (!from) {
         return json_ptr(json_null());
     }
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "revision", json_make_number(from->revision));
     json_put(to.get(), "upstream", from->upstream);
     json_put(to.get(), "model", from->names());
@@ -31,29 +34,46 @@ json_ptr placed(const std::optional<placed_revision> &from)
 }
 
 
-std::string_view state_of(const model &from)
+bool is_lost(const std::vector<lost_revision> &losses, const std::optional<placed_revision> &one)
 {
+    return one && std::ranges::any_of(losses, [&](const auto &lost) { return lost.revision == one->revision; });
+}
+
+
+std::string_view state_of(const model &from, const std::vector<lost_revision> &losses)
+{
+    // What is lost of a kept revision changes nothing for the model's clients.
+    if (is_lost(losses, from.blue) || is_lost(losses, from.green)) {
+        return std::ranges::any_of(losses, &lost_revision::reloading) ? "reloading" : "lost";
+    }
     return from.green || from.incoming ? "rolling_out" : from.blue ? "deployed" : "retiring";
 }
 
 
 /// A model as a client reads it.
-json_ptr listed(const model &from)
+json_ptr listed(const model &from, const std::vector<lost_revision> &losses)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "model_id", from.model_id);
     json_put(to.get(), "embedding_model_id", from.model_id);
-    json_put(to.get(), "state", state_of(from));
+    json_put(to.get(), "state", state_of(from, losses));
+    std::string detail;
+    for (const auto &lost : losses) {
+        detail += (detail.empty() ? "" : " ") + lost.detail;
+    }
+    if (!detail.empty()) {
+        json_put(to.get(), "detail", clean_text(detail, limits::detail_characters));
+    }
     json_put(to.get(), "blue", placed(from.blue));
     json_put(to.get(), "green", placed(from.green ? from.green : from.incoming));
     json_put(to.get(), "weight", json_make_number(from.weight));
     json_put(to.get(), "last_revision", json_make_number(from.last_revision));
-    json_ptr kept(json_array());
+    json_ptr kept = json_make_array();
     for (const auto &one : from.kept) {
-        json_ptr entry(json_object());
+        json_ptr entry = json_make_object();
         json_put(entry.get(), "revision", json_make_number(one.revision));
-        json_put(entry.get(), "loaded", json_ptr(json_boolean(one.load_begun)));
-        json_array_append_new(kept.get(), entry.release());
+        json_put(entry.get(), "loaded", json_ptr(json_boolean(one.load_begun && !is_lost(losses, one))));
+        json_add(kept.get(), std::move(entry));
     }
     json_put(to.get(), "kept", std::move(kept));
     return to;
@@ -70,12 +90,13 @@ std::string page_of(const std::vector<task_row> &rows, bool more)
 }
 
 
-std::string page_of(const std::vector<model> &models, bool more)
+std::string page_of(const std::vector<model> &models, bool more,
+                    const std::function<std::vector<lost_revision>(const std::string &)> &losses_of)
 {
     std::string text = "\"models\":[";
     std::string last;
     for (const auto &one : models) {
-        const auto entry = json_compact(listed(one).get());
+        const auto entry = json_compact(listed(one, losses_of(one.model_id)).get());
         if (!last.empty() && text.size() + entry.size() > limits::page_bytes) {
             more = true;
             break;
@@ -127,8 +148,8 @@ void gateway_server::take_models(const session_ptr &from, const json_t *message)
                       [this, after, limit](const page_fn &done) {
                           journal_.list_models(
                               after, limit,
-                              [done](const outcome &ended, const std::vector<model> &models, bool more) {
-                                  done(ended, ended ? page_of(models, more) : "");
+                              [this, done](const outcome &ended, const std::vector<model> &models, bool more) {
+                                  done(ended, ended ? page_of(models, more, losses_of) : "");
                               });
                       }});
     read_pages();

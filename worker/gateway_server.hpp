@@ -68,6 +68,11 @@ class gateway_server final : public traffic {
     /// What becomes of a client's word to a task; the answer may come later.
     std::function<void(steer_request, answer_fn)> on_steer;
 
+    /// What its server has lost of a model.
+    std::function<std::vector<lost_revision>(const std::string &model_id)> losses_of = [](const std::string &) {
+        return std::vector<lost_revision>();
+    };
+
     /// Opens the socket. Throws std::runtime_error where another process listens there or the path cannot be used.
     void listen(const settings &from);
 

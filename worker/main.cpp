@@ -69,6 +69,7 @@ class daemon {
         gateways_.on_steer = [this](steer_request wanted, gateway_server::answer_fn answer) {
             scheduler_.steer(std::move(wanted), std::move(answer));
         };
+        gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
     }
 
     ~daemon()

@@ -12,11 +12,11 @@ namespace {
 
 json_ptr copy_to_json(const placed_copy &from)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "model", from.model);
-    json_ptr parts(json_array());
+    json_ptr parts = json_make_array();
     for (const auto &part : from.parts) {
-        json_array_append_new(parts.get(), json_make(part).release());
+        json_add(parts.get(), json_make(part));
     }
     json_put(to.get(), "parts", std::move(parts));
     if (from.server_config) {
@@ -47,13 +47,13 @@ placed_copy copy_from_json(const json_t *from)
 
 json_ptr revision_to_json(const placed_revision &from)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "revision", json_make_number(from.revision));
     json_put(to.get(), "backend", from.backend);
     json_put(to.get(), "upstream", from.upstream);
-    json_ptr copies(json_array());
+    json_ptr copies = json_make_array();
     for (const auto &one : from.copies) {
-        json_array_append_new(copies.get(), copy_to_json(one).release());
+        json_add(copies.get(), copy_to_json(one));
     }
     json_put(to.get(), "copies", std::move(copies));
     json_put(to.get(), "keep_files", json_ptr(json_boolean(from.keep_files)));
@@ -126,6 +126,28 @@ std::pair<std::uint64_t, std::uint64_t> age_of(const placed_revision &one)
 }
 
 } // namespace
+
+
+std::vector<const placed_revision *> loaded_revisions(const model &of)
+{
+    std::vector<const placed_revision *> all;
+    for (const auto *place : {&of.blue, &of.green}) {
+        if (*place) {
+            all.push_back(&**place);
+        }
+    }
+    for (const auto &one : of.retired) {
+        if (of.blue && of.former != 0 && one.revision == of.former) {
+            all.push_back(&one);
+        }
+    }
+    for (const auto &one : of.kept) {
+        if (one.load_begun) {
+            all.push_back(&one);
+        }
+    }
+    return all;
+}
 
 
 bool is_placed(const model &of) noexcept
@@ -238,9 +260,9 @@ std::vector<route> routes_of(const model &from, const std::vector<route> &before
 
 json_ptr model_to_json(const model &from)
 {
-    json_ptr to(json_object());
+    json_ptr to = json_make_object();
     json_put(to.get(), "last_revision", json_make_number(from.last_revision));
-    json_put(to.get(), "weight", json_ptr(json_integer(from.weight)));
+    json_put(to.get(), "weight", json_made(json_integer(from.weight)));
     json_put(to.get(), "former", json_make_number(from.former));
     for (const auto &[name, place] : places) {
         if (from.*place) {
@@ -248,9 +270,9 @@ json_ptr model_to_json(const model &from)
         }
     }
     for (const auto &[name, list] : lists) {
-        json_ptr all(json_array());
+        json_ptr all = json_make_array();
         for (const auto &one : from.*list) {
-            json_array_append_new(all.get(), revision_to_json(one).release());
+            json_add(all.get(), revision_to_json(one));
         }
         json_put(to.get(), name, std::move(all));
     }

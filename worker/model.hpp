@@ -51,6 +51,10 @@ struct model {
     std::uint64_t route_revision = 0;        ///< the journal's counter when the route last changed
 };
 
+/// The revisions that are to be loaded now: blue, green, the old blue while the new one is watched, and what is kept
+/// loaded. What is on its way in or out is its task's.
+std::vector<const placed_revision *> loaded_revisions(const model &of);
+
 /// Is there anything of the model on a server?
 bool is_placed(const model &of) noexcept;
 
@@ -63,6 +67,13 @@ const placed_revision *former_revision(const model &of);
 /// Of what is kept, and of what is retired and will be kept, those beyond `most` that left the traffic first are to be removed:
 /// they are among `retired` afterwards, without `keep_files`.
 void bound_kept(model &of, std::size_t most);
+
+/// A revision of which something is gone from its server.
+struct lost_revision {
+    std::uint64_t revision = 0;
+    bool reloading = false; ///< it is being loaded again; else it waits for its turn, or for the next attempt
+    std::string detail;     ///< a sentence
+};
 
 /// The routes that the gateways are to follow: one for each part of blue and of green, without a target for a part of
 /// `before` that neither has any more. A model that has no traffic has one route, which says so.

@@ -46,7 +46,7 @@ scheduler::scheduler(std::shared_ptr<const settings> config, journal &book, traf
                      std::function<backend *(const std::string &)> backend_of,
                      std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook)
     : config_(std::move(config)), book_(book), gateways_(gateways), time_(time), backend_of_(std::move(backend_of)),
-      fetch_(std::move(fetch)), run_hook_(std::move(run_hook))
+      fetch_(std::move(fetch)), run_hook_(std::move(run_hook)), watch_(models_, time)
 {
 }
 
@@ -55,6 +55,7 @@ void scheduler::use(std::shared_ptr<const settings> config, std::function<backen
 {
     config_ = std::move(config);
     backend_of_ = std::move(backend_of);
+    watch_.use(config_, backend_of_);
     start_next(); // there may be more room
 }
 
@@ -77,6 +78,7 @@ void scheduler::recover()
     if (waiting_ != 0) {
         log(log_level::info, "The journal has " + count_words(waiting_, "unfinished task", "unfinished tasks"));
     }
+    watch_.use(config_, backend_of_);
     soon_ = time_.after(0ms, [this] { start_next(); });
 }
 
@@ -313,7 +315,10 @@ void scheduler::start(const std::string &model_id, const task_row &row)
         [this](const std::string &id, const std::string &backend, const std::string &name) {
             return holder_of(id, backend, name);
         },
-        run_hook_});
+        run_hook_,
+        [this](const std::string &id, std::uint64_t revision, done_fn done) {
+            return watch_.let_go(id, revision, std::move(done));
+        }});
     at.run =
         std::make_unique<task_run>(*at.environment, std::move(*what), of, [this, model_id] { on_ended(model_id); });
     at.run->start();
@@ -325,9 +330,7 @@ void scheduler::on_ended(const std::string &model_id)
     runs_.erase(model_id);
     release(model_id);
     if (stopping_) {
-        if (runs_.empty() && stopped_) {
-            std::exchange(stopped_, nullptr)();
-        }
+        tell_if_stopped();
         return;
     }
     start_next();
@@ -363,7 +366,16 @@ void scheduler::stop(std::function<void()> stopped)
             on_ended(model_id);
         }
     }
-    if (at_work.empty()) {
+    watch_.stop([this] {
+        watches_ = false;
+        tell_if_stopped();
+    });
+}
+
+
+void scheduler::tell_if_stopped()
+{
+    if (runs_.empty() && !watches_ && stopped_) {
         std::exchange(stopped_, nullptr)();
     }
 }

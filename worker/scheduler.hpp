@@ -4,6 +4,7 @@
 
 #include "worker/gateway_server.hpp"
 #include "worker/journal/journal.hpp"
+#include "worker/model_watch.hpp"
 #include "worker/rollout/task_run.hpp"
 #include "worker/settings.hpp"
 
@@ -34,6 +35,9 @@ class scheduler {
 
     /// The models of which a revision stands on that backend.
     std::vector<std::string> models_on(const std::string &backend) const;
+
+    /// What is gone of a model's revisions that are to be loaded.
+    std::vector<lost_revision> losses_of(const std::string &model_id) const { return watch_.losses_of(model_id); }
 
     /// A client's word to a task: answered with the task once what it changes is durable, with the new task where it makes
     /// one (retry, rollback), or with a refusal that says why it makes no sense now. The same word to the same task with the
@@ -91,6 +95,7 @@ class scheduler {
     void start(const std::string &model_id, const task_row &row);
     void on_ended(const std::string &model_id);
     void release(const std::string &model_id);
+    void tell_if_stopped();
     std::string in_use_by(const submission &wanted) const;
     std::size_t deployed_models() const;
     std::string holder_of(const std::string &model_id, const std::string &backend, const std::string &name) const;
@@ -104,6 +109,7 @@ class scheduler {
     hook_fn run_hook_;
 
     std::map<std::string, model> models_;
+    model_watch watch_;
     std::map<std::string, std::deque<waiting_task>> queues_; ///< by model, in the order of acceptance
     std::set<std::pair<std::uint64_t, std::string>> ready_;  ///< models at rest, by their first task's sequence
     std::map<std::string, place> runs_;
@@ -114,6 +120,7 @@ class scheduler {
     std::uint64_t last_pause_ = 0;
     operation_ptr soon_;
     bool stopping_ = false;
+    bool watches_ = true;
     std::function<void()> stopped_;
 };
 

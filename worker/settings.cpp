@@ -161,6 +161,7 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
     reader.word("type", backend.type, {"triton", "command"});
     const bool is_command = backend.type == "command";
     if (is_command) {
+        backend.check_s = command_check_s;
         read_command(reader, backend.command, true);
         reader.number("timeout_s", backend.timeout_s, 1, day_s);
     } else {
@@ -198,6 +199,8 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
     } else if (!is_backend_model(sample_of(backend.model_name))) {
         reader.fault("model_name", "must make names without blanks, slashes or a dot at their begin");
     }
+    reader.number("check_s", backend.check_s, 0, day_s);
+    reader.number("max_reloads", backend.max_reloads, 1, 1000);
     reader.refuse_others();
     to.backends.emplace(name, std::move(backend));
 }

@@ -78,7 +78,12 @@ struct backend_settings {
     std::string repository;
     std::string staging;
     std::string model_name = "{model_id}__r{revision}";
+    std::uint64_t check_s = 10;    ///< between two looks whether its models are still loaded; 0: none
+    std::uint64_t max_reloads = 4; ///< lost models that are loaded again side by side
 };
+
+/// Of a command: each look runs the program once a model.
+inline constexpr std::uint64_t command_check_s = 60;
 
 /// What differs for the models of one name or pattern.
 struct model_settings {

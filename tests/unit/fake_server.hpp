@@ -25,6 +25,10 @@ struct server_memory {
     std::set<std::string> held;               ///< calls that do not end by themselves
     std::map<std::string, std::string> loads; ///< the configuration that came with a model's load
 
+    bool silent = false; ///< to a survey
+    rollout::presence::kind not_loaded =
+        rollout::presence::kind::lost; ///< what a survey finds of a model that is not
+
     std::vector<std::string> hook_bodies; ///< what hooks were given
 
     void fail(const std::string &call, const rollout::outcome &how, unsigned times = 1)
@@ -113,6 +117,22 @@ class fake_server final : public rollout::backend {
         });
     }
 
+    rollout::operation_ptr survey(const std::vector<rollout::server_model> &models,
+                                  rollout::surveyed_fn done) override
+    {
+        using kind = rollout::presence::kind;
+        const auto found = std::make_shared<std::vector<rollout::presence>>(models.size());
+        return work(
+            "survey", list_of(models), [done = std::move(done), found](const rollout::outcome &) { done(*found); },
+            [this, models, found] {
+                for (std::size_t i = 0; i < models.size() && !memory_.silent; ++i) {
+                    const auto how = memory_.loaded.contains(models[i].name) ? kind::loaded : memory_.not_loaded;
+                    found->at(i) = {how, how == kind::lost ? "the server is empty" : ""};
+                }
+                return rollout::outcome::ok();
+            });
+    }
+
     rollout::operation_ptr infer(const rollout::server_model &which, const json_t *, std::chrono::milliseconds,
                                  rollout::done_fn done) override
     {
@@ -158,6 +178,15 @@ class fake_server final : public rollout::backend {
     }
 
   private:
+    static std::string list_of(const std::vector<rollout::server_model> &models)
+    {
+        std::string all;
+        for (const auto &model : models) {
+            all += (all.empty() ? "" : " ") + model.name;
+        }
+        return all;
+    }
+
     void violation(const std::string &words) { memory_.violations.push_back(words); }
 
     rollout::operation_ptr work(const std::string &call, const std::string &model, rollout::done_fn done,

@@ -22,6 +22,7 @@ struct fake_world {
     {
         config.artifacts.source = "file:///srv/models/{model_id}";
         config.backends["default"].upstream = "inference";
+        config.backends["default"].check_s = 0; // a story is of what tasks do; model_watch_test switches it on
         start();
     }
 

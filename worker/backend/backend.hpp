@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,21 @@ struct server_model {
     std::uint64_t revision = 0;
     std::vector<std::string> parts; ///< that find it there; none where the model has no parts
 };
+
+/// What a look at a server finds of a model that is to be loaded there.
+struct presence {
+    enum class kind {
+        loaded,
+        moving,    ///< on its way in or out
+        lost,      ///< the server has it not
+        not_ready, ///< it does not serve, and the server does not say more: lost, or busy for a moment
+        unknown,   ///< the server does not answer, or not with that
+    };
+    kind is = kind::unknown;
+    std::string words; ///< why, for a person; may be empty
+};
+
+using surveyed_fn = std::function<void(const std::vector<presence> &)>;
 
 /// All operations are asynchronous on rolloutd's loop, can be run again after a crash in their middle, and may run for
 /// different models side by side. What concerns only the files before they are staged is given the name alone. The backend
@@ -47,6 +63,9 @@ class backend {
     /// One question: is the model ready? `transient` where it is not yet, with the server's words (for a server with
     /// an index, the index's reason); `permanent` where the server's index says that the load failed for good.
     virtual operation_ptr ready(const server_model &model, done_fn done) = 0;
+
+    /// One look at several models, to see whether they are there: what it found of each, in their order. Changes nothing.
+    virtual operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) = 0;
 
     /// Runs one inference (`request`: a KServe v2 inference request). Ok only for a 200 with outputs.
     virtual operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,

@@ -12,6 +12,55 @@ namespace {
 /// `ready`: it is not, and that is no failure.
 constexpr int exit_not_yet = 1;
 
+
+using ended_fn = std::function<void(const command_end &)>;
+
+/// One run after the other, for each model.
+class asking_each final : public operation {
+  public:
+    using ask_fn = std::function<operation_ptr(const server_model &model, ended_fn)>;
+
+    asking_each(std::vector<server_model> models, ask_fn ask, surveyed_fn done)
+        : models_(std::move(models)), ask_(std::move(ask)), done_(std::move(done)), found_(models_.size())
+    {
+        ask_next();
+    }
+
+    void cancel() override
+    {
+        canceled_ = true;
+        run_->cancel();
+    }
+
+  private:
+    void ask_next()
+    {
+        run_ = ask_(models_[next_], [this](const command_end &ended) {
+            presence &one = found_[next_];
+            one.words = ended.words.empty() ? ended.error : ended.words;
+            if (ended.status == 0) {
+                one = {presence::kind::loaded, {}};
+            } else if (ended.status == exit_not_yet && !ended.canceled) {
+                one.is = presence::kind::not_ready;
+            }
+            if (++next_ < models_.size() && !canceled_) {
+                ask_next();
+            } else {
+                const auto done = std::exchange(done_, nullptr); // which may destroy this
+                done(found_);
+            }
+        });
+    }
+
+    const std::vector<server_model> models_;
+    const ask_fn ask_;
+    surveyed_fn done_;
+    std::vector<presence> found_;
+    std::size_t next_ = 0;
+    operation_ptr run_;
+    bool canceled_ = false;
+};
+
 } // namespace
 
 
@@ -67,6 +116,15 @@ operation_ptr command_backend::ready(const server_model &model, done_fn done)
 }
 
 
+operation_ptr command_backend::survey(const std::vector<server_model> &models, surveyed_fn done)
+{
+    const auto ask = [this](const server_model &model, ended_fn then) {
+        return start("ready", model, nullptr, std::move(then));
+    };
+    return std::make_unique<asking_each>(models, ask, std::move(done));
+}
+
+
 operation_ptr command_backend::infer(const server_model &, const json_t *, std::chrono::milliseconds, done_fn done)
 {
     return run_on_thread(
@@ -110,17 +168,33 @@ operation_ptr command_backend::discard(const std::string &model, done_fn done)
 operation_ptr command_backend::run(const std::string &operation_name, const server_model &model, const json_t *config,
                                    done_fn done)
 {
+    return start(
+        operation_name, model, config,
+        [operation_name, name = model.name, program = settings_.command.front(),
+         done = std::move(done)](const command_end &ended) {
+            if (operation_name == "ready" && ended.status == exit_not_yet && !ended.canceled) {
+                done(outcome::transient(name + " is not ready" + (ended.words.empty() ? "" : ": " + ended.words)));
+                return;
+            }
+            done(outcome_of(ended, operation_name + " " + name + " by " + program));
+        });
+}
+
+
+operation_ptr command_backend::start(const std::string &operation_name, const server_model &model,
+                                     const json_t *config, std::function<void(const command_end &)> done)
+{
     const std::string &name = model.name;
-    const json_ptr question(json_object());
+    const json_ptr question = json_make_object();
     json_put(question.get(), "operation", operation_name);
     json_put(question.get(), "backend", settings_.name);
     json_put(question.get(), "model", name);
     json_put(question.get(), "model_id", model.model_id);
     json_put(question.get(), "revision", json_make_number(model.revision));
     if (!model.parts.empty()) {
-        json_ptr parts(json_array());
+        json_ptr parts = json_make_array();
         for (const auto &part : model.parts) {
-            json_array_append_new(parts.get(), json_make(part).release());
+            json_add(parts.get(), json_make(part));
         }
         json_put(question.get(), "parts", std::move(parts));
     }
@@ -133,16 +207,7 @@ operation_ptr command_backend::run(const std::string &operation_name, const serv
     request.command = settings_.command;
     request.input = json_compact(question.get()) + '\n';
     request.timeout = settings_.timeout;
-    return run_command(
-        loop_, std::move(request),
-        [operation_name, name, program = settings_.command.front(),
-         done = std::move(done)](const command_end &ended) {
-            if (operation_name == "ready" && ended.status == exit_not_yet && !ended.canceled) {
-                done(outcome::transient(name + " is not ready" + (ended.words.empty() ? "" : ": " + ended.words)));
-                return;
-            }
-            done(outcome_of(ended, operation_name + " " + name + " by " + program));
-        });
+    return run_command(loop_, std::move(request), std::move(done));
 }
 
 } // namespace rollout

@@ -4,10 +4,12 @@
 
 #include "worker/backend/backend.hpp"
 #include "worker/backend/repository.hpp"
+#include "worker/command_run.hpp"
 
 #include <uv.h>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +39,9 @@ class command_backend final : public backend {
                        done_fn done) override;
     operation_ptr ready(const server_model &model, done_fn done) override;
 
+    /// Runs `ready` for one model after the other.
+    operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) override;
+
     /// Permanent: a program is no inference server. A plan with a smoke test for it is refused before it comes to that.
     operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
                         done_fn done) override;
@@ -47,6 +52,8 @@ class command_backend final : public backend {
   private:
     operation_ptr run(const std::string &operation_name, const server_model &model, const json_t *config,
                       done_fn done);
+    operation_ptr start(const std::string &operation_name, const server_model &model, const json_t *config,
+                        std::function<void(const command_end &)> done);
 
     uv_loop_t *loop_;
     command_settings settings_;

@@ -70,7 +70,7 @@ std::string_view index_state_name(index_state state) noexcept
 }
 
 
-std::optional<index_entry> find_in_index(std::string_view body, std::string_view model)
+std::optional<repository_index> read_index(std::string_view body)
 {
     const json_ptr parsed(json_loadb(body.data(), body.size(), 0, nullptr));
     // Some put the array into an object, as the protocol's gRPC form does.
@@ -78,17 +78,26 @@ std::optional<index_entry> find_in_index(std::string_view body, std::string_view
     if (!json_is_array(models)) {
         return std::nullopt;
     }
-    index_entry found;
+    repository_index all;
     for (std::size_t i = 0; i < json_array_size(models); ++i) {
         const json_t *entry = json_array_get(models, i);
-        if (json_text(entry, "name") != model) {
-            continue;
-        }
+        index_entry &found = all[std::string(json_text(entry, "name"))];
         if (index_entry version = read_version(entry); weight(version.is) > weight(found.is)) {
             found = std::move(version);
         }
     }
-    return found;
+    return all;
+}
+
+
+std::optional<index_entry> find_in_index(std::string_view body, std::string_view model)
+{
+    const auto all = read_index(body);
+    if (!all) {
+        return std::nullopt;
+    }
+    const auto found = all->find(model);
+    return found == all->end() ? index_entry() : found->second;
 }
 
 } // namespace rollout

@@ -1,6 +1,8 @@
-// A server's answer to POST /v2/repository/index: where one model stands, all its versions taken together.
+// A server's answer to POST /v2/repository/index: where each model stands, all its versions taken together.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +32,13 @@ struct index_entry {
 /// `LOADING` and the like, for sentences.
 std::string_view index_state_name(index_state state) noexcept;
 
+/// By the models' names.
+using repository_index = std::map<std::string, index_entry, std::less<>>;
+
 /// Nothing where the body is no index.
+std::optional<repository_index> read_index(std::string_view body);
+
+/// The same, of one model.
 std::optional<index_entry> find_in_index(std::string_view body, std::string_view model);
 
 } // namespace rollout

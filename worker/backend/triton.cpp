@@ -5,6 +5,7 @@
 #include "worker/backend/repository_index.hpp"
 #include "worker/backend/server_words.hpp"
 #include "worker/backend/steps.hpp"
+#include "worker/backend/survey.hpp"
 #include "worker/backend/two_parts.hpp"
 #include "worker/backend/unloading.hpp"
 #include "worker/thread_work.hpp"
@@ -183,6 +184,16 @@ operation_ptr triton_backend::load(const server_model &model, const json_t *conf
 operation_ptr triton_backend::ready(const server_model &model, done_fn done)
 {
     return std::make_unique<readiness>(http_, settings_.url, server_, model.name, std::move(done));
+}
+
+
+operation_ptr triton_backend::survey(const std::vector<server_model> &models, surveyed_fn done)
+{
+    std::vector<std::string> names;
+    for (const auto &one : models) {
+        names.push_back(one.name);
+    }
+    return survey_models(http_, {settings_.url, server_, std::move(names), tell_of_no_index()}, std::move(done));
 }
 
 

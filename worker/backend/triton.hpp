@@ -32,6 +32,7 @@ class triton_backend final : public backend {
     operation_ptr load(const server_model &model, const json_t *config, std::chrono::milliseconds timeout,
                        done_fn done) override;
     operation_ptr ready(const server_model &model, done_fn done) override;
+    operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) override;
     operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
                         done_fn done) override;
     operation_ptr unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done) override;

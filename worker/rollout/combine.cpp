@@ -130,6 +130,18 @@ class retrying final : public combined {
 } // namespace
 
 
+operation_ptr ended(clock &time, outcome how, done_fn done)
+{
+    struct ending final : operation {
+        operation_ptr alarm;
+        void cancel() override {}
+    };
+    auto made = std::make_unique<ending>();
+    made->alarm = time.after(0ms, [how = std::move(how), done = std::move(done)] { done(how); });
+    return made;
+}
+
+
 operation_ptr in_order(clock &time, std::vector<start_fn> parts, done_fn done)
 {
     return std::make_unique<sequence>(time, std::move(parts), false, std::move(done));

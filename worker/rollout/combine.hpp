@@ -12,6 +12,9 @@ namespace rollout {
 
 using start_fn = std::function<operation_ptr(done_fn)>;
 
+/// Over before it began, for who finds nothing to do or cannot do it.
+operation_ptr ended(clock &time, outcome how, done_fn done);
+
 /// Runs them in their order; ends with the first failure, or ok with the details of all. Ok where there are none.
 operation_ptr in_order(clock &time, std::vector<start_fn> parts, done_fn done);
 

@@ -34,6 +34,20 @@ operation_ptr look_in_flight(task_run &run, const placed_revision &one, done_fn 
 }
 
 
+/// `work` for each of a revision's copies, once the watch over lost models has its hands off them.
+operation_ptr alone_on(task_run &run, const placed_revision &one, done_fn done, copy_work work)
+{
+    const start_fn hands_off = [&run, one](done_fn then) {
+        auto waits = run.environment.let_go(run.of.model_id, one.revision, then);
+        return waits ? std::move(waits) : ended(run, outcome::ok(), std::move(then));
+    };
+    const start_fn do_it = [&run, one, work = std::move(work)](done_fn then) {
+        return on_copies(run, one, std::move(then), work);
+    };
+    return in_order(run.environment.time, {hands_off, do_it}, std::move(done));
+}
+
+
 class writing final : public operation {
   public:
     writing(task_run &run, done_fn done)
@@ -75,15 +89,21 @@ operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done
 }
 
 
+server_model server_model_of(const std::string &model_id, std::uint64_t revision, const placed_copy &copy)
+{
+    server_model made = {copy.model, model_id, revision, copy.parts};
+    std::erase(made.parts, std::string()); // of a model without parts
+    return made;
+}
+
+
 operation_ptr on_copies(task_run &run, const placed_revision &one, done_fn done, copy_work work)
 {
     return on_backend(run, one, std::move(done), [&](backend &server, done_fn then) {
         std::vector<start_fn> all;
         for (const auto &copy : one.copies) {
-            server_model model = {copy.model, run.of.model_id, one.revision, copy.parts};
-            std::erase(model.parts, std::string());
-            all.push_back(
-                [&server, model, copy, work](done_fn part) { return work(server, model, copy, std::move(part)); });
+            all.push_back([&server, model = server_model_of(run.of.model_id, one.revision, copy), copy,
+                           work](done_fn part) { return work(server, model, copy, std::move(part)); });
         }
         return in_order(run.environment.time, std::move(all), std::move(then));
     });
@@ -92,13 +112,7 @@ operation_ptr on_copies(task_run &run, const placed_revision &one, done_fn done,
 
 operation_ptr ended(task_run &run, outcome how, done_fn done)
 {
-    struct ending final : operation {
-        operation_ptr alarm;
-        void cancel() override {}
-    };
-    auto made = std::make_unique<ending>();
-    made->alarm = run.environment.time.after(0ms, [how = std::move(how), done = std::move(done)] { done(how); });
-    return made;
+    return ended(run.environment.time, std::move(how), std::move(done));
 }
 
 
@@ -127,10 +141,10 @@ operation_ptr unload(task_run &run, const placed_revision &one, done_fn done)
     if (!one.load_begun) {
         return ended(run, outcome::ok(), std::move(done));
     }
-    return on_copies(run, one, std::move(done),
-                     [](backend &server, const server_model &model, const placed_copy &, done_fn then) {
-                         return server.unload(model, unload_timeout, std::move(then));
-                     });
+    return alone_on(run, one, std::move(done),
+                    [](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+                        return server.unload(model, unload_timeout, std::move(then));
+                    });
 }
 
 
@@ -146,28 +160,33 @@ operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn do
 
 operation_ptr load(task_run &run, const placed_revision &one, done_fn done)
 {
-    return on_copies(run, one, std::move(done),
-                     [&run](backend &server, const server_model &model, const placed_copy &copy, done_fn then) {
-                         return server.load(model, copy.server_config.get(),
-                                            std::chrono::seconds(run.plan.rollout.ready_timeout_s), std::move(then));
-                     });
+    return alone_on(run, one, std::move(done),
+                    [&run](backend &server, const server_model &model, const placed_copy &copy, done_fn then) {
+                        return server.load(model, copy.server_config.get(),
+                                           std::chrono::seconds(run.plan.rollout.ready_timeout_s), std::move(then));
+                    });
+}
+
+
+operation_ptr ready_within(clock &time, backend &server, const server_model &model, std::chrono::seconds limit,
+                           done_fn done)
+{
+    return try_until(
+        time, [&server, model](done_fn again) { return server.ready(model, std::move(again)); }, ready_look, limit,
+        [limit, name = model.name](const std::string &last) {
+            return outcome::permanent(name + " is not ready after " + duration_words(limit) + ": " + last);
+        },
+        std::move(done));
 }
 
 
 operation_ptr await_ready(task_run &run, const placed_revision &one, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
-    return on_copies(
-        run, one, std::move(done),
-        [&run, limit](backend &server, const server_model &model, const placed_copy &, done_fn then) {
-            return try_until(
-                run.environment.time,
-                [&server, model](done_fn again) { return server.ready(model, std::move(again)); }, ready_look, limit,
-                [limit, name = model.name](const std::string &last) {
-                    return outcome::permanent(name + " is not ready after " + duration_words(limit) + ": " + last);
-                },
-                std::move(then));
-        });
+    return on_copies(run, one, std::move(done),
+                     [&run, limit](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+                         return ready_within(run.environment.time, server, model, limit, std::move(then));
+                     });
 }
 
 

@@ -28,6 +28,10 @@ operation_ptr load(task_run &run, const placed_revision &one, done_fn done);
 /// Ready, asked again and again until the rollout's `ready_timeout_s`.
 operation_ptr await_ready(task_run &run, const placed_revision &one, done_fn done);
 
+/// The same of one model on its server.
+operation_ptr ready_within(clock &time, backend &server, const server_model &model, std::chrono::seconds limit,
+                           done_fn done);
+
 /// `work` for each of the revisions, one after the other.
 operation_ptr for_each(task_run &run, const std::vector<placed_revision> &all,
                        operation_ptr (*work)(task_run &, const placed_revision &, done_fn), done_fn done);
@@ -42,6 +46,9 @@ operation_ptr retire(task_run &run, const std::vector<placed_revision> &all, don
 /// `work` with the backend of a revision; a failure that says so where the configuration has lost it.
 operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done,
                          const std::function<operation_ptr(backend &server, done_fn done)> &work);
+
+/// A copy as its backend is to know it.
+server_model server_model_of(const std::string &model_id, std::uint64_t revision, const placed_copy &copy);
 
 /// `work` for each of a revision's copies on its backend, one after the other.
 using copy_work =

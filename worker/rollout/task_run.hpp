@@ -42,6 +42,10 @@ struct run_environment {
         holder_of;
 
     hook_fn run_hook;
+
+    /// Before the run loads or unloads a revision: until the watch over lost models has its hands off it. Null where they
+    /// are off already.
+    std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> let_go;
 };
 
 class task_run;
