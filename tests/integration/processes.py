@@ -22,10 +22,15 @@ NGINX = os.environ.get("ROLLOUT_NGINX", "/usr/sbin/nginx")
 DEADLINE_S = 60
 
 
+def sanitizers_of(program):
+    """The paths of the sanitizers' libraries that a program or a module is built with."""
+    libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return [line.split()[2] for line in libraries.splitlines() if "libasan" in line or "libubsan" in line]
+
+
 def nginx_environment():
     """What nginx needs to load a module that is built with AddressSanitizer: the packaged nginx is not."""
-    libraries = subprocess.run(["ldd", MODULE], capture_output=True, text=True, check=True).stdout
-    preload = [line.split()[2] for line in libraries.splitlines() if "libasan" in line or "libubsan" in line]
+    preload = sanitizers_of(MODULE)
     # nginx leaks at its end by design; freed memory that is kept back would look like a leak to a test that measures.
     return {"LD_PRELOAD": " ".join(preload), "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=1"} if preload else {}
 
@@ -242,6 +247,7 @@ class Nginx(Process):
         super().__init__(home, "nginx")
         self.port = free_port()
         self.http2_port = free_port()
+        self.environment = None  # in place of nginx_environment()
         self.conf = home / "nginx.conf"
         self.pieces = {"module": MODULE, "user": worker_user(), "workers": workers, "home": home, "main": main, "zone": zone, "connections": connections,
                        "socket": home / "rolloutd.sock", "worker_arguments": " " + worker_arguments if worker_arguments else "",
@@ -255,7 +261,7 @@ class Nginx(Process):
     def start(self, **changes):
         self.write(**changes)
         self.launch([NGINX, "-c", self.conf, "-e", self.home / "error.log", "-g", "daemon off;"],
-                    nginx_environment())
+                    self.environment or nginx_environment())
         wait_until(lambda: self.must_run() and self.accepts() and self.has_pid_file(), "nginx's start")
         return self
 
