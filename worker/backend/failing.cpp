@@ -43,6 +43,12 @@ class failing_backend final : public backend {
             "ready", [&](done_fn then) { return of_->ready(model, std::move(then)); }, std::move(done));
     }
 
+    /// Not one of a task's calls: it comes whenever its time comes.
+    operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) override
+    {
+        return of_->survey(models, std::move(done));
+    }
+
     operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
                         done_fn done) override
     {
