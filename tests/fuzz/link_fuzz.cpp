@@ -11,6 +11,7 @@
 
 #include "common/names.hpp"
 #include "module/preferences.hpp"
+#include "module/requester_of.hpp"
 #include "module/state_file.hpp"
 
 #include <algorithm>
@@ -179,7 +180,7 @@ class gateway {
         client.api.call.done = answer;
         client.api.call.asker = &client.api;
         suspend(client.api);
-        const auto begun = link_.submit(client.api.call, *wanted);
+        const auto begun = link_.submit(client.api.call, *wanted, requester_of(&client.r));
         client.returned(begun == link_result::task ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 

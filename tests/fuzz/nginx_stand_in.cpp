@@ -1,5 +1,6 @@
 #include "tests/fuzz/nginx_stand_in.hpp"
 
+#include "module/requester_of.hpp"
 #include "tests/fuzz/fuzzing.hpp"
 
 #include <algorithm>
@@ -379,6 +380,11 @@ namespace rollout {
 worker_link *link_of_process() noexcept
 {
     return stand_in::link_in_use;
+}
+
+requester requester_of(ngx_http_request_t *)
+{
+    return {"127.0.0.1", "somebody", ""};
 }
 
 ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept
