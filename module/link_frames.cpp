@@ -171,11 +171,14 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
     // looked up: it is not in the table because it had to go, or because the stream is about to bring it.
     // What a client's word has changed goes in at once: who asked next shall see it.
     if (json_is_true(json_object_get(message, "created")) || json_is_true(json_object_get(message, "steered"))) {
-        store(task);
+        store(task, false);
     } else if (type == "accepted" && task.revision > zone_.tasks_revision()) {
         // Posted before, by a worker process that was killed before the answer came: the stream will bring it, but who reads
         // it now shall find it.
         zone_.doubt_tasks();
+    } else if (task.revision > zone_.tasks_revision()) {
+        // The stream comes over another process's link, and later: who has seen this shall not see an older state next.
+        store(task, true);
     }
     answer(id, link_result::task, &task, nullptr);
 }
@@ -200,11 +203,14 @@ void worker_link::answer(std::uint64_t id, link_result result, const task_record
 }
 
 
-void worker_link::store(const task_record &task)
+void worker_link::store(const task_record &task, bool only_over_older)
 {
     zone_writer writer(zone_);
     if (!writer) {
         return; // logged; the stream brings it again with the next resynchronisation
+    }
+    if (only_over_older && !writer.tasks().holds(task.task_id)) {
+        return;
     }
     std::uint64_t &evicted = zone_.header->evicted;
     const std::uint64_t before = evicted;
@@ -227,7 +233,7 @@ void worker_link::take_update(const json_t *message)
             disconnect("an update without a readable task");
             return;
         }
-        store(task);
+        store(task, false);
     }
 
     bool is_to_greet = false;

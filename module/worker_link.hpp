@@ -128,7 +128,7 @@ class worker_link {
     void take_sample(const json_t *message);
     void take_measure(const json_t *message);
     void take_refusal(const json_t *message);
-    void store(const task_record &task);
+    void store(const task_record &task, bool only_over_older);
 
     link_settings settings_;
     shared_zone &zone_;
