@@ -63,7 +63,8 @@ problem rejection_of(const json_t *from)
 {
     problem answer;
     const auto status = json_number(from, "status");
-    answer.status = status >= 400 && status <= 599 ? static_cast<int>(status) : 500; // it is an error, whatever it says
+    answer.status =
+        status >= 400 && status <= 599 ? static_cast<int>(status) : 500; // it is an error, whatever it says
     answer.detail = json_text(from, "detail");
     answer.task_id = json_text(from, "task_id");
     answer.retry_after_s = static_cast<unsigned>(json_number(from, "retry_after_s"));
