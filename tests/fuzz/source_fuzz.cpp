@@ -107,7 +107,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     }
     check_path(*parsed);
 
-    const auto again = parse_file_source(url_of(*parsed));
+    const std::string url = url_of(*parsed);
+    const auto again = parse_file_source(url.size() > 4096 ? source : url); // over the bound of a source
     always(again && again->path == parsed->path && again->is_folder == parsed->is_folder,
            "a source, written and read, is the same");
 
