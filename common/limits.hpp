@@ -32,6 +32,10 @@ inline constexpr std::size_t config_bytes = 32 * 1024;
 /// A request's body as it comes, white space and all; client_max_body_size bounds it before, usually by less.
 inline constexpr std::size_t body_bytes = 8 * 1024 * 1024;
 
+/// The same without white space between its tokens: `config_bytes` with each character written as an escape, and the rest.
+/// What is parsed takes up to a hundred times its bytes in memory.
+inline constexpr std::size_t packed_body_bytes = 256 * 1024;
+
 /// `detail` of a task, in characters (Unicode code points).
 inline constexpr std::size_t detail_characters = 1500;
 
@@ -61,11 +65,20 @@ inline constexpr std::size_t pointer_bytes = 256;
 /// Objects and arrays inside each other in a request's body.
 inline constexpr int json_depth = 64;
 
-/// Submissions and look-ups that one nginx worker process has under way at rolloutd; one more is answered 429.
+/// Questions of one nginx worker process that rolloutd has not answered yet, whether their clients still wait or not: one
+/// more post is answered 429, one more of the others 503. A peer that asks more is cut off.
 inline constexpr std::size_t requests_in_flight = 4096;
+
+/// Clients that wait for news of a task at one nginx worker process: unless max_waiting says otherwise, and the most that
+/// it may say. One more read is answered 503; one more post is answered at once. A peer that watches more is cut off.
+inline constexpr std::size_t waiting_clients = 32768;
+inline constexpr std::size_t waiting_clients_most = 65536;
 
 /// Links of nginx worker processes that rolloutd serves at a time.
 inline constexpr std::size_t gateway_links = 1024;
+
+/// Gateways that rolloutd knows at a time, with those whose last link has just ended.
+inline constexpr std::size_t gateways = 64;
 
 /// The longest that a client may ask to wait with `?wait=` or `Prefer: wait=`.
 inline constexpr unsigned wait_s = 300;

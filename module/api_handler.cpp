@@ -94,11 +94,11 @@ ngx_int_t read_task(api_request &request)
         // And after it: what went in between is not missing.
         return known && zone.tasks_known() ? send_problem(r, not_found(route)) : ask_worker(request);
     }
-    if (hold(request, task)) {
+    const ngx_int_t rc = answer_or_wait(request, task);
+    if (rc == NGX_DONE) {
         ++r->main->count;
-        return NGX_DONE;
     }
-    return answer_with(request, task);
+    return rc;
 }
 
 

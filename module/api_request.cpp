@@ -37,6 +37,38 @@ ngx_msec_t left_to_wait(const api_request &request) noexcept
 }
 
 
+void on_watched(link_call &call, link_result result, const task_record *task, const json_t *);
+
+
+enum class held : std::uint8_t { no, yes, too_many };
+
+
+/// Does the client wait for a later document than this?
+held hold(api_request &request, const task_record &task)
+{
+    const auto left = left_to_wait(request);
+    if (left == 0 || is_final(task.status)) {
+        return held::no;
+    }
+    // Who shows an ETag waits for something newer than that; who shows none waits for the end.
+    if (!request.submitting && request.r->headers_in.if_none_match != nullptr) {
+        const ngx_str_t etag = etag_of(request.r, task);
+        if (etag.data == nullptr || !matches_etag(request.r, view_of(etag))) {
+            return held::no;
+        }
+    }
+    auto *link = link_of_process();
+    if (link == nullptr || !suspend(request)) {
+        return held::no;
+    }
+    request.task = task;
+    request.call.done = on_watched;
+    request.call.asker = &request;
+    const auto begun = link->watch(request.call, task.kind, task.task_id, task.revision, left);
+    return begun == link_result::task ? held::yes : held::too_many;
+}
+
+
 void on_watched(link_call &call, link_result result, const task_record *task, const json_t *)
 {
     auto &request = *static_cast<api_request *>(call.asker);
@@ -130,41 +162,31 @@ ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
 }
 
 
-/// A document is at hand: it is the answer, or the client waits for a later one. True when it waits.
-bool hold(api_request &request, const task_record &task) noexcept
-{
-    const auto left = left_to_wait(request);
-    if (left == 0 || is_final(task.status)) {
-        return false;
-    }
-    // Who shows an ETag waits for something newer than that; who shows none waits for the end.
-    if (!request.submitting && request.r->headers_in.if_none_match != nullptr) {
-        const ngx_str_t etag = etag_of(request.r, task);
-        if (etag.data == nullptr || !matches_etag(request.r, view_of(etag))) {
-            return false;
+ngx_int_t answer_or_wait(api_request &request, const task_record &task) noexcept
+try {
+    switch (hold(request, task)) {
+    case held::yes:
+        return NGX_DONE;
+    case held::too_many:
+        if (request.r->method != NGX_HTTP_POST) {
+            return send_problem(request.r, away("Too many clients wait for news already (max_waiting of "
+                                                "rollout_worker); ask again later, or without waiting."));
         }
+        request.wants.wait.reset();
+        break;
+    case held::no:
+        break;
     }
-    auto *link = link_of_process();
-    if (link == nullptr || !suspend(request)) {
-        return false;
-    }
-    request.task = task;
-    request.call.done = on_watched;
-    request.call.asker = &request;
-    try {
-        return link->watch(request.call, task.kind, task.task_id, task.revision, left) == link_result::task;
-    } catch (const std::exception &) {
-        return false;
-    }
+    return answer_with(request, task);
+} catch (const std::exception &error) {
+    ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %s", error.what());
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
 ngx_int_t answer_or_hold(api_request &request, task_record task) noexcept
 {
-    if (!in_pool(request.r, task)) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    return hold(request, task) ? NGX_DONE : answer_with(request, task);
+    return in_pool(request.r, task) ? answer_or_wait(request, task) : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 } // namespace rollout

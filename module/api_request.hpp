@@ -64,11 +64,11 @@ problem rejection_of(const json_t *from);
 /// The answer with a task; its bytes live as long as the request.
 ngx_int_t answer_with(api_request &request, const task_record &task) noexcept;
 
-/// A document is at hand, whose bytes live as long as the request: it is the answer, or the client waits for a later one. True
-/// when it waits.
-bool hold(api_request &request, const task_record &task) noexcept;
+/// A document is at hand, whose bytes live as long as the request: the answer with it, or NGX_DONE when the client waits for a
+/// later one. A read that would wait is a 503 where too many wait already; what has been done is answered as it is.
+ngx_int_t answer_or_wait(api_request &request, const task_record &task) noexcept;
 
-/// The answer with a task that the link has brought, or NGX_DONE when the client waits for a later one.
+/// The same with a task that the link has brought.
 ngx_int_t answer_or_hold(api_request &request, task_record task) noexcept;
 
 // api_query.cpp: lists, and words to tasks. NGX_DONE: the answer comes later, over the link.

@@ -62,7 +62,9 @@ void worker_link::take(const json_t *message)
     } else if (type == "accepted" || type == "rejected" || type == "found") {
         take_answer(message, type);
     } else if (type == "listed" || type == "listed_models") {
-        const auto asked = calls_.find(json_count(message, "id"));
+        const auto id = json_count(message, "id");
+        const auto asked = calls_.find(id);
+        unanswered_.erase(id);
         if (asked != calls_.end()) {
             finish(*asked->second, link_result::page, nullptr, message);
         }
@@ -142,9 +144,7 @@ void worker_link::take_refusal(const json_t *message)
 void worker_link::take_answer(const json_t *message, std::string_view type)
 {
     const auto id = json_count(message, "id");
-    if (type != "found" && unconfirmed_ != 0) {
-        --unconfirmed_;
-    }
+    unanswered_.erase(id);
 
     if (type == "rejected") {
         answer(id, link_result::rejected, nullptr, message);

@@ -33,7 +33,7 @@ void exit_process(ngx_cycle_t *cycle);
 ngx_command_t commands[] = {
     {ngx_string("rollout_zone"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE23, set_zone, NGX_HTTP_MAIN_CONF_OFFSET, 0,
      nullptr},
-    {ngx_string("rollout_worker"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE123, set_worker, NGX_HTTP_MAIN_CONF_OFFSET, 0,
+    {ngx_string("rollout_worker"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1234, set_worker, NGX_HTTP_MAIN_CONF_OFFSET, 0,
      nullptr},
     {ngx_string("rollout_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE12, set_api,
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
@@ -299,7 +299,16 @@ char *set_worker(ngx_conf_t *cf, ngx_command_t *, void *conf)
 
     bool seen_ack = false;
     bool seen_reconnect = false;
+    bool seen_waiting = false;
     for (ngx_uint_t i = 2; i < cf->args->nelts; ++i) {
+        if (const auto waiting = value_of(values[i], "max_waiting"); waiting && !std::exchange(seen_waiting, true)) {
+            const ngx_int_t clients = ngx_atoi(waiting->data, waiting->len);
+            if (clients < 1 || static_cast<std::size_t>(clients) > limits::waiting_clients_most) {
+                return invalid(cf, values[i]);
+            }
+            link.max_waiting = static_cast<std::size_t>(clients);
+            continue;
+        }
         const auto ack = value_of(values[i], "ack_timeout");
         auto given = ack ? ack : value_of(values[i], "reconnect");
         bool &seen = ack ? seen_ack : seen_reconnect;

@@ -124,6 +124,24 @@ std::string read_name(const json_t *body, const char *member, bool (*is_name)(st
 }
 
 
+/// The bytes of a JSON text without the white space between its tokens.
+std::size_t packed_bytes(std::string_view body) noexcept
+{
+    std::size_t count = 0;
+    bool in_string = false;
+    bool escaped = false;
+    for (const char c : body) {
+        const bool blank = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+        count += in_string || !blank ? 1 : 0;
+        if (c == '"' && !escaped) {
+            in_string = !in_string;
+        }
+        escaped = in_string && c == '\\' && !escaped;
+    }
+    return count;
+}
+
+
 json_ptr read_config(task_kind kind, const json_t *body, faults &errors)
 {
     json_ptr config = json_make_object();
@@ -166,6 +184,18 @@ json_ptr read_config(task_kind kind, const json_t *body, faults &errors)
 std::variant<task_request, problem> parse_task_request(task_kind kind, std::string_view body,
                                                        std::optional<std::string_view> idempotency_key)
 {
+    // Before it is parsed: small values make a tree of many times their bytes.
+    if (body.size() > limits::packed_body_bytes) {
+        if (const auto bytes = packed_bytes(body); bytes > limits::packed_body_bytes) {
+            problem too_large;
+            too_large.status = 413;
+            too_large.detail = "The body has " + std::to_string(bytes) +
+                               " bytes without white space; a task's is at most " +
+                               std::to_string(limits::packed_body_bytes) + ".";
+            return too_large;
+        }
+    }
+
     json_error_t error;
     constexpr std::size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
     const json_ptr root = json_read(body, flags, error);

@@ -156,6 +156,7 @@ void worker_link::close_connection() noexcept
     streams_ = false;
     in_full_set_ = false;
     full_set_.clear();
+    unanswered_.clear();
 }
 
 
@@ -168,14 +169,14 @@ void worker_link::disconnect(const char *reason) noexcept
             "new tasks are refused until it is back",
             &settings_.path, reason);
     }
+    const bool in_doubt = std::ranges::any_of(unanswered_, [](const auto &entry) { return entry.second; });
     close_connection();
+    if (in_doubt) {
+        zone_.doubt_tasks();
+    }
     if (!connect_timer_.timer_set) {
         ngx_add_timer(&connect_timer_, backoff_);
     }
-    if (std::exchange(unconfirmed_, 0) != 0) {
-        zone_.doubt_tasks();
-    }
-
     end_calls(false, link_result::lost);
 }
 
@@ -335,11 +336,14 @@ void worker_link::send_hello()
 
 link_result worker_link::begin(link_call &call, ngx_msec_t timeout)
 {
-    if (calls_.size() - watches_ >= limits::requests_in_flight && !call.survives) {
+    if (call.survives ? watches_ >= settings_.max_waiting : unanswered_.size() >= limits::requests_in_flight) {
         return link_result::full;
     }
     calls_.emplace(last_id_ + 1, &call);
     call.id = ++last_id_;
+    if (!call.survives) {
+        unanswered_.emplace(call.id, call.submits);
+    }
     watches_ += call.survives ? 1 : 0;
     call.link = this;
     call.timer.handler = on_call_timer;
@@ -435,7 +439,6 @@ link_result worker_link::ask(link_call &call, json_t *message, bool submits)
     }
     json_put(message, "id", json_make_number(call.id));
     send(message);
-    unconfirmed_ += submits ? 1 : 0;
     return link_result::task;
 }
 
@@ -450,12 +453,14 @@ link_result worker_link::watch(link_call &call, task_kind kind, std::string_view
     call.name_is_model = false;
     call.name_bytes = static_cast<std::uint8_t>(std::min(task_id.size(), sizeof(call.name)));
     ngx_memcpy(call.name, task_id.data(), call.name_bytes);
-    begin(call, timeout);
+    if (const auto begun = begin(call, timeout); begun != link_result::task) {
+        return begun;
+    }
     const std::string news = std::string(kind_name(kind)) + ' ' + std::string(task_id) + ' ' + std::to_string(after);
     if (groups_.add(call.id, news) && up()) {
         send_lookup(call);
     }
-    return link_result::task;
+    return begun;
 }
 
 

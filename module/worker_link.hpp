@@ -19,6 +19,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace rollout {
@@ -29,6 +30,7 @@ struct link_settings {
     ngx_str_t path{}; ///< of the Unix socket
     ngx_msec_t ack_timeout = 5000;
     ngx_msec_t reconnect = 200;
+    std::size_t max_waiting = limits::waiting_clients;
 };
 
 /// How a question ended.
@@ -39,7 +41,7 @@ enum class link_result {
     rejected, ///< a problem
     lost,     ///< the link broke, or there is none: nobody knows whether a submission was taken
     late,     ///< no answer in time
-    full,     ///< too many questions under way
+    full,     ///< too many questions under way, or too many clients waiting
 };
 
 /// A question under way. Lives in the asker's memory (a request's pool); the asker calls `worker_link::forget` before
@@ -86,7 +88,8 @@ class worker_link {
     /// A question for a page: the frame `list` or `models`, to which the id is added.
     link_result list(link_call &call, json_t *message);
 
-    /// Waits until the task's revision is past `after`, at most `timeout`, over a link that comes and goes.
+    /// Waits until the task's revision is past `after`, at most `timeout`, over a link that comes and goes. `full`: too many
+    /// wait already.
     link_result watch(link_call &call, task_kind kind, std::string_view task_id, std::uint64_t after,
                       ngx_msec_t timeout);
 
@@ -148,9 +151,12 @@ class worker_link {
 
     std::uint64_t last_id_ = 0;
     std::map<std::uint64_t, link_call *> calls_;
-    std::size_t watches_ = 0;     ///< of `calls_`: these only wait
-    watch_groups groups_;         ///< of these: who waits for the same
-    std::size_t unconfirmed_ = 0; ///< submissions without an answer yet, also those whose client has gone
+    std::size_t watches_ = 0; ///< of `calls_`: these only wait
+    watch_groups groups_;     ///< of these: who waits for the same
+
+    /// The questions that this connection has carried and rolloutd has not answered, also those whose client has gone;
+    /// true: one that changes something.
+    std::unordered_map<std::uint64_t, bool> unanswered_;
 
     bool streams_ = false;
     bool awaits_welcome_ = false; ///< what comes before it was sent to an earlier hello

@@ -125,6 +125,9 @@ void gateway_server::take_list(const session_ptr &from, const json_t *message)
         return;
     }
     which.kind = *kind;
+    if (!may_ask(from)) {
+        return;
+    }
     pages_.push_back({from, json_count(message, "id"), "listed", "\"tasks\":null,\"next\":null",
                       [this, which, limit](const page_fn &done) {
                           journal_.list(which, limit, limits::page_bytes,
@@ -142,6 +145,9 @@ void gateway_server::take_models(const session_ptr &from, const json_t *message)
     const auto limit = json_count(message, "limit");
     if (limit == 0 || limit > limits::page_most || (!after.empty() && !is_model_id(after))) {
         end(from, "a list of models that is none");
+        return;
+    }
+    if (!may_ask(from)) {
         return;
     }
     pages_.push_back({from, json_count(message, "id"), "listed_models", "\"models\":null,\"next\":null",
@@ -171,7 +177,8 @@ void gateway_server::read_pages()
             if (!ended) {
                 log(log_level::error, "A list could not be read: " + ended.detail);
             }
-            if (const auto open = by.lock()) {
+            if (const auto open = by.lock(); open && !open->closed()) {
+                --open->questions;
                 const bool there = ended && open->out.size() < most_unsent_bytes;
                 send(open, std::string("{\"type\":\"") + type + "\",\"id\":" + std::to_string(id) + "," +
                                (there ? page : none) + "}");

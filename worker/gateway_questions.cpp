@@ -30,6 +30,9 @@ void gateway_server::take_submit(const session_ptr &from, const json_t *message)
     wanted.kind = *kind;
     wanted.config = json_share(config);
 
+    if (!may_ask(from)) {
+        return;
+    }
     asked_change what = {kind_name(*kind), wanted.task_id, wanted.model_id,
                          requester_from_json(json_object_get(message, "by")), false};
     on_submit(std::move(wanted), answer_to(from, id, std::move(what)));
@@ -49,6 +52,9 @@ void gateway_server::take_steer(const session_ptr &from, const json_t *message)
         end(from, "a word to a task that is none");
         return;
     }
+    if (!may_ask(from)) {
+        return;
+    }
     steer_request wanted = {*kind, task_id, *verb, new_task_id};
     asked_change what = {steering_name(*verb), task_id, "", requester_from_json(json_object_get(message, "by")),
                          true};
@@ -61,7 +67,8 @@ gateway_server::answer_fn gateway_server::answer_to(const session_ptr &from, std
 {
     return [this, id, what = std::move(what), to = std::weak_ptr<session>(from)](const answer &how) {
         audit(what, how);
-        if (const auto open = to.lock()) {
+        if (const auto open = to.lock(); open && !open->closed()) {
+            --open->questions;
             answer_word(open, id, what.task_id, how, what.steers);
         }
     };
@@ -77,14 +84,21 @@ void gateway_server::answer_word(const session_ptr &to, std::uint64_t id, const 
                      ",\"steered\":" + (steered ? "true" : "false") + ",\"task\":" + text_of(*how.task) + "}");
         return;
     }
+    send_rejection(to, id, task_id, how.refused);
+}
+
+
+void gateway_server::send_rejection(const session_ptr &to, std::uint64_t id, const std::string &task_id,
+                                    const rejection &why)
+{
     json_ptr refused = message_of("rejected");
     json_put(refused.get(), "id", json_make_number(id));
-    json_put(refused.get(), "status", json_made(json_integer(how.refused.status)));
-    json_put(refused.get(), "detail", clean_text(how.refused.detail, limits::detail_characters));
+    json_put(refused.get(), "status", json_made(json_integer(why.status)));
+    json_put(refused.get(), "detail", clean_text(why.detail, limits::detail_characters));
     json_put(refused.get(), "task_id", task_id);
-    json_put(refused.get(), "retry_after_s", json_make_number(how.refused.retry_after_s));
+    json_put(refused.get(), "retry_after_s", json_make_number(why.retry_after_s));
     json_ptr errors = json_make_array();
-    for (const auto &fault : how.refused.errors) {
+    for (const auto &fault : why.errors) {
         json_ptr one = json_make_object();
         json_put(one.get(), "pointer", fault.pointer);
         json_put(one.get(), "detail", clean_text(fault.detail, limits::step_detail_characters));
@@ -107,16 +121,17 @@ void gateway_server::take_lookup(const session_ptr &from, const json_t *message)
     }
     const bool waits = json_object_get(message, "after") != nullptr;
     const auto after = json_count(message, "after");
-    if (waits) {
-        watchers_.emplace(task_id, watcher{from, id, after, *kind});
+    if (waits ? !watch(from, id, task_id, {after, *kind}) : !may_ask(from)) {
+        return;
     }
 
-    const auto found = [this, id, waits, after, kind, task_id,
+    const auto found = [this, id, waits, after, kind,
                         to = std::weak_ptr<session>(from)](const outcome &ended, const std::optional<task_row> &row) {
         const auto open = to.lock();
-        if (!open) {
+        if (!open || open->closed()) {
             return;
         }
+        open->questions -= waits ? 0 : 1;
         if (!ended) {
             log(log_level::error, "A task could not be read for a gateway: " + ended.detail);
             if (!waits) { // who waits hears of the next change
@@ -127,13 +142,8 @@ void gateway_server::take_lookup(const session_ptr &from, const json_t *message)
         const task_row *there = row && row->kind == *kind ? &*row : nullptr;
         if (!waits) {
             answer_lookup(open, id, there);
-        } else if (there == nullptr || there->revision > after) {
-            const auto removed = std::erase_if(watchers_, [&](const auto &entry) {
-                return entry.first == task_id && entry.second.id == id && entry.second.by.lock() == open;
-            });
-            if (removed != 0) {
-                answer_lookup(open, id, there);
-            }
+        } else if ((there == nullptr || there->revision > after) && forget(open, id)) {
+            answer_lookup(open, id, there);
         }
     };
     if (!task_id.empty()) {
@@ -141,6 +151,51 @@ void gateway_server::take_lookup(const session_ptr &from, const json_t *message)
     } else {
         journal_.find_latest(*kind, model_id, found);
     }
+}
+
+
+/// Counts a question that will be answered. A gateway keeps to the bound by itself: what goes beyond it is none.
+bool gateway_server::may_ask(const session_ptr &from)
+{
+    if (from->questions >= limits::requests_in_flight) {
+        end(from,
+            "more than " + std::to_string(limits::requests_in_flight) + " questions without waiting for an answer");
+        return false;
+    }
+    ++from->questions;
+    return true;
+}
+
+
+bool gateway_server::watch(const session_ptr &from, std::uint64_t id, const std::string &task_id, watcher how)
+{
+    if (from->watches.size() >= limits::waiting_clients_most) {
+        end(from, "more than " + std::to_string(limits::waiting_clients_most) + " clients that wait");
+        return false;
+    }
+    if (!from->watches.emplace(id, task_id).second) {
+        end(from, "a question with the number of another");
+        return false;
+    }
+    watchers_[task_id].emplace(watcher_name(from.get(), id), how);
+    return true;
+}
+
+
+/// False where nobody watches by that name.
+bool gateway_server::forget(const session_ptr &from, std::uint64_t id)
+{
+    const auto known = from->watches.find(id);
+    if (known == from->watches.end()) {
+        return false;
+    }
+    const auto of_task = watchers_.find(known->second);
+    of_task->second.erase({from.get(), id});
+    if (of_task->second.empty()) {
+        watchers_.erase(of_task);
+    }
+    from->watches.erase(known);
+    return true;
 }
 
 
@@ -153,17 +208,23 @@ void gateway_server::answer_lookup(const session_ptr &to, std::uint64_t id, cons
 
 void gateway_server::wake_watchers(const task_row &row)
 {
-    const auto [first, last] = watchers_.equal_range(row.task_id);
-    for (auto at = first; at != last;) {
-        const auto by = at->second.by.lock();
-        if (by && row.revision <= at->second.after) {
+    const auto of_task = watchers_.find(row.task_id);
+    if (of_task == watchers_.end()) {
+        return;
+    }
+    auto &all = of_task->second;
+    for (auto at = all.begin(); at != all.end();) {
+        const auto &[by, id] = at->first;
+        if (row.revision <= at->second.after) {
             ++at;
             continue;
         }
-        if (by) {
-            answer_lookup(by, at->second.id, row.kind == at->second.kind ? &row : nullptr);
-        }
-        at = watchers_.erase(at);
+        answer_lookup(by->shared_from_this(), id, row.kind == at->second.kind ? &row : nullptr);
+        by->watches.erase(id);
+        at = all.erase(at);
+    }
+    if (all.empty()) {
+        watchers_.erase(of_task);
     }
 }
 

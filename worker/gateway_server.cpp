@@ -238,10 +238,13 @@ void gateway_server::end(const session_ptr &which, const std::string &reason)
         json_ptr message = message_of("refuse");
         json_put(message.get(), "reason", clean_text(reason, 300));
         send(which, message);
-        which->flush([](const session_ptr &) {});
+        which->write_now();
     }
     which->close();
     sessions_.remove(which);
+    while (!which->watches.empty()) {
+        forget(which, which->watches.begin()->first);
+    }
     for (auto &[id, question] : questions_) {
         if (question->asked.contains(which.get())) {
             question->unknown();
@@ -360,9 +363,7 @@ void gateway_server::take(const session_ptr &from, const json_t *message, std::s
     } else if (type == "models") {
         take_models(from, message);
     } else if (type == "forget") {
-        const auto id = json_count(message, "id");
-        std::erase_if(watchers_,
-                      [&](const auto &entry) { return entry.second.id == id && entry.second.by.lock() == from; });
+        forget(from, json_count(message, "id"));
     } else if (type == "applied") {
         from->of->applied = std::max(from->of->applied, json_count(message, "revision"));
         check_waits();
@@ -401,6 +402,10 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
     from->pid = static_cast<int>(json_number(message, "pid"));
     from->position = json_text(message, "journal") == journal_.id() ? json_count(message, "revision") : 0;
 
+    if (!gateways_.contains(std::string(id)) && gateways_.size() >= limits::gateways) {
+        end(from, "there are " + std::to_string(limits::gateways) + " gateways already");
+        return;
+    }
     auto &known = gateways_[std::string(id)];
     if (!known) {
         known = std::make_unique<gateway>();

@@ -93,6 +93,7 @@ class gateway_server final : public traffic {
   private:
     struct session;
     struct gateway;
+    struct watcher;
     class follow_wait;
     class flight_question;
     class traffic_question;
@@ -122,7 +123,11 @@ class gateway_server final : public traffic {
     answer_fn answer_to(const session_ptr &from, std::uint64_t id, asked_change what);
     void answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id, const answer &how,
                      bool steered);
+    void send_rejection(const session_ptr &to, std::uint64_t id, const std::string &task_id, const rejection &why);
     void take_lookup(const session_ptr &from, const json_t *message);
+    bool may_ask(const session_ptr &from);
+    bool watch(const session_ptr &from, std::uint64_t id, const std::string &task_id, watcher how);
+    bool forget(const session_ptr &from, std::uint64_t id);
     void answer_lookup(const session_ptr &to, std::uint64_t id, const task_row *row);
 
     void start_stream(gateway &of);
@@ -152,12 +157,12 @@ class gateway_server final : public traffic {
     std::uint64_t routes_revision_ = 0;
 
     struct watcher {
-        std::weak_ptr<session> by;
-        std::uint64_t id;
         std::uint64_t after;
         task_kind kind;
     };
-    std::unordered_multimap<std::string, watcher> watchers_;
+    using watcher_name = std::pair<session *, std::uint64_t>; ///< the link, and its number for the question
+
+    std::unordered_map<std::string, std::map<watcher_name, watcher>> watchers_; ///< by task
 
     using page_fn = std::function<void(const outcome &, const std::string &)>;
 

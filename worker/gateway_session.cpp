@@ -52,6 +52,16 @@ void gateway_server::session::flush(const written_fn &then)
 }
 
 
+void gateway_server::session::write_now()
+{
+    if (!closed() && !out.empty()) {
+        const uv_buf_t bytes = uv_buf_init(out.data(), static_cast<unsigned>(out.size()));
+        uv_try_write(reinterpret_cast<uv_stream_t *>(pipe), &bytes, 1); // who does not read does not hear why
+        out.clear();
+    }
+}
+
+
 void gateway_server::session::on_written(uv_write_t *request, int status)
 {
     const std::unique_ptr<write_request> write(static_cast<write_request *>(request->data));

@@ -25,6 +25,10 @@ struct gateway_server::session : std::enable_shared_from_this<gateway_server::se
     /// As a network would: the frames that come after are lost, and the read side tells of the end.
     void break_off() const noexcept;
 
+    /// What gathered in `out`, before the end: as much as the socket takes at once, also where the end of an earlier write has
+    /// not been heard of yet.
+    void write_now();
+
     void close();
     bool closed() const noexcept { return pipe == nullptr; }
 
@@ -37,6 +41,8 @@ struct gateway_server::session : std::enable_shared_from_this<gateway_server::se
     std::uint64_t position = 0; ///< what its hello said the table is filled to, of this journal
     bool said_bye = false;
     std::uint64_t heard = 0; ///< when something came from it last, in the loop's milliseconds
+    std::size_t questions = 0;                    ///< that it waits for an answer to
+    std::map<std::uint64_t, std::string> watches; ///< the task that each of them is about
 
   private:
     struct write_request;

@@ -26,6 +26,8 @@
 #include <map>
 #include <memory>
 
+#include <sys/resource.h>
+
 namespace {
 
 using namespace rollout;
@@ -303,11 +305,25 @@ void report(const std::string &path, const std::vector<json_fault> &faults)
 }
 
 
+/// Each link takes a descriptor, and so does each request to a server; what a shell gives a program is often less than all the
+/// links that may come.
+void raise_open_files()
+{
+    constexpr rlim_t enough = 65536;
+    rlimit files = {};
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < std::min(files.rlim_max, enough)) {
+        files.rlim_cur = std::min(files.rlim_max, enough);
+        setrlimit(RLIMIT_NOFILE, &files); // where it is not allowed, what there is has to do
+    }
+}
+
+
 int run(const std::string &path, std::shared_ptr<const settings> config)
 {
     const auto threads = config->limits.max_concurrent_rollouts + spare_threads;
     setenv("UV_THREADPOOL_SIZE", std::to_string(threads).c_str(), 0);
     std::signal(SIGPIPE, SIG_IGN);
+    raise_open_files();
 
     uv_loop_t loop;
     uv_loop_init(&loop);

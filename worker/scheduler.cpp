@@ -14,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr unsigned queue_retry_after_s = 5;
+constexpr unsigned disk_retry_after_s = 1;
 constexpr auto reread_pause = 1000ms;
 
 
@@ -184,6 +185,19 @@ std::vector<json_fault> scheduler::plan_faults(const task &of) const
 void scheduler::accept(task made, gateway_server::answer_fn answer)
 {
     // With a full queue a task that exists already is still found: a client that asks again gets its answer.
+    if (unwritten_ >= config_->limits.max_unwritten) {
+        answer({nullptr,
+                false,
+                {429,
+                 "There are " + std::to_string(unwritten_) +
+                     " tasks waiting for the journal's disk, and max_unwritten allows no more; nothing was created. "
+                     "Post "
+                     "again later.",
+                 {},
+                 disk_retry_after_s}});
+        return;
+    }
+    ++unwritten_;
     const bool full = waiting_ >= config_->limits.max_queue;
     if (!full) {
         ++waiting_; // what the journal is about to take counts
@@ -194,6 +208,7 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
         made, full,
         [this, full, model_id, task_id, answer = std::move(answer)](const outcome &how, journal::creation what,
                                                                     const task_row &row) {
+            --unwritten_;
             if (!full) {
                 --waiting_;
             }

@@ -114,6 +114,7 @@ class scheduler {
     std::set<std::pair<std::uint64_t, std::string>> ready_;  ///< models at rest, by their first task's sequence
     std::map<std::string, place> runs_;
     std::size_t waiting_ = 0;
+    std::size_t unwritten_ = 0; ///< new tasks on their way into the journal
     std::map<std::string, std::vector<gateway_server::answer_fn>> canceling_; ///< by task: who waits for the journal
     std::set<std::string> following_up_; ///< ids for new tasks, while they are looked for and written
     std::map<std::uint64_t, operation_ptr> steer_pauses_;

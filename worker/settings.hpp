@@ -109,6 +109,7 @@ struct settings {
         std::uint64_t max_deployed_models = 100;
         std::uint64_t max_concurrent_rollouts = 4; ///< 0: tasks are accepted and held
         std::uint64_t max_queue = 100000;
+        std::uint64_t max_unwritten = 4096; ///< new tasks that wait for the journal's disk
         std::uint64_t time_limit_s = 18000;
         std::uint64_t retries = 3;
     } limits;

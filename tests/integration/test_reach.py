@@ -11,9 +11,9 @@ import threading
 
 import pytest
 
-from processes import LOCATIONS
-
-NGINX = {"locations": LOCATIONS}
+from conftest import finish
+from file_server import FileServer
+from gateway import Gateway
 
 
 class Trap:
@@ -42,6 +42,28 @@ def trap():
     made = Trap()
     yield made
     made.socket.close()
+
+
+@pytest.fixture(scope="module")
+def web():
+    """A web server of which a folder is allowed."""
+    server = FileServer()
+    server.add("public/model.json", b'{"kind": "echo", "answer": "public"}')
+    server.add("secret/model.json", b'{"kind": "echo", "answer": "the secret"}')
+    server.add("publicx/model.json", b'{"kind": "echo", "answer": "the secret"}')
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def gateway(request, web):
+    made = Gateway()
+    made.rolloutd.config["artifacts"]["allow"].append(web.url("public/"))
+    made.rolloutd.config["artifacts"]["require_sha256"] = False
+    try:
+        yield made.start()
+    finally:
+        finish(request, made)
 
 
 @pytest.fixture
@@ -88,6 +110,44 @@ def test_a_model_is_taken_from_no_other_address(gateway, trap, source):
     assert "source" in said
     refuses(gateway, {"parts": {"query": {"source": source.format(port=trap.port)}}})
     assert trap.visits == 0
+
+
+PLACES = ["secret/model.json", "publicx/model.json", "public/../secret/model.json", "public/%2e%2e/secret/model.json",
+          "public/..%2fsecret/model.json", "public//../secret/model.json", "public/./../secret/model.json", "public/..\\secret/model.json",
+          "public/..;/secret/model.json"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_of_an_allowed_web_server_nothing_outside_of_the_prefix_is_asked_for(gateway, web, place):
+    refuses(gateway, {"source": web.url(place)})
+    assert web.files["secret/model.json"].requests == web.files["publicx/model.json"].requests == []
+
+
+@pytest.mark.parametrize("source", ["http://127.0.0.1:{web}@127.0.0.1:{trap}/public/model.json", "http://127.0.0.1:{trap}/public/model.json",
+                                    "http://127.0.0.1:{trap}#@127.0.0.1:{web}/public/model.json", "https://127.0.0.1:{web}/public/model.json",
+                                    "http://127.0.0.1:{web}/public/model.json#x", "http://127.0.0.1:{trap}\\@127.0.0.1:{web}/public/model.json",
+                                    "http://127.0.0.1:{trap}%2f@127.0.0.1:{web}/public/model.json", "http://x:{web}/public/model.json"])
+def test_what_looks_like_the_allowed_web_server_is_not_it(gateway, web, trap, source):
+    before = len(web.files["public/model.json"].requests)
+    refuses(gateway, {"source": source.format(web=web.port, trap=trap.port)})
+    assert trap.visits == 0 and len(web.files["public/model.json"].requests) == before
+
+
+@pytest.mark.parametrize("location", ["http://127.0.0.1:{trap}/model.json", "//127.0.0.1:{trap}/model.json", "file:///etc/passwd", "../secret/model.json",
+                                      "/secret/model.json", "http://169.254.169.254/latest/meta-data", "ftp://127.0.0.1:{trap}/model.json",
+                                      "http://localhost:{trap}/model.json", "http://127.0.0.1:{web}/public/%2e%2e/secret/model.json",
+                                      "http://127.0.0.1:{web}@127.0.0.1:{trap}/public/model.json", "gopher://127.0.0.1:{trap}/_x"])
+def test_an_allowed_web_server_leads_nowhere_else(gateway, web, trap, location):
+    web.add("public/leads.json", b"", location=location.format(web=web.port, trap=trap.port))
+    refuses(gateway, {"source": web.url("public/leads.json")})
+    assert trap.visits == 0 and web.files["secret/model.json"].requests == []
+
+
+def test_what_is_allowed_is_fetched(gateway, web):
+    """The others are refused for what they are, not because nothing goes."""
+    gateway.deploy("public", source=web.url("public/model.json"))
+    assert gateway.infer("public") == "public"
+    gateway.delete("public")
 
 
 PATHS = [

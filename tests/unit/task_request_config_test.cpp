@@ -105,13 +105,41 @@ void nesting_without_end_is_the_same_fault_and_does_no_harm(void **)
     const auto got = deployment(nested_body(100000, ""));
     assert_text(got.faults(), "422 : is nested deeper than 64 levels");
     assert_text(got.fault.detail, "The body is nested deeper than 64 levels.");
-    assert_text(deployment(std::string(1000000, '[')).faults(), "422 : is nested deeper than 64 levels");
+    assert_text(deployment(std::string(limits::packed_body_bytes, '[')).faults(), "422 : is nested deeper than 64 levels");
 
     std::string objects = R"({"model_id":"m","config":)";
-    for (int i = 0; i < 100000; ++i) {
+    while (objects.size() + 5 <= limits::packed_body_bytes) {
         objects += "{\"a\":";
     }
     assert_text(deployment(objects).faults(), "422 : is nested deeper than 64 levels");
+}
+
+/// What is parsed takes many times its bytes: a body that could not be a task's is refused before.
+void a_body_takes_256_kib_without_its_white_space(void **)
+{
+    assert_int_equal(limits::packed_body_bytes, 256 * 1024);
+    const auto body = [](std::size_t bytes, std::string_view space) {
+        const std::string head = R"({"model_id":"m","config":{"a \" b":[)" + std::string(space);
+        std::string numbers;
+        while (head.size() - space.size() + numbers.size() + 4 < bytes) {
+            numbers += "1,";
+        }
+        return head + numbers + (numbers.size() % 2 == bytes % 2 ? "12" : "1") + std::string(space) + "]}}";
+    };
+    const std::string space(100000, '\n');
+    for (const auto *blank : {"", space.c_str()}) {
+        const auto largest = body(limits::packed_body_bytes - 16, blank);
+        assert_holds(deployment(largest).faults(), "as compact JSON, the bound is 32768");
+        const auto larger = deployment(body(limits::packed_body_bytes + 16, blank));
+        assert_int_equal(larger.fault.status, 413);
+        assert_holds(larger.fault.detail, "bytes without white space; a task's is at most 262144.");
+    }
+    // Each of its characters written in the longest way, a config of 32 KiB is still within.
+    std::string escapes;
+    for (std::size_t i = 0; i < limits::config_bytes - 8; ++i) {
+        escapes += "\\u0041";
+    }
+    assert_text(deployment(R"({"model_id":"m","config":{"p":")" + escapes + "\"}}").faults(), "accepted");
 }
 
 void a_config_takes_32_kib_and_not_a_byte_more(void **)
@@ -215,6 +243,7 @@ int main()
         cmocka_unit_test(nesting_passes_up_to_the_bound),
         cmocka_unit_test(nesting_past_the_bound_is_a_fault_with_its_place),
         cmocka_unit_test(nesting_without_end_is_the_same_fault_and_does_no_harm),
+        cmocka_unit_test(a_body_takes_256_kib_without_its_white_space),
         cmocka_unit_test(a_config_takes_32_kib_and_not_a_byte_more),
         cmocka_unit_test(a_deletions_parameters_take_32_kib_together),
         cmocka_unit_test(the_size_is_that_of_compact_json),

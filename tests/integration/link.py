@@ -1,0 +1,113 @@
+"""The frames between nginx and rolloutd, for a test that is one of the two."""
+
+import contextlib
+import json
+import socket
+import threading
+
+from processes import DEADLINE_S
+
+
+def frame(message):
+    text = json.dumps(message).encode()
+    return len(text).to_bytes(4, "big") + text
+
+
+class Frames:
+    """A connection of the Unix socket, frame by frame."""
+
+    def __init__(self, connection):
+        self.socket = connection
+        self.socket.settimeout(DEADLINE_S)
+        self.buffer = b""
+
+    def send(self, *messages):
+        self.socket.sendall(b"".join(frame(message) for message in messages))
+
+    def receive(self):
+        """The next message; None at the end."""
+        while True:
+            size = int.from_bytes(self.buffer[:4], "big")
+            if len(self.buffer) >= 4 + size and len(self.buffer) >= 4:
+                text, self.buffer = self.buffer[4:4 + size], self.buffer[4 + size:]
+                return json.loads(text)
+            try:
+                part = self.socket.recv(1 << 20)
+            except ConnectionResetError:
+                return None
+            if not part:
+                return None
+            self.buffer += part
+
+    def receive_type(self, *types):
+        """The next message of one of these types; what comes between is passed over."""
+        while (message := self.receive()) is not None:
+            if message["type"] in types:
+                return message
+        return None
+
+    def close(self):
+        self.socket.close()
+
+
+class Gateway(Frames):
+    """What a worker process of nginx is to rolloutd."""
+
+    def __init__(self, path, name="a-test", hello=True):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(path))
+        super().__init__(connection)
+        if hello:
+            self.send({"type": "hello", "protocol": 1, "pid": 1, "gateway": name, "journal": "", "revision": 0})
+
+    def refusal(self):
+        """Why rolloutd ends it."""
+        message = self.receive_type("refuse")
+        return message and message["reason"]
+
+
+class SilentRolloutd:
+    """Welcomes nginx's worker processes and never answers; keeps what they ask."""
+
+    def __init__(self, path):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        path.chmod(0o666)
+        self.listener.listen(16)
+        self.asked = []
+        self.links = []
+        self.closed = threading.Event()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                link = Frames(self.listener.accept()[0])
+                self.links.append(link)
+                threading.Thread(target=self.listen, args=(link,), daemon=True).start()
+
+    def listen(self, link):
+        with contextlib.suppress(OSError):
+            threading.Thread(target=self.ping, args=(link,), daemon=True).start()
+            while (message := link.receive()) is not None:
+                if message["type"] == "hello":
+                    link.send({"type": "welcome", "protocol": 1, "journal": "j" * 32, "revision": 0, "stream": True},
+                              {"type": "routes", "routes": [], "revision": 0, "begin": True, "end": True},
+                              {"type": "update", "tasks": [], "revision": 0, "complete": True})
+                elif message["type"] not in ("pong", "applied"):
+                    self.asked.append(message)
+
+    def ping(self, link):
+        with contextlib.suppress(OSError):
+            while not self.closed.wait(2):
+                link.send({"type": "ping"})
+
+    def close(self):
+        self.closed.set()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for link in self.links:
+            with contextlib.suppress(OSError):
+                link.socket.shutdown(socket.SHUT_RDWR)
+            link.close()
