@@ -106,9 +106,9 @@ LOCATIONS = """
             proxy_cache_valid 200 206 10m;
             proxy_set_header Range $slice_range;
             proxy_http_version 1.1;
-            proxy_pass http://unix:HOME/static.sock:/large.bin;
+            proxy_pass http://static/large.bin$is_args;
         }
-        location ~ ^/ranged/(?<ranged>[^/]+)$ { rollout_route $ranged; proxy_force_ranges on; proxy_pass http://unix:HOME/static.sock:/large.bin; }
+        location ~ ^/ranged/(?<ranged>[^/]+)$ { rollout_route $ranged; proxy_force_ranges on; proxy_pass http://static/large.bin$is_args; }
 
         location ~ ^/socket/(?<spoken>.+)$ {
             rollout_route $spoken;
@@ -129,6 +129,7 @@ def gateway():
     made = Gateway()
     made.nginx.write(locations=LOCATIONS.replace("HOME", str(made.home)).replace("ECHO", str(echo.port)), http=f"""
     proxy_cache_path {made.home}/cache keys_zone=answers:1m;
+    upstream static {{ server unix:{made.home}/static.sock; }}
     server {{ listen unix:{made.home}/static.sock; root {made.home}/static; }}
     """)
     (made.home / "static").mkdir()
