@@ -23,38 +23,22 @@ import json
 import os
 import socket
 import subprocess
-import threading
 
 import pytest
 
 from gateway import Client, Gateway
+from listener import Listener
 from processes import DEADLINE_S, MODULE, NGINX as NGINX_PROGRAM, free_port, nginx_environment, wait_until
 
 
-class Echo:
-    """A server that switches to a protocol of its own: it sends back what comes."""
-
-    def __init__(self):
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                peer, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.talk, args=(peer,), daemon=True).start()
-
-    def talk(self, peer):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += peer.recv(4096)
-        peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
-        while part := peer.recv(4096):
-            peer.sendall(part)
-        peer.close()
+def echo(peer):
+    """Switches to a protocol of its own: what comes is sent back."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += peer.recv(4096)
+    peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+    while part := peer.recv(4096):
+        peer.sendall(part)
 
 
 LOCATIONS = """
@@ -125,9 +109,9 @@ LARGE = hashlib.shake_256(b"large").digest(50_000)
 
 @pytest.fixture(scope="module")
 def gateway():
-    echo = Echo()
+    server = Listener(echo)
     made = Gateway()
-    made.nginx.write(locations=LOCATIONS.replace("HOME", str(made.home)).replace("ECHO", str(echo.port)), http=f"""
+    made.nginx.write(locations=LOCATIONS.replace("HOME", str(made.home)).replace("ECHO", str(server.port)), http=f"""
     proxy_cache_path {made.home}/cache keys_zone=answers:1m;
     upstream static {{ server unix:{made.home}/static.sock; }}
     server {{ listen unix:{made.home}/static.sock; root {made.home}/static; }}
@@ -139,6 +123,7 @@ def gateway():
         made.serve_blue("m")
         yield made
     finally:
+        server.close()
         ended = made.close()
         assert all(status == 0 for _, status in ended), ended
 

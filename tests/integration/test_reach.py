@@ -6,42 +6,21 @@ Triton's CVE-2023-31036, whose load call wrote files to any path."""
 import base64
 import json
 import os
-import socket
-import threading
 
 import pytest
 
 from conftest import finish
 from file_server import FileServer
 from gateway import Gateway
-
-
-class Trap:
-    """Listens where nobody should call; counts who does."""
-
-    def __init__(self, address="127.0.0.1"):
-        self.socket = socket.socket()
-        self.socket.bind((address, 0))
-        self.socket.listen()
-        self.port = self.socket.getsockname()[1]
-        self.visits = 0
-        threading.Thread(target=self.wait, daemon=True).start()
-
-    def wait(self):
-        while True:
-            try:
-                peer, _ = self.socket.accept()
-            except OSError:
-                return
-            self.visits += 1
-            peer.close()
+from listener import Listener
 
 
 @pytest.fixture(scope="module")
 def trap():
-    made = Trap()
+    """Listens where nobody should call."""
+    made = Listener()
     yield made
-    made.socket.close()
+    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,8 @@ void nesting_without_end_is_the_same_fault_and_does_no_harm(void **)
     const auto got = deployment(nested_body(100000, ""));
     assert_text(got.faults(), "422 : is nested deeper than 64 levels");
     assert_text(got.fault.detail, "The body is nested deeper than 64 levels.");
-    assert_text(deployment(std::string(limits::packed_body_bytes, '[')).faults(), "422 : is nested deeper than 64 levels");
+    assert_text(deployment(std::string(limits::packed_body_bytes, '[')).faults(),
+                "422 : is nested deeper than 64 levels");
 
     std::string objects = R"({"model_id":"m","config":)";
     while (objects.size() + 5 <= limits::packed_body_bytes) {
