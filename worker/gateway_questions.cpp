@@ -206,6 +206,14 @@ void gateway_server::answer_lookup(const session_ptr &to, std::uint64_t id, cons
 }
 
 
+void gateway_server::tell_news()
+{
+    for (const auto &row : std::exchange(news_, {})) {
+        wake_watchers(row);
+    }
+}
+
+
 void gateway_server::wake_watchers(const task_row &row)
 {
     const auto of_task = watchers_.find(row.task_id);

@@ -39,7 +39,7 @@ std::string_view type_of(std::string_view text)
 
 
 gateway_server::gateway_server(uv_loop_t *loop, journal &from)
-    : loop_(loop), journal_(from), lost_timer_(loop), reread_timer_(loop), ping_timer_(loop)
+    : loop_(loop), journal_(from), news_timer_(loop), lost_timer_(loop), reread_timer_(loop), ping_timer_(loop)
 {
     for (const auto &one : from.models()) {
         for (const auto &part : routes_of(one)) {
@@ -125,6 +125,7 @@ void gateway_server::listen(const settings &from)
 void gateway_server::close()
 {
     closing_ = true;
+    news_timer_.stop();
     lost_timer_.stop();
     reread_timer_.stop();
     ping_timer_.stop();

@@ -139,6 +139,7 @@ class gateway_server final : public traffic {
     bool is_shared() const;
     void tell_shared();
     void wake_watchers(const task_row &row);
+    void tell_news();
     void lose(gateway &which);
     void drop_lost();
     void check_waits();
@@ -181,6 +182,8 @@ class gateway_server final : public traffic {
     std::map<std::uint64_t, flight_question *> questions_;
     std::map<std::uint64_t, traffic_question *> measures_;
     std::uint64_t last_question_ = 0;
+    std::vector<task_row> news_; ///< for watchers, once those who changed the tasks have their answers
+    timer news_timer_;
     timer lost_timer_;
     timer reread_timer_;
     timer ping_timer_;

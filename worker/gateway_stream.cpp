@@ -158,10 +158,14 @@ void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint6
             pump(*one);
         }
     }
-    if (!watchers_.empty()) {
-        for (const auto &row : rows) {
-            wake_watchers(row);
+    for (const auto &row : rows) {
+        if (watchers_.contains(row.task_id)) {
+            news_.push_back(row);
         }
+    }
+    if (!news_.empty()) {
+        // Thousands may watch; the one who made the change is not to wait behind them.
+        news_timer_.start(0ms, [this] { tell_news(); });
     }
 }
 
