@@ -1,9 +1,11 @@
 """The three processes of a gateway, each started in a folder of the test's own, and ended by process id."""
 
+import contextlib
 import json
 import os
 import pathlib
 import pwd
+import random
 import re
 import signal
 import socket
@@ -47,9 +49,12 @@ def wait_until(condition, what="the condition", seconds=DEADLINE_S):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port below those that the system gives to clients: until it is listened on, no connection of anybody's may take it."""
+    while True:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def worker_user():
