@@ -460,7 +460,7 @@ link_result worker_link::watch(link_call &call, task_kind kind, std::string_view
     if (groups_.add(call.id, news) && up()) {
         send_lookup(call);
     }
-    return begun;
+    return link_result::task;
 }
 
 

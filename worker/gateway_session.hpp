@@ -40,7 +40,7 @@ struct gateway_server::session : std::enable_shared_from_this<gateway_server::se
     int pid = 0;
     std::uint64_t position = 0; ///< what its hello said the table is filled to, of this journal
     bool said_bye = false;
-    std::uint64_t heard = 0; ///< when something came from it last, in the loop's milliseconds
+    std::uint64_t heard = 0;                      ///< when something came from it last, in the loop's milliseconds
     std::size_t questions = 0;                    ///< that it waits for an answer to
     std::map<std::uint64_t, std::string> watches; ///< the task that each of them is about
 
