@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "integration"))
 
+from ending import finish  # noqa: E402
 from gateway import Gateway  # noqa: E402
 
 
@@ -35,23 +36,3 @@ def gateway(request):
         yield made.start()
     finally:
         finish(request, made)
-
-
-def finish(request, gateway):
-    failed = request.session.testsfailed
-    logs = gateway.logs()
-    sanitizer = [line for line in (gateway.rolloutd.text() + gateway.nginx.text() + gateway.nginx.errors()).splitlines()
-                 if "ERROR: " in line and "Sanitizer" in line or "WARNING: ThreadSanitizer" in line or "runtime error:" in line]
-    alerts = [line for line in gateway.nginx.errors().splitlines() if "[alert]" in line or "[emerg]" in line]
-    ended = gateway.close()
-    if failed:
-        print(logs)
-    assert not sanitizer, logs
-    for name, status in ended:
-        assert status == 0, f"{name} ended with {status}{logs}"
-    assert not [line for line in alerts if not allowed_alert(gateway, line)], alerts
-
-
-def allowed_alert(gateway, line):
-    """Alerts that a test has brought about itself."""
-    return any(text in line for text in getattr(gateway, "expected_alerts", ()))

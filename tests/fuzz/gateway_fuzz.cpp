@@ -314,9 +314,9 @@ class sidecar {
             json_ptr message;
             std::string reason;
             while (end.reader.next(message, reason) == frame_reader::state::message) {
-                static constexpr std::array<std::string_view, 13> types = {
-                    "welcome", "stream", "accepted", "rejected", "found",  "listed", "listed_models",
-                    "update",  "routes", "sample",   "measure",  "refuse", "ping"};
+                static constexpr std::array<std::string_view, 14> types = {
+                    "welcome",       "stream", "shared", "accepted", "rejected", "found",  "listed",
+                    "listed_models", "update", "routes", "sample",   "measure",  "refuse", "ping"};
                 always(std::ranges::find(types, json_text(message.get(), "type")) != types.end(),
                        "rolloutd sends no other frames");
             }

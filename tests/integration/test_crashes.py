@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from conftest import finish
+from ending import finish
 from gateway import FINAL, Gateway, Traffic
 from processes import LOCATIONS, wait_until
 

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from conftest import finish
+from ending import finish
 from file_server import FileServer
 from gateway import Gateway
 from listener import Listener

@@ -1,0 +1,21 @@
+"""The end of a gateway: what its processes and their logs must not have left behind."""
+
+
+def finish(request, gateway):
+    failed = request.session.testsfailed
+    logs = gateway.logs()
+    sanitizer = [line for line in (gateway.rolloutd.text() + gateway.nginx.text() + gateway.nginx.errors()).splitlines()
+                 if "ERROR: " in line and "Sanitizer" in line or "WARNING: ThreadSanitizer" in line or "runtime error:" in line]
+    alerts = [line for line in gateway.nginx.errors().splitlines() if "[alert]" in line or "[emerg]" in line]
+    ended = gateway.close()
+    if failed:
+        print(logs)
+    assert not sanitizer, logs
+    for name, status in ended:
+        assert status == 0, f"{name} ended with {status}{logs}"
+    assert not [line for line in alerts if not allowed_alert(gateway, line)], alerts
+
+
+def allowed_alert(gateway, line):
+    """Alerts that a test has brought about itself."""
+    return any(text in line for text in getattr(gateway, "expected_alerts", ()))
