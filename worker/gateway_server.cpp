@@ -56,7 +56,10 @@ gateway_server::gateway_server(uv_loop_t *loop, journal &from)
 }
 
 
-gateway_server::~gateway_server() = default;
+gateway_server::~gateway_server()
+{
+    close_handles(); // of a start that failed
+}
 
 
 void gateway_server::listen(const settings &from)
@@ -133,9 +136,17 @@ void gateway_server::close()
         end(session_ptr(sessions_.front()), "");
     }
     if (server_) {
+        unlink(path_.c_str());
+    }
+    close_handles();
+}
+
+
+void gateway_server::close_handles()
+{
+    if (server_) {
         uv_close(reinterpret_cast<uv_handle_t *>(server_.release()),
                  [](uv_handle_t *handle) { delete reinterpret_cast<uv_pipe_t *>(handle); });
-        unlink(path_.c_str());
     }
     if (prepare_) {
         uv_close(reinterpret_cast<uv_handle_t *>(prepare_.release()),

@@ -103,6 +103,7 @@ class gateway_server final : public traffic {
     static void on_prepare(uv_prepare_t *handle);
 
     void accept();
+    void close_handles();
     void note_deafness(const std::string &why);
     bool may_connect(int fd, std::string &who) const;
     void read(const session_ptr &from, std::string_view bytes);

@@ -25,6 +25,7 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include <sys/resource.h>
 
@@ -74,14 +75,7 @@ class daemon {
         gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
     }
 
-    ~daemon()
-    {
-        for (auto &[number, handle] : signals_) {
-            if (uv_is_active(reinterpret_cast<uv_handle_t *>(&handle))) {
-                uv_signal_stop(&handle); // a start that failed
-            }
-        }
-    }
+    ~daemon() { ignore_signals(); } // of a start that failed
 
     void start()
     {
@@ -96,16 +90,25 @@ class daemon {
   private:
     void catch_signals()
     {
-        for (auto &[number, handle] : signals_) {
-            uv_signal_init(loop_, &handle);
-            handle.data = this;
+        for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+            signals_.push_back(std::make_unique<uv_signal_t>());
+            uv_signal_init(loop_, signals_.back().get());
+            signals_.back()->data = this;
             uv_signal_start(
-                &handle,
+                signals_.back().get(),
                 [](uv_signal_t *from, int signal) {
                     auto *self = static_cast<daemon *>(from->data);
                     signal == SIGHUP ? self->reload() : self->stop();
                 },
                 number);
+        }
+    }
+
+    void ignore_signals()
+    {
+        for (auto &handle : std::exchange(signals_, {})) {
+            uv_close(reinterpret_cast<uv_handle_t *>(handle.release()),
+                     [](uv_handle_t *closed) { delete reinterpret_cast<uv_signal_t *>(closed); });
         }
     }
 
@@ -271,9 +274,7 @@ class daemon {
         purge_pause_.reset();
         gateways_.close();
         http_.close();
-        for (auto &[number, handle] : signals_) {
-            uv_close(reinterpret_cast<uv_handle_t *>(&handle), nullptr);
-        }
+        ignore_signals();
         uv_stop(loop_);
     }
 
@@ -288,7 +289,7 @@ class daemon {
     gateway_server gateways_;
     std::shared_ptr<const backend_map> backends_;
     scheduler scheduler_;
-    std::map<int, uv_signal_t> signals_{{SIGTERM, {}}, {SIGINT, {}}, {SIGHUP, {}}};
+    std::vector<std::unique_ptr<uv_signal_t>> signals_;
     operation_ptr purge_pause_;
     operation_ptr reading_; ///< of the configuration
     bool read_again_ = false;
@@ -318,6 +319,18 @@ void raise_open_files()
 }
 
 
+struct event_loop {
+    event_loop() { uv_loop_init(&loop); }
+    ~event_loop()
+    {
+        uv_run(&loop, UV_RUN_NOWAIT); // what was closed a moment ago is let go of now
+        uv_loop_close(&loop);
+    }
+
+    uv_loop_t loop;
+};
+
+
 int run(const std::string &path, std::shared_ptr<const settings> config)
 {
     const auto threads = config->limits.max_concurrent_rollouts + spare_threads;
@@ -325,16 +338,12 @@ int run(const std::string &path, std::shared_ptr<const settings> config)
     std::signal(SIGPIPE, SIG_IGN);
     raise_open_files();
 
-    uv_loop_t loop;
-    uv_loop_init(&loop);
     {
-        daemon rolloutd(&loop, path, std::move(config), threads);
+        event_loop turning;
+        daemon rolloutd(&turning.loop, path, std::move(config), threads);
         rolloutd.start();
-        uv_run(&loop, UV_RUN_DEFAULT);
+        uv_run(&turning.loop, UV_RUN_DEFAULT);
     }
-    // What was closed a moment ago is let go of now.
-    uv_run(&loop, UV_RUN_NOWAIT);
-    uv_loop_close(&loop);
     log(log_level::info, "rolloutd has stopped");
     return EXIT_SUCCESS;
 }

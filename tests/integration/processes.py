@@ -1,6 +1,7 @@
 """The three processes of a gateway, each started in a folder of the test's own, and ended by process id."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -48,10 +49,13 @@ def wait_until(condition, what="the condition", seconds=DEADLINE_S):
         time.sleep(0.01)
 
 
+PORTS = range(12000, 32000)  # below those that the system gives to clients, so that no connection of anybody's takes one
+next_ports = itertools.cycle([*PORTS[(begin := random.SystemRandom().randrange(len(PORTS))):], *PORTS[:begin]])
+
+
 def free_port():
-    """A port below those that the system gives to clients: until it is listened on, no connection of anybody's may take it."""
-    while True:
-        port = random.SystemRandom().randrange(12000, 32000)
+    """A port that nobody listens on, and that nobody else in this run is given before all others were."""
+    for port in next_ports:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
