@@ -46,6 +46,40 @@ constexpr std::size_t most_models_named = 20;
 using backend_map = std::map<std::string, std::shared_ptr<backend>>;
 
 
+constexpr int caught_signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+/// While it lasts, signals wait; the threads that are made meanwhile never get one.
+class signal_pause {
+  public:
+    signal_pause()
+    {
+        sigset_t ours;
+        sigemptyset(&ours);
+        for (const int number : caught_signals) {
+            sigaddset(&ours, number);
+        }
+        pthread_sigmask(SIG_BLOCK, &ours, &before_);
+    }
+    ~signal_pause() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    signal_pause(const signal_pause &) = delete;
+    signal_pause &operator=(const signal_pause &) = delete;
+
+  private:
+    sigset_t before_{};
+};
+
+
+/// libuv makes the threads of its pool with the first work for them. Signals are for the loop's thread alone.
+void make_threads(uv_loop_t *loop)
+{
+    const signal_pause pause;
+    uv_work_t nothing;
+    uv_queue_work(
+        loop, &nothing, [](uv_work_t *) {}, nullptr);
+    uv_run(loop, UV_RUN_DEFAULT);
+}
+
+
 /// The whole of rolloutd at run time.
 class daemon {
   public:
@@ -90,7 +124,7 @@ class daemon {
   private:
     void catch_signals()
     {
-        for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+        for (const int number : caught_signals) {
             signals_.push_back(std::make_unique<uv_signal_t>());
             uv_signal_init(loop_, signals_.back().get());
             signals_.back()->data = this;
@@ -104,11 +138,15 @@ class daemon {
         }
     }
 
+    /// From here on they mean nothing any more: a second SIGTERM must not end otherwise what has all but ended in order.
     void ignore_signals()
     {
+        const signal_pause pause; // libuv puts the default back, which is to die
         for (auto &handle : std::exchange(signals_, {})) {
+            const int number = handle->signum;
             uv_close(reinterpret_cast<uv_handle_t *>(handle.release()),
                      [](uv_handle_t *closed) { delete reinterpret_cast<uv_signal_t *>(closed); });
+            std::signal(number, SIG_IGN);
         }
     }
 
@@ -340,6 +378,7 @@ int run(const std::string &path, std::shared_ptr<const settings> config)
 
     {
         event_loop turning;
+        make_threads(&turning.loop);
         daemon rolloutd(&turning.loop, path, std::move(config), threads);
         rolloutd.start();
         uv_run(&turning.loop, UV_RUN_DEFAULT);

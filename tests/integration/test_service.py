@@ -191,6 +191,15 @@ def test_a_stop_or_a_reload_right_after_the_start_is_in_order(make_gateway):
         assert gateway.rolloutd.stop() == 0
 
 
+def test_being_told_to_stop_again_and_again_changes_nothing(make_gateway):
+    gateway = make_gateway()
+    for _ in range(5):
+        gateway.rolloutd.start()
+        while gateway.rolloutd.running():
+            gateway.rolloutd.send_signal(signal.SIGTERM)
+        assert gateway.rolloutd.wait() == 0
+
+
 def test_what_cannot_start_is_never_ready(make_gateway):
     gateway = make_gateway(rolloutd={"journal": {"path": "/proc/no/such/folder/journal.db"}})
     manager = Manager(gateway.home)
