@@ -11,7 +11,7 @@
 //                                                              `by`: who asks (requester.hpp)
 //     lookup    {id, kind, task_id | model_id, after?}        with `after`: answered once the task's revision is past it
 //     forget    {id}                                          the client of that look-up is gone
-//     steer     {id, kind, task_id, verb, by?}                a client's word to a task (steering.hpp)
+//     steer     {id, kind, task_id, verb, new_task_id?, by?}  a client's word to a task (steering.hpp)
 //     list      {id, kind, status?, model_id?, before?, limit} tasks, newest first, accepted before that `seq`
 //     models    {id, after?, limit}                           models, in the order of their ids, after that one
 //     applied   {revision}                                    the routes up to here are in force in this gateway

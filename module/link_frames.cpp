@@ -63,11 +63,8 @@ void worker_link::take(const json_t *message)
         take_answer(message, type);
     } else if (type == "listed" || type == "listed_models") {
         const auto id = json_count(message, "id");
-        const auto asked = calls_.find(id);
         unanswered_.erase(id);
-        if (asked != calls_.end()) {
-            finish(*asked->second, link_result::page, nullptr, message);
-        }
+        answer(id, link_result::page, nullptr, message);
     } else if (type == "update") {
         take_update(message);
     } else if (type == "shared") {
