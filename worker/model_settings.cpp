@@ -2,7 +2,6 @@
 
 #include "common/limits.hpp"
 #include "common/names.hpp"
-#include "worker/artifact/source.hpp"
 #include "worker/name_template.hpp"
 
 #include <algorithm>
@@ -53,10 +52,8 @@ void read_model(const std::string &name, const std::string &pointer, const json_
     if (const auto fault = check_template(one.source); !fault.empty()) {
         reader.fault("source", fault);
     } else if (allows_sources && !one.source.empty()) {
-        to.artifacts.allow.push_back(folder_of_source(one.source));
-        if (const auto no_prefix = check_prefix(to.artifacts.allow.back()); !no_prefix.empty()) {
-            reader.fault("source", "names no folder in its fixed part that could be allowed (" + no_prefix +
-                                       "): write the prefixes into artifacts.allow");
+        if (auto no_prefix = allow_folder_of(one.source, to); !no_prefix.empty()) {
+            reader.fault("source", std::move(no_prefix));
         }
     }
     reader.flag("protect", one.protect);

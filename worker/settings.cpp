@@ -132,10 +132,8 @@ void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &fa
     }
     // A source that the operator wrote down is allowed: the folder that its fixed part names.
     if (to.artifacts.allow.empty()) {
-        to.artifacts.allow.push_back(folder_of_source(to.artifacts.source));
-        if (const auto fault = check_prefix(to.artifacts.allow.back()); !fault.empty()) {
-            faults.push_back({"/artifacts/source", "names no folder in its fixed part that could be allowed (" +
-                                                       fault + "): write the prefixes into artifacts.allow"});
+        if (auto fault = allow_folder_of(to.artifacts.source, to); !fault.empty()) {
+            faults.push_back({"/artifacts/source", std::move(fault)});
         }
     }
 }
@@ -307,6 +305,16 @@ std::string folder_of_source(const std::string &source)
 {
     const auto fixed = source.substr(0, source.find('{'));
     return fixed.substr(0, fixed.rfind('/') + 1);
+}
+
+
+std::string allow_folder_of(const std::string &source, settings &to)
+{
+    to.artifacts.allow.push_back(folder_of_source(source));
+    const auto fault = check_prefix(to.artifacts.allow.back());
+    return fault.empty() ? ""
+                         : "names no folder in its fixed part that could be allowed (" + fault +
+                               "): write the prefixes into artifacts.allow";
 }
 
 
