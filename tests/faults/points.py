@@ -23,6 +23,12 @@ class Point:
     def passed(self, trace):
         return any(line.split()[0] == f"{self.name}#{self.number}" for line in lines(trace))
 
+    def earlier(self, trace):
+        """The same at the last pass before it that this run has noted; None where there was none."""
+        passes = [line.split()[0].rpartition("#") for line in lines(trace)]
+        before = [int(number) for name, _, number in passes if name == self.name and int(number) < self.number]
+        return Point(self.scenario, self.name, max(before), self.action) if before else None
+
     def lasts(self):
         """Its failure is one that trying again does not mend."""
         return self.action == "permanent"

@@ -39,6 +39,13 @@ class Walk:
         self.scenarios = {kind.name: kind(self.gateway) for kind in ALL}
         self.trace = self.gateway.home / "failpoints"
 
+    def reach(self, point):
+        """Tries the point. How many frames there are, and reads, differs from run to run: where this one had fewer, its last is
+        tried; False when no run went past the place."""
+        while point and not self.run(point.scenario, point):
+            point = point.earlier(self.trace)
+        return point is not None
+
     def run(self, name, point=None):
         """One task, with what is to happen at the point; says whether the point was reached."""
         self.trials += 1
@@ -133,17 +140,16 @@ def test_what_happens_at_a_failpoint_is_survived(make_gateway, request, seed, te
     began = time.monotonic()
     for number, point in enumerate(points, 1):
         try:
-            if not walk.run(point.scenario, point):
+            if not walk.reach(point):
                 missed.append(str(point))
         except Exception as error:  # noqa: BLE001: the walk goes on, and all that failed is told
             failures.append(f"--point '{point}': {type(error).__name__}: {error}")
             tell(failures[-1][:3000], walk.gateway.logs())
             walk.fresh()
         if number % 100 == 0 or number == len(points):
-            tell(f"{number} of {everything} failpoints in {time.monotonic() - began:.0f} s: {len(failures)} failures, {len(missed)} not passed this time")
+            tell(f"{number} of {everything} failpoints in {time.monotonic() - began:.0f} s: {len(failures)} failures, {len(missed)} not passed")
     assert failures == []
-    # How many frames there are, and reads, differs a little from run to run.
-    assert len(missed) <= max(3, len(points) // 10), missed
+    assert missed == []
 
 
 @pytest.mark.parametrize("file", ["failpoint.cpp", "backend/failing.cpp"])
