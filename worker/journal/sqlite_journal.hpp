@@ -4,9 +4,9 @@
 // a connection of their own and do not wait for commits.
 #pragma once
 
-#include "worker/fd.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/journal/sqlite.hpp"
+#include "worker/journal/sqlite_file.hpp"
 
 #include <uv.h>
 
@@ -22,7 +22,7 @@ class sqlite_journal final : public journal {
     sqlite_journal(uv_loop_t *loop, const std::string &path);
     ~sqlite_journal() override;
 
-    const std::string &id() const override { return id_; }
+    const std::string &id() const override { return file_.id; }
     std::uint64_t revision() const override { return revision_; }
 
     void create(const task &wanted, bool only_look, created_fn done) override;
@@ -55,7 +55,6 @@ class sqlite_journal final : public journal {
     struct purge_write;
     using read_job = std::pair<std::function<void(sqlite_database &)>, std::function<void(outcome)>>;
 
-    void open(const std::string &path);
     void add(std::unique_ptr<write> one);
     void start_batch();
     void pass(const char *when) const;
@@ -64,18 +63,16 @@ class sqlite_journal final : public journal {
     void start_read();
 
     uv_loop_t *loop_;
-    unique_fd lock_;
-    std::string id_;
-    std::uint64_t revision_ = 0;
+    sqlite_file file_; ///< its writer: the commit's thread's, while there is one
+    std::uint64_t revision_;
 
-    std::unique_ptr<sqlite_database> writer_; ///< the commit's thread, while there is one
+    std::uint64_t batch_revision_;
     std::unique_ptr<statements> statements_;
     std::vector<std::unique_ptr<write>> waiting_;
     std::vector<std::unique_ptr<write>> batch_;
-    std::uint64_t batch_revision_ = 0;
     operation_ptr commit_;
 
-    std::unique_ptr<sqlite_database> reader_;
+    sqlite_database reader_;
     std::deque<read_job> reads_;
     operation_ptr reading_;
 };

@@ -1,0 +1,141 @@
+#include "worker/journal/sqlite_file.hpp"
+
+#include "common/names.hpp"
+#include "worker/words.hpp"
+
+#include <cerrno>
+#include <stdexcept>
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+namespace rollout {
+
+namespace {
+
+/// In the file's header: "Roll". Another number is another program's file.
+constexpr std::int64_t application_id = 0x526f6c6c;
+constexpr std::int64_t schema_version = 1;
+
+constexpr char schema[] = R"(
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE tasks (
+        sequence INTEGER PRIMARY KEY,
+        task_id TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        model_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        updated_us INTEGER NOT NULL,
+        document TEXT NOT NULL
+    );
+    CREATE INDEX tasks_revision ON tasks (revision);
+    CREATE INDEX tasks_model ON tasks (model_id, kind, sequence);
+    CREATE INDEX tasks_open ON tasks (sequence) WHERE status IN ('pending', 'in_progress');
+    CREATE INDEX tasks_age ON tasks (updated_us) WHERE status NOT IN ('pending', 'in_progress');
+    CREATE TABLE models (model_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE gateways (gateway TEXT PRIMARY KEY) WITHOUT ROWID;
+)";
+
+/// For the lists. They change nothing of what an older rolloutd knows, and a file of one gets them when it is opened.
+constexpr char list_indices[] = R"(
+    CREATE INDEX IF NOT EXISTS tasks_kind ON tasks (kind, sequence);
+    CREATE INDEX IF NOT EXISTS tasks_status ON tasks (kind, status, sequence);
+)";
+
+
+/// What SQLite's own look at the whole file finds, its first words; empty where it finds nothing.
+std::string damage_of(sqlite_database &database)
+{
+    sqlite_statement check(database, "PRAGMA quick_check(1)");
+    const std::string found = check.step() ? check.text(0) : "nothing can be read";
+    check.reset();
+    return found == "ok" ? "" : clean_text(found, 300);
+}
+
+
+/// Takes the lock, and makes the file where there is none.
+unique_fd claim(const std::string &path)
+{
+    // The file's own lock, since SQLite would let a second rolloutd in.
+    const std::string lock_path = path + ".lock";
+    unique_fd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock) {
+        throw std::runtime_error("the journal cannot be used: " + shown(lock_path) + ": " + errno_words(errno) +
+                                 ". Its folder must be there and be rolloutd's to write");
+    }
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        throw std::runtime_error("another rolloutd uses the journal " + shown(path) +
+                                 "; give each a journal and a socket of its own");
+    }
+    // SQLite gives its other files the mode of this one.
+    const unique_fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!file) {
+        throw std::runtime_error("the journal " + shown(path) + " cannot be written: " + errno_words(errno));
+    }
+    return lock;
+}
+
+
+/// Throws where the file is not to be used. True: nothing is in it yet.
+bool check(sqlite_database &database, const std::string &path)
+{
+    // Neither is its log taken into it when it is refused: a file that is not understood stays as it is, byte for byte.
+    sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    // Nothing is written before it is known to be ours: the mode alone would change another program's file.
+    const bool empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
+    const auto version = database.number("PRAGMA user_version");
+    if (!empty && database.number("PRAGMA application_id") != application_id) {
+        throw std::runtime_error("the file " + shown(path) + " is no journal of rolloutd's; it is left as it is");
+    }
+    if (!empty && version != schema_version) {
+        throw std::runtime_error("the journal " + shown(path) + " is of version " + std::to_string(version) +
+                                 ", this rolloutd knows version " + std::to_string(schema_version) +
+                                 "; it is left as it is");
+    }
+    if (const auto fault = damage_of(database); !fault.empty()) {
+        throw std::runtime_error("the journal " + shown(path) + " is damaged: " + fault +
+                                 "; it is left as it is. Put a copy of it in its place, or move it away and rolloutd "
+                                 "begins with an empty one, without its tasks and models");
+    }
+    sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+    return empty;
+}
+
+
+void make_tables(sqlite_database &database)
+{
+    database.run("BEGIN");
+    database.run(schema);
+    database.run(("PRAGMA application_id = " + std::to_string(application_id)).c_str());
+    database.run(("PRAGMA user_version = " + std::to_string(schema_version)).c_str());
+    sqlite_statement(database, "INSERT INTO meta VALUES ('id', ?), ('revision', 0)")
+        .with(std::string_view(new_instance_id()))
+        .run();
+    database.run("COMMIT");
+}
+
+} // namespace
+
+
+sqlite_file::sqlite_file(const std::string &path) : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
+{
+    const bool empty = check(writer, path);
+    writer.run("PRAGMA journal_mode = WAL");
+    writer.run("PRAGMA synchronous = FULL");
+    writer.run("PRAGMA wal_autocheckpoint = 4000");
+    if (empty) {
+        make_tables(writer);
+    }
+    writer.run(list_indices);
+
+    sqlite_statement meta(writer, "SELECT value FROM meta WHERE name = ?");
+    if (meta.with(std::string_view("id")).step()) {
+        id = meta.text(0);
+    }
+    if (meta.with(std::string_view("revision")).step()) {
+        revision = static_cast<std::uint64_t>(meta.number(0));
+    }
+}
+
+} // namespace rollout

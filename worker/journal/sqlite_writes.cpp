@@ -1,0 +1,190 @@
+// What is written: each change to tasks, models and gateways, as it goes into a commit.
+#include "worker/journal/sqlite_writes.hpp"
+#include "worker/log.hpp"
+
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+/// Rows that a purge removes in one transaction: posts go on beside it.
+constexpr std::int64_t purge_rows = 500;
+
+
+bool same_request(const task &a, const task &b)
+{
+    return a.kind == b.kind && a.model_id == b.model_id && a.parent_id == b.parent_id &&
+           json_equal(a.config.get(), b.config.get()) != 0;
+}
+
+} // namespace
+
+
+struct sqlite_journal::create_write final : write {
+    task wanted;
+    bool only_look = false;
+    created_fn done;
+
+    creation how = creation::created;
+    task_row row;
+
+    void apply(statements &in) override
+    {
+        in.find.with(std::string_view(wanted.task_id));
+        if (in.find.step()) {
+            row = row_of(in.find);
+            in.find.reset();
+            const auto there = task_of(row);
+            how = there && same_request(*there, wanted) ? creation::existed : creation::conflict;
+            return;
+        }
+        if (only_look) {
+            how = creation::absent;
+            return;
+        }
+        how = creation::created;
+        row.sequence = row.revision = ++in.revision;
+        row.kind = wanted.kind;
+        row.status = wanted.status;
+        row.task_id = wanted.task_id;
+        in.insert
+            .with(row.sequence, row.revision, kind_name(row.kind), status_name(row.status),
+                  std::string_view(row.task_id), std::string_view(row.document), std::string_view(wanted.model_id),
+                  wanted.updated_us)
+            .run();
+    }
+
+    const char *name() const noexcept override { return only_look ? "look" : "create"; }
+    void end(const outcome &ended) override { done(ended, how, row); }
+    const task_row *news() const override { return how == creation::created ? &row : nullptr; }
+};
+
+struct sqlite_journal::save_write final : write {
+    task_row row; ///< without a task_id: the model alone
+    std::int64_t updated_us = 0;
+    std::string model_id; ///< empty: the task alone
+    std::string model_state;
+    saved_fn done;
+    std::uint64_t revision = 0;
+
+    void apply(statements &in) override
+    {
+        revision = ++in.revision;
+        if (!row.task_id.empty()) {
+            row.revision = revision;
+            in.update
+                .with(revision, status_name(row.status), std::string_view(row.document), updated_us,
+                      std::string_view(row.task_id))
+                .run();
+        }
+        if (!model_id.empty()) {
+            in.put_model.with(std::string_view(model_id), revision, std::string_view(model_state)).run();
+        }
+    }
+
+    const char *name() const noexcept override { return row.task_id.empty() ? "save_model" : "save"; }
+    void end(const outcome &ended) override { done(ended, revision); }
+    const task_row *news() const override { return row.task_id.empty() ? nullptr : &row; }
+};
+
+struct sqlite_journal::gateway_write final : write {
+    std::string gateway;
+    bool known = true;
+
+    void apply(statements &in) override
+    {
+        (known ? in.put_gateway : in.drop_gateway).with(std::string_view(gateway)).run();
+    }
+
+    const char *name() const noexcept override { return known ? "remember_gateway" : "forget_gateway"; }
+
+    void end(const outcome &ended) override
+    {
+        if (!ended) {
+            log(log_level::error, "A gateway could not be noted: " + ended.detail, {{"gateway", gateway}});
+        }
+    }
+};
+
+struct sqlite_journal::purge_write final : write {
+    std::int64_t before_us = 0;
+    std::function<void(outcome, std::uint64_t)> done;
+    std::uint64_t count = 0;
+
+    void apply(statements &in) override
+    {
+        in.purge.with(before_us, purge_rows).run();
+        count = static_cast<std::uint64_t>(sqlite3_changes64(in.database.get()));
+    }
+
+    const char *name() const noexcept override { return "purge"; }
+    void end(const outcome &ended) override { done(ended, count); }
+};
+
+
+void sqlite_journal::create(const task &wanted, bool only_look, created_fn done)
+{
+    auto one = std::make_unique<create_write>();
+    one->wanted = wanted;
+    one->only_look = only_look;
+    one->row.document = json_compact(document_of(wanted).get());
+    one->done = std::move(done);
+    add(std::move(one));
+}
+
+
+void sqlite_journal::save(const task &changed, const model *with, saved_fn done)
+{
+    auto one = std::make_unique<save_write>();
+    one->row.sequence = changed.sequence;
+    one->row.kind = changed.kind;
+    one->row.status = changed.status;
+    one->row.task_id = changed.task_id;
+    one->row.document = json_compact(document_of(changed).get());
+    one->updated_us = changed.updated_us;
+    if (with != nullptr) {
+        one->model_id = with->model_id;
+        one->model_state = json_compact(model_to_json(*with).get());
+    }
+    one->done = std::move(done);
+    add(std::move(one));
+}
+
+
+void sqlite_journal::save_model(const model &changed, saved_fn done)
+{
+    auto one = std::make_unique<save_write>();
+    one->model_id = changed.model_id;
+    one->model_state = json_compact(model_to_json(changed).get());
+    one->done = std::move(done);
+    add(std::move(one));
+}
+
+
+void sqlite_journal::remember_gateway(const std::string &gateway)
+{
+    auto one = std::make_unique<gateway_write>();
+    one->gateway = gateway;
+    add(std::move(one));
+}
+
+
+void sqlite_journal::forget_gateway(const std::string &gateway)
+{
+    auto one = std::make_unique<gateway_write>();
+    one->gateway = gateway;
+    one->known = false;
+    add(std::move(one));
+}
+
+
+void sqlite_journal::purge(std::int64_t before_us, std::function<void(outcome, std::uint64_t)> done)
+{
+    auto one = std::make_unique<purge_write>();
+    one->before_us = before_us;
+    one->done = std::move(done);
+    add(std::move(one));
+}
+
+} // namespace rollout

@@ -1,0 +1,50 @@
+// What a commit of the journal is made of, for sqlite_journal's own files alone.
+#pragma once
+
+#include "worker/journal/sqlite_journal.hpp"
+#include "worker/journal/sqlite_rows.hpp"
+
+#include <cstdint>
+
+namespace rollout {
+
+/// The writer's, prepared once; only the commit's thread touches them.
+struct sqlite_journal::statements {
+    sqlite_database &database;
+    std::uint64_t &revision;
+
+    sqlite_statement begin{database, "BEGIN IMMEDIATE"};
+    sqlite_statement commit{database, "COMMIT"};
+    sqlite_statement find{database, select("WHERE task_id = ?")};
+    sqlite_statement insert{database,
+                            "INSERT INTO tasks (sequence, revision, kind, status, task_id, document, model_id, "
+                            "updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"};
+    sqlite_statement update{
+        database, "UPDATE tasks SET revision = ?, status = ?, document = ?, updated_us = ? WHERE task_id = ?"};
+    sqlite_statement put_model{database,
+                               "INSERT OR REPLACE INTO models (model_id, revision, state) VALUES (?, ?, ?)"};
+    sqlite_statement put_gateway{database, "INSERT OR IGNORE INTO gateways (gateway) VALUES (?)"};
+    sqlite_statement drop_gateway{database, "DELETE FROM gateways WHERE gateway = ?"};
+    sqlite_statement put_revision{database, "UPDATE meta SET value = ? WHERE name = 'revision'"};
+    sqlite_statement purge{database, "DELETE FROM tasks WHERE sequence IN (SELECT t.sequence FROM tasks t "
+                                     "WHERE t.status NOT IN ('pending', 'in_progress') AND t.updated_us < ?1 "
+                                     "AND EXISTS (SELECT 1 FROM tasks l WHERE l.model_id = t.model_id "
+                                     "AND l.kind = t.kind AND l.sequence > t.sequence) "
+                                     "ORDER BY t.updated_us LIMIT ?2)"};
+};
+
+
+/// A write that waits for its batch: `apply` runs on the commit's thread, `end` on the loop's.
+struct sqlite_journal::write {
+    virtual ~write() = default;
+    virtual void apply(statements &in) = 0;
+    virtual void end(const outcome &ended) = 0;
+
+    /// Of its failpoints.
+    virtual const char *name() const noexcept = 0;
+
+    /// What replicas must hear of, once it is committed; null for nothing.
+    virtual const task_row *news() const { return nullptr; }
+};
+
+} // namespace rollout
