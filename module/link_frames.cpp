@@ -181,25 +181,6 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
 }
 
 
-/// To who asked, or to all who wait for the same.
-void worker_link::answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message)
-{
-    const auto finish_one = [&](std::uint64_t one) {
-        // An answer ends a request, whose cleanup may forget other calls.
-        if (const auto asked = calls_.find(one); asked != calls_.end()) {
-            finish(*asked->second, result, task, message);
-        }
-    };
-    const auto all = groups_.take(id);
-    if (all.empty()) {
-        finish_one(id);
-    }
-    for (const auto one : all) {
-        finish_one(one);
-    }
-}
-
-
 void worker_link::store(const task_record &task, bool only_over_older)
 {
     zone_writer writer(zone_);
