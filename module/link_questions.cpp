@@ -16,7 +16,8 @@ constexpr std::size_t max_unsent_bytes = 8 * 1024 * 1024;
 
 link_result worker_link::begin(link_call &call, ngx_msec_t timeout)
 {
-    if (call.survives ? watches_ >= settings_.max_waiting : unanswered_.size() >= limits::requests_in_flight) {
+    if (call.survives ? groups_.waiting() >= settings_.max_waiting
+                      : unanswered_.size() >= limits::requests_in_flight) {
         return link_result::full;
     }
     calls_.emplace(last_id_ + 1, &call);
@@ -24,7 +25,6 @@ link_result worker_link::begin(link_call &call, ngx_msec_t timeout)
     if (!call.survives) {
         unanswered_.emplace(call.id, call.submits);
     }
-    watches_ += call.survives ? 1 : 0;
     call.link = this;
     call.timer.handler = on_call_timer;
     call.timer.data = &call;
@@ -195,7 +195,6 @@ void worker_link::end(link_call &call) noexcept
     calls_.erase(call.id);
     groups_.remove(call.id);
     call.id = 0;
-    watches_ -= call.survives ? 1 : 0;
     if (call.timer.timer_set) {
         ngx_del_timer(&call.timer);
     }

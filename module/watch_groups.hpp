@@ -1,6 +1,7 @@
 // Who waits for the same news of the same task: rolloutd is asked once for all of them, and its answer is for all of them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,6 +27,9 @@ class watch_groups {
 
     /// One of each group, whose number its question has from now on: for a rolloutd that has not been asked yet.
     std::vector<std::uint64_t> ask_again();
+
+    /// How many wait.
+    std::size_t waiting() const noexcept { return of_.size(); }
 
   private:
     struct group {

@@ -151,8 +151,7 @@ class worker_link {
 
     std::uint64_t last_id_ = 0;
     std::map<std::uint64_t, link_call *> calls_;
-    std::size_t watches_ = 0; ///< of `calls_`: these only wait
-    watch_groups groups_;     ///< of these: who waits for the same
+    watch_groups groups_; ///< of `calls_`: those that only wait
 
     /// The questions that this connection has carried and rolloutd has not answered, also those whose client has gone;
     /// true: one that changes something.

@@ -69,6 +69,24 @@ void a_new_rolloutd_is_asked_by_one_who_waits(void **)
     assert_true(groups.ask_again().empty());
 }
 
+void everyone_who_waits_is_counted(void **)
+{
+    watch_groups groups;
+    groups.add(1, "a");
+    groups.add(2, "a");
+    groups.add(3, "b");
+    assert_int_equal(groups.waiting(), 3);
+    groups.remove(1);
+    groups.remove(1);
+    assert_int_equal(groups.waiting(), 2);
+    groups.ask_again();
+    assert_int_equal(groups.waiting(), 2);
+    groups.take(2);
+    assert_int_equal(groups.waiting(), 1);
+    groups.remove(3);
+    assert_int_equal(groups.waiting(), 0);
+}
+
 } // namespace
 
 int main()
@@ -78,6 +96,7 @@ int main()
         cmocka_unit_test(a_question_stands_until_the_last_has_gone),
         cmocka_unit_test(a_question_whose_first_has_gone_is_answered_to_those_who_wait),
         cmocka_unit_test(a_new_rolloutd_is_asked_by_one_who_waits),
+        cmocka_unit_test(everyone_who_waits_is_counted),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
