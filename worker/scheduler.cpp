@@ -184,20 +184,19 @@ std::vector<json_fault> scheduler::plan_faults(const task &of) const
 
 void scheduler::accept(task made, gateway_server::answer_fn answer)
 {
-    // With a full queue a task that exists already is still found: a client that asks again gets its answer.
     if (unwritten_ >= config_->limits.max_unwritten) {
         answer({nullptr,
                 false,
                 {429,
                  "There are " + std::to_string(unwritten_) +
                      " tasks waiting for the journal's disk, and max_unwritten allows no more; nothing was created. "
-                     "Post "
-                     "again later.",
+                     "Post again later.",
                  {},
                  disk_retry_after_s}});
         return;
     }
     ++unwritten_;
+    // With a full queue a task that exists already is still found: a client that asks again gets its answer.
     const bool full = waiting_ >= config_->limits.max_queue;
     if (!full) {
         ++waiting_; // what the journal is about to take counts
@@ -219,8 +218,7 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
                         false,
                         {500,
                          "The task could not be made durable: " + how.detail +
-                             ". Post it "
-                             "again with the same task_id once the cause is mended.",
+                             ". Post it again with the same task_id once the cause is mended.",
                          {},
                          0}});
                 return;
@@ -251,8 +249,7 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
                         false,
                         {429,
                          "There are " + std::to_string(config_->limits.max_queue) +
-                             " tasks waiting, and max_queue allows no more; nothing was "
-                             "created. Post again later.",
+                             " tasks waiting, and max_queue allows no more; nothing was created. Post again later.",
                          {},
                          queue_retry_after_s}});
                 return;

@@ -244,9 +244,7 @@ void scheduler::steer_final(const steer_call &call, const task &found)
     case steering::resume:
         refuse(call.answer, 409,
                quoted(call.task_id) + " is over: it is " + std::string(status_name(found.status)) +
-                   ", and there is "
-                   "nothing to " +
-                   std::string(steering_name(call.verb)) + ".");
+                   ", and there is nothing to " + std::string(steering_name(call.verb)) + ".");
         return;
     }
 }
