@@ -24,6 +24,9 @@ enum class fault {
 
 #ifdef ROLLOUT_FAILPOINTS
 
+/// Whether they are built in, for what only they need.
+inline constexpr bool has_failpoints = true;
+
 /// Passes the place of that name (its pieces, with colons between them), where a test may ask for one of these faults. Kills
 /// this process, as `kill -9` does, where a test asks for that. From any thread.
 fault failpoint(std::initializer_list<std::string_view> name, std::initializer_list<fault> faults = {});
@@ -35,6 +38,8 @@ bool failpoint_is_due(std::initializer_list<std::string_view> name);
 void break_connection(int socket) noexcept;
 
 #else
+
+inline constexpr bool has_failpoints = false;
 
 inline fault failpoint(std::initializer_list<std::string_view>, std::initializer_list<fault> = {})
 {

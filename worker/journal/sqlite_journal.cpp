@@ -79,6 +79,9 @@ void sqlite_journal::start_batch()
 /// The failpoints of what the batch holds; once it is committed, it cannot fail any more.
 void sqlite_journal::pass(const char *when) const
 {
+    if (!has_failpoints) {
+        return;
+    }
     const bool committed = when == std::string_view("committed");
     for (const auto &one : batch_) {
         const std::initializer_list<std::string_view> name = {"journal", one->name(), when};
