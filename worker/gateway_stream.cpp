@@ -147,12 +147,13 @@ void gateway_server::publish(const route &to_follow, std::uint64_t revision)
 
 void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
 {
+    const bool complete = !is_shared();
     for (const auto &[id, one] : gateways_) {
         if (!one->stream || !one->streaming || one->paging) {
             continue;
         }
         if (one->sent == before && one->told_complete && one->stream->out.size() < page_below_bytes) {
-            send_update(one->stream, rows, now, !is_shared());
+            send_update(one->stream, rows, now, complete);
             one->sent = now;
         } else {
             pump(*one);
