@@ -2,6 +2,7 @@
 
 #include "common/limits.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace rollout {
@@ -43,8 +44,18 @@ bool append_frame(std::string &out, std::string_view text)
 }
 
 
+std::string_view next_line(std::string_view &lines)
+{
+    const auto end = std::min(lines.find('\n'), lines.size());
+    const auto line = lines.substr(0, end);
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+    return line;
+}
+
+
 void frame_reader::feed(std::string_view bytes)
 {
+    lines_ = {};
     // What was read goes only when it is worth the move: frames arrive many at a time.
     if (start_ == buffer_.size()) {
         buffer_.clear();
@@ -61,6 +72,7 @@ frame_reader::state frame_reader::next(json_ptr &message, std::string &reason)
 {
     const auto broken = [&](std::string why) {
         message.reset();
+        lines_ = {};
         reason = broken_ = std::move(why);
         return state::broken;
     };
@@ -83,9 +95,10 @@ frame_reader::state frame_reader::next(json_ptr &message, std::string &reason)
     }
 
     json_error_t error;
-    message =
-        json_read({buffer_.data() + start_ + length_bytes, size}, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
+    lines_ = {buffer_.data() + start_ + length_bytes, size};
+    const auto head_line = next_line(lines_);
     start_ += length_bytes + size;
+    message = json_read(head_line, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
 
     if (!message) {
         return broken(std::string("a frame that is not JSON: ") + error.text);

@@ -1,7 +1,8 @@
 // The frames on the Unix socket between an nginx worker process and rolloutd: the format, once, for both ends.
 //
-// A frame is its length (4 bytes, big endian, the JSON text alone, 1 to limits::frame_bytes) and a JSON object with
-// `type`. Both ends may send at any time. A frame that breaks these rules, or a `hello` of another protocol version,
+// A frame is its length (4 bytes, big endian, of all that follows, 1 to limits::frame_bytes), a JSON object with `type`, and
+// for each task in it, in their order, a line feed and the task's document. Neither has a line feed inside. Documents are the
+// most of what is sent, and nginx has no need to look into them. Both ends may send at any time. A frame that breaks these rules, or a `hello` of another protocol version,
 // closes the connection with a reason in both logs.
 //
 //   nginx -> rolloutd
@@ -42,8 +43,8 @@
 //     ping      {}
 //     refuse    {reason}                                      the last frame before rolloutd closes the connection
 //
-// A task is {kind, seq, revision, doc}: `seq` is its place in the order of acceptance, `revision` the journal's counter
-// at its last change, `doc` the document as the client reads it. A route is described in route.hpp.
+// A task is {kind, seq, revision, status, task_id, model_id}: `seq` is its place in the order of acceptance, `revision` the
+// journal's counter at its last change; its line is the document as the client reads it. A route is described in route.hpp.
 #pragma once
 
 #include "common/json.hpp"
@@ -63,6 +64,9 @@ bool append_frame(std::string &out, const json_t *message);
 /// The same for a message that is JSON text already: documents go from the journal to the socket as they are.
 bool append_frame(std::string &out, std::string_view text);
 
+/// Takes the first line off; empty when there is none left.
+std::string_view next_line(std::string_view &lines);
+
 /// Cuts a byte stream into frames. Holds at most one frame and what came in behind it with the same read.
 class frame_reader {
   public:
@@ -75,12 +79,16 @@ class frame_reader {
     /// and `reason` is a sentence for the log.
     state next(json_ptr &message, std::string &reason);
 
+    /// The lines behind the last message, for `next_line`; until the next call of `feed` or `next`.
+    std::string_view lines() const noexcept { return lines_; }
+
     /// Bytes held back until a frame is whole.
     std::size_t buffered() const noexcept { return buffer_.size() - start_; }
 
   private:
     std::string buffer_;
     std::size_t start_ = 0;
+    std::string_view lines_;
     std::string broken_; ///< why it is
 };
 

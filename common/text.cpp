@@ -62,8 +62,29 @@ bool is_blank(char32_t code) noexcept
 } // namespace
 
 
+namespace {
+
+/// ASCII alone, as most texts are: visible characters with single spaces between them.
+bool is_plain(std::string_view text) noexcept
+{
+    bool after_space = true;
+    for (const char c : text) {
+        if (c < 0x20 || c > 0x7E || (c == ' ' && after_space)) {
+            return false;
+        }
+        after_space = c == ' ';
+    }
+    return text.empty() || !after_space;
+}
+
+} // namespace
+
+
 std::string clean_text(std::string_view text, std::size_t max_characters)
 {
+    if (text.size() <= max_characters && is_plain(text)) {
+        return std::string(text);
+    }
     std::string clean;
     std::size_t characters = 0;
     std::size_t cut = 0; // where the ellipsis goes if there is too much

@@ -21,21 +21,19 @@ void each_part(const json_t *message, Visit visit)
 }
 
 
-/// A task of a frame: {kind, seq, revision, doc}. `text` receives the document, which the record points into.
-bool read_task(const json_t *from, task_record &task, std::string &text)
+/// A task of a frame, with the line that is its document; the record points into both.
+bool read_task(const json_t *from, std::string_view document, task_record &task)
 {
-    const json_t *document = json_object_get(from, "doc");
     const auto kind = kind_from(json_text(from, "kind"));
-    const auto status = status_from(json_text(document, "status"));
+    const auto status = status_from(json_text(from, "status"));
     const auto sequence = json_number(from, "seq", -1);
     const auto revision = json_number(from, "revision", -1);
-    task.task_id = json_text(document, "task_id");
-    task.model_id = json_text(document, "model_id");
-    text = json_compact(document);
-    task.document = text;
+    task.task_id = json_text(from, "task_id");
+    task.model_id = json_text(from, "model_id");
+    task.document = document;
     if (!kind || !status || sequence < 0 || revision < 0 || task.task_id.empty() ||
         task.task_id.size() > limits::task_id_bytes || task.model_id.size() > limits::model_id_bytes ||
-        text.size() > limits::document_bytes) {
+        document.empty() || document.size() > limits::document_bytes) {
         return false;
     }
     task.kind = *kind;
@@ -158,9 +156,10 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
         answer(id, link_result::none, nullptr, nullptr);
         return;
     }
+    auto lines = reader_.lines();
+    const std::string document(next_line(lines)); // its client's end may end the connection that it came by
     task_record task;
-    std::string text;
-    if (!read_task(from, task, text)) {
+    if (!read_task(from, document, task)) {
         disconnect("an answer without a readable task");
         return;
     }
@@ -204,10 +203,10 @@ void worker_link::store(const task_record &task, bool only_over_older)
 void worker_link::take_update(const json_t *message)
 {
     const json_t *tasks = json_object_get(message, "tasks");
-    std::string text;
+    auto lines = reader_.lines();
     for (std::size_t i = 0; i < json_array_size(tasks); ++i) {
         task_record task;
-        if (!read_task(json_array_get(tasks, i), task, text)) {
+        if (!read_task(json_array_get(tasks, i), next_line(lines), task)) {
             disconnect("an update without a readable task");
             return;
         }

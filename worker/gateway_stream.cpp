@@ -217,14 +217,17 @@ void gateway_server::send_update(const session_ptr &to, const std::vector<task_r
                                  bool complete)
 {
     std::string tasks;
+    std::string lines;
     const auto send_part = [&](std::uint64_t up_to, bool all) {
         send(to, "{\"type\":\"update\",\"tasks\":[" + tasks + "],\"revision\":" + std::to_string(up_to) +
-                     ",\"complete\":" + (all ? "true" : "false") + "}");
+                     ",\"complete\":" + (all ? "true" : "false") + "}" + lines);
         tasks.clear();
+        lines.clear();
     };
     for (const auto &row : rows) {
         tasks += (tasks.empty() ? "" : ",") + text_of(row);
-        if (tasks.size() > limits::batch_bytes) {
+        lines += line_of(row);
+        if (tasks.size() + lines.size() > limits::batch_bytes) {
             send_part(row.revision, false);
         }
     }

@@ -1,6 +1,6 @@
 #include "worker/log.hpp"
 
-#include "common/json.hpp"
+#include "common/json_writer.hpp"
 #include "worker/task.hpp"
 #include "worker/words.hpp"
 
@@ -36,19 +36,19 @@ std::string_view level_name(log_level level) noexcept
 void log(log_level level, std::string_view message, log_fields fields) noexcept
 try {
     using namespace std::chrono;
-    json_ptr line = json_make_object();
-    json_put(line.get(), "time",
-             timestamp(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count()));
-    json_put(line.get(), "level", level_name(level));
+    json_writer line;
+    line.begin_object();
+    line.name("time").text(timestamp(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count()));
+    line.name("level").text(level_name(level));
     for (const auto &[name, value] : fields) {
         if (!value.empty()) {
-            json_put(line.get(), std::string(name).c_str(), clean_text(value, max_characters));
+            line.name(name).text(clean_text(value, max_characters));
         }
     }
-    json_put(line.get(), "message", clean_text(message, max_characters));
+    line.name("message").text(clean_text(message, max_characters));
 
     // One write a line: lines of several threads do not run into each other.
-    const std::string text = json_compact(line.get()) + "\n";
+    const std::string text = line.end_object().take() + "\n";
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
 } catch (...) {
     // Nowhere left to say it.

@@ -182,8 +182,8 @@ void scheduler::cancel_waiting(const steer_call &call, task found)
         }
         log(log_level::info, "A task is canceled before its turn",
             {{"task_id", found.task_id}, {"model_id", found.model_id}, {"kind", kind_name(found.kind)}});
-        const task_row row = {found.sequence, revision,      found.kind,
-                              found.status,   found.task_id, json_compact(document_of(found).get())};
+        const task_row row = {found.sequence, revision,       found.kind,        found.status,
+                              found.task_id,  found.model_id, document_of(found)};
         for (const auto &answer : asked.mapped()) {
             answer({&row, false, {}});
         }

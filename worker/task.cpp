@@ -1,5 +1,6 @@
 #include "worker/task.hpp"
 
+#include "common/json_writer.hpp"
 #include "common/limits.hpp"
 #include "worker/words.hpp"
 
@@ -22,22 +23,22 @@ constexpr std::array step_states = {step_state::pending, step_state::running, st
 constexpr std::int64_t last_timestamp_us = 253402300799999999;
 
 
-json_ptr time_or_null(std::int64_t us)
+void write_time(json_writer &to, std::int64_t us)
 {
-    return us == 0 ? json_ptr(json_null()) : json_make(timestamp(us));
+    us == 0 ? to.null() : to.text(timestamp(us));
 }
 
 
-json_ptr step_to_json(const step_record &from)
+void write_step(json_writer &to, const step_record &from)
 {
-    json_ptr to = json_make_object();
-    json_put(to.get(), "name", from.name);
-    json_put(to.get(), "state", step_state_name(from.state));
-    json_put(to.get(), "attempts", json_make_number(from.attempts));
-    json_put(to.get(), "started_at", time_or_null(from.started_us));
-    json_put(to.get(), "ended_at", time_or_null(from.ended_us));
-    json_put(to.get(), "detail", clean_text(from.detail, limits::step_detail_characters));
-    return to;
+    to.begin_object();
+    to.name("name").text(from.name);
+    to.name("state").text(step_state_name(from.state));
+    to.name("attempts").number(from.attempts);
+    write_time(to.name("started_at"), from.started_us);
+    write_time(to.name("ended_at"), from.ended_us);
+    to.name("detail").text(clean_text(from.detail, limits::step_detail_characters));
+    to.end_object();
 }
 
 
@@ -95,53 +96,53 @@ step_record *task::find_step(std::string_view name) noexcept
 }
 
 
-json_ptr document_of(const task &from)
+std::string document_of(const task &from)
 {
     // The ids come before the status: the module counts on that (task_record::status_at).
-    json_ptr to = json_make_object();
-    json_put(to.get(), "task_id", from.task_id);
-    json_put(to.get(), "id", from.task_id);
-    json_put(to.get(), "model_id", from.model_id);
-    json_put(to.get(), "embedding_model_id", from.model_id);
-    json_put(to.get(), "status", status_name(from.status));
-    json_put(to.get(), "detail", clean_text(from.detail, limits::detail_characters));
-    json_put(to.get(), "created_at", timestamp(from.created_us));
-    json_put(to.get(), "updated_at", timestamp(from.updated_us));
+    json_writer to;
+    to.begin_object();
+    to.name("task_id").text(from.task_id);
+    to.name("id").text(from.task_id);
+    to.name("model_id").text(from.model_id);
+    to.name("embedding_model_id").text(from.model_id);
+    to.name("status").text(status_name(from.status));
+    to.name("detail").text(clean_text(from.detail, limits::detail_characters));
+    to.name("created_at").text(timestamp(from.created_us));
+    to.name("updated_at").text(timestamp(from.updated_us));
     if (!from.parent_id.empty()) {
-        json_put(to.get(), "parent_id", from.parent_id);
+        to.name("parent_id").text(from.parent_id);
     }
 
-    json_ptr metadata = json_make_object();
-    json_put(metadata.get(), "revision",
-             from.model_revision == 0 ? json_ptr(json_null()) : json_make_number(from.model_revision));
-    json_put(metadata.get(), "step", from.step.empty() ? json_ptr(json_null()) : json_make(from.step));
-    json_put(metadata.get(), "progress", json_made(json_real(from.progress)));
-    json_put(metadata.get(), "traffic_weight", json_make_number(from.traffic_weight));
-    json_put(metadata.get(), "elapsed_ms", json_make_number(from.elapsed_ms));
+    to.name("metadata").begin_object();
+    to.name("revision");
+    from.model_revision == 0 ? to.null() : to.number(from.model_revision);
+    to.name("step");
+    from.step.empty() ? to.null() : to.text(from.step);
+    to.name("progress").real(from.progress);
+    to.name("traffic_weight").number(from.traffic_weight);
+    to.name("elapsed_ms").number(from.elapsed_ms);
     if (from.paused) {
-        json_put(metadata.get(), "paused", json_ptr(json_true()));
+        to.name("paused").boolean(true);
     }
     if (from.cancel_asked) {
-        json_put(metadata.get(), "cancel_asked", json_ptr(json_true()));
+        to.name("cancel_asked").boolean(true);
     }
     if (from.promote_asked) {
-        json_put(metadata.get(), "promote_asked", json_ptr(json_true()));
+        to.name("promote_asked").boolean(true);
     }
     if (from.gate) {
-        json_put(metadata.get(), "gate", json_share(const_cast<json_t *>(from.gate.get())));
+        to.name("gate").raw(json_compact(from.gate.get()));
     }
     if (from.rollback_to != 0) {
-        json_put(metadata.get(), "rollback_to", json_make_number(from.rollback_to));
+        to.name("rollback_to").number(from.rollback_to);
     }
-    json_ptr steps = json_make_array();
+    to.name("steps").begin_array();
     for (const auto &step : from.steps) {
-        json_add(steps.get(), step_to_json(step));
+        write_step(to, step);
     }
-    json_put(metadata.get(), "steps", std::move(steps));
-    json_put(metadata.get(), "config",
-             from.config ? json_share(const_cast<json_t *>(from.config.get())) : json_make_object());
-    json_put(to.get(), "metadata", std::move(metadata));
-    return to;
+    to.end_array();
+    to.name("config").raw(from.config ? json_compact(from.config.get()) : "{}");
+    return to.end_object().end_object().take();
 }
 
 
@@ -186,11 +187,20 @@ std::string timestamp(std::int64_t since_1970_us)
     const std::time_t seconds = since_1970_us / 1000000;
     std::tm parts;
     gmtime_r(&seconds, &parts);
-    std::array<char, 80> text;
-    const int size = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
-                                   parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
-                                   parts.tm_sec, static_cast<int>(since_1970_us % 1000000));
-    return std::string(text.data(), static_cast<std::size_t>(size));
+    std::string text = "0000-00-00T00:00:00.000000Z";
+    const auto put = [&text](std::size_t at, std::size_t digits, int value) {
+        for (; digits != 0; value /= 10) {
+            text[at + --digits] = static_cast<char>('0' + value % 10);
+        }
+    };
+    put(0, 4, parts.tm_year + 1900);
+    put(5, 2, parts.tm_mon + 1);
+    put(8, 2, parts.tm_mday);
+    put(11, 2, parts.tm_hour);
+    put(14, 2, parts.tm_min);
+    put(17, 2, parts.tm_sec);
+    put(20, 6, static_cast<int>(since_1970_us % 1000000));
+    return text;
 }
 
 

@@ -56,8 +56,8 @@ struct task {
     step_record *find_step(std::string_view name) noexcept;
 };
 
-/// The document of the contract, within limits::document_bytes whatever the texts hold: they are cut to their bounds.
-json_ptr document_of(const task &from);
+/// The document of the contract as JSON text, within limits::document_bytes whatever the texts hold: they are cut to their bounds.
+std::string document_of(const task &from);
 
 /// Reads a document back. Nothing where it is not one; `sequence` and `revision` are the journal's, not the document's.
 std::optional<task> task_from_document(const json_t *document);

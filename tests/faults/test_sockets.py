@@ -9,14 +9,10 @@ import threading
 import pytest
 
 from gateway import Gateway
+from link import PROTOCOL, frame, message_of
 from processes import DEADLINE_S, wait_until
 
-HELLO = {"type": "hello", "protocol": 1, "pid": 1, "gateway": "stranger", "journal": "", "revision": 0}
-
-
-def frame(message):
-    text = json.dumps(message).encode()
-    return len(text).to_bytes(4, "big") + text
+HELLO = {"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": "stranger", "journal": "", "revision": 0}
 
 
 def read_frame(peer):
@@ -27,7 +23,7 @@ def read_frame(peer):
         if not part:
             return None
         data += part
-    return json.loads(data[4:])
+    return message_of(data[4:])
 
 
 def connect(gateway):
@@ -95,7 +91,7 @@ def recovers(gateway):
 
 
 def welcome(**changes):
-    return frame({"type": "welcome", "protocol": 1, "journal": "j" * 32, "revision": 0, "stream": True, **changes})
+    return frame({"type": "welcome", "protocol": PROTOCOL, "journal": "j" * 32, "revision": 0, "stream": True, **changes})
 
 
 def bit_by_bit(peer, data):
@@ -107,7 +103,7 @@ def bit_by_bit(peer, data):
 
 def test_a_rolloutd_of_another_version_is_named_in_nginxs_log(make_gateway):
     gateway = make_gateway()
-    with meets(gateway, lambda peer: peer.sendall(welcome(protocol=2))):
+    with meets(gateway, lambda peer: peer.sendall(welcome(protocol=PROTOCOL + 1))):
         wait_until(lambda: "rolloutd speaks another version of the protocol" in gateway.nginx.errors(), "the line in nginx's log")
         gateway.post("/deploy", {"model_id": "m"}).problem(500)
     recovers(gateway)

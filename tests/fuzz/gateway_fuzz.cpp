@@ -45,7 +45,7 @@ class small_journal final : public journal {
         row.kind = made.kind;
         row.status = made.status;
         row.task_id = made.task_id;
-        row.document = json_compact(document_of(made).get());
+        row.document = document_of(made);
         changed_ = row;
     }
 

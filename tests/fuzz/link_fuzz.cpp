@@ -1,5 +1,5 @@
 // The gateway's end of the link: what rolloutd, or whoever is in its place, may send to nginx at any moment, with clients that
-// wait, ask and go. Input: a line for each thing that happens.
+// wait, ask and go. Input: a line for each thing that happens; a tab in a frame stands for its line feed.
 //
 //   f JSON   a frame comes            r BYTES  bytes come          e        the connection ends
 //   c        it connects again        t        all timers run      x        the oldest waiting client goes
@@ -55,6 +55,14 @@ void check_sent(const json_t *message)
 }
 
 
+std::string with_lines(std::string_view frame)
+{
+    std::string text(frame);
+    std::ranges::replace(text, '\t', '\n');
+    return text;
+}
+
+
 class gateway {
   public:
     gateway() : link_({str_of("/run/rolloutd.sock"), 5000, 200}, memory_.zone, &silent_)
@@ -77,7 +85,7 @@ class gateway {
     {
         switch (what) {
         case 'f':
-            append_frame(stand_in::the_peer().to_read, how);
+            append_frame(stand_in::the_peer().to_read, with_lines(how));
             stand_in::let_read();
             break;
         case 'r':

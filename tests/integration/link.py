@@ -8,9 +8,24 @@ import threading
 from processes import DEADLINE_S
 
 
-def frame(message):
-    text = json.dumps(message).encode()
+PROTOCOL = 2
+
+
+def frame(message, *documents):
+    """A message, or bytes as they are, and the documents of the tasks in it."""
+    texts = (part if isinstance(part, bytes) else json.dumps(part).encode() for part in (message, *documents))
+    text = b"\n".join(texts)
     return len(text).to_bytes(4, "big") + text
+
+
+def message_of(text):
+    """A frame's message, without the documents behind it."""
+    return json.loads(text.partition(b"\n")[0])
+
+
+def task_of(document, revision, kind="deploy", sequence=1):
+    """What a frame says of a task besides its document."""
+    return {"kind": kind, "seq": sequence, "revision": revision, **{name: document[name] for name in ("status", "task_id", "model_id")}}
 
 
 class Frames:
@@ -30,7 +45,7 @@ class Frames:
             size = int.from_bytes(self.buffer[:4], "big")
             if len(self.buffer) >= 4 + size and len(self.buffer) >= 4:
                 text, self.buffer = self.buffer[4:4 + size], self.buffer[4 + size:]
-                return json.loads(text)
+                return message_of(text)
             try:
                 part = self.socket.recv(1 << 20)
             except ConnectionResetError:
@@ -58,7 +73,7 @@ class Gateway(Frames):
         connection.connect(str(path))
         super().__init__(connection)
         if hello:
-            self.send({"type": "hello", "protocol": 1, "pid": 1, "gateway": name, "journal": "", "revision": 0})
+            self.send({"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": name, "journal": "", "revision": 0})
 
     def refusal(self):
         """Why rolloutd ends it."""
@@ -91,7 +106,7 @@ class SilentRolloutd:
             threading.Thread(target=self.ping, args=(link,), daemon=True).start()
             while (message := link.receive()) is not None:
                 if message["type"] == "hello":
-                    link.send({"type": "welcome", "protocol": 1, "journal": "j" * 32, "revision": 0, "stream": True},
+                    link.send({"type": "welcome", "protocol": PROTOCOL, "journal": "j" * 32, "revision": 0, "stream": True},
                               {"type": "routes", "routes": [], "revision": 0, "begin": True, "end": True},
                               {"type": "update", "tasks": [], "revision": 0, "complete": True})
                 elif message["type"] not in ("pong", "applied"):

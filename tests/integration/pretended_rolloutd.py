@@ -1,18 +1,13 @@
 """A rolloutd of a test's own, which says what the test wants it to say, and when."""
 
-import json
 import queue
 import socket
 import threading
 
+from link import PROTOCOL, frame, message_of
 from processes import DEADLINE_S
 
 JOURNAL = "j" * 32
-
-
-def frame(message):
-    text = json.dumps(message).encode() if not isinstance(message, bytes) else message
-    return len(text).to_bytes(4, "big") + text
 
 
 class Link:
@@ -29,13 +24,13 @@ class Link:
             while part := self.peer.recv(65536):
                 received += part
                 while len(received) >= 4 and len(received) >= 4 + (size := int.from_bytes(received[:4], "big")):
-                    self.frames.put(json.loads(received[4:4 + size]))
+                    self.frames.put(message_of(received[4:4 + size]))
                     received = received[4 + size:]
         except OSError:
             pass
 
-    def send(self, **message):
-        self.peer.sendall(frame(message))
+    def send(self, *documents, **message):
+        self.peer.sendall(frame(message, *documents))
 
     def receive(self, kind):
         """The next frame of that type; others are dropped."""
@@ -46,7 +41,7 @@ class Link:
 
     def welcome(self, stream):
         self.receive("hello")
-        self.send(type="welcome", protocol=1, journal=JOURNAL, revision=0, stream=stream)
+        self.send(type="welcome", protocol=PROTOCOL, journal=JOURNAL, revision=0, stream=stream)
 
     def settle(self):
         """Until all that was sent is taken."""

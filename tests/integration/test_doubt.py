@@ -3,6 +3,7 @@
 import concurrent.futures
 
 from gateway import Client
+from link import PROTOCOL, task_of
 from pretended_rolloutd import PretendedRolloutd
 from processes import DEADLINE_S, wait_until
 
@@ -54,7 +55,7 @@ def test_a_word_from_before_the_doubt_does_not_dispel_it(make_gateway):
         stream.settle()
         assert 404 not in statuses(gateway)
         # And this after it.
-        stream.send(type="welcome", protocol=1, journal="j" * 32, revision=0, stream=True)
+        stream.send(type="welcome", protocol=PROTOCOL, journal="j" * 32, revision=0, stream=True)
         complete(stream)
         wait_until(lambda: statuses(gateway) == {404}, "the end of the doubt")
 
@@ -69,11 +70,11 @@ def test_a_task_that_was_there_before_is_found_before_the_stream_brings_it(make_
         complete(stream)
         wait_until(lambda: statuses(gateway) == {404}, "the whole table")
         document = {"task_id": "t", "id": "t", "model_id": "m", "embedding_model_id": "m", "status": "pending", "detail": "It waits."}
-        task = {"kind": "deploy", "seq": 1, "revision": 7, "doc": document}
+        task = task_of(document, revision=7)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             posted = pool.submit(gateway.post, "/deploy", {"model_id": "m", "task_id": "t"})
-            stream.send(type="accepted", id=stream.receive("submit")["id"], created=False, task=task)
+            stream.send(document, type="accepted", id=stream.receive("submit")["id"], created=False, task=task)
             assert posted.result(DEADLINE_S).json == document
             read = pool.submit(gateway.get, "/deploy/t")
-            stream.send(type="found", id=stream.receive("lookup")["id"], task=task)
+            stream.send(document, type="found", id=stream.receive("lookup")["id"], task=task)
             assert read.result(DEADLINE_S).json == document

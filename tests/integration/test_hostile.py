@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gateway import Client
-from pretended_rolloutd import frame
+from link import PROTOCOL, frame
 from processes import DEADLINE_S, wait_until, worker_user
 
 NGINX = {"workers": 1, "locations": """
@@ -109,7 +109,7 @@ def test_logs_name_the_task_the_model_the_step_and_the_servers_words(gateway):
 
 # The socket.
 
-HELLO = {"type": "hello", "protocol": 1, "pid": 1, "gateway": "stranger", "journal": "", "revision": 0}
+HELLO = {"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": "stranger", "journal": "", "revision": 0}
 
 
 @pytest.mark.parametrize("sent, reason", [
@@ -120,7 +120,7 @@ HELLO = {"type": "hello", "protocol": 1, "pid": 1, "gateway": "stranger", "journ
     (frame([1]), "not an object with a \"type\""),
     (frame({"no": "type"}), "not an object with a \"type\""),
     (frame({"type": "submit"}), "a frame before its hello"),
-    (frame({**HELLO, "protocol": 99}), "version 99 of the protocol, rolloutd version 1"),
+    (frame({**HELLO, "protocol": 99}), "version 99 of the protocol, rolloutd version 2"),
     (frame({**HELLO, "gateway": "../x"}), "without a usable gateway"),
     (frame(HELLO) + frame({"type": "dance"}), "unknown type dance"),
     (frame(HELLO) + frame({"type": "submit", "id": 1, "kind": "deploy", "task_id": "t", "model_id": "../x", "config": {}}), "a submission that is none"),

@@ -49,7 +49,8 @@ class fake_journal final : public rollout::journal {
                 row.kind = wanted.kind;
                 row.status = wanted.status;
                 row.task_id = wanted.task_id;
-                row.document = rollout::json_compact(rollout::document_of(wanted).get());
+                row.model_id = wanted.model_id;
+                row.document = rollout::document_of(wanted);
                 file_.tasks[row.task_id] = row;
                 return std::pair{creation::created, row};
             },
@@ -60,7 +61,7 @@ class fake_journal final : public rollout::journal {
 
     void save(const rollout::task &changed, const rollout::model *with, saved_fn done) override
     {
-        const auto document = rollout::json_compact(rollout::document_of(changed).get());
+        const auto document = rollout::document_of(changed);
         const auto state = with != nullptr ? rollout::json_compact(rollout::model_to_json(*with).get()) : "";
         const auto model_id = with != nullptr ? with->model_id : "";
         write(

@@ -92,7 +92,7 @@ void a_message_comes_back_as_it_went(void **)
 
 void a_frame_cut_at_any_byte_is_whole_once_the_rest_is_there(void **)
 {
-    const std::string text = R"({"type":"update","tasks":[{"doc":{"a":[1,2,"x"]}}],"revision":7})";
+    const std::string text = R"({"type":"update","tasks":[{"seq":1},[1,2,"x"]],"revision":7})";
     const std::string bytes = frame_of(text);
     for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
         frame_reader reader;
@@ -101,6 +101,32 @@ void a_frame_cut_at_any_byte_is_whole_once_the_rest_is_there(void **)
         assert_text(said(reader, bytes.substr(cut)), text);
         assert_int_equal(reader.buffered(), 0);
     }
+}
+
+void documents_are_lines_behind_their_message(void **)
+{
+    frame_reader reader;
+    reader.feed(frame_of("{\"type\":\"update\",\"tasks\":[1,2]}\n{\"a\":1}\n{\"b\":\"\\n\"}") +
+                frame_of(R"({"type":"ping"})"));
+    assert_text(said(reader), R"({"type":"update","tasks":[1,2]})");
+    auto lines = reader.lines();
+    assert_text(rollout::next_line(lines), R"({"a":1})");
+    assert_text(rollout::next_line(lines), R"({"b":"\n"})");
+    assert_text(rollout::next_line(lines), "");
+    assert_text(rollout::next_line(lines), "");
+
+    assert_text(said(reader), R"({"type":"ping"})");
+    assert_text(reader.lines(), "");
+
+    // An empty line is one, too, and what is in a line is nobody's matter here.
+    reader.feed(frame_of("{\"type\":\"x\"}\n\nno JSON"));
+    assert_text(said(reader), R"({"type":"x"})");
+    lines = reader.lines();
+    assert_text(rollout::next_line(lines), "");
+    assert_text(rollout::next_line(lines), "no JSON");
+    reader.feed(frame_of("no JSON\n{}"));
+    assert_text(said(reader).substr(0, 7), "broken:");
+    assert_text(reader.lines(), "");
 }
 
 void a_stream_that_comes_byte_by_byte_gives_each_message_once(void **)
@@ -274,6 +300,7 @@ int main()
         cmocka_unit_test(a_frame_is_its_length_and_its_text),
         cmocka_unit_test(a_message_comes_back_as_it_went),
         cmocka_unit_test(a_frame_cut_at_any_byte_is_whole_once_the_rest_is_there),
+        cmocka_unit_test(documents_are_lines_behind_their_message),
         cmocka_unit_test(a_stream_that_comes_byte_by_byte_gives_each_message_once),
         cmocka_unit_test(many_frames_of_one_read_come_in_their_order),
         cmocka_unit_test(a_long_stream_in_reads_that_cut_frames_keeps_nothing_that_was_read),

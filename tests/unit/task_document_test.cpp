@@ -49,7 +49,7 @@ std::string members_of(const json_t *object)
 
 void a_document_has_the_contracts_members(void **)
 {
-    const auto document = document_of(some_task());
+    const auto document = json_of(document_of(some_task()));
     assert_text(members_of(document.get()),
                 "task_id id model_id embedding_model_id status detail created_at updated_at metadata");
     const json_t *metadata = json_object_get(document.get(), "metadata");
@@ -62,7 +62,7 @@ void a_document_has_the_contracts_members(void **)
 
 void a_document_says_what_the_task_is(void **)
 {
-    const auto document = document_of(some_task());
+    const auto document = json_of(document_of(some_task()));
     const auto text = [&](const char *name) { return std::string(rollout::json_text(document.get(), name)); };
     assert_text(text("task_id"), "0193-a_b");
     assert_text(text("id"), "0193-a_b");
@@ -92,8 +92,8 @@ void a_parent_is_there_only_where_it_was_given(void **)
 {
     task with = some_task();
     with.parent_id = "parent-1";
-    assert_text(rollout::json_text(document_of(with).get(), "parent_id"), "parent-1");
-    assert_null(json_object_get(document_of(some_task()).get(), "parent_id"));
+    assert_text(rollout::json_text(json_of(document_of(with)).get(), "parent_id"), "parent-1");
+    assert_null(json_object_get(json_of(document_of(some_task())).get(), "parent_id"));
 }
 
 void what_is_not_known_yet_is_null(void **)
@@ -101,7 +101,7 @@ void what_is_not_known_yet_is_null(void **)
     task fresh;
     fresh.task_id = "t";
     fresh.model_id = "m";
-    const auto document = document_of(fresh);
+    const auto document = json_of(document_of(fresh));
     const json_t *metadata = json_object_get(document.get(), "metadata");
     assert_true(json_is_null(json_object_get(metadata, "revision")));
     assert_true(json_is_null(json_object_get(metadata, "step")));
@@ -111,7 +111,7 @@ void what_is_not_known_yet_is_null(void **)
 
 void the_ids_come_before_the_status(void **)
 {
-    const std::string text = rollout::json_compact(document_of(some_task()).get());
+    const std::string text = document_of(some_task());
     assert_true(text.find("\"task_id\"") < text.find("\"status\""));
     assert_true(text.find("\"model_id\"") < text.find("\"status\""));
 }
@@ -154,7 +154,7 @@ void the_largest_document_is_within_its_bound(void **)
             }
             large.config = config_of(rollout::limits::config_bytes, unit);
             assert_int_equal(rollout::json_compact(large.config.get()).size(), rollout::limits::config_bytes);
-            const auto text = rollout::json_compact(document_of(large).get());
+            const auto text = document_of(large);
             assert_true(!text.empty() && text.size() <= rollout::limits::document_bytes);
         }
     }
@@ -165,7 +165,7 @@ void details_are_cleaned_and_cut_to_their_bounds(void **)
     task made = some_task();
     made.detail = "first\nsecond \xFF" + std::string(5000, 'x');
     made.steps[0].detail = "a\r\nb" + std::string(5000, 'y');
-    const auto document = document_of(made);
+    const auto document = json_of(document_of(made));
     const std::string detail(rollout::json_text(document.get(), "detail"));
     assert_int_equal(characters_of(detail), 1500);
     assert_holds(detail, "first second \xEF\xBF\xBDxxx");
@@ -179,10 +179,10 @@ void a_task_is_read_back_whole(void **)
     task given = some_task();
     given.parent_id = "p";
     given.elapsed_ms = 1234;
-    const auto document = document_of(given);
+    const auto document = json_of(document_of(given));
     const auto read = rollout::task_from_document(document.get());
     assert_true(read.has_value());
-    assert_true(json_equal(document_of(*read).get(), document.get()));
+    assert_true(json_equal(json_of(document_of(*read)).get(), document.get()));
     assert_int_equal(read->elapsed_ms, 1234);
     assert_int_equal(read->created_us, noon_us);
     assert_int_equal(read->updated_us, noon_us + 1);
@@ -196,12 +196,12 @@ void a_fresh_task_is_read_back_whole(void **)
     task fresh;
     fresh.task_id = "t";
     fresh.model_id = "m";
-    const auto document = document_of(fresh);
+    const auto document = json_of(document_of(fresh));
     const auto read = rollout::task_from_document(document.get());
     assert_true(read.has_value());
     assert_text(read->step, "");
     assert_int_equal(read->model_revision, 0);
-    assert_true(json_equal(document_of(*read).get(), document.get()));
+    assert_true(json_equal(json_of(document_of(*read)).get(), document.get()));
 }
 
 void what_is_no_document_is_not_read(void **)
@@ -222,7 +222,7 @@ void a_row_gives_its_task_the_journals_numbers(void **)
     row.sequence = 3;
     row.revision = 9;
     row.kind = rollout::task_kind::remove;
-    row.document = rollout::json_compact(document_of(some_task()).get());
+    row.document = document_of(some_task());
     const auto read = rollout::task_of(row);
     assert_true(read.has_value());
     assert_int_equal(read->sequence, 3);
@@ -249,7 +249,7 @@ void a_nul_in_a_config_is_read_back(void **)
     task made = some_task();
     made.config = shared_json_of(R"({"a": "x\u0000y"})");
     rollout::task_row row;
-    row.document = rollout::json_compact(document_of(made).get());
+    row.document = document_of(made);
     const auto read = rollout::task_of(row);
     assert_true(read.has_value());
     assert_true(json_equal(read->config.get(), made.config.get()));

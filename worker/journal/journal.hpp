@@ -24,6 +24,7 @@ struct task_row {
     task_kind kind = task_kind::deploy;
     task_status status = task_status::pending;
     std::string task_id;
+    std::string model_id;
     std::string document;
 };
 

@@ -12,7 +12,7 @@ namespace rollout {
 /// For `row_of`.
 inline std::string select(std::string_view rest)
 {
-    return "SELECT sequence, revision, kind, status, task_id, document FROM tasks " + std::string(rest);
+    return "SELECT sequence, revision, kind, status, task_id, model_id, document FROM tasks " + std::string(rest);
 }
 
 
@@ -24,7 +24,8 @@ inline task_row row_of(const sqlite_statement &at)
     row.kind = kind_from(at.text(2)).value_or(task_kind::deploy);
     row.status = status_from(at.text(3)).value_or(task_status::failed);
     row.task_id = at.text(4);
-    row.document = at.text(5);
+    row.model_id = at.text(5);
+    row.document = at.text(6);
     return row;
 }
 

@@ -45,6 +45,7 @@ struct sqlite_journal::create_write final : write {
         }
         how = creation::created;
         row.sequence = row.revision = ++in.revision;
+        row.model_id = wanted.model_id;
         row.kind = wanted.kind;
         row.status = wanted.status;
         row.task_id = wanted.task_id;
@@ -128,7 +129,7 @@ void sqlite_journal::create(const task &wanted, bool only_look, created_fn done)
     auto one = std::make_unique<create_write>();
     one->wanted = wanted;
     one->only_look = only_look;
-    one->row.document = json_compact(document_of(wanted).get());
+    one->row.document = document_of(wanted);
     one->done = std::move(done);
     add(std::move(one));
 }
@@ -141,7 +142,8 @@ void sqlite_journal::save(const task &changed, const model *with, saved_fn done)
     one->row.kind = changed.kind;
     one->row.status = changed.status;
     one->row.task_id = changed.task_id;
-    one->row.document = json_compact(document_of(changed).get());
+    one->row.model_id = changed.model_id;
+    one->row.document = document_of(changed);
     one->updated_us = changed.updated_us;
     if (with != nullptr) {
         one->model_id = with->model_id;
