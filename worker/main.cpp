@@ -10,6 +10,7 @@
 #include "worker/log.hpp"
 #include "worker/rollout/loop_clock.hpp"
 #include "worker/reload.hpp"
+#include "worker/retention.hpp"
 #include "worker/scheduler.hpp"
 #include "worker/service_manager.hpp"
 #include "worker/settings.hpp"
@@ -35,8 +36,6 @@ using namespace rollout;
 using namespace std::chrono_literals;
 
 /// A page of old tasks goes at a time; while there are more, the next follows after a breath.
-constexpr auto purge_interval = 3600s;
-constexpr auto purge_breath = 1s;
 
 /// File copies take threads for long; the journal's commits must always find one.
 constexpr std::uint64_t spare_threads = 4;
@@ -114,12 +113,21 @@ class daemon {
     void start()
     {
         catch_signals(); // before anybody can see that it is there
+        retention_.use(rule());
         scheduler_.recover();
         gateways_.listen(*config_);
-        purge();
+        retention_.start();
+        book_.look_for_damage([this](const std::string &fault) {
+            log(log_level::error, "rolloutd stops, and does not start again by itself: " + fault);
+            status_ = EXIT_FAILURE;
+            stop();
+        });
         log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", book_.id()}});
         say_ready();
     }
+
+    /// The process's, once the loop has ended.
+    int status() const noexcept { return status_; }
 
   private:
     void catch_signals()
@@ -151,6 +159,11 @@ class daemon {
     }
 
     void say_ready() { manager_.ready("Gateways are listened for on " + config_->listen.path); }
+
+    retention_rule rule() const
+    {
+        return {std::chrono::days(config_->journal.retain_days), config_->journal.max_tasks};
+    }
 
     std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &one)
     {
@@ -257,6 +270,7 @@ class daemon {
         config_ = wanted;
         log(log_level::info, "The configuration was read again", {{"changed", changes}});
         scheduler_.use(config_, finder());
+        retention_.use(rule());
     }
 
     void warn_of_models_on(const std::string &name)
@@ -277,21 +291,6 @@ class daemon {
             {{"backend", name}});
     }
 
-    void purge()
-    {
-        const auto age_us = static_cast<std::int64_t>(config_->journal.retain_days) * 86400 * 1000000;
-        book_.purge(time_.wall_us() - age_us, [this](const outcome &how, std::uint64_t count) {
-            if (!how) {
-                log(log_level::error, "Old tasks could not be removed: " + how.detail);
-            }
-            if (stopping_) {
-                return; // somebody else waits now
-            }
-            const bool more = how && count != 0;
-            purge_pause_ = time_.after(more ? purge_breath : purge_interval, [this] { purge(); });
-        });
-    }
-
     void stop()
     {
         if (std::exchange(stopping_, true)) {
@@ -299,17 +298,18 @@ class daemon {
         }
         manager_.stopping();
         log(log_level::info, "rolloutd stops; what is unfinished goes on with the next start");
-        purge_pause_.reset();
+        retention_.stop();
+        book_.stop_looking();
         scheduler_.stop([this] { wait_for_journal(); });
     }
 
     void wait_for_journal()
     {
         if (book_.busy() || reading_) {
-            purge_pause_ = time_.after(5ms, [this] { wait_for_journal(); });
+            ending_ = time_.after(5ms, [this] { wait_for_journal(); });
             return;
         }
-        purge_pause_.reset();
+        ending_.reset();
         gateways_.close();
         http_.close();
         ignore_signals();
@@ -327,11 +327,13 @@ class daemon {
     gateway_server gateways_;
     std::shared_ptr<const backend_map> backends_;
     scheduler scheduler_;
+    retention retention_{book_, time_};
     std::vector<std::unique_ptr<uv_signal_t>> signals_;
-    operation_ptr purge_pause_;
+    operation_ptr ending_;  ///< waits for what the journal has to do
     operation_ptr reading_; ///< of the configuration
     bool read_again_ = false;
     bool stopping_ = false;
+    int status_ = EXIT_SUCCESS;
 };
 
 
@@ -376,15 +378,17 @@ int run(const std::string &path, std::shared_ptr<const settings> config)
     std::signal(SIGPIPE, SIG_IGN);
     raise_open_files();
 
+    int status = EXIT_SUCCESS;
     {
         event_loop turning;
         make_threads(&turning.loop);
         daemon rolloutd(&turning.loop, path, std::move(config), threads);
         rolloutd.start();
         uv_run(&turning.loop, UV_RUN_DEFAULT);
+        status = rolloutd.status();
     }
     log(log_level::info, "rolloutd has stopped");
-    return EXIT_SUCCESS;
+    return status;
 }
 
 } // namespace

@@ -72,7 +72,8 @@ std::vector<std::string> keep_what_takes_a_restart(const settings &running, sett
 std::string changes_between(const settings &before, const settings &after)
 {
     std::vector<std::string> changes;
-    if (before.journal.retain_days != after.journal.retain_days) {
+    if (before.journal.retain_days != after.journal.retain_days ||
+        before.journal.max_tasks != after.journal.max_tasks) {
         changes.emplace_back("journal");
     }
     auto names = names_in(before.document.get());

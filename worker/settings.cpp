@@ -75,6 +75,7 @@ void read_journal(json_reader &root, settings &to, std::vector<json_fault> &faul
         journal.fault("path", "must be an absolute path");
     }
     journal.number("retain_days", to.journal.retain_days, 1, 36500);
+    journal.number("max_tasks", to.journal.max_tasks, 1, 1000000000);
     journal.refuse_others();
 }
 

@@ -103,6 +103,7 @@ struct settings {
     struct {
         std::string path;
         std::uint64_t retain_days = 30;
+        std::uint64_t max_tasks = 10000000; ///< the oldest final ones that are more go before their time
     } journal;
 
     struct {

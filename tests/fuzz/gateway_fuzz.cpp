@@ -70,7 +70,8 @@ class small_journal final : public journal {
         always(is_task_id(gateway), "a gateway that is remembered has a name");
     }
     void forget_gateway(const std::string &) override {}
-    void purge(std::int64_t, std::function<void(outcome, std::uint64_t)>) override {}
+    void purge(purge_position, std::int64_t, std::size_t, purged_fn) override {}
+    void count_tasks(std::function<void(outcome, std::uint64_t)>) override {}
 
     void find(const std::string &task_id, found_fn done) override
     {

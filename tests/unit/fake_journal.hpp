@@ -15,7 +15,7 @@ struct journal_file {
     std::map<std::string, std::pair<std::uint64_t, std::string>> models;
 };
 
-class fake_journal final : public rollout::journal {
+class fake_journal : public rollout::journal {
   public:
     fake_journal(journal_file &file, fake_clock &time, std::vector<std::string> &story)
         : file_(file), time_(time), story_(story)
@@ -138,7 +138,8 @@ class fake_journal final : public rollout::journal {
     // What the engine does not ask for.
     void remember_gateway(const std::string &) override {}
     void forget_gateway(const std::string &) override {}
-    void purge(std::int64_t, std::function<void(rollout::outcome, std::uint64_t)>) override {}
+    void purge(rollout::purge_position, std::int64_t, std::size_t, purged_fn) override {}
+    void count_tasks(std::function<void(rollout::outcome, std::uint64_t)>) override {}
     void find_latest(rollout::task_kind, const std::string &, found_fn) override {}
     void read_after(std::uint64_t, std::size_t,
                     std::function<void(rollout::outcome, std::vector<rollout::task_row>)>) override

@@ -165,6 +165,71 @@ void a_page_damaged_in_the_middle_is_found_at_the_start_and_nothing_is_changed(v
     assert_true(folder.read("journal.db") == bytes);
 }
 
+/// More than a start reads whole.
+std::filesystem::path large_journal(const temporary_folder &folder)
+{
+    const auto path = folder / "journal.db";
+    {
+        opened_journal book(path);
+        auto large = task_of_model("", "a");
+        large.config = shared_json_of(R"({"p": ")" + std::string(60000, 'x') + "\"}");
+        int created = 0;
+        constexpr int count = 600;
+        for (int i = 0; i < count; ++i) {
+            large.task_id = "t" + std::to_string(i);
+            book->create(large, false, [&](const outcome &, journal::creation, const task_row &) { ++created; });
+        }
+        book.loop.run_until([&] { return created == count; });
+    }
+    run_on(path, "PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_true(std::filesystem::file_size(path) > std::size_t{32} << 20U);
+    return path;
+}
+
+void a_large_file_that_is_damaged_is_found_while_it_is_in_use_and_refused_from_then_on(void **)
+{
+    const temporary_folder folder;
+    const auto path = large_journal(folder);
+    const std::string whole = folder.read("journal.db");
+    std::string damaged = whole;
+    std::fill_n(damaged.begin() + std::ptrdiff_t{5000} * 4096, 4096, '\x5A');
+    folder.write("journal.db", damaged);
+
+    const std::string words = "the journal " + path.native() + " is damaged: ";
+    {
+        opened_journal book(path);
+        assert_true(book.find("t599").has_value());
+        std::string found;
+        book->look_for_damage([&](const std::string &fault) { found = fault; });
+        book.loop.run_until([&] { return !found.empty(); });
+        assert_holds(found, words);
+    }
+    assert_holds(refusal(path), words);
+    assert_holds(refusal(path), words);
+
+    // A copy of it from before is used again.
+    std::filesystem::remove(path.native() + "-wal");
+    std::filesystem::remove(path.native() + "-shm");
+    folder.write("journal.db", whole);
+    assert_true(opened_journal(path).find("t599").has_value());
+    folder.write("journal.db", damaged);
+    assert_true(opened_journal(path).find("t599").has_value());
+}
+
+void looking_for_damage_ends_when_told_to_and_finds_none_in_a_whole_file(void **)
+{
+    const temporary_folder folder;
+    const auto path = large_journal(folder);
+    opened_journal book(path);
+    std::string found;
+    book->look_for_damage([&](const std::string &fault) { found = fault; });
+    book->stop_looking();
+    book.loop.run_until([&] { return !book->busy(); });
+    book->look_for_damage([&](const std::string &fault) { found = fault; });
+    book.loop.run_until([&] { return !book->busy(); });
+    assert_text(found, "");
+}
+
 void a_folder_that_is_not_there_is_named(void **)
 {
     const temporary_folder folder;
@@ -288,6 +353,8 @@ int main()
         cmocka_unit_test(a_journal_in_use_is_refused),
         cmocka_unit_test(a_newer_journal_stays_as_it_is_byte_for_byte),
         cmocka_unit_test(a_page_damaged_in_the_middle_is_found_at_the_start_and_nothing_is_changed),
+        cmocka_unit_test(a_large_file_that_is_damaged_is_found_while_it_is_in_use_and_refused_from_then_on),
+        cmocka_unit_test(looking_for_damage_ends_when_told_to_and_finds_none_in_a_whole_file),
         cmocka_unit_test(a_folder_that_is_not_there_is_named),
         cmocka_unit_test(a_folder_in_the_files_place_is_refused),
         cmocka_unit_test(nobody_else_may_read_the_journal),

@@ -185,7 +185,7 @@ void the_counter_does_not_go_back_when_the_last_rows_are_gone(void **)
         model of;
         of.model_id = "a";
         book.save_model(of);
-        assert_int_equal(book.purge(1000), 1);
+        assert_int_equal(book.purge(1000).removed, 1);
     }
     opened_journal book(folder / "journal.db");
     assert_int_equal(book.create(task_of_model("t3", "a")).row.revision, 4);
@@ -333,14 +333,14 @@ void a_purge_takes_old_final_tasks_and_leaves_a_models_latest_of_each_kind(void 
     book.create(open);
     const auto revision = book->revision();
 
-    assert_int_equal(book.purge(1000), 2);
+    assert_int_equal(book.purge(1000).removed, 2);
     for (const char *gone : {"old1", "deleted1"}) {
         assert_false(book.find(gone).has_value());
     }
     for (const char *there : {"old2", "deleted2", "young1", "young2", "open1", "open2"}) {
         assert_true(book.find(there).has_value());
     }
-    assert_int_equal(book.purge(1000), 0);
+    assert_int_equal(book.purge(1000).removed, 0);
     assert_int_equal(book->revision(), revision);
 }
 
@@ -350,24 +350,36 @@ void a_task_of_exactly_the_retention_stays(void **)
     opened_journal book(folder / "journal.db");
     book.create(ended_task("t1", "a", 1000));
     book.create(ended_task("t2", "a", 1000));
-    assert_int_equal(book.purge(1000), 0);
-    assert_int_equal(book.purge(1001), 1);
+    assert_int_equal(book.purge(1000).removed, 0);
+    assert_int_equal(book.purge(1001).removed, 1);
 }
 
-void a_purge_goes_in_portions(void **)
+void a_purge_goes_in_portions_and_on_from_where_it_was(void **)
 {
     const temporary_folder folder;
     opened_journal book(folder / "journal.db");
     int created = 0;
-    for (int i = 0; i < 601; ++i) {
-        book->create(ended_task("t" + std::to_string(i), "a", 10), false,
+    for (int i = 0; i < 61; ++i) { // each third is another model's; some have the same time
+        book->create(ended_task("t" + std::to_string(i), i % 3 == 0 ? "b" : "a", 10 + i / 8), false,
                      [&](const outcome &, journal::creation, const task_row &) { ++created; });
     }
-    book.loop.run_until([&] { return created == 601; });
-    assert_int_equal(book.purge(1000), 500);
-    assert_int_equal(book.purge(1000), 100);
-    assert_int_equal(book.purge(1000), 0);
-    assert_true(book.find("t600").has_value());
+    book.loop.run_until([&] { return created == 61; });
+    assert_int_equal(book.count_tasks(), 61);
+
+    std::uint64_t removed = 0;
+    rollout::purge_step step;
+    int steps = 0;
+    do {
+        step = book.purge(1000, step.looked_up_to, 7);
+        removed += step.removed;
+        ++steps;
+        assert_true(step.removed <= 7);
+    } while (step.more);
+    assert_int_equal(removed, 59);
+    assert_int_equal(steps, 9); // nobody is looked at twice: 61 are eight portions and a rest
+    assert_int_equal(book.count_tasks(), 2);
+    assert_true(book.find("t59").has_value() && book.find("t60").has_value());
+    assert_int_equal(book.purge(1000).removed, 0);
 }
 
 } // namespace
@@ -391,7 +403,7 @@ int main()
         cmocka_unit_test(gateways_are_remembered_until_they_are_forgotten),
         cmocka_unit_test(a_purge_takes_old_final_tasks_and_leaves_a_models_latest_of_each_kind),
         cmocka_unit_test(a_task_of_exactly_the_retention_stays),
-        cmocka_unit_test(a_purge_goes_in_portions),
+        cmocka_unit_test(a_purge_goes_in_portions_and_on_from_where_it_was),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -84,10 +84,20 @@ struct opened_journal {
         return await(answer);
     }
 
-    std::uint64_t purge(std::int64_t before_us)
+    rollout::purge_step purge(std::int64_t before_us, rollout::purge_position from = {}, std::size_t rows = 100)
+    {
+        std::optional<rollout::purge_step> answer;
+        book->purge(from, before_us, rows, [&](const rollout::outcome &ended, const rollout::purge_step &step) {
+            must(ended);
+            answer = step;
+        });
+        return await(answer);
+    }
+
+    std::uint64_t count_tasks()
     {
         std::optional<std::uint64_t> answer;
-        book->purge(before_us, [&](const rollout::outcome &ended, std::uint64_t count) {
+        book->count_tasks([&](const rollout::outcome &ended, std::uint64_t count) {
             must(ended);
             answer = count;
         });

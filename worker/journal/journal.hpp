@@ -36,6 +36,18 @@ struct task_filter {
     std::uint64_t before = 0;
 };
 
+/// The last task that a purge has looked at, in the order of their last changes.
+struct purge_position {
+    std::int64_t updated_us = INT64_MIN;
+    std::uint64_t sequence = 0;
+};
+
+struct purge_step {
+    purge_position looked_up_to;
+    std::uint64_t removed = 0;
+    bool more = false; ///< there are others behind these
+};
+
 /// The task of a row; nothing where the document cannot be read.
 std::optional<task> task_of(const task_row &row);
 
@@ -74,9 +86,10 @@ class journal {
     virtual void remember_gateway(const std::string &gateway) = 0;
     virtual void forget_gateway(const std::string &gateway) = 0;
 
-    /// Removes final tasks last changed before that time, a few thousand at a time, but never a model's latest of a kind.
-    /// The count says how many went.
-    virtual void purge(std::int64_t before_us, std::function<void(outcome, std::uint64_t count)> done) = 0;
+    /// Looks at the next `rows` final tasks behind `from` that were last changed before that time, and removes those of them that
+    /// are not their model's latest of a kind.
+    using purged_fn = std::function<void(outcome, const purge_step &)>;
+    virtual void purge(purge_position from, std::int64_t before_us, std::size_t rows, purged_fn done) = 0;
 
     // Reading.
 
@@ -96,6 +109,9 @@ class journal {
     /// Models of which something stands on a server, in the order of their ids, after that one.
     using models_fn = std::function<void(outcome, std::vector<model>, bool more)>;
     virtual void list_models(const std::string &after, std::size_t limit, models_fn done) = 0;
+
+    /// How many tasks there are, beside all else: it takes the longer the more there are.
+    virtual void count_tasks(std::function<void(outcome, std::uint64_t count)> done) = 0;
 
     // At start, before the loop runs.
 

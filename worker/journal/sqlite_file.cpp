@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 namespace rollout {
 
@@ -44,13 +45,30 @@ constexpr char list_indices[] = R"(
 )";
 
 
-/// What SQLite's own look at the whole file finds, its first words; empty where it finds nothing.
-std::string damage_of(sqlite_database &database)
+/// What a start reads whole, in bytes: some fifty thousand tasks, in a tenth of a second.
+constexpr std::int64_t read_whole_bytes = 32 << 20;
+
+
+/// Stands beside a file that was found to be damaged while it was in use.
+std::string mark_of(const std::string &path)
+{
+    return path + ".damaged";
+}
+
+
+/// What SQLite's own look at the whole file finds, as a sentence; empty where it finds nothing.
+std::string damage_of(sqlite_database &database, const std::string &path)
 {
     sqlite_statement check(database, "PRAGMA quick_check(1)");
     const std::string found = check.step() ? check.text(0) : "nothing can be read";
     check.reset();
-    return found == "ok" ? "" : clean_text(found, 300);
+    if (found == "ok") {
+        return "";
+    }
+    return "the journal " + shown(path) + " is damaged: " + clean_text(found, 300) +
+           "; it is left as it is. Put a copy of it in its place, or move it away and rolloutd begins with an empty "
+           "one, without its "
+           "tasks and models";
 }
 
 
@@ -77,8 +95,11 @@ unique_fd claim(const std::string &path)
 }
 
 
-/// Throws where the file is not to be used. True: nothing is in it yet.
-bool check(sqlite_database &database, const std::string &path)
+enum class content { none, whole, unread };
+
+
+/// What is in the file; throws where it is not to be used.
+content check(sqlite_database &database, const std::string &path)
 {
     // Neither is its log taken into it when it is refused: a file that is not understood stays as it is, byte for byte.
     sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
@@ -93,13 +114,17 @@ bool check(sqlite_database &database, const std::string &path)
                                  ", this rolloutd knows version " + std::to_string(schema_version) +
                                  "; it is left as it is");
     }
-    if (const auto fault = damage_of(database); !fault.empty()) {
-        throw std::runtime_error("the journal " + shown(path) + " is damaged: " + fault +
-                                 "; it is left as it is. Put a copy of it in its place, or move it away and rolloutd "
-                                 "begins with an empty one, without its tasks and models");
+    const auto bytes = database.number("PRAGMA page_count") * database.number("PRAGMA page_size");
+    const std::string mark = mark_of(path);
+    const bool reads_whole = bytes <= read_whole_bytes || ::access(mark.c_str(), F_OK) == 0;
+    if (reads_whole) {
+        if (const auto fault = damage_of(database, path); !fault.empty()) {
+            throw std::runtime_error(fault);
+        }
+        ::unlink(mark.c_str()); // this is another file, or it was mended
     }
     sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
-    return empty;
+    return empty ? content::none : reads_whole ? content::whole : content::unread;
 }
 
 
@@ -120,11 +145,12 @@ void make_tables(sqlite_database &database)
 
 sqlite_file::sqlite_file(const std::string &path) : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
 {
-    const bool empty = check(writer, path);
+    const auto found = check(writer, path);
+    is_whole = found != content::unread;
     writer.run("PRAGMA journal_mode = WAL");
     writer.run("PRAGMA synchronous = FULL");
     writer.run("PRAGMA wal_autocheckpoint = 4000");
-    if (empty) {
+    if (found == content::none) {
         make_tables(writer);
     }
     writer.run(list_indices);
@@ -136,6 +162,31 @@ sqlite_file::sqlite_file(const std::string &path) : lock(claim(path)), writer(pa
     if (meta.with(std::string_view("revision")).step()) {
         revision = static_cast<std::uint64_t>(meta.number(0));
     }
+}
+
+
+outcome sqlite_file::look_for_damage(const std::string &path, const stop_flag &stop)
+{
+    constexpr int instructions_between_looks = 10000;
+    sqlite_database reader(path, SQLITE_OPEN_READONLY);
+    sqlite3_progress_handler(
+        reader.get(), instructions_between_looks,
+        [](void *flag) noexcept { return static_cast<const stop_flag *>(flag)->load() ? 1 : 0; },
+        const_cast<stop_flag *>(&stop));
+    std::string fault;
+    try {
+        fault = damage_of(reader, path);
+    } catch (const sqlite_error &error) {
+        if (stop) {
+            return outcome::canceled();
+        }
+        fault = error.what();
+    }
+    if (fault.empty()) {
+        return outcome::ok();
+    }
+    const unique_fd mark(::open(mark_of(path).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    return outcome::permanent(fault);
 }
 
 } // namespace rollout

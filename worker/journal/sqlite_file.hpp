@@ -3,6 +3,7 @@
 
 #include "worker/fd.hpp"
 #include "worker/journal/sqlite.hpp"
+#include "worker/thread_work.hpp"
 
 #include <cstdint>
 #include <string>
@@ -12,11 +13,17 @@ namespace rollout {
 /// The file, open. No other rolloutd can open it for as long as this lives.
 struct sqlite_file {
     /// Makes the file where there is none. Throws std::runtime_error with a sentence where it cannot be used: another
-    /// rolloutd has it, it is damaged, no journal, or of another version. A file that is refused stays as it is.
+    /// rolloutd has it, it is damaged, no journal, or of another version. A file that is refused stays as it is. A large file is
+    /// not read whole here, as a start must not take the longer the more tasks there are: see `look_for_damage`.
     explicit sqlite_file(const std::string &path);
+
+    /// Reads the whole file, which takes seconds for a million tasks: for a thread, while the file is in use. Where it is damaged
+    /// the sentence is the outcome's, and the next start reads the file whole before it uses it. Throws sqlite_error.
+    static outcome look_for_damage(const std::string &path, const stop_flag &stop);
 
     unique_fd lock;
     sqlite_database writer;
+    bool is_whole = false; ///< the whole file was read
     std::string id;
     std::uint64_t revision = 0; ///< the last when it was opened
 };

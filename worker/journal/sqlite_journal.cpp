@@ -19,7 +19,7 @@ constexpr std::size_t max_batch = 1000;
 
 
 sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path)
-    : loop_(loop), file_(path), revision_(file_.revision), batch_revision_(revision_),
+    : loop_(loop), path_(path), file_(path), revision_(file_.revision), batch_revision_(revision_),
       statements_(new statements{file_.writer, batch_revision_}), reader_(path, SQLITE_OPEN_READONLY)
 {
 }
@@ -28,9 +28,33 @@ sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path)
 sqlite_journal::~sqlite_journal() = default;
 
 
+void sqlite_journal::look_for_damage(std::function<void(const std::string &fault)> found)
+{
+    if (file_.is_whole) {
+        return;
+    }
+    looking_ = run_on_thread(
+        loop_, [path = path_](const stop_flag &stop) { return sqlite_file::look_for_damage(path, stop); },
+        [this, found = std::move(found)](const outcome &how) {
+            looking_.reset();
+            if (how.is == outcome::kind::permanent) {
+                found(how.detail);
+            }
+        });
+}
+
+
+void sqlite_journal::stop_looking()
+{
+    if (looking_) {
+        looking_->cancel();
+    }
+}
+
+
 bool sqlite_journal::busy() const noexcept
 {
-    return commit_ || reading_ || !waiting_.empty() || !reads_.empty();
+    return commit_ || reading_ || looking_ || counting_ || !waiting_.empty() || !reads_.empty();
 }
 
 
@@ -192,6 +216,22 @@ void sqlite_journal::find_latest(task_kind kind, const std::string &model_id, fo
             }
         },
         [row, done = std::move(done)](const outcome &ended) { done(ended, std::move(*row)); });
+}
+
+
+void sqlite_journal::count_tasks(std::function<void(outcome, std::uint64_t)> done)
+{
+    auto count = std::make_shared<std::int64_t>(0);
+    counting_ = run_on_thread(
+        loop_,
+        [path = path_, count](const stop_flag &) {
+            *count = sqlite_database(path, SQLITE_OPEN_READONLY).number("SELECT count(*) FROM tasks");
+            return outcome::ok();
+        },
+        [this, count, done = std::move(done)](const outcome &how) {
+            counting_.reset();
+            done(how, static_cast<std::uint64_t>(*count));
+        });
 }
 
 

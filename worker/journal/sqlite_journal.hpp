@@ -30,7 +30,7 @@ class sqlite_journal final : public journal {
     void save_model(const model &changed, saved_fn done) override;
     void remember_gateway(const std::string &gateway) override;
     void forget_gateway(const std::string &gateway) override;
-    void purge(std::int64_t before_us, std::function<void(outcome, std::uint64_t)> done) override;
+    void purge(purge_position from, std::int64_t before_us, std::size_t rows, purged_fn done) override;
 
     void find(const std::string &task_id, found_fn done) override;
     void find_latest(task_kind kind, const std::string &model_id, found_fn done) override;
@@ -39,9 +39,15 @@ class sqlite_journal final : public journal {
     void list(const task_filter &which, std::size_t limit, std::size_t max_bytes, listed_fn done) override;
     void list_models(const std::string &after, std::size_t limit, models_fn done) override;
 
+    void count_tasks(std::function<void(outcome, std::uint64_t)> done) override;
+
     std::vector<task_row> unfinished() override;
     std::vector<model> models() override;
     std::vector<std::string> gateways() override;
+
+    /// Reads what the start has not read of the file, beside all else, and calls back with a sentence where it is damaged.
+    void look_for_damage(std::function<void(const std::string &fault)> found);
+    void stop_looking();
 
     /// Is anything under way or waiting? The loop must run until it is not, before the journal goes.
     bool busy() const noexcept;
@@ -63,6 +69,7 @@ class sqlite_journal final : public journal {
     void start_read();
 
     uv_loop_t *loop_;
+    std::string path_;
     sqlite_file file_; ///< its writer: the commit's thread's, while there is one
     std::uint64_t revision_;
 
@@ -74,6 +81,8 @@ class sqlite_journal final : public journal {
 
     sqlite_database reader_;
     std::deque<read_job> reads_;
+    operation_ptr looking_; ///< for damage
+    operation_ptr counting_;
     operation_ptr reading_;
 };
 

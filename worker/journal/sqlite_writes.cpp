@@ -8,9 +8,6 @@ namespace rollout {
 
 namespace {
 
-/// Rows that a purge removes in one transaction: posts go on beside it.
-constexpr std::int64_t purge_rows = 500;
-
 
 bool same_request(const task &a, const task &b)
 {
@@ -45,10 +42,10 @@ struct sqlite_journal::create_write final : write {
         }
         how = creation::created;
         row.sequence = row.revision = ++in.revision;
-        row.model_id = wanted.model_id;
         row.kind = wanted.kind;
         row.status = wanted.status;
         row.task_id = wanted.task_id;
+        row.model_id = wanted.model_id;
         in.insert
             .with(row.sequence, row.revision, kind_name(row.kind), status_name(row.status),
                   std::string_view(row.task_id), std::string_view(row.document), std::string_view(wanted.model_id),
@@ -109,18 +106,39 @@ struct sqlite_journal::gateway_write final : write {
 };
 
 struct sqlite_journal::purge_write final : write {
+    purge_position from;
     std::int64_t before_us = 0;
-    std::function<void(outcome, std::uint64_t)> done;
-    std::uint64_t count = 0;
+    std::size_t rows = 0;
+    purged_fn done;
+    purge_step step;
 
     void apply(statements &in) override
     {
-        in.purge.with(before_us, purge_rows).run();
-        count = static_cast<std::uint64_t>(sqlite3_changes64(in.database.get()));
+        step = {from, 0, false};
+        std::size_t looked_at = 0;
+        std::vector<std::int64_t> superseded;
+        const auto look = [&](sqlite_statement &at) {
+            for (; looked_at < rows && at.step(); ++looked_at) {
+                step.looked_up_to = {at.number(1), static_cast<std::uint64_t>(at.number(0))};
+                if (at.number(2) != 0) {
+                    superseded.push_back(at.number(0));
+                }
+            }
+            at.reset();
+        };
+        if (from.updated_us < before_us) {
+            look(in.old_at_once.with(from.updated_us, from.sequence, static_cast<std::int64_t>(rows)));
+        }
+        look(in.old_later.with(from.updated_us, before_us, static_cast<std::int64_t>(rows - looked_at)));
+        for (const auto sequence : superseded) {
+            in.remove.with(sequence).run();
+        }
+        step.removed = superseded.size();
+        step.more = looked_at == rows;
     }
 
     const char *name() const noexcept override { return "purge"; }
-    void end(const outcome &ended) override { done(ended, count); }
+    void end(const outcome &ended) override { done(ended, step); }
 };
 
 
@@ -181,10 +199,12 @@ void sqlite_journal::forget_gateway(const std::string &gateway)
 }
 
 
-void sqlite_journal::purge(std::int64_t before_us, std::function<void(outcome, std::uint64_t)> done)
+void sqlite_journal::purge(purge_position from, std::int64_t before_us, std::size_t rows, purged_fn done)
 {
     auto one = std::make_unique<purge_write>();
+    one->from = from;
     one->before_us = before_us;
+    one->rows = rows;
     one->done = std::move(done);
     add(std::move(one));
 }

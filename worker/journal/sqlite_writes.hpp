@@ -26,11 +26,20 @@ struct sqlite_journal::statements {
     sqlite_statement put_gateway{database, "INSERT OR IGNORE INTO gateways (gateway) VALUES (?)"};
     sqlite_statement drop_gateway{database, "DELETE FROM gateways WHERE gateway = ?"};
     sqlite_statement put_revision{database, "UPDATE meta SET value = ? WHERE name = 'revision'"};
-    sqlite_statement purge{database, "DELETE FROM tasks WHERE sequence IN (SELECT t.sequence FROM tasks t "
-                                     "WHERE t.status NOT IN ('pending', 'in_progress') AND t.updated_us < ?1 "
-                                     "AND EXISTS (SELECT 1 FROM tasks l WHERE l.model_id = t.model_id "
-                                     "AND l.kind = t.kind AND l.sequence > t.sequence) "
-                                     "ORDER BY t.updated_us LIMIT ?2)"};
+    // Two, since SQLite finds its place in an index by the last column alone.
+    sqlite_statement old_at_once{database, old_tasks("updated_us = ? AND sequence > ? ORDER BY sequence LIMIT ?")};
+    sqlite_statement old_later{database,
+                               old_tasks("updated_us > ? AND updated_us < ? ORDER BY updated_us, sequence LIMIT ?")};
+    sqlite_statement remove{database, "DELETE FROM tasks WHERE sequence = ?"};
+
+    /// The third column says whether the task is not its model's latest of a kind.
+    static std::string old_tasks(std::string_view which)
+    {
+        return "SELECT sequence, updated_us, EXISTS (SELECT 1 FROM tasks l WHERE l.model_id = t.model_id "
+               "AND l.kind = t.kind AND l.sequence > t.sequence) FROM tasks t "
+               "WHERE status NOT IN ('pending', 'in_progress') AND " +
+               std::string(which);
+    }
 };
 
 
