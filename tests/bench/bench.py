@@ -1,0 +1,89 @@
+"""Runs the benchmarks and writes what they found: a table for people, the figures as JSON, and plots.
+
+usage: see ./tests/bench/run"""
+
+import argparse
+import json
+import pathlib
+import platform
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "integration"))
+
+import plots  # noqa: E402
+import posts  # noqa: E402
+import purge  # noqa: E402
+import reads  # noqa: E402
+import rollouts  # noqa: E402
+import routing  # noqa: E402
+import sizes  # noqa: E402
+
+BENCHMARKS = {"reads": reads.measure, "routing": routing.measure, "posts": posts.measure, "memory": sizes.zone, "daemon": sizes.daemon,
+              "refill": sizes.refill, "rollouts": rollouts.measure, "purge": purge.measure}
+
+
+def options_of(arguments):
+    parser = argparse.ArgumentParser(prog="tests/bench/run")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="shows that all of it works; its figures mean nothing")
+    parser.add_argument("--into", type=pathlib.Path, default=pathlib.Path("build/bench"))
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name}: {', '.join(BENCHMARKS)}")
+    quick = options.quick
+    options.rounds = 1 if quick else options.rounds
+    options.seconds = 1 if quick else 3
+    options.tasks = 20_000 if quick else 1_000_000
+    options.old_tasks = 20_000 if quick else 500_000
+    options.models = 1000 if quick else 10_000
+    options.rollouts = 50 if quick else 1000
+    return options
+
+
+def machine():
+    with open("/proc/cpuinfo") as info:
+        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), platform.machine())
+    with open("/proc/cpuinfo") as info:
+        cores = sum(line.startswith("processor") for line in info)
+    return f"{cores} cores ({model}), Linux {platform.release()}"
+
+
+def table(found, where):
+    lines = [f"Measured on {where}: medians of the rounds, and their spread.", "",
+             "| what | against | bound | median | spread | |", "|---|---|---|---|---|---|"]
+    for figure in found:
+        sign = "≥" if figure.at_least else "≤"
+        lines.append(f"| {figure.what} | {figure.against} | {sign} {figure.bound:g} | {figure.median:.3g}{'' if figure.met else ' ✗'} | "
+                     f"{min(figure.ratios):.3g} … {max(figure.ratios):.3g} | {figure.note} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    options = options_of(sys.argv[1:])
+    options.into.mkdir(parents=True, exist_ok=True)
+    found = []
+    with tempfile.TemporaryDirectory(prefix="rollout-bench.") as folder:
+        options.folder = pathlib.Path(folder)
+        for name in options.names or BENCHMARKS:
+            began = time.monotonic()
+            for figure in BENCHMARKS[name](options):
+                found.append(figure)
+                print(f"{'  ' if figure.met else '✗ '}{figure.what}, against {figure.against}: {figure.median:.3g} ({figure.note})", flush=True)
+            print(f"  [{name}: {time.monotonic() - began:.0f} s]", flush=True)
+    where = machine()
+    (options.into / "figures.json").write_text(json.dumps({"machine": where, "figures": [one.as_json() for one in found]}, indent=1) + "\n")
+    (options.into / "table.md").write_text(table(found, where))
+    plots.draw(found, options.into)
+    print(f"Written to {options.into}: table.md, figures.json and plots as SVG.")
+    missed = [one.what for one in found if not one.met]
+    if missed:
+        print(f"{len(missed)} of {len(found)} figures missed their bound: {'; '.join(missed)}")
+    return 1 if missed and not options.quick else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""What a benchmark is made of: loads that are put on two things in turn, and the ratio of the two."""
+
+import dataclasses
+import re
+import statistics
+import subprocess
+import time
+
+
+@dataclasses.dataclass
+class Load:
+    """What one run of wrk saw."""
+    rate: float  # requests a second
+    p99_ms: float
+
+
+class BrokenLoad(Exception):
+    """A load whose answers were not all good measures something else than it says."""
+
+
+def wrk(url, seconds, connections=64, script=None, arguments=()):
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
+    command += ["-s", str(script)] if script else []
+    said = subprocess.run([*command, url, "--", *map(str, arguments)], capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise BrokenLoad(f"{url}: {said}")
+    amount, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\n", said).groups()
+    p99_ms = float(amount) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+    return Load(float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1)), p99_ms)
+
+
+@dataclasses.dataclass
+class Figure:
+    """One line of the table: a ratio, and what it must be."""
+    what: str
+    against: str
+    bound: float
+    at_least: bool
+    ratios: list
+    note: str = ""  # what stands behind the ratio, in its own units
+
+    @property
+    def median(self):
+        return statistics.median(self.ratios)
+
+    @property
+    def met(self):
+        return self.median >= self.bound if self.at_least else self.median <= self.bound
+
+    def as_json(self):
+        return {**dataclasses.asdict(self), "median": self.median, "met": self.met}
+
+
+def side_by_side(rounds, one, other):
+    """Runs both in turn, each round in the other order; a list of pairs."""
+    pairs = []
+    for number in range(rounds):
+        if number % 2:
+            second = other()
+            pairs.append((one(), second))
+        else:
+            first = one()
+            pairs.append((first, other()))
+    return pairs
+
+
+def compare_rates(what, against, bound, rounds, one, other):
+    """A figure of two loads' rates. The first of each is thrown away: caches are cold."""
+    one(), other()
+    pairs = side_by_side(rounds, one, other)
+    rates = [statistics.median(side) for side in zip(*((a.rate, b.rate) for a, b in pairs))]
+    return Figure(what, against, bound, True, [a.rate / b.rate for a, b in pairs],
+                  f"{rates[0]:,.0f} and {rates[1]:,.0f} requests a second")
+
+
+def timed(action):
+    """Seconds, and what it returned."""
+    began = time.monotonic()
+    value = action()
+    return time.monotonic() - began, value
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))

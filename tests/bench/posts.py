@@ -1,0 +1,89 @@
+"""Durable posts against the same API in Lua and in FastAPI, both with a Redis that syncs each write. Nobody works on the tasks:
+rolloutd holds them, the peers have no consumers."""
+
+import pathlib
+import shutil
+import tempfile
+
+from figures import compare_rates, wrk
+from gateway import Client, Gateway
+from processes import NGINX, Process, free_port, wait_until, worker_user
+from stand_in import API, answers
+
+PEERS = pathlib.Path(__file__).parent / "peers"
+
+POSTS = """
+math.randomseed(os.time())
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+function request()
+  return wrk.format(nil, "/deploy", nil, '{"model_id":"m' .. math.random(1000) .. '","config":{"param":"value","batch":' .. math.random(100) .. '}}')
+end
+"""
+
+
+class Redis(Process):
+    def __init__(self, home):
+        super().__init__(home, "redis")
+        self.socket = home / "redis.sock"
+
+    def start(self):
+        self.launch(["redis-server", "--port", 0, "--unixsocket", self.socket, "--unixsocketperm", 777, "--dir", self.home,
+                     "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--auto-aof-rewrite-percentage", 0])
+        wait_until(lambda: self.must_run() and self.socket.exists(), "Redis")
+        return self
+
+
+class Peer:
+    """One of the peers, with a Redis of its own, in a folder on the same disk as rolloutd's journal."""
+
+    def __init__(self, name):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-bench."))
+        self.home.chmod(0o755)
+        self.redis = Redis(self.home).start()
+        self.port = free_port()
+        self.process = Process(self.home, name)
+        if name == "lua":
+            conf = self.home / "lua.conf"
+            conf.write_text((PEERS / "lua.conf").read_text().format(user=worker_user(), home=self.home, port=self.port,
+                                                                    redis=self.redis.socket))
+            self.process.launch([NGINX, "-c", conf, "-e", self.home / "lua-error.log", "-g", "daemon off;"])
+        else:
+            self.process.launch(["/usr/bin/python3", "-m", "uvicorn", "fastapi_app:app", "--app-dir", PEERS, "--host", "127.0.0.1", "--port",
+                                 self.port, "--loop", "uvloop", "--http", "httptools", "--no-access-log",
+                                 "--log-level", "warning"], {"REDIS_SOCKET": str(self.redis.socket)})
+        wait_until(lambda: self.process.must_run() and answers(self.port), name)
+        answer = Client(self.port).post("/deploy", {"model_id": "m", "config": {"param": "value"}})
+        assert answer.status == 200 and answer.json["status"] == "pending", answer
+
+    def close(self):
+        self.process.stop()
+        self.redis.stop()
+        shutil.rmtree(self.home)
+
+
+def ours():
+    gateway = Gateway(rolloutd={"limits": {"max_concurrent_rollouts": 0, "max_queue": 10000000}},
+                      nginx={"workers": 1, "zone": "256m", "locations": API})
+    gateway.start()
+    return gateway
+
+
+def measure(options):
+    script = options.folder / "posts.lua"
+    script.write_text(POSTS)
+
+    def load(port, connections):
+        return lambda: wrk(f"http://127.0.0.1:{port}/", options.seconds, connections, script)
+
+    gateway, lua, fastapi = ours(), Peer("lua"), Peer("fastapi")
+    try:
+        for connections, bound in ((256, 2), (64, 1.6)):
+            yield compare_rates(f"durable POST /deploy, {connections} connections", "Lua with Redis", bound, options.rounds,
+                                load(gateway.nginx.port, connections), load(lua.port, connections))
+        yield compare_rates("durable POST /deploy, 64 connections", "FastAPI with Redis", 13, options.rounds,
+                            load(gateway.nginx.port, 64), load(fastapi.port, 64))
+    finally:
+        gateway.close()
+        lua.close()
+        fastapi.close()
