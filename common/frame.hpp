@@ -1,8 +1,8 @@
 // The frames on the Unix socket between an nginx worker process and rolloutd: the format, once, for both ends.
 //
 // A frame is its length (4 bytes, big endian, of all that follows, 1 to limits::frame_bytes), a JSON object with `type`, and
-// for each task in it, in their order, a line feed and the task's document. Neither has a line feed inside. Documents are the
-// most of what is sent, and nginx has no need to look into them. Both ends may send at any time. A frame that breaks these rules, or a `hello` of another protocol version,
+// a line for each task that it brings, each after a line feed; the object has no line feed inside. Tasks are the most of what is
+// sent, and nginx has no need to look into their documents. Both ends may send at any time. A frame that breaks these rules, or a `hello` of another protocol version,
 // closes the connection with a reason in both logs.
 //
 //   nginx -> rolloutd
@@ -24,14 +24,14 @@
 //   rolloutd -> nginx
 //     welcome   {protocol, journal, revision, stream}         `stream`: this link carries its gateway's updates
 //     stream    {}                                            this link shall carry them now; answered by a `hello`
-//     accepted  {id, created, steered?, task}                 durable; `created` false where the same task was there;
+//     accepted  {id, created, steered?} and its task          durable; `created` false where the same task was there;
 //                                                              `steered`: as the task is now
 //     rejected  {id, status, title, detail, errors?, retry_after_s?}   an RFC 9457 problem
-//     found     {id, task | null, failed?}                    `failed`: the journal could not be read
+//     found     {id, failed?} and the task, where there is one   `failed`: the journal could not be read
 //     listed    {id, tasks | null, next}                      documents; `next`: the `before` of the next page, or null;
 //                                                              no tasks at all: not now, ask again
 //     listed_models {id, models | null, next}                 the same; `next`: the `after` of the next page, or null
-//     update    {tasks, revision, complete}                   `revision`: the table holds all up to here once this is
+//     update    {revision, complete} and tasks                `revision`: the table holds all up to here once this is
 //                                                              in; `complete`: and that is all there is
 //     shared    {}                                            there are other gateways, which may know of a task before
 //                                                              this one does: what it holds is not all, until an `update`
@@ -43,8 +43,9 @@
 //     ping      {}
 //     refuse    {reason}                                      the last frame before rolloutd closes the connection
 //
-// A task is {kind, seq, revision, status, task_id, model_id}: `seq` is its place in the order of acceptance, `revision` the
-// journal's counter at its last change; its line is the document as the client reads it. A route is described in route.hpp.
+// A task's line is KIND SEQ REVISION STATUS TASK_ID MODEL_ID DOCUMENT: `SEQ` is its place in the order of acceptance, `REVISION`
+// the journal's counter at its last change, the document the rest of the line, as the client reads it. A route is described in
+// route.hpp.
 #pragma once
 
 #include "common/json.hpp"

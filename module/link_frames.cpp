@@ -3,6 +3,8 @@
 #include "module/worker_link.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -21,25 +23,40 @@ void each_part(const json_t *message, Visit visit)
 }
 
 
-/// A task of a frame, with the line that is its document; the record points into both.
-bool read_task(const json_t *from, std::string_view document, task_record &task)
+/// Takes the first word off a line; empty where there is none.
+std::string_view next_word(std::string_view &line)
 {
-    const auto kind = kind_from(json_text(from, "kind"));
-    const auto status = status_from(json_text(from, "status"));
-    const auto sequence = json_number(from, "seq", -1);
-    const auto revision = json_number(from, "revision", -1);
-    task.task_id = json_text(from, "task_id");
-    task.model_id = json_text(from, "model_id");
-    task.document = document;
-    if (!kind || !status || sequence < 0 || revision < 0 || task.task_id.empty() ||
-        task.task_id.size() > limits::task_id_bytes || task.model_id.size() > limits::model_id_bytes ||
-        document.empty() || document.size() > limits::document_bytes) {
+    const auto end = std::min(line.find(' '), line.size());
+    const auto word = line.substr(0, end);
+    line.remove_prefix(std::min(end + 1, line.size()));
+    return word;
+}
+
+
+bool read_number(std::string_view text, std::uint64_t &number)
+{
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size();
+}
+
+
+/// A task's line; the record points into it.
+bool read_task(std::string_view line, task_record &task)
+{
+    const auto kind = kind_from(next_word(line));
+    const auto sequence = next_word(line);
+    const auto revision = next_word(line);
+    const auto status = status_from(next_word(line));
+    task.task_id = next_word(line);
+    task.model_id = next_word(line);
+    task.document = line;
+    if (!kind || !status || !read_number(sequence, task.sequence) || !read_number(revision, task.revision) ||
+        task.task_id.empty() || task.task_id.size() > limits::task_id_bytes ||
+        task.model_id.size() > limits::model_id_bytes || line.empty() || line.size() > limits::document_bytes) {
         return false;
     }
     task.kind = *kind;
     task.status = *status;
-    task.sequence = static_cast<std::uint64_t>(sequence);
-    task.revision = static_cast<std::uint64_t>(revision);
     return true;
 }
 
@@ -151,15 +168,14 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
         return;
     }
 
-    const json_t *from = json_object_get(message, "task");
-    if (type == "found" && json_is_null(from)) {
+    auto lines = reader_.lines();
+    const std::string line(next_line(lines)); // its client's end may end the connection that it came by
+    if (type == "found" && line.empty()) {
         answer(id, link_result::none, nullptr, nullptr);
         return;
     }
-    auto lines = reader_.lines();
-    const std::string document(next_line(lines)); // its client's end may end the connection that it came by
     task_record task;
-    if (!read_task(from, document, task)) {
+    if (!read_task(line, task)) {
         disconnect("an answer without a readable task");
         return;
     }
@@ -202,11 +218,9 @@ void worker_link::store(const task_record &task, bool only_over_older)
 
 void worker_link::take_update(const json_t *message)
 {
-    const json_t *tasks = json_object_get(message, "tasks");
-    auto lines = reader_.lines();
-    for (std::size_t i = 0; i < json_array_size(tasks); ++i) {
+    for (auto lines = reader_.lines(); !lines.empty();) {
         task_record task;
-        if (!read_task(json_array_get(tasks, i), next_line(lines), task)) {
+        if (!read_task(next_line(lines), task)) {
             disconnect("an update without a readable task");
             return;
         }

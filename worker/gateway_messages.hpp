@@ -1,27 +1,31 @@
 // A task on its way to a gateway.
 #pragma once
 
+#include "common/limits.hpp"
+#include "common/names.hpp"
 #include "worker/journal/journal.hpp"
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 namespace rollout {
 
-/// {kind, seq, revision, status, task_id, model_id}; the ids are of characters that need no escape.
-inline std::string text_of(const task_row &row)
-{
-    return "{\"kind\":\"" + std::string(kind_name(row.kind)) + "\",\"seq\":" + std::to_string(row.sequence) +
-           ",\"revision\":" + std::to_string(row.revision) + ",\"status\":\"" + std::string(status_name(row.status)) +
-           "\",\"task_id\":\"" + row.task_id + "\",\"model_id\":\"" + row.model_id + "\"}";
-}
-
-
-/// The document as a line of its own, behind the frame's message.
+/// Its line behind a frame's message (common/frame.hpp), with the line feed. The ids have no spaces.
 inline std::string line_of(const task_row &row)
 {
-    std::string line = "\n" + row.document;
-    std::replace(line.begin() + 1, line.end(), '\n', ' '); // between tokens, where somebody else has written it
+    std::string line;
+    line.reserve(row.document.size() + limits::task_id_bytes + limits::model_id_bytes + 80);
+    const auto add = [&line](std::string_view word) { line.append(line.empty() ? "\n" : " ").append(word); };
+    add(kind_name(row.kind));
+    add(std::to_string(row.sequence));
+    add(std::to_string(row.revision));
+    add(status_name(row.status));
+    add(row.task_id);
+    add(row.model_id);
+    add(row.document);
+    std::replace(line.begin() + 1, line.end(), '\n',
+                 ' '); // between a document's tokens, where somebody else has written it
     return line;
 }
 

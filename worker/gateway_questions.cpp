@@ -79,9 +79,9 @@ void gateway_server::answer_word(const session_ptr &to, std::uint64_t id, const 
                                  const answer &how, bool steered)
 {
     if (how.task != nullptr) {
-        send(to, "{\"type\":\"accepted\",\"id\":" + std::to_string(id) + ",\"created\":" +
-                     (how.created ? "true" : "false") + ",\"steered\":" + (steered ? "true" : "false") +
-                     ",\"task\":" + text_of(*how.task) + "}" + line_of(*how.task));
+        send(to, "{\"type\":\"accepted\",\"id\":" + std::to_string(id) +
+                     ",\"created\":" + (how.created ? "true" : "false") +
+                     ",\"steered\":" + (steered ? "true" : "false") + "}" + line_of(*how.task));
         return;
     }
     send_rejection(to, id, task_id, how.refused);
@@ -201,8 +201,7 @@ bool gateway_server::forget(const session_ptr &from, std::uint64_t id)
 
 void gateway_server::answer_lookup(const session_ptr &to, std::uint64_t id, const task_row *row)
 {
-    send(to, "{\"type\":\"found\",\"id\":" + std::to_string(id) +
-                 ",\"task\":" + (row != nullptr ? text_of(*row) + "}" + line_of(*row) : "null}"));
+    send(to, "{\"type\":\"found\",\"id\":" + std::to_string(id) + "}" + (row != nullptr ? line_of(*row) : ""));
 }
 
 

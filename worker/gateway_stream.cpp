@@ -216,18 +216,15 @@ void gateway_server::pump_all()
 void gateway_server::send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision,
                                  bool complete)
 {
-    std::string tasks;
     std::string lines;
     const auto send_part = [&](std::uint64_t up_to, bool all) {
-        send(to, "{\"type\":\"update\",\"tasks\":[" + tasks + "],\"revision\":" + std::to_string(up_to) +
+        send(to, "{\"type\":\"update\",\"revision\":" + std::to_string(up_to) +
                      ",\"complete\":" + (all ? "true" : "false") + "}" + lines);
-        tasks.clear();
         lines.clear();
     };
     for (const auto &row : rows) {
-        tasks += (tasks.empty() ? "" : ",") + text_of(row);
         lines += line_of(row);
-        if (tasks.size() + lines.size() > limits::batch_bytes) {
+        if (lines.size() > limits::batch_bytes) {
             send_part(row.revision, false);
         }
     }

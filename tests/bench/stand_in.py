@@ -11,7 +11,7 @@ import time
 
 from gateway import Client
 from journals import document
-from link import PROTOCOL, frame, task_of
+from link import PROTOCOL, frame, line_of
 from processes import NGINX, Nginx, Process, free_port, wait_until, worker_user
 
 TASKS = 1000
@@ -80,7 +80,7 @@ class StandIn:
         self.sent = 0
         self.began = None
         self.ending = threading.Event()
-        self.documents = [document(n, f"m{n}").encode() for n in range(TASKS)]
+        self.documents = [json.loads(document(n, f"m{n}")) for n in range(TASKS)]
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
         self.upstream = Upstream(self.home).start()
@@ -98,15 +98,15 @@ class StandIn:
         """How far the stream is behind its rate."""
         return (time.monotonic() - self.began) - self.sent / self.rate
 
-    def _say(self, link, message, *documents):
-        link.sendall(frame(message, *documents))
+    def _say(self, link, message, *lines):
+        link.sendall(frame(message, *lines))
 
     def _update(self, first):
-        tasks, documents = [], self.documents[first:first + TASKS_IN_AN_UPDATE]
-        for number, document in enumerate(documents, first + 1):
+        lines = []
+        for number in range(first, first + TASKS_IN_AN_UPDATE):
             self.revision += 1
-            tasks.append(task_of(json.loads(document), self.revision, sequence=number))
-        return {"type": "update", "tasks": tasks, "revision": self.revision, "complete": self.revision >= TASKS}, *documents
+            lines.append(line_of(self.documents[number], self.revision, sequence=number + 1))
+        return {"type": "update", "revision": self.revision, "complete": self.revision >= TASKS}, *lines
 
     def _serve(self):
         link, _ = self.listener.accept()

@@ -11,21 +11,23 @@ from processes import DEADLINE_S
 PROTOCOL = 2
 
 
-def frame(message, *documents):
-    """A message, or bytes as they are, and the documents of the tasks in it."""
-    texts = (part if isinstance(part, bytes) else json.dumps(part).encode() for part in (message, *documents))
+def frame(message, *lines):
+    """A message, or bytes as they are, and the lines of the tasks that it brings."""
+    texts = (part if isinstance(part, bytes) else json.dumps(part).encode() for part in (message, *lines))
     text = b"\n".join(texts)
     return len(text).to_bytes(4, "big") + text
 
 
 def message_of(text):
-    """A frame's message, without the documents behind it."""
-    return json.loads(text.partition(b"\n")[0])
+    """A frame's message, with what is behind it as `lines`."""
+    message, *lines = text.split(b"\n")
+    return {**json.loads(message), **({"lines": [line.decode() for line in lines]} if lines else {})}
 
 
-def task_of(document, revision, kind="deploy", sequence=1):
-    """What a frame says of a task besides its document."""
-    return {"kind": kind, "seq": sequence, "revision": revision, **{name: document[name] for name in ("status", "task_id", "model_id")}}
+def line_of(document, revision, kind="deploy", sequence=1):
+    """A task's line."""
+    words = (kind, sequence, revision, document["status"], document["task_id"], document["model_id"], json.dumps(document))
+    return " ".join(map(str, words)).encode()
 
 
 class Frames:
@@ -108,7 +110,7 @@ class SilentRolloutd:
                 if message["type"] == "hello":
                     link.send({"type": "welcome", "protocol": PROTOCOL, "journal": "j" * 32, "revision": 0, "stream": True},
                               {"type": "routes", "routes": [], "revision": 0, "begin": True, "end": True},
-                              {"type": "update", "tasks": [], "revision": 0, "complete": True})
+                              {"type": "update", "revision": 0, "complete": True})
                 elif message["type"] not in ("pong", "applied"):
                     self.asked.append(message)
 

@@ -29,8 +29,8 @@ class Link:
         except OSError:
             pass
 
-    def send(self, *documents, **message):
-        self.peer.sendall(frame(message, *documents))
+    def send(self, *lines, **message):
+        self.peer.sendall(frame(message, *lines))
 
     def receive(self, kind):
         """The next frame of that type; others are dropped."""

@@ -130,7 +130,7 @@ def test_a_link_may_watch_so_much_and_not_one_more(make_gateway):
     peer = link.Gateway(gateway.rolloutd.socket)
     peer.receive_type("welcome")
     peer.send(submission(1))
-    revision = peer.receive_type("accepted")["task"]["revision"]
+    revision = int(peer.receive_type("accepted")["lines"][0].split()[2])
 
     def watch(number, after=revision):
         return {"type": "lookup", "id": number, "kind": "delete", "task_id": "t1", "after": after}

@@ -3,7 +3,7 @@
 import concurrent.futures
 
 from gateway import Client
-from link import PROTOCOL, task_of
+from link import PROTOCOL, line_of
 from pretended_rolloutd import PretendedRolloutd
 from processes import DEADLINE_S, wait_until
 
@@ -11,7 +11,7 @@ ARGUMENTS = {"workers": 2, "worker_arguments": "ack_timeout=300ms reconnect=60s"
 
 
 def complete(stream):
-    stream.send(type="update", tasks=[], revision=0, complete=True)
+    stream.send(type="update", revision=0, complete=True)
 
 
 def statuses(gateway, path="/deploy/t"):
@@ -70,11 +70,11 @@ def test_a_task_that_was_there_before_is_found_before_the_stream_brings_it(make_
         complete(stream)
         wait_until(lambda: statuses(gateway) == {404}, "the whole table")
         document = {"task_id": "t", "id": "t", "model_id": "m", "embedding_model_id": "m", "status": "pending", "detail": "It waits."}
-        task = task_of(document, revision=7)
+        line = line_of(document, revision=7)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             posted = pool.submit(gateway.post, "/deploy", {"model_id": "m", "task_id": "t"})
-            stream.send(document, type="accepted", id=stream.receive("submit")["id"], created=False, task=task)
+            stream.send(line, type="accepted", id=stream.receive("submit")["id"], created=False)
             assert posted.result(DEADLINE_S).json == document
             read = pool.submit(gateway.get, "/deploy/t")
-            stream.send(document, type="found", id=stream.receive("lookup")["id"], task=task)
+            stream.send(line, type="found", id=stream.receive("lookup")["id"])
             assert read.result(DEADLINE_S).json == document
