@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace rollout {
 
@@ -115,6 +116,16 @@ inline void json_add(json_t *array, json_ptr value)
     if (value && json_array_append_new(array, value.release()) != 0) {
         throw std::bad_alloc();
     }
+}
+
+/// An array of these; a text that is not UTF-8 is left out.
+inline json_ptr json_make_array(const std::vector<std::string> &texts)
+{
+    json_ptr made = json_make_array();
+    for (const auto &text : texts) {
+        json_add(made.get(), json_make(text));
+    }
+    return made;
 }
 
 /// Reads JSON text; null where it is none, and then `error` says why.

@@ -33,17 +33,6 @@ constexpr std::chrono::milliseconds longest_silence = 20s;
 /// Pages of the stream wait while so much is unsent.
 constexpr std::size_t page_below_bytes = 1024 * 1024;
 
-
-json_ptr list_of(const part_names &parts)
-{
-    json_ptr list = json_make_array();
-    for (const auto &part : parts) {
-        json_add(list.get(), json_make(part));
-    }
-    return list;
-}
-
-
 } // namespace
 
 
@@ -302,7 +291,7 @@ operation_ptr gateway_server::in_flight(const std::string &model_id, const part_
     json_ptr message = message_of("sample");
     json_put(message.get(), "id", json_make_number(question->id));
     json_put(message.get(), "model_id", model_id);
-    json_put(message.get(), "parts", list_of(parts));
+    json_put(message.get(), "parts", json_make_array(parts));
     json_put(message.get(), "revision", json_make_number(revision));
     for (const auto &[id, one] : gateways_) {
         if (one->lost || !one->stream) {
@@ -327,7 +316,7 @@ operation_ptr gateway_server::measure(const std::string &model_id, const part_na
     json_ptr message = message_of("measure");
     json_put(message.get(), "id", json_make_number(question->id));
     json_put(message.get(), "model_id", model_id);
-    json_put(message.get(), "parts", list_of(parts));
+    json_put(message.get(), "parts", json_make_array(parts));
     json_ptr list = json_make_array();
     for (const auto revision : revisions) {
         json_add(list.get(), json_make_number(revision));

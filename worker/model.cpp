@@ -14,11 +14,7 @@ json_ptr copy_to_json(const placed_copy &from)
 {
     json_ptr to = json_make_object();
     json_put(to.get(), "model", from.model);
-    json_ptr parts = json_make_array();
-    for (const auto &part : from.parts) {
-        json_add(parts.get(), json_make(part));
-    }
-    json_put(to.get(), "parts", std::move(parts));
+    json_put(to.get(), "parts", json_make_array(from.parts));
     if (from.server_config) {
         json_put(to.get(), "server_config", json_share(const_cast<json_t *>(from.server_config.get())));
     }

@@ -87,6 +87,13 @@ void a_text_that_is_no_utf8_makes_no_string(void **)
     assert_non_null(json_make("").get());
 }
 
+void texts_become_an_array_in_their_order(void **)
+{
+    assert_text(json_compact(rollout::json_make_array({"b", "", "a"}).get()), R"(["b","","a"])");
+    assert_text(json_compact(rollout::json_make_array({"b", "\xFF", "a"}).get()), R"(["b","a"])");
+    assert_text(json_compact(rollout::json_make_array(std::vector<std::string>()).get()), "[]");
+}
+
 void a_shared_value_outlives_its_first_owner(void **)
 {
     json_ptr first = json_make("kept");
@@ -106,6 +113,7 @@ int main()
         cmocka_unit_test(members_keep_the_order_in_which_they_were_put),
         cmocka_unit_test(what_can_be_written_is_compact_text_and_the_rest_is_none),
         cmocka_unit_test(a_text_that_is_no_utf8_makes_no_string),
+        cmocka_unit_test(texts_become_an_array_in_their_order),
         cmocka_unit_test(a_shared_value_outlives_its_first_owner),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

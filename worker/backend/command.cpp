@@ -192,11 +192,7 @@ operation_ptr command_backend::start(const std::string &operation_name, const se
     json_put(question.get(), "model_id", model.model_id);
     json_put(question.get(), "revision", json_make_number(model.revision));
     if (!model.parts.empty()) {
-        json_ptr parts = json_make_array();
-        for (const auto &part : model.parts) {
-            json_add(parts.get(), json_make(part));
-        }
-        json_put(question.get(), "parts", std::move(parts));
+        json_put(question.get(), "parts", json_make_array(model.parts));
     }
     json_put(question.get(), "path",
              (settings_.repository.empty() ? files_.staged(name) : files_.in_place(name)).native());
