@@ -71,7 +71,7 @@ class unpacking {
   public:
     unpacking(const archive_source &source, const archive_contents &contents, tree_bounds bounds, fs::path folder,
               const stop_flag &stop)
-        : source_(source), contents_(contents), folder_(std::move(folder)), entries_(source, bounds, stop)
+        : contents_(contents), folder_(std::move(folder)), entries_(source, bounds, stop)
     {
     }
 
@@ -159,17 +159,17 @@ class unpacking {
             std::string target = first_target;
             for (unsigned steps = 0; links_.contains(target); target = links_.at(target)) {
                 if (++steps > most_links_in_a_row) {
-                    return refuse(path, "is a link that leads round in a circle");
+                    return entries_.refuse(path, "is a link that leads round in a circle");
                 }
             }
             if (folders_.contains(target)) {
-                return refuse(path, "is a link to a folder, which is not unpacked: put the files there");
+                return entries_.refuse(path, "is a link to a folder, which is not unpacked: put the files there");
             }
             if (auto made = make_folders(path); !made) {
                 return made;
             }
             if (::linkat(AT_FDCWD, (folder_ / target).c_str(), AT_FDCWD, (folder_ / path).c_str(), 0) != 0) {
-                return errno == ENOENT   ? refuse(path, "is a link to what is not in the archive")
+                return errno == ENOENT   ? entries_.refuse(path, "is a link to what is not in the archive")
                        : errno == EEXIST ? twice(path)
                                          : io_failure(shown(folder_ / path) + " cannot be created", errno);
             }
@@ -177,14 +177,8 @@ class unpacking {
         return outcome::ok();
     }
 
-    outcome twice(const std::string &path) const { return refuse(path, "is there twice"); }
+    outcome twice(const std::string &path) const { return entries_.refuse(path, "is there twice"); }
 
-    outcome refuse(const std::string &path, const std::string &why) const
-    {
-        return outcome::permanent(clean_text(path, 200) + " in " + source_.shown + " " + why);
-    }
-
-    const archive_source &source_;
     const archive_contents &contents_;
     fs::path folder_;
     archive_entries entries_;

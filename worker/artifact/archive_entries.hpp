@@ -35,6 +35,9 @@ class archive_entries {
     /// The entry's bytes, into an open file, which must be empty.
     outcome write_to(int file, const std::string &shown_file);
 
+    /// What is wrong with an entry, as a permanent failure: "PATH in SOURCE WHY".
+    outcome refuse(const std::string &path, const std::string &why) const;
+
     std::uint64_t files() const noexcept { return files_; }
     std::uint64_t bytes() const noexcept { return bytes_; }
 
@@ -49,7 +52,6 @@ class archive_entries {
     outcome count(const std::string &path);
     outcome count_bytes(std::uint64_t more);
     outcome broken() const;
-    outcome refuse(const std::string &path, const std::string &why) const;
 
     const archive_source &source_;
     tree_bounds bounds_;
