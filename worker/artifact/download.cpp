@@ -3,6 +3,7 @@
 #include "worker/artifact/address_rule.hpp"
 #include "worker/artifact/destination.hpp"
 #include "worker/artifact/partial_file.hpp"
+#include "worker/artifact/sha256.hpp"
 #include "worker/artifact/source.hpp"
 #include "worker/curl.hpp"
 #include "worker/words.hpp"
@@ -65,21 +66,18 @@ class downloading {
         if (request_.sha256.empty()) {
             return outcome::ok();
         }
-        const std::string is = file_.digest();
-        if (is_same_sha256(is, request_.sha256)) {
-            return outcome::ok();
+        auto checked = check_sha256(shown_, file_.digest(), request_.sha256);
+        if (checked || !file_.began_earlier()) {
+            return checked;
         }
-        if (file_.began_earlier()) {
-            // Perhaps the server's file changed between two attempts.
-            if (auto emptied = file_.start_over(); !emptied) {
-                return emptied;
-            }
-            if (auto again = bring_it_all(); !again) {
-                return again;
-            }
-            return judge();
+        // Perhaps the server's file changed between two attempts.
+        if (auto emptied = file_.start_over(); !emptied) {
+            return emptied;
         }
-        return outcome::permanent("the SHA-256 of " + shown_ + " is " + is + ", not " + request_.sha256);
+        if (auto again = bring_it_all(); !again) {
+            return again;
+        }
+        return judge();
     }
 
     // The requests.

@@ -62,12 +62,6 @@ outcome unpack_archive(const fetch_request &request, const archive_source &sourc
 }
 
 
-outcome wrong_sha256(const std::string &shown_source, const std::string &is, const std::string &wanted)
-{
-    return outcome::permanent("the SHA-256 of " + shown_source + " is " + is + ", not " + wanted);
-}
-
-
 /// One fetch of a `file://` source, on its thread.
 class file_fetch {
   public:
@@ -142,8 +136,8 @@ class file_fetch {
             if (auto read = digest_file(source.fd.get(), shown(path_), stop_, digest); !read) {
                 return read;
             }
-            if (const auto is = digest.finish(); !is_same_sha256(is, request_.sha256)) {
-                return wrong_sha256(shown(path_), is, request_.sha256);
+            if (auto checked = check_sha256(shown(path_), digest.finish(), request_.sha256); !checked) {
+                return checked;
             }
         }
         auto ended = unpack_archive(request_, {source.fd.get(), path_.filename().native(), shown(path_)}, stop_);
@@ -193,8 +187,8 @@ class file_fetch {
             return copied;
         }
         if (digest) {
-            if (const auto is = digest->finish(); !is_same_sha256(is, request_.sha256)) {
-                return wrong_sha256(shown(path_), is, request_.sha256);
+            if (auto checked = check_sha256(shown(path_), digest->finish(), request_.sha256); !checked) {
+                return checked;
             }
         }
         return fetched(pass.files(), pass.bytes());

@@ -34,10 +34,12 @@ bool is_sha256(std::string_view text) noexcept
 }
 
 
-bool is_same_sha256(std::string_view one, std::string_view other) noexcept
+outcome check_sha256(const std::string &shown, const std::string &is, const std::string &wanted)
 {
     const auto low = [](unsigned char c) { return std::tolower(c); };
-    return std::ranges::equal(one, other, {}, low, low);
+    return std::ranges::equal(is, wanted, {}, low, low)
+               ? outcome::ok()
+               : outcome::permanent("the SHA-256 of " + shown + " is " + is + ", not " + wanted);
 }
 
 

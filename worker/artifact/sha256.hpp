@@ -1,6 +1,8 @@
 // SHA-256 of what passes by.
 #pragma once
 
+#include "worker/outcome.hpp"
+
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -11,8 +13,9 @@ namespace rollout {
 /// Is it 64 hexadecimal digits?
 bool is_sha256(std::string_view text) noexcept;
 
-/// Are they the same digest? The letters' case does not count.
-bool is_same_sha256(std::string_view one, std::string_view other) noexcept;
+/// Permanent where a source's digest is not the one that is wanted. `shown` names the source; the letters' case does not
+/// count.
+outcome check_sha256(const std::string &shown, const std::string &is, const std::string &wanted);
 
 class sha256 {
   public:
