@@ -1,8 +1,10 @@
-// A file descriptor with an owner.
+// A file descriptor with an owner, and writing to one.
 #pragma once
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
 #include <utility>
 
 namespace rollout {
@@ -34,5 +36,23 @@ class unique_fd {
   private:
     int descriptor_ = -1;
 };
+
+
+/// Writes all of it, through interruptions and short writes. How many bytes were written: fewer than `size` where a write
+/// failed, and then `errno` says why.
+inline std::size_t write_all(int fd, const char *bytes, std::size_t size) noexcept
+{
+    std::size_t done = 0;
+    while (done < size) {
+        const ssize_t written = ::write(fd, bytes + done, size - done);
+        if (written < 0 && errno != EINTR) {
+            break;
+        }
+        if (written > 0) {
+            done += static_cast<std::size_t>(written);
+        }
+    }
+    return done;
+}
 
 } // namespace rollout

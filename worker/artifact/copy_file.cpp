@@ -2,11 +2,11 @@
 
 #include "worker/artifact/io_failure.hpp"
 #include "worker/artifact/sha256.hpp"
+#include "worker/fd.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include <unistd.h>
@@ -58,23 +58,6 @@ outcome copy_in_kernel(const copy_ends &ends, const stop_flag &stop, std::uint64
 }
 
 
-std::optional<outcome> write_all(const copy_ends &ends, const char *bytes, std::size_t size)
-{
-    while (size > 0) {
-        const ssize_t written = ::write(ends.to, bytes, size);
-        if (written < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            return unwritable(ends, errno);
-        }
-        bytes += written;
-        size -= static_cast<std::size_t>(written);
-    }
-    return std::nullopt;
-}
-
-
 /// Copies to the end of the file, and stops soon after `most`.
 outcome copy_by_hand(const copy_ends &ends, const stop_flag &stop, std::uint64_t most, std::uint64_t &copied,
                      sha256 *digest)
@@ -84,23 +67,24 @@ outcome copy_by_hand(const copy_ends &ends, const stop_flag &stop, std::uint64_t
         if (stop) {
             return outcome::canceled();
         }
-        const ssize_t size = ::read(ends.from, buffer.data(), buffer.size());
-        if (size < 0) {
+        const ssize_t read = ::read(ends.from, buffer.data(), buffer.size());
+        if (read < 0) {
             if (errno == EINTR) {
                 continue;
             }
             return unreadable(ends, errno);
         }
-        if (size == 0) {
+        if (read == 0) {
             break;
         }
+        const auto size = static_cast<std::size_t>(read);
         if (digest != nullptr) {
-            digest->feed(buffer.data(), static_cast<std::size_t>(size));
+            digest->feed(buffer.data(), size);
         }
-        if (auto failed = write_all(ends, buffer.data(), static_cast<std::size_t>(size))) {
-            return std::move(*failed);
+        if (write_all(ends.to, buffer.data(), size) < size) {
+            return unwritable(ends, errno);
         }
-        copied += static_cast<std::uint64_t>(size);
+        copied += size;
     }
     return outcome::ok();
 }

@@ -30,18 +30,9 @@ outcome partial_file::open(bool keep, const stop_flag &stop)
 outcome partial_file::append(const char *bytes, std::size_t size)
 {
     digest_->feed(bytes, size);
-    while (size > 0) {
-        const ssize_t written = ::write(file_.get(), bytes, size);
-        if (written < 0 && errno != EINTR) {
-            return io_failure(shown(path_) + " cannot be written", errno);
-        }
-        if (written > 0) {
-            bytes += written;
-            size -= static_cast<std::size_t>(written);
-            size_ += static_cast<std::uint64_t>(written);
-        }
-    }
-    return outcome::ok();
+    const std::size_t written = write_all(file_.get(), bytes, size);
+    size_ += written;
+    return written == size ? outcome::ok() : io_failure(shown(path_) + " cannot be written", errno);
 }
 
 

@@ -56,17 +56,7 @@ outcome replace_small_file(const std::filesystem::path &path, std::string_view t
     if (!file || ::fchmod(file.get(), 0644) != 0) {
         return io_failure(what, errno);
     }
-    while (!text.empty()) {
-        const ssize_t written = ::write(file.get(), text.data(), text.size());
-        if (written < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            return io_failure(what, errno);
-        }
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    if (::fsync(file.get()) != 0) {
+    if (write_all(file.get(), text.data(), text.size()) < text.size() || ::fsync(file.get()) != 0) {
         return io_failure(what, errno);
     }
     const int error = rename_over(beside, path, "small_file");
