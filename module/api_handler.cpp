@@ -131,13 +131,13 @@ problem unconfirmed(const api_request &request, link_result result)
 
 ngx_int_t answer_unconfirmed(api_request &request, link_result result)
 {
-    ngx_http_request_t *r = request.r;
     if (result != link_result::full) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: task %V of model %V was not confirmed: %s",
-                      &request.task_id, &request.model_id,
-                      result == link_result::late ? "rolloutd did not answer in time" : "no link to rolloutd");
+        log_unconfirmed(request,
+                        "task " + std::string(view_of(request.task_id)) + " of model " +
+                            std::string(view_of(request.model_id)),
+                        result);
     }
-    return send_problem(r, unconfirmed(request, result));
+    return send_problem(request.r, unconfirmed(request, result));
 }
 
 

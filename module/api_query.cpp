@@ -138,11 +138,10 @@ ngx_int_t answer_unheard(const api_request &request, link_result result)
     if (result == link_result::full) {
         return send_problem(request.r, away("Too many requests wait for rolloutd; ask again."));
     }
+    log_unconfirmed(request,
+                    std::string(steering_name(request.route.verb)) + " of task " + std::string(request.route.name),
+                    result);
     const bool late = result == link_result::late;
-    const ngx_str_t task = str_of(request.route.name);
-    const ngx_str_t verb = str_of(steering_name(request.route.verb));
-    ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %V of task %V was not confirmed: %s", &verb,
-                  &task, late ? "rolloutd did not answer in time" : "no link to rolloutd");
     problem answer;
     answer.status = 500;
     answer.detail = late

@@ -91,6 +91,14 @@ problem away(std::string detail)
 }
 
 
+void log_unconfirmed(const api_request &request, std::string_view what, link_result result) noexcept
+{
+    const ngx_str_t text = str_of(what);
+    ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %V was not confirmed: %s", &text,
+                  result == link_result::late ? "rolloutd did not answer in time" : "no link to rolloutd");
+}
+
+
 problem rejection_of(const json_t *from)
 {
     problem answer;

@@ -9,6 +9,7 @@
 
 #include <exception>
 #include <string>
+#include <string_view>
 
 namespace rollout {
 
@@ -57,6 +58,9 @@ inline constexpr unsigned retry_after_s = 1;
 
 /// A 503 that is worth another try soon.
 problem away(std::string detail);
+
+/// For the error log: rolloutd has not confirmed `what` a client asked for.
+void log_unconfirmed(const api_request &request, std::string_view what, link_result result) noexcept;
 
 /// Of a `rejected` frame.
 problem rejection_of(const json_t *from);
