@@ -29,10 +29,11 @@ outcome partial_file::open(bool keep, const stop_flag &stop)
 
 outcome partial_file::append(const char *bytes, std::size_t size)
 {
-    digest_->feed(bytes, size);
     const std::size_t written = write_all(file_.get(), bytes, size);
+    const int error = errno;
+    digest_->feed(bytes, written); // what is not there is brought again, and counts then
     size_ += written;
-    return written == size ? outcome::ok() : io_failure(shown(path_) + " cannot be written", errno);
+    return written == size ? outcome::ok() : io_failure(shown(path_) + " cannot be written", error);
 }
 
 
