@@ -14,6 +14,7 @@
 #include "worker/scheduler.hpp"
 #include "worker/service_manager.hpp"
 #include "worker/settings.hpp"
+#include "worker/signals.hpp"
 #include "worker/thread_work.hpp"
 #include "worker/words.hpp"
 
@@ -45,40 +46,6 @@ constexpr std::size_t most_models_named = 20;
 using backend_map = std::map<std::string, std::shared_ptr<backend>>;
 
 
-constexpr int caught_signals[] = {SIGTERM, SIGINT, SIGHUP};
-
-/// While it lasts, signals wait; the threads that are made meanwhile never get one.
-class signal_pause {
-  public:
-    signal_pause()
-    {
-        sigset_t ours;
-        sigemptyset(&ours);
-        for (const int number : caught_signals) {
-            sigaddset(&ours, number);
-        }
-        pthread_sigmask(SIG_BLOCK, &ours, &before_);
-    }
-    ~signal_pause() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    signal_pause(const signal_pause &) = delete;
-    signal_pause &operator=(const signal_pause &) = delete;
-
-  private:
-    sigset_t before_{};
-};
-
-
-/// libuv makes the threads of its pool with the first work for them. Signals are for the loop's thread alone.
-void make_threads(uv_loop_t *loop)
-{
-    const signal_pause pause;
-    uv_work_t nothing;
-    uv_queue_work(
-        loop, &nothing, [](uv_work_t *) {}, nullptr);
-    uv_run(loop, UV_RUN_DEFAULT);
-}
-
-
 /// The whole of rolloutd at run time.
 class daemon {
   public:
@@ -108,11 +75,10 @@ class daemon {
         gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
     }
 
-    ~daemon() { ignore_signals(); } // of a start that failed
-
     void start()
     {
-        catch_signals(); // before anybody can see that it is there
+        // Before anybody can see that it is there.
+        signals_.start([this](int number) { number == SIGHUP ? reload() : stop(); });
         retention_.use(rule());
         scheduler_.recover();
         gateways_.listen(*config_);
@@ -130,34 +96,6 @@ class daemon {
     int status() const noexcept { return status_; }
 
   private:
-    void catch_signals()
-    {
-        for (const int number : caught_signals) {
-            signals_.push_back(std::make_unique<uv_signal_t>());
-            uv_signal_init(loop_, signals_.back().get());
-            signals_.back()->data = this;
-            uv_signal_start(
-                signals_.back().get(),
-                [](uv_signal_t *from, int signal) {
-                    auto *self = static_cast<daemon *>(from->data);
-                    signal == SIGHUP ? self->reload() : self->stop();
-                },
-                number);
-        }
-    }
-
-    /// From here on they mean nothing any more: a second SIGTERM must not end otherwise what has all but ended in order.
-    void ignore_signals()
-    {
-        const signal_pause pause; // libuv puts the default back, which is to die
-        for (auto &handle : std::exchange(signals_, {})) {
-            const int number = handle->signum;
-            uv_close(reinterpret_cast<uv_handle_t *>(handle.release()),
-                     [](uv_handle_t *closed) { delete reinterpret_cast<uv_signal_t *>(closed); });
-            std::signal(number, SIG_IGN);
-        }
-    }
-
     void say_ready() { manager_.ready("Gateways are listened for on " + config_->listen.path); }
 
     retention_rule rule() const
@@ -312,7 +250,7 @@ class daemon {
         ending_.reset();
         gateways_.close();
         http_.close();
-        ignore_signals();
+        signals_.ignore();
         uv_stop(loop_);
     }
 
@@ -328,7 +266,7 @@ class daemon {
     std::shared_ptr<const backend_map> backends_;
     scheduler scheduler_;
     retention retention_{book_, time_};
-    std::vector<std::unique_ptr<uv_signal_t>> signals_;
+    signal_catcher signals_{loop_};
     operation_ptr ending_;  ///< waits for what the journal has to do
     operation_ptr reading_; ///< of the configuration
     bool read_again_ = false;
