@@ -1,4 +1,4 @@
-// What the directives set, and how a request finds it. The directives themselves are in ngx_http_rollout_module.cpp.
+// What the directives set, and how a request finds it. The directives themselves are in directives.cpp.
 #pragma once
 
 #include "common/task.hpp"

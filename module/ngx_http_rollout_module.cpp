@@ -1,26 +1,21 @@
-// ngx_http_rollout_module: directives, configuration, life cycle. What a request meets is in api_handler.cpp and
-// route_handler.cpp, what both read in shared_zone.hpp, how it comes there in worker_link.hpp.
-#include "common/limits.hpp"
+// ngx_http_rollout_module: its commands, the life of a configuration and of a worker process. What a directive takes is in
+// directives.cpp, what a request meets in api_handler.cpp and route_handler.cpp, what both read in shared_zone.hpp, how it
+// comes there in worker_link.hpp.
 #include "module/api_handler.hpp"
 #include "module/configuration.hpp"
+#include "module/directives.hpp"
 #include "module/error_filter.hpp"
 #include "module/route_handler.hpp"
 #include "module/route_result.hpp"
 
-#include <algorithm>
+#include <exception>
 #include <memory>
 #include <optional>
-
-#include <sys/un.h>
 
 using namespace rollout;
 
 namespace {
 
-char *set_zone(ngx_conf_t *cf, ngx_command_t *command, void *conf);
-char *set_worker(ngx_conf_t *cf, ngx_command_t *command, void *conf);
-char *set_api(ngx_conf_t *cf, ngx_command_t *command, void *conf);
-char *set_route(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 void *create_main(ngx_conf_t *cf);
 char *init_main(ngx_conf_t *cf, void *conf);
 void *create_location(ngx_conf_t *cf);
@@ -92,36 +87,6 @@ in_flight_table *rollout::in_flight_of_process() noexcept
 
 namespace {
 
-char *config_error()
-{
-    return static_cast<char *>(NGX_CONF_ERROR);
-}
-
-
-char *invalid(ngx_conf_t *cf, const ngx_str_t &parameter)
-{
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"", &parameter);
-    return config_error();
-}
-
-
-ngx_str_t *arguments(ngx_conf_t *cf)
-{
-    return static_cast<ngx_str_t *>(cf->args->elts);
-}
-
-
-/// The value of `name=value`; nothing for another parameter.
-std::optional<ngx_str_t> value_of(const ngx_str_t &parameter, std::string_view name)
-{
-    const auto text = view_of(parameter);
-    if (text.size() <= name.size() || !text.starts_with(name) || text[name.size()] != '=') {
-        return std::nullopt;
-    }
-    return str_of(text.substr(name.size() + 1));
-}
-
-
 // The life of the configuration.
 
 void *create_main(ngx_conf_t *cf)
@@ -148,7 +113,7 @@ char *init_main(ngx_conf_t *cf, void *conf)
         !require(zone, "rollout_zone", "rollout_worker", settings.worker_used) ||
         !require(worker, "rollout_worker", "rollout_api", settings.api_used) ||
         !require(worker, "rollout_worker", "rollout_route", settings.route_used)) {
-        return config_error();
+        return static_cast<char *>(NGX_CONF_ERROR);
     }
     return NGX_CONF_OK;
 }
@@ -214,208 +179,6 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
         install_error_filter();
     }
     return NGX_OK;
-}
-
-
-// The directives.
-
-char *set_zone(ngx_conf_t *cf, ngx_command_t *, void *conf)
-{
-    auto &settings = *static_cast<main_settings *>(conf);
-    if (settings.zone != nullptr) {
-        return const_cast<char *>("is duplicate");
-    }
-    ngx_str_t *values = arguments(cf);
-    if (values[1].len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid zone name \"%V\"", &values[1]);
-        return config_error();
-    }
-    const ssize_t size = ngx_parse_size(&values[2]);
-    if (size == NGX_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid zone size \"%V\"", &values[2]);
-        return config_error();
-    }
-    if (static_cast<std::size_t>(size) < shared_zone::min_bytes) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "zone \"%V\" is too small, it takes at least %uzk", &values[1],
-                           shared_zone::min_bytes / 1024);
-        return config_error();
-    }
-
-    auto *zone = make_in_pool<shared_zone>(cf->pool);
-    if (zone == nullptr) {
-        return config_error();
-    }
-    zone->name = values[1];
-    zone->core = reinterpret_cast<ngx_core_conf_t *>(ngx_get_conf(cf->cycle->conf_ctx, ngx_core_module));
-    if (cf->args->nelts == 4) {
-        const auto state = value_of(values[3], "state");
-        if (!state || state->len == 0) {
-            return invalid(cf, values[3]);
-        }
-        zone->state_file = *state;
-        if (ngx_conf_full_name(cf->cycle, &zone->state_file, 0) != NGX_OK) {
-            return config_error();
-        }
-    }
-
-    ngx_shm_zone_t *memory =
-        ngx_shared_memory_add(cf, &values[1], static_cast<std::size_t>(size), &ngx_http_rollout_module);
-    if (memory == nullptr) {
-        return config_error();
-    }
-    if (memory->data != nullptr) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate zone \"%V\"", &values[1]);
-        return config_error();
-    }
-    memory->init = shared_zone::init;
-    memory->data = zone;
-    settings.zone = zone;
-    return NGX_CONF_OK;
-}
-
-
-char *set_worker(ngx_conf_t *cf, ngx_command_t *, void *conf)
-{
-    auto &settings = *static_cast<main_settings *>(conf);
-    auto &link = settings.link;
-    if (link.path.len != 0) {
-        return const_cast<char *>("is duplicate");
-    }
-    ngx_str_t *values = arguments(cf);
-    const auto address = view_of(values[1]);
-    static constexpr std::string_view scheme = "unix:";
-    if (!address.starts_with(scheme) || address.size() == scheme.size()) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid address \"%V\", it must be \"unix:\" and a path",
-                           &values[1]);
-        return config_error();
-    }
-    link.path = str_of(address.substr(scheme.size()));
-    if (link.path.data[0] != '/' || link.path.len >= sizeof(sockaddr_un::sun_path)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid address \"%V\", its path must be absolute and under %uz bytes", &values[1],
-                           sizeof(sockaddr_un::sun_path));
-        return config_error();
-    }
-
-    bool seen_ack = false;
-    bool seen_reconnect = false;
-    bool seen_waiting = false;
-    for (ngx_uint_t i = 2; i < cf->args->nelts; ++i) {
-        if (const auto waiting = value_of(values[i], "max_waiting"); waiting && !std::exchange(seen_waiting, true)) {
-            const ngx_int_t clients = ngx_atoi(waiting->data, waiting->len);
-            if (clients < 1 || static_cast<std::size_t>(clients) > limits::waiting_clients_most) {
-                return invalid(cf, values[i]);
-            }
-            link.max_waiting = static_cast<std::size_t>(clients);
-            continue;
-        }
-        const auto ack = value_of(values[i], "ack_timeout");
-        auto given = ack ? ack : value_of(values[i], "reconnect");
-        bool &seen = ack ? seen_ack : seen_reconnect;
-        if (!given || std::exchange(seen, true)) {
-            return invalid(cf, values[i]);
-        }
-        const ngx_int_t ms = ngx_parse_time(&*given, 0);
-        if (ms == NGX_ERROR || ms == 0) {
-            return invalid(cf, values[i]);
-        }
-        (ack ? link.ack_timeout : link.reconnect) = static_cast<ngx_msec_t>(ms);
-    }
-    settings.worker_used = {cf->conf_file->file.name.data, cf->conf_file->line};
-    return NGX_CONF_OK;
-}
-
-
-char *set_api(ngx_conf_t *cf, ngx_command_t *, void *conf)
-{
-    auto &location = *static_cast<location_settings *>(conf);
-    if (location.api) {
-        return const_cast<char *>("is duplicate");
-    }
-    if (location.model != nullptr) {
-        return const_cast<char *>("is incompatible with \"rollout_route\" in one location");
-    }
-    ngx_str_t *values = arguments(cf);
-    bool seen_base = false;
-    bool seen_dialect = false;
-    for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) {
-        if (const auto base = value_of(values[i], "base"); base && !std::exchange(seen_base, true)) {
-            const auto text = view_of(*base);
-            if (!text.starts_with('/') || text.ends_with('/')) {
-                return invalid(cf, values[i]);
-            }
-            location.base = *base;
-        } else if (const auto words = value_of(values[i], "dialect"); words && !std::exchange(seen_dialect, true)) {
-            if (view_of(*words) != "embedding_studio") {
-                return invalid(cf, values[i]);
-            }
-            location.words = dialect::embedding_studio;
-        } else {
-            return invalid(cf, values[i]);
-        }
-    }
-
-    location.api = true;
-    auto *core = static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    core->handler = handle_api;
-    auto &settings = *static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module));
-    if (settings.api_used.file == nullptr) {
-        settings.api_used = {cf->conf_file->file.name.data, cf->conf_file->line};
-    }
-    return NGX_CONF_OK;
-}
-
-
-char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
-{
-    auto &location = *static_cast<location_settings *>(conf);
-    if (location.model != nullptr) {
-        return const_cast<char *>("is duplicate");
-    }
-    if (location.api) {
-        return const_cast<char *>("is incompatible with \"rollout_api\" in one location");
-    }
-    ngx_str_t *values = arguments(cf);
-    const auto compile = [cf](ngx_str_t text) -> ngx_http_complex_value_t * {
-        auto *value = make_in_pool<ngx_http_complex_value_t>(cf->pool);
-        ngx_http_compile_complex_value_t job = {};
-        job.cf = cf;
-        job.value = &text;
-        job.complex_value = value;
-        return value != nullptr && ngx_http_compile_complex_value(&job) == NGX_OK ? value : nullptr;
-    };
-
-    if (values[1].len == 0) {
-        return invalid(cf, values[1]);
-    }
-    location.model = compile(values[1]);
-    if (location.model == nullptr) {
-        return config_error();
-    }
-    for (ngx_uint_t i = 2; i < cf->args->nelts; ++i) {
-        ngx_http_complex_value_t **member = nullptr;
-        std::optional<ngx_str_t> text;
-        for (auto [name, place] : {std::pair{"part", &location.part}, std::pair{"key", &location.key},
-                                   std::pair{"preview", &location.preview}}) {
-            if ((text = value_of(values[i], name))) {
-                member = place;
-                break;
-            }
-        }
-        if (member == nullptr || *member != nullptr || text->len == 0) {
-            return invalid(cf, values[i]);
-        }
-        *member = compile(*text);
-        if (*member == nullptr) {
-            return config_error();
-        }
-    }
-
-    auto &settings = *static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module));
-    if (settings.route_used.file == nullptr) {
-        settings.route_used = {cf->conf_file->file.name.data, cf->conf_file->line};
-    }
-    return NGX_CONF_OK;
 }
 
 
