@@ -1,0 +1,157 @@
+// Where gateways come in: the socket, and who may connect to it.
+#include "common/limits.hpp"
+#include "worker/fd.hpp"
+#include "worker/gateway_server.hpp"
+#include "worker/gateway_session.hpp"
+#include "worker/log.hpp"
+#include "worker/words.hpp"
+
+#include <cerrno>
+#include <stdexcept>
+#include <utility>
+
+#include <pwd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace rollout {
+
+void gateway_server::listen(const settings &from)
+{
+    path_ = from.listen.path;
+    for (const auto &name : from.listen.allow_users) {
+        if (const passwd *user = getpwnam(name.c_str())) {
+            allowed_uids_.insert(user->pw_uid);
+        }
+    }
+
+    // A socket that nobody answers is left from a process that was killed.
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    {
+        const unique_fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        if (probe && connect(probe.get(), reinterpret_cast<sockaddr *>(&address), sizeof(address)) == 0) {
+            throw std::runtime_error("another process listens on " + shown(path_) +
+                                     "; give each rolloutd a socket of its own");
+        }
+        struct stat info;
+        if (lstat(path_.c_str(), &info) == 0) {
+            if (!S_ISSOCK(info.st_mode)) {
+                throw std::runtime_error("there is something at " + shown(path_) +
+                                         " that is no socket; it is left there");
+            }
+            unlink(path_.c_str());
+        }
+    }
+
+    server_ = std::make_unique<uv_pipe_t>();
+    uv_pipe_init(loop_, server_.get(), 0);
+    server_->data = this;
+    // Nobody may connect between the making of the socket and the setting of its mode.
+    const mode_t before = umask(0777);
+    int rc = uv_pipe_bind(server_.get(), path_.c_str());
+    umask(before);
+    if (rc == 0) {
+        rc = uv_listen(reinterpret_cast<uv_stream_t *>(server_.get()), 512, on_connection);
+    }
+    if (rc != 0) {
+        throw std::runtime_error("the socket " + shown(path_) + " cannot be opened: " + uv_strerror(rc));
+    }
+    if (!from.listen.allow_users.empty()) {
+        const passwd *user = getpwnam(from.listen.allow_users.front().c_str());
+        if (user != nullptr && chown(path_.c_str(), static_cast<uid_t>(-1), user->pw_gid) != 0) {
+            log(log_level::info, "The socket " + shown(path_) +
+                                     " keeps rolloutd's own group; the users of allow_users "
+                                     "must be in it, or \"mode\" let them in");
+        }
+    }
+    if (chmod(path_.c_str(), from.listen.mode) != 0) {
+        throw std::runtime_error("the mode of " + shown(path_) + " cannot be set: " + errno_words(errno));
+    }
+
+    prepare_ = std::make_unique<uv_prepare_t>();
+    uv_prepare_init(loop_, prepare_.get());
+    prepare_->data = this;
+    uv_prepare_start(prepare_.get(), on_prepare);
+    uv_unref(reinterpret_cast<uv_handle_t *>(prepare_.get()));
+    ping_all();
+}
+
+
+void gateway_server::close_handles()
+{
+    if (server_) {
+        uv_close(reinterpret_cast<uv_handle_t *>(server_.release()),
+                 [](uv_handle_t *handle) { delete reinterpret_cast<uv_pipe_t *>(handle); });
+    }
+    if (prepare_) {
+        uv_close(reinterpret_cast<uv_handle_t *>(prepare_.release()),
+                 [](uv_handle_t *handle) { delete reinterpret_cast<uv_prepare_t *>(handle); });
+    }
+}
+
+
+void gateway_server::on_connection(uv_stream_t *server, int status)
+{
+    auto *self = static_cast<gateway_server *>(server->data);
+    if (status == 0) {
+        self->accept();
+    } else {
+        self->note_deafness(uv_strerror(status));
+    }
+}
+
+
+/// Once, until it is over: nginx tries again and again.
+void gateway_server::note_deafness(const std::string &why)
+{
+    if (!std::exchange(deaf_, true)) {
+        log(log_level::error, "No worker process of nginx can be linked, and deployments fail, until this passes: " +
+                                  why + " (ulimit -n, or LimitNOFILE of a systemd unit)");
+    }
+}
+
+
+void gateway_server::accept()
+{
+    auto one = std::make_shared<session>(*this);
+    uv_pipe_init(loop_, one->pipe, 0);
+    if (uv_accept(reinterpret_cast<uv_stream_t *>(server_.get()), reinterpret_cast<uv_stream_t *>(one->pipe)) != 0) {
+        one->close();
+        return;
+    }
+    sessions_.push_back(one);
+    one->heard = uv_now(loop_);
+
+    uv_os_fd_t fd = -1;
+    uv_fileno(reinterpret_cast<uv_handle_t *>(one->pipe), &fd);
+    std::string who;
+    if (!may_connect(fd, who)) {
+        end(one, "user " + who + " is not in allow_users");
+        return;
+    }
+    if (sessions_.size() > limits::gateway_links) {
+        end(one, "there are " + std::to_string(limits::gateway_links) + " links already");
+        return;
+    }
+    one->start([this](const session_ptr &from, std::string_view bytes) { read(from, bytes); },
+               [this](const session_ptr &from, const std::string &reason) { end(from, reason); });
+}
+
+
+bool gateway_server::may_connect(int fd, std::string &who) const
+{
+    ucred peer = {};
+    socklen_t size = sizeof(peer);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+        return false;
+    }
+    const passwd *user = getpwuid(peer.uid);
+    who = user != nullptr ? user->pw_name : std::to_string(peer.uid);
+    return allowed_uids_.empty() || peer.uid == 0 || peer.uid == geteuid() || allowed_uids_.contains(peer.uid);
+}
+
+} // namespace rollout
