@@ -3,6 +3,7 @@
 #include "worker/failpoint.hpp"
 #include "worker/log.hpp"
 #include "worker/model_settings.hpp"
+#include "worker/rollout/admission.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
@@ -132,46 +133,6 @@ bool task_run::plan_it()
 }
 
 
-/// A rule that forbids the task, as a sentence; empty when none does.
-std::string task_run::refusal()
-{
-    if (what.kind == task_kind::remove) {
-        const auto *entry = find_model_settings(environment.config, what.model_id);
-        if (entry != nullptr && entry->second.protect) {
-            return "Model " + what.model_id + " is protected: `protect` of \"" + entry->first +
-                   "\" in `models` of rolloutd's configuration is true; set it to false to delete the model.";
-        }
-        return is_placed(of) ? "" : "Model " + what.model_id + " is not deployed; there is nothing to delete.";
-    }
-    if (what.rollback_to != 0) {
-        const bool is_kept = std::ranges::any_of(
-            of.kept, [this](const placed_revision &one) { return one.revision == what.rollback_to; });
-        return is_kept ? ""
-                       : "Revision " + std::to_string(what.rollback_to) + " of model " + what.model_id +
-                             " is not kept any more, so that there is nothing to go back to.";
-    }
-    if (of.blue && !plan.versioned) {
-        return "Model " + what.model_id +
-               " is deployed already, and the backend's model_name has no {revision}, so that "
-               "two revisions cannot stand side by side; delete the model first.";
-    }
-    for (const auto &copy : plan.copies) {
-        if (const auto other = environment.holder_of(what.model_id, plan.backend, copy.placed.model);
-            !other.empty()) {
-            return "Model " + other + " has the name " + copy.placed.model + " on backend " + plan.backend +
-                   ", which model_name makes for this one too; delete it first, or let model_name tell them apart.";
-        }
-    }
-    const auto most = environment.config.limits.max_deployed_models;
-    const auto deployed = environment.deployed_models();
-    if (!of.blue && deployed >= most) {
-        return "There are " + count_words(deployed, "model", "models") + " deployed and max_deployed_models is " +
-               std::to_string(most) + "; delete one first.";
-    }
-    return {};
-}
-
-
 void task_run::begin()
 {
     if (what.kind == task_kind::deploy) {
@@ -184,7 +145,7 @@ void task_run::begin()
         finish(task_status::failed, failure_);
         return;
     }
-    if (const auto why = refusal(); !why.empty()) {
+    if (const auto why = refusal_of(*this); !why.empty()) {
         what.model_revision = 0;
         finish(task_status::refused, why);
         return;

@@ -1,6 +1,6 @@
 // One task, from its start (or from where a crash left it) to its final state: runs its steps in their order, writes each
 // to the journal before it runs and again when it ends, tries again what may pass by itself, and takes the way back where
-// a step fails. The steps themselves are in deployment.cpp and deletion.cpp.
+// a step fails. The steps themselves are in deployment.cpp and deletion.cpp, the rules that refuse a task in admission.cpp.
 #pragma once
 
 #include "common/steering.hpp"
@@ -120,7 +120,6 @@ class task_run {
     void begin();
     void resume();
     bool plan_it();
-    std::string refusal();
     void list_steps();
     std::string running_words() const;
     void enter(std::size_t index);

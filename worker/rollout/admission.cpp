@@ -1,0 +1,50 @@
+#include "worker/rollout/admission.hpp"
+
+#include "worker/model_settings.hpp"
+#include "worker/rollout/task_run.hpp"
+#include "worker/words.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+std::string refusal_of(const task_run &run)
+{
+    if (run.what.kind == task_kind::remove) {
+        const auto *entry = find_model_settings(run.environment.config, run.what.model_id);
+        if (entry != nullptr && entry->second.protect) {
+            return "Model " + run.what.model_id + " is protected: `protect` of \"" + entry->first +
+                   "\" in `models` of rolloutd's configuration is true; set it to false to delete the model.";
+        }
+        return is_placed(run.of) ? ""
+                                 : "Model " + run.what.model_id + " is not deployed; there is nothing to delete.";
+    }
+    if (run.what.rollback_to != 0) {
+        const bool is_kept = std::ranges::any_of(
+            run.of.kept, [&run](const placed_revision &one) { return one.revision == run.what.rollback_to; });
+        return is_kept ? ""
+                       : "Revision " + std::to_string(run.what.rollback_to) + " of model " + run.what.model_id +
+                             " is not kept any more, so that there is nothing to go back to.";
+    }
+    if (run.of.blue && !run.plan.versioned) {
+        return "Model " + run.what.model_id +
+               " is deployed already, and the backend's model_name has no {revision}, so that "
+               "two revisions cannot stand side by side; delete the model first.";
+    }
+    for (const auto &copy : run.plan.copies) {
+        if (const auto other = run.environment.holder_of(run.what.model_id, run.plan.backend, copy.placed.model);
+            !other.empty()) {
+            return "Model " + other + " has the name " + copy.placed.model + " on backend " + run.plan.backend +
+                   ", which model_name makes for this one too; delete it first, or let model_name tell them apart.";
+        }
+    }
+    const auto most = run.environment.config.limits.max_deployed_models;
+    const auto deployed = run.environment.deployed_models();
+    if (!run.of.blue && deployed >= most) {
+        return "There are " + count_words(deployed, "model", "models") + " deployed and max_deployed_models is " +
+               std::to_string(most) + "; delete one first.";
+    }
+    return {};
+}
+
+} // namespace rollout
