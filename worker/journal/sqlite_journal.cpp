@@ -12,8 +12,9 @@ namespace rollout {
 
 namespace {
 
-/// A batch is a transaction, and what waits for it waits for all of it.
-constexpr std::size_t max_batch = 1000;
+/// A batch is a transaction, and what waits for it waits for all of it. Were it larger, hundreds of clients that post at once
+/// would go through nginx, the loop and the disk in one body, each of which would stand still for the others.
+constexpr std::size_t max_batch = 128;
 
 } // namespace
 
