@@ -60,6 +60,10 @@ class Storm:
         """Those of all masters, also on their way out."""
         return [pid for pid in self.nginx.pids() if command_line(pid).startswith("nginx: worker")]
 
+    def serving(self):
+        """Those that take new connections. Without a master process there may be none: nobody follows those that were killed last."""
+        return [pid for pid in self.nginx.pids() if command_line(pid) == "nginx: worker process" and pid not in self.casualties.killed]
+
     def kill_rolloutd(self):
         self.rolloutd.kill()
         self.counts["killed rolloutd"] += 1
@@ -90,7 +94,7 @@ class Storm:
         orphans = self.workers()
         os.kill(self.nginx.master_pid(), signal.SIGKILL)
         self.counts["killed masters"] += 1
-        if self.chance.random() < 0.5:
+        if self.chance.random() < 0.5 and self.serving():
             self.let_go_on(self.chance.randint(1, 20))  # the orphans serve on until then
         self.casualties.killed.update(orphans, self.workers())
         self.casualties.down += 1

@@ -4,6 +4,7 @@ and its repository hold what is deployed, and nothing else."""
 
 import random
 import re
+import signal
 
 import pytest
 
@@ -107,3 +108,19 @@ def look_for(gateway, tasks):
         elif answer.json["status"] not in FINAL:
             unfinished[task_id] = (kind, body)
     return missing, unfinished
+
+
+class Sure(random.Random):
+    """Whatever may come comes."""
+
+    def random(self):
+        return 0.0
+
+
+def test_a_master_process_that_dies_without_worker_processes_leaves_nobody_to_wait_for(gateway):
+    storm = Storm(gateway, Casualties(), Sure(), lambda: 0, lambda: 0)
+    gateway.nginx.send_signal(signal.SIGSTOP)  # so that it starts no others
+    for pid in storm.workers():
+        storm.kill(pid)
+    storm.kill_master()
+    gateway.await_link()
