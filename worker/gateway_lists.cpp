@@ -179,7 +179,7 @@ void gateway_server::read_pages()
             }
             if (const auto open = by.lock(); open && !open->closed()) {
                 --open->questions;
-                const bool there = ended && open->out.size() < most_unsent_bytes;
+                const bool there = ended && open->unsent() < most_unsent_bytes;
                 send(open, std::string("{\"type\":\"") + type + "\",\"id\":" + std::to_string(id) + "," +
                                (there ? page : none) + "}");
             }

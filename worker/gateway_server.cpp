@@ -144,7 +144,9 @@ void gateway_server::end(const session_ptr &which, const std::string &reason)
 
 void gateway_server::send(const session_ptr &to, std::string_view text)
 {
-    if (to->closed()) {
+    // One turn of the loop may have an answer for each of thousands that wait: beyond the bound nothing gathers, and the turn
+    // ends with the link.
+    if (to->closed() || to->unsent() > max_unsent_bytes) {
         return;
     }
     if (failpoint({"frame", "sent", type_of(text), "before"}, {fault::lost}) != fault::none) {
@@ -183,7 +185,7 @@ void gateway_server::on_prepare(uv_prepare_t *handle)
 
 void gateway_server::flush(const session_ptr &to)
 {
-    if (to->out.size() > max_unsent_bytes) {
+    if (to->unsent() > max_unsent_bytes) {
         end(to, "it does not read what it is sent");
         return;
     }

@@ -83,6 +83,12 @@ void gateway_server::session::break_off() const noexcept
 }
 
 
+std::size_t gateway_server::session::unsent() const noexcept
+{
+    return out.size() + (closed() ? 0 : uv_stream_get_write_queue_size(reinterpret_cast<const uv_stream_t *>(pipe)));
+}
+
+
 void gateway_server::session::close()
 {
     if (uv_pipe_t *closing = std::exchange(pipe, nullptr)) {

@@ -32,6 +32,9 @@ struct gateway_server::session : std::enable_shared_from_this<gateway_server::se
     void close();
     bool closed() const noexcept { return pipe == nullptr; }
 
+    /// Bytes that the peer has not taken: those of the write that is under way, and what gathers meanwhile.
+    std::size_t unsent() const noexcept;
+
     uv_pipe_t *pipe = new uv_pipe_t{};
     frame_reader reader;
     std::string out;

@@ -141,7 +141,7 @@ void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint6
         if (!one->stream || !one->streaming || one->paging) {
             continue;
         }
-        if (one->sent == before && one->told_complete && one->stream->out.size() < page_below_bytes) {
+        if (one->sent == before && one->told_complete && one->stream->unsent() < page_below_bytes) {
             send_update(one->stream, rows, now, complete);
             one->sent = now;
         } else {
@@ -163,7 +163,7 @@ void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint6
 /// Sends what the gateway lacks, a page at a time, as fast as it reads.
 void gateway_server::pump(gateway &of)
 {
-    if (closing_ || of.paging || !of.streaming || of.stream->out.size() > page_below_bytes ||
+    if (closing_ || of.paging || !of.streaming || of.stream->unsent() > page_below_bytes ||
         (of.told_complete && of.sent >= journal_.revision())) {
         return;
     }

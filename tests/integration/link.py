@@ -84,9 +84,13 @@ class Gateway(Frames):
 
 
 class SilentRolloutd:
-    """Welcomes nginx's worker processes and never answers; keeps what they ask."""
+    """Welcomes nginx's worker processes and never answers; keeps what they ask. `deaf`: it reads no more than their hello until it is
+    told to listen."""
 
-    def __init__(self, path):
+    def __init__(self, path, deaf=False):
+        self.listens = threading.Event()
+        if not deaf:
+            self.listens.set()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         path.chmod(0o666)
@@ -111,6 +115,7 @@ class SilentRolloutd:
                     link.send({"type": "welcome", "protocol": PROTOCOL, "journal": "j" * 32, "revision": 0, "stream": True},
                               {"type": "routes", "routes": [], "revision": 0, "begin": True, "end": True},
                               {"type": "update", "revision": 0, "complete": True})
+                    self.listens.wait()
                 elif message["type"] not in ("pong", "applied"):
                     self.asked.append(message)
 
@@ -121,6 +126,7 @@ class SilentRolloutd:
 
     def close(self):
         self.closed.set()
+        self.listens.set()
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

@@ -1,8 +1,13 @@
 """Each bound of what grows with what others send: at the bound all goes well, one past it is refused aloud, and nothing grows.
 The bounds are listed in the README; those of bodies, documents, names and frames are tested where these are."""
 
+import collections
+import contextlib
 import http.client
 import json
+import pathlib
+import re
+import select
 import socket
 import sqlite3
 import threading
@@ -14,6 +19,11 @@ from gateway import Client
 from processes import DEADLINE_S, wait_until
 
 HELD = {"limits": {"max_concurrent_rollouts": 0}}
+
+
+def peak_kib(pid):
+    """The most memory that a process has had."""
+    return int(re.search(r"^VmHWM:\s+(\d+) kB$", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
 
 
 # Clients that wait.
@@ -97,6 +107,38 @@ def test_so_many_posts_are_under_way_and_one_more_is_429_though_their_clients_ha
     wait_until(lambda: gateway.post("/delete", {"model_id": "m", "task_id": "one-more"}).status == 200, "its way again")
 
 
+UNSENT_TO_ROLLOUTD = 8 << 20  # worker_link's
+SOCKET_BUFFERS = 1 << 20  # more than what the system takes of a connection that nobody reads
+
+
+def test_so_much_is_unsent_to_rolloutd_and_what_comes_then_is_429(make_gateway):
+    """rolloutd reads nothing. What it reads in the end is all that was taken, and no more than may be held back."""
+    gateway = make_gateway(nginx={"workers": 1, "worker_arguments": "ack_timeout=600s"})
+    rolloutd = link.SilentRolloutd(gateway.rolloutd.socket, deaf=True)
+    gateway.nginx.start()
+    try:
+        wait_until(lambda: "holds all tasks of rolloutd's journal" in gateway.nginx.errors(), "the table")
+        body = json.dumps({"model_id": "m", "config": {"a": "x" * 32_000}})
+        most = (UNSENT_TO_ROLLOUTD + SOCKET_BUFFERS) // len(body) + 1
+        waiting = [Waiter(gateway.port, "/deploy", "POST", body, "Content-Type: application/json\r\n") for _ in range(2 * most)]
+
+        def refused():
+            return select.select([one.socket for one in waiting], [], [], 0)[0]
+        wait_until(lambda: len(refused()) >= len(waiting) - most, "the refusals")
+        assert int(gateway.post("/deploy", body).headers["Retry-After"]) > 0
+        gateway.get("/deploy").problem(503)
+        known = {one.fileno() for one in refused()}
+        assert {one.answer()[0] for one in waiting if one.socket.fileno() in known} == {429}
+        rolloutd.listens.set()
+        taken = len(waiting) - len(known)
+        wait_until(lambda: len(rolloutd.asked) == taken, "what was taken")
+        assert sum(len(link.frame(message)) for message in rolloutd.asked) > UNSENT_TO_ROLLOUTD
+        waiting.append(Waiter(gateway.port, "/deploy", "POST", body, "Content-Type: application/json\r\n"))
+        wait_until(lambda: len(rolloutd.asked) == taken + 1, "its way again")
+    finally:
+        rolloutd.close()
+
+
 # What one link may ask of rolloutd, and how many there may be.
 
 def submission(number):
@@ -153,6 +195,85 @@ def test_a_link_may_watch_so_much_and_not_one_more(make_gateway):
     other.send(watch(7))
     other.send(watch(7))
     assert "the number of another" in other.refusal()
+
+
+UNSENT_TO_A_GATEWAY = 64 << 20  # gateway_server's
+UNSENT_WITH_A_PAGE = 8 << 20  # above it a link gets no page of a list
+LARGE = {"a": "x" * 32_000}
+
+
+def two_links(gateway):
+    """The first carries the news, and reads none of them."""
+    gateway.rolloutd.start(env={"ASAN_OPTIONS": "quarantine_size_mb=1"})
+    first, other = (link.Gateway(gateway.rolloutd.socket) for _ in range(2))
+    assert first.receive_type("welcome")["stream"] and other.receive_type("welcome")
+    return first, other
+
+
+def await_cut(gateway):
+    wait_until(lambda: any("does not read what it is sent" in line["message"] for line in gateway.rolloutd.lines()), "the cut")
+
+
+def test_a_link_may_leave_so_much_unread_and_not_more(make_gateway):
+    gateway = make_gateway(rolloutd=HELD)
+    other, peer = two_links(gateway)
+
+    def is_there(name):
+        other.send({"type": "lookup", "id": 1, "kind": "delete", "task_id": name})
+        return other.receive_type("found")["task"] is not None
+
+    def ask(*messages, last):
+        """Until the answers are on their way: what is asked in order is read in order."""
+        peer.send(*messages, {**submission(last), "task_id": last})
+        wait_until(lambda: is_there(last), "the answers")
+
+    ask(last="empty")
+    peer.send({**submission(1), "task_id": "large", "config": LARGE})
+    wait_until(lambda: is_there("large"), "the task")
+    lookup = {"type": "lookup", "id": 7, "kind": "delete", "task_id": "large"}
+    peer.send(lookup)
+    answer = len(json.dumps(peer.receive_type("found"), separators=(",", ":"))) + 4
+
+    def page(number):
+        return {"type": "list", "id": number, "kind": "delete", "limit": 1}
+
+    most = UNSENT_TO_A_GATEWAY // answer - 3  # and a page, and what was accepted
+    with_a_page = UNSENT_WITH_A_PAGE // answer
+    without = SOCKET_BUFFERS // answer + 2
+    ask(*[lookup] * with_a_page, page(8), *[lookup] * without, page(9), *[lookup] * (most - with_a_page - without), last="full")
+    answers = collections.Counter()
+    while sum(answers.values()) < most + 3:
+        message = peer.receive_type("accepted", "found", "listed", "refuse")
+        answers[message["type"]] += 1
+        assert message["type"] != "listed" or (message["tasks"] is None) == (message["id"] == 9)
+    assert answers == {"found": most, "listed": 2, "accepted": 1}
+    more = SOCKET_BUFFERS // answer + 2
+    with contextlib.suppress(BrokenPipeError):  # the cut may come before the last is written
+        peer.send(*[lookup] * (most + more))
+    await_cut(gateway)
+    assert is_there("full")
+
+
+def test_news_for_thousands_are_held_back_no_further_for_who_does_not_read(make_gateway):
+    """Neither is what the journal says to each of them in memory all at once. It is 1 GiB here, and the answers to all who watch a
+    task come in one turn of rolloutd's."""
+    gateway = make_gateway(rolloutd=HELD)
+    other, peer = two_links(gateway)
+    other.send({**submission(1), "config": LARGE})
+    revision = other.receive_type("accepted")["task"]["revision"]
+    before = peak_kib(gateway.rolloutd.pid)
+    watchers = (1 << 30) // len(LARGE["a"])
+    peer.send(*({"type": "lookup", "id": number, "kind": "delete", "task_id": "t1", "after": revision}
+                for number in range(10, watchers + 10)))
+    peer.send({"type": "lookup", "id": 1, "kind": "delete", "task_id": "t1"})
+    assert peer.receive_type("found")["id"] == 1  # all have been read
+    other.send({"type": "steer", "id": 2, "kind": "delete", "task_id": "t1", "verb": "cancel"})
+    assert other.receive_type("accepted")["task"]["doc"]["status"] == "canceled"
+    await_cut(gateway)
+    # Twice: what gathers grows by copying.
+    assert peak_kib(gateway.rolloutd.pid) - before < 4 * UNSENT_TO_A_GATEWAY // 1024
+    other.send({"type": "lookup", "id": 3, "kind": "delete", "task_id": "t1"})
+    assert other.receive_type("found")["id"] == 3
 
 
 def test_so_many_links_are_served_and_one_more_is_refused(make_gateway):

@@ -26,6 +26,7 @@ class fake_journal : public rollout::journal {
     unsigned failing_reads = 0;
     bool held = false; ///< writes wait until it is not
     std::vector<std::string> known_gateways;
+    std::vector<listed_fn> lists; ///< that were asked for, and are the test's to answer
 
     const std::string &id() const override { return id_; }
     std::uint64_t revision() const override { return file_.revision; }
@@ -145,7 +146,10 @@ class fake_journal : public rollout::journal {
                     std::function<void(rollout::outcome, std::vector<rollout::task_row>)>) override
     {
     }
-    void list(const rollout::task_filter &, std::size_t, std::size_t, listed_fn) override {}
+    void list(const rollout::task_filter &, std::size_t, std::size_t, listed_fn done) override
+    {
+        lists.push_back(std::move(done));
+    }
     void list_models(const std::string &, std::size_t, models_fn) override {}
     std::vector<std::string> gateways() override { return known_gateways; }
 

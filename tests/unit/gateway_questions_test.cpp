@@ -1,4 +1,5 @@
-// What the engine asks the gateways, over a real socket: each question has one answer, whenever the others come.
+// What the engine asks the gateways and they ask of it, over a real socket: each question has one answer, whenever the others
+// come.
 #include "common/frame.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fake_journal.hpp"
@@ -142,6 +143,27 @@ void a_measure_that_comes_when_the_question_has_ended_is_dropped(void **)
     assert_int_equal(answers, 1);
 }
 
+void four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn(void **)
+{
+    linked_gateway world;
+    const auto answer = [&](std::size_t number) {
+        world.book.lists[number](rollout::outcome::ok(), {}, false);
+        const auto listed = world.nginx->hear(world.loop, "listed");
+        assert_int_equal(rollout::json_number(listed.get(), "id"), number + 1);
+    };
+    for (int id = 1; id <= 6; ++id) {
+        world.nginx->say(R"({"type": "list", "kind": "deploy", "limit": 1, "id": )" + std::to_string(id) + "}");
+    }
+    world.greet();
+    assert_int_equal(world.book.lists.size(), 4);
+    answer(0);
+    assert_int_equal(world.book.lists.size(), 5);
+    for (std::size_t number = 1; number < 6; ++number) {
+        answer(number);
+    }
+    assert_int_equal(world.book.lists.size(), 6);
+}
+
 } // namespace
 
 int main()
@@ -149,6 +171,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_count_that_comes_when_the_question_has_ended_is_dropped),
         cmocka_unit_test(a_measure_that_comes_when_the_question_has_ended_is_dropped),
+        cmocka_unit_test(four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -16,6 +16,9 @@ namespace {
 /// would go through nginx, the loop and the disk in one body, each of which would stand still for the others.
 constexpr std::size_t max_batch = 128;
 
+/// Reads of one turn of a thread: a look-up takes microseconds, a turn more. What they find is in memory all at once.
+constexpr std::size_t reads_a_turn = 64;
+
 } // namespace
 
 
@@ -161,10 +164,10 @@ void sqlite_journal::read(std::function<void(sqlite_database &)> work, std::func
 
 void sqlite_journal::start_read()
 {
-    // All that waits goes in one turn: a look-up takes microseconds, a turn of the thread pool more.
-    auto jobs = std::make_shared<std::deque<read_job>>(std::move(reads_));
+    const auto end = reads_.begin() + static_cast<std::ptrdiff_t>(std::min(reads_.size(), reads_a_turn));
+    auto jobs = std::make_shared<std::vector<read_job>>(std::move_iterator(reads_.begin()), std::move_iterator(end));
     auto failures = std::make_shared<std::vector<outcome>>(jobs->size());
-    reads_.clear();
+    reads_.erase(reads_.begin(), end);
     reading_ = run_on_thread(
         loop_,
         [this, jobs, failures](const stop_flag &) {
