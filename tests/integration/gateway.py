@@ -78,6 +78,8 @@ class Client:
 class Gateway(Client):
     """Inference server, rolloutd and nginx in a folder of their own."""
 
+    api = ""  # what the API's routes stand under
+
     def __init__(self, rolloutd=None, nginx=None, inference=None, daemon=False):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-test."))
         self.home.chmod(0o755)
@@ -95,10 +97,11 @@ class Gateway(Client):
         self.await_link()
         return self
 
-    def await_link(self):
-        """Until every worker process is linked and the table is filled: then it knows that there is no such task."""
+    def await_link(self, client=None):
+        """Until every worker process is linked, so that whichever gets a post can pass it on, and the table is filled: then it knows
+        that there is no such task."""
         wait_until(lambda: self.rolloutd.linked() >= set(self.nginx.worker_pids()), "nginx's links to rolloutd")
-        wait_until(lambda: self.get("/deploy-status/nobody").status == 404, "the table")
+        wait_until(lambda: (client or self).get(f"{self.api}/deploy-status/nobody").status == 404, "the table")
 
     def close(self):
         ended = []

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gateway import Gateway, answer_of
-from processes import ROOT, wait_until
+from processes import ROOT
 
 API = "/internal/inference-deployment"
 FIELDS = {"id", "status", "detail", "created_at", "updated_at", "embedding_model_id", "metadata"}
@@ -25,7 +25,8 @@ def gateway():
     made.inference.start()
     made.rolloutd.start()
     made.nginx.start()
-    wait_until(lambda: made.get(f"{API}/deploy-status/nobody").status == 404, "the table")
+    made.api = API
+    made.await_link()
     yield made
     assert all(status == 0 for _, status in made.close())
 

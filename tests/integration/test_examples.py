@@ -52,9 +52,12 @@ def start(home_of, file, more="", replaced=(), inference=None, rolloutd=None):
 @pytest.fixture(scope="module", params=EXAMPLES)
 def example(request):
     base = EXAMPLES[request.param]
-    made = start(lambda gateway: wait_until(lambda: gateway.get(f"{base}/deploy-status/nobody").status == 404, "the table"), request.param,
-                 rolloutd={"backends": {"default": {"upstream": "triton" if base else "inference"}}})
-    made.api = base
+
+    def ready(gateway):
+        gateway.api = base
+        gateway.await_link()
+
+    made = start(ready, request.param, rolloutd={"backends": {"default": {"upstream": "triton" if base else "inference"}}})
     made.make_model("m", "hello")
     task = made.post(f"{base}/deploy", {"model_id": "m", "config": {"parts": {"query": {"source": f"file://{made.home}/models/m"}}}}
                      if base else {"model_id": "m"}).task()
@@ -146,7 +149,7 @@ def protected(tmp_path_factory):
 
     def ready(gateway):
         gateway.authority = authority
-        wait_until(lambda: TlsClient(gateway).get("/deploy-status/nobody").status == 404, "the table")
+        gateway.await_link(TlsClient(gateway))
 
     made = start(ready, "protected/nginx.conf",
                  "real_ip_header X-Test-Address; set_real_ip_from 127.0.0.1;",  # for the test to come from anywhere

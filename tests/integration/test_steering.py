@@ -250,11 +250,9 @@ def test_models_are_listed_with_what_can_be_gone_back_to(make_gateway):
 
 def test_lists_speak_the_locations_dialect(make_gateway):
     gateway = make_gateway(nginx={"locations": "location /es/ { rollout_api base=/es dialect=embedding_studio; }"})
-    gateway.inference.start()
-    gateway.rolloutd.start()
-    gateway.nginx.start()
+    gateway.api = "/es"
+    gateway.start()
     gateway.make_model("m", "m")
-    wait_until(lambda: gateway.get("/es/deploy-status/nobody").status == 404, "the table")
     gateway.post("/es/deploy", {"model_id": "m"}, Prefer="wait=60")
     assert [task["status"] for task in gateway.get("/es/deploy?status=done").json["tasks"]] == ["done"]
     gateway.get("/es/deploy?status=completed").problem(422)
