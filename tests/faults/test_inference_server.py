@@ -263,6 +263,20 @@ def test_nonsense_in_an_answer_fails_green_and_leaves_blue(gateway, m, fault, wo
     only_blue_serves(gateway, m)
 
 
+def test_an_inference_may_answer_16_mib_and_no_more(gateway, m):
+    smoke = {"request": {"inputs": []}}
+    gateway.make_model(m, "x")
+    gateway.deploy(m)
+    around = len(gateway.server.post(f"/v2/models/{m}__r1/infer", {"inputs": []}).body) - 1
+    most = "x" * (2**24 - around)
+    gateway.make_model(m, most)
+    gateway.wait(gateway.start_deployment(m, smoke=smoke), status="completed")
+    gateway.make_model(m, most + "x")
+    failed = gateway.wait(gateway.start_deployment(m, smoke=smoke), status="failed")
+    assert "answered with more than 16.0 MiB" in failed["detail"]
+    assert gateway.infer(m) == most
+
+
 @pytest.mark.parametrize("kind", ["html", "endless"])
 def test_nonsense_for_an_unload_is_no_proof_that_the_model_is_gone(gateway, m, kind):
     """Its files stay until the server itself says so."""

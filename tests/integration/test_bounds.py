@@ -390,6 +390,20 @@ def test_a_body_of_many_small_values_is_refused_before_it_takes_memory(make_gate
     gateway.post("/deploy", f'{{"model_id": "m",{spaces}"config": {{}}}}').task()
 
 
+def test_keys_and_names_are_as_long_as_nginx_takes_them(make_gateway):
+    """large_client_header_buffers, 8 KiB for a line unless the operator says otherwise."""
+    gateway = make_gateway()
+    gateway.start()
+    gateway.make_model("m", "x")
+    gateway.deploy("m")
+    line = 8192
+    assert gateway.infer("m", X_User="u" * (line - len("X-User: \r\n"))) == "x"
+    assert gateway.infer("m", X_User="u" * line) is None and gateway.last.status == 400
+    around = len("GET /v2/models//ready HTTP/1.1\r\n")
+    gateway.get(f"/v2/models/{'m' * (line - around)}/ready").problem(404)
+    assert gateway.get(f"/v2/models/{'m' * line}/ready").status == 414
+
+
 def test_sixteen_parts_are_a_model_and_seventeen_are_not(make_gateway):
     gateway = make_gateway(rolloutd={**HELD, "backends": {"default": {"model_name": "{model_id}_{part}__r{revision}"}}})
     gateway.start()

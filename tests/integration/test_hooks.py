@@ -111,6 +111,15 @@ def test_a_hook_that_fails_for_now_is_asked_again(hooked, hooks):
     assert hooked.infer("m") == "x"
 
 
+def test_a_hooks_answer_may_be_64_kib_and_no_more(hooked, hooks):
+    hooked.make_model("m", "x")
+    hooks.answers["before_stage"] = [(200, "x" * 65536)]
+    hooked.deploy("m")
+    hooks.answers["before_stage"] = [(200, "x" * 65537)] * 3
+    assert "answered with more than 64.0 KiB" in hooked.deploy("m", "failed")["detail"]
+    assert hooked.infer("m") == "x"
+
+
 def test_a_task_cannot_bring_hooks_of_its_own(hooked):
     config = {"rollout": {"hooks": {"before_stage": [{"command": ["/bin/true"]}]}}}
     problem = hooked.post("/deploy", {"model_id": "m", "config": config}).problem(422)

@@ -1,0 +1,71 @@
+// A line of the log is one JSON object, as long as its bound for each value, whatever somebody else has put into it.
+#include "common/json.hpp"
+#include "tests/unit/cmocka.hpp"
+#include "tests/unit/temporary_folder.hpp"
+#include "worker/log.hpp"
+
+#include <functional>
+#include <string>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace {
+
+constexpr std::size_t most = 4000; // characters of a value
+
+/// What is written to standard error meanwhile.
+std::string logged(const std::function<void()> &work)
+{
+    const temporary_folder folder;
+    const int before = ::dup(STDERR_FILENO);
+    const int file = ::open((folder / "log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ::dup2(file, STDERR_FILENO);
+    ::close(file);
+    work();
+    ::dup2(before, STDERR_FILENO);
+    ::close(before);
+    return folder.read("log");
+}
+
+rollout::json_ptr line_of(const std::string &text)
+{
+    json_error_t error;
+    rollout::json_ptr line(json_loads(text.c_str(), 0, &error));
+    assert_non_null(line.get());
+    assert_int_equal(text.find('\n'), text.size() - 1);
+    return line;
+}
+
+void a_value_at_its_bound_is_whole_and_one_character_more_is_cut(void **)
+{
+    const std::string longest(most, 'x');
+    const auto whole = line_of(logged([&] { log(rollout::log_level::info, longest, {{"path", longest}}); }));
+    assert_string_equal(std::string(rollout::json_text(whole.get(), "message")).c_str(), longest.c_str());
+    assert_string_equal(std::string(rollout::json_text(whole.get(), "path")).c_str(), longest.c_str());
+
+    const auto cut = line_of(logged([&] {
+        log(rollout::log_level::info, longest + "y", {{"path", longest + "y"}});
+    }));
+    const std::string wanted = std::string(most - 1, 'x') + "\xE2\x80\xA6";
+    assert_string_equal(std::string(rollout::json_text(cut.get(), "message")).c_str(), wanted.c_str());
+    assert_string_equal(std::string(rollout::json_text(cut.get(), "path")).c_str(), wanted.c_str());
+}
+
+void a_value_that_looks_like_a_line_is_none(void **)
+{
+    const auto line = line_of(logged([] { log(rollout::log_level::error, "a\n{\"level\": \"info\"}", {}); }));
+    assert_string_equal(std::string(rollout::json_text(line.get(), "message")).c_str(), "a {\"level\": \"info\"}");
+    assert_string_equal(std::string(rollout::json_text(line.get(), "level")).c_str(), "error");
+}
+
+} // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(a_value_at_its_bound_is_whole_and_one_character_more_is_cut),
+        cmocka_unit_test(a_value_that_looks_like_a_line_is_none),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
