@@ -100,7 +100,7 @@ bool record_store::key_is(cell_index index, std::string_view key) const noexcept
         return false;
     }
     return walk(index, 0, key.size(), [&key](const unsigned char *bytes, std::size_t size) {
-        const bool same = std::memcmp(bytes, key.data(), size) == 0;
+        const bool same = key.starts_with(std::string_view(reinterpret_cast<const char *>(bytes), size));
         key.remove_prefix(size);
         return same;
     });

@@ -4,16 +4,24 @@
 def finish(request, gateway):
     failed = request.session.testsfailed
     logs = gateway.logs()
-    sanitizer = [line for line in (gateway.rolloutd.text() + gateway.nginx.text() + gateway.nginx.errors()).splitlines()
-                 if "ERROR: " in line and "Sanitizer" in line or "WARNING: ThreadSanitizer" in line or "runtime error:" in line]
+    sanitizer = sanitizers_report(gateway.rolloutd.text() + gateway.nginx.text() + gateway.nginx.errors())
     alerts = [line for line in gateway.nginx.errors().splitlines() if "[alert]" in line or "[emerg]" in line]
     ended = gateway.close()
     if failed:
         print(logs)
-    assert not sanitizer, logs
+    assert not sanitizer, sanitizer + logs
     for name, status in ended:
         assert status == 0, f"{name} ended with {status}{logs}"
     assert not [line for line in alerts if not allowed_alert(gateway, line)], alerts
+
+
+def sanitizers_report(text):
+    """The first one, with what follows it; empty where there is none."""
+    lines = text.splitlines()
+    for at, line in enumerate(lines):
+        if "ERROR: " in line and "Sanitizer" in line or "WARNING: ThreadSanitizer" in line or "runtime error:" in line:
+            return "\n".join(lines[at:at + 80])
+    return ""
 
 
 def allowed_alert(gateway, line):

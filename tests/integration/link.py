@@ -47,6 +47,7 @@ class Frames:
             size = int.from_bytes(self.buffer[:4], "big")
             if len(self.buffer) >= 4 + size and len(self.buffer) >= 4:
                 text, self.buffer = self.buffer[4:4 + size], self.buffer[4 + size:]
+                self.bytes = 4 + size  # of the last frame
                 return message_of(text)
             try:
                 part = self.socket.recv(1 << 20)

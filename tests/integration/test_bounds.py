@@ -16,7 +16,7 @@ import pytest
 
 import link
 from gateway import Client
-from processes import DEADLINE_S, wait_until
+from processes import BUILD, DEADLINE_S, wait_until
 
 HELD = {"limits": {"max_concurrent_rollouts": 0}}
 
@@ -232,7 +232,8 @@ def test_a_link_may_leave_so_much_unread_and_not_more(make_gateway):
     wait_until(lambda: is_there("large"), "the task")
     lookup = {"type": "lookup", "id": 7, "kind": "delete", "task_id": "large"}
     peer.send(lookup)
-    answer = len(json.dumps(peer.receive_type("found"), separators=(",", ":"))) + 4
+    assert peer.receive_type("found")
+    answer = peer.bytes
 
     def page(number):
         return {"type": "list", "id": number, "kind": "delete", "limit": 1}
@@ -268,10 +269,11 @@ def test_news_for_thousands_are_held_back_no_further_for_who_does_not_read(make_
     peer.send({"type": "lookup", "id": 1, "kind": "delete", "task_id": "t1"})
     assert peer.receive_type("found")["id"] == 1  # all have been read
     other.send({"type": "steer", "id": 2, "kind": "delete", "task_id": "t1", "verb": "cancel"})
-    assert other.receive_type("accepted")["task"]["doc"]["status"] == "canceled"
+    assert other.receive_type("accepted")["task"]["status"] == "canceled"
     await_cut(gateway)
-    # Twice: what gathers grows by copying.
-    assert peak_kib(gateway.rolloutd.pid) - before < 4 * UNSENT_TO_A_GATEWAY // 1024
+    # What gathers grows by copying; and ThreadSanitizer notes four bytes for each that is touched.
+    slack = 16 if BUILD.name == "build-tsan" else 4
+    assert peak_kib(gateway.rolloutd.pid) - before < slack * UNSENT_TO_A_GATEWAY // 1024
     other.send({"type": "lookup", "id": 3, "kind": "delete", "task_id": "t1"})
     assert other.receive_type("found")["id"] == 3
 

@@ -238,7 +238,7 @@ def own_kib(pid):
 
 def make(make_gateway):
     port = free_port()
-    gateway = make_gateway(nginx={"workers": 1, "zone": "1m", "locations": LOCATIONS, "http": f"""
+    gateway = make_gateway(nginx={"workers": 1, "zone": "1m", "worker_arguments": "ack_timeout=60s", "locations": LOCATIONS, "http": f"""
     upstream answers {{ server 127.0.0.1:{port}; keepalive 16; }}
     server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{{"outputs": []}}'; }} }}
     """})
