@@ -30,6 +30,12 @@ def line_of(document, revision, kind="deploy", sequence=1):
     return " ".join(map(str, words)).encode()
 
 
+def words_of(message):
+    """What the line of its only task says before the document."""
+    kind, sequence, revision, status, _ = message["lines"][0].split(" ", 4)
+    return {"kind": kind, "sequence": int(sequence), "revision": int(revision), "status": status}
+
+
 class Frames:
     """A connection of the Unix socket, frame by frame."""
 
