@@ -117,6 +117,15 @@ void record_store::copy_key(cell_index index, char *to, std::size_t size) const 
 }
 
 
+/// A record's cells mostly lie one behind the other. Asked for at once, they come from a large memory in the time of one.
+inline void prefetch_behind(const void *record) noexcept
+{
+    for (std::size_t i = 1; i < 9; ++i) {
+        __builtin_prefetch(static_cast<const unsigned char *>(record) + i * cell_bytes);
+    }
+}
+
+
 record_store::found record_store::read(record_map map, std::string_view key, const allocate_fn &allocate) const
 {
     const std::uint32_t hash = hash_of(key);
@@ -137,6 +146,7 @@ record_store::found record_store::read(record_map map, std::string_view key, con
         bool torn = false;
         for (unsigned steps = 1; is_cell(index); ++steps) {
             const head &record = head_at(index);
+            prefetch_behind(&record);
             if (load(record.hash) == hash && load(record.map) == map && key_is(index, key)) {
                 break;
             }
