@@ -27,7 +27,7 @@ BENCHMARKS = {"reads": reads.measure, "routing": routing.measure, "posts": posts
 def options_of(arguments):
     parser = argparse.ArgumentParser(prog="tests/bench/run")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="shows that all of it works; its figures mean nothing")
     parser.add_argument("--into", type=pathlib.Path, default=pathlib.Path("build/bench"))
     options = parser.parse_args(arguments)
@@ -36,7 +36,7 @@ def options_of(arguments):
             parser.error(f"there is no benchmark {name}: {', '.join(BENCHMARKS)}")
     quick = options.quick
     options.rounds = 1 if quick else options.rounds
-    options.seconds = 1 if quick else 3
+    options.seconds = 1 if quick else 2
     options.tasks = 20_000 if quick else 1_000_000
     options.old_tasks = 20_000 if quick else 500_000
     options.models = 1000 if quick else 10_000
@@ -49,7 +49,8 @@ def machine():
         model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), platform.machine())
     with open("/proc/cpuinfo") as info:
         cores = sum(line.startswith("processor") for line in info)
-    return f"{cores} cores ({model}), Linux {platform.release()}"
+    version = ".".join(platform.release().split(".")[:2])
+    return f"{cores} cores ({model}), Linux {version}"
 
 
 def table(found, where):

@@ -8,8 +8,8 @@ from stand_in import StandIn
 CONSTANT = """
         access_log off;
         keepalive_requests 1000000000;
-        location ~ ^/((deploy|delete)(-status)?|models)(/|$) {{ rollout_api; }}
-        location = /constant {{
+        location /deploy {{ rollout_api; }}
+        location /constant {{
             default_type application/json;
             add_header ETag '{etag}';
             add_header Cache-Control no-cache;

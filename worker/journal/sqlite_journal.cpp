@@ -14,7 +14,7 @@ namespace {
 
 /// A batch is a transaction, and what waits for it waits for all of it. Were it larger, hundreds of clients that post at once
 /// would go through nginx, the loop and the disk in one body, each of which would stand still for the others.
-constexpr std::size_t max_batch = 128;
+constexpr std::size_t max_batch = 48;
 
 /// Reads of one turn of a thread: a look-up takes microseconds, a turn more. What they find is in memory all at once.
 constexpr std::size_t reads_a_turn = 64;
