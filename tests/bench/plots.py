@@ -4,8 +4,8 @@ and the bound."""
 import html
 
 ROW = 34
-LEFT = 430
-WIDTH = 960
+LEFT = 510
+WIDTH = 1000
 STYLE = """<style>
   text { font: 13px system-ui, sans-serif; fill: #1f2328 } .dim { fill: #656d76 } .frame { stroke: #d0d7de }
   .spread { fill: #54aeff; opacity: .45 } .median { fill: #0969da } .bound { stroke: #cf222e; stroke-dasharray: 4 3 }
@@ -25,7 +25,7 @@ def plot(title, figures):
         def x(value):
             return LEFT + (WIDTH - LEFT - 90) * value / most
         low, high = min(figure.ratios), max(figure.ratios)
-        lines += [f'<text x="12" y="{y + 16}">{html.escape(shortened(figure.what))}</text>',
+        lines += [f'<text x="12" y="{y + 16}">{html.escape(shortened(f"{figure.what} / {figure.against}"))}</text>',
                   f'<line class="frame" x1="{LEFT}" x2="{x(most):.1f}" y1="{y + 12}" y2="{y + 12}"/>',
                   f'<rect class="spread" x="{x(low):.1f}" y="{y + 4}" width="{max(x(high) - x(low), 1):.1f}" height="16" rx="2"/>',
                   f'<rect class="median" x="{x(figure.median) - 2:.1f}" y="{y + 1}" width="4" height="22"/>',
@@ -34,7 +34,7 @@ def plot(title, figures):
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def shortened(text, most=62):
+def shortened(text, most=76):
     return text if len(text) <= most else text[:most - 1] + "…"
 
 
