@@ -1,4 +1,5 @@
 // What rolloutd says: each frame that comes in, and what it does to the shared memory and to those who asked.
+#include "common/names.hpp"
 #include "module/state_file.hpp"
 #include "module/worker_link.hpp"
 
@@ -40,6 +41,16 @@ bool read_number(std::string_view text, std::uint64_t &number)
 }
 
 
+/// Documents are rolloutd's, and not parsed here: an object by its ends, with the status where an answer in other words looks
+/// for it.
+bool is_document_of(const task_record &task)
+{
+    const auto at = task.status_at();
+    return task.document.starts_with('{') && task.document.ends_with('}') && at != std::string_view::npos &&
+           task.document.substr(at).starts_with(std::string(status_name(task.status)) + '"');
+}
+
+
 /// A task's line; the record points into it.
 bool read_task(std::string_view line, task_record &task)
 {
@@ -51,13 +62,12 @@ bool read_task(std::string_view line, task_record &task)
     task.model_id = next_word(line);
     task.document = line;
     if (!kind || !status || !read_number(sequence, task.sequence) || !read_number(revision, task.revision) ||
-        task.task_id.empty() || task.task_id.size() > limits::task_id_bytes ||
-        task.model_id.size() > limits::model_id_bytes || line.empty() || line.size() > limits::document_bytes) {
+        !is_task_id(task.task_id) || !is_model_id(task.model_id) || line.size() > limits::document_bytes) {
         return false;
     }
     task.kind = *kind;
     task.status = *status;
-    return true;
+    return is_document_of(task);
 }
 
 

@@ -253,7 +253,8 @@ class gateway {
                 record_store records = store;
                 if (task_table(records).by_id(kind, id, allocate, task) == record_store::found::yes) {
                     found = true;
-                    always(task.task_id == id && is_whole_json(task.document), "a document in the table is JSON");
+                    always(task.task_id == id && task.document.starts_with('{') && task.document.ends_with('}'),
+                           "a document in the table looks like one");
                     const auto words = status_name(task.status);
                     always(task.document.substr(task.status_at(), words.size()) == words,
                            "the status is where the table finds it");

@@ -397,7 +397,7 @@ ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept
 
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t, const task_record &task, dialect) noexcept
 {
-    always(is_whole_json(task.document), "a document is JSON");
+    always(task.document.starts_with('{') && task.document.ends_with('}'), "a document looks like one");
     return access::answer(access::of(r), task.document);
 }
 

@@ -26,7 +26,8 @@ def message_of(text):
 
 def line_of(document, revision, kind="deploy", sequence=1):
     """A task's line."""
-    words = (kind, sequence, revision, document["status"], document["task_id"], document["model_id"], json.dumps(document))
+    words = (kind, sequence, revision, document["status"], document["task_id"], document["model_id"],
+             json.dumps(document, separators=(",", ":")))
     return " ".join(map(str, words)).encode()
 
 

@@ -157,7 +157,8 @@ def test_only_allowed_users_may_connect(make_gateway):
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\x02[]", b"\xff" * 100,
                                     frame({"type": "welcome", "protocol": 99, "journal": "x" * 32}), frame({"type": "refuse", "reason": "a\nb"}),
-                                    frame({"type": "update"}, b"deploy 1 2 pending"), frame({"type": "update"}, b"deploy 1 -2 pending t m {}"), None])
+                                    frame({"type": "update"}, b"deploy 1 2 pending"), frame({"type": "update"}, b'deploy 1 -2 pending t m {"status":"pending"}'),
+                                    frame({"type": "update"}, b"deploy 1 2 pending t m {}"), frame({"type": "update"}, b'deploy 1 2 pending t m {"status":"p"}'), None])
 def test_nginx_survives_a_rolloutd_that_talks_garbage(make_gateway, answer):
     gateway = make_gateway()
     gateway.nginx.write(worker_arguments=" ack_timeout=500ms")
