@@ -245,6 +245,10 @@ std::variant<task_request, problem> parse_task_request(task_kind kind, std::stri
     }
 
     request.config = read_config(kind, root.get(), errors);
+    // A deletion's parameters may stand beside the names; as `config`, where they are kept, they are a level deeper.
+    if (auto found = find_hostile(request.config.get(), 2); found && errors.empty()) {
+        errors.push_back(std::move(*found));
+    }
     if (!errors.empty()) {
         return unprocessable(std::move(errors));
     }

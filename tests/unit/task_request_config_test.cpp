@@ -100,6 +100,24 @@ void nesting_past_the_bound_is_a_fault_with_its_place(void **)
     }
 }
 
+void a_deletions_parameters_nest_as_deep_as_they_could_in_its_config(void **)
+{
+    const auto nested = [](int arrays) {
+        return std::string(static_cast<std::size_t>(arrays), '[') +
+               std::string(static_cast<std::size_t>(arrays), ']');
+    };
+    assert_text(deletion(R"({"model_id":"m","a":)" + nested(62) + "}").faults(), "accepted");
+    assert_text(deletion(R"({"model_id":"m","config":{"a":)" + nested(62) + "}}").faults(), "accepted");
+    std::string place = "/a";
+    for (int i = 0; i < 62; ++i) {
+        place += "/0";
+    }
+    assert_text(deletion(R"({"model_id":"m","a":)" + nested(63) + "}").faults(),
+                "422 " + place + ": is nested deeper than 64 levels");
+    assert_text(deletion(R"({"model_id":"m","config":{"a":)" + nested(63) + "}}").faults(),
+                "422 /config" + place + ": is nested deeper than 64 levels");
+}
+
 void nesting_without_end_is_the_same_fault_and_does_no_harm(void **)
 {
     const auto got = deployment(nested_body(100000, ""));
@@ -243,6 +261,7 @@ int main()
         cmocka_unit_test(a_deletions_config_and_other_members_are_one),
         cmocka_unit_test(nesting_passes_up_to_the_bound),
         cmocka_unit_test(nesting_past_the_bound_is_a_fault_with_its_place),
+        cmocka_unit_test(a_deletions_parameters_nest_as_deep_as_they_could_in_its_config),
         cmocka_unit_test(nesting_without_end_is_the_same_fault_and_does_no_harm),
         cmocka_unit_test(a_body_takes_256_kib_without_its_white_space),
         cmocka_unit_test(a_config_takes_32_kib_and_not_a_byte_more),
