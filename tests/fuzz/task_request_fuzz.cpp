@@ -27,7 +27,13 @@ void check_problem(const problem &refused)
 
 bool has_nul(const json_t *value)
 {
-    return json_compact(value).find("\\u0000") != std::string::npos;
+    const auto text = json_compact(value);
+    for (std::size_t i = 0; i < text.size(); i += text[i] == '\\' ? 2 : 1) { // an escape is not the begin of another
+        if (text.compare(i, 6, "\\u0000") == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 
