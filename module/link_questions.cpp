@@ -105,8 +105,13 @@ link_result worker_link::ask(link_call &call, json_t *message, bool submits)
     if (const auto begun = begin(call, settings_.ack_timeout); begun != link_result::task) {
         return begun;
     }
-    json_put(message, "id", json_make_number(call.id));
-    send(message);
+    try {
+        json_put(message, "id", json_make_number(call.id));
+        send(message);
+    } catch (...) {
+        forget(call); // or its time would end a request that memory has ended before
+        throw;
+    }
     return link_result::task;
 }
 
