@@ -14,8 +14,11 @@ constexpr std::size_t max_unsent_bytes = 8 * 1024 * 1024;
 } // namespace
 
 
-link_result worker_link::begin(link_call &call, ngx_msec_t timeout)
-{
+/// Begins a call, which `ask` then lets out. Where memory is out nothing of it stays: its time would end a request that
+/// has ended by then, and an answer that never comes would count as one to come.
+template <class Ask>
+link_result worker_link::begin(link_call &call, ngx_msec_t timeout, Ask ask)
+try {
     if (call.survives ? groups_.waiting() >= settings_.max_waiting
                       : unanswered_.size() >= limits::requests_in_flight) {
         return link_result::full;
@@ -30,7 +33,12 @@ link_result worker_link::begin(link_call &call, ngx_msec_t timeout)
     call.timer.data = &call;
     call.timer.log = log_;
     ngx_add_timer(&call.timer, timeout);
+    ask();
     return link_result::task;
+} catch (...) {
+    unanswered_.erase(call.id);
+    forget(call);
+    throw;
 }
 
 
@@ -62,11 +70,7 @@ link_result worker_link::lookup(link_call &call, task_kind kind, std::string_vie
     call.name_is_model = task_id.empty();
     call.name_bytes = static_cast<std::uint8_t>(std::min(name.size(), sizeof(call.name)));
     ngx_memcpy(call.name, name.data(), call.name_bytes);
-    if (const auto begun = begin(call, settings_.ack_timeout); begun != link_result::task) {
-        return begun;
-    }
-    send_lookup(call);
-    return link_result::task;
+    return begin(call, settings_.ack_timeout, [&] { send_lookup(call); });
 }
 
 
@@ -102,17 +106,10 @@ link_result worker_link::ask(link_call &call, json_t *message, bool submits)
     }
     call.survives = false;
     call.submits = submits;
-    if (const auto begun = begin(call, settings_.ack_timeout); begun != link_result::task) {
-        return begun;
-    }
-    try {
+    return begin(call, settings_.ack_timeout, [&] {
         json_put(message, "id", json_make_number(call.id));
         send(message);
-    } catch (...) {
-        forget(call); // or its time would end a request that memory has ended before
-        throw;
-    }
-    return link_result::task;
+    });
 }
 
 
@@ -126,14 +123,13 @@ link_result worker_link::watch(link_call &call, task_kind kind, std::string_view
     call.name_is_model = false;
     call.name_bytes = static_cast<std::uint8_t>(std::min(task_id.size(), sizeof(call.name)));
     ngx_memcpy(call.name, task_id.data(), call.name_bytes);
-    if (const auto begun = begin(call, timeout); begun != link_result::task) {
-        return begun;
-    }
-    const std::string news = std::string(kind_name(kind)) + ' ' + std::string(task_id) + ' ' + std::to_string(after);
-    if (groups_.add(call.id, news) && up()) {
-        send_lookup(call);
-    }
-    return link_result::task;
+    return begin(call, timeout, [&] {
+        const std::string news =
+            std::string(kind_name(kind)) + ' ' + std::string(task_id) + ' ' + std::to_string(after);
+        if (groups_.add(call.id, news) && up()) {
+            send_lookup(call);
+        }
+    });
 }
 
 

@@ -116,7 +116,8 @@ class worker_link {
     void send_hello();
     void send_lookup(const link_call &call);
     link_result ask(link_call &call, json_t *message, bool submits);
-    link_result begin(link_call &call, ngx_msec_t timeout);
+    template <class Ask>
+    link_result begin(link_call &call, ngx_msec_t timeout, Ask ask);
     void end(link_call &call) noexcept;
     void drop(link_call &call) noexcept;
     void end_calls(bool watches, link_result how) noexcept;
