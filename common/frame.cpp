@@ -1,8 +1,8 @@
 #include "common/frame.hpp"
 
 #include "common/limits.hpp"
+#include "common/text.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace rollout {
@@ -44,12 +44,9 @@ bool append_frame(std::string &out, std::string_view text)
 }
 
 
-std::string_view next_line(std::string_view &lines)
+std::string_view next_line(std::string_view &lines) noexcept
 {
-    const auto end = std::min(lines.find('\n'), lines.size());
-    const auto line = lines.substr(0, end);
-    lines.remove_prefix(std::min(end + 1, lines.size()));
-    return line;
+    return next_part(lines, '\n');
 }
 
 

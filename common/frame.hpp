@@ -1,9 +1,9 @@
 // The frames on the Unix socket between an nginx worker process and rolloutd: the format, once, for both ends.
 //
-// A frame is its length (4 bytes, big endian, of all that follows, 1 to limits::frame_bytes), a JSON object with `type`, and
-// a line for each task that it brings, each after a line feed; the object has no line feed inside. Tasks are the most of what is
-// sent, and nginx has no need to look into their documents. Both ends may send at any time. A frame that breaks these rules, or a `hello` of another protocol version,
-// closes the connection with a reason in both logs.
+// A frame is its length (4 bytes, big endian, of all that follows, 1 to limits::frame_bytes), a JSON object with `type`,
+// and a line for each task that it brings, each after a line feed; the object has no line feed inside. Tasks are the most
+// of what is sent, and nginx has no need to look into their documents. Both ends may send at any time. A frame that
+// breaks these rules, or a `hello` of another protocol version, closes the connection with a reason in both logs.
 //
 //   nginx -> rolloutd
 //     hello     {protocol, pid, gateway, journal, revision}   who asks (`gateway` names one instance of the shared
@@ -43,9 +43,9 @@
 //     ping      {}
 //     refuse    {reason}                                      the last frame before rolloutd closes the connection
 //
-// A task's line is KIND SEQ REVISION STATUS TASK_ID MODEL_ID DOCUMENT: `SEQ` is its place in the order of acceptance, `REVISION`
-// the journal's counter at its last change, the document the rest of the line, as the client reads it. A route is described in
-// route.hpp.
+// A task's line is KIND SEQ REVISION STATUS TASK_ID MODEL_ID DOCUMENT: `SEQ` is its place in the order of acceptance,
+// `REVISION` the journal's counter at its last change, the document the rest of the line, as the client reads it. A route
+// is described in route.hpp.
 #pragma once
 
 #include "common/json.hpp"
@@ -66,7 +66,7 @@ bool append_frame(std::string &out, const json_t *message);
 bool append_frame(std::string &out, std::string_view text);
 
 /// Takes the first line off; empty when there is none left.
-std::string_view next_line(std::string_view &lines);
+std::string_view next_line(std::string_view &lines) noexcept;
 
 /// Cuts a byte stream into frames. Holds at most one frame and what came in behind it with the same read.
 class frame_reader {

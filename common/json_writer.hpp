@@ -79,8 +79,7 @@ class json_writer {
         return *this;
     }
 
-    /// What is written so far.
-    const std::string &so_far() const noexcept { return text_; }
+    /// What is written.
     std::string take() { return std::move(text_); }
 
   private:

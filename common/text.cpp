@@ -59,10 +59,6 @@ bool is_blank(char32_t code) noexcept
            code == 0xFEFF || (code >= 0xFFF9 && code <= 0xFFFB) || (code >= 0xE0000 && code <= 0xE007F);
 }
 
-} // namespace
-
-
-namespace {
 
 /// ASCII alone, as most texts are: visible characters with single spaces between them.
 bool is_plain(std::string_view text) noexcept
@@ -78,6 +74,15 @@ bool is_plain(std::string_view text) noexcept
 }
 
 } // namespace
+
+
+std::string_view next_part(std::string_view &text, char separator) noexcept
+{
+    const auto end = text.find(separator);
+    const auto part = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    return part;
+}
 
 
 std::string clean_text(std::string_view text, std::size_t max_characters)

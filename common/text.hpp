@@ -1,11 +1,24 @@
 // Text from outside, made fit for a sentence, a log line or a document.
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace rollout {
+
+/// Takes what is before the first separator off, and the separator with it; all of it where there is none.
+std::string_view next_part(std::string_view &text, char separator) noexcept;
+
+/// False, with `to` as it was, where the text is no number of that type from its begin to its end.
+template <class Number>
+bool read_number(std::string_view text, Number &to) noexcept
+{
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
+    return error == std::errc() && end == text.data() + text.size();
+}
 
 /// One line of valid UTF-8: each run of white space, control characters and invisible ones that could forge a line or
 /// turn its direction becomes one space, none at the ends; bytes that are not UTF-8 become U+FFFD. What is longer than

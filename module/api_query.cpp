@@ -4,12 +4,12 @@
 #include "common/frame.hpp"
 #include "common/limits.hpp"
 #include "common/names.hpp"
+#include "common/text.hpp"
 #include "module/configuration.hpp"
 #include "module/preferences.hpp"
 #include "module/request_body.hpp"
 #include "module/requester_of.hpp"
 
-#include <charconv>
 #include <optional>
 
 namespace rollout {
@@ -34,14 +34,6 @@ std::optional<std::string_view> argument(ngx_http_request_t *r, std::string_view
         return std::nullopt;
     }
     return view_of(value);
-}
-
-
-template <class Number>
-bool read_number(std::string_view text, Number &to) noexcept
-{
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
-    return error == std::errc() && end == text.data() + text.size();
 }
 
 

@@ -1,11 +1,10 @@
 // What rolloutd says: each frame that comes in, and what it does to the shared memory and to those who asked.
 #include "common/names.hpp"
+#include "common/text.hpp"
 #include "module/state_file.hpp"
 #include "module/worker_link.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -24,25 +23,8 @@ void each_part(const json_t *message, Visit visit)
 }
 
 
-/// Takes the first word off a line; empty where there is none.
-std::string_view next_word(std::string_view &line)
-{
-    const auto end = std::min(line.find(' '), line.size());
-    const auto word = line.substr(0, end);
-    line.remove_prefix(std::min(end + 1, line.size()));
-    return word;
-}
-
-
-bool read_number(std::string_view text, std::uint64_t &number)
-{
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return error == std::errc() && end == text.data() + text.size();
-}
-
-
-/// Documents are rolloutd's, and not parsed here: an object by its ends, with the status where an answer in other words looks
-/// for it.
+/// Documents are rolloutd's, and not parsed here: an object by its ends, with the status where an answer in other words
+/// looks for it.
 bool is_document_of(const task_record &task)
 {
     const auto at = task.status_at();
@@ -54,12 +36,13 @@ bool is_document_of(const task_record &task)
 /// A task's line; the record points into it.
 bool read_task(std::string_view line, task_record &task)
 {
-    const auto kind = kind_from(next_word(line));
-    const auto sequence = next_word(line);
-    const auto revision = next_word(line);
-    const auto status = status_from(next_word(line));
-    task.task_id = next_word(line);
-    task.model_id = next_word(line);
+    const auto next_word = [&line] { return next_part(line, ' '); };
+    const auto kind = kind_from(next_word());
+    const auto sequence = next_word();
+    const auto revision = next_word();
+    const auto status = status_from(next_word());
+    task.task_id = next_word();
+    task.model_id = next_word();
     task.document = line;
     if (!kind || !status || !read_number(sequence, task.sequence) || !read_number(revision, task.revision) ||
         !is_task_id(task.task_id) || !is_model_id(task.model_id) || line.size() > limits::document_bytes) {
@@ -195,8 +178,8 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
     if (json_is_true(json_object_get(message, "created")) || json_is_true(json_object_get(message, "steered"))) {
         store(task, false);
     } else if (type == "accepted" && task.revision > zone_.tasks_revision()) {
-        // Posted before, by a worker process that was killed before the answer came: the stream will bring it, but who reads
-        // it now shall find it.
+        // Posted before, by a worker process that was killed before the answer came: the stream will bring it, but who
+        // reads it now shall find it.
         zone_.doubt_tasks();
     } else if (task.revision > zone_.tasks_revision()) {
         // The stream comes over another process's link, and later: who has seen this shall not see an older state next.

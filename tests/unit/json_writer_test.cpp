@@ -27,7 +27,6 @@ void members_and_elements_stand_in_their_order_with_commas_between(void **)
     to.name("c").begin_object().name("d").boolean(true).name("e").boolean(false).end_object();
     to.name("f").raw(R"({"g":[]})");
     to.end_object();
-    assert_text(to.so_far(), R"({"a":1,"b":["x",{},[],null],"c":{"d":true,"e":false},"f":{"g":[]}})");
     assert_text(to.take(), R"({"a":1,"b":["x",{},[],null],"c":{"d":true,"e":false},"f":{"g":[]}})");
 }
 
