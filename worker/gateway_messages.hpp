@@ -24,8 +24,8 @@ inline std::string line_of(const task_row &row)
     add(row.task_id);
     add(row.model_id);
     add(row.document);
-    std::replace(line.begin() + 1, line.end(), '\n',
-                 ' '); // between a document's tokens, where somebody else has written it
+    // One between a document's tokens, where somebody else has written it.
+    std::replace(line.begin() + 1, line.end(), '\n', ' ');
     return line;
 }
 

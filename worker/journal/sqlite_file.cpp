@@ -67,8 +67,7 @@ std::string damage_of(sqlite_database &database, const std::string &path)
     }
     return "the journal " + shown(path) + " is damaged: " + clean_text(found, 300) +
            "; it is left as it is. Put a copy of it in its place, or move it away and rolloutd begins with an empty "
-           "one, without its "
-           "tasks and models";
+           "one, without its tasks and models";
 }
 
 
