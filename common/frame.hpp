@@ -15,6 +15,7 @@
 //     steer     {id, kind, task_id, verb, new_task_id?, by?}  a client's word to a task (steering.hpp)
 //     list      {id, kind, status?, model_id?, before?, limit} tasks, newest first, accepted before that `seq`
 //     models    {id, after?, limit}                           models, in the order of their ids, after that one
+//     metrics   {id}                                          what rolloutd says of itself in the metrics
 //     applied   {revision}                                    the routes up to here are in force in this gateway
 //     counters  {id, in_flight}                               the answer to `sample`
 //     measured  {id, counters}                                the answer to `measure`: traffic_counters.hpp
@@ -31,6 +32,7 @@
 //     listed    {id, tasks | null, next}                      documents; `next`: the `before` of the next page, or null;
 //                                                              no tasks at all: not now, ask again
 //     listed_models {id, models | null, next}                 the same; `next`: the `after` of the next page, or null
+//     metered   {id, text}                                    in Prometheus' text format
 //     update    {revision, complete} and tasks                `revision`: the table holds all up to here once this is
 //                                                              in; `complete`: and that is all there is
 //     shared    {}                                            there are other gateways, which may know of a task before

@@ -1,6 +1,7 @@
 // What a task is to both processes: its kind, its states, and how they are spelled.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -11,6 +12,9 @@ enum class task_kind : std::uint8_t { deploy, remove };
 
 /// The last four are final.
 enum class task_status : std::uint8_t { pending, in_progress, completed, failed, refused, canceled };
+
+inline constexpr std::size_t task_kinds = 2;
+inline constexpr std::size_t task_statuses = 6;
 
 /// How a client reads the states: the project's own words, or EmbeddingStudio's.
 enum class dialect : std::uint8_t { standard, embedding_studio };

@@ -119,12 +119,19 @@ try {
 }
 
 
-ngx_int_t send_json(ngx_http_request_t *r, std::string_view body) noexcept
+ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
+                    std::initializer_list<std::string_view> parts) noexcept
 {
     if (!add_header(r, "Cache-Control", "no-cache")) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    return send_body(r, NGX_HTTP_OK, make_body(r, "application/json", {body}));
+    return send_body(r, NGX_HTTP_OK, make_body(r, type, parts));
+}
+
+
+ngx_int_t send_json(ngx_http_request_t *r, std::string_view body) noexcept
+{
+    return send_text(r, "application/json", {body});
 }
 
 

@@ -14,6 +14,10 @@ ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept;
 /// Sends a task's document, in that dialect, with its ETag. The document's bytes must live as long as the request.
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, dialect words) noexcept;
 
+/// Sends the parts one after the other, as content of that type that is not to be cached.
+ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
+                    std::initializer_list<std::string_view> parts) noexcept;
+
 /// Sends JSON that is no task and no problem.
 ngx_int_t send_json(ngx_http_request_t *r, std::string_view body) noexcept;
 

@@ -102,6 +102,26 @@ ngx_int_t read_task(api_request &request)
 }
 
 
+/// Is there anything that would make the gateway's answers, or its routes, less than they are with rolloutd beside it?
+ngx_int_t answer_readiness(ngx_http_request_t *r)
+{
+    const shared_zone &zone = *main_of(r).zone;
+    const auto *link = link_of_process();
+    if (link == nullptr || !link->up()) {
+        return send_problem(
+            r, away("rolloutd is away: the gateway routes and answers by what it knows, and takes no new "
+                    "tasks. Check that rolloutd runs."));
+    }
+    if (!zone.routes_known()) {
+        return send_problem(r, away("The gateway has not heard from rolloutd yet which models there are."));
+    }
+    if (!zone.tasks_filled()) {
+        return send_problem(r, away("The gateway is still being told which tasks there are."));
+    }
+    return send_json(r, R"({"status":"ready"})");
+}
+
+
 // Writing.
 
 /// Why a submission was not confirmed, with what the client can do.
@@ -206,12 +226,14 @@ ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
 {
     const bool collection = route.is == api_route::shape::collection;
     const bool steers = route.is == api_route::shape::steer;
+    const bool of_tasks = route.is == api_route::shape::task || route.is == api_route::shape::latest;
     problem answer;
     answer.status = 405;
     answer.detail = collection                             ? "Tasks are created with POST, and listed with GET."
                     : steers                               ? "A task is steered with POST."
+                    : of_tasks                             ? "Tasks are read with GET."
                     : route.is == api_route::shape::models ? "Models are listed with GET."
-                                                           : "Tasks are read with GET.";
+                                                           : "The gateway's state is read with GET.";
     if (!add_header(r, "Allow", collection ? "GET, HEAD, POST" : steers ? "POST" : "GET, HEAD")) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -233,6 +255,8 @@ ngx_uint_t methods_of(api_route::shape shape) noexcept
     case api_route::shape::task:
     case api_route::shape::latest:
     case api_route::shape::models:
+    case api_route::shape::health:
+    case api_route::shape::readiness:
         return reading;
     }
     return 0;
@@ -245,8 +269,16 @@ ngx_int_t read(api_request &request)
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
         return rc;
     }
-    if (request.route.is == api_route::shape::collection || request.route.is == api_route::shape::models) {
+    switch (request.route.is) {
+    case api_route::shape::collection:
+    case api_route::shape::models:
         return list(request);
+    case api_route::shape::health:
+        return send_json(r, R"({"status":"ok"})");
+    case api_route::shape::readiness:
+        return answer_readiness(r);
+    default:
+        break;
     }
     const auto fault = read_wait_argument(r, request.wants);
     if (!fault.detail.empty()) {

@@ -187,7 +187,7 @@ ngx_int_t list(api_request &request)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();
-    const auto begun = link != nullptr ? link->list(request.call, message.get()) : link_result::lost;
+    const auto begun = link != nullptr ? link->question(request.call, message.get()) : link_result::lost;
     if (begun != link_result::task) {
         return send_problem(r, away(begun == link_result::full
                                         ? "Too many requests wait for rolloutd; ask again."

@@ -42,8 +42,18 @@ api_route route_of(std::string_view uri) noexcept
         {"/deploy-status", api_route::shape::latest, task_kind::deploy},
         {"/delete-status", api_route::shape::latest, task_kind::remove},
     };
-    if (uri == "/models") {
-        return {api_route::shape::models, task_kind::deploy, {}};
+    static constexpr struct {
+        std::string_view uri;
+        api_route::shape is;
+    } plain[] = {
+        {"/models", api_route::shape::models},
+        {"/healthz", api_route::shape::health},
+        {"/readyz", api_route::shape::readiness},
+    };
+    for (const auto &[whole, is] : plain) {
+        if (uri == whole) {
+            return {is, task_kind::deploy, {}};
+        }
     }
     const auto slash = uri.find('/', 1);
     for (const auto &[word, with_name, kind] : words) {
@@ -74,8 +84,8 @@ problem not_found(const api_route &route)
             (is_model_id(route.name) ? "model \"" + std::string(route.name) + "\"." : "a model of that name.");
     } else {
         answer.detail = "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
-                        "/delete, /delete/{task_id}, /delete-status/{model_id} and /models, and POST "
-                        "/deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";
+                        "/delete, /delete/{task_id}, /delete-status/{model_id}, /models, /healthz and /readyz, and "
+                        "POST /deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";
     }
     return answer;
 }

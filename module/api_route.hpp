@@ -11,7 +11,7 @@ namespace rollout {
 
 /// What the URI after the base asks for. A view into the URI.
 struct api_route {
-    enum class shape { unknown, collection, task, latest, steer, models };
+    enum class shape { unknown, collection, task, latest, steer, models, health, readiness };
 
     shape is = shape::unknown;
     task_kind kind = task_kind::deploy;

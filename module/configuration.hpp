@@ -20,10 +20,12 @@ struct main_settings {
     directive_place worker_used;
     directive_place api_used;   ///< the first rollout_api
     directive_place route_used; ///< the first rollout_route
+    directive_place metrics_used;
 };
 
 struct location_settings {
     bool api = false;
+    bool metrics = false;
     ngx_str_t base{}; ///< what comes before the route in the URI
     dialect words = dialect::standard;
 

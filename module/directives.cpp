@@ -3,6 +3,7 @@
 #include "common/limits.hpp"
 #include "module/api_handler.hpp"
 #include "module/configuration.hpp"
+#include "module/metrics_handler.hpp"
 
 #include <optional>
 #include <string_view>
@@ -41,6 +42,39 @@ std::optional<ngx_str_t> value_of(const ngx_str_t &parameter, std::string_view n
         return std::nullopt;
     }
     return str_of(text.substr(name.size() + 1));
+}
+
+
+/// A location is one thing: what it is already, if anything, in words for nginx's error.
+char *other_use_of(const location_settings &location)
+{
+    const char *use = location.model != nullptr ? "is incompatible with \"rollout_route\" in one location"
+                      : location.api            ? "is incompatible with \"rollout_api\" in one location"
+                      : location.metrics        ? "is incompatible with \"rollout_metrics\" in one location"
+                                                : nullptr;
+    return const_cast<char *>(use);
+}
+
+
+/// The first place of a directive is the one that an error names.
+void note_place(ngx_conf_t *cf, directive_place &place)
+{
+    if (place.file == nullptr) {
+        place = {cf->conf_file->file.name.data, cf->conf_file->line};
+    }
+}
+
+
+main_settings &main_settings_of(ngx_conf_t *cf)
+{
+    return *static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module));
+}
+
+
+void set_handler(ngx_conf_t *cf, ngx_http_handler_pt handler)
+{
+    static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module))->handler =
+        handler;
 }
 
 } // namespace
@@ -159,8 +193,8 @@ char *set_api(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (location.api) {
         return const_cast<char *>("is duplicate");
     }
-    if (location.model != nullptr) {
-        return const_cast<char *>("is incompatible with \"rollout_route\" in one location");
+    if (char *fault = other_use_of(location)) {
+        return fault;
     }
     ngx_str_t *values = arguments(cf);
     bool seen_base = false;
@@ -183,12 +217,8 @@ char *set_api(ngx_conf_t *cf, ngx_command_t *, void *conf)
     }
 
     location.api = true;
-    auto *core = static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    core->handler = handle_api;
-    auto &settings = *static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module));
-    if (settings.api_used.file == nullptr) {
-        settings.api_used = {cf->conf_file->file.name.data, cf->conf_file->line};
-    }
+    set_handler(cf, handle_api);
+    note_place(cf, main_settings_of(cf).api_used);
     return NGX_CONF_OK;
 }
 
@@ -199,8 +229,8 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (location.model != nullptr) {
         return const_cast<char *>("is duplicate");
     }
-    if (location.api) {
-        return const_cast<char *>("is incompatible with \"rollout_api\" in one location");
+    if (char *fault = other_use_of(location)) {
+        return fault;
     }
     ngx_str_t *values = arguments(cf);
     const auto compile = [cf](ngx_str_t text) -> ngx_http_complex_value_t * {
@@ -238,10 +268,23 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
         }
     }
 
-    auto &settings = *static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module));
-    if (settings.route_used.file == nullptr) {
-        settings.route_used = {cf->conf_file->file.name.data, cf->conf_file->line};
+    note_place(cf, main_settings_of(cf).route_used);
+    return NGX_CONF_OK;
+}
+
+
+char *set_metrics(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    auto &location = *static_cast<location_settings *>(conf);
+    if (location.metrics) {
+        return const_cast<char *>("is duplicate");
     }
+    if (char *fault = other_use_of(location)) {
+        return fault;
+    }
+    location.metrics = true;
+    set_handler(cf, handle_metrics);
+    note_place(cf, main_settings_of(cf).metrics_used);
     return NGX_CONF_OK;
 }
 

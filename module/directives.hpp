@@ -9,5 +9,6 @@ char *set_zone(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_worker(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_api(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_route(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+char *set_metrics(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 
 } // namespace rollout

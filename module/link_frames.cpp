@@ -69,7 +69,7 @@ void worker_link::take(const json_t *message)
         take_welcome(message);
     } else if (type == "accepted" || type == "rejected" || type == "found") {
         take_answer(message, type);
-    } else if (type == "listed" || type == "listed_models") {
+    } else if (type == "listed" || type == "listed_models" || type == "metered") {
         const auto id = json_count(message, "id");
         unanswered_.erase(id);
         answer(id, link_result::page, nullptr, message);
@@ -107,15 +107,14 @@ void worker_link::take_welcome(const json_t *message)
         return;
     }
     {
-        const zone_writer writer(zone_);
+        zone_writer writer(zone_);
         if (!writer) {
             disconnect("the zone is locked");
             return;
         }
         if (zone_.journal() != journal) {
             // Another journal: these tasks are not its tasks. The routes stay in force until it has sent its own.
-            record_store store(zone_.records);
-            task_table(store).clear();
+            writer.tasks().clear();
             zone_.header->revision = 0;
             zone_.header->evicted = 0;
             zone_.header->tasks_complete = 0;

@@ -89,7 +89,7 @@ link_result worker_link::steer(link_call &call, task_kind kind, std::string_view
 }
 
 
-link_result worker_link::list(link_call &call, json_t *message)
+link_result worker_link::question(link_call &call, json_t *message)
 {
     return ask(call, message, false);
 }

@@ -5,6 +5,7 @@
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
 #include "module/error_filter.hpp"
+#include "module/metrics_handler.hpp"
 #include "module/route_handler.hpp"
 #include "module/route_result.hpp"
 
@@ -33,6 +34,8 @@ ngx_command_t commands[] = {
     {ngx_string("rollout_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE12, set_api,
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("rollout_route"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1234, set_route, NGX_HTTP_LOC_CONF_OFFSET, 0,
+     nullptr},
+    {ngx_string("rollout_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_metrics, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
     ngx_null_command,
 };
@@ -110,6 +113,7 @@ char *init_main(ngx_conf_t *cf, void *conf)
     const bool worker = settings.link.path.len != 0;
     if (!require(zone, "rollout_zone", "rollout_api", settings.api_used) ||
         !require(zone, "rollout_zone", "rollout_route", settings.route_used) ||
+        !require(zone, "rollout_zone", "rollout_metrics", settings.metrics_used) ||
         !require(zone, "rollout_zone", "rollout_worker", settings.worker_used) ||
         !require(worker, "rollout_worker", "rollout_api", settings.api_used) ||
         !require(worker, "rollout_worker", "rollout_route", settings.route_used)) {
@@ -132,13 +136,18 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
     auto *core = static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
 
     // "if" and "limit_except" make a location without a name inside of one: there the handler goes on.
-    if (core->noname && !to.api && to.model == nullptr && from.api) {
+    const bool is_free = !to.api && !to.metrics && to.model == nullptr;
+    if (core->noname && is_free && from.api) {
         to.api = true;
         to.base = from.base;
         to.words = from.words;
         core->handler = handle_api;
     }
-    if (!to.api && to.model == nullptr) {
+    if (core->noname && is_free && from.metrics) {
+        to.metrics = true;
+        core->handler = handle_metrics;
+    }
+    if (!to.api && !to.metrics && to.model == nullptr) {
         to.model = from.model;
         to.part = from.part;
         to.key = from.key;

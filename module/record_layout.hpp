@@ -10,7 +10,7 @@
 
 namespace rollout {
 
-inline constexpr std::size_t cell_bytes = 64;
+inline constexpr std::size_t cell_bytes = record_store::bytes_per_cell;
 inline constexpr std::size_t max_key_bytes = 288;
 
 // Single words that readers see change: never torn, never kept in a register.

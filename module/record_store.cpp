@@ -366,6 +366,12 @@ bool record_store::erase(record_map map, std::string_view key) noexcept
 }
 
 
+bool record_store::holds(record_map map, std::string_view key) const noexcept
+{
+    return *find(map, key, hash_of(key)) != 0;
+}
+
+
 void record_store::clear(record_map map) noexcept
 {
     const auto &place = header_->maps[static_cast<std::size_t>(map)];

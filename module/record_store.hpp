@@ -33,6 +33,8 @@ class record_store {
   public:
     using cell_index = std::uint32_t; ///< 0 is none
 
+    static constexpr std::size_t bytes_per_cell = 64;
+
     /// The least memory that `format` takes.
     static constexpr std::size_t min_bytes = 96 * 1024;
 
@@ -94,6 +96,9 @@ class record_store {
     /// The key of the record in that list whose last writing is longest ago, leaving out `except`, copied into `buffer`;
     /// empty when none.
     std::string_view oldest(age_list list, std::span<char> buffer, std::string_view except = {}) const noexcept;
+
+    /// By a writer.
+    bool holds(record_map map, std::string_view key) const noexcept;
 
     /// Calls `visit` with each key. The records must not be changed meanwhile, except that the one visited may be
     /// erased.

@@ -75,7 +75,8 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
         found = choose_once(again);
         if (found == record_store::found::yes && again.revision == request.choice.revision) {
             request.choice = again;
-            *static_cast<counted_request *>(cleanup->data) = {revision_key, place, again.watched};
+            *static_cast<counted_request *>(cleanup->data) = {revision_key, place, again.watched, again.which,
+                                                              again.meter};
             cleanup->handler = leave_flight;
 
             auto *text = static_cast<u_char *>(ngx_pnalloc(r->pool, NGX_INT64_LEN));

@@ -33,10 +33,17 @@ bool is_cut_short(const ngx_http_request_t *r) noexcept
 }
 
 
+/// As the client saw it, or would have; 0 without an answer.
+ngx_uint_t sent_status(const ngx_http_request_t *r) noexcept
+{
+    return r->err_status != 0 ? r->err_status : r->headers_out.status;
+}
+
+
 /// Nothing where the client went away first: that is not the model's doing.
 std::optional<traffic_table::result> result_of(const ngx_http_request_t *r) noexcept
 {
-    const ngx_uint_t sent = r->err_status != 0 ? r->err_status : r->headers_out.status;
+    const ngx_uint_t sent = sent_status(r);
     ngx_uint_t status = sent;
     if (r->upstream_states != nullptr && r->upstream_states->nelts != 0) {
         const auto *states = static_cast<const ngx_http_upstream_state_t *>(r->upstream_states->elts);
@@ -90,12 +97,20 @@ void leave_flight(void *data) noexcept
 ngx_int_t count_result(ngx_http_request_t *r) noexcept
 {
     const counted_request *choice = newest_choice(r);
-    if (choice == nullptr || !choice->watched) {
+    if (choice == nullptr) {
+        return NGX_OK;
+    }
+    const shared_zone &zone = *main_of(r).zone;
+    const auto latency = latency_ms(r);
+    if (const auto status = sent_status(r); status != 0) {
+        meter_table(zone.meters).count(choice->meter, choice->which, static_cast<unsigned>(status), latency);
+    }
+    if (!choice->watched) {
         return NGX_OK;
     }
     if (const auto how = result_of(r)) {
-        traffic_table(main_of(r).zone->traffic)
-            .count(choice->revision_key, *how, latency_ms(r), static_cast<std::uint32_t>(ngx_current_msec / 1000));
+        traffic_table(zone.traffic)
+            .count(choice->revision_key, *how, latency, static_cast<std::uint32_t>(ngx_current_msec / 1000));
     }
     return NGX_OK;
 }

@@ -1,8 +1,9 @@
-// What became of a request that rollout_route sent to a revision: in flight until the request's end, and its result counted
-// where a rollout watches.
+// What became of a request that rollout_route sent to a revision: in flight until the request's end, its result counted for
+// the metrics, and for the gate where a rollout watches.
 #pragma once
 
 #include "module/ngx.hpp"
+#include "module/meter_table.hpp"
 
 #include <cstdint>
 
@@ -13,6 +14,8 @@ struct counted_request {
     std::uint64_t revision_key;
     std::uint32_t place; ///< among those in flight
     bool watched;
+    slot which;
+    meter_place meter;
 };
 
 /// What is in flight ends with the request's pool, whatever else becomes of the request.

@@ -23,6 +23,7 @@ struct route_head {
     target green;
     std::uint32_t weight;
     std::uint32_t watched;
+    meter_place meter;
 };
 
 /// A model's id with a part's name behind a NUL, which neither may hold.
@@ -74,6 +75,7 @@ bool open_record(const unsigned char *bytes, std::size_t size, route_head &head,
         choice->revision = target->revision;
         choice->upstream = {text, target->upstream_bytes};
         choice->model = {text + target->upstream_bytes, target->model_bytes};
+        choice->meter = head.meter;
         text += target->upstream_bytes + target->model_bytes;
     }
     blue.which = slot::blue;
@@ -84,12 +86,6 @@ bool open_record(const unsigned char *bytes, std::size_t size, route_head &head,
 }
 
 } // namespace
-
-
-std::string_view slot_name(slot which) noexcept
-{
-    return which == slot::blue ? "blue" : "green";
-}
 
 
 unsigned place_of(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept
@@ -154,20 +150,25 @@ bool route_table::put(const route &of)
 {
     const route_key key(of.model_id, of.part);
     if (of.removed()) {
-        records_.erase(record_map::routes, key);
+        forget(of.model_id, of.part);
         return true;
     }
-    const route_head head = {head_of(of.blue), head_of(of.green), of.weight, of.watched ? 1u : 0u};
+    const auto meter = meters_ != nullptr ? meters_->take(of.model_id, of.part) : meter_place{};
+    const route_head head = {head_of(of.blue), head_of(of.green), of.weight, of.watched ? 1u : 0u, meter};
     const auto text = [](const std::optional<route_target> &target, auto member) {
         return target ? std::string_view((*target).*member) : std::string_view();
     };
-    return records_.put(record_map::routes, key,
-                        {{reinterpret_cast<const char *>(&head), sizeof(head)},
-                         text(of.blue, &route_target::upstream),
-                         text(of.blue, &route_target::model),
-                         text(of.green, &route_target::upstream),
-                         text(of.green, &route_target::model)},
-                        age_list::none);
+    const bool stored = records_.put(record_map::routes, key,
+                                     {{reinterpret_cast<const char *>(&head), sizeof(head)},
+                                      text(of.blue, &route_target::upstream),
+                                      text(of.blue, &route_target::model),
+                                      text(of.green, &route_target::upstream),
+                                      text(of.green, &route_target::model)},
+                                     age_list::none);
+    if (!stored && meters_ != nullptr && !records_.holds(record_map::routes, key)) {
+        meters_->release(of.model_id, of.part);
+    }
+    return stored;
 }
 
 
@@ -176,9 +177,29 @@ void route_table::retain(const std::function<bool(std::string_view, std::string_
     records_.each(record_map::routes, [&](std::string_view key) {
         const auto border = key.find('\0');
         if (!keep(key.substr(0, border), key.substr(border + 1))) {
-            records_.erase(record_map::routes, key);
+            forget(key.substr(0, border), key.substr(border + 1));
         }
     });
+}
+
+
+void route_table::release_meters()
+{
+    if (meters_ == nullptr) {
+        return;
+    }
+    meters_->retain([this](std::string_view model_id, std::string_view part) {
+        return records_.holds(record_map::routes, route_key(model_id, part));
+    });
+}
+
+
+void route_table::forget(std::string_view model_id, std::string_view part)
+{
+    records_.erase(record_map::routes, route_key(model_id, part));
+    if (meters_ != nullptr) {
+        meters_->release(model_id, part);
+    }
 }
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/route.hpp"
+#include "module/meter_table.hpp"
 #include "module/record_store.hpp"
 
 #include <cstdint>
@@ -10,10 +11,6 @@
 
 namespace rollout {
 
-enum class slot : std::uint8_t { blue, green };
-
-std::string_view slot_name(slot which) noexcept;
-
 /// One request's way. The views point into the memory that `route_table::choose` was given.
 struct route_choice {
     slot which = slot::blue;
@@ -21,6 +18,7 @@ struct route_choice {
     std::string_view upstream;
     std::string_view model;
     bool watched = false; ///< its result is to be counted: a rollout is under way
+    meter_place meter;
 };
 
 /// Green's share decided for a key: the same key has the same place from 0 to 9,999 in this rollout, and green takes the
@@ -31,7 +29,11 @@ inline constexpr unsigned places = 10000;
 
 class route_table {
   public:
-    explicit route_table(record_store &records) noexcept : records_(records) {}
+    /// `meters`: where routes that are put in force get their places; null where nothing is to be counted.
+    explicit route_table(record_store &records, meter_table *meters = nullptr) noexcept
+        : records_(records), meters_(meters)
+    {
+    }
 
     struct question {
         std::string_view model_id;
@@ -50,10 +52,11 @@ class route_table {
     /// Puts a route in force, or forgets it when it has no target. False when the zone is full.
     bool put(const route &of);
 
-    void clear() { records_.clear(record_map::routes); }
-
     /// Removes the routes that `keep` refuses.
     void retain(const std::function<bool(std::string_view model_id, std::string_view part)> &keep);
+
+    /// Releases the meters of routes that are not there: a writer that was killed may have left some.
+    void release_meters();
 
     /// Every route, for the state file; by a writer.
     void each(const std::function<void(const route &)> &visit) const;
@@ -61,7 +64,10 @@ class route_table {
     std::size_t count() const noexcept { return records_.count(record_map::routes); }
 
   private:
+    void forget(std::string_view model_id, std::string_view part);
+
     record_store &records_;
+    meter_table *meters_;
 };
 
 } // namespace rollout

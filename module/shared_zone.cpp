@@ -61,7 +61,19 @@ std::string_view shared_zone::journal() const noexcept
 
 bool shared_zone::tasks_known() const noexcept
 {
-    return tasks_filled() && read_shared(header->evicted) == 0;
+    return tasks_filled() && evicted_tasks() == 0;
+}
+
+
+std::uint64_t shared_zone::evicted_tasks() const noexcept
+{
+    return read_shared(header->evicted);
+}
+
+
+std::uint32_t shared_zone::repairs() const noexcept
+{
+    return read_shared(header->repairs);
 }
 
 
@@ -124,23 +136,28 @@ ngx_int_t shared_zone::init(ngx_shm_zone_t *zone, void *old) noexcept
             return NGX_ERROR;
         }
         self->header = before->header;
-        self->records = before->records;
-        self->in_flight = before->in_flight;
-        self->traffic = before->traffic;
+        self->find_tables();
         return NGX_OK;
     }
 
     // Memory that exists: nginx does this where processes do not inherit it.
     if (zone->shm.exists) {
         self->header = static_cast<zone_header *>(self->pool->data);
-        auto *base = reinterpret_cast<unsigned char *>(self->header);
-        self->records = base + self->header->records_offset;
-        self->in_flight = base + self->header->in_flight_offset;
-        self->traffic = base + self->header->traffic_offset;
+        self->find_tables();
         return NGX_OK;
     }
 
     return self->format(zone);
+}
+
+
+void shared_zone::find_tables() noexcept
+{
+    auto *base = reinterpret_cast<unsigned char *>(header);
+    records = base + header->records_offset;
+    in_flight = base + header->in_flight_offset;
+    traffic = base + header->traffic_offset;
+    meters = base + header->meters_offset;
 }
 
 
@@ -156,9 +173,12 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     // A rollout needs two, more of them side by side than this are rare.
     const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / traffic_table::bytes_for(1), 8, 4096);
     const std::size_t traffic_bytes = aligned(traffic_table::bytes_for(revisions));
+    const std::size_t metered =
+        std::clamp(bytes / 16 / meter_table::bytes_for(1), meter_table::min_places, meter_table::max_places);
+    const std::size_t meter_bytes = aligned(meter_table::bytes_for(metered));
     const std::size_t head_bytes = aligned(sizeof(zone_header));
 
-    if (bytes < head_bytes + in_flight_bytes + traffic_bytes + record_store::min_bytes) {
+    if (bytes < head_bytes + in_flight_bytes + traffic_bytes + meter_bytes + record_store::min_bytes) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\" is too small for %uz worker processes",
                       &zone->shm.name, processes);
         return NGX_ERROR;
@@ -172,12 +192,12 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     header = new (base) zone_header{};
     header->in_flight_offset = head_bytes;
     header->traffic_offset = head_bytes + in_flight_bytes;
-    header->records_offset = header->traffic_offset + traffic_bytes;
-    traffic = base + header->traffic_offset;
-    in_flight = base + header->in_flight_offset;
-    records = base + header->records_offset;
+    header->meters_offset = header->traffic_offset + traffic_bytes;
+    header->records_offset = header->meters_offset + meter_bytes;
+    find_tables();
     in_flight_table::format(in_flight, sheets, per_sheet);
     traffic_table::format(traffic, revisions);
+    meter_table::format(meters, metered);
     record_store::format(records, bytes - header->records_offset);
 
     try {
@@ -199,7 +219,7 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
 
 
 zone_writer::zone_writer(shared_zone &zone) noexcept
-    : zone_(zone), store_(zone.records), exceptions_(std::uncaught_exceptions())
+    : zone_(zone), store_(zone.records), meters_(zone.meters), exceptions_(std::uncaught_exceptions())
 {
     ngx_shmtx_t *mutex = &zone.pool->mutex;
     const long deadline = monotonic_ms() + lock_wait_ms;
@@ -222,6 +242,7 @@ zone_writer::zone_writer(shared_zone &zone) noexcept
     if (!store_.begin_write()) {
         store_.repair();
         tasks().rebuild_models(zone.header->evicted);
+        routes().release_meters();
         ++zone.header->repairs;
         zone.header->revision = 0;
         zone.header->routes_revision = 0;

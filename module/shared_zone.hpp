@@ -6,6 +6,7 @@
 #pragma once
 
 #include "module/in_flight.hpp"
+#include "module/meter_table.hpp"
 #include "module/ngx.hpp"
 #include "module/record_store.hpp"
 #include "module/route_table.hpp"
@@ -21,7 +22,7 @@ namespace rollout {
 /// What stands at the start of the memory. Its layout and that of all behind it is `layout_version`'s.
 struct zone_header {
     static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
-    static constexpr std::uint32_t layout_version = 3;
+    static constexpr std::uint32_t layout_version = 4;
 
     std::uint64_t magic;
     std::uint32_t layout;
@@ -37,6 +38,8 @@ struct zone_header {
     std::uint64_t in_flight_offset;
     std::uint64_t traffic_offset;
     std::uint64_t doubts; ///< times that what the table holds was found to be perhaps not all
+    std::uint64_t meters_offset;
+    task_counts tasks;
 };
 
 class shared_zone {
@@ -57,6 +60,7 @@ class shared_zone {
     void *records = nullptr;
     void *in_flight = nullptr;
     void *traffic = nullptr;
+    void *meters = nullptr;
 
     std::string_view journal() const noexcept;
     std::string_view gateway() const noexcept { return {header->gateway, sizeof(header->gateway)}; }
@@ -75,6 +79,10 @@ class shared_zone {
 
     std::uint64_t doubts() const noexcept;
 
+    /// Tasks that had to go for want of room, and times that a killed writer's traces were cleared.
+    std::uint64_t evicted_tasks() const noexcept;
+    std::uint32_t repairs() const noexcept;
+
     /// The journal's revision that the stream has brought the tasks up to.
     std::uint64_t tasks_revision() const noexcept;
 
@@ -83,6 +91,7 @@ class shared_zone {
 
   private:
     ngx_int_t format(ngx_shm_zone_t *zone) noexcept;
+    void find_tables() noexcept;
 };
 
 /// The writers' lock: nginx's slab mutex of the zone, held from making to end. It clears the traces of a writer that was
@@ -98,12 +107,13 @@ class zone_writer {
     /// False when the mutex could not be had within a second: the table stays as it is.
     explicit operator bool() const noexcept { return locked_; }
 
-    task_table tasks() noexcept { return task_table(store_); }
-    route_table routes() noexcept { return route_table(store_); }
+    task_table tasks() noexcept { return task_table(store_, &zone_.header->tasks); }
+    route_table routes() noexcept { return route_table(store_, &meters_); }
 
   private:
     shared_zone &zone_;
     record_store store_;
+    meter_table meters_;
     int exceptions_;
     bool locked_ = false;
 };

@@ -117,6 +117,13 @@ record_store::found read_model(const record_store &records, std::string_view mod
 } // namespace
 
 
+std::uint64_t task_counts::read(task_kind kind, task_status status) const noexcept
+{
+    auto &number = const_cast<std::uint64_t &>(of[static_cast<std::size_t>(kind)][static_cast<std::size_t>(status)]);
+    return std::atomic_ref(number).load(std::memory_order_relaxed);
+}
+
+
 std::size_t task_record::status_at() const noexcept
 {
     // Everything before it is ids of a plain alphabet: the first match is the member itself.
@@ -176,6 +183,10 @@ task_table::stored task_table::put(const task_record &task, std::uint64_t &evict
         }
         return stored::no_room;
     }
+    if (before == record_store::found::yes) {
+        count(old, -1);
+    }
+    count(task, 1);
     if (before != record_store::found::yes) {
         make_room(record_store::cells_for(task.model_id.size(), sizeof(model_entry)), task.task_id, evicted);
         note_latest(task);
@@ -186,9 +197,7 @@ task_table::stored task_table::put(const task_record &task, std::uint64_t &evict
 
 bool task_table::holds(std::string_view task_id) const
 {
-    std::string bytes;
-    task_record task;
-    return read_task(records_, task_id, bytes, task) == record_store::found::yes;
+    return records_.holds(record_map::tasks, task_id);
 }
 
 
@@ -210,10 +219,16 @@ bool task_table::note_latest(const task_record &task)
 void task_table::rebuild_models(std::uint64_t &evicted)
 {
     records_.clear(record_map::models);
+    if (counts_ != nullptr) {
+        *counts_ = {};
+    }
     std::string bytes;
     records_.each(record_map::tasks, [&](std::string_view task_id) {
         task_record task;
         const auto found = read_task(records_, task_id, bytes, task);
+        if (found == record_store::found::yes) {
+            count(task, 1);
+        }
         if (found != record_store::found::yes || !note_latest(task)) {
             raise(evicted);
         }
@@ -239,6 +254,9 @@ void task_table::evict(std::string_view task_id)
     task_record task;
     const auto found = read_task(records_, task_id, bytes, task);
     records_.erase(record_map::tasks, task_id);
+    if (found == record_store::found::yes) {
+        count(task, -1);
+    }
 
     model_entry entry;
     if (found != record_store::found::yes || read_model(records_, task.model_id, entry) != record_store::found::yes) {
@@ -274,6 +292,20 @@ void task_table::clear()
 {
     records_.clear(record_map::tasks);
     records_.clear(record_map::models);
+    if (counts_ != nullptr) {
+        *counts_ = {};
+    }
+}
+
+
+void task_table::count(const task_record &task, std::int64_t more) noexcept
+{
+    const auto kind = static_cast<std::size_t>(task.kind);
+    const auto status = static_cast<std::size_t>(task.status);
+    if (counts_ != nullptr && kind < task_kinds && status < task_statuses) {
+        std::atomic_ref(counts_->of[kind][status])
+            .fetch_add(static_cast<std::uint64_t>(more), std::memory_order_relaxed);
+    }
 }
 
 } // namespace rollout

@@ -5,6 +5,7 @@
 #include "common/task.hpp"
 #include "module/record_store.hpp"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -25,9 +26,20 @@ struct task_record {
     std::size_t status_at() const noexcept;
 };
 
+/// How many tasks of each kind and status a table holds; in the shared memory beside it.
+struct task_counts {
+    std::array<std::array<std::uint64_t, task_statuses>, task_kinds> of{};
+
+    std::uint64_t read(task_kind kind, task_status status) const noexcept;
+};
+
 class task_table {
   public:
-    explicit task_table(record_store &records) noexcept : records_(records) {}
+    /// `counts` is kept by a writer; null where nobody asks for them.
+    explicit task_table(record_store &records, task_counts *counts = nullptr) noexcept
+        : records_(records), counts_(counts)
+    {
+    }
 
     using allocate_fn = record_store::allocate_fn;
 
@@ -62,7 +74,8 @@ class task_table {
 
     void clear();
 
-    /// Makes the models' entries anew from the tasks: a writer that was killed may have left them behind its tasks.
+    /// Makes the models' entries and the counts anew from the tasks: a writer that was killed may have left them behind
+    /// its tasks.
     /// `evicted` is raised where there is no room for one, so that rolloutd is asked for its latest.
     void rebuild_models(std::uint64_t &evicted);
 
@@ -72,8 +85,10 @@ class task_table {
     bool note_latest(const task_record &task);
     bool make_room(std::size_t cells, std::string_view keep, std::uint64_t &evicted);
     void evict(std::string_view task_id);
+    void count(const task_record &task, std::int64_t more) noexcept;
 
     record_store &records_;
+    task_counts *counts_;
 };
 
 } // namespace rollout

@@ -37,7 +37,7 @@ struct link_settings {
 enum class link_result {
     task,     ///< here it is; an accepted one is in the table already
     none,     ///< rolloutd knows no such task
-    page,     ///< of a list: the frame that carries it
+    page,     ///< of a list, or of the metrics: the frame that carries it
     rejected, ///< a problem
     lost,     ///< the link broke, or there is none: nobody knows whether a submission was taken
     late,     ///< no answer in time
@@ -85,8 +85,9 @@ class worker_link {
     link_result steer(link_call &call, task_kind kind, std::string_view task_id, steering verb,
                       std::string_view new_task_id, const requester &by);
 
-    /// A question for a page: the frame `list` or `models`, to which the id is added.
-    link_result list(link_call &call, json_t *message);
+    /// A question that changes nothing: the frame `list`, `models` or `metrics`, to which the id is added. Answered by a
+    /// `page`.
+    link_result question(link_call &call, json_t *message);
 
     /// Waits until the task's revision is past `after`, at most `timeout`, over a link that comes and goes. `full`: too many
     /// wait already.

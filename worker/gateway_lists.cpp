@@ -1,5 +1,6 @@
 // The lists that a gateway asks for: pages of tasks and of models, each within one frame.
 #include "common/frame.hpp"
+#include "common/json_writer.hpp"
 #include "common/limits.hpp"
 #include "common/names.hpp"
 #include "worker/gateway_server.hpp"
@@ -159,6 +160,16 @@ void gateway_server::take_models(const session_ptr &from, const json_t *message)
                               });
                       }});
     read_pages();
+}
+
+
+void gateway_server::take_metrics(const session_ptr &from, const json_t *message)
+{
+    const bool is_heard = from->unsent() < most_unsent_bytes;
+    json_writer metered;
+    metered.begin_object().name("type").text("metered").name("id").number(json_count(message, "id"));
+    metered.name("text").text(is_heard ? metrics() : "").end_object();
+    send(from, metered.take());
 }
 
 

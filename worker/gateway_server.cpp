@@ -233,6 +233,8 @@ void gateway_server::take(const session_ptr &from, const json_t *message, std::s
         take_list(from, message);
     } else if (type == "models") {
         take_models(from, message);
+    } else if (type == "metrics") {
+        take_metrics(from, message);
     } else if (type == "forget") {
         forget(from, json_count(message, "id"));
     } else if (type == "applied") {

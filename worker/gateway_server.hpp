@@ -73,6 +73,9 @@ class gateway_server final : public traffic {
         return std::vector<lost_revision>();
     };
 
+    /// What rolloutd says of itself in the gateways' metrics, in Prometheus' text format.
+    std::function<std::string()> metrics = [] { return std::string(); };
+
     /// Opens the socket. Throws std::runtime_error where another process listens there or the path cannot be used.
     void listen(const settings &from);
 
@@ -86,6 +89,9 @@ class gateway_server final : public traffic {
     operation_ptr measure(const std::string &model_id, const part_names &parts,
                           const std::vector<std::uint64_t> &revisions,
                           std::function<void(const measured &)> done) override;
+
+    /// Worker processes of nginx that are linked.
+    std::size_t links() const noexcept { return sessions_.size(); }
 
     /// Says goodbye to all and closes every handle; the loop must run once more afterwards.
     void close();
@@ -120,6 +126,7 @@ class gateway_server final : public traffic {
     void take_steer(const session_ptr &from, const json_t *message);
     void take_list(const session_ptr &from, const json_t *message);
     void take_models(const session_ptr &from, const json_t *message);
+    void take_metrics(const session_ptr &from, const json_t *message);
     void read_pages();
     answer_fn answer_to(const session_ptr &from, std::uint64_t id, asked_change what);
     void answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id, const answer &how,

@@ -15,6 +15,7 @@
 #include "worker/service_manager.hpp"
 #include "worker/settings.hpp"
 #include "worker/signals.hpp"
+#include "worker/statistics.hpp"
 #include "worker/thread_work.hpp"
 #include "worker/words.hpp"
 
@@ -24,6 +25,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <map>
 #include <memory>
@@ -35,8 +37,6 @@ namespace {
 
 using namespace rollout;
 using namespace std::chrono_literals;
-
-/// A page of old tasks goes at a time; while there are more, the next follows after a breath.
 
 /// File copies take threads for long; the journal's commits must always find one.
 constexpr std::uint64_t spare_threads = 4;
@@ -64,14 +64,17 @@ class daemon {
               })
     {
         book_.on_commit = [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
+            statistics_.changed(rows);
             gateways_.publish_tasks(rows, before, now);
         };
+        book_.on_attempt = [this](std::chrono::nanoseconds took, bool ok) { statistics_.committed(took, ok); };
         gateways_.on_submit = [this](submission wanted, gateway_server::answer_fn answer) {
             scheduler_.submit(std::move(wanted), std::move(answer));
         };
         gateways_.on_steer = [this](steer_request wanted, gateway_server::answer_fn answer) {
             scheduler_.steer(std::move(wanted), std::move(answer));
         };
+        gateways_.metrics = [this] { return metrics(); };
         gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
     }
 
@@ -96,6 +99,18 @@ class daemon {
     int status() const noexcept { return status_; }
 
   private:
+    std::string metrics() const
+    {
+        statistics::moment now;
+        now.waiting = scheduler_.waiting();
+        now.running = scheduler_.running();
+        now.most_running = config_->limits.max_concurrent_rollouts;
+        now.deployed_models = scheduler_.deployed_models();
+        now.links = gateways_.links();
+        now.revision = book_.revision();
+        return statistics_.text(now);
+    }
+
     void say_ready() { manager_.ready("Gateways are listened for on " + config_->listen.path); }
 
     retention_rule rule() const
@@ -265,6 +280,7 @@ class daemon {
     gateway_server gateways_;
     std::shared_ptr<const backend_map> backends_;
     scheduler scheduler_;
+    statistics statistics_{ROLLOUT_VERSION, std::time(nullptr)};
     retention retention_{book_, time_};
     signal_catcher signals_{loop_};
     operation_ptr ending_;  ///< waits for what the journal has to do

@@ -50,6 +50,9 @@ class scheduler {
     std::size_t waiting() const noexcept { return waiting_; }
     std::size_t running() const noexcept { return runs_.size(); }
 
+    /// Models that a gateway routes to, or is about to.
+    std::size_t deployed_models() const;
+
   private:
     struct waiting_task {
         std::uint64_t sequence;
@@ -97,7 +100,6 @@ class scheduler {
     void release(const std::string &model_id);
     void tell_if_stopped();
     std::string in_use_by(const submission &wanted) const;
-    std::size_t deployed_models() const;
     std::string holder_of(const std::string &model_id, const std::string &backend, const std::string &name) const;
 
     std::shared_ptr<const settings> config_; ///< in force

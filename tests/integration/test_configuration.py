@@ -36,6 +36,7 @@ def run_nginx_t(conf):
     HTTP + "server { listen 127.0.0.1:1; location /a/ { rollout_api base=/a dialect=embedding_studio; } }",
     HTTP + "server { listen 127.0.0.1:1; location / { rollout_route $arg_m part=$arg_p key=$arg_k preview=$arg_v; return 200; } }",
     HTTP + "server { listen 127.0.0.1:1; location / { rollout_api; limit_except GET { deny all; } } }",
+    "rollout_zone r 1m; server { listen 127.0.0.1:1; location / { rollout_metrics; limit_except GET { deny all; } } }",
 ])
 def test_what_is_right_is_taken(tmp_path, http):
     status, said = nginx_t(tmp_path, http)
@@ -83,6 +84,13 @@ def test_what_is_right_is_taken(tmp_path, http):
     (HTTP + "server { location / { rollout_api; rollout_api; } }", '"rollout_api" directive is duplicate'),
     (HTTP + "server { location / { rollout_api; rollout_route m; } }", "is incompatible with"),
     (HTTP + "server { location / { rollout_route m; rollout_api; } }", "is incompatible with"),
+    (HTTP + "server { location / { rollout_route m; rollout_metrics; } }", 'is incompatible with "rollout_route" in one location'),
+    (HTTP + "server { location / { rollout_metrics; rollout_route m; } }", 'is incompatible with "rollout_metrics" in one location'),
+    (HTTP + "server { location / { rollout_metrics; rollout_api; } }", 'is incompatible with "rollout_metrics" in one location'),
+    (HTTP + "server { location / { rollout_api; rollout_metrics; } }", 'is incompatible with "rollout_api" in one location'),
+    (HTTP + "server { location / { rollout_metrics; rollout_metrics; } }", "is duplicate"),
+    (HTTP + "server { location / { rollout_metrics models; } }", 'invalid number of arguments in "rollout_metrics" directive'),
+    ("server { location / { rollout_metrics; } }", 'no "rollout_zone" is defined for "rollout_metrics"'),
     (HTTP + "server { location / { rollout_route; } }", 'invalid number of arguments in "rollout_route" directive'),
     (HTTP + 'server { location / { rollout_route ""; } }', 'invalid parameter ""'),
     (HTTP + "server { location / { rollout_route m key=; } }", 'invalid parameter "key="'),

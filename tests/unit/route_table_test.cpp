@@ -150,17 +150,6 @@ void each_route_is_visited_as_it_was_put(void **)
     assert_true(all_of(own.table) == expected);
 }
 
-void clearing_the_routes_leaves_other_records(void **)
-{
-    own_routes own;
-    own.table.put(split_route("m", 0));
-    assert_true(own.store.put(rollout::record_map::tasks, "t", {"a task"}, rollout::age_list::none));
-    own.table.clear();
-    assert_int_equal(own.table.count(), 0);
-    assert_text(own.choose({"m", "", "", false, 0}), "(none)");
-    assert_text(value_of(own.store, rollout::record_map::tasks, "t"), "a task");
-}
-
 void a_full_table_says_so_and_keeps_the_routes_in_force(void **)
 {
     own_routes own;
@@ -205,7 +194,6 @@ int main()
         cmocka_unit_test(a_full_set_drops_what_is_not_in_it),
         cmocka_unit_test(an_empty_full_set_drops_all),
         cmocka_unit_test(each_route_is_visited_as_it_was_put),
-        cmocka_unit_test(clearing_the_routes_leaves_other_records),
         cmocka_unit_test(a_full_table_says_so_and_keeps_the_routes_in_force),
         cmocka_unit_test(a_reader_without_memory_finds_nothing),
     };

@@ -214,6 +214,66 @@ void the_place_of_the_status_is_known(void **)
     assert_text(status_in(""), "nowhere");
 }
 
+std::string text_of(const rollout::task_counts &counts)
+{
+    std::string text;
+    for (const auto kind : {task_kind::deploy, task_kind::remove}) {
+        for (std::size_t status = 0; status < rollout::task_statuses; ++status) {
+            if (const auto count = counts.read(kind, static_cast<task_status>(status)); count != 0) {
+                text += std::string(kind_name(kind)) + " " +
+                        std::string(status_name(static_cast<task_status>(status))) + " " + std::to_string(count) +
+                        ";";
+            }
+        }
+    }
+    return text;
+}
+
+void tasks_are_counted_by_kind_and_status(void **)
+{
+    table_memory memory;
+    record_store store(memory.get());
+    rollout::task_counts counts;
+    task_table table(store, &counts);
+    put(table, {"a", "m", task_status::pending, 1, 1});
+    put(table, {"b", "m", task_status::pending, 2, 2});
+    put(table, {"c", "m", task_status::failed, 3, 3, task_kind::remove});
+    assert_text(text_of(counts), "deploy pending 2;delete failed 1;");
+
+    put(table, {"a", "m", task_status::in_progress, 1, 4});
+    put(table, {"a", "m", task_status::in_progress, 1, 4}); // a replay
+    put(table, {"b", "m", task_status::completed, 2, 5});
+    assert_text(text_of(counts), "deploy in_progress 1;deploy completed 1;delete failed 1;");
+
+    assert_true(table.evict_one());
+    assert_text(text_of(counts), "deploy in_progress 1;deploy completed 1;");
+
+    counts.of[0][3] = 1000; // as a writer that was killed may have left them
+    std::uint64_t evicted = 0;
+    table.rebuild_models(evicted);
+    assert_text(text_of(counts), "deploy in_progress 1;deploy completed 1;");
+
+    table.clear();
+    assert_text(text_of(counts), "");
+}
+
+void a_full_table_counts_what_it_holds(void **)
+{
+    table_memory memory;
+    record_store store(memory.get());
+    rollout::task_counts counts;
+    task_table table(store, &counts);
+    std::uint64_t evicted = 0;
+    for (std::uint64_t i = 1; i < 2000; ++i) {
+        put(table, {"t" + std::to_string(i), "m", i % 5 == 0 ? task_status::pending : task_status::completed, i, i},
+            evicted);
+    }
+    assert_true(evicted > 100);
+    assert_int_equal(counts.read(task_kind::deploy, task_status::pending) +
+                         counts.read(task_kind::deploy, task_status::completed),
+                     table.count());
+}
+
 } // namespace
 
 int main()
@@ -234,6 +294,8 @@ int main()
         cmocka_unit_test(clearing_the_tasks_leaves_other_records),
         cmocka_unit_test(a_reader_without_memory_finds_nothing),
         cmocka_unit_test(the_place_of_the_status_is_known),
+        cmocka_unit_test(tasks_are_counted_by_kind_and_status),
+        cmocka_unit_test(a_full_table_counts_what_it_holds),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -9,6 +9,7 @@
 #include "worker/outcome.hpp"
 #include "worker/task.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -121,6 +122,9 @@ class journal {
 
     /// Called after each commit with what changed, in the order of the revisions: the news for the replicas.
     std::function<void(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)> on_commit;
+
+    /// Called after each try to commit: what it took, and whether it went well.
+    std::function<void(std::chrono::nanoseconds took, bool ok)> on_attempt;
 };
 
 } // namespace rollout

@@ -19,6 +19,20 @@ constexpr std::size_t max_batch = 48;
 /// Reads of one turn of a thread: a look-up takes microseconds, a turn more. What they find is in memory all at once.
 constexpr std::size_t reads_a_turn = 64;
 
+
+/// Says how long it lived when it ends.
+class stopwatch {
+  public:
+    explicit stopwatch(std::chrono::nanoseconds &took) noexcept : took_(took) {}
+    ~stopwatch() { took_ = std::chrono::steady_clock::now() - begun_; }
+    stopwatch(const stopwatch &) = delete;
+    stopwatch &operator=(const stopwatch &) = delete;
+
+  private:
+    std::chrono::nanoseconds &took_;
+    std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+};
+
 } // namespace
 
 
@@ -82,6 +96,7 @@ void sqlite_journal::start_batch()
     commit_ = run_on_thread(
         loop_,
         [this](const stop_flag &) {
+            const stopwatch watch(commit_took_);
             try {
                 pass("before");
                 statements_->begin.run();
@@ -129,6 +144,7 @@ void sqlite_journal::end_batch(const outcome &ended)
         revision_ = batch_revision_;
     }
     const auto now = revision_; // the next batch counts on from here
+    const auto took = commit_took_;
     auto batch = std::move(batch_);
     batch_.clear();
     commit_.reset();
@@ -136,6 +152,9 @@ void sqlite_journal::end_batch(const outcome &ended)
         start_batch(); // the disk works while the loop answers
     }
 
+    if (on_attempt) {
+        on_attempt(took, static_cast<bool>(ended));
+    }
     if (ended && on_commit) {
         std::vector<task_row> rows;
         for (const auto &one : batch) {

@@ -78,6 +78,7 @@ class sqlite_journal final : public journal {
     std::vector<std::unique_ptr<write>> waiting_;
     std::vector<std::unique_ptr<write>> batch_;
     operation_ptr commit_;
+    std::chrono::nanoseconds commit_took_{}; ///< of the last one, once it has ended
 
     sqlite_database reader_;
     std::deque<read_job> reads_;

@@ -1,0 +1,44 @@
+// Prometheus' text format (version 0.0.4), for both processes: families with their help and type, and their samples.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace rollout {
+
+class metrics_text {
+  public:
+    enum class type : std::uint8_t { counter, gauge, histogram };
+
+    using label = std::pair<std::string_view, std::string_view>;
+    using labels = std::initializer_list<label>;
+
+    /// Begins a family: the samples that follow are its own. `name` and `help` are plain text of one line.
+    metrics_text &family(std::string_view name, type of, std::string_view help);
+
+    /// A value of the family. A label without a value is left out, which means the same to Prometheus.
+    metrics_text &sample(labels which, std::uint64_t value);
+    metrics_text &sample(labels which, double value);
+    metrics_text &sample(std::uint64_t value) { return sample({}, value); }
+
+    /// A histogram of the family. `counts` holds for each of `bounds`, in seconds and growing, how many were at most that
+    /// and over the bound before, and then those over the last one.
+    metrics_text &histogram(labels which, std::span<const double> bounds, std::span<const std::uint64_t> counts,
+                            double sum);
+
+    std::string take() { return std::move(text_); }
+
+  private:
+    void add_name(std::string_view suffix, labels which, std::string_view bound = {});
+    void add_value(std::uint64_t value);
+    void add_value(double value);
+
+    std::string text_;
+    std::string name_; ///< of the family
+};
+
+} // namespace rollout

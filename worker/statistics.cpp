@@ -1,0 +1,66 @@
+#include "worker/statistics.hpp"
+
+#include "common/metrics_text.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+void statistics::committed(std::chrono::nanoseconds took, bool ok) noexcept
+{
+    const double seconds = std::chrono::duration<double>(took).count();
+    const auto bound = std::lower_bound(bounds.begin(), bounds.end(), seconds);
+    ++commits_[static_cast<std::size_t>(bound - bounds.begin())];
+    commit_seconds_ += seconds;
+    failed_commits_ += ok ? 0 : 1;
+}
+
+
+void statistics::changed(const std::vector<task_row> &rows) noexcept
+{
+    for (const auto &row : rows) {
+        if (is_final(row.status)) {
+            ++ended_[static_cast<std::size_t>(row.kind)][static_cast<std::size_t>(row.status)];
+        }
+    }
+}
+
+
+std::string statistics::text(const moment &now) const
+{
+    using type = metrics_text::type;
+    metrics_text to;
+    to.family("rollout_worker_info", type::gauge, "The version of rolloutd.")
+        .sample({{"version", version_}}, std::uint64_t{1});
+    to.family("rollout_worker_start_time_seconds", type::gauge, "When rolloutd started, in seconds since 1970.")
+        .sample(static_cast<std::uint64_t>(began_));
+    to.family("rollout_worker_links", type::gauge, "Worker processes of nginx that are linked to rolloutd.")
+        .sample(now.links);
+    to.family("rollout_queue_length", type::gauge, "Tasks that wait for their turn.").sample(now.waiting);
+    to.family("rollout_running_tasks", type::gauge, "Tasks that are being carried out.").sample(now.running);
+    to.family("rollout_running_tasks_limit", type::gauge, "limits.max_concurrent_rollouts.").sample(now.most_running);
+    to.family("rollout_deployed_models", type::gauge, "Models that serve, or are about to.")
+        .sample(now.deployed_models);
+
+    to.family("rollout_tasks_ended_total", type::counter,
+              "Tasks that came to their end since rolloutd started, by what they came to.");
+    for (const auto kind : {task_kind::deploy, task_kind::remove}) {
+        for (const auto status :
+             {task_status::completed, task_status::failed, task_status::refused, task_status::canceled}) {
+            to.sample({{"kind", kind_name(kind)}, {"status", status_name(status)}},
+                      ended_[static_cast<std::size_t>(kind)][static_cast<std::size_t>(status)]);
+        }
+    }
+
+    to.family("rollout_journal_revision", type::gauge,
+              "The journal's revision: one for each change of a task or model.")
+        .sample(now.revision);
+    to.family("rollout_journal_commit_seconds", type::histogram,
+              "What a commit of the journal took, with its sync to the disk.")
+        .histogram({}, bounds, commits_, commit_seconds_);
+    to.family("rollout_journal_failed_commits_total", type::counter, "Commits of the journal that failed.")
+        .sample(failed_commits_);
+    return to.take();
+}
+
+} // namespace rollout
