@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from gateway import Client, Traffic, answer_of
+from gateway import Client, Gateway, Traffic, answer_of
 from processes import ROOT, wait_until
 
 ROLLOUTD = {"limits": {"retries": 2}}
@@ -250,14 +250,18 @@ def test_what_may_pass_by_itself_is_tried_again(gateway, fault):
     assert gateway.infer("again") == "x"
 
 
-def test_a_server_that_is_away_is_waited_for(gateway):
-    gateway.make_model("late", "x")
-    gateway.inference.stop()
-    task = gateway.post("/deploy", {"model_id": "late"}).task()
-    wait_until(lambda: "no connection to" in gateway.get(f"/deploy/{task['task_id']}").task()["detail"], "the first attempt")
-    gateway.inference.start()
-    task = gateway.wait(task, status="completed")
-    assert step(task, "load")["attempts"] > 1
+def test_a_server_that_is_away_is_waited_for():
+    own = Gateway(rolloutd={"limits": {"retries": 1000}}).start()  # however long the server takes to start
+    try:
+        own.make_model("late", "x")
+        own.inference.stop()
+        task = own.post("/deploy", {"model_id": "late"}).task()
+        wait_until(lambda: "no connection to" in own.get(f"/deploy/{task['task_id']}").task()["detail"], "the first attempt")
+        own.inference.start()
+        task = own.wait(task, status="completed")
+        assert step(task, "load")["attempts"] > 1
+    finally:
+        own.close()
 
 
 def test_a_link_that_leaves_the_allowed_folder_is_refused(gateway):
