@@ -3,10 +3,11 @@
 // A frame is its length (4 bytes, big endian, of all that follows, 1 to limits::frame_bytes), a JSON object with `type`,
 // and a line for each task that it brings, each after a line feed; the object has no line feed inside. Tasks are the most
 // of what is sent, and nginx has no need to look into their documents. Both ends may send at any time. A frame that
-// breaks these rules, or a `hello` of another protocol version, closes the connection with a reason in both logs.
+// breaks these rules, one of a type that is not here, or a `hello` without a version that both ends speak (protocol.hpp), closes
+// the connection with a reason in both logs. Members that are not here are passed over: a later release may say more.
 //
 //   nginx -> rolloutd
-//     hello     {protocol, pid, gateway, journal, revision}   who asks (`gateway` names one instance of the shared
+//     hello     {protocol, protocol_oldest, pid, gateway, journal, revision}   who asks (`gateway` names one instance of the shared
 //                                                              memory) and up to where its table is filled
 //     submit    {id, kind, task_id, model_id, parent_id?, config, by?}  `id` numbers the question on this connection;
 //                                                              `by`: who asks (requester.hpp)
@@ -23,7 +24,7 @@
 //     pong      {}
 //
 //   rolloutd -> nginx
-//     welcome   {protocol, journal, revision, stream}         `stream`: this link carries its gateway's updates
+//     welcome   {protocol, journal, revision, stream}         `protocol`: of this link; `stream`: this link carries its gateway's updates
 //     stream    {}                                            this link shall carry them now; answered by a `hello`
 //     accepted  {id, created, steered?} and its task          durable; `created` false where the same task was there;
 //                                                              `steered`: as the task is now

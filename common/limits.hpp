@@ -6,9 +6,6 @@
 
 namespace rollout::limits {
 
-/// The version of the frames; a peer of another version is refused with a reason in both logs.
-inline constexpr int protocol_version = 2;
-
 /// A frame's text, in bytes, without the four of its length.
 inline constexpr std::size_t frame_bytes = 1024 * 1024;
 

@@ -1,5 +1,6 @@
 // What rolloutd says: each frame that comes in, and what it does to the shared memory and to those who asked.
 #include "common/names.hpp"
+#include "common/protocol.hpp"
 #include "common/text.hpp"
 #include "module/state_file.hpp"
 #include "module/worker_link.hpp"
@@ -101,9 +102,16 @@ void worker_link::take(const json_t *message)
 void worker_link::take_welcome(const json_t *message)
 {
     const auto journal = json_text(message, "journal");
-    if (json_number(message, "protocol") != limits::protocol_version ||
-        journal.size() != sizeof(zone_header::journal)) {
-        disconnect("rolloutd speaks another version of the protocol");
+    const auto protocol = json_number(message, "protocol");
+    if (!common_protocol(spoken_protocols, {protocol, protocol})) {
+        const std::string reason = "rolloutd answers in version " + std::to_string(protocol) +
+                                   " of the protocol, this module speaks " + protocol_words(spoken_protocols) +
+                                   "; upgrade the older of the two";
+        refused(reason);
+        return;
+    }
+    if (journal.size() != sizeof(zone_header::journal)) {
+        disconnect("a welcome without a journal");
         return;
     }
     {
@@ -132,6 +140,7 @@ void worker_link::take_welcome(const json_t *message)
     const ngx_uint_t level = told_down_ ? NGX_LOG_NOTICE : NGX_LOG_INFO;
     ngx_log_error(level, log_, 0, "rollout: linked to rolloutd at \"unix:%V\"", &settings_.path);
     told_down_ = false;
+    told_refused_ = false;
     for (const auto id : groups_.ask_again()) {
         send_lookup(*calls_.at(id));
     }
@@ -140,7 +149,16 @@ void worker_link::take_welcome(const json_t *message)
 
 void worker_link::take_refusal(const json_t *message)
 {
-    const std::string reason = "rolloutd refused it: " + std::string(json_text(message, "reason").substr(0, 300));
+    refused("rolloutd refused it: " + std::string(json_text(message, "reason").substr(0, 300)));
+}
+
+
+/// What rolloutd objects to is told also where it was told before that there is none.
+void worker_link::refused(const std::string &reason)
+{
+    if (!std::exchange(told_refused_, true)) {
+        told_down_ = false;
+    }
     disconnect(reason.c_str());
 }
 

@@ -1,5 +1,7 @@
 #include "module/worker_link.hpp"
 
+#include "common/protocol.hpp"
+
 #include <algorithm>
 #include <exception>
 #include <utility>
@@ -303,7 +305,7 @@ void worker_link::send(const json_t *message)
 void worker_link::send_hello()
 {
     json_ptr message = message_of("hello");
-    json_put(message.get(), "protocol", json_make_number(limits::protocol_version));
+    put_protocols(message.get(), spoken_protocols);
     json_put(message.get(), "pid", json_make_number(static_cast<std::uint64_t>(ngx_pid)));
     json_put(message.get(), "gateway", zone_.gateway());
     std::string journal;

@@ -133,6 +133,7 @@ class worker_link {
     void take_sample(const json_t *message);
     void take_measure(const json_t *message);
     void take_refusal(const json_t *message);
+    void refused(const std::string &reason);
     void store(const task_record &task, bool only_over_older);
 
     link_settings settings_;
@@ -145,6 +146,7 @@ class worker_link {
     ngx_event_t flush_event_{};
     ngx_msec_t backoff_;
     bool told_down_ = false;
+    bool told_refused_ = false;
     bool told_full_ = false;
 
     frame_reader reader_;

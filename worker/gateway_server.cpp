@@ -3,6 +3,7 @@
 #include "common/frame.hpp"
 #include "common/limits.hpp"
 #include "common/names.hpp"
+#include "common/protocol.hpp"
 #include "worker/failpoint.hpp"
 #include "worker/gateway_session.hpp"
 #include "worker/gateway_waits.hpp"
@@ -261,11 +262,13 @@ void gateway_server::take(const session_ptr &from, const json_t *message, std::s
 
 void gateway_server::take_hello(const session_ptr &from, const json_t *message)
 {
-    const auto protocol = json_number(message, "protocol");
+    const auto spoken = protocols_of(message);
+    const auto protocol = common_protocol(spoken_protocols, spoken);
     const auto id = json_text(message, "gateway");
-    if (protocol != limits::protocol_version) {
-        end(from, "it speaks version " + std::to_string(protocol) + " of the protocol, rolloutd version " +
-                      std::to_string(limits::protocol_version));
+    if (!protocol) {
+        end(from, "it speaks " + protocol_words(spoken) + " of the protocol, rolloutd " +
+                      protocol_words(spoken_protocols) + "; upgrade " +
+                      (spoken.newest < spoken_protocols.oldest ? "nginx's module" : "rolloutd"));
         return;
     }
     if (!is_task_id(id) || (from->of != nullptr && from->of->id != id)) {
@@ -300,7 +303,7 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
     }
 
     json_ptr welcome = message_of("welcome");
-    json_put(welcome.get(), "protocol", json_make_number(limits::protocol_version));
+    json_put(welcome.get(), "protocol", json_made(json_integer(*protocol)));
     json_put(welcome.get(), "journal", journal_.id());
     json_put(welcome.get(), "revision", json_make_number(journal_.revision()));
     json_put(welcome.get(), "stream", json_ptr(json_boolean(known->stream == from)));

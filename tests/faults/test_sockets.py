@@ -104,7 +104,7 @@ def bit_by_bit(peer, data):
 def test_a_rolloutd_of_another_version_is_named_in_nginxs_log(make_gateway):
     gateway = make_gateway()
     with meets(gateway, lambda peer: peer.sendall(welcome(protocol=PROTOCOL + 1))):
-        wait_until(lambda: "rolloutd speaks another version of the protocol" in gateway.nginx.errors(), "the line in nginx's log")
+        wait_until(lambda: f"rolloutd answers in version {PROTOCOL + 1} of the protocol, this module speaks version {PROTOCOL}" in gateway.nginx.errors(), "the line in nginx's log")
         gateway.post("/deploy", {"model_id": "m"}).problem(500)
     recovers(gateway)
 
