@@ -16,8 +16,8 @@ namespace {
 
 /// In the file's header: "Roll". Another number is another program's file.
 constexpr std::int64_t application_id = 0x526f6c6c;
-constexpr std::int64_t schema_version = 1;
 
+/// Version 1. It stays as it is: what comes later is a step of `journal_migrations`, which a new file takes as well.
 constexpr char schema[] = R"(
     CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
     CREATE TABLE tasks (
@@ -98,7 +98,7 @@ enum class content { none, whole, unread };
 
 
 /// What is in the file; throws where it is not to be used.
-content check(sqlite_database &database, const std::string &path)
+content check(sqlite_database &database, const std::string &path, std::int64_t newest_version)
 {
     // Neither is its log taken into it when it is refused: a file that is not understood stays as it is, byte for byte.
     sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
@@ -108,10 +108,11 @@ content check(sqlite_database &database, const std::string &path)
     if (!empty && database.number("PRAGMA application_id") != application_id) {
         throw std::runtime_error("the file " + shown(path) + " is no journal of rolloutd's; it is left as it is");
     }
-    if (!empty && version != schema_version) {
+    if (!empty && (version < first_journal_version || version > newest_version)) {
         throw std::runtime_error("the journal " + shown(path) + " is of version " + std::to_string(version) +
-                                 ", this rolloutd knows version " + std::to_string(schema_version) +
-                                 "; it is left as it is");
+                                 ", this rolloutd knows " +
+                                 (newest_version == first_journal_version ? "version " : "the versions up to ") +
+                                 std::to_string(newest_version) + "; it is left as it is");
     }
     const auto bytes = database.number("PRAGMA page_count") * database.number("PRAGMA page_size");
     const std::string mark = mark_of(path);
@@ -132,7 +133,7 @@ void make_tables(sqlite_database &database)
     database.run("BEGIN");
     database.run(schema);
     database.run(("PRAGMA application_id = " + std::to_string(application_id)).c_str());
-    database.run(("PRAGMA user_version = " + std::to_string(schema_version)).c_str());
+    database.run(("PRAGMA user_version = " + std::to_string(first_journal_version)).c_str());
     sqlite_statement(database, "INSERT INTO meta VALUES ('id', ?), ('revision', 0)")
         .with(std::string_view(new_instance_id()))
         .run();
@@ -142,9 +143,10 @@ void make_tables(sqlite_database &database)
 } // namespace
 
 
-sqlite_file::sqlite_file(const std::string &path) : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
+sqlite_file::sqlite_file(const std::string &path, std::span<const migration> steps)
+    : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
 {
-    const auto found = check(writer, path);
+    const auto found = check(writer, path, newest_version(steps));
     is_whole = found != content::unread;
     writer.run("PRAGMA journal_mode = WAL");
     writer.run("PRAGMA synchronous = FULL");
@@ -152,6 +154,7 @@ sqlite_file::sqlite_file(const std::string &path) : lock(claim(path)), writer(pa
     if (found == content::none) {
         make_tables(writer);
     }
+    migrate(writer, path, steps, found != content::none);
     writer.run(list_indices);
 
     sqlite_statement meta(writer, "SELECT value FROM meta WHERE name = ?");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "worker/fd.hpp"
+#include "worker/journal/migration.hpp"
 #include "worker/journal/sqlite.hpp"
 #include "worker/thread_work.hpp"
 
@@ -13,9 +14,10 @@ namespace rollout {
 /// The file, open. No other rolloutd can open it for as long as this lives.
 struct sqlite_file {
     /// Makes the file where there is none. Throws std::runtime_error with a sentence where it cannot be used: another
-    /// rolloutd has it, it is damaged, no journal, or of another version. A file that is refused stays as it is. A large file is
-    /// not read whole here, as a start must not take the longer the more tasks there are: see `look_for_damage`.
-    explicit sqlite_file(const std::string &path);
+    /// rolloutd has it, it is damaged, no journal, or of a newer version. A file that is refused stays as it is; one of an older
+    /// version is brought to the newest by `steps`, see `migrate`. A large file is not read whole here, as a start must not take
+    /// the longer the more tasks there are: see `look_for_damage`.
+    explicit sqlite_file(const std::string &path, std::span<const migration> steps = journal_migrations());
 
     /// Reads the whole file, which takes seconds for a million tasks: for a thread, while the file is in use. Where it is damaged
     /// the sentence is the outcome's, and the next start reads the file whole before it uses it. Throws sqlite_error.

@@ -1,0 +1,88 @@
+#include "worker/journal/migration.hpp"
+
+#include "worker/fd.hpp"
+#include "worker/log.hpp"
+#include "worker/words.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <stdexcept>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace rollout {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string &path, const std::string &doing, const std::string &why)
+{
+    throw std::runtime_error("the journal " + shown(path) + " cannot be " + doing + ": " + why +
+                             "; it stays of the version that it is. Mend this and start rolloutd again");
+}
+
+
+/// The file with its log as one, durable before it has its name.
+void copy(sqlite_database &database, const std::string &path, const std::string &to)
+{
+    const std::string beside = to + ".new";
+    ::unlink(beside.c_str());
+    const unique_fd file(::open(beside.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!file) {
+        refuse(path, "copied to " + shown(to), errno_words(errno));
+    }
+    try {
+        sqlite_statement(database, "VACUUM INTO ?").with(std::string_view(beside)).run();
+    } catch (const sqlite_error &error) {
+        ::unlink(beside.c_str());
+        refuse(path, "copied to " + shown(to), error.what());
+    }
+    if (::fsync(file.get()) != 0 || std::rename(beside.c_str(), to.c_str()) != 0) {
+        const int error = errno;
+        ::unlink(beside.c_str());
+        refuse(path, "copied to " + shown(to), errno_words(error));
+    }
+}
+
+} // namespace
+
+
+std::span<const migration> journal_migrations() noexcept
+{
+    return {}; // version 1 is the newest
+}
+
+
+void migrate(sqlite_database &database, const std::string &path, std::span<const migration> steps, bool keeps_copy)
+{
+    const auto from = database.number("PRAGMA user_version");
+    const auto newest = newest_version(steps);
+    if (from >= newest) {
+        return;
+    }
+    if (keeps_copy) {
+        const std::string kept = path + ".v" + std::to_string(from);
+        copy(database, path, kept);
+        log(log_level::info, "The journal as it was is kept in " + shown(kept),
+            {{"from", std::to_string(from)}, {"to", std::to_string(newest)}});
+    }
+    for (auto version = from; version < newest; ++version) {
+        const std::string next = std::to_string(version + 1);
+        try {
+            database.run("BEGIN IMMEDIATE");
+            database.run(steps[static_cast<std::size_t>(version - first_journal_version)].sql);
+            database.run(("PRAGMA user_version = " + next).c_str());
+            database.run("COMMIT");
+        } catch (const sqlite_error &error) {
+            if (sqlite3_get_autocommit(database.get()) == 0) {
+                database.run("ROLLBACK");
+            }
+            refuse(path, "brought to version " + next, error.what());
+        }
+    }
+    if (keeps_copy) {
+        log(log_level::info, "The journal " + shown(path) + " is of version " + std::to_string(newest) + " now");
+    }
+}
+
+} // namespace rollout
