@@ -55,8 +55,11 @@ std::string parse(const std::string &text, std::vector<route> &routes, std::stri
     if (json_text(root.get(), "format") != format_name) {
         return "it is not a state file of this module";
     }
-    if (json_number(root.get(), "version") != format_version) {
-        return "it is of another version";
+    // A step to a later version goes here: a file of each older one is read, and written anew with the next change.
+    const auto version = json_number(root.get(), "version");
+    if (version != format_version) {
+        return "it is of version " + std::to_string(version) + ", this module reads version " +
+               std::to_string(format_version);
     }
     journal = json_text(root.get(), "journal");
     const auto number = json_number(root.get(), "revision", -1);
