@@ -11,6 +11,8 @@ import subprocess
 
 import pytest
 
+from link import Gateway as Link
+from link import words_of
 from processes import DEADLINE_S, ROLLOUTD, ROOT, wait_until, worker_user
 
 USER = "daemon"  # neither root nor nginx's
@@ -31,7 +33,7 @@ def unit(tmp_path):
 
 
 def test_systemd_is_content_with_the_unit(unit):
-    done = run("systemd-analyze", "verify", unit)
+    done = run("systemd-analyze", "verify", "--man=no", unit)
     assert done.returncode == 0 and (done.stdout + done.stderr).strip() == "", done
 
 
@@ -50,6 +52,26 @@ def test_the_unit_lets_rolloutd_do_what_it_does(unit):
     assert filters.index("@chown") > filters.index("~@privileged @resources")
     for group in ("RuntimeDirectory=rollout", "StateDirectory=rollout", "User=rollout", "Type=notify"):
         assert re.search(f"^{group}", text, re.M), group
+
+
+def test_the_unit_lets_rolloutd_write_to_its_own_folders_alone(unit):
+    text = unit.read_text()
+    for line in ("ProtectSystem=strict", "PrivateTmp=true", "NoNewPrivileges=true", "StateDirectory=rollout rollout/repository",
+                 "RuntimeDirectory=rollout"):
+        assert re.search(f"^{line}$", text, re.M), line
+    assert not re.search(r"^(ReadWritePaths|BindPaths|LogsDirectory|CacheDirectory|ConfigurationDirectory)=", text, re.M)
+
+
+def test_tmpfiles_makes_the_folders(tmp_path):
+    own = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    file = tmp_path / "rollout.conf"
+    file.write_text((ROOT / "conf/tmpfiles.conf").read_text().replace("rollout rollout -", f"{own[0]} {own[1]} -"))
+    root = tmp_path / "root"
+    root.mkdir()
+    done = run("systemd-tmpfiles", f"--root={root}", "--create", file)
+    assert done.returncode == 0, done.stderr
+    for folder in ("run/rollout", "var/lib/rollout", "var/lib/rollout/repository"):
+        assert mode_of(root / folder) == (0o755, *own), folder
 
 
 def test_sysusers_makes_the_user(tmp_path):
@@ -178,6 +200,41 @@ def test_a_service_manager_hears_of_start_reload_and_end(make_gateway):
     gateway.rolloutd.send_signal(signal.SIGTERM)
     manager.hear("STOPPING=1")
     assert gateway.rolloutd.wait() == 0
+
+
+def test_readiness_is_said_when_the_journal_is_read_and_the_socket_open(make_gateway):
+    gateway = make_gateway().start()
+    gateway.serve_blue("m")
+    task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 600}, {"weight": 100}])
+    gateway.await_weight(task, 50)
+    gateway.rolloutd.kill()
+    manager = Manager(gateway.home)
+    gateway.rolloutd.start(wait=False, env={"NOTIFY_SOCKET": str(manager.path)})
+    manager.hear("READY=1")
+    said = [line["message"] for line in gateway.rolloutd.lines(gateway.rolloutd.began)]
+    assert "The journal has 1 unfinished task" in said
+    link = Link(gateway.rolloutd.socket)
+    link.send({"type": "lookup", "id": 1, "kind": "deploy", "task_id": task["task_id"]})
+    assert words_of(link.receive_type("found"))["status"] == "in_progress"
+    link.close()
+
+
+@pytest.mark.parametrize("first", ["nginx", "rolloutd"])
+def test_nginx_and_rolloutd_start_and_restart_in_any_order(make_gateway, first):
+    """The unit orders neither before the other."""
+    assert not re.search(r"^(After|Before|Requires|BindsTo|PartOf|Wants)=.*nginx", (ROOT / "conf/rolloutd.service").read_text(), re.M)
+    gateway = make_gateway()
+    gateway.inference.start()
+    gateway.make_model("m", "first")
+    order = [gateway.nginx, gateway.rolloutd] if first == "nginx" else [gateway.rolloutd, gateway.nginx]
+    for _ in range(2):
+        for one in order:
+            one.start()
+        gateway.await_link()
+        gateway.deploy("m")
+        assert gateway.infer("m") == "first"
+        for one in order:
+            one.stop()
 
 
 def test_a_stop_or_a_reload_right_after_the_start_is_in_order(make_gateway):
