@@ -1,4 +1,4 @@
-"""Fixtures for integration/ and faults/: a whole gateway of the real nginx, rolloutd and an inference server. A test file says at its top how its own is
+"""Fixtures for integration/, faults/ and packages/: a whole gateway of the real nginx, rolloutd and an inference server. A test file says at its top how its own is
 configured; a test that breaks things makes one for itself with `make_gateway`."""
 
 import pathlib
