@@ -128,7 +128,9 @@ def test_the_manual_pages_name_every_option_member_directive_and_variable(pages)
     directives = re.findall(r'ngx_string\("(rollout_\w+)"\)', (ROOT / "module/ngx_http_rollout_module.cpp").read_text())
     variables = re.findall(r"`(\$rollout_\w+)`", readme)
     assert len(directives) >= 4 and len(variables) >= 4
-    for name in directives + variables:
+    metrics = re.findall(r"^\| `(\w+)[`{]", re.search(r"^### Metrics\n(.*?)^### ", readme, re.M | re.S)[1], re.M)
+    assert len(metrics) > 10
+    for name in directives + variables + metrics:
         assert name in told["ngx_http_rollout_module.5"], name
 
 
@@ -168,7 +170,7 @@ def test_what_is_installed_serves_as_it_stands(gateway, packages):
 def test_the_examples_of_the_packages_are_taken_by_nginx_and_rolloutd(gateway, packages):
     gateway.root.install(packages)
     examples = gateway.root.file(f"/usr/share/doc/{MODULE}/examples")
-    assert {path.name for path in examples.iterdir()} == {"nginx.conf", "embedding-studio", "protected"}
+    assert {path.name for path in examples.iterdir()} == {"nginx.conf", "embedding-studio", "protected", "prometheus"}
     gateway.root.run("nginx", "-t", "-q", "-c", f"/usr/share/doc/{MODULE}/examples/nginx.conf")
 
 
