@@ -45,10 +45,12 @@ void a_journal_of_a_newer_version_is_refused_with_its_name(void **)
 {
     const temporary_folder folder;
     const auto path = filled_journal(folder);
-    run_on(path, "PRAGMA user_version = 2");
-    assert_text(refusal(path), "the journal " + path.native() +
-                                   " is of version 2, this rolloutd knows version 1; it is left as it is");
-    run_on(path, "PRAGMA user_version = 1");
+    const auto newest = rollout::newest_version(rollout::journal_migrations());
+    run_on(path, ("PRAGMA user_version = " + std::to_string(newest + 1)).c_str());
+    assert_text(refusal(path), "the journal " + path.native() + " is of version " + std::to_string(newest + 1) +
+                                   ", this rolloutd knows the versions up to " + std::to_string(newest) +
+                                   "; it is left as it is");
+    run_on(path, ("PRAGMA user_version = " + std::to_string(newest)).c_str());
     assert_text(refusal(path), "it was opened");
 }
 
@@ -137,15 +139,17 @@ void a_newer_journal_stays_as_it_is_byte_for_byte(void **)
 {
     const temporary_folder living;
     const temporary_folder folder;
-    const auto path = left_by_a_kill(living, folder, "PRAGMA user_version = 2");
+    const auto path = left_by_a_kill(living, folder, "PRAGMA user_version = 1000");
     const auto before = folder.read("journal.db");
     const auto log_before = folder.read("journal.db-wal");
     assert_true(log_before.size() > 4096);
-    assert_holds(refusal(path), "is of version 2");
+    assert_holds(refusal(path), "is of version 1000");
     assert_true(folder.read("journal.db") == before);
     assert_true(folder.read("journal.db-wal") == log_before);
     // With a rolloutd that knows that version, all is there.
-    run_on(path, "PRAGMA user_version = 1");
+    run_on(
+        path,
+        ("PRAGMA user_version = " + std::to_string(rollout::newest_version(rollout::journal_migrations()))).c_str());
     opened_journal book(path);
     assert_true(book.find("t199").has_value());
 }

@@ -23,13 +23,14 @@ constexpr std::array<migration, 2> two_steps{{
 }};
 constexpr std::span<const migration> one_step = std::span(two_steps).first(1);
 
+/// Of version 1.
 std::filesystem::path filled_journal(const temporary_folder &folder)
 {
     const auto path = folder / "journal.db";
-    opened_journal book(path);
-    for (const char *id : {"t1", "t2", "t3"}) {
-        book.create(task_of_model(id, "a"));
-    }
+    sqlite_file made(path.native(), {});
+    made.writer.run("INSERT INTO tasks SELECT value, 't' || value, 'deploy', 'a', 'pending', value, value, '{}' "
+                    "FROM json_each('[1, 2, 3]')");
+    made.writer.run("UPDATE meta SET value = 3 WHERE name = 'revision'");
     return path;
 }
 
@@ -55,7 +56,7 @@ void an_older_journal_takes_every_step_and_keeps_its_tasks(void **)
     std::string id;
     std::uint64_t revision = 0;
     {
-        const sqlite_file before(path.native());
+        const sqlite_file before(path.native(), {});
         id = before.id;
         revision = before.revision;
     }

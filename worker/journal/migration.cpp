@@ -49,7 +49,18 @@ void copy(sqlite_database &database, const std::string &path, const std::string 
 
 std::span<const migration> journal_migrations() noexcept
 {
-    return {}; // version 1 is the newest
+    static constexpr migration steps[] = {
+        // Every commit of new tasks hit the index of models in as many places as it had tasks. The tasks that have not ended are
+        // in memory (sqlite_journal), and the others come to their index one at a time.
+        {R"(
+            DROP INDEX tasks_model;
+            DROP INDEX tasks_open;
+            DROP INDEX IF EXISTS tasks_kind;
+            CREATE INDEX IF NOT EXISTS tasks_status ON tasks (kind, status, sequence);
+            CREATE INDEX tasks_ended ON tasks (model_id, kind, sequence) WHERE status NOT IN ('pending', 'in_progress');
+        )"},
+    };
+    return steps;
 }
 
 

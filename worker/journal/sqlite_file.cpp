@@ -38,12 +38,6 @@ constexpr char schema[] = R"(
     CREATE TABLE gateways (gateway TEXT PRIMARY KEY) WITHOUT ROWID;
 )";
 
-/// For the lists. They change nothing of what an older rolloutd knows, and a file of one gets them when it is opened.
-constexpr char list_indices[] = R"(
-    CREATE INDEX IF NOT EXISTS tasks_kind ON tasks (kind, sequence);
-    CREATE INDEX IF NOT EXISTS tasks_status ON tasks (kind, status, sequence);
-)";
-
 
 /// What a start reads whole, in bytes: some fifty thousand tasks, in a tenth of a second.
 constexpr std::int64_t read_whole_bytes = 32 << 20;
@@ -155,7 +149,6 @@ sqlite_file::sqlite_file(const std::string &path, std::span<const migration> ste
         make_tables(writer);
     }
     migrate(writer, path, steps, found != content::none);
-    writer.run(list_indices);
 
     sqlite_statement meta(writer, "SELECT value FROM meta WHERE name = ?");
     if (meta.with(std::string_view("id")).step()) {

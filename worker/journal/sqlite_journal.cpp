@@ -40,6 +40,13 @@ sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path)
     : loop_(loop), path_(path), file_(path), revision_(file_.revision), batch_revision_(revision_),
       statements_(new statements{file_.writer, batch_revision_}), reader_(path, SQLITE_OPEN_READONLY)
 {
+    sqlite_statement at(file_.writer,
+                        "SELECT sequence, kind, model_id FROM tasks WHERE kind IN ('deploy', 'delete') AND "
+                        "status IN ('pending', 'in_progress')");
+    while (at.step()) {
+        open_[{kind_from(at.text(1)).value_or(task_kind::deploy), at.text(2)}].insert(
+            static_cast<std::uint64_t>(at.number(0)));
+    }
 }
 
 
@@ -155,18 +162,43 @@ void sqlite_journal::end_batch(const outcome &ended)
     if (on_attempt) {
         on_attempt(took, static_cast<bool>(ended));
     }
-    if (ended && on_commit) {
+    if (ended) {
         std::vector<task_row> rows;
         for (const auto &one : batch) {
             if (const task_row *row = one->news()) {
+                note_open(*row);
                 rows.push_back(*row);
             }
         }
-        on_commit(rows, before, now);
+        if (on_commit) {
+            on_commit(rows, before, now);
+        }
     }
     for (auto &one : batch) {
         one->end(ended);
     }
+}
+
+
+void sqlite_journal::note_open(const task_row &row)
+{
+    const std::pair which(row.kind, row.model_id);
+    if (!is_final(row.status)) {
+        open_[which].insert(row.sequence);
+    } else if (const auto found = open_.find(which); found != open_.end()) {
+        found->second.erase(row.sequence);
+        if (found->second.empty()) {
+            open_.erase(found);
+        }
+    }
+}
+
+
+/// Of that model and kind, as they are now.
+std::set<std::uint64_t> sqlite_journal::open_tasks(task_kind kind, const std::string &model_id) const
+{
+    const auto found = open_.find({kind, model_id});
+    return found == open_.end() ? std::set<std::uint64_t>() : found->second;
 }
 
 
@@ -231,11 +263,20 @@ void sqlite_journal::find(const std::string &task_id, found_fn done)
 void sqlite_journal::find_latest(task_kind kind, const std::string &model_id, found_fn done)
 {
     auto row = std::make_shared<std::optional<task_row>>();
+    const auto unended = open_tasks(kind, model_id);
+    const std::uint64_t last_open = unended.empty() ? 0 : *unended.rbegin();
     read(
-        [row, kind, model_id](sqlite_database &database) {
-            sqlite_statement at(database, select("WHERE model_id = ? AND kind = ? ORDER BY sequence DESC LIMIT 1"));
-            if (at.with(std::string_view(model_id), kind_name(kind)).step()) {
-                *row = row_of(at);
+        [row, kind, model_id, last_open](sqlite_database &database) {
+            sqlite_statement ended(database, select("INDEXED BY tasks_ended WHERE model_id = ? AND kind = ? AND "
+                                                    "status NOT IN ('pending', 'in_progress') "
+                                                    "ORDER BY sequence DESC LIMIT 1"));
+            if (ended.with(std::string_view(model_id), kind_name(kind)).step()) {
+                *row = row_of(ended);
+            }
+            // One that waited can have ended, canceled, before an earlier one.
+            sqlite_statement open(database, select("WHERE sequence = ?"));
+            if ((!*row || (*row)->sequence < last_open) && open.with(last_open).step()) {
+                *row = row_of(open);
             }
         },
         [row, done = std::move(done)](const outcome &ended) { done(ended, std::move(*row)); });
@@ -277,10 +318,17 @@ void sqlite_journal::read_after(std::uint64_t revision, std::size_t max_bytes,
 
 std::vector<task_row> sqlite_journal::unfinished()
 {
+    std::set<std::uint64_t> all;
+    for (const auto &[_, sequences] : open_) {
+        all.insert(sequences.begin(), sequences.end());
+    }
     std::vector<task_row> rows;
-    sqlite_statement at(file_.writer, select("WHERE status IN ('pending', 'in_progress') ORDER BY sequence"));
-    while (at.step()) {
-        rows.push_back(row_of(at));
+    sqlite_statement at(file_.writer, select("WHERE sequence = ?"));
+    for (const auto sequence : all) {
+        if (at.with(sequence).step()) {
+            rows.push_back(row_of(at));
+        }
+        at.reset();
     }
     return rows;
 }

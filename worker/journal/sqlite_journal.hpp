@@ -11,7 +11,10 @@
 #include <uv.h>
 
 #include <deque>
+#include <map>
 #include <memory>
+#include <set>
+#include <utility>
 
 namespace rollout {
 
@@ -67,6 +70,8 @@ class sqlite_journal final : public journal {
     void end_batch(const outcome &ended);
     void read(std::function<void(sqlite_database &)> work, std::function<void(outcome)> done);
     void start_read();
+    void note_open(const task_row &row);
+    std::set<std::uint64_t> open_tasks(task_kind kind, const std::string &model_id) const;
 
     uv_loop_t *loop_;
     std::string path_;
@@ -79,6 +84,10 @@ class sqlite_journal final : public journal {
     std::vector<std::unique_ptr<write>> batch_;
     operation_ptr commit_;
     std::chrono::nanoseconds commit_took_{}; ///< of the last one, once it has ended
+
+    /// The sequences of the tasks that have not ended, by model. Their index would be hit at random by every new task, and
+    /// take most of a commit's pages.
+    std::map<std::pair<task_kind, std::string>, std::set<std::uint64_t>> open_;
 
     sqlite_database reader_;
     std::deque<read_job> reads_;

@@ -2,6 +2,11 @@
 #include "worker/journal/sqlite_journal.hpp"
 #include "worker/journal/sqlite_rows.hpp"
 
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
 namespace rollout {
 
 namespace {
@@ -10,17 +15,60 @@ namespace {
 constexpr std::uint64_t no_end = INT64_MAX;
 
 
-/// Each combination has an index that gives the rows in their order.
-sqlite_statement statement_for(sqlite_database &database, const task_filter &which)
-{
-    const std::string order = " AND sequence < ? ORDER BY sequence DESC";
-    if (!which.model_id.empty()) {
-        return {database, select("INDEXED BY tasks_model WHERE kind = ? AND model_id = ?" +
-                                 std::string(which.status ? " AND status = ?" : "") + order)};
+/// The sequences of tasks that may be on the page, newest first: at least the newest `most` of those that are on it.
+class candidates {
+  public:
+    candidates(sqlite_database &database, const task_filter &which, std::uint64_t before, std::size_t most)
+        : database_(database), kind_(kind_name(which.kind)), before_(before), most_(most)
+    {
     }
-    return {database, select(which.status ? "INDEXED BY tasks_status WHERE kind = ? AND status = ?" + order
-                                          : "INDEXED BY tasks_kind WHERE kind = ?" + order)};
-}
+
+    /// Those that had not ended a moment ago.
+    void add_open(const std::set<std::uint64_t> &open)
+    {
+        for (auto at = open.lower_bound(before_); at != open.begin();) {
+            all_.insert(*--at);
+        }
+    }
+
+    /// Those of a model that have ended.
+    void add_ended(std::string_view model_id, std::optional<task_status> status)
+    {
+        sqlite_statement at(database_,
+                            "SELECT sequence FROM tasks INDEXED BY tasks_ended WHERE model_id = ? AND kind = ? AND "
+                            "status NOT IN ('pending', 'in_progress') AND sequence < ? " +
+                                std::string(status ? "AND status = ? " : "") + "ORDER BY sequence DESC LIMIT ?");
+        if (status) {
+            add(at.with(model_id, kind_, before_, status_name(*status), most_));
+        } else {
+            add(at.with(model_id, kind_, before_, most_));
+        }
+    }
+
+    void add_all(task_status status)
+    {
+        sqlite_statement at(database_,
+                            "SELECT sequence FROM tasks INDEXED BY tasks_status WHERE kind = ? AND status = ? AND "
+                            "sequence < ? ORDER BY sequence DESC LIMIT ?");
+        add(at.with(kind_, status_name(status), before_, most_));
+    }
+
+    const auto &newest_first() const noexcept { return all_; }
+
+  private:
+    void add(sqlite_statement &at)
+    {
+        while (at.step()) {
+            all_.insert(static_cast<std::uint64_t>(at.number(0)));
+        }
+    }
+
+    sqlite_database &database_;
+    std::string_view kind_;
+    std::uint64_t before_;
+    std::size_t most_;
+    std::set<std::uint64_t, std::greater<>> all_;
+};
 
 } // namespace
 
@@ -48,26 +96,36 @@ void sqlite_journal::list(const task_filter &which, std::size_t limit, std::size
         bool more = false;
     };
     auto found = std::make_shared<page>();
+    const bool of_model = !which.model_id.empty();
+    const bool may_be_open = !which.status || !is_final(*which.status);
+    const auto open = of_model && may_be_open ? open_tasks(which.kind, which.model_id) : std::set<std::uint64_t>();
     read(
-        [found, which, limit, max_bytes](sqlite_database &database) {
+        [found, which, limit, max_bytes, of_model, open](sqlite_database &database) {
             const auto before = which.before == 0 || which.before > no_end ? no_end : which.before;
-            const auto kind = kind_name(which.kind);
-            const auto status = which.status ? status_name(*which.status) : std::string_view();
-            const std::string_view model_id = which.model_id;
-
-            auto at = statement_for(database, which);
-            if (!model_id.empty() && which.status) {
-                at.with(kind, model_id, status, before);
-            } else if (!model_id.empty()) {
-                at.with(kind, model_id, before);
-            } else if (which.status) {
-                at.with(kind, status, before);
+            candidates some(database, which, before, limit + 1);
+            if (of_model) {
+                some.add_open(open);
+                some.add_ended(which.model_id, which.status);
             } else {
-                at.with(kind, before);
+                // In the order in which a task goes through them: one that goes on meanwhile is found the second time.
+                for (std::size_t i = 0; i < task_statuses; ++i) {
+                    const auto status = static_cast<task_status>(i);
+                    if (!which.status || *which.status == status) {
+                        some.add_all(status);
+                    }
+                }
             }
+            sqlite_statement at(database, select("WHERE sequence = ?"));
             std::size_t bytes = 0;
-            while (at.step()) {
+            for (const auto sequence : some.newest_first()) {
+                at.reset();
+                if (!at.with(sequence).step()) {
+                    continue; // purged a moment ago
+                }
                 auto row = row_of(at);
+                if (which.status && row.status != *which.status) {
+                    continue;
+                }
                 bytes += row.document.size();
                 if (found->rows.size() == limit || (!found->rows.empty() && bytes > max_bytes)) {
                     found->more = true;

@@ -32,12 +32,12 @@ struct sqlite_journal::statements {
                                old_tasks("updated_us > ? AND updated_us < ? ORDER BY updated_us, sequence LIMIT ?")};
     sqlite_statement remove{database, "DELETE FROM tasks WHERE sequence = ?"};
 
-    /// The third column says whether the task is not its model's latest of a kind.
+    /// The third column says whether a later task of the same kind and model has ended too.
     static std::string old_tasks(std::string_view which)
     {
         return "SELECT sequence, updated_us, EXISTS (SELECT 1 FROM tasks l WHERE l.model_id = t.model_id "
-               "AND l.kind = t.kind AND l.sequence > t.sequence) FROM tasks t "
-               "WHERE status NOT IN ('pending', 'in_progress') AND " +
+               "AND l.kind = t.kind AND l.sequence > t.sequence AND l.status NOT IN ('pending', 'in_progress')) "
+               "FROM tasks t WHERE status NOT IN ('pending', 'in_progress') AND " +
                std::string(which);
     }
 };
