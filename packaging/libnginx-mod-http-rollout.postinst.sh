@@ -1,4 +1,9 @@
 
+# For rollout_zone's state=: nginx's worker processes write the last known routes there.
+if [ "$1" = configure ]; then
+	install -d -m 0755 -o www-data -g www-data /var/lib/nginx/rollout
+fi
+
 # After a reload nginx still runs the code that it has loaded before: a module's new one takes a new nginx process, which takes
 # the sockets over from the old one while that ends its requests. nginx's own package upgrades itself in this way.
 if [ "$1" = configure ] && [ -n "$2" ] && command -v nginx > /dev/null; then

@@ -66,11 +66,15 @@ def codename():
 
 
 class Root:
-    """The system in its folder. Each command has /proc and /dev mounted in a space of its own, so that nothing stays mounted."""
+    """The system in its folder. Each command has /proc and /dev mounted in a space of its own, so that
+    nothing stays mounted there."""
 
     def __init__(self, packed):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="rollout-root."))
         self.path.chmod(0o755)
+        # A mount of its own, from which no other mount gets out; where this runs in a chroot, its / is none that could be set so.
+        run("mount", "--bind", self.path, self.path)
+        run("mount", "--make-private", self.path)
         run("tar", "-xf", packed, "-C", self.path)
         # A machine with an init system, to Debian's maintainer scripts: nginx's own init script does what they ask for.
         policy = self.file("/usr/sbin/policy-rc.d")
@@ -79,10 +83,10 @@ class Root:
 
     def command(self, *command, writable=None):
         """`writable`: the only folders that the command can write to, besides a /tmp of its own."""
-        protect = '' if writable is None else ' '.join(['mount --bind "$0" "$0";', *(f'mount --bind "$0{folder}" "$0{folder}";' for folder in writable),
+        protect = '' if writable is None else ' '.join([*(f'mount --bind "$0{folder}" "$0{folder}";' for folder in writable),
                                                         'mount -t tmpfs tmpfs "$0/tmp"; mount -o remount,bind,ro "$0";'])
         inside = protect + 'mount --rbind /proc "$0/proc"; mount --rbind /dev "$0/dev"; exec chroot "$0" "$@"'
-        return ["unshare", "--mount", "sh", "-ec", inside, str(self.path), *map(str, command)]
+        return ["unshare", "--mount", "--propagation", "unchanged", "sh", "-ec", inside, str(self.path), *map(str, command)]
 
     def run(self, *command):
         return run(*self.command(*command), env=self.environment())
@@ -117,6 +121,7 @@ class Root:
         raise AssertionError(f"there is no unit {name}")
 
     def remove(self):
+        run("umount", "-l", self.path)
         shutil.rmtree(self.path)
 
 
@@ -195,7 +200,7 @@ class InstalledNginx(Nginx):
 
 
 ZONE = """\
-rollout_zone rollout 8m;
+rollout_zone rollout 8m state=/var/lib/nginx/rollout/routes.json;
 rollout_worker unix:/run/rollout/rolloutd.sock;
 upstream inference {{ server 127.0.0.1:{inference}; keepalive 16; }}
 """

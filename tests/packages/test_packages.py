@@ -255,7 +255,7 @@ def test_a_removal_keeps_the_journal_and_a_purge_does_not(serving, packages):
         others.await_answers("plain")
     assert inferences.failures == others.failures == []
     assert {root.status(name) for name in (MODULE, "rolloutd")} <= {"", "not-installed"}
-    for path in ("/var/lib/rollout", "/run/rollout", "/etc/rollout", MODULE_FILE):
+    for path in ("/var/lib/rollout", "/var/lib/nginx/rollout", "/run/rollout", "/etc/rollout", MODULE_FILE):
         assert not root.file(path).exists(), path
     left = [path for folder in ("/etc/nginx/modules-enabled", "/etc/systemd/system/multi-user.target.wants", "/var/lib/systemd")
             for path in root.file(folder).rglob("*rollout*")]
