@@ -1,0 +1,93 @@
+"""The gateway image, built as its users build it, but with a base that mmdebstrap makes of the machine's own Debian packages."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from processes import ROOT
+
+HERE = pathlib.Path(__file__).resolve().parent
+DOCKER = ROOT / "docker"
+BASE = "localhost/debian:bookworm-slim"
+NAME = "localhost/rollout"
+BUILD_LIMIT_S = 1800  # a build that hangs ends here; how long one takes is the machine's business
+
+
+def in_root(*command):
+    return [str(HERE / "with-root-mounted"), *(str(part) for part in command)]
+
+
+def run(*command, **more):
+    """Its output; what it said on standard error is shown when it fails."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=BUILD_LIMIT_S, **more)
+    assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-6000:]}"
+    return done.stdout
+
+
+class Image:
+    """The image and its base in a store of their own, and a container of it that tests run programs in. ROLLOUT_IMAGE_STORE names a
+    folder that keeps them: an image that is there is taken as it is."""
+
+    def __init__(self):
+        self.kept = os.environ.get("ROLLOUT_IMAGE_STORE")
+        self.home = pathlib.Path(self.kept or tempfile.mkdtemp(prefix="rollout-image."))
+        self.home.chmod(0o755)
+
+    def command(self, *arguments):
+        return in_root("buildah", "--storage-driver", "vfs", "--root", self.home / "store", "--runroot", self.home / "run", *arguments)
+
+    def buildah(self, *arguments, **more):
+        return run(*self.command(*arguments), env={**os.environ, "BUILDAH_ISOLATION": "chroot"}, **more).strip()
+
+    def make_base(self):
+        """What debian:bookworm-slim is: Debian's smallest system, which installs packages without their documentation."""
+        sources = run("apt-get", "indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages", "Origin: Debian")
+        assert " bookworm main" in sources, "the machine has no Debian 12 to install from: " + sources
+        (self.home / "sources.list").write_text(sources)
+        # How the machine reaches them, as by a proxy.
+        options = run("apt-config", "dump", "--format", '%F "%v";%n', "Acquire::http", "Acquire::https", "Acquire::Check-Valid-Until",
+                      "Acquire::Check-Date")
+        (self.home / "apt.conf").write_text("".join(line + "\n" for line in options.splitlines() if not line.endswith(' "";')))
+        (self.home / "dpkg.cfg").write_text("path-exclude /usr/share/doc/*\npath-include /usr/share/doc/*/copyright\n"
+                                            "path-exclude /usr/share/locale/*\npath-exclude /usr/share/man/*\n")
+        run("mmdebstrap", "--quiet", "--variant=minbase", "--include=usr-is-merged", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+            "--dpkgopt=force-unsafe-io", f"--aptopt={self.home}/apt.conf", f"--customize-hook=upload {self.home}/dpkg.cfg /etc/dpkg/dpkg.cfg.d/docker",
+            "bookworm", self.home / "base.tar", self.home / "sources.list")
+        container = self.buildah("from", "scratch")
+        self.buildah("add", "-q", container, self.home / "base.tar", "/")
+        self.buildah("config", "--cmd", "bash", container)
+        self.buildah("commit", "-q", container, BASE)
+        self.buildah("rm", container)
+        (self.home / "base.tar").unlink()
+
+    def build(self):
+        if NAME not in self.buildah("images", "--format", "{{.Name}}"):
+            self.make_base()
+            self.buildah("bud", "--format", "docker", "--build-arg", f"BASE={BASE}", "-f", DOCKER / "Dockerfile", "-t", NAME, ROOT)
+        self.container = self.buildah("from", NAME)
+        self.root = pathlib.Path(self.buildah("mount", self.container))
+        self.config = json.loads(self.buildah("inspect", "--type", "image", NAME))["Docker"]["config"]
+        return self
+
+    def size(self, name=NAME):
+        """In MB, unpacked."""
+        number, unit = self.buildah("images", "--format", "{{.Size}}", name).split()
+        assert unit == "MB", unit
+        return float(number)
+
+    def remove(self):
+        subprocess.run(self.command("rm", "--all"), capture_output=True, timeout=BUILD_LIMIT_S)
+        if not self.kept:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+
+def built():
+    image = Image()
+    try:
+        return image.build()
+    except BaseException:
+        image.remove()
+        raise

@@ -1,0 +1,154 @@
+"""What the image is given at its start: environment, templates and files. What is wrong ends it with one line that says which."""
+
+import json
+import os
+import pathlib
+
+import pytest
+
+from container import Container
+from gateway import Client
+from processes import free_port, wait_until
+
+@pytest.fixture
+def starts(image, tmp_path):
+    """Starts containers with files of the test's: {path inside: text}, or a folder where there is no text. A file goes in with its
+    folder, as buildah leaves an empty one where there was none; but for nginx.conf, which there is."""
+    started = []
+    tmp_path.chmod(0o755)
+
+    def start(role, environment=None, files=None, output="output"):
+        volumes = {}
+        for path, text in (files or {}).items():
+            inside = pathlib.PurePath(path)
+            folder = tmp_path / f"files{len(started)}" / inside.parent.relative_to("/")
+            folder.mkdir(parents=True, exist_ok=True)
+            if text is None:
+                (folder / inside.name).mkdir()
+            else:
+                (folder / inside.name).write_text(text)
+            alone = text is None or inside.name == "nginx.conf"
+            volumes[path if alone else str(inside.parent)] = folder / inside.name if alone else folder
+        one = Container(image, tmp_path, f"{role}{len(started)}", role, environment or {}, volumes)
+        started.append(one)
+        return one.start(output)
+
+    yield start
+    for one in started:
+        if one.running():
+            one.stop()
+
+
+def refusal(one):
+    """The one line that it said."""
+    assert one.wait() == 1, one.text()
+    (line,) = one.text().splitlines()
+    assert line.startswith("rollout: "), line
+    return line.removeprefix("rollout: ")
+
+
+@pytest.mark.parametrize("role, name, value, words", [
+    ("gateway", "ROLLOUT_PORT", "80000", "ROLLOUT_PORT is 80000; it must be a number from 1 to 65535"),
+    ("nginx", "ROLLOUT_PORT", "http", 'ROLLOUT_PORT is "http"; it must be a number from 1 to 65535'),
+    ("rolloutd", "ROLLOUT_MAX_MODELS", "-1", 'ROLLOUT_MAX_MODELS is "-1"; it must be a number from 0 to 1000000'),
+    ("rolloutd", "ROLLOUT_MAX_CONCURRENT", "1001", "ROLLOUT_MAX_CONCURRENT is 1001; it must be a number from 0 to 1000"),
+    ("rolloutd", "ROLLOUT_DRAIN_S", "1e3", 'ROLLOUT_DRAIN_S is "1e3"; it must be a number from 0 to 31536000'),
+    ("rolloutd", "ROLLOUT_CONTROL", "none", 'ROLLOUT_CONTROL is "none"; it must be explicit or poll, as the server\'s --model-control-mode'),
+    ("gateway", "ROLLOUT_INFERENCE", "http://triton:8000", 'ROLLOUT_INFERENCE is "http://triton:8000"; it must be the inference server\'s HOST:PORT'),
+    ("gateway", "ROLLOUT_INFERENCE", "triton:8000\n; evil", 'ROLLOUT_INFERENCE is "triton:8000 ; evil"; it must be '),
+    ("nginx", "ROLLOUT_ALLOW", "10.0.0.0/8,all;", 'ROLLOUT_ALLOW has "10.0.0.0/8,all;"; it must be addresses and networks'),
+    ("nginx", "ROLLOUT_METRICS_ALLOW", "*", 'ROLLOUT_METRICS_ALLOW has "*"; it must be addresses and networks'),
+    ("nginx", "NGINX_ENVSUBST_FILTER", "(", 'NGINX_ENVSUBST_FILTER is "("; it must be a regular expression'),
+    ("nginx", "ROLLOUT_ZONE", "lots", 'ROLLOUT_ZONE is "lots"; it must be a size for shared memory, as 64m'),
+    ("nginx", "ROLLOUT_ZONE", "1k", "nginx refuses its configuration: "),
+    ("nginx", "ROLLOUT_INFERENCE", "no-such-host.invalid:8000", "host not found in upstream"),
+    ("rolloutd", "ROLLOUT_SOURCE", 'file:///x", "y": "', "ROLLOUT_SOURCE is "),
+    ("rolloutd", "ROLLOUT_SOURCE", "file:///srv/{nobody}", "rolloutd refuses its configuration: /tmp/rolloutd.json: /artifacts/source: "),
+    ("rolloutd", "ROLLOUT_JOURNAL", "/etc/journal.db", "ROLLOUT_JOURNAL is /etc/journal.db, but user 10001 cannot write into /etc"),
+    ("rolloutd", "ROLLOUT_REPOSITORY", "/usr/models", "ROLLOUT_REPOSITORY is /usr/models, but user 10001 cannot write into /usr/models"),
+    ("rolloutd", "ROLLOUT_SOCKET", "rolloutd.sock", 'ROLLOUT_SOCKET is "rolloutd.sock"; it must be the absolute path of rolloutd\'s socket'),
+    ("nginx", "NGINX_ENVSUBST_OUTPUT_DIR", "/etc/nginx/other", "/etc/nginx/other/default.conf cannot be written by user 10001, and "),
+], ids=lambda value: value if isinstance(value, str) and value.isupper() else None)
+def test_a_wrong_variable_is_named(starts, role, name, value, words):
+    assert words in refusal(starts(role, {name: value}))
+
+
+@pytest.mark.parametrize("role, files, words", [
+    ("nginx", {"/etc/nginx/templates/site.conf.template": "server { listen ${ROLLOUT_PORT}; return 200 $GREETING; }"},
+     "/etc/nginx/templates/site.conf.template, line 1: GREETING is not set in the environment"),
+    ("nginx", {"/etc/nginx/templates/site.conf.template": "\nserver { listen 8080; greet; }\n"},
+     'nginx refuses its configuration: unknown directive "greet" in /etc/nginx/conf.d/site.conf:2'),
+    ("gateway", {"/etc/nginx/nginx.conf": "events { } http { rollout_zone x; }"}, "nginx refuses its configuration: "),
+    ("rolloutd", {"/etc/rollout/templates/rolloutd.json.template": '{"listen": {"path": "${SOCKET_OF_MINE}"}}'},
+     "/etc/rollout/templates/rolloutd.json.template, line 1: SOCKET_OF_MINE is not set in the environment"),
+    ("gateway", {"/etc/rollout/rolloutd.json": '{"listen": {"path": "/run/rollout/x"}, "journal": {"path": "y"}}'},
+     "rolloutd refuses its configuration: /etc/rollout/rolloutd.json: /journal/path: "),
+    ("rolloutd", {"/etc/rollout/rolloutd.json": "{"}, "rolloutd refuses its configuration: /etc/rollout/rolloutd.json: "),
+])
+def test_a_wrong_file_is_named(starts, role, files, words):
+    assert words in refusal(starts(role, files=files))
+
+
+def test_a_folder_that_cannot_be_written_is_named(starts, tmp_path):
+    one = starts("nginx", files={"/etc/nginx/conf.d": None})  # the test's own folder: root's
+    assert "/etc/nginx/conf.d/default.conf cannot be written by user 10001" in refusal(one)
+
+
+@pytest.fixture
+def serves(starts):
+    """The body of the answer of an nginx with these files; PORT in them is its port."""
+    def ask(environment, files):
+        port = free_port()
+        one = starts("nginx", {"ROLLOUT_PORT": port, **environment}, {path: text.replace("PORT", str(port)) for path, text in files.items()})
+
+        def answer():
+            one.must_run()
+            try:
+                return Client(port).get("/some")
+            except OSError:
+                return None
+        return wait_until(answer, "nginx's answer").body.decode()
+    return ask
+
+
+def test_templates_are_rendered_with_defined_variables_alone(serves):
+    site = "server { listen PORT; return 200 '$GREETING ${GREETING}, $uri $MORE'; }"
+    assert serves({"GREETING": "hello $uri", "MORE": "a;b"}, {"/etc/nginx/templates/site.conf.template": site}) == "hello /some hello /some, /some a;b"
+
+
+def test_templates_have_nginxs_own_settings(serves):
+    """Another folder, ending and output, folders inside, and a filter: what does not match it is no variable."""
+    files = {"/mine/deep/site.conf.tpl": "server { listen PORT; return 200 '${MY_WORD} ok'; } # ${OTHER_WORD} $PWD\n",
+             "/mine/left.conf.template": "not rendered",
+             "/etc/nginx/nginx.conf": "pid /tmp/nginx.pid; events { } http { include /tmp/out/deep/*.conf; }"}
+    assert serves({"NGINX_ENVSUBST_TEMPLATE_DIR": "/mine", "NGINX_ENVSUBST_TEMPLATE_SUFFIX": ".tpl", "NGINX_ENVSUBST_OUTPUT_DIR": "/tmp/out",
+                   "NGINX_ENVSUBST_FILTER": "^MY_", "MY_WORD": "it is"}, files) == "it is ok"
+
+
+def test_a_file_of_conf_d_takes_the_place_of_the_images_own(serves):
+    assert serves({}, {"/etc/nginx/conf.d/mine.conf": "server { listen PORT; return 200 mine; }"}) == "mine"
+
+
+def test_rolloutd_json_is_rendered_from_the_environment(starts, image):
+    one = starts("rolloutd", {"ROLLOUT_MAX_MODELS": "7"}, {"/run/rollout": None, "/var/lib/rollout": None, "/models": None})
+    for folder in one.volumes.values():
+        os.chown(folder, 10001, 10001)
+    status, said = one.run("sh", "-c", "rollout-entrypoint check && cat /tmp/rolloutd.json")
+    assert status == 0, said
+    config = json.loads(said)
+    assert config["limits"]["max_deployed_models"] == 7 and config["listen"]["path"] == "/run/rollout/rolloutd.sock"
+
+
+def test_any_other_program_is_run_as_it_is(starts):
+    one = starts("gateway", {"ROLLOUT_PORT": "0"})
+    assert one.wait() == 1
+    assert one.run("rollout-entrypoint", "id", "-u") == (0, "10001")
+
+
+def test_the_access_log_goes_to_an_output_that_cannot_be_opened_anew(starts):
+    """As when a program with more rights holds its other end: buildah, or a su."""
+    port = free_port()
+    one = starts("nginx", {"ROLLOUT_PORT": port}, output=None)
+    wait_until(lambda: one.running() and one.log.exists() and "start worker process" in one.log.read_text(), "nginx's start")
+    wait_until(lambda: Client(port).get("/").status == 404, "nginx's answer")
+    wait_until(lambda: '"GET / HTTP/1.1" 404' in one.log.read_text(), "the line in the log")
