@@ -16,6 +16,9 @@ namespace {
 /// A choice is made anew when the routes changed under it; it takes a route that changes without pause to need more.
 constexpr int choice_attempts = 16;
 
+/// Between two looks of a held request, in milliseconds.
+constexpr ngx_msec_t look_again_ms = 25;
+
 enum class outcome : std::uint8_t { chosen, unknown_model, not_known_yet, failed };
 
 /// A request's choice: made once, the same for all who ask.
@@ -24,6 +27,7 @@ struct route_request {
     route_choice choice{};
     ngx_str_t model_id{};
     ngx_str_t revision{};
+    ngx_msec_t held_until = 0; ///< in ngx_current_msec's time; 0: it was not held
 };
 
 bool evaluate(ngx_http_request_t *r, ngx_http_complex_value_t *value, ngx_str_t &result) noexcept
@@ -115,6 +119,57 @@ route_request *choice_of(ngx_http_request_t *r) noexcept
 }
 
 
+void on_held(ngx_http_request_t *r);
+
+
+/// Holds the request until the routes are known, as an nginx that has just started, or taken over from another one, is told
+/// them in a moment; at most for as long as an answer of rolloutd's is waited for. False: it is answered now.
+bool hold(ngx_http_request_t *r, route_request &request) noexcept
+{
+    const auto *link = link_of_process();
+    // A subrequest shares its connection's events with others.
+    if (r != r->main || link == nullptr || !link->may_bring_routes()) {
+        return false;
+    }
+    if (request.held_until == 0) {
+        request.held_until = ngx_current_msec + main_of(r).link.ack_timeout;
+    }
+    if (static_cast<ngx_msec_int_t>(request.held_until - ngx_current_msec) <= 0 ||
+        ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        return false;
+    }
+    // As limit_req delays a request.
+    r->read_event_handler = ngx_http_test_reading;
+    if (r->connection->read->ready) { // a client that has closed already makes no event any more
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
+    r->write_event_handler = on_held;
+    r->connection->write->delayed = 1;
+    ngx_add_timer(r->connection->write, look_again_ms);
+    return true;
+}
+
+
+void on_held(ngx_http_request_t *r)
+{
+    ngx_event_t *write = r->connection->write;
+    if (write->delayed) {
+        if (ngx_handle_write_event(write, 0) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        }
+        return;
+    }
+    auto &request = *static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
+    if (!main_of(r).zone->routes_known() && hold(r, request)) {
+        return;
+    }
+    request.ended = choose(r, request);
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+
 enum class field : uintptr_t { upstream, backend_model, slot, revision };
 
 
@@ -181,12 +236,16 @@ try {
     if (location_of(r).model == nullptr) {
         return NGX_DECLINED;
     }
-    const route_request *request = choice_of(r);
+    route_request *request = choice_of(r);
     if (request == nullptr || request->ended == outcome::failed) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     if (request->ended == outcome::chosen) {
         return NGX_DECLINED;
+    }
+
+    if (request->ended == outcome::not_known_yet && hold(r, *request)) {
+        return NGX_AGAIN;
     }
 
     problem answer;

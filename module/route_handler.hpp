@@ -9,7 +9,8 @@ namespace rollout {
 ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept;
 
 /// The handler of the precontent phase: chooses, if no variable has made it choose before, and answers 404 for a model
-/// that has no route. Access control comes first: who may not ask learns nothing of the models.
+/// that has no route. While the routes are not known yet, and rolloutd is about to bring them, the request is held. Access
+/// control comes first: who may not ask learns nothing of the models.
 ngx_int_t handle_route(ngx_http_request_t *r) noexcept;
 
 } // namespace rollout

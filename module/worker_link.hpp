@@ -76,6 +76,9 @@ class worker_link {
     /// Is rolloutd there?
     bool up() const noexcept { return state_ == state::up; }
 
+    /// May rolloutd bring the routes at any moment? Not when it was not there the last time.
+    bool may_bring_routes() const noexcept { return state_ != state::down || !told_down_; }
+
     // Each returns `task` when the question is under way, else why it is not: `lost` or `full`.
 
     link_result submit(link_call &call, const task_request &request, const requester &by);

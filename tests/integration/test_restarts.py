@@ -1,17 +1,21 @@
 """Reloads, upgrades, restarts and deaths of nginx and of rolloutd: what clients see meanwhile, and what is there afterwards."""
 
 import concurrent.futures
+import http.client
+import json
 import os
 import pathlib
+import select
 import signal
 import subprocess
 
 import pytest
 
 from gateway import Client, Traffic
-from processes import DEADLINE_S, ROLLOUTD, Nginx, alive, wait_until
+from processes import DEADLINE_S, LOCATIONS, ROLLOUTD, Nginx, alive, wait_until
 
 HELD = {"limits": {"max_concurrent_rollouts": 0}}
+HEALTH = "location = /healthz { rollout_api; }"
 
 
 @pytest.fixture
@@ -197,6 +201,58 @@ def test_a_faulty_configuration_leaves_the_old_one_in_force(served):
     served.expected_alerts = ["invalid parameter \"state=\""]
     assert served.infer("m") == "first"
     served.post("/deploy", {"model_id": "m"}).task()
+
+
+def ask(port, model):
+    """Sends an inference and leaves the answer to be read."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+    connection.request("POST", f"/v2/models/{model}/infer", json.dumps({"inputs": []}), {"Content-Type": "application/json"})
+    return connection
+
+
+def test_a_request_that_comes_before_the_routes_waits_for_them(make_gateway):
+    gateway = make_gateway(nginx={"workers": 1, "worker_arguments": "ack_timeout=60s", "locations": LOCATIONS + HEALTH}).start()
+    gateway.make_model("m", "hello")
+    gateway.deploy("m")
+    gateway.nginx.stop()
+    gateway.rolloutd.send_signal(signal.SIGSTOP)  # its socket takes connections
+    gateway.nginx.start()
+    held = [ask(gateway.port, model) for model in ("m", "m", "nobody")]
+    assert gateway.get("/healthz").status == 200  # the worker process has seen those before it
+    assert select.select([one.sock for one in held], [], [], 0)[0] == []
+    gateway.rolloutd.send_signal(signal.SIGCONT)
+    answers = [one.getresponse() for one in held]
+    assert [answer.status for answer in answers] == [200, 200, 404]
+    assert [b"hello" in answer.read() for answer in answers] == [True, True, False]
+
+
+def test_a_request_waits_for_routes_no_longer_than_ack_timeout_and_not_at_all_without_rolloutd(make_gateway):
+    gateway = make_gateway(nginx={"workers": 1, "worker_arguments": "ack_timeout=300ms"}).start()
+    gateway.nginx.stop()
+    gateway.rolloutd.send_signal(signal.SIGSTOP)
+    gateway.nginx.start()
+    assert "has not heard" in gateway.post("/v2/models/m/infer", {}).problem(503)["detail"]
+    gateway.rolloutd.send_signal(signal.SIGCONT)
+    gateway.await_link()
+    assert gateway.post("/v2/models/m/infer", {}).problem(404)
+
+    gateway.nginx.stop()
+    gateway.rolloutd.stop()
+    gateway.nginx.start(worker_arguments=" ack_timeout=3600s")
+    wait_until(lambda: "routing and reads go on" in gateway.nginx.errors(), "the first attempt")
+    assert "has not heard" in gateway.post("/v2/models/m/infer", {}).problem(503)["detail"]
+
+
+def test_a_client_that_goes_while_its_request_is_held_is_let_go(make_gateway):
+    gateway = make_gateway(nginx={"workers": 1, "worker_arguments": "ack_timeout=3600s", "locations": LOCATIONS + HEALTH}).start()
+    gateway.nginx.stop()
+    gateway.rolloutd.send_signal(signal.SIGSTOP)
+    gateway.nginx.start()
+    for _ in range(20):
+        ask(gateway.port, "m").close()
+    wait_until(lambda: (gateway.home / "access.log").read_text().count("/v2/models/m/infer 499") == 20, "the requests' ends in the log")
+    gateway.rolloutd.send_signal(signal.SIGCONT)
+    gateway.await_link()
 
 
 def test_a_binary_upgrade_fails_no_request(make_gateway):
