@@ -30,7 +30,7 @@ CLOSED = [
     "/v2/models/m/versions/1/../../../repository/index", "/v2/models/m/versions/1%252f..%252f..%252f..%252frepository/index",
     "/v2/models/m/infer%20HTTP/1.1%0d%0aX-Other:%20x", "/v2/models/m/infer%0aX:y", "/v2/models/m/infer%0d%0a%0d%0aGET%20/v2/logging",
     "/v2/models/m/infer%3fx=y", "/v2/models/m/infer%23", "/v2/models/m/infer/", "/v2/models/m/infer/x", "/v2/models/m/versions/x/infer",
-    "/v2/models/..%2fm__r1/infer", "/v2/models/%2e%2e/infer", "/test/calls", "/", "/metrics",
+    "/v2/models/..%2fm__r1/infer", "/v2/models/%2e%2e/infer", "/test/calls", "/",
 ]
 
 
@@ -101,6 +101,13 @@ def test_nothing_else_of_the_server_is_reached(example, method, path):
             assert answer.status in (400, 403, 404) and b'"error"' not in answer.body, (one, answer)  # nginx's words, not the server's
     # rolloutd may have had a look at the index meanwhile.
     assert [call for call in calls(example) if call != "/v2/repository/index"] == [], path
+
+
+def test_metrics_are_the_gateways_own(example):
+    example.server.request("DELETE", "/test/calls")
+    assert "\nrollout_link_up 1\n" in example.get("/metrics").body.decode()
+    assert Client(example.port, source=STRANGER).get("/metrics").status == 403
+    assert "/metrics" not in calls(example)
 
 
 # conf/protected
