@@ -12,6 +12,15 @@ from ending import finish  # noqa: E402
 from gateway import Gateway  # noqa: E402
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Where tests run beside each other, those of a file stay together, for they share a gateway; those of packages and of the image
+    share what they build, and begin early, for they take long."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("built" if folder in ("packages", "image") else str(item.path)))
+
+
 @pytest.fixture
 def make_gateway(request):
     """Makes gateways (not started); each is ended with the test, and what rolloutd said is shown when the test failed."""

@@ -49,7 +49,10 @@ def wait_until(condition, what="the condition", seconds=DEADLINE_S):
         time.sleep(0.01)
 
 
-PORTS = range(12000, 32000)  # below those that the system gives to clients, so that no connection of anybody's takes one
+# Of several pytest processes that run beside each other, each has its own.
+RUNNERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+RUNNER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = range(12000, 32000)[RUNNER::RUNNERS]  # below those that the system gives to clients, so that no connection of anybody's takes one
 next_ports = itertools.cycle([*PORTS[(begin := random.SystemRandom().randrange(len(PORTS))):], *PORTS[:begin]])
 
 
