@@ -42,9 +42,9 @@ sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path)
 {
     sqlite_statement at(file_.writer,
                         "SELECT sequence, kind, model_id FROM tasks WHERE kind IN ('deploy', 'delete') AND "
-                        "status IN ('pending', 'in_progress')");
+                        "status IN ('pending', 'in_progress') ORDER BY sequence");
     while (at.step()) {
-        open_[{kind_from(at.text(1)).value_or(task_kind::deploy), at.text(2)}].insert(
+        open_[{kind_from(at.text(1)).value_or(task_kind::deploy), at.text(2)}].push_back(
             static_cast<std::uint64_t>(at.number(0)));
     }
 }
@@ -182,23 +182,26 @@ void sqlite_journal::end_batch(const outcome &ended)
 
 void sqlite_journal::note_open(const task_row &row)
 {
-    const std::pair which(row.kind, row.model_id);
-    if (!is_final(row.status)) {
-        open_[which].insert(row.sequence);
-    } else if (const auto found = open_.find(which); found != open_.end()) {
-        found->second.erase(row.sequence);
-        if (found->second.empty()) {
-            open_.erase(found);
-        }
+    const auto found = open_.try_emplace({row.kind, row.model_id}).first;
+    auto &open = found->second;
+    const auto at = std::ranges::lower_bound(open, row.sequence);
+    const bool is_there = at != open.end() && *at == row.sequence;
+    if (!is_final(row.status) && !is_there) {
+        open.insert(at, row.sequence); // a new one comes last
+    } else if (is_final(row.status) && is_there) {
+        open.erase(at);
+    }
+    if (open.empty()) {
+        open_.erase(found);
     }
 }
 
 
 /// Of that model and kind, as they are now.
-std::set<std::uint64_t> sqlite_journal::open_tasks(task_kind kind, const std::string &model_id) const
+sqlite_journal::sequences sqlite_journal::open_tasks(task_kind kind, const std::string &model_id) const
 {
     const auto found = open_.find({kind, model_id});
-    return found == open_.end() ? std::set<std::uint64_t>() : found->second;
+    return found == open_.end() ? sequences() : found->second;
 }
 
 
@@ -264,7 +267,7 @@ void sqlite_journal::find_latest(task_kind kind, const std::string &model_id, fo
 {
     auto row = std::make_shared<std::optional<task_row>>();
     const auto unended = open_tasks(kind, model_id);
-    const std::uint64_t last_open = unended.empty() ? 0 : *unended.rbegin();
+    const std::uint64_t last_open = unended.empty() ? 0 : unended.back();
     read(
         [row, kind, model_id, last_open](sqlite_database &database) {
             sqlite_statement ended(database, select("INDEXED BY tasks_ended WHERE model_id = ? AND kind = ? AND "
@@ -318,10 +321,11 @@ void sqlite_journal::read_after(std::uint64_t revision, std::size_t max_bytes,
 
 std::vector<task_row> sqlite_journal::unfinished()
 {
-    std::set<std::uint64_t> all;
-    for (const auto &[_, sequences] : open_) {
-        all.insert(sequences.begin(), sequences.end());
+    sequences all;
+    for (const auto &[_, open] : open_) {
+        all.insert(all.end(), open.begin(), open.end());
     }
+    std::ranges::sort(all);
     std::vector<task_row> rows;
     sqlite_statement at(file_.writer, select("WHERE sequence = ?"));
     for (const auto sequence : all) {

@@ -13,8 +13,8 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
 #include <utility>
+#include <vector>
 
 namespace rollout {
 
@@ -62,6 +62,7 @@ class sqlite_journal final : public journal {
     struct save_write;
     struct gateway_write;
     struct purge_write;
+    using sequences = std::vector<std::uint64_t>; ///< growing
     using read_job = std::pair<std::function<void(sqlite_database &)>, std::function<void(outcome)>>;
 
     void add(std::unique_ptr<write> one);
@@ -71,7 +72,7 @@ class sqlite_journal final : public journal {
     void read(std::function<void(sqlite_database &)> work, std::function<void(outcome)> done);
     void start_read();
     void note_open(const task_row &row);
-    std::set<std::uint64_t> open_tasks(task_kind kind, const std::string &model_id) const;
+    sequences open_tasks(task_kind kind, const std::string &model_id) const;
 
     uv_loop_t *loop_;
     std::string path_;
@@ -87,7 +88,7 @@ class sqlite_journal final : public journal {
 
     /// The sequences of the tasks that have not ended, by model. Their index would be hit at random by every new task, and
     /// take most of a commit's pages.
-    std::map<std::pair<task_kind, std::string>, std::set<std::uint64_t>> open_;
+    std::map<std::pair<task_kind, std::string>, sequences> open_;
 
     sqlite_database reader_;
     std::deque<read_job> reads_;

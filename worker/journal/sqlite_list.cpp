@@ -2,6 +2,7 @@
 #include "worker/journal/sqlite_journal.hpp"
 #include "worker/journal/sqlite_rows.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <set>
@@ -24,11 +25,9 @@ class candidates {
     }
 
     /// Those that had not ended a moment ago.
-    void add_open(const std::set<std::uint64_t> &open)
+    void add_open(const std::vector<std::uint64_t> &open)
     {
-        for (auto at = open.lower_bound(before_); at != open.begin();) {
-            all_.insert(*--at);
-        }
+        all_.insert(open.begin(), std::ranges::lower_bound(open, before_));
     }
 
     /// Those of a model that have ended.
@@ -98,7 +97,7 @@ void sqlite_journal::list(const task_filter &which, std::size_t limit, std::size
     auto found = std::make_shared<page>();
     const bool of_model = !which.model_id.empty();
     const bool may_be_open = !which.status || !is_final(*which.status);
-    const auto open = of_model && may_be_open ? open_tasks(which.kind, which.model_id) : std::set<std::uint64_t>();
+    const auto open = of_model && may_be_open ? open_tasks(which.kind, which.model_id) : sequences();
     read(
         [found, which, limit, max_bytes, of_model, open](sqlite_database &database) {
             const auto before = which.before == 0 || which.before > no_end ? no_end : which.before;
