@@ -5,6 +5,7 @@
 #include "worker/words.hpp"
 
 #include <chrono>
+#include <climits>
 
 #include <unistd.h>
 
@@ -13,6 +14,12 @@ namespace rollout {
 namespace {
 
 constexpr std::size_t max_characters = 4000;
+
+/// Of a write: what others write to the same pipe does not come in between.
+constexpr std::size_t burst_bytes = PIPE_BUF;
+
+thread_local std::string gathered;
+thread_local bool gathers = false;
 
 
 std::string_view level_name(log_level level) noexcept
@@ -28,6 +35,21 @@ std::string_view level_name(log_level level) noexcept
         return "error";
     }
     return "error";
+}
+
+
+void write_out(std::string_view lines) noexcept
+{
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, lines.data(), lines.size());
+}
+
+
+void write_gathered() noexcept
+{
+    if (!gathered.empty()) {
+        write_out(gathered);
+        gathered.clear();
+    }
 }
 
 } // namespace
@@ -47,11 +69,31 @@ try {
     }
     line.name("message").text(clean_text(message, max_characters));
 
-    // One write a line: lines of several threads do not run into each other.
+    // Whole lines a write: those of several threads do not run into each other.
     const std::string text = line.end_object().take() + "\n";
-    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+    if (!gathers) {
+        write_out(text);
+        return;
+    }
+    if (gathered.size() + text.size() > burst_bytes) {
+        write_gathered();
+    }
+    gathered += text;
 } catch (...) {
     // Nowhere left to say it.
+}
+
+
+log_burst::log_burst() noexcept
+{
+    gathers = true;
+}
+
+
+log_burst::~log_burst()
+{
+    gathers = false;
+    write_gathered();
 }
 
 } // namespace rollout

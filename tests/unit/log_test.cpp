@@ -59,6 +59,37 @@ void a_value_that_looks_like_a_line_is_none(void **)
     assert_string_equal(std::string(rollout::json_text(line.get(), "level")).c_str(), "error");
 }
 
+void lines_of_a_burst_come_whole_in_their_order(void **)
+{
+    constexpr int many = 1000; // more than go into one write
+    const auto text = logged([] {
+        const rollout::log_burst burst;
+        for (int i = 0; i < many; ++i) {
+            log(rollout::log_level::info, std::to_string(i));
+        }
+        log(rollout::log_level::info, std::string(most, 'x'), {{"path", std::string(most, 'x')}});
+    });
+    std::string_view rest = text;
+    for (int i = 0; i < many; ++i) {
+        const auto line = line_of(std::string(rest.substr(0, rest.find('\n') + 1)));
+        assert_string_equal(std::string(rollout::json_text(line.get(), "message")).c_str(),
+                            std::to_string(i).c_str());
+        rest.remove_prefix(rest.find('\n') + 1);
+    }
+    assert_non_null(line_of(std::string(rest)).get());
+}
+
+void behind_a_burst_a_line_is_written_at_once(void **)
+{
+    const auto text = logged([] {
+        {
+            const rollout::log_burst burst;
+        }
+        log(rollout::log_level::info, "at once");
+    });
+    assert_string_equal(std::string(rollout::json_text(line_of(text).get(), "message")).c_str(), "at once");
+}
+
 } // namespace
 
 int main()
@@ -66,6 +97,8 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_value_at_its_bound_is_whole_and_one_character_more_is_cut),
         cmocka_unit_test(a_value_that_looks_like_a_line_is_none),
+        cmocka_unit_test(lines_of_a_burst_come_whole_in_their_order),
+        cmocka_unit_test(behind_a_burst_a_line_is_written_at_once),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
