@@ -120,7 +120,8 @@ class journal {
     virtual std::vector<model> models() = 0;
     virtual std::vector<std::string> gateways() = 0;
 
-    /// Called after each commit with what changed, in the order of the revisions: the news for the replicas.
+    /// Called after each commit, behind the callbacks of what it wrote, with what changed, in the order of the revisions: the
+    /// news for the replicas.
     std::function<void(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)> on_commit;
 
     /// Called after each try to commit: what it took, and whether it went well.

@@ -3,6 +3,7 @@
 #include "worker/failpoint.hpp"
 #include "worker/journal/sqlite_rows.hpp"
 #include "worker/journal/sqlite_writes.hpp"
+#include "worker/log.hpp"
 #include "worker/thread_work.hpp"
 
 #include <algorithm>
@@ -159,23 +160,29 @@ void sqlite_journal::end_batch(const outcome &ended)
         start_batch(); // the disk works while the loop answers
     }
 
+    const log_burst audits; // each answer has its line
     if (on_attempt) {
         on_attempt(took, static_cast<bool>(ended));
     }
     if (ended) {
-        std::vector<task_row> rows;
         for (const auto &one : batch) {
             if (const task_row *row = one->news()) {
                 note_open(*row);
-                rows.push_back(*row);
             }
-        }
-        if (on_commit) {
-            on_commit(rows, before, now);
         }
     }
     for (auto &one : batch) {
         one->end(ended);
+    }
+    if (ended && on_commit) {
+        std::vector<task_row> rows;
+        rows.reserve(batch.size());
+        for (const auto &one : batch) {
+            if (task_row *row = one->news()) {
+                rows.push_back(std::move(*row));
+            }
+        }
+        on_commit(rows, before, now);
     }
 }
 

@@ -24,38 +24,37 @@ struct sqlite_journal::create_write final : write {
     created_fn done;
 
     creation how = creation::created;
-    task_row row;
+    task_row row; ///< the new one, until another is found in its place
 
     void apply(statements &in) override
     {
-        in.find.with(std::string_view(wanted.task_id));
-        if (in.find.step()) {
-            row = row_of(in.find);
-            in.find.reset();
-            const auto there = task_of(row);
-            how = there && same_request(*there, wanted) ? creation::existed : creation::conflict;
-            return;
+        if (!only_look) {
+            row.sequence = row.revision = in.revision + 1;
+            in.insert
+                .with(row.sequence, row.revision, kind_name(row.kind), status_name(row.status),
+                      std::string_view(row.task_id), std::string_view(row.document), std::string_view(row.model_id),
+                      wanted.updated_us)
+                .run();
+            if (sqlite3_changes(in.database.get()) != 0) {
+                ++in.revision;
+                how = creation::created;
+                return;
+            }
         }
-        if (only_look) {
+        in.find.with(std::string_view(wanted.task_id));
+        if (!in.find.step()) {
             how = creation::absent;
             return;
         }
-        how = creation::created;
-        row.sequence = row.revision = ++in.revision;
-        row.kind = wanted.kind;
-        row.status = wanted.status;
-        row.task_id = wanted.task_id;
-        row.model_id = wanted.model_id;
-        in.insert
-            .with(row.sequence, row.revision, kind_name(row.kind), status_name(row.status),
-                  std::string_view(row.task_id), std::string_view(row.document), std::string_view(wanted.model_id),
-                  wanted.updated_us)
-            .run();
+        row = row_of(in.find);
+        in.find.reset();
+        const auto there = task_of(row);
+        how = there && same_request(*there, wanted) ? creation::existed : creation::conflict;
     }
 
     const char *name() const noexcept override { return only_look ? "look" : "create"; }
     void end(const outcome &ended) override { done(ended, how, row); }
-    const task_row *news() const override { return how == creation::created ? &row : nullptr; }
+    task_row *news() override { return how == creation::created ? &row : nullptr; }
 };
 
 struct sqlite_journal::save_write final : write {
@@ -83,7 +82,7 @@ struct sqlite_journal::save_write final : write {
 
     const char *name() const noexcept override { return row.task_id.empty() ? "save_model" : "save"; }
     void end(const outcome &ended) override { done(ended, revision); }
-    const task_row *news() const override { return row.task_id.empty() ? nullptr : &row; }
+    task_row *news() override { return row.task_id.empty() ? nullptr : &row; }
 };
 
 struct sqlite_journal::gateway_write final : write {
@@ -147,6 +146,10 @@ void sqlite_journal::create(const task &wanted, bool only_look, created_fn done)
     auto one = std::make_unique<create_write>();
     one->wanted = wanted;
     one->only_look = only_look;
+    one->row.kind = wanted.kind;
+    one->row.status = wanted.status;
+    one->row.task_id = wanted.task_id;
+    one->row.model_id = wanted.model_id;
     one->row.document = document_of(wanted);
     one->done = std::move(done);
     add(std::move(one));

@@ -18,7 +18,7 @@ struct sqlite_journal::statements {
     sqlite_statement find{database, select("WHERE task_id = ?")};
     sqlite_statement insert{database,
                             "INSERT INTO tasks (sequence, revision, kind, status, task_id, document, model_id, "
-                            "updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"};
+                            "updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (task_id) DO NOTHING"};
     sqlite_statement update{
         database, "UPDATE tasks SET revision = ?, status = ?, document = ?, updated_us = ? WHERE task_id = ?"};
     sqlite_statement put_model{database,
@@ -53,7 +53,7 @@ struct sqlite_journal::write {
     virtual const char *name() const noexcept = 0;
 
     /// What replicas must hear of, once it is committed; null for nothing.
-    virtual const task_row *news() const { return nullptr; }
+    virtual task_row *news() { return nullptr; }
 };
 
 } // namespace rollout
