@@ -2,18 +2,19 @@
 //
 // A frame is its length (4 bytes, big endian, of all that follows, 1 to limits::frame_bytes), a JSON object with `type`,
 // and a line for each task that it brings, each after a line feed; the object has no line feed inside. Tasks are the most
-// of what is sent, and nginx has no need to look into their documents. Both ends may send at any time. A frame that
+// of what is sent, many at a time, and nginx has no need to look into their documents. Both ends may send at any time. A frame that
 // breaks these rules, one of a type that is not here, or a `hello` without a version that both ends speak (protocol.hpp), closes
 // the connection with a reason in both logs. Members that are not here are passed over: a later release may say more.
 //
 //   nginx -> rolloutd
 //     hello     {protocol, protocol_oldest, pid, gateway, journal, revision}   who asks (`gateway` names one instance of the shared
 //                                                              memory) and up to where its table is filled
-//     submit    {id, kind, task_id, model_id, parent_id?, config, by?}  `id` numbers the question on this connection;
-//                                                              `by`: who asks (requester.hpp)
+//     submit    {} and a line for each (submission.hpp)       `ID` in the line, as `id` below, numbers the question on this
+//                                                              connection
 //     lookup    {id, kind, task_id | model_id, after?}        with `after`: answered once the task's revision is past it
 //     forget    {id}                                          the client of that look-up is gone
-//     steer     {id, kind, task_id, verb, new_task_id?, by?}  a client's word to a task (steering.hpp)
+//     steer     {id, kind, task_id, verb, new_task_id?, by?}  a client's word to a task (steering.hpp); `by`: who asks
+//                                                              (requester.hpp)
 //     list      {id, kind, status?, model_id?, before?, limit} tasks, newest first, accepted before that `seq`
 //     models    {id, after?, limit}                           models, in the order of their ids, after that one
 //     metrics   {id}                                          what rolloutd says of itself in the metrics
@@ -26,8 +27,9 @@
 //   rolloutd -> nginx
 //     welcome   {protocol, journal, revision, stream}         `protocol`: of this link; `stream`: this link carries its gateway's updates
 //     stream    {}                                            this link shall carry them now; answered by a `hello`
-//     accepted  {id, created, steered?} and its task          durable; `created` false where the same task was there;
-//                                                              `steered`: as the task is now
+//     accepted  {} and for each an answer's line              durable. ID WORD and the task's line; WORD is `new`, `existed`
+//                                                              where the same task was there, or `steered`: as it is now. A link
+//                                                              that carries updates hears of its new tasks here alone
 //     rejected  {id, status, title, detail, errors?, retry_after_s?}   an RFC 9457 problem
 //     found     {id, failed?} and the task, where there is one   `failed`: the journal could not be read
 //     listed    {id, tasks | null, next}                      documents; `next`: the `before` of the next page, or null;

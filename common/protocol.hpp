@@ -19,7 +19,7 @@ struct protocol_range {
 };
 
 /// What is spoken here.
-inline constexpr protocol_range spoken_protocols{2, 2};
+inline constexpr protocol_range spoken_protocols{3, 3};
 
 /// What a `hello` says: `protocol` is its newest version, `protocol_oldest` its oldest, the same where it is not given.
 protocol_range protocols_of(const json_t *hello) noexcept;

@@ -68,7 +68,9 @@ void worker_link::take(const json_t *message)
     const auto type = json_text(message, "type");
     if (type == "welcome") {
         take_welcome(message);
-    } else if (type == "accepted" || type == "rejected" || type == "found") {
+    } else if (type == "accepted") {
+        take_accepted();
+    } else if (type == "rejected" || type == "found") {
         take_answer(message, type);
     } else if (type == "listed" || type == "listed_models" || type == "metered") {
         const auto id = json_count(message, "id");
@@ -180,7 +182,7 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
 
     auto lines = reader_.lines();
     const std::string line(next_line(lines)); // its client's end may end the connection that it came by
-    if (type == "found" && line.empty()) {
+    if (line.empty()) {
         answer(id, link_result::none, nullptr, nullptr);
         return;
     }
@@ -189,31 +191,64 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
         disconnect("an answer without a readable task");
         return;
     }
-    // A new task goes into the table also when its client has gone. One that was there before does not, nor one that was
-    // looked up: it is not in the table because it had to go, or because the stream is about to bring it.
-    // What a client's word has changed goes in at once: who asked next shall see it.
-    if (json_is_true(json_object_get(message, "created")) || json_is_true(json_object_get(message, "steered"))) {
-        store(task, false);
-    } else if (type == "accepted" && task.revision > zone_.tasks_revision()) {
-        // Posted before, by a worker process that was killed before the answer came: the stream will bring it, but who
-        // reads it now shall find it.
-        zone_.doubt_tasks();
-    } else if (task.revision > zone_.tasks_revision()) {
-        // The stream comes over another process's link, and later: who has seen this shall not see an older state next.
-        store(task, true);
-    }
+    // What was looked up is not in the table because it had to go, or because the stream is about to bring it. But that comes
+    // over another process's link, and later: who has seen this shall not see an older state next.
+    const bool stored = task.revision <= zone_.tasks_revision() || store(task, true);
     answer(id, link_result::task, &task, nullptr);
+    if (!stored) {
+        disconnect("the zone is locked");
+    }
 }
 
 
-void worker_link::store(const task_record &task, bool only_over_older)
+void worker_link::take_accepted()
+{
+    const std::string lines(reader_.lines()); // a client's end may end the connection that they came by
+    for (std::string_view rest = lines; !rest.empty();) {
+        auto line = next_line(rest);
+        std::uint64_t id = 0;
+        const bool numbered = read_number(next_part(line, ' '), id);
+        const auto how = next_part(line, ' ');
+        task_record task;
+        if (!numbered || (how != "new" && how != "existed" && how != "steered") || !read_task(line, task)) {
+            disconnect("an answer without a readable task");
+            return;
+        }
+        take_accepted(id, how, task);
+    }
+}
+
+
+void worker_link::take_accepted(std::uint64_t id, std::string_view how, const task_record &task)
+{
+    unanswered_.erase(id);
+    bool stored = true;
+    if (how != "existed") {
+        // A new task goes into the table also when its client has gone; the stream does not bring it again. What a client's
+        // word has changed goes in at once: who asked next shall see it.
+        stored = store(task, false);
+    } else if (task.revision > zone_.tasks_revision()) {
+        // Posted before, by a worker process that was killed before the answer came: the stream will bring it, but who
+        // reads it now shall find it.
+        zone_.doubt_tasks();
+    }
+    answer(id, link_result::task, &task, nullptr);
+    if (!stored) {
+        disconnect("the zone is locked");
+    }
+}
+
+
+/// False, and logged, where the zone cannot be written: the table lacks it until the next hello's stream brings it.
+bool worker_link::store(const task_record &task, bool only_over_older)
 {
     zone_writer writer(zone_);
     if (!writer) {
-        return; // logged; the stream brings it again with the next resynchronisation
+        zone_.doubt_tasks();
+        return false;
     }
     if (only_over_older && !writer.tasks().holds(task.task_id)) {
-        return;
+        return true;
     }
     std::uint64_t &evicted = zone_.header->evicted;
     const std::uint64_t before = evicted;
@@ -223,6 +258,7 @@ void worker_link::store(const task_record &task, bool only_over_older)
                       "rollout: zone \"%V\" is full; its oldest tasks are answered by rolloutd from now on",
                       &zone_.name);
     }
+    return true;
 }
 
 
@@ -234,7 +270,10 @@ void worker_link::take_update(const json_t *message)
             disconnect("an update without a readable task");
             return;
         }
-        store(task, false);
+        if (!store(task, false)) {
+            disconnect("the zone is locked");
+            return;
+        }
     }
 
     bool is_to_greet = false;
@@ -243,6 +282,7 @@ void worker_link::take_update(const json_t *message)
     {
         zone_writer writer(zone_);
         if (!writer) {
+            disconnect("the zone is locked");
             return;
         }
         if (awaits_welcome_) {

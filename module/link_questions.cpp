@@ -1,4 +1,5 @@
 // What is asked of rolloutd: each question from where it begins to where it ends, with an answer or without one.
+#include "common/submission.hpp"
 #include "module/worker_link.hpp"
 
 #include <algorithm>
@@ -44,16 +45,15 @@ try {
 
 link_result worker_link::submit(link_call &call, const task_request &request, const requester &by)
 {
-    json_ptr message = message_of("submit");
-    json_put(message.get(), "kind", kind_name(request.kind));
-    json_put(message.get(), "task_id", request.task_id);
-    json_put(message.get(), "model_id", request.model_id);
-    if (!request.parent_id.empty()) {
-        json_put(message.get(), "parent_id", request.parent_id);
-    }
-    json_put(message.get(), "config", json_share(request.config.get()));
-    json_put(message.get(), "by", requester_to_json(by));
-    return ask(call, message.get(), true);
+    return ask(call, true, [&] {
+        if (submissions_.size() > limits::batch_bytes) {
+            send_submissions();
+        }
+        const std::string who = json_compact(requester_to_json(by).get());
+        append_line(submissions_, {call.id, request.kind, request.task_id, request.model_id, request.parent_id,
+                                   request.config, who});
+        send_soon();
+    });
 }
 
 
@@ -95,21 +95,28 @@ link_result worker_link::question(link_call &call, json_t *message)
 }
 
 
-/// `submits`: its answer says what was created or changed, and until it comes that is in doubt.
 link_result worker_link::ask(link_call &call, json_t *message, bool submits)
+{
+    return ask(call, submits, [&] {
+        json_put(message, "id", json_make_number(call.id));
+        send(message);
+    });
+}
+
+
+/// `submits`: its answer says what was created or changed, and until it comes that is in doubt.
+template <class Ask>
+link_result worker_link::ask(link_call &call, bool submits, Ask ask)
 {
     if (!connected()) {
         return link_result::lost;
     }
-    if (out_.size() - sent_ > max_unsent_bytes) {
+    if (submissions_.size() + out_.size() - sent_ > max_unsent_bytes) {
         return link_result::full;
     }
     call.survives = false;
     call.submits = submits;
-    return begin(call, settings_.ack_timeout, [&] {
-        json_put(message, "id", json_make_number(call.id));
-        send(message);
-    });
+    return begin(call, settings_.ack_timeout, ask);
 }
 
 

@@ -244,16 +244,17 @@ std::variant<task_request, problem> parse_task_request(task_kind kind, std::stri
         }
     }
 
-    request.config = read_config(kind, root.get(), errors);
+    const json_ptr config = read_config(kind, root.get(), errors);
     // A deletion's parameters may stand beside the names; as `config`, where they are kept, they are a level deeper.
-    if (auto found = find_hostile(request.config.get(), 2); found && errors.empty()) {
+    if (auto found = find_hostile(config.get(), 2); found && errors.empty()) {
         errors.push_back(std::move(*found));
     }
     if (!errors.empty()) {
         return unprocessable(std::move(errors));
     }
 
-    const std::size_t size = json_compact(request.config.get()).size();
+    request.config = json_compact(config.get());
+    const std::size_t size = request.config.size();
     if (size > limits::config_bytes) {
         return unprocessable({{kind == task_kind::deploy ? "/config" : "",
                                "takes " + std::to_string(size) + " bytes as compact JSON, the bound is " +

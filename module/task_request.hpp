@@ -18,7 +18,7 @@ struct task_request {
     std::string task_id; ///< the client's, or a new one
     std::string model_id;
     std::string parent_id; ///< empty: none
-    json_ptr config;       ///< an object: a deployment's `config`, or a deletion's parameters
+    std::string config;    ///< compact JSON, an object: a deployment's `config`, or a deletion's parameters
 };
 
 /// `idempotency_key` is the header's value, where the client sent one: the same thing as the member `task_id`.

@@ -160,6 +160,7 @@ void worker_link::close_connection() noexcept
     }
     state_ = state::down;
     reader_ = frame_reader();
+    submissions_.clear();
     out_.clear();
     sent_ = 0;
     streams_ = false;
@@ -261,7 +262,8 @@ void worker_link::on_flush(ngx_event_t *event) noexcept
 
 
 void worker_link::flush() noexcept
-{
+try {
+    send_submissions();
     ngx_connection_t *c = connection_;
     while (c != nullptr && sent_ < out_.size()) {
         if (!c->write->ready) {
@@ -285,17 +287,36 @@ void worker_link::flush() noexcept
     }
     out_.clear();
     sent_ = 0;
+} catch (const std::exception &error) {
+    disconnect(error.what());
 }
 
 
 /// Frames gather and go out together at the end of this turn of the event loop.
 void worker_link::send(const json_t *message)
 {
+    send_submissions(); // what came before it goes before it
     if (!append_frame(out_, message)) {
         ngx_log_error(NGX_LOG_ALERT, log_, 0, "rollout: a frame of type \"%s\" is too large and was not sent",
                       json_string_value(json_object_get(message, "type")));
         return;
     }
+    send_soon();
+}
+
+
+/// Those of a turn share a frame.
+void worker_link::send_submissions()
+{
+    if (!submissions_.empty()) {
+        append_frame(out_, R"({"type":"submit"})" + submissions_);
+        submissions_.clear();
+    }
+}
+
+
+void worker_link::send_soon()
+{
     if (!flush_event_.posted) {
         ngx_post_event(&flush_event_, &ngx_posted_events);
     }

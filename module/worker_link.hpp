@@ -117,9 +117,13 @@ class worker_link {
     void flush() noexcept;
 
     void send(const json_t *message);
+    void send_submissions();
+    void send_soon();
     void send_hello();
     void send_lookup(const link_call &call);
     link_result ask(link_call &call, json_t *message, bool submits);
+    template <class Ask>
+    link_result ask(link_call &call, bool submits, Ask ask);
     template <class Ask>
     link_result begin(link_call &call, ngx_msec_t timeout, Ask ask);
     void end(link_call &call) noexcept;
@@ -129,6 +133,8 @@ class worker_link {
 
     void take(const json_t *message);
     void take_welcome(const json_t *message);
+    void take_accepted();
+    void take_accepted(std::uint64_t id, std::string_view how, const task_record &task);
     void take_answer(const json_t *message, std::string_view type);
     void answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message);
     void take_update(const json_t *message);
@@ -137,7 +143,7 @@ class worker_link {
     void take_measure(const json_t *message);
     void take_refusal(const json_t *message);
     void refused(const std::string &reason);
-    void store(const task_record &task, bool only_over_older);
+    bool store(const task_record &task, bool only_over_older);
 
     link_settings settings_;
     shared_zone &zone_;
@@ -153,6 +159,7 @@ class worker_link {
     bool told_full_ = false;
 
     frame_reader reader_;
+    std::string submissions_; ///< lines of the next frame
     std::string out_;
     std::size_t sent_ = 0;
 

@@ -11,22 +11,19 @@
 
 namespace rollout {
 
-/// Its line behind a frame's message (common/frame.hpp), with the line feed. The ids have no spaces.
-inline std::string line_of(const task_row &row)
+/// Appends its line behind a frame's message (common/frame.hpp), without the line feed. The ids have no spaces.
+inline void append_task(std::string &to, const task_row &row)
 {
-    std::string line;
-    line.reserve(row.document.size() + limits::task_id_bytes + limits::model_id_bytes + 80);
-    const auto add = [&line](std::string_view word) { line.append(line.empty() ? "\n" : " ").append(word); };
-    add(kind_name(row.kind));
-    add(std::to_string(row.sequence));
-    add(std::to_string(row.revision));
-    add(status_name(row.status));
-    add(row.task_id);
-    add(row.model_id);
-    add(row.document);
+    const auto begin = static_cast<std::ptrdiff_t>(to.size());
+    to.append(kind_name(row.kind));
+    to.append(1, ' ').append(std::to_string(row.sequence));
+    to.append(1, ' ').append(std::to_string(row.revision));
+    to.append(1, ' ').append(status_name(row.status));
+    to.append(1, ' ').append(row.task_id);
+    to.append(1, ' ').append(row.model_id);
+    to.append(1, ' ').append(row.document);
     // One between a document's tokens, where somebody else has written it.
-    std::replace(line.begin() + 1, line.end(), '\n', ' ');
-    return line;
+    std::replace(to.begin() + begin, to.end(), '\n', ' ');
 }
 
 } // namespace rollout

@@ -4,6 +4,7 @@
 #include "common/frame.hpp"
 #include "common/limits.hpp"
 #include "common/names.hpp"
+#include "common/submission.hpp"
 #include "worker/audit.hpp"
 #include "worker/gateway_messages.hpp"
 #include "worker/gateway_session.hpp"
@@ -12,30 +13,40 @@
 
 namespace rollout {
 
-void gateway_server::take_submit(const session_ptr &from, const json_t *message)
+void gateway_server::take_submissions(const session_ptr &from)
 {
-    const auto id = json_count(message, "id");
-    const auto kind = kind_from(json_text(message, "kind"));
-    submission wanted;
-    wanted.task_id = json_text(message, "task_id");
-    wanted.model_id = json_text(message, "model_id");
-    wanted.parent_id = json_text(message, "parent_id");
-    json_t *config = json_object_get(message, "config");
+    for (auto lines = from->reader.lines(); !lines.empty() && !from->closed();) {
+        if (const auto line = read_submission(next_line(lines))) {
+            take_submission(from, *line);
+        } else {
+            end(from, "a submission that is none");
+        }
+    }
+}
+
+
+void gateway_server::take_submission(const session_ptr &from, const submission_line &line)
+{
     // The gateway has checked all of this; it is another process all the same.
-    if (!kind || !is_task_id(wanted.task_id) || !is_model_id(wanted.model_id) ||
-        (!wanted.parent_id.empty() && !is_task_id(wanted.parent_id)) || !json_is_object(config)) {
+    json_error_t error;
+    submission wanted;
+    wanted.config =
+        line.config.size() > limits::config_bytes ? nullptr : json_read(line.config, JSON_REJECT_DUPLICATES, error);
+    const json_ptr by = json_read(line.by, JSON_ALLOW_NUL, error);
+    if (!json_is_object(wanted.config.get()) || !json_is_object(by.get())) {
         end(from, "a submission that is none");
         return;
     }
-    wanted.kind = *kind;
-    wanted.config = json_share(config);
+    wanted.kind = line.kind;
+    wanted.task_id = line.task_id;
+    wanted.model_id = line.model_id;
+    wanted.parent_id = line.parent_id;
 
     if (!may_ask(from)) {
         return;
     }
-    asked_change what = {kind_name(*kind), wanted.task_id, wanted.model_id,
-                         requester_from_json(json_object_get(message, "by")), false};
-    on_submit(std::move(wanted), answer_to(from, id, std::move(what)));
+    asked_change what = {kind_name(line.kind), wanted.task_id, wanted.model_id, requester_from_json(by.get()), false};
+    on_submit(std::move(wanted), answer_to(from, line.id, std::move(what)));
 }
 
 
@@ -78,13 +89,19 @@ gateway_server::answer_fn gateway_server::answer_to(const session_ptr &from, std
 void gateway_server::answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id,
                                  const answer &how, bool steered)
 {
-    if (how.task != nullptr) {
-        send(to, "{\"type\":\"accepted\",\"id\":" + std::to_string(id) +
-                     ",\"created\":" + (how.created ? "true" : "false") +
-                     ",\"steered\":" + (steered ? "true" : "false") + "}" + line_of(*how.task));
+    if (how.task == nullptr) {
+        send_rejection(to, id, task_id, how.refused);
         return;
     }
-    send_rejection(to, id, task_id, how.refused);
+    to->answers.append(1, '\n').append(std::to_string(id));
+    to->answers.append(how.created ? " new " : steered ? " steered " : " existed ");
+    append_task(to->answers, *how.task);
+    if (to->answers.size() > limits::batch_bytes) {
+        send_answers(to);
+    }
+    if (how.created && to->of->stream == to) {
+        to->told.push_back(how.task->revision);
+    }
 }
 
 
@@ -201,7 +218,11 @@ bool gateway_server::forget(const session_ptr &from, std::uint64_t id)
 
 void gateway_server::answer_lookup(const session_ptr &to, std::uint64_t id, const task_row *row)
 {
-    send(to, "{\"type\":\"found\",\"id\":" + std::to_string(id) + "}" + (row != nullptr ? line_of(*row) : ""));
+    std::string text = "{\"type\":\"found\",\"id\":" + std::to_string(id) + "}";
+    if (row != nullptr) {
+        append_task(text += '\n', *row);
+    }
+    send(to, text);
 }
 
 

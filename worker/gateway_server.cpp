@@ -145,6 +145,22 @@ void gateway_server::end(const session_ptr &which, const std::string &reason)
 
 void gateway_server::send(const session_ptr &to, std::string_view text)
 {
+    send_answers(to); // what came before it goes before it
+    send_frame(to, text);
+}
+
+
+/// Those of a commit share a frame.
+void gateway_server::send_answers(const session_ptr &to)
+{
+    if (!to->answers.empty()) {
+        send_frame(to, R"({"type":"accepted"})" + std::exchange(to->answers, {}));
+    }
+}
+
+
+void gateway_server::send_frame(const session_ptr &to, std::string_view text)
+{
     // One turn of the loop may have an answer for each of thousands that wait: beyond the bound nothing gathers, and the turn
     // ends with the link.
     if (to->closed() || to->unsent() > max_unsent_bytes) {
@@ -179,6 +195,7 @@ void gateway_server::on_prepare(uv_prepare_t *handle)
     auto *self = static_cast<gateway_server *>(handle->data);
     for (auto at = self->sessions_.begin(); at != self->sessions_.end();) {
         const session_ptr one = *at++;
+        self->send_answers(one);
         self->flush(one);
     }
 }
@@ -225,7 +242,7 @@ void gateway_server::take(const session_ptr &from, const json_t *message, std::s
     } else if (from->of == nullptr) {
         end(from, "a frame before its hello");
     } else if (type == "submit") {
-        take_submit(from, message);
+        take_submissions(from);
     } else if (type == "lookup") {
         take_lookup(from, message);
     } else if (type == "steer") {

@@ -15,12 +15,14 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 
 namespace rollout {
 
 struct asked_change;
+struct submission_line;
 
 /// A new task, as a gateway has parsed and checked it.
 struct submission {
@@ -115,6 +117,8 @@ class gateway_server final : public traffic {
     void read(const session_ptr &from, std::string_view bytes);
     void end(const session_ptr &which, const std::string &reason);
     void send(const session_ptr &to, std::string_view text);
+    void send_frame(const session_ptr &to, std::string_view text);
+    void send_answers(const session_ptr &to);
     void send(const session_ptr &to, const json_ptr &message);
     void flush(const session_ptr &to);
     void written(const session_ptr &to);
@@ -122,7 +126,8 @@ class gateway_server final : public traffic {
     void receive(const session_ptr &from, const json_t *message);
     void take(const session_ptr &from, const json_t *message, std::string_view type);
     void take_hello(const session_ptr &from, const json_t *message);
-    void take_submit(const session_ptr &from, const json_t *message);
+    void take_submissions(const session_ptr &from);
+    void take_submission(const session_ptr &from, const submission_line &line);
     void take_steer(const session_ptr &from, const json_t *message);
     void take_list(const session_ptr &from, const json_t *message);
     void take_models(const session_ptr &from, const json_t *message);
@@ -142,7 +147,8 @@ class gateway_server final : public traffic {
     void send_all_routes(gateway &of);
     void pump(gateway &of);
     void pump_all();
-    void send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision, bool complete);
+    void send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision, bool complete,
+                     std::span<const std::uint64_t> told = {});
     void pass_stream_on(gateway &of);
     bool is_shared() const;
     void tell_shared();

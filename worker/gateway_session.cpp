@@ -85,7 +85,8 @@ void gateway_server::session::break_off() const noexcept
 
 std::size_t gateway_server::session::unsent() const noexcept
 {
-    return out.size() + (closed() ? 0 : uv_stream_get_write_queue_size(reinterpret_cast<const uv_stream_t *>(pipe)));
+    return answers.size() + out.size() +
+           (closed() ? 0 : uv_stream_get_write_queue_size(reinterpret_cast<const uv_stream_t *>(pipe)));
 }
 
 

@@ -37,6 +37,8 @@ struct gateway_server::session : std::enable_shared_from_this<gateway_server::se
 
     uv_pipe_t *pipe = new uv_pipe_t{};
     frame_reader reader;
+    std::string answers;             ///< lines of the next `accepted`
+    std::vector<std::uint64_t> told; ///< the revisions of new tasks that those bring, since the last update
     std::string out;
     bool writing = false;
     gateway *of = nullptr;

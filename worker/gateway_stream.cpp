@@ -138,11 +138,15 @@ void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint6
 {
     const bool complete = !is_shared();
     for (const auto &[id, one] : gateways_) {
-        if (!one->stream || !one->streaming || one->paging) {
+        if (!one->stream) {
+            continue;
+        }
+        const auto told = std::exchange(one->stream->told, {});
+        if (!one->streaming || one->paging) {
             continue;
         }
         if (one->sent == before && one->told_complete && one->stream->unsent() < page_below_bytes) {
-            send_update(one->stream, rows, now, complete);
+            send_update(one->stream, rows, now, complete, told);
             one->sent = now;
         } else {
             pump(*one);
@@ -202,8 +206,9 @@ void gateway_server::pump_all()
 }
 
 
+/// `told`: revisions of rows that it has, in their order.
 void gateway_server::send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision,
-                                 bool complete)
+                                 bool complete, std::span<const std::uint64_t> told)
 {
     std::string lines;
     const auto send_part = [&](std::uint64_t up_to, bool all) {
@@ -212,7 +217,11 @@ void gateway_server::send_update(const session_ptr &to, const std::vector<task_r
         lines.clear();
     };
     for (const auto &row : rows) {
-        lines += line_of(row);
+        if (!told.empty() && told.front() == row.revision) {
+            told = told.subspan(1);
+            continue;
+        }
+        append_task(lines += '\n', row);
         if (lines.size() > limits::batch_bytes) {
             send_part(row.revision, false);
         }

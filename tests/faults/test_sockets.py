@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from gateway import Gateway
-from link import PROTOCOL, frame, message_of
+from link import PROTOCOL, frame, message_of, submissions_in
 from processes import DEADLINE_S, wait_until
 
 HELLO = {"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": "stranger", "journal": "", "revision": 0}
@@ -115,8 +115,9 @@ def test_a_rolloutd_that_speaks_byte_by_byte_is_understood(make_gateway):
         bit_by_bit(peer, welcome())
         while (message := read_frame(peer)) is not None:
             if message["type"] == "submit":
-                bit_by_bit(peer, frame({"type": "rejected", "id": message["id"], "task_id": message["task_id"], "status": 409,
-                                        "detail": "Said byte by byte."}))
+                for asked in submissions_in(message):
+                    bit_by_bit(peer, frame({"type": "rejected", "id": asked["id"], "task_id": asked["task_id"], "status": 409,
+                                            "detail": "Said byte by byte."}))
 
     gateway = make_gateway()
     with meets(gateway, serve):

@@ -1,7 +1,7 @@
 // rolloutd's end of the link: what nginx, or whoever is in its place, may send at any moment over several connections, while
 // the engine publishes routes and tasks and asks its questions. Input: a line for each thing that happens.
 //
-//   a JSON, b JSON   a frame over the first or the second link     r BYTES  bytes over the first
+//   a FRAME, b FRAME a frame over the first or the second link, a | for its line feed     r BYTES  bytes over the first
 //   x, y             the first or the second link ends             n, o     and a new one comes
 //   t                a task changes                                u        a route changes
 //   q                the engine asks how many requests are in flight, and what they came to, and waits for a route
@@ -196,7 +196,9 @@ class sidecar {
         case 'a':
         case 'b': {
             std::string frame;
-            append_frame(frame, how);
+            std::string text(how);
+            std::ranges::replace(text, '|', '\n');
+            append_frame(frame, text);
             say(what == 'a' ? 0 : 1, frame);
             break;
         }

@@ -10,6 +10,7 @@
 #include "tests/fuzz/nginx_stand_in.hpp"
 
 #include "common/names.hpp"
+#include "common/submission.hpp"
 #include "module/preferences.hpp"
 #include "module/requester_of.hpp"
 #include "module/state_file.hpp"
@@ -22,16 +23,21 @@ using namespace rollout;
 namespace {
 
 /// What rolloutd takes (worker/gateway_server.hpp), as the frames' own contract has it.
-void check_sent(const json_t *message)
+void check_sent(const json_t *message, std::string_view lines)
 {
     const auto type = json_text(message, "type");
     const auto is_kind = [&] { return kind_from(json_text(message, "kind")).has_value(); };
     if (type == "hello") {
         always(is_task_id(json_text(message, "gateway")), "a hello names the gateway");
     } else if (type == "submit") {
-        always(is_kind() && is_task_id(json_text(message, "task_id")) &&
-                   is_model_id(json_text(message, "model_id")) && json_is_object(json_object_get(message, "config")),
-               "a submission is whole");
+        always(!lines.empty(), "a submission is one");
+        while (!lines.empty()) {
+            json_error_t error;
+            const auto line = read_submission(next_line(lines));
+            always(line && json_is_object(json_read(line->config, JSON_REJECT_DUPLICATES, error).get()) &&
+                       json_is_object(json_read(line->by, 0, error).get()),
+                   "a submission is whole");
+        }
     } else if (type == "lookup") {
         always(is_kind() && is_task_id(json_text(message, "task_id")) != is_model_id(json_text(message, "model_id")),
                "a look-up asks for something");
@@ -232,7 +238,7 @@ class gateway {
         json_ptr message;
         std::string reason;
         while (reader_.next(message, reason) == frame_reader::state::message) {
-            check_sent(message.get());
+            check_sent(message.get(), reader_.lines());
         }
         always(reason.empty(), "nginx writes whole frames");
     }

@@ -25,28 +25,17 @@ void check_problem(const problem &refused)
 }
 
 
-bool has_nul(const json_t *value)
-{
-    const auto text = json_compact(value);
-    for (std::size_t i = 0; i < text.size(); i += text[i] == '\\' ? 2 : 1) { // an escape is not the begin of another
-        if (text.compare(i, 6, "\\u0000") == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-
 void check_request(task_kind kind, const task_request &taken)
 {
     always(taken.kind == kind, "a task is of the kind that was asked for");
     always(is_model_id(taken.model_id), "an accepted model_id obeys the pattern");
     always(is_task_id(taken.task_id), "an accepted task_id obeys the pattern");
     always(taken.parent_id.empty() || is_task_id(taken.parent_id), "an accepted parent_id obeys the pattern");
-    always(json_is_object(taken.config.get()), "a config is an object");
-    const auto compact = json_compact(taken.config.get());
-    always(!compact.empty() && compact.size() <= limits::config_bytes, "a config is within its bound");
-    always(!has_nul(taken.config.get()), "a config holds no NUL");
+    always(taken.config.size() <= limits::config_bytes, "a config is within its bound");
+    json_error_t error;
+    const json_ptr config = json_read(taken.config, JSON_REJECT_DUPLICATES, error);
+    always(json_is_object(config.get()), "a config is an object without a NUL");
+    always(taken.config.find_first_of("\t\n") == std::string::npos, "a config fits a line");
 
     // Asked again with what was understood, it is understood as the same.
     json_ptr again(json_object());
@@ -55,12 +44,12 @@ void check_request(task_kind kind, const task_request &taken)
     if (!taken.parent_id.empty()) {
         json_put(again.get(), "parent_id", taken.parent_id);
     }
-    json_put(again.get(), "config", json_share(taken.config.get()));
+    json_put(again.get(), "config", json_share(config.get()));
     const auto second = parse_task_request(kind, json_compact(again.get()), std::nullopt);
     const auto *same = std::get_if<task_request>(&second);
     always(same != nullptr, "what was understood can be asked for again");
     always(same->model_id == taken.model_id && same->task_id == taken.task_id && same->parent_id == taken.parent_id &&
-               json_same(same->config.get(), taken.config.get()),
+               same->config == taken.config,
            "what was understood, written and read, is the same");
 }
 

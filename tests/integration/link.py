@@ -8,7 +8,7 @@ import threading
 from processes import DEADLINE_S
 
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 def frame(message, *lines):
@@ -31,6 +31,27 @@ def line_of(document, revision, kind="deploy", sequence=1):
     return " ".join(map(str, words)).encode()
 
 
+def submission(number, kind="deploy", task_id="t", model_id="m", parent_id=".", config={}, by={}):
+    """A frame's message and line, for `send`."""
+    words = (number, kind, task_id, model_id, parent_id, json.dumps(config, separators=(",", ":")))
+    return {"type": "submit"}, " ".join(map(str, words)).encode() + b"\t" + json.dumps(by).encode()
+
+
+def submissions_in(message):
+    """What a `submit` asks for, each with its number as `id`."""
+    for line in message.get("lines", []):
+        number, kind, task_id, model_id, _, rest = line.split(" ", 5)
+        config, by = rest.split("\t")
+        yield {"id": int(number), "kind": kind, "task_id": task_id, "model_id": model_id, "config": json.loads(config), "by": json.loads(by)}
+
+
+def answers_in(message):
+    """What each line of an `accepted` says before the document."""
+    for line in message["lines"]:
+        number, word, kind, sequence, revision, status, _ = line.split(" ", 6)
+        yield {"id": int(number), "word": word, "kind": kind, "sequence": int(sequence), "revision": int(revision), "status": status}
+
+
 def words_of(message):
     """What the line of its only task says before the document."""
     kind, sequence, revision, status, _ = message["lines"][0].split(" ", 4)
@@ -46,7 +67,8 @@ class Frames:
         self.buffer = b""
 
     def send(self, *messages):
-        self.socket.sendall(b"".join(frame(message) for message in messages))
+        """Messages, or each as a tuple with the lines behind it."""
+        self.socket.sendall(b"".join(frame(*(message if isinstance(message, tuple) else (message,))) for message in messages))
 
     def receive(self):
         """The next message; None at the end."""

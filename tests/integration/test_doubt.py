@@ -3,7 +3,7 @@
 import concurrent.futures
 
 from gateway import Client
-from link import PROTOCOL, line_of
+from link import PROTOCOL, line_of, submissions_in
 from pretended_rolloutd import PretendedRolloutd
 from processes import DEADLINE_S, wait_until
 
@@ -73,7 +73,8 @@ def test_a_task_that_was_there_before_is_found_before_the_stream_brings_it(make_
         line = line_of(document, revision=7)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             posted = pool.submit(gateway.post, "/deploy", {"model_id": "m", "task_id": "t"})
-            stream.send(line, type="accepted", id=stream.receive("submit")["id"], created=False)
+            asked, = submissions_in(stream.receive("submit"))
+            stream.send(b"%d existed %s" % (asked["id"], line), type="accepted")
             assert posted.result(DEADLINE_S).json == document
             read = pool.submit(gateway.get, "/deploy/t")
             stream.send(line, type="found", id=stream.receive("lookup")["id"])

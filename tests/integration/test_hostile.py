@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gateway import Client
-from link import PROTOCOL, frame
+from link import PROTOCOL, frame, submission
 from processes import DEADLINE_S, wait_until, worker_user
 
 NGINX = {"workers": 1, "locations": """
@@ -120,10 +120,17 @@ HELLO = {"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": "stranger",
     (frame([1]), "not an object with a \"type\""),
     (frame({"no": "type"}), "not an object with a \"type\""),
     (frame({"type": "submit"}), "a frame before its hello"),
-    (frame({**HELLO, "protocol": 99}), "version 99 of the protocol, rolloutd version 2"),
+    (frame({**HELLO, "protocol": 99}), f"version 99 of the protocol, rolloutd version {PROTOCOL}"),
     (frame({**HELLO, "gateway": "../x"}), "without a usable gateway"),
     (frame(HELLO) + frame({"type": "dance"}), "unknown type dance"),
-    (frame(HELLO) + frame({"type": "submit", "id": 1, "kind": "deploy", "task_id": "t", "model_id": "../x", "config": {}}), "a submission that is none"),
+    (frame(HELLO) + frame(*submission(1, model_id="../x")), "a submission that is none"),
+    (frame(HELLO) + frame(*submission(1, task_id="a b")), "a submission that is none"),
+    (frame(HELLO) + frame(*submission(1, parent_id="../x")), "a submission that is none"),
+    (frame(HELLO) + frame(*submission(1, config=[])), "a submission that is none"),
+    (frame(HELLO) + frame(*submission(1, config={"a": "\0"})), "a submission that is none"),
+    (frame(HELLO) + frame(*submission(1, config={"a": "x" * 32761})), "a submission that is none"),
+    (frame(HELLO) + frame(*submission(1, by=7)), "a submission that is none"),
+    (frame(HELLO) + frame({"type": "submit"}, b"1 deploy t m . {}"), "a submission that is none"),
     (frame(HELLO) + frame({"type": "lookup", "id": 1, "kind": "deploy"}), "a look-up of nothing"),
 ])
 def test_a_stranger_on_the_socket_is_cut_off_with_a_reason(gateway, sent, reason):

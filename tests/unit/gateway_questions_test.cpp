@@ -99,7 +99,7 @@ struct linked_gateway {
     /// Until rolloutd has taken all that was said before, too.
     void greet()
     {
-        nginx->say(R"({"type": "hello", "protocol": 2, "pid": 7, "gateway": "first"})");
+        nginx->say(R"({"type": "hello", "protocol": 3, "pid": 7, "gateway": "first"})");
         nginx->hear(loop, "welcome");
     }
 };

@@ -27,7 +27,7 @@ struct parsed_request {
         return text;
     }
 
-    std::string config() const { return request ? rollout::json_compact(request->config.get()) : faults(); }
+    std::string config() const { return request ? request->config : faults(); }
 };
 
 inline parsed_request parse(rollout::task_kind kind, std::string_view body,
