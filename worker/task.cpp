@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <climits>
 #include <cstdio>
 #include <ctime>
@@ -184,22 +185,24 @@ std::optional<task> task_from_document(const json_t *document)
 
 std::string timestamp(std::int64_t since_1970_us)
 {
-    const std::time_t seconds = since_1970_us / 1000000;
-    std::tm parts;
-    gmtime_r(&seconds, &parts);
+    using namespace std::chrono;
+    const sys_time<microseconds> at{microseconds(since_1970_us)};
+    const auto day = floor<days>(at);
+    const year_month_day date(day);
+    const hh_mm_ss<microseconds> time(at - day);
     std::string text = "0000-00-00T00:00:00.000000Z";
-    const auto put = [&text](std::size_t at, std::size_t digits, int value) {
+    const auto put = [&text](std::size_t at_character, std::size_t digits, auto value) {
         for (; digits != 0; value /= 10) {
-            text[at + --digits] = static_cast<char>('0' + value % 10);
+            text[at_character + --digits] = static_cast<char>('0' + value % 10);
         }
     };
-    put(0, 4, parts.tm_year + 1900);
-    put(5, 2, parts.tm_mon + 1);
-    put(8, 2, parts.tm_mday);
-    put(11, 2, parts.tm_hour);
-    put(14, 2, parts.tm_min);
-    put(17, 2, parts.tm_sec);
-    put(20, 6, static_cast<int>(since_1970_us % 1000000));
+    put(0, 4, static_cast<int>(date.year()));
+    put(5, 2, static_cast<unsigned>(date.month()));
+    put(8, 2, static_cast<unsigned>(date.day()));
+    put(11, 2, time.hours().count());
+    put(14, 2, time.minutes().count());
+    put(17, 2, time.seconds().count());
+    put(20, 6, time.subseconds().count());
     return text;
 }
 
