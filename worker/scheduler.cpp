@@ -201,19 +201,16 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
     if (!full) {
         ++waiting_; // what the journal is about to take counts
     }
-    const std::string model_id = made.model_id;
-    const std::string task_id = made.task_id;
     book_.create(
         made, full,
-        [this, full, model_id, task_id, answer = std::move(answer)](const outcome &how, journal::creation what,
-                                                                    const task_row &row) {
+        [this, full, answer = std::move(answer)](const outcome &how, journal::creation what, const task_row &row) {
             --unwritten_;
             if (!full) {
                 --waiting_;
             }
             if (!how) {
                 log(log_level::error, "A task could not be written: " + how.detail,
-                    {{"task_id", task_id}, {"model_id", model_id}});
+                    {{"task_id", row.task_id}, {"model_id", row.model_id}});
                 answer({nullptr,
                         false,
                         {500,
@@ -229,7 +226,7 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
                     answer({&row, true, {}});
                     return;
                 }
-                enqueue(model_id, {row.sequence, task_id});
+                enqueue(row.model_id, {row.sequence, row.task_id});
                 answer({&row, true, {}});
                 start_next();
                 return;
@@ -240,7 +237,7 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
                 answer({nullptr,
                         false,
                         {409,
-                         "There is another task with the id \"" + task_id + "\"; give this one an id of its own.",
+                         "There is another task with the id \"" + row.task_id + "\"; give this one an id of its own.",
                          {},
                          0}});
                 return;

@@ -43,14 +43,14 @@ class fake_journal : public rollout::journal {
                     return std::pair{same ? creation::existed : creation::conflict, known->second};
                 }
                 rollout::task_row row;
-                if (only_look || fails) {
-                    return std::pair{creation::absent, row};
-                }
-                row.sequence = row.revision = ++file_.revision;
                 row.kind = wanted.kind;
                 row.status = wanted.status;
                 row.task_id = wanted.task_id;
                 row.model_id = wanted.model_id;
+                if (only_look || fails) {
+                    return std::pair{creation::absent, row};
+                }
+                row.sequence = row.revision = ++file_.revision;
                 row.document = rollout::document_of(wanted);
                 file_.tasks[row.task_id] = row;
                 return std::pair{creation::created, row};

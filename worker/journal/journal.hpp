@@ -74,7 +74,8 @@ class journal {
     using created_fn = std::function<void(outcome, creation, const task_row &)>;
     using saved_fn = std::function<void(outcome, std::uint64_t revision)>;
 
-    /// Stores a new task, unless its id is taken. With `only_look` nothing is stored.
+    /// Stores a new task, unless its id is taken. With `only_look` nothing is stored. The row is the task that has the id, or
+    /// would have it.
     virtual void create(const task &wanted, bool only_look, created_fn done) = 0;
 
     /// Stores a task's new state, and its model's with it where one is given: both or neither.

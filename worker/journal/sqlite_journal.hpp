@@ -11,8 +11,10 @@
 #include <uv.h>
 
 #include <deque>
-#include <map>
+#include <array>
 #include <memory>
+#include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -71,6 +73,7 @@ class sqlite_journal final : public journal {
     void end_batch(const outcome &ended);
     void read(std::function<void(sqlite_database &)> work, std::function<void(outcome)> done);
     void start_read();
+    auto &open_of(task_kind kind) { return open_.at(static_cast<std::size_t>(kind)); }
     void note_open(const task_row &row);
     sequences open_tasks(task_kind kind, const std::string &model_id) const;
 
@@ -88,7 +91,7 @@ class sqlite_journal final : public journal {
 
     /// The sequences of the tasks that have not ended, by model. Their index would be hit at random by every new task, and
     /// take most of a commit's pages.
-    std::map<std::pair<task_kind, std::string>, sequences> open_;
+    std::array<std::unordered_map<std::string, sequences>, 2> open_; ///< by kind
 
     sqlite_database reader_;
     std::deque<read_job> reads_;

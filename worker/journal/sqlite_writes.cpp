@@ -9,22 +9,23 @@ namespace rollout {
 namespace {
 
 
-bool same_request(const task &a, const task &b)
+bool same_request(const task_row &one, const task_row &other)
 {
-    return a.kind == b.kind && a.model_id == b.model_id && a.parent_id == b.parent_id &&
-           json_equal(a.config.get(), b.config.get()) != 0;
+    const auto a = task_of(one);
+    const auto b = task_of(other);
+    return a && b && a->kind == b->kind && a->model_id == b->model_id && a->parent_id == b->parent_id &&
+           json_equal(a->config.get(), b->config.get()) != 0;
 }
 
 } // namespace
 
 
 struct sqlite_journal::create_write final : write {
-    task wanted;
+    task_row row; ///< the new one, until another is found in its place
+    std::int64_t updated_us = 0;
     bool only_look = false;
     created_fn done;
-
     creation how = creation::created;
-    task_row row; ///< the new one, until another is found in its place
 
     void apply(statements &in) override
     {
@@ -33,7 +34,7 @@ struct sqlite_journal::create_write final : write {
             in.insert
                 .with(row.sequence, row.revision, kind_name(row.kind), status_name(row.status),
                       std::string_view(row.task_id), std::string_view(row.document), std::string_view(row.model_id),
-                      wanted.updated_us)
+                      updated_us)
                 .run();
             if (sqlite3_changes(in.database.get()) != 0) {
                 ++in.revision;
@@ -41,15 +42,15 @@ struct sqlite_journal::create_write final : write {
                 return;
             }
         }
-        in.find.with(std::string_view(wanted.task_id));
+        in.find.with(std::string_view(row.task_id));
         if (!in.find.step()) {
             how = creation::absent;
             return;
         }
-        row = row_of(in.find);
+        task_row there = row_of(in.find);
         in.find.reset();
-        const auto there = task_of(row);
-        how = there && same_request(*there, wanted) ? creation::existed : creation::conflict;
+        how = same_request(there, row) ? creation::existed : creation::conflict;
+        row = std::move(there);
     }
 
     const char *name() const noexcept override { return only_look ? "look" : "create"; }
@@ -144,7 +145,7 @@ struct sqlite_journal::purge_write final : write {
 void sqlite_journal::create(const task &wanted, bool only_look, created_fn done)
 {
     auto one = std::make_unique<create_write>();
-    one->wanted = wanted;
+    one->updated_us = wanted.updated_us;
     one->only_look = only_look;
     one->row.kind = wanted.kind;
     one->row.status = wanted.status;
