@@ -144,19 +144,12 @@ std::size_t packed_bytes(std::string_view body) noexcept
 
 json_ptr read_config(task_kind kind, const json_t *body, faults &errors)
 {
-    json_ptr config = json_make_object();
-    const json_t *given = json_object_get(body, "config");
-    if (given != nullptr && !json_is_null(given)) {
-        if (!json_is_object(given)) {
-            errors.push_back({"/config", "must be an object"});
-        } else {
-            const char *key;
-            json_t *member;
-            json_object_foreach(const_cast<json_t *>(given), key, member)
-            {
-                json_put(config.get(), key, json_share(member));
-            }
-        }
+    json_ptr config = json_share(json_object_get(body, "config"));
+    if (config != nullptr && !json_is_null(config.get()) && !json_is_object(config.get())) {
+        errors.push_back({"/config", "must be an object"});
+    }
+    if (!json_is_object(config.get())) {
+        config = json_make_object();
     }
 
     const char *key;
