@@ -13,8 +13,8 @@
 //                                                              connection
 //     lookup    {id, kind, task_id | model_id, after?}        with `after`: answered once the task's revision is past it
 //     forget    {id}                                          the client of that look-up is gone
-//     steer     {id, kind, task_id, verb, new_task_id?, by?}  a client's word to a task (steering.hpp); `by`: who asks
-//                                                              (requester.hpp)
+//     steer     {id, kind, task_id, verb, new_task_id?} and a line   a client's word to a task (steering.hpp); the line says
+//                                                              who asks (requester.hpp)
 //     list      {id, kind, status?, model_id?, before?, limit} tasks, newest first, accepted before that `seq`
 //     models    {id, after?, limit}                           models, in the order of their ids, after that one
 //     metrics   {id}                                          what rolloutd says of itself in the metrics

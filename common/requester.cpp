@@ -5,39 +5,21 @@
 
 namespace rollout {
 
-namespace {
-
-struct named_value {
-    const char *name;
-    std::string requester::*value;
-};
-
-constexpr named_value members[] = {
-    {"address", &requester::address},
-    {"user", &requester::user},
-    {"certificate", &requester::certificate},
-};
-
-} // namespace
-
-
-json_ptr requester_to_json(const requester &from)
+std::string line_of(const requester &from)
 {
-    json_ptr to = json_make_object();
-    for (const auto &[name, value] : members) {
-        if (!(from.*value).empty()) {
-            json_put(to.get(), name, clean_text(from.*value, limits::requester_characters));
-        }
+    std::string line = clean_text(from.address, limits::requester_characters);
+    for (const std::string *value : {&from.user, &from.certificate}) {
+        line.append(1, '\t').append(clean_text(*value, limits::requester_characters));
     }
-    return to;
+    return line;
 }
 
 
-requester requester_from_json(const json_t *from)
+requester requester_from_line(std::string_view line)
 {
     requester to;
-    for (const auto &[name, value] : members) {
-        to.*value = clean_text(json_text(from, name), limits::requester_characters);
+    for (std::string *value : {&to.address, &to.user, &to.certificate}) {
+        *value = clean_text(next_part(line, '\t'), limits::requester_characters);
     }
     return to;
 }

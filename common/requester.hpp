@@ -1,12 +1,10 @@
 // Who asks for a change: what nginx knows of the client, on its way to rolloutd's audit.
 //
-// In `submit` and `steer` frames: "by": {"address": "10.0.0.7", "user": "ann", "certificate": "CN=ci,O=Example"}; a member
-// that is not known is left out, and so is all of it by a gateway of an earlier version.
+// In a line of `submit` and `steer` frames (frame.hpp): ADDRESS<tab>USER<tab>CERTIFICATE, each of them empty where it is not known.
 #pragma once
 
-#include "common/json.hpp"
-
 #include <string>
+#include <string_view>
 
 namespace rollout {
 
@@ -18,10 +16,10 @@ struct requester {
     friend bool operator==(const requester &, const requester &) = default;
 };
 
-/// Each value cleaned (text.hpp) and cut at limits::requester_characters.
-json_ptr requester_to_json(const requester &from);
+/// Each value cleaned (text.hpp), so that it holds no tab and no line feed, and cut at limits::requester_characters.
+std::string line_of(const requester &from);
 
 /// The same care: the other end is another process.
-requester requester_from_json(const json_t *from);
+requester requester_from_line(std::string_view line);
 
 } // namespace rollout

@@ -3,8 +3,8 @@
 //
 //     ID KIND TASK_ID MODEL_ID PARENT_ID CONFIG<tab>BY
 //
-// `ID` numbers the question on its connection; `PARENT_ID` is `.` where there is none; `CONFIG`, an object, and `BY`
-// (requester.hpp) are compact JSON, which holds no tab and no line feed.
+// `ID` numbers the question on its connection; `PARENT_ID` is `.` where there is none; `CONFIG`, an object, is compact JSON,
+// which holds no tab and no line feed; `BY` says who asks (requester.hpp).
 #pragma once
 
 #include "common/task.hpp"

@@ -49,7 +49,7 @@ link_result worker_link::submit(link_call &call, const task_request &request, co
         if (submissions_.size() > limits::batch_bytes) {
             send_submissions();
         }
-        const std::string who = json_compact(requester_to_json(by).get());
+        const std::string who = line_of(by);
         append_line(submissions_, {call.id, request.kind, request.task_id, request.model_id, request.parent_id,
                                    request.config, who});
         send_soon();
@@ -84,20 +84,16 @@ link_result worker_link::steer(link_call &call, task_kind kind, std::string_view
     if (!new_task_id.empty()) {
         json_put(message.get(), "new_task_id", new_task_id);
     }
-    json_put(message.get(), "by", requester_to_json(by));
-    return ask(call, message.get(), true);
+    return ask(call, true, [&] {
+        json_put(message.get(), "id", json_make_number(call.id));
+        send(message.get(), line_of(by));
+    });
 }
 
 
 link_result worker_link::question(link_call &call, json_t *message)
 {
-    return ask(call, message, false);
-}
-
-
-link_result worker_link::ask(link_call &call, json_t *message, bool submits)
-{
-    return ask(call, submits, [&] {
+    return ask(call, false, [&] {
         json_put(message, "id", json_make_number(call.id));
         send(message);
     });

@@ -293,10 +293,14 @@ try {
 
 
 /// Frames gather and go out together at the end of this turn of the event loop.
-void worker_link::send(const json_t *message)
+void worker_link::send(const json_t *message, std::string_view line)
 {
     send_submissions(); // what came before it goes before it
-    if (!append_frame(out_, message)) {
+    std::string text = json_compact(message);
+    if (!line.empty()) {
+        text.append(1, '\n').append(line);
+    }
+    if (!append_frame(out_, text)) {
         ngx_log_error(NGX_LOG_ALERT, log_, 0, "rollout: a frame of type \"%s\" is too large and was not sent",
                       json_string_value(json_object_get(message, "type")));
         return;

@@ -116,12 +116,11 @@ class worker_link {
     void read() noexcept;
     void flush() noexcept;
 
-    void send(const json_t *message);
+    void send(const json_t *message, std::string_view line = {});
     void send_submissions();
     void send_soon();
     void send_hello();
     void send_lookup(const link_call &call);
-    link_result ask(link_call &call, json_t *message, bool submits);
     template <class Ask>
     link_result ask(link_call &call, bool submits, Ask ask);
     template <class Ask>

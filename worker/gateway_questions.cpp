@@ -32,8 +32,7 @@ void gateway_server::take_submission(const session_ptr &from, const submission_l
     submission wanted;
     wanted.config =
         line.config.size() > limits::config_bytes ? nullptr : json_read(line.config, JSON_REJECT_DUPLICATES, error);
-    const json_ptr by = json_read(line.by, JSON_ALLOW_NUL, error);
-    if (!json_is_object(wanted.config.get()) || !json_is_object(by.get())) {
+    if (!json_is_object(wanted.config.get())) {
         end(from, "a submission that is none");
         return;
     }
@@ -45,7 +44,7 @@ void gateway_server::take_submission(const session_ptr &from, const submission_l
     if (!may_ask(from)) {
         return;
     }
-    asked_change what = {kind_name(line.kind), wanted.task_id, wanted.model_id, requester_from_json(by.get()), false};
+    asked_change what = {kind_name(line.kind), wanted.task_id, wanted.model_id, requester_from_line(line.by), false};
     on_submit(std::move(wanted), answer_to(from, line.id, std::move(what)));
 }
 
@@ -67,8 +66,7 @@ void gateway_server::take_steer(const session_ptr &from, const json_t *message)
         return;
     }
     steer_request wanted = {*kind, task_id, *verb, new_task_id};
-    asked_change what = {steering_name(*verb), task_id, "", requester_from_json(json_object_get(message, "by")),
-                         true};
+    asked_change what = {steering_name(*verb), task_id, "", requester_from_line(from->reader.lines()), true};
     on_steer(std::move(wanted), answer_to(from, id, std::move(what)));
 }
 

@@ -35,7 +35,7 @@ void check_sent(const json_t *message, std::string_view lines)
             json_error_t error;
             const auto line = read_submission(next_line(lines));
             always(line && json_is_object(json_read(line->config, JSON_REJECT_DUPLICATES, error).get()) &&
-                       json_is_object(json_read(line->by, 0, error).get()),
+                       line_of(requester_from_line(line->by)) == line->by,
                    "a submission is whole");
         }
     } else if (type == "lookup") {

@@ -31,18 +31,18 @@ def line_of(document, revision, kind="deploy", sequence=1):
     return " ".join(map(str, words)).encode()
 
 
-def submission(number, kind="deploy", task_id="t", model_id="m", parent_id=".", config={}, by={}):
+def submission(number, kind="deploy", task_id="t", model_id="m", parent_id=".", config={}, by=("", "", "")):
     """A frame's message and line, for `send`."""
     words = (number, kind, task_id, model_id, parent_id, json.dumps(config, separators=(",", ":")))
-    return {"type": "submit"}, " ".join(map(str, words)).encode() + b"\t" + json.dumps(by).encode()
+    return {"type": "submit"}, " ".join(map(str, words)).encode() + b"\t" + "\t".join(by).encode()
 
 
 def submissions_in(message):
     """What a `submit` asks for, each with its number as `id`."""
     for line in message.get("lines", []):
         number, kind, task_id, model_id, _, rest = line.split(" ", 5)
-        config, by = rest.split("\t")
-        yield {"id": int(number), "kind": kind, "task_id": task_id, "model_id": model_id, "config": json.loads(config), "by": json.loads(by)}
+        config, *by = rest.split("\t")
+        yield {"id": int(number), "kind": kind, "task_id": task_id, "model_id": model_id, "config": json.loads(config), "by": by}
 
 
 def answers_in(message):

@@ -129,8 +129,7 @@ HELLO = {"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": "stranger",
     (frame(HELLO) + frame(*submission(1, config=[])), "a submission that is none"),
     (frame(HELLO) + frame(*submission(1, config={"a": "\0"})), "a submission that is none"),
     (frame(HELLO) + frame(*submission(1, config={"a": "x" * 32761})), "a submission that is none"),
-    (frame(HELLO) + frame(*submission(1, by=7)), "a submission that is none"),
-    (frame(HELLO) + frame({"type": "submit"}, b"1 deploy t m . {}"), "a submission that is none"),
+    (frame(HELLO) + frame({"type": "submit"}, b"1 deploy t m . "), "a submission that is none"),
     (frame(HELLO) + frame({"type": "lookup", "id": 1, "kind": "deploy"}), "a look-up of nothing"),
 ])
 def test_a_stranger_on_the_socket_is_cut_off_with_a_reason(gateway, sent, reason):

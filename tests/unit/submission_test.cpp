@@ -12,8 +12,8 @@ using rollout::task_kind;
 void what_is_written_is_read(void **)
 {
     const submission_line written[] = {
-        {1, task_kind::deploy, "t", "123", "p", R"({"a":"b c"})", R"({"address":"10.0.0.7"})"},
-        {18446744073709551615u, task_kind::remove, "-", "m.1", "", "{}", R"({"user":"a b"})"},
+        {1, task_kind::deploy, "t", "123", "p", R"({"a":"b c"})", "10.0.0.7\tann\t"},
+        {18446744073709551615u, task_kind::remove, "-", "m.1", "", "{}", "\t\t"},
     };
     std::string lines;
     for (const auto &one : written) {
