@@ -38,7 +38,7 @@ class stopwatch {
 
 
 sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path)
-    : loop_(loop), path_(path), file_(path), revision_(file_.revision), batch_revision_(revision_),
+    : loop_(loop), path_(path), soon_(loop), file_(path), revision_(file_.revision), batch_revision_(revision_),
       statements_(new statements{file_.writer, batch_revision_}), reader_(path, SQLITE_OPEN_READONLY)
 {
     sqlite_statement at(file_.writer,
@@ -87,8 +87,13 @@ bool sqlite_journal::busy() const noexcept
 void sqlite_journal::add(std::unique_ptr<write> one)
 {
     waiting_.push_back(std::move(one));
-    if (!commit_) {
-        start_batch();
+    if (!commit_ && waiting_.size() == 1) {
+        // With this turn of the loop's end: what a gateway sends comes many at a time, and the first is not to have a sync of its own.
+        soon_.start(std::chrono::milliseconds(0), [this] {
+            if (!commit_) {
+                start_batch();
+            }
+        });
     }
 }
 

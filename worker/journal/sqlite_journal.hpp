@@ -7,6 +7,7 @@
 #include "worker/journal/journal.hpp"
 #include "worker/journal/sqlite.hpp"
 #include "worker/journal/sqlite_file.hpp"
+#include "worker/timer.hpp"
 
 #include <uv.h>
 
@@ -79,6 +80,7 @@ class sqlite_journal final : public journal {
 
     uv_loop_t *loop_;
     std::string path_;
+    timer soon_;
     sqlite_file file_; ///< its writer: the commit's thread's, while there is one
     std::uint64_t revision_;
 
