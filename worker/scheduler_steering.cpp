@@ -142,19 +142,25 @@ void scheduler::steer_again(const steer_call &call)
 
 void scheduler::steer_run(const steer_call &call, task_run &run)
 {
-    if (const std::string why = run.steer(call.verb); !why.empty()) {
-        refuse(call.answer, 409, why);
+    if (run.is_being_steered()) {
+        steer_again(call); // a word before this one is on its way to the journal
         return;
     }
-    log(log_level::info, "A client steers a task",
-        {{"task_id", call.task_id}, {"verb", std::string(steering_name(call.verb))}});
-    book_.find(call.task_id, [call](const outcome &how, const std::optional<task_row> &row) {
-        if (how && row) {
-            call.answer({&*row, false, {}});
-        } else {
-            refuse(call.answer, 500, "The task took it, but cannot be read now: " + how.detail + ".");
+    const std::string why = run.steer(call.verb, [call](const outcome &how, const task_row &row) {
+        if (!how) {
+            refuse(call.answer, 500,
+                   "The " + std::string(steering_name(call.verb)) + " of task \"" + call.task_id +
+                       "\" could not be made durable, and it goes on without: " + how.detail +
+                       ". Ask again once the cause is mended.");
+            return;
         }
+        log(log_level::info, "A client steers a task",
+            {{"task_id", call.task_id}, {"verb", std::string(steering_name(call.verb))}});
+        call.answer({&row, false, {}});
     });
+    if (!why.empty()) {
+        refuse(call.answer, 409, why);
+    }
 }
 
 
@@ -182,8 +188,7 @@ void scheduler::cancel_waiting(const steer_call &call, task found)
         }
         log(log_level::info, "A task is canceled before its turn",
             {{"task_id", found.task_id}, {"model_id", found.model_id}, {"kind", kind_name(found.kind)}});
-        const task_row row = {found.sequence, revision,       found.kind,        found.status,
-                              found.task_id,  found.model_id, document_of(found)};
+        const task_row row = row_of(found, revision);
         for (const auto &answer : asked.mapped()) {
             answer({&row, false, {}});
         }

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from failing_calls import DAY_NS, FailingCalls, allow_files, failing, failing_library, fill, open_files, small_disk  # noqa: F401
-from gateway import Client
+from gateway import Client, Traffic
 from processes import DEADLINE_S, MODULE, ROLLOUTD, wait_until
 
 EIO, ENOSPC, EROFS = 5, 28, 30
@@ -41,8 +41,8 @@ def test_a_full_disk_refuses_new_tasks_and_loses_none(make_gateway, small_disk):
     gateway = served(make_gateway(rolloutd={"journal": {"path": str(disk / "journal.db")}}))
     old = gateway.get("/deploy-status/m").task()
     gateway.make_model("m", "second")
-    task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 600}, {"weight": 100}])
-    gateway.await_weight(task, 50)
+    task = gateway.start_deployment("m", steps=[{"weight": 50}, {"weight": 100}], gate={"min_requests": 5}, progress_deadline_s=600)
+    gateway.await_weight(task, 50)  # and goes on when there is traffic
 
     filler = fill(disk)
     refused = None
@@ -56,12 +56,12 @@ def test_a_full_disk_refuses_new_tasks_and_loses_none(make_gateway, small_disk):
     assert problem["task_id"] == f"t{refused}"
     # Everything else goes on, and the rollout under way waits for its journal.
     assert gateway.get(f"/deploy/{old['task_id']}").task() == old
-    assert {gateway.infer("m") for _ in range(50)} == {"first", "second"}
-    gateway.request("POST", f"/deploy/{task['task_id']}/promote")
-    wait_until(lambda: "The journal could not be written and is tried again" in gateway.rolloutd.text(), "the line in the log")
-
-    filler.unlink()
-    gateway.wait(task, status="completed")
+    with Traffic(gateway, "m") as traffic:
+        wait_until(lambda: traffic.count("first") and traffic.count("second"), "answers of both")
+        wait_until(lambda: "The journal could not be written and is tried again" in gateway.rolloutd.text(), "the line in the log")
+        filler.unlink()
+        gateway.wait(task, status="completed")
+    assert traffic.failures == []
     assert gateway.infer("m") == "second"
     gateway.post("/delete", {"model_id": f"x{refused}", "task_id": f"t{refused}", "note": "x" * 20000}).task()
     for number in range(refused + 1):

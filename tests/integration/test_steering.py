@@ -1,4 +1,6 @@
 """A client steers tasks that exist: cancel, retry, promote, pause, resume, rollback; and sees lists of tasks and models."""
+import sqlite3
+
 import pytest
 
 from gateway import Traffic
@@ -81,6 +83,23 @@ def test_pause_holds_the_weight_and_resume_goes_on(gateway, m):
     gateway.await_weight(task, 100)
     assert steer(gateway, task, "promote").status == 200
     gateway.wait(task, status="completed")
+
+
+def test_a_word_is_answered_only_when_it_is_durable(make_gateway):
+    gateway = make_gateway(nginx={"worker_arguments": "ack_timeout=1s"}).start()
+    task = held(gateway, "m")
+    journal = sqlite3.connect(gateway.rolloutd.journal, isolation_level=None)
+    journal.execute("BEGIN IMMEDIATE")  # nothing of rolloutd's is written meanwhile
+    steer(gateway, task, "pause").problem(500)
+    gateway.rolloutd.kill()
+    journal.close()
+    gateway.rolloutd.start()
+    gateway.await_link()
+    assert steer(gateway, task, "pause").task()["metadata"]["paused"] is True
+    gateway.rolloutd.kill()
+    gateway.rolloutd.start()
+    gateway.await_link()
+    assert "paused already" in steer(gateway, task, "pause").problem(409)["detail"]
 
 
 def test_a_manual_promotion_waits_for_its_client(gateway, m):

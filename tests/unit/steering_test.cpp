@@ -116,6 +116,80 @@ void each_word_is_taken_where_it_makes_sense_and_refused_with_a_reason_elsewhere
 }
 
 
+/// Every word that a hold takes, and what of it the journal then has.
+constexpr struct {
+    const char *state;
+    steering verb;
+    bool (*is_written)(const rollout::task &);
+} words[] = {
+    {"held", steering::pause, [](const rollout::task &t) { return t.paused; }},
+    {"paused", steering::resume, [](const rollout::task &t) { return !t.paused; }},
+    {"held", steering::promote, [](const rollout::task &t) { return t.promote_asked || t.traffic_weight == 100; }},
+    {"held", steering::cancel, [](const rollout::task &t) { return t.cancel_asked; }},
+};
+
+
+void a_word_is_answered_when_it_is_durable_and_not_before(void **)
+{
+    for (const auto &one : words) {
+        fake_world world;
+        bring_to(world, one.state);
+        world.process->book.held = true;
+        bool was_written = false;
+        std::string document;
+        world.process->tasks.steer({task_kind::deploy, "t", one.verb, {}},
+                                   [&](const rollout::gateway_server::answer &how) {
+                                       was_written = one.is_written(world.task("t"));
+                                       document = how.task != nullptr ? how.task->document : how.refused.detail;
+                                   });
+        world.time.run_for(100ms);
+        assert_text(document, "");
+        world.process->book.release();
+        world.time.run_until([&] { return !document.empty(); });
+        assert_true(was_written);
+        const rollout::json_ptr answered = json_of(document);
+        assert_true(one.is_written(rollout::task_from_document(answered.get()).value()));
+    }
+}
+
+
+void a_word_that_is_not_durable_is_none_and_may_be_said_again(void **)
+{
+    for (const auto &one : words) {
+        fake_world world;
+        bring_to(world, one.state);
+        const int weight = static_cast<int>(world.task("t").traffic_weight);
+        world.process->book.failing_writes = 1;
+        const std::string said = steer(world, "t", one.verb);
+        if (!said.starts_with("500 The " + std::string(rollout::steering_name(one.verb)))) {
+            fail_msg("%s", said.c_str());
+        }
+        world.time.run_for(1s);
+        assert_int_equal(world.task("t").traffic_weight, weight);
+        assert_text(world.status("t"), "in_progress");
+        assert_text(steer(world, "t", one.verb), "taken");
+        assert_true(one.is_written(world.task("t")));
+    }
+}
+
+
+void a_word_while_another_is_being_written_comes_after_it(void **)
+{
+    fake_world world;
+    bring_to(world, "held");
+    world.process->book.held = true;
+    world.steer("t", steering::pause);
+    world.steer("t", steering::resume);
+    world.time.run_for(100ms);
+    assert_int_equal(world.answers.size(), 2); // the two deployments'
+    world.process->book.release();
+    world.time.run_for(100ms);
+    assert_int_equal(world.answers["pause"].status, 200);
+    assert_int_equal(world.answers["resume"].status, 200);
+    assert_false(world.task("t").paused);
+}
+
+
 void a_canceled_rollout_leaves_blue_as_it_was(void **)
 {
     fake_world world;
@@ -276,6 +350,9 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(each_word_is_taken_where_it_makes_sense_and_refused_with_a_reason_elsewhere),
+        cmocka_unit_test(a_word_is_answered_when_it_is_durable_and_not_before),
+        cmocka_unit_test(a_word_that_is_not_durable_is_none_and_may_be_said_again),
+        cmocka_unit_test(a_word_while_another_is_being_written_comes_after_it),
         cmocka_unit_test(a_canceled_rollout_leaves_blue_as_it_was),
         cmocka_unit_test(a_word_that_was_taken_is_known_after_a_crash),
         cmocka_unit_test(a_person_who_is_waited_for_does_not_use_up_the_time_limit),

@@ -15,4 +15,10 @@ std::optional<task> task_of(const task_row &row)
     return read;
 }
 
+
+task_row row_of(const task &from, std::uint64_t revision)
+{
+    return {from.sequence, revision, from.kind, from.status, from.task_id, from.model_id, document_of(from)};
+}
+
 } // namespace rollout

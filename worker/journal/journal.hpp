@@ -52,6 +52,9 @@ struct purge_step {
 /// The task of a row; nothing where the document cannot be read.
 std::optional<task> task_of(const task_row &row);
 
+/// The row of a task that was written with that revision.
+task_row row_of(const task &from, std::uint64_t revision);
+
 /// On the loop's thread; every callback comes from the loop, in the order of the calls of its kind.
 class journal {
   public:

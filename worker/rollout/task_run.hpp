@@ -83,9 +83,12 @@ class task_run {
     /// `stopped` is called once nothing is under way any more.
     void stop(std::function<void()> stopped);
 
-    /// A client's word: cancel, promote, pause or resume. Empty where it is taken (a task's document that changes by it
-    /// is on its way to the journal), else a sentence that says why it makes no sense now.
-    std::string steer(steering verb);
+    /// A client's word: cancel, promote, pause or resume. Empty where it makes sense, else a sentence that says why not. It is
+    /// followed once it is durable; `done` is told so, with the task as it was written, or why it is not, and then nothing
+    /// follows. One at a time: not while the run `is_being_steered`.
+    using steered_fn = std::function<void(const outcome &how, const task_row &row)>;
+    std::string steer(steering verb, steered_fn done);
+    bool is_being_steered() const noexcept { return being_steered_; }
 
     // For the steps: what they work with, and what they change between two writes of the journal.
 
@@ -117,6 +120,13 @@ class task_run {
     void say(log_level level, const std::string &message, std::string_view step = {}) const;
 
   private:
+    /// What clients have asked of the task, of `what`.
+    struct client_words {
+        bool paused;
+        bool cancel_asked;
+        bool promote_asked;
+    };
+
     void begin();
     void resume();
     bool plan_it();
@@ -134,6 +144,10 @@ class task_run {
     void publish(std::uint64_t revision);
     void start_deadline();
     void interrupt();
+    std::string objection_to(steering verb) const;
+    void take_word(steering verb);
+    void follow_word(steering verb);
+    void take_back(steering verb, const client_words &before);
     step_record &record();
     std::size_t index_of(std::string_view name) const;
     bool past_the_point_of_no_return() const;
@@ -145,6 +159,7 @@ class task_run {
     bool timed_out_ = false;
     std::string failure_;
     bool waits_for_a_person_ = false;
+    bool being_steered_ = false; ///< a word is on its way to the journal
     std::vector<route> published_;
     std::chrono::milliseconds started_{};
     std::uint64_t elapsed_before_ms_ = 0;

@@ -3,7 +3,31 @@
 
 namespace rollout {
 
-std::string task_run::steer(steering verb)
+std::string task_run::steer(steering verb, steered_fn done)
+{
+    if (std::string why = objection_to(verb); !why.empty()) {
+        return why;
+    }
+    const client_words before = {what.paused, what.cancel_asked, what.promote_asked};
+    take_word(verb);
+    note_time();
+    being_steered_ = true;
+    environment.book.save(what, nullptr,
+                          [this, alive = alive_, verb, before, row = row_of(what, 0),
+                           done = std::move(done)](const outcome &how, std::uint64_t revision) mutable {
+                              if (*alive) {
+                                  being_steered_ = false;
+                                  how ? follow_word(verb) : take_back(verb, before);
+                              }
+                              row.revision = revision;
+                              done(how, row);
+                          });
+    return {};
+}
+
+
+/// Why that word makes no sense now.
+std::string task_run::objection_to(steering verb) const
 {
     const std::string now = "Step " + what.step + " of task " + what.task_id + " is running";
     if (rolling_back_) {
@@ -13,58 +37,74 @@ std::string task_run::steer(steering verb)
         return "Task " + what.task_id + " is " + std::string(status_name(what.status)) +
                " and takes nothing any more.";
     }
-    if (verb == steering::cancel) {
+    switch (verb) {
+    case steering::cancel:
         if (past_the_point_of_no_return()) {
             return now + (what.kind == task_kind::deploy
                               ? ": revision " + std::to_string(what.model_revision) +
                                     " has been promoted and stays; a completed deployment takes rollback."
                               : ": the model is unloaded already; post a deployment to bring it back.");
         }
-        what.cancel_asked = true;
-        note_change();
-        interrupt();
         return {};
-    }
-    const bool holds = on_steered != nullptr;
-    const bool shifts = what.kind == task_kind::deploy && what.step == "shift";
-    switch (verb) {
     case steering::promote:
-        if (!holds) {
-            return now + "; promote is for a hold, or a rollout that waits for it.";
-        }
-        what.promote_asked = true;
-        what.paused = false;
-        break;
+        return on_steered != nullptr ? "" : now + "; promote is for a hold, or a rollout that waits for it.";
     case steering::pause:
-        if (!shifts) {
+        if (what.kind != task_kind::deploy || what.step != "shift") {
             return now + "; only a shift can be paused.";
         }
         if (shifted) {
             return now + ", and its last hold is over; cancel the task to keep it from promoting.";
         }
-        if (what.paused) {
-            return "Task " + what.task_id + " is paused already.";
-        }
-        what.paused = true;
-        break;
+        return what.paused ? "Task " + what.task_id + " is paused already." : "";
     case steering::resume:
-        if (!what.paused) {
-            return "Task " + what.task_id + " is not paused.";
-        }
-        what.paused = false;
-        what.detail = share_words() + ".";
-        break;
-    case steering::cancel:
+        return what.paused ? "" : "Task " + what.task_id + " is not paused.";
     case steering::retry:
     case steering::rollback:
-        return "Task " + what.task_id + " runs; " + std::string(steering_name(verb)) +
-               " is for one that has come to its end.";
+        break;
     }
-    note_change();
-    if (holds) {
+    return "Task " + what.task_id + " runs; " + std::string(steering_name(verb)) +
+           " is for one that has come to its end.";
+}
+
+
+/// What is to be written.
+void task_run::take_word(steering verb)
+{
+    if (verb == steering::cancel) {
+        what.cancel_asked = true;
+        return;
+    }
+    what.paused = verb == steering::pause;
+    what.promote_asked = what.promote_asked || verb == steering::promote;
+    if (verb == steering::resume) {
+        what.detail = share_words() + ".";
+    }
+}
+
+
+/// Now that it is durable. The run may have come upon it already.
+void task_run::follow_word(steering verb)
+{
+    if (verb == steering::cancel) {
+        if (!rolling_back_ && !stopping_) {
+            interrupt();
+        }
+    } else if (on_steered) {
         on_steered();
     }
-    return {};
+}
+
+
+/// A word that could not be written is none, but for one that the run has come upon already.
+void task_run::take_back(steering verb, const client_words &before)
+{
+    const bool went_on = verb == steering::promote && !what.promote_asked;
+    what.cancel_asked = before.cancel_asked || (what.cancel_asked && rolling_back_);
+    what.paused = before.paused && !went_on;
+    what.promote_asked = before.promote_asked && what.promote_asked;
+    if (on_steered) {
+        on_steered();
+    }
 }
 
 
