@@ -294,6 +294,16 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
     }
     from->pid = static_cast<int>(json_number(message, "pid"));
     from->position = json_text(message, "journal") == journal_.id() ? json_count(message, "revision") : 0;
+    if (from->position >
+        journal_.revision()) { // the file was put back from a copy: what it holds now may all be other
+        from->position = 0;
+        if (!std::exchange(journal_is_behind_, true)) {
+            log(log_level::warning,
+                "A gateway knows more than this journal, which is an earlier copy of what it was; it is told all "
+                "anew",
+                {{"gateway", id}, {"pid", std::to_string(from->pid)}});
+        }
+    }
 
     if (!gateways_.contains(std::string(id)) && gateways_.size() >= limits::gateways) {
         end(from, "there are " + std::to_string(limits::gateways) + " gateways already");

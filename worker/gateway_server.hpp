@@ -202,7 +202,8 @@ class gateway_server final : public traffic {
     timer reread_timer_;
     timer ping_timer_;
     bool closing_ = false;
-    bool deaf_ = false; ///< there are no descriptors for connections, and the log says so
+    bool journal_is_behind_ = false; ///< of what a gateway has seen of it, and the log says so
+    bool deaf_ = false;              ///< there are no descriptors for connections, and the log says so
 };
 
 } // namespace rollout

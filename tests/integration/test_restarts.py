@@ -6,11 +6,13 @@ import json
 import os
 import pathlib
 import select
+import shutil
 import signal
 import subprocess
 
 import pytest
 
+import link
 from gateway import Client, Traffic
 from processes import DEADLINE_S, LOCATIONS, ROLLOUTD, Nginx, alive, wait_until
 
@@ -405,3 +407,50 @@ def test_another_journal_is_another_world(served):
     served.await_link()
     served.get(f"/deploy/{task['task_id']}").problem(404)
     served.get("/v2/models/m/ready").problem(404)
+
+
+def task_ids_in(update):
+    return {line.split(" ", 5)[4] for line in update.get("lines", [])}
+
+
+def test_a_gateway_that_knows_more_than_the_journal_is_told_all_anew(make_gateway):
+    """The journal was put back from a copy: its revisions are given again, to others."""
+    rolloutd = make_gateway(rolloutd=HELD).rolloutd
+    copy = rolloutd.journal.with_suffix(".copy")
+
+    def create(*ids):
+        """These tasks; what the journal is then, as the gateways hear of it."""
+        peer = link.Gateway(rolloutd.socket)
+        for number, task_id in enumerate(ids):
+            peer.send(link.submission(number, task_id=task_id, model_id=task_id))
+            assert peer.receive_type("accepted")
+        peer.send({"type": "bye"})
+        peer.close()
+        peer = link.Gateway(rolloutd.socket)
+        welcome = peer.receive_type("welcome")
+        peer.close()
+        return welcome
+
+    rolloutd.start()
+    create("before")
+    rolloutd.stop()
+    shutil.copy(rolloutd.journal, copy)
+    rolloutd.start()
+    known = create("lost-1", "lost-2", "lost-3")
+    rolloutd.stop()
+    shutil.copy(copy, rolloutd.journal)
+    rolloutd.start()
+    since = len(rolloutd.text())
+    now = create("after")
+    assert now["journal"] == known["journal"] and now["revision"] < known["revision"]
+
+    for name in ("one", "other"):
+        peer = link.Gateway(rolloutd.socket, hello=False)
+        peer.send({"type": "hello", "protocol": link.PROTOCOL, "pid": 1, "gateway": name, "journal": known["journal"], "revision": known["revision"]})
+        assert peer.receive_type("welcome")["revision"] == now["revision"]
+        told = set()
+        while not told >= {"before", "after"}:
+            told |= task_ids_in(peer.receive_type("update"))
+        assert told == {"before", "after"}
+        peer.close()
+    assert len([line for line in rolloutd.lines(since) if "knows more than this journal" in line["message"]]) == 1
