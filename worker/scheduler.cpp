@@ -18,14 +18,6 @@ constexpr unsigned disk_retry_after_s = 1;
 constexpr auto reread_pause = 1000ms;
 
 
-template <typename Predicate>
-bool has_revision(const model &of, Predicate is_it)
-{
-    return (of.blue && is_it(*of.blue)) || (of.green && is_it(*of.green)) || (of.incoming && is_it(*of.incoming)) ||
-           std::ranges::any_of(of.retired, is_it) || std::ranges::any_of(of.kept, is_it);
-}
-
-
 /// As many faults as a problem may name; a pointer that is too long to repeat becomes that of what is around.
 rejection unprocessable(std::vector<json_fault> faults)
 {
@@ -66,6 +58,7 @@ void scheduler::recover()
     for (auto &one : book_.models()) {
         const auto id = one.model_id;
         models_.emplace(id, std::move(one));
+        put_aside(id);
     }
     for (const auto &row : book_.unfinished()) {
         const auto read = task_of(row);
@@ -81,45 +74,6 @@ void scheduler::recover()
     }
     watch_.use(config_, backend_of_);
     soon_ = time_.after(0ms, [this] { start_next(); });
-}
-
-
-std::size_t scheduler::deployed_models() const
-{
-    return static_cast<std::size_t>(std::count_if(models_.begin(), models_.end(), [](const auto &entry) {
-        return entry.second.blue || entry.second.green || entry.second.incoming;
-    }));
-}
-
-
-std::string scheduler::holder_of(const std::string &model_id, const std::string &backend,
-                                 const std::string &name) const
-{
-    for (const auto &[id, one] : models_) {
-        if (id == model_id) {
-            continue;
-        }
-        const auto is_it = [&](const placed_revision &placed) {
-            return placed.backend == backend &&
-                   std::ranges::any_of(placed.copies, [&](const auto &copy) { return copy.model == name; });
-        };
-        if (has_revision(one, is_it)) {
-            return id;
-        }
-    }
-    return {};
-}
-
-
-std::vector<std::string> scheduler::models_on(const std::string &backend) const
-{
-    std::vector<std::string> all;
-    for (const auto &[id, one] : models_) {
-        if (has_revision(one, [&](const placed_revision &placed) { return placed.backend == backend; })) {
-            all.push_back(id);
-        }
-    }
-    return all;
 }
 
 
@@ -309,25 +263,25 @@ void scheduler::read(const std::string &model_id, const std::string &task_id)
 
 void scheduler::start(const std::string &model_id, const task_row &row)
 {
+    model &of = take_up(model_id);
     auto what = task_of(row);
     if (!what) {
         log(log_level::error, "A task of the journal cannot be read and is left aside", {{"task_id", row.task_id}});
         on_ended(model_id);
         return;
     }
-    model &of = models_[model_id];
-    of.model_id = model_id;
     place &at = runs_.at(model_id);
     at.config = config_;
-    at.environment = std::make_unique<run_environment>(run_environment{
-        *at.config, book_, gateways_, time_, backend_of_, fetch_, [this] { return deployed_models(); },
-        [this](const std::string &id, const std::string &backend, const std::string &name) {
-            return holder_of(id, backend, name);
-        },
-        run_hook_,
-        [this](const std::string &id, std::uint64_t revision, done_fn done) {
-            return watch_.let_go(id, revision, std::move(done));
-        }});
+    at.environment = std::make_unique<run_environment>(
+        run_environment{*at.config, book_, gateways_, time_, backend_of_, fetch_,
+                        [this] { return deployed_models(); }, [this] { return known_models(); },
+                        [this](const std::string &id, const std::string &backend, const std::string &name) {
+                            return holder_of(id, backend, name);
+                        },
+                        run_hook_,
+                        [this](const std::string &id, std::uint64_t revision, done_fn done) {
+                            return watch_.let_go(id, revision, std::move(done));
+                        }});
     at.run =
         std::make_unique<task_run>(*at.environment, std::move(*what), of, [this, model_id] { on_ended(model_id); });
     at.run->start();
@@ -352,10 +306,7 @@ void scheduler::release(const std::string &model_id)
     if (queue != queues_.end()) {
         ready_.emplace(queue->second.front().sequence, model_id);
     }
-    const auto known = models_.find(model_id);
-    if (known != models_.end() && known->second.last_revision == 0) {
-        models_.erase(known); // a task that never began leaves nothing to remember
-    }
+    put_aside(model_id);
 }
 
 

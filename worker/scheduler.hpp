@@ -13,6 +13,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 
 namespace rollout {
 
@@ -98,6 +99,9 @@ class scheduler {
     void start(const std::string &model_id, const task_row &row);
     void on_ended(const std::string &model_id);
     void release(const std::string &model_id);
+    void put_aside(const std::string &model_id);
+    model &take_up(const std::string &model_id);
+    std::size_t known_models() const;
     void tell_if_stopped();
     std::string in_use_by(const submission &wanted) const;
     std::string holder_of(const std::string &model_id, const std::string &backend, const std::string &name) const;
@@ -110,7 +114,8 @@ class scheduler {
     std::function<operation_ptr(fetch_request, done_fn)> fetch_;
     hook_fn run_hook_;
 
-    std::map<std::string, model> models_;
+    std::map<std::string, model> models_;                           ///< that stand somewhere, or have a task at work
+    std::unordered_map<std::string, std::uint64_t> last_revisions_; ///< of all others: a number is given once
     model_watch watch_;
     std::map<std::string, std::deque<waiting_task>> queues_; ///< by model, in the order of acceptance
     std::set<std::pair<std::uint64_t, std::string>> ready_;  ///< models at rest, by their first task's sequence

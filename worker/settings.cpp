@@ -88,6 +88,7 @@ void read_limits(json_reader &root, settings &to, std::vector<json_fault> &fault
     }
     json_reader limits(value, "/limits", faults);
     limits.number("max_deployed_models", to.limits.max_deployed_models, 0, 1000000);
+    limits.number("max_known_models", to.limits.max_known_models, 1, 10000000);
     limits.number("max_concurrent_rollouts", to.limits.max_concurrent_rollouts, 0, 1000);
     limits.number("max_queue", to.limits.max_queue, 0, 10000000);
     limits.number("max_unwritten", to.limits.max_unwritten, 1, 1000000);

@@ -108,6 +108,7 @@ struct settings {
 
     struct {
         std::uint64_t max_deployed_models = 100;
+        std::uint64_t max_known_models = 100000;   ///< that have had a revision, of which the last number is kept
         std::uint64_t max_concurrent_rollouts = 4; ///< 0: tasks are accepted and held
         std::uint64_t max_queue = 100000;
         std::uint64_t max_unwritten = 4096; ///< new tasks that wait for the journal's disk

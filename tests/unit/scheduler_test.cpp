@@ -251,6 +251,52 @@ void models_on_their_way_count_as_deployed(void **)
     assert_text(world.status("c"), "refused");
 }
 
+void one_model_too_many_to_remember_is_refused_and_leaves_nothing(void **)
+{
+    fake_world world;
+    world.config.limits.max_known_models = 2;
+    world.server.fail("fetch a__r1", outcome::permanent("no such source"));
+    world.deploy("t1", "a"); // leaves its number
+    assert_text(world.finish("t1"), "failed");
+    world.deployed("b");
+    for (const bool again : {false, true}) {
+        const std::string task_id = again ? "again" : "t2";
+        world.deploy(task_id, "c");
+        assert_text(world.finish(task_id), "refused");
+        assert_holds(world.task(task_id).detail, "There are 2 models with a revision number to remember");
+        assert_false(world.file.models.contains("c"));
+        world.crash();
+    }
+
+    world.remove("t3", "b"); // and is known all the same
+    assert_text(world.finish("t3"), "completed");
+    world.deploy("t4", "c");
+    assert_text(world.finish("t4"), "refused");
+    world.deploy("t5", "a");
+    assert_text(world.finish("t5"), "completed");
+    world.crash();
+    world.deploy("t6", "b");
+    assert_text(world.finish("t6"), "completed");
+    assert_text(world.server_holds(), "a__r2 b__r2");
+    world.config.limits.max_known_models = 3;
+    world.deploy("t7", "c");
+    assert_text(world.finish("t7"), "completed");
+}
+
+void models_that_begin_at_once_count_each_once(void **)
+{
+    fake_world world;
+    world.config.limits.max_known_models = 2;
+    world.server.held.insert("fetch");
+    for (const char *model_id : {"a", "b", "c"}) {
+        world.deploy(model_id, model_id);
+    }
+    world.time.settle();
+    assert_text(world.status("a"), "in_progress");
+    assert_text(world.status("b"), "in_progress");
+    assert_text(world.status("c"), "refused");
+}
+
 void a_name_without_a_revision_is_deployed_once(void **)
 {
     fake_world world;
@@ -353,6 +399,8 @@ int main()
         cmocka_unit_test(an_answer_waits_until_the_task_is_durable),
         cmocka_unit_test(one_model_too_many_is_refused_with_the_numbers),
         cmocka_unit_test(models_on_their_way_count_as_deployed),
+        cmocka_unit_test(one_model_too_many_to_remember_is_refused_and_leaves_nothing),
+        cmocka_unit_test(models_that_begin_at_once_count_each_once),
         cmocka_unit_test(a_name_without_a_revision_is_deployed_once),
         cmocka_unit_test(a_refused_task_leaves_the_next_ones_their_turn),
         cmocka_unit_test(a_task_that_cannot_be_read_for_a_while_is_tried_again),

@@ -34,6 +34,7 @@ void the_smallest_configuration_is_enough_and_the_rest_has_its_default(void **)
     assert_text(made.journal.path, "/var/lib/rollout/journal.db");
     assert_int_equal(made.journal.retain_days, 30);
     assert_int_equal(made.limits.max_deployed_models, 100);
+    assert_int_equal(made.limits.max_known_models, 100000);
     assert_int_equal(made.limits.max_concurrent_rollouts, 4);
     assert_int_equal(made.limits.max_queue, 100000);
     assert_int_equal(made.limits.time_limit_s, 18000);

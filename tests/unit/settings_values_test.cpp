@@ -50,6 +50,7 @@ void a_number_is_good_up_to_its_bounds_and_a_fault_past_them(void **)
         {"/journal/retain_days", "1", "0", "36500", "36501"},
         {"/journal/max_tasks", "1", "0", "1000000000", "1000000001"},
         {"/limits/max_deployed_models", "0", "-1", "1000000", "1000001"},
+        {"/limits/max_known_models", "1", "0", "10000000", "10000001"},
         {"/limits/max_concurrent_rollouts", "0", "-1", "1000", "1001"},
         {"/limits/max_queue", "0", "-1", "10000000", "10000001"},
         {"/limits/time_limit_s", "1", "0", "31622400", "31622401"},

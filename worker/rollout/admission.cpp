@@ -44,6 +44,14 @@ std::string refusal_of(const task_run &run)
         return "There are " + count_words(deployed, "model", "models") + " deployed and max_deployed_models is " +
                std::to_string(most) + "; delete one first.";
     }
+    const auto most_known = run.environment.config.limits.max_known_models;
+    const auto known = run.environment.known_models();
+    if (run.of.last_revision == 0 && known >= most_known) {
+        return "There are " + count_words(known, "model", "models") +
+               " with a revision number to remember, also of those that are deleted or never came to be, and "
+               "max_known_models is " +
+               std::to_string(most_known) + "; take a name that was there before, or raise it.";
+    }
     return {};
 }
 

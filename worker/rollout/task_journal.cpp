@@ -43,8 +43,9 @@ void task_run::note_progress(double share_of_step, const std::string &words)
 void task_run::save(std::function<void()> then)
 {
     note_time();
+    const model *with = of.last_revision == 0 ? nullptr : &of; // of which there is nothing to remember yet
     environment.book.save(
-        what, &of, [this, alive = alive_, then = std::move(then)](const outcome &how, std::uint64_t revision) {
+        what, with, [this, alive = alive_, then = std::move(then)](const outcome &how, std::uint64_t revision) {
             if (!*alive) {
                 return;
             }

@@ -36,6 +36,7 @@ struct run_environment {
         backend_of; ///< null where the configuration has no such backend
     std::function<operation_ptr(fetch_request, done_fn)> fetch;
     std::function<std::size_t()> deployed_models; ///< how many models are deployed or about to be
+    std::function<std::size_t()> known_models;    ///< how many have had a revision
 
     /// The other model that stands on a backend under that name, or is about to; empty when none does.
     std::function<std::string(const std::string &model_id, const std::string &backend, const std::string &name)>
