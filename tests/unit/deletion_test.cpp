@@ -167,6 +167,22 @@ void all_that_was_kept_goes_too(void **)
     assert_false(rollout::is_placed(world.model("123")));
 }
 
+void a_way_back_that_a_gateway_never_follows_ends(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.gateway.follows = false;
+    world.config.limits.time_limit_s = 20;
+    world.remove("t", "123");
+    world.time.run_for(20s + 600s);
+    assert_text(world.status("t"), "in_progress");
+    world.time.run_for(40s);
+    assert_text(world.status("t"), "failed");
+    assert_holds(world.task("t").detail, "not every gateway follows the route of model 123");
+    assert_text(world.server_holds(), "123__r1");
+    assert_int_equal(world.model("123").blue->revision, 1);
+}
+
 void another_model_is_not_touched(void **)
 {
     fake_world world;
@@ -328,6 +344,7 @@ int main()
         cmocka_unit_test(a_model_that_is_not_deployed_is_refused),
         cmocka_unit_test(a_deleted_model_can_be_deployed_again_under_a_new_revision),
         cmocka_unit_test(all_that_was_kept_goes_too),
+        cmocka_unit_test(a_way_back_that_a_gateway_never_follows_ends),
         cmocka_unit_test(another_model_is_not_touched),
         cmocka_unit_test(an_unload_that_may_pass_is_tried_again),
         cmocka_unit_test(a_model_that_cannot_be_unloaded_serves_as_before),

@@ -234,7 +234,7 @@ void green_is_not_unloaded_before_the_gateway_is_back_at_blue(void **)
     world.time.run_for(35s);
     assert_text(world.route("123"), "route of 123: 123__r1, 123__r2 25 %");
     world.gateway.follows = false;
-    world.time.run_for(1h);
+    world.time.run_for(600s);
     assert_true(world.has("route of 123: 123__r1"));
     assert_text(world.status("t"), "in_progress");
     assert_false(world.has("unload 123__r2"));
@@ -244,6 +244,37 @@ void green_is_not_unloaded_before_the_gateway_is_back_at_blue(void **)
     world.time.settle();
     assert_text(world.status("t"), "failed");
     only_revision_1_is_left(world);
+}
+
+void a_way_back_that_a_gateway_never_follows_ends_and_unloads_nothing(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.config.rollout.steps = {{5, 30}, {100, 0}};
+    world.config.rollout.ready_timeout_s = 300;
+    world.config.rollout.drain_s = 60;
+    world.config.limits.time_limit_s = 20;
+    world.deploy("t", "123");
+    world.time.run_for(10s);
+    assert_text(world.route("123"), "route of 123: 123__r1, 123__r2 5 %");
+    world.gateway.follows = false;
+    world.time.run_for(10s + 359s);
+    assert_text(world.status("t"), "in_progress");
+    world.time.run_for(2s);
+    assert_text(world.status("t"), "failed");
+    assert_holds(world.task("t").detail,
+                 "The way back is not complete either: after 360 s not every gateway follows the "
+                 "route of model 123, so that what one may still route to stays loaded.");
+    assert_text(world.server_holds(), "123__r1 123__r2");
+    assert_int_equal(world.model("123").retired.size(), 1);
+
+    world.config.limits.time_limit_s = 1000;
+    world.gateway.follows = true;
+    world.process->gateways.take_over();
+    world.deploy("u", "123");
+    assert_text(world.finish("u"), "completed");
+    assert_text(world.server_holds(), "123__r3");
+    assert_text(world.violations(), "");
 }
 
 void green_is_not_unloaded_while_its_requests_are_in_flight(void **)
@@ -408,6 +439,7 @@ int main()
         cmocka_unit_test(a_pause_between_attempts_ends_with_the_time_limit),
         cmocka_unit_test(the_time_that_a_task_worked_counts_over_a_restart),
         cmocka_unit_test(green_is_not_unloaded_before_the_gateway_is_back_at_blue),
+        cmocka_unit_test(a_way_back_that_a_gateway_never_follows_ends_and_unloads_nothing),
         cmocka_unit_test(green_is_not_unloaded_while_its_requests_are_in_flight),
         cmocka_unit_test(green_that_never_had_traffic_is_cleared_away_without_a_gateway),
         cmocka_unit_test(a_way_back_that_may_pass_is_tried_again),

@@ -127,6 +127,17 @@ class retrying final : public combined {
     std::function<outcome(const std::string &)> on_timeout_;
 };
 
+
+class bounded final : public combined {
+  public:
+    bounded(clock &time, const start_fn &work, std::chrono::milliseconds timeout, outcome late, done_fn done)
+        : combined(time, std::move(done))
+    {
+        pause_ = time.after(timeout, [this, late = std::move(late)] { end(late); });
+        part_ = work([this](const outcome &how) { end(how); });
+    }
+};
+
 } // namespace
 
 
@@ -160,6 +171,12 @@ operation_ptr try_until(clock &time, start_fn attempt, std::chrono::milliseconds
 {
     return std::make_unique<retrying>(time, std::move(attempt), first_pause, timeout, std::move(on_timeout),
                                       std::move(done));
+}
+
+
+operation_ptr within(clock &time, const start_fn &work, std::chrono::milliseconds timeout, outcome late, done_fn done)
+{
+    return std::make_unique<bounded>(time, work, timeout, std::move(late), std::move(done));
 }
 
 } // namespace rollout

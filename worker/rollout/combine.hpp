@@ -27,4 +27,8 @@ operation_ptr try_until(clock &time, start_fn attempt, std::chrono::milliseconds
                         std::chrono::milliseconds timeout, std::function<outcome(const std::string &last)> on_timeout,
                         done_fn done);
 
+/// The work, and `late` where it takes longer than `timeout`: it is abandoned then.
+operation_ptr within(clock &time, const start_fn &work, std::chrono::milliseconds timeout, outcome late,
+                     done_fn done);
+
 } // namespace rollout

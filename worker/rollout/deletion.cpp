@@ -77,7 +77,7 @@ operation_ptr route_back(task_run &run, done_fn done)
     run.of.blue = one;
     return in_order(run.environment.time,
                     {[&run](done_fn then) { return write(run, std::move(then)); },
-                     [&run](done_fn then) { return follow_route(run, std::move(then)); }},
+                     [&run](done_fn then) { return follow_route_back(run, std::move(then)); }},
                     std::move(done));
 }
 
@@ -85,7 +85,7 @@ operation_ptr route_back(task_run &run, done_fn done)
 operation_ptr bring_back(task_run &run, done_fn done)
 {
     if (run.of.blue) {
-        return follow_route(run, std::move(done)); // before a crash
+        return follow_route_back(run, std::move(done)); // before a crash
     }
     const placed_revision *blue = former_blue(run);
     if (blue == nullptr) {

@@ -255,7 +255,7 @@ operation_ptr roll_back(task_run &run, done_fn done)
     if (run.what.find_step("shift")->state == step_state::pending) {
         parts = {[&run, green](done_fn then) { return take_off(run, green, std::move(then)); }};
     } else {
-        parts = {[&run](done_fn then) { return follow_route(run, std::move(then)); },
+        parts = {[&run](done_fn then) { return follow_route_back(run, std::move(then)); },
                  [&run, green](done_fn then) { return retire(run, green, std::move(then)); }};
     }
     if (!green.empty()) {

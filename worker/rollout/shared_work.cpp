@@ -122,6 +122,17 @@ operation_ptr follow_route(task_run &run, done_fn done)
 }
 
 
+operation_ptr follow_route_back(task_run &run, done_fn done)
+{
+    const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s + run.plan.rollout.drain_s);
+    return within(
+        run.environment.time, [&run](done_fn then) { return follow_route(run, std::move(then)); }, limit,
+        outcome::permanent("after " + duration_words(limit) + " not every gateway follows the route of model " +
+                           run.of.model_id + ", so that what one may still route to stays loaded"),
+        std::move(done));
+}
+
+
 operation_ptr drain(task_run &run, const placed_revision &one, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.drain_s);

@@ -12,6 +12,10 @@ operation_ptr write(task_run &run, done_fn done);
 /// Until every gateway follows the model's route as it was last written.
 operation_ptr follow_route(task_run &run, done_fn done);
 
+/// The same on the way back, which the task's time limit does not end: fails after `ready_timeout_s` and `drain_s`. What a
+/// gateway may still route to then has to stay where it is.
+operation_ptr follow_route_back(task_run &run, done_fn done);
+
 /// Until no gateway has a request in flight on that revision, or the drain time is over: then ok all the same, with a
 /// detail that says so.
 operation_ptr drain(task_run &run, const placed_revision &one, done_fn done);
