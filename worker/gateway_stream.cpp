@@ -234,12 +234,13 @@ void gateway_server::send_update(const session_ptr &to, const std::vector<task_r
 
 void gateway_server::lose(gateway &which)
 {
+    const bool is_first = std::ranges::none_of(gateways_, [](const auto &one) { return one.second->lost; });
     which.lost = true;
     which.lost_since = uv_now(loop_);
     which.streaming = false;
     which.paging = false;
     ++which.generation;
-    if (!closing_) {
+    if (!closing_ && is_first) { // else it runs already, and must not begin anew with each loss
         lost_timer_.start(lost_grace, [this] { drop_lost(); });
     }
 }

@@ -7,8 +7,11 @@
 #include "tests/unit/temporary_folder.hpp"
 #include "tests/unit/test_loop.hpp"
 #include "worker/gateway_server.hpp"
+#include "worker/timer.hpp"
 
 #include <array>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -84,9 +87,9 @@ struct linked_gateway {
         book.known_gateways = std::move(known);
         server = std::make_unique<gateway_server>(loop.get(), book);
         rollout::settings config;
-        config.listen.path = (folder.path() / "rolloutd.sock").native();
+        config.listen.path = path();
         server->listen(config);
-        nginx = std::make_unique<worker_process>(config.listen.path);
+        nginx = std::make_unique<worker_process>(path());
         greet();
     }
 
@@ -95,6 +98,8 @@ struct linked_gateway {
         server->close();
         server.reset();
     }
+
+    std::string path() const { return (folder.path() / "rolloutd.sock").native(); }
 
     /// Until rolloutd has taken all that was said before, too.
     void greet()
@@ -164,6 +169,25 @@ void four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn(void **)
     assert_int_equal(world.book.lists.size(), 6);
 }
 
+void a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes(void **)
+{
+    linked_gateway world({"second"});
+    world.nginx->say(R"({"type": "applied", "revision": 1})");
+    bool followed = false;
+    const auto wait = world.server->when_followed(1, [&](const rollout::outcome &how) { followed = bool(how); });
+    int links = 0;
+    rollout::timer pause(world.loop.get());
+    const std::function<void()> link_anew = [&] {
+        world.nginx = std::make_unique<worker_process>(world.path());
+        world.nginx->say(R"({"type": "hello", "protocol": 3, "pid": 7, "gateway": "first"})");
+        ++links;
+        pause.start(std::chrono::milliseconds(500), link_anew);
+    };
+    link_anew();
+    world.loop.run_until([&] { return followed || links > 60; });
+    assert_true(followed);
+}
+
 } // namespace
 
 int main()
@@ -172,6 +196,7 @@ int main()
         cmocka_unit_test(a_count_that_comes_when_the_question_has_ended_is_dropped),
         cmocka_unit_test(a_measure_that_comes_when_the_question_has_ended_is_dropped),
         cmocka_unit_test(four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn),
+        cmocka_unit_test(a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
