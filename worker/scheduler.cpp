@@ -1,6 +1,7 @@
 #include "worker/scheduler.hpp"
 
 #include "common/limits.hpp"
+#include "common/names.hpp"
 #include "worker/log.hpp"
 #include "worker/plan.hpp"
 #include "worker/words.hpp"
@@ -61,13 +62,12 @@ void scheduler::recover()
         put_aside(id);
     }
     for (const auto &row : book_.unfinished()) {
-        const auto read = task_of(row);
-        if (!read) {
-            log(log_level::error, "A task of the journal cannot be read and is left aside",
-                {{"task_id", row.task_id}});
-            continue;
+        if (is_task_id(row.task_id) && is_model_id(row.model_id)) {
+            enqueue(row.model_id, {row.sequence, row.task_id});
+        } else {
+            log(log_level::error, "A task of the journal has no usable names and is left aside",
+                {{"task_id", row.task_id}, {"model_id", row.model_id}});
         }
-        enqueue(read->model_id, {row.sequence, row.task_id});
     }
     if (waiting_ != 0) {
         log(log_level::info, "The journal has " + count_words(waiting_, "unfinished task", "unfinished tasks"));
@@ -265,10 +265,11 @@ void scheduler::start(const std::string &model_id, const task_row &row)
 {
     model &of = take_up(model_id);
     auto what = task_of(row);
-    if (!what) {
-        log(log_level::error, "A task of the journal cannot be read and is left aside", {{"task_id", row.task_id}});
-        on_ended(model_id);
-        return;
+    if (!what || what->task_id != row.task_id || what->model_id != model_id) {
+        what = new_task(row.kind, row.task_id, model_id, {}, share(json_make_object()));
+        what->sequence = row.sequence;
+        what->revision = row.revision;
+        what->status = task_status::in_progress; // it cannot go on, takes the way back and ends
     }
     place &at = runs_.at(model_id);
     at.config = config_;

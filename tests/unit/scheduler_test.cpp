@@ -335,18 +335,136 @@ void a_task_that_cannot_be_read_for_a_while_is_tried_again(void **)
     assert_text(world.finish("t"), "completed");
 }
 
-void a_row_that_is_damaged_is_left_aside_and_the_next_task_runs(void **)
+void a_row_that_is_damaged_ends_and_the_next_task_runs(void **)
+{
+    for (const auto kind : {rollout::task_kind::deploy, rollout::task_kind::remove}) {
+        fake_world world;
+        world.deployed("123");
+        world.config.limits.max_concurrent_rollouts = 0;
+        world.submit(kind, "t1", "123");
+        world.deploy("t2", "123");
+        world.time.settle();
+        world.file.tasks["t1"].document = "{\"half";
+        world.config.limits.max_concurrent_rollouts = 4;
+        world.crash();
+        assert_text(world.finish("t2"), "completed");
+        assert_int_equal(world.process->tasks.waiting(), 0);
+        assert_text(world.status("t1"), "failed");
+        assert_holds(world.task("t1").detail, "The journal's entry of the task cannot be read");
+        assert_text(world.task("t1").model_id, "123");
+        assert_text(world.server_holds(), "123__r2");
+        assert_text(world.violations(), "");
+    }
+}
+
+void a_row_without_names_is_left_aside(void **)
 {
     fake_world world;
     world.config.limits.max_concurrent_rollouts = 0;
     world.deploy("t1", "123");
     world.deploy("t2", "123");
     world.time.settle();
-    world.file.tasks["t1"].document = "{\"half";
+    world.file.tasks["t1"].model_id = "../123";
     world.config.limits.max_concurrent_rollouts = 4;
     world.crash();
     assert_text(world.finish("t2"), "completed");
-    assert_int_equal(world.process->tasks.waiting(), 0);
+}
+
+/// What becomes of the document of a task that has come to that step, before the next start.
+void damage(fake_world &world, const std::string &how)
+{
+    auto &row = world.file.tasks["t"];
+    auto what = rollout::task_of(row).value();
+    if (how == "half") {
+        row.document.resize(row.document.size() / 2);
+        return;
+    }
+    if (how == "no steps") {
+        what.steps.clear();
+    } else if (how == "a step less") {
+        what.steps.pop_back();
+    } else if (how == "an unknown step") {
+        what.step = "explode";
+    } else if (how == "another revision") {
+        what.model_revision = 77;
+    } else if (how == "no model") {
+        world.file.models.erase("123");
+    }
+    row.document = rollout::document_of(what);
+}
+
+/// Whatever the journal has of it, a task ends, and what serves goes on serving.
+void a_task_that_cannot_go_on_takes_the_way_back(void **)
+{
+    constexpr std::pair<const char *, const char *> deployments[] = {
+        {"fetch", "fetch 123__r2"},
+        {"stage", "stage 123__r2"},
+        {"load", "load 123__r2"},
+        {"ready", "ready 123__r2"},
+        {"shift", ""},
+        {"retire", "unload 123__r1"},
+    };
+    for (const auto &[step, call] : deployments) {
+        for (const char *how : {"half", "no steps", "a step less", "an unknown step", "another revision"}) {
+            fake_world world;
+            world.deployed("123");
+            world.config.rollout.steps = {{30, 1000}, {100, 0}};
+            if (*call != '\0') {
+                world.server.held.insert(call);
+            }
+            world.deploy("t", "123",
+                         step == std::string("retire") ? R"({"rollout": {"steps": [{"weight": 100}]}})" : "{}");
+            world.time.run_for(10s);
+            assert_text(world.task("t").step, step);
+            damage(world, how);
+            world.server.held.clear();
+            world.crash();
+            const std::string status = world.finish("t");
+            if (status != "failed") {
+                fail_msg("%s, %s: %s", step, how, status.c_str());
+            }
+            const bool is_promoted = step == std::string("retire");
+            assert_text(world.route("123"), is_promoted ? "route of 123: 123__r2" : "route of 123: 123__r1");
+            world.deploy("next", "123", R"({"rollout": {"steps": [{"weight": 100}]}})");
+            assert_text(world.finish("next"), "completed");
+            assert_text(world.server_holds(), "123__r3");
+            assert_text(world.violations(), "");
+        }
+    }
+}
+
+void a_deletion_that_cannot_go_on_ends(void **)
+{
+    for (const char *call : {"unload 123__r1", "remove 123__r1"}) {
+        for (const char *how : {"half", "no steps", "a step less", "an unknown step", "no model"}) {
+            fake_world world;
+            world.deployed("123");
+            world.server.held.insert(call);
+            world.remove("t", "123");
+            world.time.run_for(10s);
+            damage(world, how);
+            world.server.held.clear();
+            world.crash();
+            const std::string status = world.finish("t");
+            assert_true(status == "failed" || (status == "completed" && how == std::string("no model")));
+            world.remove("next", "123");
+            assert_true(world.finish("next") == "completed" || how == std::string("no model"));
+            assert_text(world.violations(), "");
+        }
+    }
+}
+
+void a_task_whose_model_is_gone_from_the_journal_ends(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.server.held.insert("ready 123__r2");
+    world.deploy("t", "123");
+    world.time.run_for(10s);
+    damage(world, "no model");
+    world.server.held.clear();
+    world.crash();
+    assert_text(world.finish("t"), "failed");
 }
 
 void a_configuration_that_lost_the_backend_fails_the_task_and_says_so(void **)
@@ -404,7 +522,11 @@ int main()
         cmocka_unit_test(a_name_without_a_revision_is_deployed_once),
         cmocka_unit_test(a_refused_task_leaves_the_next_ones_their_turn),
         cmocka_unit_test(a_task_that_cannot_be_read_for_a_while_is_tried_again),
-        cmocka_unit_test(a_row_that_is_damaged_is_left_aside_and_the_next_task_runs),
+        cmocka_unit_test(a_row_that_is_damaged_ends_and_the_next_task_runs),
+        cmocka_unit_test(a_row_without_names_is_left_aside),
+        cmocka_unit_test(a_task_that_cannot_go_on_takes_the_way_back),
+        cmocka_unit_test(a_deletion_that_cannot_go_on_ends),
+        cmocka_unit_test(a_task_whose_model_is_gone_from_the_journal_ends),
         cmocka_unit_test(a_configuration_that_lost_the_backend_fails_the_task_and_says_so),
         cmocka_unit_test(two_models_side_by_side_never_share_a_name_on_the_server),
     };

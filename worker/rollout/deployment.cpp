@@ -252,7 +252,8 @@ operation_ptr roll_back(task_run &run, done_fn done)
                  [&run](const auto &one) { return one.revision == run.what.model_revision; });
     std::vector<start_fn> parts;
     // What never had traffic is cleared away without the gateways, of which there may be none.
-    if (run.what.find_step("shift")->state == step_state::pending) {
+    const step_record *shift = run.what.find_step("shift");
+    if (shift == nullptr ? green.empty() : shift->state == step_state::pending) {
         parts = {[&run, green](done_fn then) { return take_off(run, green, std::move(then)); }};
     } else {
         parts = {[&run](done_fn then) { return follow_route_back(run, std::move(then)); },

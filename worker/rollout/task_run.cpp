@@ -18,6 +18,7 @@ constexpr auto first_retry_pause = 500ms;
 constexpr auto longest_retry_pause = 30000ms;
 
 constexpr std::string_view rollback_name = "rollback";
+constexpr std::string_view lost_name = "resume"; // of a task that cannot
 
 
 /// Ends a text with a full stop, so that another sentence can follow.
@@ -27,6 +28,18 @@ std::string sentence(std::string text)
         text += '.';
     }
     return text;
+}
+
+
+/// What a deployment that has not ended has brought, by its model's entry; 0: nothing.
+std::uint64_t revision_on_its_way(const model &of)
+{
+    for (const auto *place : {&of.incoming, &of.green}) {
+        if (*place) {
+            return (*place)->revision;
+        }
+    }
+    return of.former != 0 && of.blue ? of.blue->revision : 0;
 }
 
 
@@ -187,12 +200,38 @@ void task_run::resume()
         enter_rollback();
         return;
     }
-    current_ = std::min(index_of(what.step), steps_.size() - 1);
+    if (!can_go_on()) {
+        what.step = lost_name;
+        if (const auto brought = revision_on_its_way(of); what.kind == task_kind::deploy && brought != 0) {
+            what.model_revision = brought;
+        }
+        fail("The journal's entry of the task cannot be read, or does not go with its model's.");
+        return;
+    }
+    current_ = index_of(what.step);
     if (!planned) {
         fail(failure_);
         return;
     }
     enter(current_);
+}
+
+
+/// What the journal has of a task may be damaged, or from elsewhere: its steps must be those of its kind, and what a deployment
+/// has brought must stand somewhere.
+bool task_run::can_go_on() const
+{
+    const bool knows_steps = std::ranges::equal(
+        steps_, what.steps, {}, [](const run_step &step) { return std::string_view(step.name); },
+        [](const step_record &step) { return std::string_view(step.name); });
+    const auto at = index_of(what.step);
+    if (!knows_steps || what.step != steps_[at].name) {
+        return false;
+    }
+    const auto is_ours = [this](const std::optional<placed_revision> &place) {
+        return place && place->revision == what.model_revision;
+    };
+    return what.kind != task_kind::deploy || is_ours(of.incoming) || is_ours(of.green) || is_ours(of.blue);
 }
 
 
@@ -206,7 +245,12 @@ std::size_t task_run::index_of(std::string_view name) const
 
 step_record &task_run::record()
 {
-    return *what.find_step(what.step);
+    step_record *known = what.find_step(what.step);
+    if (known == nullptr) {
+        known = &what.steps.emplace_back();
+        known->name = what.step;
+    }
+    return *known;
 }
 
 
@@ -364,10 +408,6 @@ void task_run::enter_rollback()
     rolling_back_ = true;
     what.step = rollback_name;
     what.detail = failure_ + " The way back is being taken.";
-    if (what.find_step(rollback_name) == nullptr) {
-        what.steps.push_back({});
-        what.steps.back().name = rollback_name;
-    }
     step_record &one = record();
     one.state = step_state::running;
     ++one.attempts;

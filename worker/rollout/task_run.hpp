@@ -151,6 +151,7 @@ class task_run {
     void take_back(steering verb, const client_words &before);
     step_record &record();
     std::size_t index_of(std::string_view name) const;
+    bool can_go_on() const;
     bool past_the_point_of_no_return() const;
 
     std::span<const run_step> steps_;
