@@ -55,6 +55,9 @@ json_ptr revision_to_json(const placed_revision &from)
     json_put(to.get(), "keep_files", json_ptr(json_boolean(from.keep_files)));
     json_put(to.get(), "stage_begun", json_ptr(json_boolean(from.stage_begun)));
     json_put(to.get(), "load_begun", json_ptr(json_boolean(from.load_begun)));
+    if (from.was_kept) {
+        json_put(to.get(), "was_kept", json_ptr(json_true()));
+    }
     if (from.left != 0) {
         json_put(to.get(), "left", json_make_number(from.left));
     }
@@ -86,6 +89,7 @@ std::optional<placed_revision> revision_from_json(const json_t *from)
     to.keep_files = json_is_true(json_object_get(from, "keep_files"));
     to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
+    to.was_kept = json_is_true(json_object_get(from, "was_kept"));
     to.left = json_count(from, "left");
     if (!is_upstream(to.upstream) || !std::ranges::all_of(to.copies, is_sound)) {
         return std::nullopt;

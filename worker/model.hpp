@@ -28,6 +28,7 @@ struct placed_revision {
     bool keep_files = false;         ///< when it is retired: unloaded, but its files stay
     bool stage_begun = false;        ///< what stands under its name in the server's repository may be its files
     bool load_begun = false;         ///< the server may have it in memory
+    bool was_kept = false;           ///< and will be again if the deletion that has begun is taken back
     std::uint64_t left = 0;          ///< the traffic, as so many-th of the model's revisions; 0: not yet
 
     /// Of all copies, sorted.

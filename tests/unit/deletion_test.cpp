@@ -167,6 +167,68 @@ void all_that_was_kept_goes_too(void **)
     assert_false(rollout::is_placed(world.model("123")));
 }
 
+/// Revision 3 serves, 2 is kept loaded, 1 archived.
+void keep_two(fake_world &world)
+{
+    world.config.rollout.old = "archive";
+    world.deployed("123");
+    world.deployed("123");
+    world.config.rollout.old = "keep";
+    world.deployed("123");
+}
+
+/// As `keep_two` has made it.
+void assert_two_are_kept(fake_world &world)
+{
+    const auto of = world.model("123");
+    assert_int_equal(of.blue->revision, 3);
+    assert_true(of.retired.empty());
+    assert_int_equal(of.kept.size(), 2);
+    assert_int_equal(of.kept[0].revision, 1);
+    assert_false(of.kept[0].load_begun);
+    assert_int_equal(of.kept[1].revision, 2);
+    assert_true(of.kept[1].load_begun);
+    assert_text(world.server_holds(), "123__r2 123__r3; files of 123__r1 123__r2 123__r3");
+
+    world.config.rollout.keep_revisions = 3;
+    world.deploy("next", "123");
+    assert_text(world.finish("next"), "completed");
+    assert_int_equal(world.model("123").kept.size(), 3);
+}
+
+void what_was_kept_is_kept_again_when_a_client_cancels(void **)
+{
+    for (const bool dies : {false, true}) {
+        fake_world world;
+        keep_two(world);
+        world.gateway.requests[3] = 1;
+        world.remove("t", "123");
+        world.time.run_for(1s);
+        assert_text(world.task("t").step, "drain");
+        world.process->tasks.steer({rollout::task_kind::remove, "t", rollout::steering::cancel, {}},
+                                   world.noted_as("cancel"));
+        world.time.run_until([&] { return world.answers.contains("cancel"); });
+        if (dies) {
+            world.crash();
+        }
+        assert_text(world.finish("t"), "canceled");
+        world.gateway.requests[3] = 0;
+        assert_two_are_kept(world);
+    }
+}
+
+void what_was_kept_is_kept_again_when_the_model_cannot_be_unloaded(void **)
+{
+    fake_world world;
+    keep_two(world);
+    world.server.fail("unload 123__r2", outcome::permanent("it hangs"));
+    world.remove("t", "123");
+    assert_text(world.finish("t"), "failed");
+    assert_true(world.has("unload 123__r3"));
+    world.server.mend("unload 123__r2");
+    assert_two_are_kept(world);
+}
+
 void a_way_back_that_a_gateway_never_follows_ends(void **)
 {
     fake_world world;
@@ -344,6 +406,8 @@ int main()
         cmocka_unit_test(a_model_that_is_not_deployed_is_refused),
         cmocka_unit_test(a_deleted_model_can_be_deployed_again_under_a_new_revision),
         cmocka_unit_test(all_that_was_kept_goes_too),
+        cmocka_unit_test(what_was_kept_is_kept_again_when_a_client_cancels),
+        cmocka_unit_test(what_was_kept_is_kept_again_when_the_model_cannot_be_unloaded),
         cmocka_unit_test(a_way_back_that_a_gateway_never_follows_ends),
         cmocka_unit_test(another_model_is_not_touched),
         cmocka_unit_test(an_unload_that_may_pass_is_tried_again),

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace rollout {
 
@@ -19,8 +20,10 @@ void enter_unroute(task_run &run)
             place->reset();
         }
     }
-    of.retired.insert(of.retired.end(), of.kept.begin(), of.kept.end());
-    of.kept.clear();
+    for (auto &one : std::exchange(of.kept, {})) {
+        one.was_kept = true;
+        of.retired.push_back(std::move(one));
+    }
     of.weight = 0;
 }
 
@@ -41,6 +44,7 @@ void leave_unload(task_run &run)
 {
     for (auto &one : run.of.retired) {
         one.load_begun = false;
+        one.was_kept = false; // there is no way back from here
     }
 }
 
@@ -57,7 +61,21 @@ void leave_remove(task_run &run)
 }
 
 
-// rollback: the model back into the traffic
+// rollback: the model back into the traffic, and what was kept kept again
+
+/// One that is to be loaded, and is not any more, is the watch's to load again.
+void enter_rollback(task_run &run)
+{
+    model &of = run.of;
+    for (const auto &one : of.retired) {
+        if (one.was_kept) {
+            of.kept.push_back(one);
+            of.kept.back().was_kept = false;
+        }
+    }
+    std::erase_if(of.retired, [](const auto &one) { return one.was_kept; });
+}
+
 
 const placed_revision *former_blue(const task_run &run)
 {
@@ -107,7 +125,7 @@ constexpr std::array steps = {
     run_step{"remove", nullptr, remove_all, leave_remove, nullptr},
 };
 
-constexpr run_step rollback = {"rollback", nullptr, bring_back, nullptr, nullptr};
+constexpr run_step rollback = {"rollback", enter_rollback, bring_back, nullptr, nullptr};
 
 } // namespace
 
