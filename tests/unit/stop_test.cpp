@@ -205,6 +205,27 @@ void it_stops_while_the_journal_does_not_answer(void **)
     assert_true(stop_and_start(world));
 }
 
+void it_stops_when_the_write_under_way_fails(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.config.rollout.steps = {{5, 30}, {25, 30}, {100, 0}};
+    world.deploy("t", "123");
+    world.time.run_for(29s);
+    world.process->book.held = true; // the next weight's
+    world.time.run_for(5s);
+    bool stopped = false;
+    world.process->tasks.stop([&stopped] { stopped = true; });
+    world.time.settle();
+    assert_false(stopped);
+    world.process->book.failing_writes = 1000000;
+    world.process->book.release();
+    world.time.run_for(5s);
+    assert_true(stopped);
+    world.crash();
+    assert_text(world.finish("t"), "completed");
+}
+
 void a_read_that_fails_while_it_stops_does_no_harm(void **)
 {
     fake_world world;
@@ -230,6 +251,7 @@ int main()
         cmocka_unit_test(it_stops_at_any_moment_of_a_rollout),
         cmocka_unit_test(it_stops_at_any_moment_of_a_way_back),
         cmocka_unit_test(it_stops_while_the_journal_does_not_answer),
+        cmocka_unit_test(it_stops_when_the_write_under_way_fails),
         cmocka_unit_test(a_read_that_fails_while_it_stops_does_no_harm),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -49,6 +49,13 @@ void task_run::save(std::function<void()> then)
             if (!*alive) {
                 return;
             }
+            if (!how && stopping_) {
+                say(log_level::error,
+                    "The journal could not be written; the next start goes on from before: " + how.detail);
+                operation_.reset(); // which waits for this
+                stop(std::move(stopped_));
+                return;
+            }
             if (!how) {
                 say(log_level::error, "The journal could not be written and is tried again: " + how.detail);
                 journal_pause_ = environment.time.after(journal_retry_pause, [this, then] {
