@@ -18,6 +18,39 @@
 
 namespace rollout {
 
+namespace {
+
+/// A socket that nobody answers is left from a process that was killed. That it is dead is what a refused connection proves,
+/// and nothing else: the socket of another user's rolloutd, which may not be asked, is alive.
+void clear_away_dead_socket(const std::string &path)
+{
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    const unique_fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int error =
+        probe && connect(probe.get(), reinterpret_cast<sockaddr *>(&address), sizeof(address)) == 0 ? 0 : errno;
+    if (error == 0) {
+        throw std::runtime_error("another process listens on " + shown(path) +
+                                 "; give each rolloutd a socket of its own");
+    }
+    struct stat info;
+    if (lstat(path.c_str(), &info) != 0) {
+        return;
+    }
+    if (!S_ISSOCK(info.st_mode)) {
+        throw std::runtime_error("there is something at " + shown(path) + " that is no socket; it is left there");
+    }
+    if (error != ECONNREFUSED) {
+        throw std::runtime_error("whether another process listens on " + shown(path) +
+                                 " cannot be told, and it is left there: " + errno_words(error));
+    }
+    unlink(path.c_str());
+}
+
+} // namespace
+
+
 void gateway_server::listen(const settings &from)
 {
     path_ = from.listen.path;
@@ -26,26 +59,7 @@ void gateway_server::listen(const settings &from)
             allowed_uids_.insert(user->pw_uid);
         }
     }
-
-    // A socket that nobody answers is left from a process that was killed.
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    path_.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    {
-        const unique_fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        if (probe && connect(probe.get(), reinterpret_cast<sockaddr *>(&address), sizeof(address)) == 0) {
-            throw std::runtime_error("another process listens on " + shown(path_) +
-                                     "; give each rolloutd a socket of its own");
-        }
-        struct stat info;
-        if (lstat(path_.c_str(), &info) == 0) {
-            if (!S_ISSOCK(info.st_mode)) {
-                throw std::runtime_error("there is something at " + shown(path_) +
-                                         " that is no socket; it is left there");
-            }
-            unlink(path_.c_str());
-        }
-    }
+    clear_away_dead_socket(path_);
 
     server_ = std::make_unique<uv_pipe_t>();
     uv_pipe_init(loop_, server_.get(), 0);

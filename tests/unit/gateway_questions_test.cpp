@@ -13,6 +13,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include <sys/socket.h>
@@ -188,6 +189,39 @@ void a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes(void **)
     assert_true(followed);
 }
 
+
+std::string refusal_to_listen(const std::function<void(rollout::settings &)> &how)
+{
+    linked_gateway world;
+    gateway_server other(world.loop.get(), world.book);
+    rollout::settings config;
+    config.listen.path = (world.folder.path() / "other.sock").native();
+    how(config);
+    try {
+        other.listen(config);
+    } catch (const std::runtime_error &error) {
+        return error.what();
+    }
+    other.close();
+    return "it listens";
+}
+
+/// What does not answer a stream's connection is not rolloutd's, and not dead.
+void a_socket_that_is_not_proven_dead_is_left_there(void **)
+{
+    std::string path;
+    const int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    const std::string said = refusal_to_listen([&](rollout::settings &config) {
+        path = config.listen.path;
+        sockaddr_un address = {};
+        address.sun_family = AF_UNIX;
+        path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+        assert_int_equal(bind(fd, reinterpret_cast<sockaddr *>(&address), sizeof(address)), 0);
+    });
+    close(fd);
+    assert_holds(said, "whether another process listens on " + path + " cannot be told, and it is left there: ");
+}
+
 } // namespace
 
 int main()
@@ -197,6 +231,7 @@ int main()
         cmocka_unit_test(a_measure_that_comes_when_the_question_has_ended_is_dropped),
         cmocka_unit_test(four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn),
         cmocka_unit_test(a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes),
+        cmocka_unit_test(a_socket_that_is_not_proven_dead_is_left_there),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
