@@ -1,5 +1,6 @@
 // Where gateways come in: the socket, and who may connect to it.
 #include "common/limits.hpp"
+#include "common/text.hpp"
 #include "worker/fd.hpp"
 #include "worker/gateway_server.hpp"
 #include "worker/gateway_session.hpp"
@@ -55,9 +56,12 @@ void gateway_server::listen(const settings &from)
 {
     path_ = from.listen.path;
     for (const auto &name : from.listen.allow_users) {
-        if (const passwd *user = getpwnam(name.c_str())) {
-            allowed_uids_.insert(user->pw_uid);
+        const passwd *user = getpwnam(name.c_str());
+        if (user == nullptr) { // who is left out must not become anybody
+            throw std::runtime_error("there is no user \"" + clean_text(name, 64) +
+                                     "\" on this machine, whom allow_users names");
         }
+        allowed_uids_.insert(user->pw_uid);
     }
     clear_away_dead_socket(path_);
 

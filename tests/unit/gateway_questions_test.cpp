@@ -206,6 +206,14 @@ std::string refusal_to_listen(const std::function<void(rollout::settings &)> &ho
     return "it listens";
 }
 
+void a_name_that_is_no_users_does_not_let_everybody_in(void **)
+{
+    assert_text(refusal_to_listen([](rollout::settings &config) { config.listen.allow_users = {"root"}; }),
+                "it listens");
+    assert_text(refusal_to_listen([](rollout::settings &config) { config.listen.allow_users = {"nobody here"}; }),
+                "there is no user \"nobody here\" on this machine, whom allow_users names");
+}
+
 /// What does not answer a stream's connection is not rolloutd's, and not dead.
 void a_socket_that_is_not_proven_dead_is_left_there(void **)
 {
@@ -231,6 +239,7 @@ int main()
         cmocka_unit_test(a_measure_that_comes_when_the_question_has_ended_is_dropped),
         cmocka_unit_test(four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn),
         cmocka_unit_test(a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes),
+        cmocka_unit_test(a_name_that_is_no_users_does_not_let_everybody_in),
         cmocka_unit_test(a_socket_that_is_not_proven_dead_is_left_there),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
