@@ -42,6 +42,13 @@ void link_local_is_known_in_all_its_forms(void **)
             "a link-local address");
 }
 
+void metadata_services_are_known_that_are_not_link_local(void **)
+{
+    all_are({"fd00:ec2::254", "100.100.100.200", "::ffff:100.100.100.200", "64:ff9b::100.100.100.200",
+             "2002:6464:64c8::"},
+            "a cloud's metadata service");
+}
+
 void what_is_no_single_machine_is_known(void **)
 {
     all_are({"0.0.0.0", "0.1.2.3", "::", "::ffff:0.0.0.0"}, "the unspecified address");
@@ -51,8 +58,8 @@ void what_is_no_single_machine_is_known(void **)
 void all_others_are_nothing_special(void **)
 {
     all_are({"10.0.0.1", "192.168.1.1", "172.16.0.1", "8.8.8.8", "126.255.255.255", "128.0.0.1", "169.253.255.255",
-             "169.255.0.0", "223.255.255.255", "240.0.0.1", "2001:db8::1", "fd00::1", "fec0::1", "::ffff:10.0.0.1",
-             "64:ff9b::8.8.8.8", "2002:808:808::"},
+             "169.255.0.0", "100.100.100.199", "223.255.255.255", "240.0.0.1", "2001:db8::1", "fd00::1",
+             "fd00:ec2::253", "fec0::1", "::ffff:10.0.0.1", "64:ff9b::8.8.8.8", "2002:808:808::"},
             "");
 }
 
@@ -70,6 +77,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(loopback_is_known_in_all_its_forms),
         cmocka_unit_test(link_local_is_known_in_all_its_forms),
+        cmocka_unit_test(metadata_services_are_known_that_are_not_link_local),
         cmocka_unit_test(what_is_no_single_machine_is_known),
         cmocka_unit_test(all_others_are_nothing_special),
         cmocka_unit_test(what_is_no_internet_address_is_refused),

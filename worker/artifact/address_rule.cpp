@@ -13,6 +13,7 @@ constexpr std::string_view loopback = "a loopback address";
 constexpr std::string_view link_local = "a link-local address";
 constexpr std::string_view unspecified = "the unspecified address";
 constexpr std::string_view multicast = "a multicast address";
+constexpr std::string_view metadata = "a cloud's metadata service";
 
 
 std::string_view kind_of_four(std::uint32_t address) noexcept
@@ -29,6 +30,9 @@ std::string_view kind_of_four(std::uint32_t address) noexcept
     }
     if (first >= 224 && first <= 239) {
         return multicast;
+    }
+    if (address == 0x646464C8) { // 100.100.100.200, of Alibaba's cloud; others' are link-local
+        return metadata;
     }
     return address == 0xFFFFFFFF ? link_local : std::string_view();
 }
@@ -47,6 +51,8 @@ std::string_view kind_of_six(const unsigned char (&bytes)[16]) noexcept
     constexpr unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
     constexpr unsigned char translated[12] = {0, 0x64, 0xFF, 0x9B};
     constexpr unsigned char zeros[12] = {};
+    constexpr unsigned char of_ec2[16] = {0xFD, 0, 0x0E, 0xC2, 0, 0, 0,    0,
+                                          0,    0, 0,    0,    0, 0, 0x02, 0x54}; // fd00:ec2::254
 
     if (std::memcmp(bytes, mapped, 12) == 0 || std::memcmp(bytes, translated, 12) == 0) {
         return kind_of_four(four_at(bytes + 12));
@@ -60,6 +66,9 @@ std::string_view kind_of_six(const unsigned char (&bytes)[16]) noexcept
     }
     if (bytes[0] == 0xFE && (bytes[1] & 0xC0U) == 0x80) { // fe80::/10
         return link_local;
+    }
+    if (std::memcmp(bytes, of_ec2, 16) == 0) {
+        return metadata;
     }
     return bytes[0] == 0xFF ? multicast : std::string_view();
 }
