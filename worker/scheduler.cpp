@@ -316,6 +316,7 @@ void scheduler::stop(std::function<void()> stopped)
     stopping_ = true;
     stopped_ = std::move(stopped);
     soon_.reset();
+    refuse_words_that_wait();
     std::vector<std::string> at_work;
     for (const auto &[model_id, _] : runs_) {
         at_work.push_back(model_id);

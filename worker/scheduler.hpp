@@ -83,6 +83,7 @@ class scheduler {
     void steer_open(const steer_call &call, const task &found);
     void steer_final(const steer_call &call, const task &found);
     void steer_again(const steer_call &call);
+    void refuse_words_that_wait();
     void steer_run(const steer_call &call, task_run &run);
     void follow_up(steer_call call, const task &found);
     void make_follow_up(const steer_call &call, const task &found);
@@ -124,7 +125,7 @@ class scheduler {
     std::size_t unwritten_ = 0; ///< new tasks on their way into the journal
     std::map<std::string, std::vector<gateway_server::answer_fn>> canceling_; ///< by task: who waits for the journal
     std::set<std::string> following_up_; ///< ids for new tasks, while they are looked for and written
-    std::map<std::uint64_t, operation_ptr> steer_pauses_;
+    std::map<std::uint64_t, std::pair<steer_call, operation_ptr>> steer_pauses_; ///< words that are looked at again
     std::uint64_t last_pause_ = 0;
     operation_ptr soon_;
     bool stopping_ = false;

@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 constexpr auto between_pause = 20ms;
 constexpr unsigned most_tries = 100;
 
+constexpr std::string_view stopping_words = "rolloutd is stopping; ask again when it is back.";
+
 
 void refuse(const gateway_server::answer_fn &answer, int status, std::string why, unsigned retry_after_s = 0)
 {
@@ -66,7 +68,7 @@ void scheduler::steer(steer_call call)
         if (!found) {
             refuse(call.answer, 500, "The journal's entry of the task cannot be read; nothing was changed.");
         } else if (stopping_) {
-            refuse(call.answer, 503, "rolloutd is stopping; ask again when it is back.", 1);
+            refuse(call.answer, 503, std::string(stopping_words), 1);
         } else if (is_final(found->status)) {
             steer_final(call, *found);
         } else {
@@ -131,12 +133,21 @@ void scheduler::steer_again(const steer_call &call)
         return;
     }
     const auto number = ++last_pause_;
-    steer_pauses_[number] = time_.after(between_pause, [this, number, call] {
-        const auto held = steer_pauses_.extract(number);
-        steer_call again = call;
+    auto &[_, pause] = steer_pauses_.try_emplace(number, call, nullptr).first->second;
+    pause = time_.after(between_pause, [this, number] {
+        const auto held = steer_pauses_.extract(number); // and with it this function
+        steer_call again = held.mapped().first;
         ++again.tries;
         steer(std::move(again));
     });
+}
+
+
+void scheduler::refuse_words_that_wait()
+{
+    for (const auto &[_, waits] : std::exchange(steer_pauses_, {})) {
+        refuse(waits.first.answer, 503, std::string(stopping_words), 1);
+    }
 }
 
 

@@ -226,6 +226,27 @@ void it_stops_when_the_write_under_way_fails(void **)
     assert_text(world.finish("t"), "completed");
 }
 
+void a_word_that_waits_for_another_is_answered(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.config.rollout.steps = {{5, 30}, {100, 0}};
+    world.deploy("t", "123");
+    world.time.run_for(5s);
+    world.process->book.held = true;
+    world.steer("t", rollout::steering::pause);
+    world.steer("t", rollout::steering::resume);
+    world.time.run_for(5ms);
+    assert_false(world.answers.contains("resume"));
+    world.process->tasks.stop([] {});
+    assert_int_equal(world.answers["resume"].status, 503);
+    assert_int_equal(world.answers["resume"].retry_after_s, 1);
+    world.process->book.release();
+    world.time.settle();
+    assert_int_equal(world.answers["pause"].status, 200);
+    assert_true(world.task("t").paused);
+}
+
 void a_read_that_fails_while_it_stops_does_no_harm(void **)
 {
     fake_world world;
@@ -252,6 +273,7 @@ int main()
         cmocka_unit_test(it_stops_at_any_moment_of_a_way_back),
         cmocka_unit_test(it_stops_while_the_journal_does_not_answer),
         cmocka_unit_test(it_stops_when_the_write_under_way_fails),
+        cmocka_unit_test(a_word_that_waits_for_another_is_answered),
         cmocka_unit_test(a_read_that_fails_while_it_stops_does_no_harm),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
