@@ -1,7 +1,8 @@
-"""The four tasks that are taken through every failpoint: a deployment, one that is rolled back, a deletion and a rollback. Each
-runs again and again on one gateway, with a model of its own."""
+"""The tasks that are taken through every failpoint: a deployment, one that is rolled back, one from a web server, a deletion and a
+rollback. Each runs again and again on one gateway, with a model of its own."""
 
 import itertools
+import json
 
 from processes import wait_until
 
@@ -66,6 +67,25 @@ class Deployment(Scenario):
     name = "deployment"
 
 
+class Download(Scenario):
+    """A single file, from the web server that the gateway was given."""
+    name = "download"
+
+    def source(self):
+        """What the next deployment brings, and its answer."""
+        answer = f"answer {next(self.numbers)}"
+        file = self.gateway.web.add("model.json", json.dumps({"kind": "echo", "answer": answer}).encode())
+        return answer, {"source": self.gateway.web.url("model.json"), "sha256": file.sha256}
+
+    def deploy(self, **rollout):
+        answer, source = self.source()
+        return answer, self.gateway.deploy(self.model, **source, rollout={**ROLLOUT, **rollout})
+
+    def post(self, task_id):
+        self.after, source = self.source()
+        return self.send("/deploy", {"model_id": self.model, "config": {**source, "rollout": ROLLOUT}}, task_id)
+
+
 class RolledBack(Scenario):
     """Refused when it has all of the traffic already, by the operator's own hook."""
     name = "rolled-back"
@@ -126,4 +146,4 @@ class Rollback(Scenario):
         return self.send(f"/deploy/{self.task['task_id']}/rollback", {}, task_id)
 
 
-ALL = (Deployment, RolledBack, Deletion, Rollback)
+ALL = (Deployment, Download, RolledBack, Deletion, Rollback)

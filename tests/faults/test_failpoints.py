@@ -1,5 +1,5 @@
 """rolloutd dies, or something fails in it, at each journal write, rename, frame and backend call of a deployment, of one that is
-rolled back, of a deletion and of a rollback. Whatever it is: the task ends, what is deployed stands on the server and in the
+rolled back, of one from a web server, of a deletion and of a rollback. Whatever it is: the task ends, what is deployed stands on the server and in the
 repository and nothing else does, the journal is whole, and clients of the model see no error.
 
 The program itself says which places it passes. `--long` takes all of them; otherwise it is a sample."""
@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from file_server import FileServer
 from gateway import FINAL, Traffic
 from invariants import world_faults
 from points import Point, points_of, sample
@@ -27,14 +28,17 @@ ARGUMENTS = {"nginx": {"worker_arguments": "reconnect=10ms"}}
 class Walk:
     """The gateway that all points are tried on, made anew after a failure."""
 
-    def __init__(self, make_gateway):
+    def __init__(self, make_gateway, web):
         self.make_gateway = make_gateway
+        self.web = web
         self.trials = 0
         self.fresh()
 
     def fresh(self):
         self.gateway = self.make_gateway(**ARGUMENTS)
         merge(self.gateway.rolloutd.config, {**RolledBack.configuration(self.gateway.home), "rollout": {"drain_s": 5}})
+        self.gateway.rolloutd.config["artifacts"]["allow"].append(self.web.url())
+        self.gateway.web = self.web
         self.gateway.start()
         self.scenarios = {kind.name: kind(self.gateway) for kind in ALL}
         self.trace = self.gateway.home / "failpoints"
@@ -122,8 +126,15 @@ def await_end(gateway, task, kind):
         assert time.monotonic() < deadline, answer
 
 
-def test_what_happens_at_a_failpoint_is_survived(make_gateway, request, seed, tell):
-    walk = Walk(make_gateway)
+@pytest.fixture
+def web():
+    server = FileServer()
+    yield server
+    server.close()
+
+
+def test_what_happens_at_a_failpoint_is_survived(make_gateway, web, request, seed, tell):
+    walk = Walk(make_gateway, web)
     points = []
     for name in walk.scenarios:
         walk.run(name)

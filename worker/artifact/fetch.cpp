@@ -8,6 +8,7 @@
 #include "worker/artifact/guarded_open.hpp"
 #include "worker/artifact/io_failure.hpp"
 #include "worker/artifact/layout.hpp"
+#include "worker/artifact/rename.hpp"
 #include "worker/artifact/sha256.hpp"
 #include "worker/artifact/source.hpp"
 #include "worker/fd.hpp"
@@ -256,9 +257,12 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
     if (auto made = make_folder(request.destination / "1", version); !made) {
         return made;
     }
-    if (::fstat(file.get(), &status) != 0 ||
-        ::renameat(AT_FDCWD, part.c_str(), version.get(), single_file_name(name).c_str()) != 0) {
-        return io_failure(shown(part) + " cannot be renamed", errno);
+    if (::fstat(file.get(), &status) != 0) {
+        return io_failure(shown(part) + " cannot be looked at", errno);
+    }
+    if (const int error = rename_over(part, request.destination / "1" / single_file_name(name), "downloaded");
+        error != 0) {
+        return io_failure(shown(part) + " cannot be renamed", error);
     }
     return fetched(1, static_cast<std::uint64_t>(status.st_size));
 }
