@@ -128,6 +128,15 @@ def test_kubernetes_runs_the_image_as_it_wants_to_be_run(image):
     assert pod()["terminationGracePeriodSeconds"] > 60
 
 
+def test_kubernetes_service_gives_the_gateway_no_variables():
+    """kubelet makes ROLLOUT_PORT=tcp://… of a Service named rollout, for every pod that does not say no."""
+    assert pod()["enableServiceLinks"] is False
+    for name in ("nginx", "rolloutd"):
+        # For whom takes the containers into a pod of his own: what the pod says itself is stronger.
+        given = {each["name"]: each["value"] for each in containers()[name]["env"]}
+        assert int(given["ROLLOUT_PORT"]) == containers()["nginx"]["ports"][0]["containerPort"]
+
+
 def test_kubernetes_probes_ask_for_what_there_is(image):
     ports = {port["name"]: port["containerPort"] for one in containers().values() for port in one.get("ports", [])}
     assert manifest("Service")["spec"]["ports"][0]["targetPort"] in ports and f"{ports['http']}/tcp" in image.config["ExposedPorts"]

@@ -50,6 +50,8 @@ def refusal(one):
 @pytest.mark.parametrize("role, name, value, words", [
     ("gateway", "ROLLOUT_PORT", "80000", "ROLLOUT_PORT is 80000; it must be a number from 1 to 65535"),
     ("nginx", "ROLLOUT_PORT", "http", 'ROLLOUT_PORT is "http"; it must be a number from 1 to 65535'),
+    ("gateway", "ROLLOUT_PORT", "tcp://10.96.0.7:80", 'ROLLOUT_PORT is "tcp://10.96.0.7:80", which Kubernetes makes of a Service named rollout: '
+     "the pod needs enableServiceLinks: false, or a ROLLOUT_PORT of its own"),
     ("rolloutd", "ROLLOUT_MAX_MODELS", "-1", 'ROLLOUT_MAX_MODELS is "-1"; it must be a number from 0 to 1000000'),
     ("rolloutd", "ROLLOUT_MAX_CONCURRENT", "1001", "ROLLOUT_MAX_CONCURRENT is 1001; it must be a number from 0 to 1000"),
     ("rolloutd", "ROLLOUT_DRAIN_S", "1e3", 'ROLLOUT_DRAIN_S is "1e3"; it must be a number from 0 to 31536000'),
