@@ -24,13 +24,15 @@ class Container(Process):
         self.programs = itertools.count()
 
     def folders(self):
-        """As mounted for a root that cannot be written: two containers of a test share nothing else."""
+        """As mounted for a root that cannot be written, each with root as its owner and the image's folder's mode, as a tmpfs has: two
+        containers of a test share nothing else."""
         own = {path: self.home / self.log.stem / path.strip("/").replace("/", "-") for path in ("/tmp", "/etc/nginx/conf.d")}
-        own["/output"] = self.output
-        for folder in own.values():
+        for path, folder in own.items():
             folder.mkdir(parents=True, exist_ok=True)
-            os.chown(folder, USER, USER)
-        return {**own, **self.volumes}
+            folder.chmod((self.image.root / path.strip("/")).stat().st_mode & 0o7777)
+        self.output.mkdir(exist_ok=True)
+        os.chown(self.output, USER, USER)
+        return {**own, "/output": self.output, **self.volumes}
 
     def command(self, program, output="output"):
         """What buildah copies of a program's output may lack its end: it goes into a file, but for None."""

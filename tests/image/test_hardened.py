@@ -1,6 +1,8 @@
-"""The image under a strict runtime: process 1, a root that cannot be written, no capabilities, and no network."""
+"""The image under a strict runtime: process 1, a root that cannot be written, no capabilities, and no network; with the folders that
+README.md mounts."""
 
 import os
+import re
 import signal
 import subprocess
 
@@ -9,9 +11,17 @@ import yaml
 
 from container import USER, descendants, name_of
 from image import DOCKER, HERE, in_root
-from processes import DEADLINE_S, Process, children, wait_until
+from processes import DEADLINE_S, ROOT, Process, children, wait_until
 
-FOLDERS = ["/tmp", "/etc/nginx/conf.d", "/run/rollout", "/var/lib/rollout", "/models"]
+
+def readme_folders():
+    """What the README's `docker run` mounts, with what it says goes with --read-only: folders in memory, and volumes."""
+    section = (ROOT / "README.md").read_text().partition("\n## As a container\n")[2].partition("\n## ")[0]
+    options = " ".join([*re.findall(r"^docker run (.*)$", section, re.M), *re.findall(r"With `--read-only` goes\s+`([^`]*)`", section)])
+    return re.findall(r"--tmpfs (/\S+)", options), re.findall(r"-v [a-z-]+:(/\S+)", options)
+
+
+TMPFS, VOLUMES = readme_folders()
 
 
 def is_process_1(pid):
@@ -32,7 +42,7 @@ class Hardened(Process):
         self.log.touch()
         os.chown(self.log, USER, USER)
         self.launch(in_root("unshare", "--pid", "--net", "--fork", "--kill-child", "--mount", HERE / "hardened", image.root, USER,
-                            " ".join(FOLDERS), "ROLLOUT_PORT=8080", "gateway"))
+                            " ".join(TMPFS), " ".join(VOLUMES), "ROLLOUT_PORT=8080", "gateway"))
 
     def init(self):
         """Its process 1. It does not end with its parent: with a change of user, the kernel forgets that it should."""
@@ -80,10 +90,10 @@ def test_it_runs_with_nothing_but_its_folders(hardened):
 
 
 def test_the_compositions_folders_are_these():
-    """What compose.yaml and kubernetes.yaml mount is enough for a root that cannot be written."""
+    """What compose.yaml mounts is enough for a root that cannot be written, and nothing stands in for the modes of the image's folders."""
     services = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
     for service in ("nginx", "rolloutd"):
         assert services[service]["read_only"] is True
-    mounted = {folder.partition(":")[0] for one in ("nginx", "rolloutd") for folder in services[one]["tmpfs"]}
-    mounted |= {folder.split(":")[1] for one in ("nginx", "rolloutd") for folder in services[one]["volumes"] if not folder.endswith(":ro")}
-    assert mounted == set(FOLDERS)
+    assert {folder for one in ("nginx", "rolloutd") for folder in services[one]["tmpfs"]} == set(TMPFS)
+    named = {folder.split(":")[1] for one in ("nginx", "rolloutd") for folder in services[one]["volumes"] if not folder.endswith(":ro")}
+    assert named == set(VOLUMES)
