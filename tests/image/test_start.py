@@ -127,6 +127,16 @@ def test_templates_have_nginxs_own_settings(serves):
                    "NGINX_ENVSUBST_FILTER": "^MY_", "MY_WORD": "it is"}, files) == "it is ok"
 
 
+def test_a_filter_is_for_the_operators_templates(starts):
+    """The image's own have all of their variables."""
+    filtered = {"ROLLOUT_PORT": free_port(), "NGINX_ENVSUBST_FILTER": "^MY_"}
+    one = starts("check", filtered)
+    assert (one.wait(), one.text()) == (0, "")
+    mine = '{"listen": {"path": "${MY_SOCKET}"}, "journal": {"path": "$ROLLOUT_JOURNAL"}}'
+    one = starts("rolloutd", {**filtered, "MY_SOCKET": "/run/rollout/x"}, {"/etc/rollout/templates/rolloutd.json.template": mine})
+    assert "/journal/path: " in refusal(one)
+
+
 def test_a_file_of_conf_d_takes_the_place_of_the_images_own(serves):
     assert serves({}, {"/etc/nginx/conf.d/mine.conf": "server { listen PORT; return 200 mine; }"}) == "mine"
 
