@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from container import Container
+from container import USER, Container
 from gateway import Client
 from processes import free_port, wait_until
 
@@ -17,7 +17,7 @@ def starts(image, tmp_path):
     started = []
     tmp_path.chmod(0o755)
 
-    def start(role, environment=None, files=None, output="output"):
+    def start(role, environment=None, files=None, output="output", writable=False):
         volumes = {}
         for path, text in (files or {}).items():
             inside = pathlib.PurePath(path)
@@ -25,6 +25,8 @@ def starts(image, tmp_path):
             folder.mkdir(parents=True, exist_ok=True)
             if text is None:
                 (folder / inside.name).mkdir()
+                if writable:
+                    os.chown(folder / inside.name, USER, USER)
             else:
                 (folder / inside.name).write_text(text)
             alone = text is None or inside.name == "nginx.conf"
@@ -68,6 +70,9 @@ def refusal(one):
     ("rolloutd", "ROLLOUT_SOURCE", "file:///srv/{nobody}", "rolloutd refuses its configuration: /tmp/rolloutd.json: /artifacts/source: "),
     ("rolloutd", "ROLLOUT_JOURNAL", "/etc/journal.db", "ROLLOUT_JOURNAL is /etc/journal.db, but user 10001 cannot write into /etc"),
     ("rolloutd", "ROLLOUT_REPOSITORY", "/usr/models", "ROLLOUT_REPOSITORY is /usr/models, but user 10001 cannot write into /usr/models"),
+    ("rolloutd", "ROLLOUT_REPOSITORY", "/etc/nginx/conf.d", "ROLLOUT_REPOSITORY is /etc/nginx/conf.d, but user 10001 cannot write into "
+     "/etc/nginx/conf.d.staging, where files are prepared: mount the volume at /etc/nginx, and not at the repository itself"),
+    ("nginx", "ROLLOUT_STATE", "/usr/routes.json", "ROLLOUT_STATE is /usr/routes.json, but user 10001 cannot write into /usr: "),
     ("rolloutd", "ROLLOUT_SOCKET", "rolloutd.sock", 'ROLLOUT_SOCKET is "rolloutd.sock"; it must be the absolute path of rolloutd\'s socket'),
     ("nginx", "NGINX_ENVSUBST_OUTPUT_DIR", "/etc/nginx/other", "/etc/nginx/other/default.conf cannot be written by user 10001, and "),
 ], ids=lambda value: value if isinstance(value, str) and value.isupper() else None)
@@ -89,6 +94,13 @@ def test_a_wrong_variable_is_named(starts, role, name, value, words):
 ])
 def test_a_wrong_file_is_named(starts, role, files, words):
     assert words in refusal(starts(role, files=files))
+
+
+def test_a_repository_that_is_a_volume_itself_is_named(starts):
+    """Nothing can be renamed into another mount."""
+    one = starts("rolloutd", files={"/models/repository": None}, writable=True)
+    assert refusal(one) == ("ROLLOUT_REPOSITORY is /models/repository, a mount of its own, but files are prepared in /models/repository.staging "
+                            "and renamed into it: mount the volume at /models, and not at the repository itself")
 
 
 def test_a_folder_that_cannot_be_written_is_named(starts, tmp_path):
@@ -142,9 +154,7 @@ def test_a_file_of_conf_d_takes_the_place_of_the_images_own(serves):
 
 
 def test_rolloutd_json_is_rendered_from_the_environment(starts, image):
-    one = starts("rolloutd", {"ROLLOUT_MAX_MODELS": "7"}, {"/run/rollout": None, "/var/lib/rollout": None, "/models": None})
-    for folder in one.volumes.values():
-        os.chown(folder, 10001, 10001)
+    one = starts("rolloutd", {"ROLLOUT_MAX_MODELS": "7"}, {"/run/rollout": None, "/var/lib/rollout": None, "/models": None}, writable=True)
     status, said = one.run("sh", "-c", "rollout-entrypoint check && cat /tmp/rolloutd.json")
     assert status == 0, said
     config = json.loads(said)
