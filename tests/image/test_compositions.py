@@ -11,7 +11,7 @@ from container import Container
 from processes import ROOT
 
 ENTRYPOINT = (DOCKER / "rollout-entrypoint").read_text()
-VARIABLES = set(re.findall(r"^  (?:variable|number|addresses) (ROLLOUT_[A-Z_]+)", ENTRYPOINT, re.M))
+VARIABLES = set(re.findall(r"^  (?:variable|number|size|addresses) (ROLLOUT_[A-Z_]+)", ENTRYPOINT, re.M))
 ROLES = {"gateway", "nginx", "rolloutd"}
 TRITON = ["tritonserver", "--model-control-mode=explicit", "--model-repository=/models/repository"]
 
