@@ -156,6 +156,12 @@ def test_a_filter_is_for_the_operators_templates(starts):
     assert "/journal/path: " in refusal(one)
 
 
+def test_a_name_is_taken_whole(serves):
+    """Capitals at its begin make no variable of it."""
+    site = "map $uri $MyUri { default it; } server { listen PORT; set $Some_Of_Mine x; return 200 '$MyVar ${MyVar} $MyUri $Some_Of_Mine'; }"
+    assert serves({"MyVar": "mine"}, {"/etc/nginx/templates/site.conf.template": site}) == "mine mine it x"
+
+
 def test_a_file_of_conf_d_takes_the_place_of_the_images_own(serves):
     assert serves({}, {"/etc/nginx/conf.d/mine.conf": "server { listen PORT; return 200 mine; }"}) == "mine"
 
