@@ -103,6 +103,26 @@ def test_a_wrong_file_is_named(starts, role, files, words):
     assert words in refusal(starts(role, files=files))
 
 
+def test_a_variable_that_nobody_reads_is_named(starts):
+    assert refusal(starts("gateway", {"ROLLOUT_INFERNCE": "triton:8000"})) == "ROLLOUT_INFERNCE is no variable of this image, and no template names it"
+    # A template's own is no mistake; what the entry point makes for templates is not to be given.
+    files = {"/etc/nginx/templates/site.conf.template": "# ${ROLLOUT_GREETING}\n"}
+    one = starts("nginx", {"ROLLOUT_GREETING": "hello", "ROLLOUT_ALLOW_RULES": "allow all;"}, files)
+    assert refusal(one) == "ROLLOUT_ALLOW_RULES is no variable of this image, and no template names it"
+
+
+def test_what_kubernetes_sets_for_services_is_no_mistake(starts):
+    """As kubelet does for the Services rollout, which ROLLOUT_PORT is set against, and rollout-canary."""
+    links = {}
+    for service in ("ROLLOUT", "ROLLOUT_CANARY"):
+        links |= {f"{service}_SERVICE_HOST": "10.96.0.7", f"{service}_SERVICE_PORT": "80", f"{service}_SERVICE_PORT_HTTP": "80",
+                  f"{service}_PORT": "tcp://10.96.0.7:80", f"{service}_PORT_80_TCP": "tcp://10.96.0.7:80", f"{service}_PORT_80_TCP_PROTO": "tcp",
+                  f"{service}_PORT_80_TCP_PORT": "80", f"{service}_PORT_80_TCP_ADDR": "10.96.0.7"}
+    one = starts("check", {**links, "ROLLOUT_PORT": free_port()})
+    assert (one.wait(), one.text()) == (0, "")
+    assert refusal(starts("check", {**links, "ROLLOUT_PORT": free_port(), "ROLLOUT_CANARY_PORT": "8080"})).startswith("ROLLOUT_CANARY_PORT is no variable")
+
+
 def test_a_repository_that_is_a_volume_itself_is_named(starts):
     """Nothing can be renamed into another mount."""
     one = starts("rolloutd", files={"/models/repository": None}, writable=True)
