@@ -129,6 +129,16 @@ def test_requests_are_finished_when_it_ends(make_containers, containers, number)
     assert statuses == [0, 0]
 
 
+def test_logs_are_opened_anew_and_no_other_signal_ends_it(make_containers):
+    gateway = make_containers(containers=1).start()
+    before = gateway.nginx.processes()
+    gateway.nginx.send_signal(signal.SIGUSR2)
+    gateway.nginx.send_signal(signal.SIGUSR1)
+    wait_until(lambda: gateway.nginx.must_run() and "reopening logs" in gateway.nginx.text(), "nginx's logs")
+    assert gateway.nginx.processes() == before
+    assert gateway.get("/healthz").status == 200
+
+
 # A process that dies.
 
 def test_rolloutd_is_started_again_and_nobody_notices(make_containers):
