@@ -82,13 +82,14 @@ def test_compose_has_the_gateway_and_a_triton(files):
     assert [(one["driver"], one["capabilities"]) for one in devices] == ([("nvidia", ["gpu"])] if len(files) == 2 else [])
 
 
-def test_compose_lets_this_machine_deploy_and_nobody_else():
+def test_compose_lets_this_machine_deploy_and_scrape_and_nobody_else():
     whole = yaml.safe_load((DOCKER / "compose.yaml").read_text())
     nginx = whole["services"]["nginx"]
     (network,) = whole["networks"]["default"]["ipam"]["config"]
     for address in (network["gateway"], whole["services"]["triton"]["networks"]["default"]["ipv4_address"]):
         assert ipaddress.ip_address(address) in ipaddress.ip_network(network["subnet"])
-    assert value(nginx["environment"]["ROLLOUT_ALLOW"]) == network["gateway"]
+    for name in ("ROLLOUT_ALLOW", "ROLLOUT_METRICS_ALLOW"):
+        assert nginx["environment"][name] == f"${{{name}:-{network['gateway']}}}"
     assert [value(port) for port in nginx["ports"]] == ["127.0.0.1:8080:8080"]
 
 
@@ -135,6 +136,12 @@ def test_kubernetes_service_gives_the_gateway_no_variables():
         # For whom takes the containers into a pod of his own: what the pod says itself is stronger.
         given = {each["name"]: each["value"] for each in containers()[name]["env"]}
         assert int(given["ROLLOUT_PORT"]) == containers()["nginx"]["ports"][0]["containerPort"]
+
+
+def test_kubernetes_says_how_metrics_and_tasks_are_opened():
+    text = (DOCKER / "kubernetes.yaml").read_text()
+    opened = [yaml.safe_load(line.strip().removeprefix("# "))[0] for line in text.splitlines() if line.strip().startswith("# - {name: ROLLOUT_")]
+    assert [one["name"] for one in opened] == ["ROLLOUT_ALLOW", "ROLLOUT_METRICS_ALLOW"]
 
 
 def test_kubernetes_probes_ask_for_what_there_is(image):
