@@ -60,6 +60,32 @@ def test_a_model_is_deployed_replaced_and_deleted(make_containers, containers):
     assert [line for line in gateway.rolloutd.lines() if line.get("audit") == "delete"]
 
 
+ROLLOUTD_JSON = """{
+  "listen": {"path": "/run/rollout/mine.sock", "mode": "0660"},
+  "journal": {"path": "/var/lib/rollout/mine.db"},
+  "artifacts": {"source": "file:///srv/models/{model_id}"},
+  "backends": {"default": {"url": "http://INFERENCE", "upstream": "inference", "repository": "/models/repository",
+                           "model_name": "{model_id}-mine-{revision}"}}
+}"""
+
+
+@pytest.mark.parametrize("path", ["/etc/rollout/rolloutd.json", "/etc/rollout/templates/rolloutd.json.template"])
+def test_a_model_is_deployed_by_a_rolloutd_json_of_the_operators(make_containers, tmp_path, path):
+    """As it is, or rendered; its socket is told to the health check and to nginx by the variable."""
+    folder, name = os.path.split(path)
+    tmp_path.chmod(0o755)
+    gateway = make_containers(containers=1, environment={"ROLLOUT_SOCKET": "/run/rollout/mine.sock"}, volumes={folder: tmp_path})
+    server = "${ROLLOUT_INFERENCE}" if name.endswith(".template") else f"127.0.0.1:{gateway.inference.port}"
+    (tmp_path / name).write_text(ROLLOUTD_JSON.replace("INFERENCE", server))
+    gateway.start()
+    gateway.make_model("m", "here")
+    gateway.deploy("m")
+    assert gateway.infer("m") == "here"
+    assert gateway.loaded() == gateway.files() == ["m-mine-1"]
+    assert (gateway.home / "state/mine.db").exists()
+    assert gateway.rolloutd.health() == (0, "")
+
+
 def test_write_routes_are_closed_to_others(make_containers):
     gateway = make_containers(containers=1).start()
     stranger = Client(gateway.port, source="127.0.0.2")
