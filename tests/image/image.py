@@ -1,5 +1,6 @@
 """The gateway image, built as its users build it, but with a base that mmdebstrap makes of the machine's own Debian packages."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -27,14 +28,28 @@ def run(*command, **more):
     return done.stdout
 
 
+def digest(root=ROOT):
+    """Of all that goes to the image's build, as .dockerignore says: the same sources make the same image."""
+    rules = (root / ".dockerignore").read_text().splitlines()
+    left = {path for rule in rules if rule and rule[0] not in "#*!" for path in root.glob(rule)}
+    made = hashlib.sha256()
+    for top in sorted(root / rule[1:] for rule in rules if rule.startswith("!")):
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file() and left.isdisjoint({path, *path.parents}):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                made.update(f"{path.relative_to(root)} {path.stat().st_mode:o} {content}\n".encode())
+    return made.hexdigest()[:16]
+
+
 class Image:
     """The image and its base in a store of their own, and a container of it that tests run programs in. ROLLOUT_IMAGE_STORE names a
-    folder that keeps them: an image that is there is taken as it is."""
+    folder that keeps them: an image of the same sources is taken as it is."""
 
     def __init__(self):
         self.kept = os.environ.get("ROLLOUT_IMAGE_STORE")
         self.home = pathlib.Path(self.kept or tempfile.mkdtemp(prefix="rollout-image."))
         self.home.chmod(0o755)
+        self.name = f"{NAME}:{digest()}"
 
     def command(self, *arguments):
         return in_root("buildah", "--storage-driver", "vfs", "--root", self.home / "store", "--runroot", self.home / "run", *arguments)
@@ -64,17 +79,21 @@ class Image:
         (self.home / "base.tar").unlink()
 
     def build(self):
-        if NAME not in self.buildah("images", "--format", "{{.Name}}"):
+        there = self.buildah("images", "--format", "{{.Name}}:{{.Tag}}").split()
+        if BASE not in there:
             self.make_base()
-            self.buildah("bud", "--format", "docker", "--build-arg", f"BASE={BASE}", "-f", DOCKER / "Dockerfile", "-t", NAME, ROOT)
-        self.container = self.buildah("from", NAME)
+        if self.name not in there:
+            for older in (name for name in there if name.startswith(f"{NAME}:")):
+                self.buildah("rmi", "--force", older)
+            self.buildah("bud", "--format", "docker", "--build-arg", f"BASE={BASE}", "-f", DOCKER / "Dockerfile", "-t", self.name, ROOT)
+        self.container = self.buildah("from", self.name)
         self.root = pathlib.Path(self.buildah("mount", self.container))
-        self.config = json.loads(self.buildah("inspect", "--type", "image", NAME))["Docker"]["config"]
+        self.config = json.loads(self.buildah("inspect", "--type", "image", self.name))["Docker"]["config"]
         return self
 
-    def size(self, name=NAME):
+    def size(self, name=None):
         """In MB, unpacked."""
-        number, unit = self.buildah("images", "--format", "{{.Size}}", name).split()
+        number, unit = self.buildah("images", "--format", "{{.Size}}", name or self.name).split()
         assert unit == "MB", unit
         return float(number)
 

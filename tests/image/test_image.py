@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from gateway import Client, Traffic
-from image import BASE
+from image import BASE, digest
 from processes import DEADLINE_S, alive, wait_until
 
 # What the image adds to its base: nginx, rolloutd, their libraries, certificates and the init.
@@ -25,6 +25,22 @@ def test_it_is_small_and_runs_as_a_user_of_its_own(image):
         assert not (image.root / path).exists(), path
     for folder in ("var/lib/apt/lists", "var/cache/apt", "etc/nginx/conf.d", "tmp"):
         assert list((image.root / folder).iterdir()) == [], folder
+
+
+def test_a_kept_image_is_of_these_sources(tmp_path):
+    """What goes to its build makes another one of it, and nothing else does."""
+    (tmp_path / ".dockerignore").write_text("# nothing else\n*\n!docker\n!LICENSE\ndocker/models\ndocker/*.yaml\n")
+    (tmp_path / "docker/models").mkdir(parents=True)
+    (tmp_path / "LICENSE").write_text("free")
+    (tmp_path / "docker/Dockerfile").write_text("FROM scratch")
+    first = digest(tmp_path)
+    for path in ("docker/models/model.onnx", "docker/compose.yaml", "TODO"):
+        (tmp_path / path).write_text("not the image's")
+    assert digest(tmp_path) == first
+    for path in ("docker/Dockerfile", "docker/new", "LICENSE"):
+        (tmp_path / path).write_text("something else")
+        assert digest(tmp_path) != first
+        first = digest(tmp_path)
 
 
 def test_nothing_in_it_can_become_root(image):
