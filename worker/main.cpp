@@ -52,8 +52,8 @@ class daemon {
     /// `threads` is the size of libuv's pool.
     daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads)
         : loop_(loop), path_(std::move(path)), config_(std::move(config)), threads_(threads), time_(loop),
-          manager_(loop), http_(loop), book_(loop, config_->journal.path), gateways_(loop, book_),
-          backends_(make_backends(*config_, {})),
+          manager_(loop), http_(loop), book_(loop, config_->journal.path, [this] { manager_.starting(); }),
+          gateways_(loop, book_), backends_(make_backends(*config_, {})),
           scheduler_(
               config_, book_, gateways_, time_, finder(),
               [this](fetch_request request, done_fn done) {

@@ -8,6 +8,31 @@
 
 namespace rollout {
 
+namespace {
+
+using namespace std::chrono_literals;
+
+/// For what a start may do between two words of it: one sync of a large file is one call.
+constexpr std::chrono::microseconds start_extension = 10min;
+
+constexpr auto between_words = 1s;
+
+} // namespace
+
+
+void service_manager::starting()
+{
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_word_) {
+        return;
+    }
+    next_word_ = now + between_words;
+    sd_notify(0, ("EXTEND_TIMEOUT_USEC=" + std::to_string(start_extension.count()) +
+                  "\nSTATUS=The journal is read, or brought up to date")
+                     .c_str());
+}
+
+
 void service_manager::ready(const std::string &status)
 {
     sd_notify(0, ("READY=1\nSTATUS=" + status).c_str());

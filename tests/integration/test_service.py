@@ -4,8 +4,10 @@ import grp
 import os
 import pwd
 import re
+import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 
@@ -255,6 +257,22 @@ def test_being_told_to_stop_again_and_again_changes_nothing(make_gateway):
         while gateway.rolloutd.running():
             gateway.rolloutd.send_signal(signal.SIGTERM)
         assert gateway.rolloutd.wait() == 0
+
+
+def test_a_start_that_brings_a_large_journal_up_to_date_asks_for_its_time(make_gateway):
+    """A service manager ends what is not ready in time, and the next start would begin anew."""
+    gateway = make_gateway()
+    shutil.copy(ROOT / "tests/integration/kept/journal-v1.db", gateway.rolloutd.journal)
+    journal = sqlite3.connect(gateway.rolloutd.journal)
+    with journal:
+        journal.execute("DELETE FROM tasks")
+        journal.executemany("INSERT INTO tasks VALUES (?, 't' || ?, 'deploy', 'm', 'failed', ?, 1, '{}')", ([at] * 3 for at in range(1, 20001)))
+    journal.close()
+    manager = Manager(gateway.home)
+    gateway.rolloutd.start(wait=False, env={"NOTIFY_SOCKET": str(manager.path)})
+    _, before = manager.hear("READY=1")
+    said = dict(word.split("=", 1) for word in before)
+    assert int(said["EXTEND_TIMEOUT_USEC"]) >= 60_000_000 and "journal" in said["STATUS"]
 
 
 def test_what_cannot_start_is_never_ready(make_gateway):

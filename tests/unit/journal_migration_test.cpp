@@ -149,6 +149,35 @@ void a_new_journal_takes_the_steps_and_leaves_no_copy(void **)
     assert_false(std::filesystem::exists(folder / "journal.db.v1"));
 }
 
+void whoever_waits_for_a_start_hears_of_the_copy_and_of_each_step_while_they_run(void **)
+{
+    constexpr std::array<migration, 1> long_step{{
+        {"CREATE TABLE numbers AS WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 50000) "
+         "SELECT x FROM n;"},
+    }};
+    const temporary_folder folder;
+    const auto path = filled_journal(folder);
+    sqlite_database(path.native(), SQLITE_OPEN_READWRITE)
+        .run("WITH RECURSIVE n (x) AS (SELECT 4 UNION ALL SELECT x + 1 FROM n LIMIT 50000) "
+             "INSERT INTO tasks SELECT x, 't' || x, 'deploy', 'a', 'completed', x, x, '{}' FROM n");
+    int during_copy = 0;
+    int during_step = 0;
+    {
+        const sqlite_file opened(path.native(), long_step, [&] {
+            during_copy += std::filesystem::exists(folder / "journal.db.v1.new") ? 1 : 0;
+            during_step += std::filesystem::exists(folder / "journal.db.v1") ? 1 : 0;
+        });
+    }
+    assert_true(during_copy > 3);
+    assert_true(during_step > 3);
+
+    int afterwards = 0;
+    sqlite_file open(path.native(), long_step, [&] { ++afterwards; });
+    afterwards = 0;
+    assert_int_equal(open.writer.number("SELECT count(*) FROM numbers, (SELECT 1 UNION SELECT 2)"), 100000);
+    assert_int_equal(afterwards, 0);
+}
+
 void a_journal_of_no_known_version_is_left_as_it_is(void **)
 {
     for (const char *version : {"PRAGMA user_version = 0", "PRAGMA user_version = 4", "PRAGMA user_version = -1"}) {
@@ -172,6 +201,7 @@ int main()
         cmocka_unit_test(without_room_for_the_copy_nothing_is_changed),
         cmocka_unit_test(what_a_copy_that_was_cut_short_left_is_no_obstacle),
         cmocka_unit_test(a_new_journal_takes_the_steps_and_leaves_no_copy),
+        cmocka_unit_test(whoever_waits_for_a_start_hears_of_the_copy_and_of_each_step_while_they_run),
         cmocka_unit_test(a_journal_of_no_known_version_is_left_as_it_is),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

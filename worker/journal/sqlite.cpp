@@ -1,5 +1,7 @@
 #include "worker/journal/sqlite.hpp"
 
+#include <utility>
+
 namespace rollout {
 
 sqlite_database::sqlite_database(const std::string &path, int flags) : path_(path)
@@ -27,6 +29,20 @@ void sqlite_database::run(const char *sql)
     if (sqlite3_exec(get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
         fail(sql);
     }
+}
+
+
+void sqlite_database::while_at_work(std::function<void()> called)
+{
+    constexpr int instructions_between_calls = 10000;
+    at_work_ = std::move(called);
+    sqlite3_progress_handler(
+        get(), at_work_ ? instructions_between_calls : 0,
+        [](void *to_call) noexcept {
+            (*static_cast<std::function<void()> *>(to_call))();
+            return 0;
+        },
+        &at_work_);
 }
 
 

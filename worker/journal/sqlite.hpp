@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -19,9 +20,14 @@ class sqlite_database {
   public:
     /// `flags` as for sqlite3_open_v2. Throws sqlite_error.
     sqlite_database(const std::string &path, int flags);
+    sqlite_database(const sqlite_database &) = delete;
+    sqlite_database &operator=(const sqlite_database &) = delete;
 
     sqlite3 *get() const noexcept { return handle_.get(); }
     void run(const char *sql);
+
+    /// Until it is given another, or none, `called` is called over and over, many times a second, while a statement runs.
+    void while_at_work(std::function<void()> called);
 
     /// A statement of one value, as a PRAGMA gives it.
     std::int64_t number(const char *sql);
@@ -34,6 +40,7 @@ class sqlite_database {
     };
 
     std::string path_;
+    std::function<void()> at_work_; ///< outlives the handle that calls it
     std::unique_ptr<sqlite3, release> handle_;
 };
 

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <stdexcept>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -137,9 +138,10 @@ void make_tables(sqlite_database &database)
 } // namespace
 
 
-sqlite_file::sqlite_file(const std::string &path, std::span<const migration> steps)
+sqlite_file::sqlite_file(const std::string &path, std::span<const migration> steps, std::function<void()> at_work)
     : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
 {
+    writer.while_at_work(std::move(at_work));
     const auto found = check(writer, path, newest_version(steps));
     is_whole = found != content::unread;
     writer.run("PRAGMA journal_mode = WAL");
@@ -157,6 +159,7 @@ sqlite_file::sqlite_file(const std::string &path, std::span<const migration> ste
     if (meta.with(std::string_view("revision")).step()) {
         revision = static_cast<std::uint64_t>(meta.number(0));
     }
+    writer.while_at_work({});
 }
 
 

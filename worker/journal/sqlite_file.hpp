@@ -7,6 +7,7 @@
 #include "worker/thread_work.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace rollout {
@@ -17,7 +18,9 @@ struct sqlite_file {
     /// rolloutd has it, it is damaged, no journal, or of a newer version. A file that is refused stays as it is; one of an older
     /// version is brought to the newest by `steps`, see `migrate`. A large file is not read whole here, as a start must not take
     /// the longer the more tasks there are: see `look_for_damage`.
-    explicit sqlite_file(const std::string &path, std::span<const migration> steps = journal_migrations());
+    /// `at_work` is called over and over while that takes its time, as the steps do for a large file.
+    explicit sqlite_file(const std::string &path, std::span<const migration> steps = journal_migrations(),
+                         std::function<void()> at_work = {});
 
     /// Reads the whole file, which takes seconds for a million tasks: for a thread, while the file is in use. Where it is damaged
     /// the sentence is the outcome's, and the next start reads the file whole before it uses it. Throws sqlite_error.

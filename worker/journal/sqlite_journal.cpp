@@ -37,8 +37,9 @@ class stopwatch {
 } // namespace
 
 
-sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path)
-    : loop_(loop), path_(path), soon_(loop), file_(path), revision_(file_.revision), batch_revision_(revision_),
+sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path, std::function<void()> at_work)
+    : loop_(loop), path_(path), soon_(loop), file_(path, journal_migrations(), std::move(at_work)),
+      revision_(file_.revision), batch_revision_(revision_),
       statements_(new statements{file_.writer, batch_revision_}), reader_(path, SQLITE_OPEN_READONLY)
 {
     sqlite_statement at(file_.writer,

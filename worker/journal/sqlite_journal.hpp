@@ -24,8 +24,9 @@ namespace rollout {
 class sqlite_journal final : public journal {
   public:
     /// Opens or makes the file; throws std::runtime_error with a sentence where it cannot be used: another rolloutd has
-    /// it, it is damaged, or of a newer version. The loop must outlive the journal.
-    sqlite_journal(uv_loop_t *loop, const std::string &path);
+    /// it, it is damaged, or of a newer version. `at_work` is called over and over while that takes its time. The loop must outlive
+    /// the journal.
+    sqlite_journal(uv_loop_t *loop, const std::string &path, std::function<void()> at_work = {});
     ~sqlite_journal() override;
 
     const std::string &id() const override { return file_.id; }
