@@ -1,0 +1,99 @@
+"""rolloutd by its unit under the real systemd: in its sandbox, reloaded, restarted, and ended."""
+
+import json
+import pathlib
+import re
+import shutil
+
+import pytest
+
+from ending import finish
+from gateway import Gateway
+from processes import ROOT, wait_until
+from real_systemd import USER, ServiceRolloutd
+
+
+class ServedGateway(Gateway):
+    """Its rolloutd is a service."""
+
+    def __init__(self, more=""):
+        super().__init__()
+        self.rolloutd = ServiceRolloutd(self.home, self.inference.port, more)
+        self.nginx.pieces["socket"] = self.rolloutd.socket
+        self.inference.repository = self.home / "state/repository"
+
+    def configure(self, **members):
+        self.rolloutd.config = json.dumps({**json.loads(self.rolloutd.config), **members})
+
+    def start(self):
+        self.rolloutd.start()  # its folders are there then
+        self.inference.start()
+        self.nginx.start()
+        self.await_link()
+        return self
+
+
+@pytest.fixture
+def serve(request):
+    made = []
+
+    def make(more=""):
+        made.append(ServedGateway(more))
+        return made[-1]
+
+    yield make
+    for gateway in made:
+        if gateway.rolloutd.manager.running():
+            assert gateway.rolloutd.close() == 0
+        finish(request, gateway)
+
+
+def program(gateway, name, *lines):
+    """A program of an operator's, as rolloutd is to call it."""
+    file = gateway.home / name
+    file.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    file.chmod(0o755)
+    return f"/srv/{name}"
+
+
+def test_rolloutd_does_its_work_inside_of_the_sandbox(serve):
+    gateway = serve()
+    # A hook that finds the sandbox open refuses.
+    hook = program(gateway, "hook", "cat > /tmp/asked || exit 1", "echo asked >> /var/lib/rollout/asked",
+                   "unshare --user true && exit 2", "chmod u+s /tmp/asked && exit 3", "touch /srv/written && exit 4",
+                   "nice -n -5 true 2>&1 | grep -q . || exit 5", "exit 0")
+    serve_model = program(gateway, "serve-model", "cat > /tmp/asked")
+    backends = json.loads(gateway.rolloutd.config)["backends"]
+    gateway.configure(
+        backends={**backends, "driven": {"type": "command", "command": [serve_model], "upstream": "inference", "staging": "/var/lib/rollout/driven"}},
+        rollout={"drain_s": 20, "hooks": {"before_shift": [{"command": [hook]}]}})
+    gateway.start()
+    status = dict(re.findall(r"^(\w+):\s+(.*)$", pathlib.Path(f"/proc/{gateway.rolloutd.pid}/status").read_text(), re.M))
+    assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1" and int(status["CapBnd"], 16) == 0
+
+    gateway.serve_blue("m")
+    assert gateway.infer("m") == "blue"
+    gateway.deploy("m")
+    assert gateway.infer("m") == "green"
+    assert (gateway.home / "state/asked").read_text() == "asked\n" * 2
+    gateway.delete("m")
+    assert not list(gateway.inference.repository.iterdir())
+    gateway.deploy("m", backend="driven")
+    gateway.delete("m")
+
+
+def test_a_repository_elsewhere_is_reached_as_the_unit_advises(serve):
+    advice = re.search(r"^# .*(ReadWritePaths=.*)$", (ROOT / "conf/rolloutd.service").read_text(), re.M)[1]
+    assert advice in (ROOT / "README.md").read_text()
+    gateway = serve(f"{advice}\n")
+    gateway.inference.repository = gateway.home / "triton/repository"
+    gateway.inference.repository.mkdir(parents=True)
+    for folder in (gateway.inference.repository, gateway.inference.repository.parent):
+        shutil.chown(folder, USER)
+    backend = json.loads(gateway.rolloutd.config)["backends"]["default"]
+    gateway.configure(backends={"default": {**backend, "repository": "/srv/triton/repository"}})
+    gateway.start()
+    gateway.serve_blue("m")
+    gateway.deploy("m")
+    assert gateway.infer("m") == "green"
+    gateway.delete("m")
