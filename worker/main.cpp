@@ -6,7 +6,9 @@
 #include "worker/gateway_server.hpp"
 #include "worker/hook_run.hpp"
 #include "worker/http_client.hpp"
+#include "worker/journal/sqlite.hpp"
 #include "worker/journal/sqlite_journal.hpp"
+#include "worker/lasting_fault.hpp"
 #include "worker/log.hpp"
 #include "worker/rollout/loop_clock.hpp"
 #include "worker/reload.hpp"
@@ -88,7 +90,7 @@ class daemon {
         retention_.start();
         book_.look_for_damage([this](const std::string &fault) {
             log(log_level::error, "rolloutd stops, and does not start again by itself: " + fault);
-            status_ = EXIT_FAILURE;
+            status_ = exit_lasting_fault;
             stop();
         });
         log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", book_.id()}});
@@ -345,6 +347,13 @@ int run(const std::string &path, std::shared_ptr<const settings> config)
     return status;
 }
 
+
+int cannot_start(const std::exception &error, int status)
+{
+    log(log_level::error, std::string("rolloutd cannot start: ") + error.what());
+    return status;
+}
+
 } // namespace
 
 
@@ -357,7 +366,11 @@ try {
     app.add_option("--config", path, "The configuration, a JSON file")->required();
     app.add_flag("--check", check, "Read the configuration, report every fault, and exit 0 or 1");
     app.set_version_flag("--version", ROLLOUT_VERSION);
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError &error) {
+        return app.exit(error) == 0 ? EXIT_SUCCESS : exit_lasting_fault;
+    }
 
     std::vector<json_fault> faults;
     const auto config = std::make_shared<const settings>(read_settings(path, faults));
@@ -366,14 +379,17 @@ try {
         log(log_level::warning, warning);
     }
     if (!faults.empty()) {
-        return EXIT_FAILURE;
+        return check ? EXIT_FAILURE : exit_lasting_fault;
     }
     if (check) {
         std::printf("%s: the configuration is good\n", path.c_str());
         return EXIT_SUCCESS;
     }
     return run(path, config);
+} catch (const lasting_fault &error) {
+    return cannot_start(error, exit_lasting_fault);
+} catch (const sqlite_error &error) {
+    return cannot_start(error, error.is_lasting() ? exit_lasting_fault : EXIT_FAILURE);
 } catch (const std::exception &error) {
-    log(log_level::error, std::string("rolloutd cannot start: ") + error.what());
-    return EXIT_FAILURE;
+    return cannot_start(error, EXIT_FAILURE);
 }

@@ -226,22 +226,24 @@ def test_rolloutd_does_not_start_with_a_fault(tmp_path):
     file = tmp_path / "rolloutd.json"
     file.write_text("{}")
     done = subprocess.run([ROLLOUTD, "--config", str(file)], capture_output=True, text=True, timeout=DEADLINE_S)
-    assert done.returncode == 1 and "/listen" in done.stderr
+    assert done.returncode == 78 and "/listen" in done.stderr
+    done = subprocess.run([ROLLOUTD, "--colour", "red"], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 78 and "--config" in done.stderr
 
 
-@pytest.mark.parametrize("spoil, said", [
-    (lambda folder: (folder / "j.db").write_bytes(b"this is no database, but long enough to be looked at" * 40), "j.db"),
-    (lambda folder: (folder / "j.db").mkdir(), "j.db"),
+@pytest.mark.parametrize("spoil, said, status", [
+    (lambda folder: (folder / "j.db").write_bytes(b"this is no database, but long enough to be looked at" * 40), "j.db", 78),
+    (lambda folder: (folder / "j.db").mkdir(), "j.db", 1),
     (lambda folder: subprocess.run(["/usr/bin/python3", "-c", f"import sqlite3; d = sqlite3.connect('{folder}/j.db'); "
-                                    "d.execute('CREATE TABLE t (x)'); d.commit()"], check=True), "is no journal of rolloutd's"),
+                                    "d.execute('CREATE TABLE t (x)'); d.commit()"], check=True), "is no journal of rolloutd's", 78),
 ])
-def test_a_journal_that_is_none_stops_the_start_and_stays_as_it_is(tmp_path, spoil, said):
+def test_a_journal_that_is_none_stops_the_start_and_stays_as_it_is(tmp_path, spoil, said, status):
     spoil(tmp_path)
     config = {**LEAST, "listen": {"path": f"{tmp_path}/s.sock"}, "journal": {"path": f"{tmp_path}/j.db"}}
     before = (tmp_path / "j.db").read_bytes() if (tmp_path / "j.db").is_file() else None
     file = tmp_path / "rolloutd.json"
     file.write_text(json.dumps(config))
     done = subprocess.run([ROLLOUTD, "--config", str(file)], capture_output=True, text=True, timeout=DEADLINE_S)
-    assert done.returncode == 1 and "rolloutd cannot start" in done.stderr and said in done.stderr, done.stderr
+    assert done.returncode == status and "rolloutd cannot start" in done.stderr and said in done.stderr, done.stderr
     if before is not None:
         assert (tmp_path / "j.db").read_bytes() == before

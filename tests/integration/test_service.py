@@ -56,6 +56,13 @@ def test_the_unit_lets_rolloutd_do_what_it_does(unit):
         assert re.search(f"^{group}", text, re.M), group
 
 
+def test_the_status_of_what_only_a_person_can_mend_is_the_same_everywhere(unit):
+    status = re.search(r"exit_lasting_fault = (\d+);", (ROOT / "worker/lasting_fault.hpp").read_text())[1]
+    assert re.findall(r"^RestartPreventExitStatus=(.*)$", unit.read_text(), re.M) == [status]
+    told = re.search(r"^\.SH EXIT STATUS\n(.*?)^\.SH ", (ROOT / "docs/man/rolloutd.8").read_text(), re.M | re.S)[1]
+    assert re.findall(r"^\.B (\d+)$", told, re.M) == ["0", "1", status]
+
+
 def test_the_unit_lets_rolloutd_write_to_its_own_folders_alone(unit):
     text = unit.read_text()
     for line in ("ProtectSystem=strict", "PrivateTmp=true", "NoNewPrivileges=true", "StateDirectory=rollout rollout/repository",
@@ -284,6 +291,27 @@ def test_what_cannot_start_is_never_ready(make_gateway):
     manager.socket.setblocking(False)
     with pytest.raises(BlockingIOError):
         manager.socket.recv(65536)
+
+
+def test_a_large_journal_that_turns_out_to_be_damaged_ends_it_for_good(make_gateway):
+    """It is read whole beside the work; no other start would find it better."""
+    gateway = make_gateway()
+    gateway.rolloutd.start()
+    assert gateway.rolloutd.stop() == 0
+    journal = sqlite3.connect(gateway.rolloutd.journal)
+    with journal:
+        journal.executemany("INSERT INTO tasks VALUES (?, 't' || ?, 'deploy', 'm', 'failed', ?, 1, ?)",
+                            ((at, at, at, f'{{"padding": "{"x" * 30000}"}}') for at in range(1, 1501)))
+    journal.close()
+    with open(gateway.rolloutd.journal, "r+b") as file:
+        file.seek(20 << 20)
+        file.write(b"Z" * 65536)
+    for _ in range(2):
+        gateway.rolloutd.start(wait=False)
+        assert gateway.rolloutd.wait() == 78
+        assert f"{gateway.rolloutd.journal} is damaged" in gateway.rolloutd.text()[gateway.rolloutd.began:]
+    assert "rolloutd stops, and does not start again by itself" in gateway.rolloutd.text()
+    gateway.rolloutd.child = None
 
 
 def test_the_watchdog_is_fed_while_the_loop_turns_and_not_when_it_stands(make_gateway):

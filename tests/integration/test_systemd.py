@@ -1,9 +1,11 @@
 """rolloutd by its unit under the real systemd: in its sandbox, reloaded, restarted, and ended."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
+import signal
 
 import pytest
 
@@ -15,6 +17,8 @@ from real_systemd import USER, ServiceRolloutd
 
 class ServedGateway(Gateway):
     """Its rolloutd is a service."""
+
+    ends_with = 0  # or systemd's word for it
 
     def __init__(self, more=""):
         super().__init__()
@@ -44,7 +48,7 @@ def serve(request):
     yield make
     for gateway in made:
         if gateway.rolloutd.manager.running():
-            assert gateway.rolloutd.close() == 0
+            assert gateway.rolloutd.close() == gateway.ends_with
         finish(request, gateway)
 
 
@@ -97,3 +101,55 @@ def test_a_repository_elsewhere_is_reached_as_the_unit_advises(serve):
     gateway.deploy("m")
     assert gateway.infer("m") == "green"
     gateway.delete("m")
+
+
+# Restarts.
+
+def state(gateway):
+    return gateway.rolloutd.manager.property("ActiveState"), gateway.rolloutd.manager.property("Result")
+
+
+def restarts(gateway):
+    return int(gateway.rolloutd.manager.property("NRestarts"))
+
+
+def start_fails(gateway):
+    with pytest.raises(AssertionError):
+        gateway.rolloutd.start()
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (lambda gateway: gateway.configure(colour="red"), "/colour"),
+    (lambda gateway: gateway.rolloutd.journal.write_text("dear diary, " * 1000), "file is not a database"),
+], ids=["configuration", "journal"])
+def test_what_only_a_person_can_mend_is_not_tried_again(serve, spoil, words):
+    gateway = serve()
+    gateway.ends_with = "exit-code"
+    gateway.rolloutd.journal.parent.mkdir()
+    spoil(gateway)
+    start_fails(gateway)
+    wait_until(lambda: state(gateway) == ("failed", "exit-code"), "the end of it")
+    assert restarts(gateway) == 0 and gateway.rolloutd.manager.property("ExecMainStatus") == "78"
+    assert words in gateway.rolloutd.text()
+
+
+def test_what_may_pass_is_tried_until_it_has(serve):
+    """More often than systemd's own limit, five starts in ten seconds."""
+    gateway = serve("RestartSec=100ms\n")
+    lock = gateway.home / "state/journal.db.lock"
+    lock.mkdir(parents=True)  # the journal cannot be opened
+    start_fails(gateway)
+    wait_until(lambda: restarts(gateway) > 7, "more starts")
+    lock.rmdir()
+    wait_until(lambda: state(gateway) == ("active", "success"), "a start")
+    gateway.rolloutd.await_socket()
+
+
+def test_it_is_started_again_after_a_crash_and_goes_on(serve):
+    gateway = serve().start()
+    gateway.make_model("m", "first")
+    task = gateway.start_deployment("m", steps=[{"weight": 100, "hold_s": 0}])
+    os.kill(gateway.rolloutd.pid, signal.SIGKILL)
+    wait_until(lambda: restarts(gateway) == 1 and state(gateway) == ("active", "success"), "its restart")
+    gateway.wait(task, status="completed")
+    assert gateway.infer("m") == "first"

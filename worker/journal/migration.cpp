@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <stdexcept>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -15,10 +14,12 @@ namespace rollout {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string &path, const std::string &doing, const std::string &why)
+[[noreturn]] void refuse(const std::string &path, const std::string &doing, const std::string &why,
+                         int of_sqlite = SQLITE_ERROR)
 {
-    throw std::runtime_error("the journal " + shown(path) + " cannot be " + doing + ": " + why +
-                             "; it stays of the version that it is. Mend this and start rolloutd again");
+    throw sqlite_error("the journal " + shown(path) + " cannot be " + doing + ": " + why +
+                           "; it stays of the version that it is. Mend this and start rolloutd again",
+                       of_sqlite);
 }
 
 
@@ -35,7 +36,7 @@ void copy(sqlite_database &database, const std::string &path, const std::string 
         sqlite_statement(database, "VACUUM INTO ?").with(std::string_view(beside)).run();
     } catch (const sqlite_error &error) {
         ::unlink(beside.c_str());
-        refuse(path, "copied to " + shown(to), error.what());
+        refuse(path, "copied to " + shown(to), error.what(), error.code);
     }
     if (::fsync(file.get()) != 0 || std::rename(beside.c_str(), to.c_str()) != 0) {
         const int error = errno;
@@ -88,7 +89,7 @@ void migrate(sqlite_database &database, const std::string &path, std::span<const
             if (sqlite3_get_autocommit(database.get()) == 0) {
                 database.run("ROLLBACK");
             }
-            refuse(path, "brought to version " + next, error.what());
+            refuse(path, "brought to version " + next, error.what(), error.code);
         }
     }
     if (keeps_copy) {

@@ -20,7 +20,8 @@ sqlite_database::sqlite_database(const std::string &path, int flags) : path_(pat
 void sqlite_database::fail(std::string_view doing) const
 {
     throw sqlite_error("the journal " + path_ + ": " + std::string(doing) +
-                       " failed: " + (handle_ ? sqlite3_errmsg(handle_.get()) : "out of memory"));
+                           " failed: " + (handle_ ? sqlite3_errmsg(handle_.get()) : "out of memory"),
+                       handle_ ? sqlite3_extended_errcode(handle_.get()) : SQLITE_NOMEM);
 }
 
 

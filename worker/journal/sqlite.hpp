@@ -13,7 +13,19 @@
 namespace rollout {
 
 struct sqlite_error : std::runtime_error {
-    using std::runtime_error::runtime_error;
+    explicit sqlite_error(const std::string &words, int of_sqlite = SQLITE_ERROR)
+        : std::runtime_error(words), code(of_sqlite)
+    {
+    }
+
+    /// The file is damaged, or none of SQLite's: no other try mends that.
+    bool is_lasting() const noexcept
+    {
+        const int kind = code & 0xff;
+        return kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB;
+    }
+
+    int code; ///< SQLite's, extended
 };
 
 class sqlite_database {

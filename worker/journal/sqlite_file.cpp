@@ -1,6 +1,7 @@
 #include "worker/journal/sqlite_file.hpp"
 
 #include "common/names.hpp"
+#include "worker/lasting_fault.hpp"
 #include "worker/words.hpp"
 
 #include <cerrno>
@@ -101,20 +102,20 @@ content check(sqlite_database &database, const std::string &path, std::int64_t n
     const bool empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
     const auto version = database.number("PRAGMA user_version");
     if (!empty && database.number("PRAGMA application_id") != application_id) {
-        throw std::runtime_error("the file " + shown(path) + " is no journal of rolloutd's; it is left as it is");
+        throw lasting_fault("the file " + shown(path) + " is no journal of rolloutd's; it is left as it is");
     }
     if (!empty && (version < first_journal_version || version > newest_version)) {
-        throw std::runtime_error("the journal " + shown(path) + " is of version " + std::to_string(version) +
-                                 ", this rolloutd knows " +
-                                 (newest_version == first_journal_version ? "version " : "the versions up to ") +
-                                 std::to_string(newest_version) + "; it is left as it is");
+        throw lasting_fault("the journal " + shown(path) + " is of version " + std::to_string(version) +
+                            ", this rolloutd knows " +
+                            (newest_version == first_journal_version ? "version " : "the versions up to ") +
+                            std::to_string(newest_version) + "; it is left as it is");
     }
     const auto bytes = database.number("PRAGMA page_count") * database.number("PRAGMA page_size");
     const std::string mark = mark_of(path);
     const bool reads_whole = bytes <= read_whole_bytes || ::access(mark.c_str(), F_OK) == 0;
     if (reads_whole) {
         if (const auto fault = damage_of(database, path); !fault.empty()) {
-            throw std::runtime_error(fault);
+            throw lasting_fault(fault);
         }
         ::unlink(mark.c_str()); // this is another file, or it was mended
     }

@@ -80,7 +80,8 @@ model model_at(const sqlite_statement &at)
     auto one = model_from_json(state.get());
     if (!one) {
         throw sqlite_error("the journal's entry of model " + at.text(0) + " cannot be read: " +
-                           (state ? "a weight, an upstream or a name in it is none" : error.text));
+                               (state ? "a weight, an upstream or a name in it is none" : error.text),
+                           SQLITE_CORRUPT);
     }
     one->model_id = at.text(0);
     one->route_revision = static_cast<std::uint64_t>(at.number(1));
