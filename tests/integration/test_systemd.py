@@ -103,6 +103,22 @@ def test_a_repository_elsewhere_is_reached_as_the_unit_advises(serve):
     gateway.delete("m")
 
 
+def test_a_reload_has_the_file_read_again_and_a_faulty_one_is_refused(serve):
+    gateway = serve().start()
+    gateway.configure(limits={"max_deployed_models": 0})
+    gateway.rolloutd.write(gateway.rolloutd.config)
+    assert gateway.rolloutd.manager.systemctl("reload", "rolloutd").returncode == 0
+    wait_until(lambda: "The configuration was read again" in gateway.rolloutd.text(), "the line in the log")
+    gateway.make_model("m", "first")
+    gateway.deploy("m", "refused")
+
+    gateway.rolloutd.write("{}")
+    assert gateway.rolloutd.manager.systemctl("reload", "rolloutd").returncode != 0
+    assert "/backends" in gateway.rolloutd.text()
+    assert gateway.rolloutd.manager.property("ActiveState") == "active" and restarts(gateway) == 0
+    gateway.deploy("m", "refused")
+
+
 # Restarts.
 
 def state(gateway):

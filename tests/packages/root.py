@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -151,8 +152,13 @@ class InstalledRolloutd(Rolloutd):
         assert re.search(r" / / ro[ ,]|^\d+ \d+ \S+ \S+ / ro[ ,]", pathlib.Path(f"/proc/{self.pid}/mountinfo").read_text(), re.M)
         return self
 
-    def reload_check(self):
-        return self.root.run(*setting(self.root.unit("rolloutd.service"), "ExecReload").split())
+    def reload(self):
+        """What the commands of `systemctl reload` said."""
+        began = len(self.text())
+        lines = [value for key, value in self.root.unit("rolloutd.service") if key == "ExecReload"]
+        said = [run(*self.root.command(*shlex.split(line)), env={**self.root.environment(), "MAINPID": str(self.pid)}) for line in lines]
+        wait_until(lambda: "The configuration was read again" in self.text()[began:], "the reload")
+        return "".join(said)
 
 
 class InstalledNginx(Nginx):

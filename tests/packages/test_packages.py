@@ -159,7 +159,7 @@ def test_what_is_installed_serves_as_it_stands(gateway, packages):
     # The configuration starts as it stands, with no inference server there.
     gateway.rolloutd.start()
     assert mode_of(gateway.rolloutd.socket) == (0o660, uid, int(re.search(r"^www-data:x:(\d+)", root.file("/etc/group").read_text(), re.M)[1]))
-    assert "the configuration is good" in gateway.rolloutd.reload_check()
+    assert "the configuration is good" in gateway.rolloutd.reload()
     assert gateway.rolloutd.stop() == 0
 
     gateway.inference.start()
