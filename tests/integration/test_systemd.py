@@ -169,3 +169,19 @@ def test_it_is_started_again_after_a_crash_and_goes_on(serve):
     wait_until(lambda: restarts(gateway) == 1 and state(gateway) == ("active", "success"), "its restart")
     gateway.wait(task, status="completed")
     assert gateway.infer("m") == "first"
+
+
+def test_a_hook_hears_of_the_end_from_rolloutd_alone_and_is_asked_again(serve):
+    gateway = serve()
+    hook = program(gateway, "hook", "cat > /dev/null", "trap 'echo told >> /var/lib/rollout/told' TERM",
+                   "[ ! -e /var/lib/rollout/asked ] || exit 0", "touch /var/lib/rollout/asked",
+                   "while [ ! -e /var/lib/rollout/go-on ]; do sleep 0.05; done", "exit 1")
+    gateway.configure(rollout={"hooks": {"before_shift": [{"command": [hook]}]}})
+    gateway.start()
+    gateway.make_model("m", "first")
+    task = gateway.start_deployment("m")
+    wait_until((gateway.home / "state/asked").exists, "the hook's call")
+    assert gateway.rolloutd.stop() == 0
+    assert (gateway.home / "state/told").read_text() == "told\n"
+    gateway.rolloutd.start()
+    gateway.wait(task, status="completed")
