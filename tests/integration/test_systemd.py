@@ -6,13 +6,14 @@ import pathlib
 import re
 import shutil
 import signal
+import tarfile
 
 import pytest
 
 from ending import finish
 from gateway import Gateway
 from processes import ROOT, wait_until
-from real_systemd import USER, ServiceRolloutd
+from real_systemd import USER, ServiceRolloutd, obstacle
 
 
 class ServedGateway(Gateway):
@@ -38,7 +39,9 @@ class ServedGateway(Gateway):
 
 
 @pytest.fixture
-def serve(request):
+def serve(request, tmp_path):
+    if why := obstacle(tmp_path / "groups"):
+        pytest.skip(f"systemd cannot run here: {why}")
     made = []
 
     def make(more=""):
@@ -47,9 +50,9 @@ def serve(request):
 
     yield make
     for gateway in made:
-        if gateway.rolloutd.manager.running():
-            assert gateway.rolloutd.close() == gateway.ends_with
+        status = gateway.rolloutd.close() if gateway.rolloutd.manager.running() else gateway.ends_with
         finish(request, gateway)
+        assert status == gateway.ends_with
 
 
 def program(gateway, name, *lines):
@@ -64,8 +67,11 @@ def test_rolloutd_does_its_work_inside_of_the_sandbox(serve):
     gateway = serve()
     # A hook that finds the sandbox open refuses.
     hook = program(gateway, "hook", "cat > /tmp/asked || exit 1", "echo asked >> /var/lib/rollout/asked",
-                   "unshare --user true && exit 2", "chmod u+s /tmp/asked && exit 3", "touch /srv/written && exit 4",
-                   "nice -n -5 true 2>&1 | grep -q . || exit 5", "exit 0")
+                   "chmod u+s /tmp/asked && exit 2", "touch /srv/anyones/written && exit 3",
+                   "nice -n 5 true 2>&1 | grep -q 'not permitted' || exit 4",  # which anybody may, but for the filter of system calls
+                   "perl -MSocket -e 'exit(socket(my $netlink, 16, SOCK_RAW, 0) ? 1 : 0)' || exit 5", "exit 0")
+    (gateway.home / "anyones").mkdir()
+    (gateway.home / "anyones").chmod(0o777)
     serve_model = program(gateway, "serve-model", "cat > /tmp/asked")
     backends = json.loads(gateway.rolloutd.config)["backends"]
     gateway.configure(
@@ -84,6 +90,10 @@ def test_rolloutd_does_its_work_inside_of_the_sandbox(serve):
     assert not list(gateway.inference.repository.iterdir())
     gateway.deploy("m", backend="driven")
     gateway.delete("m")
+    with tarfile.open(gateway.home / "models/packed.tar.gz", "w:gz") as archive:
+        archive.add(gateway.home / "models/m", "m")
+    gateway.deploy("m", source="file:///srv/models/packed.tar.gz")
+    assert gateway.infer("m") == "green"
 
 
 def test_a_repository_elsewhere_is_reached_as_the_unit_advises(serve):
