@@ -231,8 +231,9 @@ def test_a_removal_keeps_the_journal_and_a_purge_does_not(serving, packages):
     with Traffic(gateway, "m") as inferences, Traffic(gateway, "plain") as others:
         inferences.await_answers("first")
         assert gateway.rolloutd.stop() == 0  # as systemd does by the package's word
-        root.apt("remove", MODULE, "rolloutd")
+        said = root.apt("remove", MODULE, "rolloutd")
         # nginx's configuration still asks for the module: it refuses to reload, and serves on with what it has loaded.
+        assert 'unknown directive "rollout_' in said and "nginx serves on, but cannot start again without the module" in said
         inferences.await_answers("first")
         inferences.end()
         gateway.give_up_rollout()
@@ -251,7 +252,7 @@ def test_a_removal_keeps_the_journal_and_a_purge_does_not(serving, packages):
         assert gateway.rolloutd.stop() == 0
         gateway.give_up_rollout()
         gateway.nginx.reload()
-        root.apt("purge", MODULE, "rolloutd")
+        assert "nginx serves on, but" not in root.apt("purge", MODULE, "rolloutd")
         others.await_answers("plain")
     assert inferences.failures == others.failures == []
     assert {root.status(name) for name in (MODULE, "rolloutd")} <= {"", "not-installed"}
