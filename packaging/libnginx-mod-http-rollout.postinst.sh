@@ -1,6 +1,7 @@
 
-# For rollout_zone's state=: nginx's worker processes write the last known routes there.
-if [ "$1" = configure ]; then
+# For rollout_zone's state=: nginx's worker processes write the last known routes there. Whose it is, where it is there, is the
+# operator's choice: nginx may run as another user.
+if [ "$1" = configure ] && [ ! -d /var/lib/nginx/rollout ]; then
 	install -d -m 0755 -o www-data -g www-data /var/lib/nginx/rollout
 fi
 

@@ -1,6 +1,7 @@
 """The Debian packages: what they hold, and what becomes of a gateway as they are installed, upgraded, removed and purged."""
 
 import gzip
+import os
 import pathlib
 import re
 import stat
@@ -198,6 +199,16 @@ def test_an_upgrade_of_both_under_traffic_fails_no_request(serving, next_package
     assert gateway.get(f"/deploy/{task['task_id']}").task() == task
     assert gateway.root.file("/etc/rollout/rolloutd.json").read_text() == local
     assert gateway.root.file(ENABLED).is_symlink()
+
+
+def test_an_upgrade_leaves_what_an_operator_has_changed(serving, next_packages):
+    gateway = serving
+    state = gateway.root.file("/var/lib/nginx/rollout")
+    assert mode_of(state) == (0o755, *user_of(gateway, "www-data"))
+    state.chmod(0o750)
+    os.chown(state, *user_of(gateway, "nobody"))  # nginx.conf's `user`
+    gateway.root.install(next_packages)
+    assert mode_of(state) == (0o750, *user_of(gateway, "nobody"))
 
 
 def test_an_upgrade_leaves_what_an_operator_has_disabled(serving, next_packages):
