@@ -32,27 +32,28 @@ def field(package, name):
     return run("dpkg-deb", "-f", package, name).strip()
 
 
-def needed_by(packages):
-    """What an installation of these takes besides them; of alternatives the smallest, which is no service manager."""
+def needed_by(packages, boots):
+    """What an installation of these takes besides them; of alternatives the service manager, or the smallest, which is none."""
     wanted = set()
     for package in packages:
         for alternatives in field(package, "Depends").split(", "):
             names = [one.split(" ")[0] for one in alternatives.split(" | ")]
             if not names[0].startswith("nginx-abi-"):
-                wanted.add(next((name for name in names if "standalone" in name), names[0]))
+                wanted.add(next((name for name in names if not boots and "standalone" in name), names[0]))
     return sorted(wanted)
 
 
-def base(packages):
-    """The packed system that roots are made of: nginx, and what the packages need. Taken from where this machine's own apt takes
+def base(packages, boots=False):
+    """The packed system that roots are made of: nginx, and what the packages need. `boots`: with systemd. Taken from where this machine's own apt takes
     packages, and kept in the build folder."""
     sources = [path for path in ("/etc/apt/sources.list", *sorted(glob.glob("/etc/apt/sources.list.d/*.list")),
                                  *sorted(glob.glob("/etc/apt/sources.list.d/*.sources"))) if os.path.exists(path)]
-    include = ",".join(["nginx", *needed_by(packages)])
+    include = ",".join(["nginx", *needed_by(packages, boots)])
     seen = include + run("dpkg-query", "-W", "nginx") + "".join(pathlib.Path(path).read_text() for path in sources)
-    kept = FOLDER / f"base-{hashlib.sha256(seen.encode()).hexdigest()[:16]}.tar"
+    kind = "booting" if boots else "base"
+    kept = FOLDER / f"{kind}-{hashlib.sha256(seen.encode()).hexdigest()[:16]}.tar"
     if not kept.exists():
-        for old in FOLDER.glob("base-*"):
+        for old in FOLDER.glob(f"{kind}-*"):
             old.unlink()
         ways = [line for line in run("apt-config", "dump").splitlines() if re.match(r"Acquire::(https?|ftp|Retries)\b", line)]
         making = kept.with_suffix(".new.tar")
@@ -224,8 +225,8 @@ server {{
 class Installed(Gateway):
     """A gateway whose nginx, and later rolloutd, are installed in a root of its own."""
 
-    def __init__(self, packed):
-        self.root = Root(packed)
+    def __init__(self, packed, kind=Root):
+        self.root = kind(packed)
         self.home = self.root.file("/srv")  # models are where rolloutd.json looks for them
         (self.home / "models").mkdir()
         self.state = self.root.file("/var/lib/rollout")

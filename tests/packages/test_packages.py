@@ -9,9 +9,11 @@ import subprocess
 
 import pytest
 
+from booted import Booted
 from ending import finish
 from gateway import Traffic
 from processes import ROOT, wait_until
+from real_systemd import obstacle
 from root import FOLDER, MODULE, MODULE_FILE, Installed, base, field, run
 
 LINK = "/etc/nginx/modules-enabled/50-mod-http-rollout.conf"
@@ -272,3 +274,50 @@ def test_a_removal_keeps_the_journal_and_a_purge_does_not(serving, packages):
     left = [path for folder in ("/etc/nginx/modules-enabled", "/etc/systemd/system/multi-user.target.wants", "/var/lib/systemd")
             for path in root.file(folder).rglob("*rollout*")]
     assert left == []
+
+
+# Under systemd.
+
+@pytest.fixture
+def booted(request, packages, tmp_path):
+    """A machine that has booted, with nginx."""
+    if why := obstacle(tmp_path / "groups"):
+        pytest.skip(f"systemd cannot run here: {why}")
+    made = Booted(base(packages, boots=True))
+    try:
+        yield made
+    finally:
+        finish(request, made)
+
+
+def test_systemd_starts_restarts_reloads_and_stops_what_the_packages_bring(booted, packages, next_packages):
+    gateway, root = booted, booted.root
+    root.install(packages)
+    assert gateway.rolloutd.running() and root.run("systemctl", "is-enabled", "rolloutd").strip() == "enabled"
+    gateway.inference.start()
+    gateway.use_rollout()
+    root.run("systemctl", "reload", "rolloutd", "nginx")
+    wait_until(lambda: "The configuration was read again" in gateway.rolloutd.text(), "rolloutd's reload")
+    gateway.await_link()
+    deploy(gateway)
+
+    before = [service.property("MainPID") for service in (gateway.rolloutd, gateway.nginx)]
+    with Traffic(gateway, "m") as traffic:
+        traffic.await_answers("first")
+        root.install(next_packages)
+        now = wait_until(lambda: "0" not in (pids := [service.property("MainPID") for service in (gateway.rolloutd, gateway.nginx)])
+                         and not set(pids) & set(before) and pids, "new processes of both")
+        traffic.await_answers("first")
+        gateway.await_link()
+        gateway.make_model("m", "second")
+        gateway.deploy("m")
+        traffic.await_answers("second")
+    assert traffic.failures == []
+    assert gateway.rolloutd.running() and gateway.nginx.running() and now
+    assert gateway.rolloutd.property("NRestarts") == "0"  # nothing died
+
+    gateway.give_up_rollout()
+    root.apt("remove", MODULE, "rolloutd")
+    assert not gateway.rolloutd.running() and gateway.rolloutd.property("LoadState") == "not-found"
+    assert gateway.nginx.running()
+    root.run("systemctl", "restart", "nginx")
