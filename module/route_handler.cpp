@@ -26,6 +26,9 @@ struct route_request {
     outcome ended = outcome::failed;
     route_choice choice{};
     ngx_str_t model_id{};
+    ngx_str_t part{};
+    ngx_str_t key{};
+    ngx_str_t preview{};
     ngx_str_t revision{};
     ngx_msec_t held_until = 0; ///< in ngx_current_msec's time; 0: it was not held
 };
@@ -37,21 +40,61 @@ bool evaluate(ngx_http_request_t *r, ngx_http_complex_value_t *value, ngx_str_t 
 }
 
 
+bool evaluate_all(ngx_http_request_t *r, route_request &request) noexcept
+{
+    const auto &location = location_of(r);
+    return evaluate(r, location.model, request.model_id) && evaluate(r, location.part, request.part) &&
+           evaluate(r, location.key, request.key) && evaluate(r, location.preview, request.preview);
+}
+
+
+/// The choice that a request above this one has made for the same question at the same place: slice puts an answer together
+/// from subrequests, which must all be of one revision.
+const route_request *choice_above(const ngx_http_request_t *r, const route_request &asked) noexcept
+{
+    for (auto *above = r->parent; above != nullptr; above = above->parent) {
+        // At the same place, its context is a route_request as well.
+        if (ngx_http_get_module_loc_conf(above, ngx_http_rollout_module) !=
+            ngx_http_get_module_loc_conf(r, ngx_http_rollout_module)) {
+            continue;
+        }
+        const auto *made = static_cast<route_request *>(ngx_http_get_module_ctx(above, ngx_http_rollout_module));
+        if (made != nullptr && made->ended == outcome::chosen && view_of(made->model_id) == view_of(asked.model_id) &&
+            view_of(made->part) == view_of(asked.part) && view_of(made->key) == view_of(asked.key) &&
+            view_of(made->preview) == view_of(asked.preview)) {
+            return made;
+        }
+    }
+    return nullptr;
+}
+
+
 /// Counts the request in first and looks once more then: a route that changed in between, and a drain that saw nobody,
 /// must not leave this request on its way to what is about to be unloaded.
 outcome choose(ngx_http_request_t *r, route_request &request) noexcept
 {
-    const auto &location = location_of(r);
     shared_zone &zone = *main_of(r).zone;
-    ngx_str_t part;
-    ngx_str_t key;
-    ngx_str_t preview;
-    if (!evaluate(r, location.model, request.model_id) || !evaluate(r, location.part, part) ||
-        !evaluate(r, location.key, key) || !evaluate(r, location.preview, preview)) {
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(counted_request));
+    in_flight_table *flights = in_flight_of_process();
+    if (!evaluate_all(r, request) || cleanup == nullptr || flights == nullptr) {
         return outcome::failed;
     }
-    const route_table::question asked = {view_of(request.model_id), view_of(part), view_of(key),
-                                         view_of(preview) == "green", static_cast<unsigned>(ngx_random()) % places};
+    const route_table::question asked = {view_of(request.model_id), view_of(request.part), view_of(request.key),
+                                         view_of(request.preview) == "green",
+                                         static_cast<unsigned>(ngx_random()) % places};
+    const auto count_in = [&](std::uint64_t revision_key, std::uint32_t place) {
+        const auto &choice = request.choice;
+        count_in_flight(cleanup, {r, revision_key, place, choice.watched, choice.which, choice.meter, false});
+    };
+
+    if (const auto *above = choice_above(r, request)) {
+        // Which is in flight until this one has ended as well: its revision cannot go meanwhile.
+        request.choice = above->choice;
+        request.revision = above->revision;
+        const auto revision_key = in_flight_key(asked.model_id, asked.part, request.choice.revision);
+        count_in(revision_key, flights->enter(revision_key));
+        return outcome::chosen;
+    }
 
     const auto choose_once = [&](route_choice &choice) {
         return read_records(zone, [&](record_store &records) {
@@ -61,12 +104,6 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
             return route_table(records).choose(asked, allocate, choice);
         });
     };
-
-    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(counted_request));
-    in_flight_table *flights = in_flight_of_process();
-    if (cleanup == nullptr || flights == nullptr) {
-        return outcome::failed;
-    }
 
     const bool known = zone.routes_known();
     auto found = choose_once(request.choice);
@@ -79,9 +116,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
         found = choose_once(again);
         if (found == record_store::found::yes && again.revision == request.choice.revision) {
             request.choice = again;
-            *static_cast<counted_request *>(cleanup->data) = {revision_key, place, again.watched, again.which,
-                                                              again.meter};
-            cleanup->handler = leave_flight;
+            count_in(revision_key, place);
 
             auto *text = static_cast<u_char *>(ngx_pnalloc(r->pool, NGX_INT64_LEN));
             if (text == nullptr) {

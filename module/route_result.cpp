@@ -9,15 +9,26 @@ namespace rollout {
 
 namespace {
 
-/// The newest choice of the request: an internal redirect empties the request's contexts, not its pool.
-const counted_request *newest_choice(const ngx_http_request_t *r) noexcept
+/// The newest choice from there on: an internal redirect empties the request's contexts, not its pool.
+ngx_pool_cleanup_t *choice_from(ngx_pool_cleanup_t *at) noexcept
 {
-    for (const ngx_pool_cleanup_t *one = r->pool->cleanup; one != nullptr; one = one->next) {
-        if (one->handler == leave_flight) {
-            return static_cast<const counted_request *>(one->data);
-        }
+    while (at != nullptr && at->handler != leave_flight) {
+        at = at->next;
     }
-    return nullptr;
+    return at;
+}
+
+
+counted_request &choice_at(const ngx_pool_cleanup_t *at) noexcept
+{
+    return *static_cast<counted_request *>(at->data);
+}
+
+
+/// A subrequest that went to a model and has come to its end: another may have asked for the route's variables alone.
+bool is_answered(const ngx_http_request_t *subrequest) noexcept
+{
+    return subrequest->done && subrequest->upstream_states != nullptr && subrequest->upstream_states->nelts != 0;
 }
 
 
@@ -83,7 +94,41 @@ std::uint64_t latency_ms(const ngx_http_request_t *r) noexcept
     return took < 0 ? 0 : static_cast<std::uint64_t>(took);
 }
 
+
+void count(const shared_zone &zone, counted_request &choice) noexcept
+{
+    choice.is_counted = true;
+    const ngx_http_request_t *r = choice.request;
+    const auto latency = latency_ms(r);
+    if (const auto status = sent_status(r); status != 0) {
+        meter_table(zone.meters).count(choice.meter, choice.which, static_cast<unsigned>(status), latency);
+    }
+    if (!choice.watched) {
+        return;
+    }
+    if (const auto how = result_of(r)) {
+        traffic_table(zone.traffic)
+            .count(choice.revision_key, *how, latency, static_cast<std::uint32_t>(ngx_current_msec / 1000));
+    }
+}
+
 } // namespace
+
+
+void count_in_flight(ngx_pool_cleanup_t *cleanup, const counted_request &choice) noexcept
+{
+    // Only a request that was redirected, for which nginx counts down from one more than this, has chosen before: the many
+    // slices of an answer need not look for it.
+    if (choice.request->uri_changes <= NGX_HTTP_MAX_URI_CHANGES) {
+        for (auto *at = choice_from(cleanup->next); at != nullptr; at = choice_from(at->next)) {
+            if (choice_at(at).request == choice.request) {
+                choice_at(at).is_counted = true;
+            }
+        }
+    }
+    choice_at(cleanup) = choice;
+    cleanup->handler = leave_flight;
+}
 
 
 void leave_flight(void *data) noexcept
@@ -96,21 +141,11 @@ void leave_flight(void *data) noexcept
 
 ngx_int_t count_result(ngx_http_request_t *r) noexcept
 {
-    const counted_request *choice = newest_choice(r);
-    if (choice == nullptr) {
-        return NGX_OK;
-    }
-    const shared_zone &zone = *main_of(r).zone;
-    const auto latency = latency_ms(r);
-    if (const auto status = sent_status(r); status != 0) {
-        meter_table(zone.meters).count(choice->meter, choice->which, static_cast<unsigned>(status), latency);
-    }
-    if (!choice->watched) {
-        return NGX_OK;
-    }
-    if (const auto how = result_of(r)) {
-        traffic_table(zone.traffic)
-            .count(choice->revision_key, *how, latency, static_cast<std::uint32_t>(ngx_current_msec / 1000));
+    for (auto *at = choice_from(r->pool->cleanup); at != nullptr; at = choice_from(at->next)) {
+        auto &choice = choice_at(at);
+        if (!choice.is_counted && (choice.request == r || (r == r->main && is_answered(choice.request)))) {
+            count(*main_of(r).zone, choice);
+        }
     }
     return NGX_OK;
 }

@@ -6,11 +6,11 @@
 | HTTP/2                       | test_http2_carries_both                  | the same                                            |
 | gzip                         | test_coexistence                         | test_gzip_packs_what_a_model_answers                |
 | proxy_cache                  |                                          | test_a_cache_keeps_each_revision_apart              |
-| subrequests (SSI)            | test_a_page_includes_tasks_and_models    | the same                                            |
+| subrequests (SSI)            | test_a_page_includes_tasks_and_models    | the same; test_what_a_page_includes_is_counted      |
 | error_page                   | test_an_operators_page_has_the_word      | the same; test_coexistence (502)                    |
 | internal, named locations    | test_inner_locations_stay_inner          | the same                                            |
 | mirror                       |                                          | test_shadow, test_coexistence                       |
-| slice, range                 | test_ranges_and_slices_are_whole         | the same                                            |
+| slice, range                 | test_ranges_and_slices_are_whole         | the same; test_an_answer_of_slices_is_of_one_revision |
 | keep-alive, pipelining       | test_one_connection_carries_all_kinds    | the same                                            |
 | upgrade (101)                |                                          | test_an_upgraded_connection_is_in_flight_to_its_end |
 | loaded, not used             | test_coexistence, test_loaded_and_unused_it_changes_no_byte                                    |
@@ -21,6 +21,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 
@@ -92,6 +93,13 @@ LOCATIONS = """
             proxy_http_version 1.1;
             proxy_pass http://static/large.bin$is_args;
         }
+        location ~ ^/parted/(?<parted>[^/]+)$ {
+            rollout_route $parted;
+            slice 4k;
+            proxy_set_header Range $slice_range;
+            proxy_http_version 1.1;
+            proxy_pass http://static/$rollout_slot.bin$is_args;
+        }
         location ~ ^/ranged/(?<ranged>[^/]+)$ { rollout_route $ranged; proxy_force_ranges on; proxy_pass http://static/large.bin$is_args; }
 
         location ~ ^/socket/(?<spoken>.+)$ {
@@ -105,6 +113,7 @@ LOCATIONS = """
 """
 
 LARGE = hashlib.shake_256(b"large").digest(50_000)
+BODIES = {slot: hashlib.shake_256(slot.encode()).digest(50_000) for slot in ("blue", "green")}
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +127,8 @@ def gateway():
     """)
     (made.home / "static").mkdir()
     (made.home / "static/large.bin").write_bytes(LARGE)
+    for slot, body in BODIES.items():
+        (made.home / f"static/{slot}.bin").write_bytes(body)
     try:
         made.start()
         made.serve_blue("m")
@@ -212,6 +223,33 @@ def test_ranges_and_slices_are_whole(gateway):
     task = gateway.get("/deploy-status/m", Range="bytes=0-3")
     assert task.status == 200 and task.json["model_id"] == "m"
     assert next_revision(gateway)
+
+
+def test_an_answer_of_slices_is_of_one_revision(gateway):
+    gateway.serve_blue("parted")
+    task = gateway.start_deployment("parted", steps=[{"weight": 50, "hold_s": 600}], gate={"min_requests": 1}, progress_deadline_s=600)
+    gateway.await_weight(task, 50)
+    client = Client(gateway.port, keep=True)  # whose request is counted before the next is read
+    found = [client.get("/parted/parted").body for _ in range(40)]
+    assert set(found) == set(BODIES.values())  # each of them whole
+    assert client.post(f"/deploy/{task['task_id']}/promote", {}).status == 200
+    gate = gateway.wait(task, status="completed")["metadata"]["gate"]
+    assert gate["green"]["requests"] == found.count(BODIES["green"]) * -(-50_000 // 4096)  # each slice is one
+    gateway.delete("parted")
+
+
+def test_what_a_page_includes_is_counted(gateway):
+    gateway.serve_blue("included")
+    (gateway.home / "static/page.shtml").write_text('<!--# include virtual="/v2/models/included" -->' * 3)
+    task = gateway.start_deployment("included", steps=[{"weight": 50, "hold_s": 600}], gate={"min_requests": 1}, progress_deadline_s=600)
+    gateway.await_weight(task, 50)
+    client = Client(gateway.port, keep=True)
+    names = [name for _ in range(20) for name in re.findall("included__r[12]", client.get("/page.shtml").body.decode())]
+    assert len(names) == 60
+    assert client.post(f"/deploy/{task['task_id']}/promote", {}).status == 200
+    gate = gateway.wait(task, status="completed")["metadata"]["gate"]
+    assert [gate[slot]["requests"] for slot in ("blue", "green")] == [names.count("included__r1"), names.count("included__r2")]
+    gateway.delete("included")
 
 
 def test_one_connection_carries_all_kinds(gateway):

@@ -1,9 +1,12 @@
 """The README's recipe: nginx's own mirror sends a copy of the traffic to green, whose answers nobody sees."""
+import re
+
 from gateway import Traffic
 from processes import wait_until
 
 NGINX = {"locations": """
         location ~ ^/(deploy|delete)(-status)?(/|$) { rollout_api; }
+        location = /metrics { rollout_metrics; }
 
         location ~ ^/v2/models/(?<model>[^/]+)(?<rest>/.*)?$ {
             mirror /shadow;
@@ -41,3 +44,27 @@ def test_green_gets_a_copy_of_the_traffic_and_clients_do_not_notice(gateway):
         wait_until(lambda: gateway.server.get("/test/models").json.get("m__r2", {}).get("failed_infers", 0) >= 20, "the shadow")
     assert set(traffic.answers) == {"blue"} and traffic.failures == []
     assert gateway.get(f"/deploy/{task['task_id']}").json["status"] == "in_progress"
+
+
+def test_the_gate_counts_the_traffic_and_not_its_shadow(gateway):
+    gateway.serve_blue("counted")
+    rollout = {"steps": [{"weight": 50, "hold_s": 600}], "gate": {"min_requests": 20, "max_error_rate": 0.01}, "progress_deadline_s": 600}
+    task = gateway.start_deployment("counted", **rollout)
+    gateway.await_weight(task, 50)
+    answers = [gateway.infer("counted") for _ in range(200)]
+    assert set(answers) == {"blue", "green"}
+    # Each is counted once nginx is done with it, a moment after its answer: with its shadow, which is one of green's.
+    expected = {"blue": answers.count("blue"), "green": answers.count("green") + 200}
+    wait_until(lambda: metered(gateway, "counted") == expected, f"{expected} in the metrics")
+
+    assert gateway.post(f"/deploy/{task['task_id']}/promote", {}).status == 200
+    gate = gateway.wait(task, status="completed")["metadata"]["gate"]
+    assert gate["verdict"] == "good"
+    assert {slot: gate[slot]["requests"] for slot in ("blue", "green")} == {slot: answers.count(slot) for slot in ("blue", "green")}
+
+
+def metered(gateway, model):
+    """The good answers of each slot, as /metrics has them."""
+    text = gateway.get("/metrics").body.decode()
+    found = re.findall(rf'^rollout_route_requests_total{{model="{model}",slot="(.+)",code_class="2xx"}} (\d+)$', text, re.M)
+    return {slot: int(number) for slot, number in found}
