@@ -1,13 +1,12 @@
-// What rolloutd says: each frame that comes in, and what it does to the shared memory and to those who asked.
+// What rolloutd says: each frame that comes in, and what it does to the shared memory and to those who asked. Routes are in
+// link_routes.cpp.
 #include "common/names.hpp"
 #include "common/protocol.hpp"
 #include "common/text.hpp"
-#include "module/state_file.hpp"
 #include "module/worker_link.hpp"
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 namespace rollout {
 
@@ -52,12 +51,6 @@ bool read_task(std::string_view line, task_record &task)
     task.kind = *kind;
     task.status = *status;
     return is_document_of(task);
-}
-
-
-std::string route_name(const route &of)
-{
-    return of.model_id + '/' + of.part;
 }
 
 } // namespace
@@ -126,11 +119,13 @@ void worker_link::take_welcome(const json_t *message)
             // Another journal: these tasks are not its tasks. The routes stay in force until it has sent its own.
             writer.tasks().clear();
             zone_.header->revision = 0;
+            zone_.header->routes_revision = 0;
             zone_.header->evicted = 0;
             zone_.header->tasks_complete = 0;
             ngx_memcpy(zone_.header->journal, journal.data(), journal.size());
         }
     }
+    welcomed_at_ = json_count(message, "revision");
     streams_ = json_is_true(json_object_get(message, "stream"));
     awaits_welcome_ = false;
 
@@ -305,80 +300,6 @@ void worker_link::take_update(const json_t *message)
     }
     if (is_to_greet) {
         send_hello(); // asks for what the table lacks, or for a stream that can dispel the doubts
-    }
-}
-
-
-void worker_link::take_routes(const json_t *message)
-{
-    if (json_is_true(json_object_get(message, "begin"))) {
-        in_full_set_ = true;
-        full_set_.clear();
-    }
-    const bool ends = json_is_true(json_object_get(message, "end"));
-    const json_t *list = json_object_get(message, "routes");
-    const auto revision = json_count(message, "revision");
-    // Read before the lock is taken: a frame that is faulty changes nothing, and to disconnect ends requests, which may
-    // want the lock themselves.
-    std::vector<route> routes;
-    for (std::size_t i = 0; i < json_array_size(list); ++i) {
-        std::string reason;
-        auto one = route_from_json(json_array_get(list, i), reason);
-        if (!one) {
-            disconnect(reason.c_str());
-            return;
-        }
-        routes.push_back(std::move(*one));
-    }
-    bool whole = true;
-    std::string known_routes;
-    {
-        zone_writer writer(zone_);
-        if (!writer) {
-            disconnect("the zone is locked");
-            return;
-        }
-        for (const auto &one : routes) {
-            if (in_full_set_) {
-                full_set_.insert(route_name(one));
-            }
-            // Routes come before tasks: a task can be looked up at rolloutd, a route cannot.
-            auto table = writer.routes();
-            while (!table.put(one)) {
-                ++zone_.header->evicted;
-                if (!writer.tasks().evict_one()) {
-                    whole = false;
-                    break;
-                }
-            }
-        }
-        if (ends) {
-            writer.routes().retain([this](std::string_view model_id, std::string_view part) {
-                return full_set_.contains(std::string(model_id) + '/' + std::string(part));
-            });
-            zone_.header->routes_known = 1;
-            in_full_set_ = false;
-            full_set_.clear();
-        }
-        if (!in_full_set_) {
-            zone_.header->routes_revision = std::max(zone_.header->routes_revision, revision);
-        }
-        if (zone_.state_file.len != 0 && !in_full_set_) {
-            known_routes = render_state(zone_);
-        }
-    }
-    // Before the answer: what rolloutd takes for applied, a restarted nginx must know as well.
-    if (!known_routes.empty()) {
-        write_state_file(zone_, known_routes, log_);
-    }
-    if (!whole) {
-        disconnect("zone is too small for the routes: give rollout_zone more memory");
-        return;
-    }
-    if (!in_full_set_) {
-        json_ptr answer = message_of("applied");
-        json_put(answer.get(), "revision", json_make_number(revision));
-        send(answer.get());
     }
 }
 

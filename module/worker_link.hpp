@@ -21,6 +21,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 namespace rollout {
 
@@ -138,6 +139,8 @@ class worker_link {
     void answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message);
     void take_update(const json_t *message);
     void take_routes(const json_t *message);
+    bool are_old(std::uint64_t revision) noexcept;
+    bool put_in_force(zone_writer &writer, const std::vector<route> &routes, bool ends);
     void take_sample(const json_t *message);
     void take_measure(const json_t *message);
     void take_refusal(const json_t *message);
@@ -174,8 +177,10 @@ class worker_link {
     bool awaits_welcome_ = false; ///< what comes before it was sent to an earlier hello
     std::uint32_t repairs_at_hello_ = 0;
     std::uint64_t doubts_at_hello_ = 0;
+    std::uint64_t welcomed_at_ = 0;            ///< rolloutd's revision then
     std::unordered_set<std::string> full_set_; ///< the routes of a full set that is coming in
     bool in_full_set_ = false;
+    bool full_set_is_old_ = false;
 };
 
 } // namespace rollout

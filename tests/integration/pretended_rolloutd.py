@@ -39,14 +39,17 @@ class Link:
             if message["type"] == kind:
                 return message
 
-    def welcome(self, stream):
-        self.receive("hello")
-        self.send(type="welcome", protocol=PROTOCOL, journal=JOURNAL, revision=0, stream=stream)
+    def welcome(self, stream, revision=0):
+        """Answers a hello, which it gives back."""
+        hello = self.receive("hello")
+        self.send(type="welcome", protocol=PROTOCOL, journal=JOURNAL, revision=revision, stream=stream)
+        return hello
 
-    def settle(self):
-        """Until all that was sent is taken."""
+    def settle(self, nothing_of=None):
+        """Until all that was sent is taken. `nothing_of`: a type of frame that must not come meanwhile."""
         self.send(type="ping")
-        self.receive("pong")
+        while (kind := self.frames.get(timeout=DEADLINE_S)["type"]) != "pong":
+            assert kind != nothing_of
 
     def close(self):
         self.peer.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,125 @@
+// The routes that rolloutd sends: a full set behind its welcome, then each that changes.
+#include "module/state_file.hpp"
+#include "module/worker_link.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+std::string name_of(std::string_view model_id, std::string_view part)
+{
+    return std::string(model_id) + '/' + std::string(part);
+}
+
+} // namespace
+
+
+void worker_link::take_routes(const json_t *message)
+{
+    if (json_is_true(json_object_get(message, "begin"))) {
+        in_full_set_ = true;
+        full_set_is_old_ = false;
+        full_set_.clear();
+    }
+    const bool ends = json_is_true(json_object_get(message, "end"));
+    const json_t *list = json_object_get(message, "routes");
+    const auto revision = json_count(message, "revision");
+    // Read before the lock is taken: a frame that is faulty changes nothing, and to disconnect ends requests, which may
+    // want the lock themselves.
+    std::vector<route> routes;
+    for (std::size_t i = 0; i < json_array_size(list); ++i) {
+        std::string reason;
+        auto one = route_from_json(json_array_get(list, i), reason);
+        if (!one) {
+            disconnect(reason.c_str());
+            return;
+        }
+        routes.push_back(std::move(*one));
+    }
+    bool is_old = false;
+    bool whole = true;
+    std::string known_routes;
+    {
+        zone_writer writer(zone_);
+        if (!writer) {
+            disconnect("the zone is locked");
+            return;
+        }
+        is_old = are_old(revision);
+        if (!is_old) {
+            whole = put_in_force(writer, routes, ends);
+        }
+        in_full_set_ = in_full_set_ && !ends;
+        if (!is_old && !in_full_set_) {
+            zone_.header->routes_revision = std::max(zone_.header->routes_revision, revision);
+            if (zone_.state_file.len != 0) {
+                known_routes = render_state(zone_);
+            }
+        }
+    }
+    if (is_old) {
+        ngx_log_error(NGX_LOG_NOTICE, log_, 0,
+                      "rollout: routes of revision %uL are left aside: another process has put newer ones in force",
+                      revision);
+        return;
+    }
+    // Before the answer: what rolloutd takes for applied, a restarted nginx must know as well.
+    if (!known_routes.empty()) {
+        write_state_file(zone_, known_routes, log_);
+    }
+    if (!whole) {
+        disconnect("zone is too small for the routes: give rollout_zone more memory");
+        return;
+    }
+    if (!in_full_set_) {
+        json_ptr answer = message_of("applied");
+        json_put(answer.get(), "revision", json_make_number(revision));
+        send(answer.get());
+    }
+}
+
+
+/// A process that was held up for long finds what it was sent before another one took the stream over, and has put newer
+/// routes in force. With one part of a full set all that follow are too old.
+bool worker_link::are_old(std::uint64_t revision) noexcept
+{
+    // A full set comes with the welcome and is as new as that, also where the route that changed last has gone.
+    const auto as_of = in_full_set_ ? std::max(revision, welcomed_at_) : revision;
+    const bool old = as_of < zone_.header->routes_revision || (in_full_set_ && full_set_is_old_);
+    full_set_is_old_ = in_full_set_ && old;
+    return old;
+}
+
+
+/// False where the zone has no room for all of them.
+bool worker_link::put_in_force(zone_writer &writer, const std::vector<route> &routes, bool ends)
+{
+    bool whole = true;
+    for (const auto &one : routes) {
+        if (in_full_set_) {
+            full_set_.insert(name_of(one.model_id, one.part));
+        }
+        // Routes come before tasks: a task can be looked up at rolloutd, a route cannot.
+        auto table = writer.routes();
+        while (!table.put(one)) {
+            ++zone_.header->evicted;
+            if (!writer.tasks().evict_one()) {
+                whole = false;
+                break;
+            }
+        }
+    }
+    if (ends) {
+        writer.routes().retain([this](std::string_view model_id, std::string_view part) {
+            return full_set_.contains(name_of(model_id, part));
+        });
+        zone_.header->routes_known = 1;
+        full_set_.clear();
+    }
+    return whole;
+}
+
+} // namespace rollout
