@@ -109,13 +109,19 @@ void worker_link::take_welcome(const json_t *message)
         disconnect("a welcome without a journal");
         return;
     }
+    welcomed_at_ = json_count(message, "revision");
+    bool is_put_back = false;
     {
         zone_writer writer(zone_);
         if (!writer) {
             disconnect("the zone is locked");
             return;
         }
-        if (zone_.journal() != journal) {
+        // A journal that is behind what it was told: it was put back from a copy, and gives the same numbers again. Unless
+        // another process has heard it before.
+        const bool is_same = zone_.journal() == journal;
+        is_put_back = is_same && welcomed_at_ < brought_ && welcomed_at_ < zone_.header->revision;
+        if (!is_same || is_put_back) {
             // Another journal: these tasks are not its tasks. The routes stay in force until it has sent its own.
             writer.tasks().clear();
             zone_.header->revision = 0;
@@ -123,9 +129,16 @@ void worker_link::take_welcome(const json_t *message)
             zone_.header->evicted = 0;
             zone_.header->tasks_complete = 0;
             ngx_memcpy(zone_.header->journal, journal.data(), journal.size());
+            brought_ = 0;
         }
     }
-    welcomed_at_ = json_count(message, "revision");
+    if (is_put_back) {
+        ngx_log_error(
+            NGX_LOG_WARN, log_, 0,
+            "rollout: rolloutd's journal is at revision %uL, before what zone \"%V\" holds: it was put back "
+            "from a copy, and all tasks and routes are fetched anew",
+            welcomed_at_, &zone_.name);
+    }
     streams_ = json_is_true(json_object_get(message, "stream"));
     awaits_welcome_ = false;
 
@@ -283,9 +296,11 @@ void worker_link::take_update(const json_t *message)
         if (awaits_welcome_) {
             return; // rolloutd has sent it before it heard what the table lacks
         }
-        is_to_greet = zone_.header->repairs != repairs_at_hello_;
+        // Or another process has emptied the table since, for another journal: what this stream has brought is gone.
+        is_to_greet = zone_.header->repairs != repairs_at_hello_ || zone_.header->revision < brought_;
         if (streams_ && !is_to_greet) {
             zone_.header->revision = std::max(zone_.header->revision, json_count(message, "revision"));
+            brought_ = zone_.header->revision;
             if (json_is_true(json_object_get(message, "complete"))) {
                 const bool was_filled = zone_.tasks_filled();
                 is_to_greet = !zone_.fill_tasks(doubts_at_hello_);

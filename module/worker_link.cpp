@@ -344,6 +344,7 @@ void worker_link::send_hello()
         repairs_at_hello_ = zone_.header->repairs;
         doubts_at_hello_ = zone_.doubts();
     }
+    brought_ = revision;
     awaits_welcome_ = true;
     json_put(message.get(), "journal", journal);
     json_put(message.get(), "revision", json_make_number(revision));

@@ -177,7 +177,8 @@ class worker_link {
     bool awaits_welcome_ = false; ///< what comes before it was sent to an earlier hello
     std::uint32_t repairs_at_hello_ = 0;
     std::uint64_t doubts_at_hello_ = 0;
-    std::uint64_t welcomed_at_ = 0;            ///< rolloutd's revision then
+    std::uint64_t welcomed_at_ = 0; ///< rolloutd's revision then
+    std::uint64_t brought_ = 0; ///< the table held the tasks up to here at the hello, or since then by this stream
     std::unordered_set<std::string> full_set_; ///< the routes of a full set that is coming in
     bool in_full_set_ = false;
     bool full_set_is_old_ = false;

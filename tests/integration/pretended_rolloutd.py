@@ -42,8 +42,11 @@ class Link:
     def welcome(self, stream, revision=0):
         """Answers a hello, which it gives back."""
         hello = self.receive("hello")
-        self.send(type="welcome", protocol=PROTOCOL, journal=JOURNAL, revision=revision, stream=stream)
+        self.greet(stream, revision)
         return hello
+
+    def greet(self, stream, revision=0):
+        self.send(type="welcome", protocol=PROTOCOL, journal=JOURNAL, revision=revision, stream=stream)
 
     def settle(self, nothing_of=None):
         """Until all that was sent is taken. `nothing_of`: a type of frame that must not come meanwhile."""

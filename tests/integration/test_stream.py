@@ -1,5 +1,6 @@
 """What rolloutd says over several links, and in which order it counts."""
 
+from link import line_of
 from pretended_rolloutd import PretendedRolloutd
 
 NGINX = {"workers": 2, "worker_arguments": "reconnect=50ms", "locations": """
@@ -65,3 +66,68 @@ def test_a_full_set_is_as_new_as_its_welcome(make_gateway):
         send_routes(link, 5, route("stays", 5), full=True)
         assert link.receive("applied")["revision"] == 5
         assert served(gateway, "stays") == "stays__r5"
+
+
+def document(detail, task_id="t"):
+    return {"task_id": task_id, "id": task_id, "model_id": "m", "embedding_model_id": "m", "status": "pending", "detail": detail}
+
+
+def send_tasks(link, revision, *documents, complete=True):
+    """The last one is of that revision, those before it of the ones before."""
+    first = revision - len(documents) + 1
+    link.send(*(line_of(one, first + i, sequence=first + i) for i, one in enumerate(documents)), type="update", revision=revision,
+              complete=complete)
+
+
+def test_a_journal_that_was_put_back_from_a_copy_is_followed(make_gateway):
+    gateway = make_gateway(nginx={**NGINX, "workers": 1})
+    with PretendedRolloutd(gateway.rolloutd.socket) as rolloutd:
+        gateway.nginx.start()
+        link = rolloutd.accept()
+        link.welcome(True, revision=9)
+        send_routes(link, 9, route("m", 9), full=True)
+        send_tasks(link, 9, document("from before", "gone"), document("from before"))
+        link.settle()
+        assert gateway.get("/deploy/t").task() == document("from before")
+        link.close()
+
+        link = rolloutd.accept()
+        assert link.welcome(True, revision=5)["revision"] == 9
+        send_routes(link, 5, route("m", 5), full=True)
+        assert link.receive("applied")["revision"] == 5
+        send_tasks(link, 5, document("as in the copy"))
+        link.settle()
+        assert gateway.get("/deploy/t").task() == document("as in the copy") and served(gateway, "m") == "m__r5"
+        gateway.get("/deploy/gone").problem(404)
+        send_routes(link, 6, route("m", 6))
+        send_tasks(link, 6, document("as it went on"))
+        link.settle()
+        assert gateway.get("/deploy/t").task() == document("as it went on") and served(gateway, "m") == "m__r6"
+        assert "was put back from a copy" in gateway.nginx.errors()
+
+
+def test_the_stream_begins_anew_where_another_link_has_emptied_the_table(make_gateway):
+    """Each worker process hears of a journal that was put back; the one with the stream need not be the first."""
+    gateway = make_gateway(nginx=NGINX)
+    with PretendedRolloutd(gateway.rolloutd.socket) as rolloutd:
+        gateway.nginx.start()
+        links = [rolloutd.accept(), rolloutd.accept()]
+        links[0].welcome(True, revision=9)
+        links[1].welcome(False, revision=9)
+        send_tasks(links[0], 9, document("from before"))
+        for link in links:
+            link.settle()
+            link.close()
+
+        stream, other = rolloutd.accept(), rolloutd.accept()
+        hellos = [link.receive("hello")["revision"] for link in (stream, other)]
+        assert hellos == [9, 9]
+        other.greet(False, revision=5)
+        other.settle()
+        stream.greet(True, revision=5)
+        send_tasks(stream, 6, document("the last"))  # all that is newer than its hello's revision, as it seems
+        assert stream.welcome(True, revision=6)["revision"] == 0
+        send_tasks(stream, 6, document("the first", "first"), document("the last"))
+        stream.settle()
+        assert gateway.get("/deploy/first").task() == document("the first", "first")
+        assert gateway.get("/deploy/t").task() == document("the last")
