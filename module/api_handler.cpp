@@ -90,6 +90,9 @@ ngx_int_t read_task(api_request &request)
     if (found == record_store::found::busy) {
         return send_problem(r, away("The gateway's table is being repaired; ask again."));
     }
+    if (found == record_store::found::failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
     if (found == record_store::found::no) {
         // And after it: what went in between is not missing.
         return known && zone.tasks_known() ? send_problem(r, not_found(route)) : ask_worker(request);

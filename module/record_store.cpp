@@ -169,7 +169,7 @@ record_store::found record_store::read(record_map map, std::string_view key, con
         }
         unsigned char *to = allocate(size);
         if (to == nullptr) {
-            return found::no;
+            return found::failed;
         }
         const bool whole = walk(index, key.size(), size, [&to](const unsigned char *bytes, std::size_t part) {
             std::memcpy(to, bytes, part);

@@ -49,9 +49,14 @@ class record_store {
 
     // Reading: any process, any time, no lock.
 
-    enum class found { yes, no, busy };
+    enum class found {
+        yes,
+        no,
+        busy,  ///< a killed writer is in the way
+        failed ///< it is there, and cannot be had
+    };
 
-    /// Where to copy a value of that many bytes; null gives up (`no`). May be asked again when a writer was met. It refers
+    /// Where to copy a value of that many bytes; null gives up (`failed`). May be asked again when a writer was met. It refers
     /// to a function for the time of a call, where a std::function would take memory of its own.
     class allocate_fn {
       public:

@@ -127,7 +127,7 @@ record_store::found route_table::choose(const question &asked, const record_stor
     route_choice blue;
     route_choice green;
     if (!open_record(bytes, size, head, blue, green)) {
-        return record_store::found::no;
+        return record_store::found::failed;
     }
 
     if (green.upstream.empty()) {

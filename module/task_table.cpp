@@ -87,7 +87,7 @@ record_store::found read_task(const record_store &records, std::string_view task
         return to;
     });
     if (found == record_store::found::yes && !open_record(bytes, size, task)) {
-        return record_store::found::no;
+        return record_store::found::failed;
     }
     return found;
 }

@@ -32,8 +32,9 @@ MOST = 2000
 
 @pytest.fixture
 def starved(make_gateway, failing):  # noqa: F811
-    """A gateway with one worker process, whose allocations can fail."""
-    gateway = make_gateway(nginx={"workers": 1}, rolloutd={"backends": {"default": {"check_s": 0}}})
+    """A gateway with one worker process, whose allocations can fail. A request's pool is so small that most of what is taken from it
+    is an allocation."""
+    gateway = make_gateway(nginx={"workers": 1, "http": "request_pool_size 256;"}, rolloutd={"backends": {"default": {"check_s": 0}}})
     gateway.expected_alerts = ALERTS
     gateway.nginx.environment = failing.environment(MODULE, "detect_leaks=0:quarantine_size_mb=1")
     gateway.start()
@@ -93,6 +94,7 @@ def test_no_allocation_that_fails_hurts_more_than_its_request(starved, failing, 
                 assert starved.nginx.worker_pids() == [worker], f"{name}: the {left + 1}th allocation failed, and the process died"
             else:
                 well_formed(answer)
+                assert answer.status != 404 or good.status == 404, f"{name}: what exists was not found: {answer}"
                 if answer.status == 200 and name in ("a deployment", "a deletion"):
                     confirmed.append((answer.json["task_id"], "deploy" if name == "a deployment" else "delete"))
             if all_after and (answer is None or answer.status >= 500):  # the link may have ended: it is made and filled again

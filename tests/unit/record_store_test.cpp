@@ -182,7 +182,7 @@ void a_reader_may_decline_a_value(void **)
         asked = size;
         return nullptr;
     });
-    assert_true(found == record_store::found::no);
+    assert_true(found == record_store::found::failed);
     assert_int_equal(asked, 5);
 }
 

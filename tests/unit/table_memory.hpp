@@ -45,6 +45,8 @@ inline std::string value_of(const rollout::record_store &store, rollout::record_
         return no_record;
     case rollout::record_store::found::busy:
         return busy_bucket;
+    case rollout::record_store::found::failed:
+        break;
     }
     return "(nothing)";
 }

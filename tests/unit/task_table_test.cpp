@@ -189,14 +189,14 @@ void clearing_the_tasks_leaves_other_records(void **)
     assert_text(value_of(own.store, rollout::record_map::routes, "m"), "a route");
 }
 
-void a_reader_without_memory_finds_nothing(void **)
+void a_reader_without_memory_does_not_take_a_task_for_none(void **)
 {
     own_table own;
     put(own.table, {"t", "m"});
     task_record task;
     const auto none = [](std::size_t) -> unsigned char * { return nullptr; };
-    assert_true(own.table.by_id(task_kind::deploy, "t", none, task) == record_store::found::no);
-    assert_true(own.table.latest(task_kind::deploy, "m", none, task) == record_store::found::no);
+    assert_true(own.table.by_id(task_kind::deploy, "t", none, task) == record_store::found::failed);
+    assert_true(own.table.latest(task_kind::deploy, "m", none, task) == record_store::found::failed);
 }
 
 void the_place_of_the_status_is_known(void **)
@@ -292,7 +292,7 @@ int main()
         cmocka_unit_test(each_model_has_its_own_latest),
         cmocka_unit_test(a_table_that_is_cleared_has_forgotten_all_revisions),
         cmocka_unit_test(clearing_the_tasks_leaves_other_records),
-        cmocka_unit_test(a_reader_without_memory_finds_nothing),
+        cmocka_unit_test(a_reader_without_memory_does_not_take_a_task_for_none),
         cmocka_unit_test(the_place_of_the_status_is_known),
         cmocka_unit_test(tasks_are_counted_by_kind_and_status),
         cmocka_unit_test(a_full_table_counts_what_it_holds),
