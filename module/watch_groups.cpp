@@ -5,10 +5,20 @@ namespace rollout {
 bool watch_groups::add(std::uint64_t id, std::string_view news)
 {
     const auto [at, is_first] = groups_.try_emplace(std::string(news), group{id, {}});
-    at->second.waiting.insert(id);
-    of_.emplace(id, &*at);
-    if (is_first) {
-        asked_.emplace(id, &*at);
+    try {
+        at->second.waiting.insert(id);
+        of_.emplace(id, &*at);
+        if (is_first) {
+            asked_.emplace(id, &*at);
+        }
+    } catch (...) {
+        // A group without members would be one that the next to wait does not ask for.
+        of_.erase(id);
+        at->second.waiting.erase(id);
+        if (is_first) {
+            groups_.erase(at);
+        }
+        throw;
     }
     return is_first;
 }

@@ -16,7 +16,8 @@ namespace rollout {
 /// for as long as anybody waits, whether that one still does or not.
 class watch_groups {
   public:
-    /// `news` names what is waited for. True: nobody has waited for it, so that it is to be asked under this number.
+    /// `news` names what is waited for. True: nobody has waited for it, so that it is to be asked under this number. Where
+    /// memory is out all is as before.
     bool add(std::uint64_t id, std::string_view news);
 
     /// The number of a question that nobody waits for any more; nothing where others do, or this one did not wait.

@@ -2,6 +2,42 @@
 #include "tests/unit/cmocka.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+constexpr int unlimited = -1;
+int allocations_left = unlimited; ///< before one fails
+
+} // namespace
+
+
+void *operator new(std::size_t size)
+{
+    if (allocations_left == 0) {
+        throw std::bad_alloc();
+    }
+    allocations_left -= allocations_left > 0;
+    void *memory = std::malloc(size);
+    if (memory == nullptr) {
+        throw std::bad_alloc();
+    }
+    return memory;
+}
+
+
+void operator delete(void *memory) noexcept
+{
+    std::free(memory);
+}
+
+
+void operator delete(void *memory, std::size_t) noexcept
+{
+    std::free(memory);
+}
+
 
 namespace {
 
@@ -87,6 +123,36 @@ void everyone_who_waits_is_counted(void **)
     assert_int_equal(groups.waiting(), 0);
 }
 
+/// What `add` says once it has the memory; each attempt before has one allocation more, and must leave nothing behind.
+bool add_at_last(watch_groups &groups, std::uint64_t id, std::string_view news)
+{
+    const auto waiting = groups.waiting();
+    for (int left = 0;; ++left) {
+        allocations_left = left;
+        try {
+            const bool is_first = groups.add(id, news);
+            allocations_left = unlimited;
+            assert_true(left > 0);
+            return is_first;
+        } catch (const std::bad_alloc &) {
+            allocations_left = unlimited;
+            assert_int_equal(groups.waiting(), waiting);
+            assert_false(groups.remove(id).has_value());
+            assert_int_equal(groups.ask_again().size(), waiting);
+        }
+    }
+}
+
+void who_finds_no_memory_leaves_nothing_behind(void **)
+{
+    watch_groups groups;
+    // Longer than what a string holds without memory of its own.
+    assert_true(add_at_last(groups, 1, "deploy a-task-with-a-long-name 7"));
+    assert_false(add_at_last(groups, 2, "deploy a-task-with-a-long-name 7"));
+    assert_true(sorted(groups.take(1)) == ids({1, 2}));
+    assert_int_equal(groups.waiting(), 0);
+}
+
 } // namespace
 
 int main()
@@ -97,6 +163,7 @@ int main()
         cmocka_unit_test(a_question_whose_first_has_gone_is_answered_to_those_who_wait),
         cmocka_unit_test(a_new_rolloutd_is_asked_by_one_who_waits),
         cmocka_unit_test(everyone_who_waits_is_counted),
+        cmocka_unit_test(who_finds_no_memory_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
