@@ -135,15 +135,13 @@ ngx_int_t send_json(ngx_http_request_t *r, std::string_view body) noexcept
 }
 
 
-ngx_str_t etag_of(ngx_http_request_t *r, const task_record &task) noexcept
+etag_text etag_of(ngx_http_request_t *r, const task_record &task) noexcept
 {
     // A revision belongs to a journal; with another journal the same number is another document.
-    const auto journal = main_of(r).zone->journal().substr(0, 8);
-    ngx_str_t etag = {0, static_cast<u_char *>(ngx_pnalloc(r->pool, sizeof("\"12345678-\"") + NGX_INT64_LEN))};
-    if (etag.data != nullptr) {
-        const ngx_str_t id = str_of(journal);
-        etag.len = static_cast<std::size_t>(ngx_sprintf(etag.data, "\"%V-%uL\"", &id, task.revision) - etag.data);
-    }
+    const ngx_str_t id = str_of(main_of(r).zone->journal().substr(0, 8));
+    etag_text etag;
+    etag.size = static_cast<std::size_t>(ngx_sprintf(etag.bytes.data(), "\"%V-%uL\"", &id, task.revision) -
+                                         etag.bytes.data());
     return etag;
 }
 
@@ -161,7 +159,7 @@ bool matches_etag(ngx_http_request_t *r, std::string_view etag) noexcept
 
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, dialect words) noexcept
 {
-    const ngx_str_t etag = etag_of(r, task);
+    const ngx_str_t etag = copy_to_pool(r->pool, etag_of(r, task).view());
     if (etag.data == nullptr) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

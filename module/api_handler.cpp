@@ -80,9 +80,7 @@ ngx_int_t read_task(api_request &request)
     }
     task_record task;
     const auto found = read_records(zone, [&](record_store &records) {
-        const auto allocate = [r](std::size_t size) {
-            return static_cast<unsigned char *>(ngx_pnalloc(r->pool, size));
-        };
+        const auto allocate = [&request](std::size_t size) { return request.memory.take(request.r->pool, size); };
         const task_table table(records);
         return by_id ? table.by_id(route.kind, route.name, allocate, task)
                      : table.latest(route.kind, route.name, allocate, task);
@@ -97,7 +95,7 @@ ngx_int_t read_task(api_request &request)
         // And after it: what went in between is not missing.
         return known && zone.tasks_known() ? send_problem(r, not_found(route)) : ask_worker(request);
     }
-    const ngx_int_t rc = answer_or_wait(request, task);
+    const ngx_int_t rc = answer_or_hold(request, task);
     if (rc == NGX_DONE) {
         ++r->main->count;
     }

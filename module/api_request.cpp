@@ -3,6 +3,8 @@
 #include "common/limits.hpp"
 #include "module/configuration.hpp"
 
+#include <bit>
+
 namespace rollout {
 
 namespace {
@@ -16,14 +18,22 @@ void forget_call(void *data)
 }
 
 
-bool in_pool(ngx_http_request_t *r, task_record &task) noexcept
+/// Makes the task the request's own, until the next one is. False when memory is out.
+bool keep(api_request &request, const task_record &task) noexcept
 {
-    for (auto *text : {&task.task_id, &task.model_id, &task.document}) {
-        const ngx_str_t copy = copy_to_pool(r->pool, *text);
-        if (copy.data == nullptr) {
-            return false;
-        }
-        *text = view_of(copy);
+    request.task = task;
+    if (request.memory.holds(task.document)) {
+        return true;
+    }
+    const std::size_t size = task.task_id.size() + task.model_id.size() + task.document.size();
+    auto *to = reinterpret_cast<char *>(request.memory.take(request.r->pool, size));
+    if (to == nullptr) {
+        return false;
+    }
+    for (auto *text : {&request.task.task_id, &request.task.model_id, &request.task.document}) {
+        const std::size_t length = text->copy(to, text->size());
+        *text = {to, length};
+        to += length;
     }
     return true;
 }
@@ -52,16 +62,14 @@ held hold(api_request &request, const task_record &task)
     }
     // Who shows an ETag waits for something newer than that; who shows none waits for the end.
     if (!request.submitting && request.r->headers_in.if_none_match != nullptr) {
-        const ngx_str_t etag = etag_of(request.r, task);
-        if (etag.data == nullptr || !matches_etag(request.r, view_of(etag))) {
+        if (!matches_etag(request.r, etag_of(request.r, task).view())) {
             return held::no;
         }
     }
     auto *link = link_of_process();
-    if (link == nullptr || !suspend(request)) {
+    if (link == nullptr || !suspend(request) || !keep(request, task)) {
         return held::no;
     }
-    request.task = task;
     request.call.done = on_watched;
     request.call.asker = &request;
     const auto begun = link->watch(request.call, task.kind, task.task_id, task.revision, left);
@@ -79,6 +87,33 @@ void on_watched(link_call &call, link_result result, const task_record *task, co
 }
 
 } // namespace
+
+
+unsigned char *task_memory::take(ngx_pool_t *pool, std::size_t size) noexcept
+{
+    if (bytes_ != nullptr && size <= size_) {
+        return bytes_;
+    }
+    // The first is as large as its task; documents grow as their tasks go on, and whose has grown is given room for more.
+    const std::size_t room = bytes_ == nullptr ? size : std::bit_ceil(size);
+    auto *more = static_cast<unsigned char *>(ngx_pnalloc(pool, room));
+    if (more == nullptr) {
+        return nullptr;
+    }
+    if (bytes_ != nullptr) {
+        ngx_pfree(pool, bytes_); // does nothing for a small one
+    }
+    bytes_ = more;
+    size_ = room;
+    return bytes_;
+}
+
+
+bool task_memory::holds(std::string_view text) const noexcept
+{
+    const auto *begin = reinterpret_cast<const unsigned char *>(text.data());
+    return bytes_ != nullptr && begin >= bytes_ && begin < bytes_ + size_;
+}
 
 
 problem away(std::string detail)
@@ -170,7 +205,7 @@ ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
 }
 
 
-ngx_int_t answer_or_wait(api_request &request, const task_record &task) noexcept
+ngx_int_t answer_or_hold(api_request &request, const task_record &task) noexcept
 try {
     switch (hold(request, task)) {
     case held::yes:
@@ -189,12 +224,6 @@ try {
 } catch (const std::exception &error) {
     ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %s", error.what());
     return NGX_HTTP_INTERNAL_SERVER_ERROR;
-}
-
-
-ngx_int_t answer_or_hold(api_request &request, task_record task) noexcept
-{
-    return in_pool(request.r, task) ? answer_or_wait(request, task) : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 } // namespace rollout

@@ -13,6 +13,21 @@
 
 namespace rollout {
 
+/// A request's memory for one task: taken from its pool once, and again only for a larger one. What a pool has given it takes
+/// back with the request's end, and a request that waits may see thousands of changes.
+class task_memory {
+  public:
+    /// Null when memory is out; what was there before is gone otherwise.
+    unsigned char *take(ngx_pool_t *pool, std::size_t size) noexcept;
+
+    bool holds(std::string_view text) const noexcept;
+
+  private:
+    unsigned char *bytes_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+
 /// A request under way: in the request's pool, from the first look at the URI to the answer.
 struct api_request {
     ngx_http_request_t *r = nullptr;
@@ -24,7 +39,8 @@ struct api_request {
     ngx_str_t model_id{};
     bool submitting = false;
     bool suspended = false;
-    task_record task{}; ///< as it was when the answer was last held
+    task_memory memory;
+    task_record task{}; ///< as it was when the answer was last held, in `memory`
 };
 
 
@@ -65,15 +81,12 @@ void log_unconfirmed(const api_request &request, std::string_view what, link_res
 /// Of a `rejected` frame.
 problem rejection_of(const json_t *from);
 
-/// The answer with a task; its bytes live as long as the request.
+/// The answer with a task.
 ngx_int_t answer_with(api_request &request, const task_record &task) noexcept;
 
-/// A document is at hand, whose bytes live as long as the request: the answer with it, or NGX_DONE when the client waits for a
-/// later one. A read that would wait is a 503 where too many wait already; what has been done is answered as it is.
-ngx_int_t answer_or_wait(api_request &request, const task_record &task) noexcept;
-
-/// The same with a task that the link has brought.
-ngx_int_t answer_or_hold(api_request &request, task_record task) noexcept;
+/// A document is at hand: the answer with it, or NGX_DONE when the client waits for a later one. A read that would wait is a
+/// 503 where too many wait already; what has been done is answered as it is.
+ngx_int_t answer_or_hold(api_request &request, const task_record &task) noexcept;
 
 // api_query.cpp: lists, and words to tasks. NGX_DONE: the answer comes later, over the link.
 

@@ -335,6 +335,11 @@ void *ngx_pnalloc(ngx_pool_t *pool, size_t size)
     return access::allocate(access::of(pool), size);
 }
 
+ngx_int_t ngx_pfree(ngx_pool_t *, void *)
+{
+    return NGX_DECLINED;
+}
+
 ngx_int_t ngx_strncasecmp(u_char *one, u_char *other, size_t size)
 {
     return strncasecmp(reinterpret_cast<char *>(one), reinterpret_cast<char *>(other), size);
@@ -418,9 +423,9 @@ ngx_str_t find_header(ngx_http_request_t *, std::string_view) noexcept
     return {0, nullptr};
 }
 
-ngx_str_t etag_of(ngx_http_request_t *, const task_record &) noexcept
+etag_text etag_of(ngx_http_request_t *, const task_record &) noexcept
 {
-    return str_of("\"1\"");
+    return {{'"', '1', '"'}, 3};
 }
 
 bool matches_etag(ngx_http_request_t *, std::string_view) noexcept

@@ -11,6 +11,8 @@ import socket
 import pytest
 
 from gateway import Client
+from link import line_of
+from pretended_rolloutd import PretendedRolloutd
 from processes import LOCATIONS, wait_until
 
 CLIENTS = int(os.environ.get("ROLLOUT_WAITING_CLIENTS", "10000"))
@@ -151,3 +153,32 @@ def test_clients_that_wait_cost_memory_only_and_are_all_answered(gateway, config
         waiting.close()
     assert Client(gateway.nginx.port).get(path).status == 200
 
+
+
+def test_a_task_that_changes_often_costs_those_who_wait_no_more(make_gateway):
+    """Without an ETag the end is waited for: each change is heard of, and the wait goes on."""
+    clients, changes, document_kib = 100, 100, 20
+    gateway = make_gateway(nginx={**NGINX, "workers": 1})
+    document = {"task_id": "t", "id": "t", "model_id": "m", "status": "in_progress", "detail": "x" * document_kib * 1024}
+    with PretendedRolloutd(gateway.rolloutd.socket) as rolloutd:
+        gateway.nginx.start()
+        link = rolloutd.accept()
+        link.welcome(True)
+        link.send(line_of(document, 1), type="update", revision=1, complete=True)
+        link.settle()
+        waiting = Waiting(gateway, b"GET /deploy/t?wait=300 HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", clients)
+        try:
+            wait_until(lambda: f"Writing: {clients + 1} " in gateway.get("/status").body.decode(), "all clients' requests")
+            worker, = gateway.nginx.worker_pids()
+            before = status_of(worker, "VmRSS")
+            for revision in range(2, changes + 2):
+                asked = link.receive("lookup")
+                assert asked["after"] == revision - 1  # once for all of them
+                link.send(line_of({**document, "detail": "y" * document_kib * 1024}, revision), type="found", id=asked["id"])
+            asked = link.receive("lookup")
+            assert status_of(worker, "VmRSS") - before <= 2 * document_kib * clients
+            link.send(line_of({**document, "status": "completed"}, changes + 2), type="found", id=asked["id"])
+            wait_until(lambda: waiting.read() == clients, "the answers of all clients")
+            assert waiting.answers == {(b"HTTP/1.1 200 ", False)}
+        finally:
+            waiting.close()
