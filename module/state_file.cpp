@@ -2,11 +2,13 @@
 
 #include "common/json.hpp"
 #include "common/route.hpp"
+#include "common/text.hpp"
 #include "module/shared_zone.hpp"
 
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,10 @@ namespace {
 
 constexpr std::string_view format_name = "rollout-routes";
 constexpr json_int_t format_version = 1;
+
+/// Of the file that a process writes before it renames it, with its number behind: another gateway, which stands beside this one
+/// during a binary upgrade, writes at the same moments.
+constexpr std::string_view beside_ending = ".new.";
 
 /// Ten thousand models take about two megabytes.
 constexpr std::size_t max_file_bytes = 64 * 1024 * 1024;
@@ -95,12 +101,29 @@ bool write_all(int fd, const std::string &text) noexcept
     return true;
 }
 
+/// Removes what a process has left that was killed while it wrote.
+void remove_leftovers(const std::filesystem::path &path)
+{
+    const std::string begin = path.filename().string() + std::string(beside_ending);
+    std::error_code fault;
+    for (std::filesystem::directory_iterator at(path.parent_path(), fault), end; !fault && at != end;
+         at.increment(fault)) {
+        const std::string name = at->path().filename().string();
+        pid_t writer = 0;
+        if (name.starts_with(begin) && read_number(std::string_view(name).substr(begin.size()), writer) &&
+            writer > 0 && !is_alive(writer)) {
+            unlink(at->path().c_str());
+        }
+    }
+}
+
 } // namespace
 
 
 void read_state_file(shared_zone &zone, ngx_log_t *log)
 {
     const std::string path(view_of(zone.state_file));
+    remove_leftovers(path);
     const descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.get() < 0) {
         if (errno != ENOENT) {
@@ -170,17 +193,24 @@ std::string render_state(const shared_zone &zone)
 
 void write_state_file(const shared_zone &zone, const std::string &text, ngx_log_t *log) noexcept
 try {
-    // Without a sync, which would hold up this process's requests: a file that a power cut tore is left aside.
     const std::string path(view_of(zone.state_file));
-    const std::string beside = path + ".new";
+    const std::string beside = path + std::string(beside_ending) + std::to_string(ngx_pid);
     const descriptor file(open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
-    if (file.get() < 0 || !write_all(file.get(), text) || rename(beside.c_str(), path.c_str()) != 0) {
-        ngx_log_error(
-            NGX_LOG_ERR, log, errno,
-            "rollout: the state file \"%V\" could not be written; the user of the worker processes needs to "
-            "write to its folder",
-            &zone.state_file);
+    // The sync holds up this process's requests for as long as the disk takes, some milliseconds, at each change of a route:
+    // a rollout has a handful. Without it a power cut can leave an empty file under the name. The name itself is not synced:
+    // until it is, the file before has it, which is whole as well.
+    if (file.get() >= 0 && write_all(file.get(), text) && fsync(file.get()) == 0 &&
+        rename(beside.c_str(), path.c_str()) == 0) {
+        return;
     }
+    const ngx_err_t cause = errno;
+    if (file.get() >= 0) {
+        unlink(beside.c_str());
+    }
+    ngx_log_error(NGX_LOG_ERR, log, cause,
+                  "rollout: the state file \"%V\" could not be written; the user of the worker processes needs to "
+                  "write to its folder",
+                  &zone.state_file);
 } catch (const std::exception &error) {
     ngx_log_error(NGX_LOG_ERR, log, 0, "rollout: the state file \"%V\" could not be written: %s", &zone.state_file,
                   error.what());

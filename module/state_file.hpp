@@ -10,15 +10,15 @@ namespace rollout {
 
 class shared_zone;
 
-/// Reads the routes into fresh memory. A missing file is none; a damaged or foreign one is reported and left aside. In
+/// Reads the routes into fresh memory, and removes what killed processes have left beside the file. A missing file is none; a damaged or foreign one is reported and left aside. In
 /// nginx's master process, before there are others.
 void read_state_file(shared_zone &zone, ngx_log_t *log);
 
 /// The file's text for the routes as they are; under the writers' lock.
 std::string render_state(const shared_zone &zone);
 
-/// Writes the text beside the file and renames; a failure is logged, and the next change tries again. In the worker
-/// process that holds the link, which is why its user needs to write to the file's folder.
+/// Writes the text beside the file, syncs it and renames; a failure is logged, and the next change tries again. In the
+/// worker process that holds the link, which is why its user needs to write to the file's folder.
 void write_state_file(const shared_zone &zone, const std::string &text, ngx_log_t *log) noexcept;
 
 } // namespace rollout

@@ -1,16 +1,19 @@
 """The socket between nginx and rolloutd: slow, silent, half-open and of another version, on each side; and the state file."""
 
+import errno
 import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
 
+from failing_calls import failing, failing_library  # noqa: F401
 from gateway import Gateway
 from link import PROTOCOL, frame, message_of, submissions_in
-from processes import DEADLINE_S, wait_until
+from processes import DEADLINE_S, MODULE, wait_until
 
 HELLO = {"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": "stranger", "journal": "", "revision": 0}
 
@@ -243,6 +246,41 @@ def test_a_state_file_that_is_damaged_or_foreign_is_reported_and_left_aside(rout
         assert file.read_bytes() == content
     finally:
         gateway.nginx.stop(signal.SIGQUIT)
+
+
+def test_a_state_file_is_whole_whatever_fails_and_whoever_writes_beside_it(make_gateway, failing):  # noqa: F811
+    gateway = make_gateway(nginx={"workers": 1})
+    folder = gateway.home / "state"
+    folder.mkdir()
+    folder.chmod(0o777)
+    file = folder / "routes.json"
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    left = folder / f"routes.json.new.{killed.pid}"  # by a process that was killed
+    others = [folder / "routes.json.new", folder / f"routes.json.new.{os.getpid()}"]  # of an older module, and of a process that lives
+    for path in (left, *others):
+        path.write_text("the first half")
+    gateway.nginx.environment = failing.environment(MODULE, "detect_leaks=0")
+    gateway.nginx.write(zone=f"8m state={file}")
+    gateway.start()
+    assert not left.exists()
+
+    def deploy(answer):
+        gateway.make_model("m", answer)
+        gateway.deploy("m")
+        assert gateway.infer("m") == answer
+        return file.read_text()
+
+    whole = deploy("first")
+    for fault, cause in (("sync_errno", errno.EIO), ("rename_errno", errno.EACCES)):
+        before = len(gateway.nginx.errors())
+        setattr(failing, fault, cause)
+        assert deploy(fault) == whole
+        setattr(failing, fault, 0)
+        assert f'the state file "{file}" could not be written' in gateway.nginx.errors()[before:]
+    assert "m__r4" in deploy("last")
+    assert {path.name for path in folder.iterdir()} == {"routes.json", *(path.name for path in others)}
+    assert {path.read_text() for path in others} == {"the first half"}
 
 
 def test_a_state_file_that_cannot_be_read_or_written_is_reported(routed):
