@@ -148,7 +148,7 @@ void meter_table::release(std::string_view model_id, std::string_view part) noex
 }
 
 
-void meter_table::retain(const std::function<bool(std::string_view, std::string_view)> &keep)
+void meter_table::retain(const function_ref<bool(std::string_view, std::string_view)> &keep)
 {
     for (std::size_t i = 1; i < header_->places; ++i) {
         place &at = places_[i];

@@ -5,10 +5,11 @@
 // number is added to by itself, without a lock: a process that is killed leaves at worst one request half counted.
 #pragma once
 
+#include "module/function_ref.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,7 +49,7 @@ class meter_table {
     void release(std::string_view model_id, std::string_view part) noexcept;
 
     /// Releases all that `keep` refuses.
-    void retain(const std::function<bool(std::string_view model_id, std::string_view part)> &keep);
+    void retain(const function_ref<bool(std::string_view model_id, std::string_view part)> &keep);
 
     // By any process, at any time.
 

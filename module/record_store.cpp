@@ -398,7 +398,7 @@ std::string_view record_store::oldest(age_list list, std::span<char> buffer, std
 }
 
 
-void record_store::each(record_map map, const std::function<void(std::string_view)> &visit) const
+void record_store::each(record_map map, const function_ref<void(std::string_view)> &visit) const
 {
     std::array<char, max_key_bytes> buffer;
     const auto &place = header_->maps[static_cast<std::size_t>(map)];

@@ -12,9 +12,10 @@
 // will do, so that all of this can be tested by itself.
 #pragma once
 
+#include "module/function_ref.hpp"
+
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <span>
 #include <string_view>
@@ -56,24 +57,8 @@ class record_store {
         failed ///< it is there, and cannot be had
     };
 
-    /// Where to copy a value of that many bytes; null gives up (`failed`). May be asked again when a writer was met. It refers
-    /// to a function for the time of a call, where a std::function would take memory of its own.
-    class allocate_fn {
-      public:
-        template <class Function>
-        allocate_fn(const Function &function) noexcept
-            : function_(&function), call_([](const void *of, std::size_t size) -> unsigned char * {
-                  return (*static_cast<const Function *>(of))(size);
-              })
-        {
-        }
-
-        unsigned char *operator()(std::size_t size) const { return call_(function_, size); }
-
-      private:
-        const void *function_;
-        unsigned char *(*call_)(const void *, std::size_t);
-    };
+    /// Where to copy a value of that many bytes; null gives up (`failed`). May be asked again when a writer was met.
+    using allocate_fn = function_ref<unsigned char *(std::size_t size)>;
 
     /// Copies a record's value. `busy`: a writer stayed at the bucket for longer than a write takes, as a killed one
     /// does; the caller takes the writers' lock, repairs and reads again.
@@ -85,7 +70,7 @@ class record_store {
     [[nodiscard]] bool begin_write() noexcept;
     void end_write() noexcept;
 
-    /// Keeps what can be reached, frees the rest.
+    /// Keeps what can be reached, frees the rest. Takes no memory, as all that follows a killed writer.
     void repair() noexcept;
 
     /// Writes a record, whose value is the parts one after the other, new or in place of the one with that key. False
@@ -107,7 +92,7 @@ class record_store {
 
     /// Calls `visit` with each key. The records must not be changed meanwhile, except that the one visited may be
     /// erased.
-    void each(record_map map, const std::function<void(std::string_view key)> &visit) const;
+    void each(record_map map, const function_ref<void(std::string_view key)> &visit) const;
 
     std::size_t count(record_map map) const noexcept;
     std::size_t cells() const noexcept;

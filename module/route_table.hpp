@@ -55,7 +55,7 @@ class route_table {
     /// Removes the routes that `keep` refuses.
     void retain(const std::function<bool(std::string_view model_id, std::string_view part)> &keep);
 
-    /// Releases the meters of routes that are not there: a writer that was killed may have left some.
+    /// Releases the meters of routes that are not there: a writer that was killed may have left some. Takes no memory.
     void release_meters();
 
     /// Every route, for the state file; by a writer.

@@ -222,10 +222,11 @@ void task_table::rebuild_models(std::uint64_t &evicted)
     if (counts_ != nullptr) {
         *counts_ = {};
     }
-    std::string bytes;
+    std::array<unsigned char, record_store::max_value_bytes> bytes;
     records_.each(record_map::tasks, [&](std::string_view task_id) {
         task_record task;
-        const auto found = read_task(records_, task_id, bytes, task);
+        const auto found = read_task(
+            records_, task_id, [&bytes](std::size_t) { return bytes.data(); }, task);
         if (found == record_store::found::yes) {
             count(task, 1);
         }

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <string_view>
 
 namespace rollout {
@@ -75,7 +74,7 @@ class task_table {
     void clear();
 
     /// Makes the models' entries and the counts anew from the tasks: a writer that was killed may have left them behind
-    /// its tasks.
+    /// its tasks. Takes no memory of the process's.
     /// `evicted` is raised where there is no room for one, so that rolloutd is asked for its latest.
     void rebuild_models(std::uint64_t &evicted);
 

@@ -1,6 +1,8 @@
 // The task table in trouble: full of tasks that all are wanted, or left in the middle by a writer that was killed.
+#include "module/route_table.hpp"
 #include "module/task_table.hpp"
 #include "tests/unit/cmocka.hpp"
+#include "tests/unit/failing_memory.hpp"
 #include "tests/unit/sample_task.hpp"
 #include "tests/unit/stepped_writer.hpp"
 #include "tests/unit/table_memory.hpp"
@@ -123,6 +125,44 @@ void after_a_kill_and_a_resynchronisation_all_is_as_it_should(void **)
     assert_int_equal(leaks, 0);
 }
 
+void what_a_killed_writer_left_is_repaired_without_memory(void **)
+{
+    const table_memory memory;
+    record_store store(memory.get());
+    rollout::task_counts counts;
+    task_table tasks(store, &counts);
+    std::vector<std::uint64_t> meter_memory(rollout::meter_table::bytes_for(8) / sizeof(std::uint64_t) + 1);
+    rollout::meter_table::format(meter_memory.data(), 8);
+    rollout::meter_table meters(meter_memory.data());
+    rollout::route_table routes(store, &meters);
+    const sample_task large = {"large", "m", task_status::completed, 1, 1, task_kind::deploy, 30000};
+    put(tasks, large);
+    routes.put({"m", "", rollout::route_target{1, "upstream", "m__r1"}, {}, 0});
+    meters.take("killed-before-its-route-stood", "");
+    assert_true(store.begin_write());
+
+    std::uint64_t missing = 0;
+    bool had_memory = true;
+    allocations_left = 0;
+    try {
+        if (!store.begin_write()) {
+            store.repair();
+            tasks.rebuild_models(missing);
+            routes.release_meters();
+            store.end_write();
+        }
+    } catch (const std::bad_alloc &) {
+        had_memory = false;
+    }
+    allocations_left = unlimited;
+    assert_true(had_memory);
+    assert_true(store.begin_write());
+    assert_int_equal(missing, 0);
+    assert_text(latest_of(tasks, "m"), "large");
+    assert_text(document_of(tasks, "large"), large.document());
+    assert_int_equal(meters.read().size(), 2);
+}
+
 } // namespace
 
 int main()
@@ -131,6 +171,7 @@ int main()
         cmocka_unit_test(the_oldest_of_a_full_queue_can_be_updated),
         cmocka_unit_test(an_update_of_the_oldest_final_task_evicts_the_next_final_one),
         cmocka_unit_test(a_task_without_room_for_its_update_is_not_answered_as_it_was),
+        cmocka_unit_test(what_a_killed_writer_left_is_repaired_without_memory),
         cmocka_unit_test(after_a_kill_and_a_resynchronisation_all_is_as_it_should),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

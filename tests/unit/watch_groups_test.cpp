@@ -1,43 +1,8 @@
 #include "module/watch_groups.hpp"
 #include "tests/unit/cmocka.hpp"
+#include "tests/unit/failing_memory.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <new>
-
-namespace {
-
-constexpr int unlimited = -1;
-int allocations_left = unlimited; ///< before one fails
-
-} // namespace
-
-
-void *operator new(std::size_t size)
-{
-    if (allocations_left == 0) {
-        throw std::bad_alloc();
-    }
-    allocations_left -= allocations_left > 0;
-    void *memory = std::malloc(size);
-    if (memory == nullptr) {
-        throw std::bad_alloc();
-    }
-    return memory;
-}
-
-
-void operator delete(void *memory) noexcept
-{
-    std::free(memory);
-}
-
-
-void operator delete(void *memory, std::size_t) noexcept
-{
-    std::free(memory);
-}
-
 
 namespace {
 
