@@ -123,11 +123,10 @@ void worker_link::take_welcome(const json_t *message)
         is_put_back = is_same && welcomed_at_ < brought_ && welcomed_at_ < zone_.header->revision;
         if (!is_same || is_put_back) {
             // Another journal: these tasks are not its tasks. The routes stay in force until it has sent its own.
+            zone_.forget_tasks();
             writer.tasks().clear();
-            zone_.header->revision = 0;
             zone_.header->routes_revision = 0;
             zone_.header->evicted = 0;
-            zone_.header->tasks_complete = 0;
             ngx_memcpy(zone_.header->journal, journal.data(), journal.size());
             brought_ = 0;
         }

@@ -101,6 +101,13 @@ bool shared_zone::fill_tasks(std::uint64_t doubts_before) noexcept
 }
 
 
+void shared_zone::forget_tasks() noexcept
+{
+    std::atomic_ref(header->tasks_complete).store(0);
+    header->revision = 0;
+}
+
+
 std::uint64_t shared_zone::doubts() const noexcept
 {
     return std::atomic_ref(header->doubts).load();
@@ -240,13 +247,12 @@ zone_writer::zone_writer(shared_zone &zone) noexcept
     locked_ = true;
 
     if (!store_.begin_write()) {
+        zone.forget_tasks();
+        zone.header->routes_revision = 0;
         store_.repair();
         tasks().rebuild_models(zone.header->evicted);
         routes().release_meters();
         ++zone.header->repairs;
-        zone.header->revision = 0;
-        zone.header->routes_revision = 0;
-        zone.header->tasks_complete = 0;
         ngx_log_error(
             NGX_LOG_WARN, ngx_cycle->log, 0,
             "rollout: a process died while it wrote to zone \"%V\"; the zone is whole again (%uz tasks), all "

@@ -77,6 +77,9 @@ class shared_zone {
     /// The stream has brought all. False where there were other doubts than these when it began: then it proves nothing.
     bool fill_tasks(std::uint64_t doubts_before) noexcept;
 
+    /// All is to be fetched anew; by a writer, before it empties the table: a reader that misses what goes then asks.
+    void forget_tasks() noexcept;
+
     std::uint64_t doubts() const noexcept;
 
     /// Tasks that had to go for want of room, and times that a killed writer's traces were cleared.
