@@ -11,6 +11,9 @@ namespace {
 /// What `enter` gives for a request that found no entry of its own.
 constexpr std::uint32_t shared_place = UINT32_MAX;
 constexpr std::uint32_t overflow_place = UINT32_MAX - 1;
+constexpr std::uint32_t line_place = UINT32_MAX - 2;
+
+constexpr std::size_t lines_per_sheet = 4;
 
 using order = std::memory_order;
 
@@ -20,7 +23,7 @@ using order = std::memory_order;
 struct in_flight_table::header {
     std::uint32_t processes;
     std::uint32_t revisions;
-    std::uint32_t shared; ///< requests of processes without a sheet
+    std::uint32_t shared; ///< requests of processes that found neither a sheet nor a line; those of a killed one stay
     std::uint32_t unused;
 };
 
@@ -33,6 +36,11 @@ struct in_flight_table::entry {
     std::uint64_t key;
     std::uint32_t requests;
     std::uint32_t unused;
+};
+
+struct in_flight_table::line {
+    std::int32_t pid; ///< 0: free
+    std::uint32_t requests;
 };
 
 
@@ -55,7 +63,7 @@ std::uint64_t in_flight_key(std::string_view model_id, std::string_view part, st
 
 std::size_t in_flight_table::bytes_for(std::size_t processes, std::size_t revisions) noexcept
 {
-    return sizeof(header) + processes * (sizeof(sheet) + revisions * sizeof(entry));
+    return sizeof(header) + processes * (sizeof(sheet) + revisions * sizeof(entry) + lines_per_sheet * sizeof(line));
 }
 
 
@@ -76,6 +84,13 @@ in_flight_table::sheet &in_flight_table::sheet_at(std::size_t index) const noexc
 {
     const std::size_t bytes = sizeof(sheet) + header_->revisions * sizeof(entry);
     return *reinterpret_cast<sheet *>(base_ + sizeof(header) + index * bytes);
+}
+
+
+/// They stand behind the sheets.
+in_flight_table::line &in_flight_table::line_at(std::size_t index) const noexcept
+{
+    return *(reinterpret_cast<line *>(&sheet_at(header_->processes)) + index);
 }
 
 
@@ -106,7 +121,27 @@ bool in_flight_table::join(pid_t pid, const alive_fn &alive) noexcept
             std::memset(entries_of(at), 0, header_->revisions * sizeof(entry));
         }
     }
+    if (mine_ == nullptr && line_ == nullptr) {
+        take_line(pid, alive);
+    }
     return mine_ != nullptr;
+}
+
+
+void in_flight_table::take_line(pid_t pid, const alive_fn &alive) noexcept
+{
+    for (std::size_t i = 0; i < header_->processes * lines_per_sheet && line_ == nullptr; ++i) {
+        line &at = line_at(i);
+        std::atomic_ref owner(at.pid);
+        std::int32_t before = owner.load();
+        if (before != 0 && before != pid && alive(before)) {
+            continue;
+        }
+        if (owner.compare_exchange_strong(before, pid)) {
+            line_ = &at;
+            std::atomic_ref(at.requests).store(0);
+        }
+    }
 }
 
 
@@ -116,14 +151,18 @@ void in_flight_table::leave() noexcept
         std::atomic_ref(mine_->pid).store(0);
         mine_ = nullptr;
     }
+    if (line_ != nullptr) {
+        std::atomic_ref(line_->pid).store(0);
+        line_ = nullptr;
+    }
 }
 
 
 std::uint32_t in_flight_table::enter(std::uint64_t key) noexcept
 {
     if (mine_ == nullptr) {
-        std::atomic_ref(header_->shared).fetch_add(1);
-        return shared_place;
+        std::atomic_ref(line_ != nullptr ? line_->requests : header_->shared).fetch_add(1);
+        return line_ != nullptr ? line_place : shared_place;
     }
 
     // Only this process writes here, others read: an entry is free for another key once it counts nothing.
@@ -156,8 +195,10 @@ void in_flight_table::exit(std::uint32_t place) noexcept
 {
     if (place == shared_place) {
         std::atomic_ref(header_->shared).fetch_sub(1);
-    } else if (mine_ == nullptr) {
-        return; // the sheet went with all it counted
+    } else if (place == line_place ? line_ == nullptr : mine_ == nullptr) {
+        return; // it went with all it counted
+    } else if (place == line_place) {
+        std::atomic_ref(line_->requests).fetch_sub(1);
     } else if (place == overflow_place) {
         std::atomic_ref(mine_->overflow).fetch_sub(1);
     } else {
@@ -183,6 +224,14 @@ std::uint64_t in_flight_table::count(std::uint64_t key, const alive_fn &alive) c
             }
         }
         if (here != 0 && alive(pid)) {
+            requests += here;
+        }
+    }
+    for (std::size_t i = 0; i < header_->processes * lines_per_sheet; ++i) {
+        line &at = line_at(i);
+        const std::int32_t pid = std::atomic_ref(at.pid).load();
+        const std::uint32_t here = std::atomic_ref(at.requests).load();
+        if (pid != 0 && here != 0 && alive(pid)) {
             requests += here;
         }
     }

@@ -1,7 +1,8 @@
 // How many requests each revision has in flight, over all processes of a gateway, so that a drain can be awaited.
 //
-// Every nginx process counts in a sheet of its own in shared memory; a reader adds up the sheets of the processes that
-// live. What a killed process had in flight is gone with it, and so is its sheet: no ghost stays behind.
+// Every nginx process counts in a sheet of its own in shared memory, or, where these are all in use, in a line of its own, one
+// number for all revisions; a reader adds up those of the processes that live. What a killed process had in flight is gone
+// with it, and so is its sheet or line: no ghost stays behind.
 #pragma once
 
 #include <cstddef>
@@ -28,10 +29,10 @@ class in_flight_table {
     using alive_fn = std::function<bool(pid_t)>;
 
     /// A process takes a sheet when it starts: a free one or that of a dead process. False when all are in use; it then
-    /// counts in one place for all such processes, which may prolong a drain but never cut it short.
+    /// takes a line, and counts for every revision, which may prolong a drain but never cut it short.
     bool join(pid_t pid, const alive_fn &alive) noexcept;
 
-    /// Gives the sheet back.
+    /// Gives the sheet, or the line, back.
     void leave() noexcept;
 
     /// Counts a request in; only the process that joined. What comes back goes into `exit`.
@@ -47,13 +48,17 @@ class in_flight_table {
     struct header;
     struct sheet;
     struct entry;
+    struct line;
 
+    void take_line(pid_t pid, const alive_fn &alive) noexcept;
     sheet &sheet_at(std::size_t index) const noexcept;
+    line &line_at(std::size_t index) const noexcept;
     entry *entries_of(sheet &of) const noexcept;
 
     unsigned char *base_;
     header *header_;
     sheet *mine_ = nullptr;
+    line *line_ = nullptr; ///< where no sheet was free
 };
 
 } // namespace rollout

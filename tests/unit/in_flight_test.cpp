@@ -182,6 +182,47 @@ void who_finds_no_sheet_counts_for_every_revision(void **)
     assert_int_equal(zone.count(green), 0);
 }
 
+void a_dead_process_without_a_sheet_is_not_counted(void **)
+{
+    const gateway zone(1, 16);
+    in_flight_table first = zone.view();
+    in_flight_table killed = zone.view();
+    assert_true(first.join(100, all_live));
+    assert_false(killed.join(101, all_live));
+    killed.enter(blue);
+    killed.enter(green);
+    assert_int_equal(zone.count(blue), 2);
+
+    const auto without_101 = [](pid_t pid) { return pid != 101; };
+    assert_int_equal(zone.count(blue, without_101), 0);
+
+    // Who has its line next begins at nothing, and takes what it counts with it.
+    in_flight_table next = zone.view();
+    assert_false(next.join(102, without_101));
+    const auto place = next.enter(blue);
+    assert_int_equal(zone.count(blue, without_101), 1);
+    next.leave();
+    next.exit(place);
+    assert_int_equal(zone.count(blue), 0);
+}
+
+void more_processes_than_there_are_lines_are_never_counted_short(void **)
+{
+    const gateway zone(1, 16);
+    std::vector<in_flight_table> processes;
+    std::vector<std::uint32_t> places;
+    for (pid_t pid = 100; pid < 120; ++pid) {
+        processes.push_back(zone.view());
+        processes.back().join(pid, all_live);
+        places.push_back(processes.back().enter(blue));
+    }
+    assert_int_equal(zone.count(blue), 20);
+    for (std::size_t i = 0; i < processes.size(); ++i) {
+        processes[i].exit(places[i]);
+    }
+    assert_int_equal(zone.count(blue), 0);
+}
+
 void more_revisions_than_a_sheet_holds_are_never_counted_short(void **)
 {
     const gateway zone(1, 8);
@@ -313,6 +354,8 @@ int main()
         cmocka_unit_test(a_process_that_leaves_takes_its_count_with_it),
         cmocka_unit_test(a_process_with_the_number_of_a_dead_one_takes_its_sheet),
         cmocka_unit_test(who_finds_no_sheet_counts_for_every_revision),
+        cmocka_unit_test(a_dead_process_without_a_sheet_is_not_counted),
+        cmocka_unit_test(more_processes_than_there_are_lines_are_never_counted_short),
         cmocka_unit_test(more_revisions_than_a_sheet_holds_are_never_counted_short),
         cmocka_unit_test(a_place_is_used_again_once_it_counts_nothing),
         cmocka_unit_test(a_request_that_stays_is_found_whatever_comes_and_goes_before_it),
