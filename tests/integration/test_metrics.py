@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 
 from gateway import Gateway
+from pretended_rolloutd import PretendedRolloutd
 from processes import DEADLINE_S, LOCATIONS, ROOT, Process, free_port, wait_until
 
 MORE = """
@@ -114,6 +115,23 @@ def test_without_rolloutd_the_gateways_own_metrics_are_there_and_it_is_not_ready
     gateway.await_link()
     await_value(gateway, "rollout_link_up", 1)
     assert gateway.get("/readyz").json == {"status": "ready"}
+
+
+def test_it_is_not_ready_before_it_has_been_told_all(make_gateway):
+    own = make_gateway(nginx={"locations": LOCATIONS + MORE, "workers": 1, "worker_arguments": "reconnect=50ms"})
+
+    def why_not(words):
+        wait_until(lambda: words in own.get("/readyz").problem(503)["detail"], words)
+
+    with PretendedRolloutd(own.rolloutd.socket) as rolloutd:
+        own.nginx.start()
+        link = rolloutd.accept()
+        link.welcome(True)
+        why_not("has not heard from rolloutd yet which models there are")
+        link.send(type="routes", revision=0, routes=[], begin=True, end=True)
+        why_not("still being told which tasks there are")
+        link.send(type="update", revision=0, complete=True)
+        wait_until(lambda: own.get("/readyz").status == 200, "ready")
 
 
 def test_a_rolloutd_that_does_not_answer_does_not_hold_the_metrics_for_longer_than_ack_timeout(tmp_path):
