@@ -79,6 +79,9 @@ try {
         write_gathered();
     }
     gathered += text;
+    if (level >= log_level::warning) {
+        write_gathered(); // who looks for the cause of an end needs the last of these
+    }
 } catch (...) {
     // Nowhere left to say it.
 }

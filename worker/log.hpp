@@ -16,8 +16,8 @@ using log_fields = std::initializer_list<std::pair<std::string_view, std::string
 /// Any thread. `fields` such as {{"task_id", id}, {"model_id", model}} come before the message; empty ones are left out.
 void log(log_level level, std::string_view message, log_fields fields = {}) noexcept;
 
-/// While it lives, what its thread logs gathers and goes out several lines a write: for where many are logged at once. None
-/// inside another.
+/// While it lives, what its thread logs gathers and goes out several lines a write: for where many are logged at once. Warnings
+/// and errors do not wait. None inside another.
 class log_burst {
   public:
     log_burst() noexcept;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
@@ -79,6 +80,30 @@ void lines_of_a_burst_come_whole_in_their_order(void **)
     assert_non_null(line_of(std::string(rest)).get());
 }
 
+off_t written_so_far()
+{
+    struct stat file = {};
+    assert_int_equal(::fstat(STDERR_FILENO, &file), 0);
+    return file.st_size;
+}
+
+void an_error_in_a_burst_does_not_wait_and_neither_do_those_before_it(void **)
+{
+    off_t after_one = -1;
+    off_t after_both = -1;
+    const auto text = logged([&] {
+        const rollout::log_burst burst;
+        log(rollout::log_level::info, "one");
+        after_one = written_so_far();
+        log(rollout::log_level::error, "both");
+        after_both = written_so_far();
+    });
+    assert_int_equal(after_one, 0);
+    assert_int_equal(after_both, text.size());
+    assert_holds(text, "\"message\":\"one\"");
+    assert_holds(text, "\"message\":\"both\"");
+}
+
 void behind_a_burst_a_line_is_written_at_once(void **)
 {
     const auto text = logged([] {
@@ -98,6 +123,7 @@ int main()
         cmocka_unit_test(a_value_at_its_bound_is_whole_and_one_character_more_is_cut),
         cmocka_unit_test(a_value_that_looks_like_a_line_is_none),
         cmocka_unit_test(lines_of_a_burst_come_whole_in_their_order),
+        cmocka_unit_test(an_error_in_a_burst_does_not_wait_and_neither_do_those_before_it),
         cmocka_unit_test(behind_a_burst_a_line_is_written_at_once),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
