@@ -44,8 +44,9 @@ void check_task(const json_t *from)
     row.task_id = read->task_id;
     row.model_id = read->model_id;
     row.document = text;
-    const auto line = line_of(row);
-    always(line.ends_with(" " + text) && line.find('\n', 1) == std::string::npos,
+    std::string line;
+    append_task(line, row);
+    always(line.ends_with(" " + text) && line.find('\n') == std::string::npos,
            "a task on its way to a gateway is a line");
 }
 
