@@ -17,6 +17,15 @@ constexpr std::size_t lines_per_sheet = 4;
 
 using order = std::memory_order;
 
+
+/// Makes `pid` the owner of what nobody owns, or a process that is gone.
+bool claim(std::int32_t &of, pid_t pid, const in_flight_table::alive_fn &alive) noexcept
+{
+    std::atomic_ref owner(of);
+    std::int32_t before = owner.load();
+    return (before == 0 || before == pid || !alive(before)) && owner.compare_exchange_strong(before, pid);
+}
+
 } // namespace
 
 
@@ -110,12 +119,7 @@ bool in_flight_table::join(pid_t pid, const alive_fn &alive) noexcept
 {
     for (std::size_t i = 0; i < header_->processes && mine_ == nullptr; ++i) {
         sheet &at = sheet_at(i);
-        std::atomic_ref owner(at.pid);
-        std::int32_t before = owner.load();
-        if (before != 0 && before != pid && alive(before)) {
-            continue;
-        }
-        if (owner.compare_exchange_strong(before, pid)) {
+        if (claim(at.pid, pid, alive)) {
             mine_ = &at;
             at.overflow = 0;
             std::memset(entries_of(at), 0, header_->revisions * sizeof(entry));
@@ -132,12 +136,7 @@ void in_flight_table::take_line(pid_t pid, const alive_fn &alive) noexcept
 {
     for (std::size_t i = 0; i < header_->processes * lines_per_sheet && line_ == nullptr; ++i) {
         line &at = line_at(i);
-        std::atomic_ref owner(at.pid);
-        std::int32_t before = owner.load();
-        if (before != 0 && before != pid && alive(before)) {
-            continue;
-        }
-        if (owner.compare_exchange_strong(before, pid)) {
+        if (claim(at.pid, pid, alive)) {
             line_ = &at;
             std::atomic_ref(at.requests).store(0);
         }
