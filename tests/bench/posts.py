@@ -64,7 +64,7 @@ class Peer:
 
 def ours():
     gateway = Gateway(rolloutd={"limits": {"max_concurrent_rollouts": 0, "max_queue": 10000000}},
-                      nginx={"workers": 1, "zone": "256m", "locations": API})
+                      nginx={"workers": 1, "zone": "1024m", "locations": API})  # of some million posts none has to leave it
     gateway.start()
     return gateway
 
