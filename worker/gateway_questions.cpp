@@ -30,8 +30,9 @@ void gateway_server::take_submission(const session_ptr &from, const submission_l
     // The gateway has checked all of this; it is another process all the same.
     json_error_t error;
     submission wanted;
-    wanted.config =
-        line.config.size() > limits::config_bytes ? nullptr : json_read(line.config, JSON_REJECT_DUPLICATES, error);
+    if (line.config.size() <= limits::config_bytes) {
+        wanted.config = json_read(line.config, JSON_REJECT_DUPLICATES, error);
+    }
     if (!json_is_object(wanted.config.get())) {
         end(from, "a submission that is none");
         return;

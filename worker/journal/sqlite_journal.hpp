@@ -11,8 +11,9 @@
 
 #include <uv.h>
 
-#include <deque>
 #include <array>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
