@@ -139,12 +139,12 @@ class Inferring(StormClient):
 
 
 class Posting(StormClient):
-    """Tasks, each posted until it is answered. `answered` holds what was promised."""
+    """Tasks, each posted until it is answered. `answered` holds what was promised; it only grows at its end, so others may read it."""
 
     def __init__(self, gateway, casualties, seed, name):
         super().__init__(gateway, casualties, seed)
         self.name = name
-        self.answered = {}  #: by task id: its kind and its body
+        self.answered = []  #: task id, kind and body of each
         self.count = 0
 
     def post(self, kind, model, **members):
@@ -165,7 +165,7 @@ class Posting(StormClient):
         except BROKEN:
             return False
         if answer.status == 200:
-            self.answered[task_id] = (kind, body)
+            self.answered.append((task_id, kind, body))
             self.done += 1
             faults = document_faults(answer.json, task_id, body["model_id"])
             if faults:
@@ -249,11 +249,11 @@ class Reading(StormClient):
 
     def turn(self):
         source = self.chance.choice(self.posting)
-        known = list(source.answered.items())
+        known = source.answered
         if not known:
             self.ending.wait(0.01)
             return
-        task_id, (kind, body) = self.chance.choice(known if self.chance.random() < 0.5 else known[-20:])
+        task_id, kind, body = self.chance.choice(known if self.chance.random() < 0.5 else known[-20:])
         which = self.chance.random()
         if which < 0.6:
             self.read(f"/{kind}/{task_id}", task_id, body)

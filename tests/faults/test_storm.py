@@ -85,7 +85,7 @@ def test_nothing_is_lost_in_a_storm(request, gateway, seed, tell):
 
     gateway.rolloutd.must_run()
     gateway.await_link()
-    answered = {task_id: (kind, body) for client in posting for task_id, (kind, body) in client.answered.items()}
+    answered = {task_id: (kind, body) for client in posting for task_id, kind, body in client.answered}
     missing, unfinished = look_for(gateway, answered)
     assert missing == []
     wait_until(lambda: not look_for(gateway, unfinished)[1], "the end of all tasks", seconds=300)
