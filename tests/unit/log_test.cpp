@@ -1,33 +1,17 @@
 // A line of the log is one JSON object, as long as its bound for each value, whatever somebody else has put into it.
 #include "common/json.hpp"
 #include "tests/unit/cmocka.hpp"
-#include "tests/unit/temporary_folder.hpp"
+#include "tests/unit/logged.hpp"
 #include "worker/log.hpp"
 
-#include <functional>
 #include <string>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
 
 constexpr std::size_t most = 4000; // characters of a value
-
-/// What is written to standard error meanwhile.
-std::string logged(const std::function<void()> &work)
-{
-    const temporary_folder folder;
-    const int before = ::dup(STDERR_FILENO);
-    const int file = ::open((folder / "log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    ::dup2(file, STDERR_FILENO);
-    ::close(file);
-    work();
-    ::dup2(before, STDERR_FILENO);
-    ::close(before);
-    return folder.read("log");
-}
 
 rollout::json_ptr line_of(const std::string &text)
 {

@@ -147,7 +147,6 @@ sqlite_file::sqlite_file(const std::string &path, std::span<const migration> ste
     is_whole = found != content::unread;
     writer.run("PRAGMA journal_mode = WAL");
     writer.run("PRAGMA synchronous = FULL");
-    writer.run("PRAGMA wal_autocheckpoint = 4000");
     if (found == content::none) {
         make_tables(writer);
     }

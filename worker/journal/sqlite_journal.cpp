@@ -1,6 +1,7 @@
 #include "worker/journal/sqlite_journal.hpp"
 
 #include "worker/failpoint.hpp"
+#include "worker/journal/commit_thread.hpp"
 #include "worker/journal/sqlite_rows.hpp"
 #include "worker/journal/sqlite_writes.hpp"
 #include "worker/log.hpp"
@@ -8,39 +9,26 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace rollout {
 
 namespace {
 
-/// A batch is a transaction, and what waits for it waits for all of it. Were it larger, hundreds of clients that post at once
-/// would go through nginx, the loop and the disk in one body, each of which would stand still for the others.
-constexpr std::size_t max_batch = 96;
-
 /// Reads of one turn of a thread: a look-up takes microseconds, a turn more. What they find is in memory all at once.
 constexpr std::size_t reads_a_turn = 64;
-
-
-/// Says how long it lived when it ends.
-class stopwatch {
-  public:
-    explicit stopwatch(std::chrono::nanoseconds &took) noexcept : took_(took) {}
-    ~stopwatch() { took_ = std::chrono::steady_clock::now() - begun_; }
-    stopwatch(const stopwatch &) = delete;
-    stopwatch &operator=(const stopwatch &) = delete;
-
-  private:
-    std::chrono::nanoseconds &took_;
-    std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
-};
 
 } // namespace
 
 
 sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path, std::function<void()> at_work)
     : loop_(loop), path_(path), soon_(loop), file_(path, journal_migrations(), std::move(at_work)),
-      revision_(file_.revision), batch_revision_(revision_),
-      statements_(new statements{file_.writer, batch_revision_}), reader_(path, SQLITE_OPEN_READONLY)
+      revision_(file_.revision), statements_(new statements{file_.writer, revision_}),
+      checkpoints_(file_.writer, path),
+      commits_(std::make_unique<commit_thread>(
+          loop, *statements_, checkpoints_,
+          [this](commit_thread::batch one) { end_batch(std::move(one.of), one.ended, one.revision, one.took); })),
+      reader_(path, SQLITE_OPEN_READONLY)
 {
     sqlite_statement at(file_.writer,
                         "SELECT sequence, kind, model_id FROM tasks WHERE kind IN ('deploy', 'delete') AND "
@@ -81,109 +69,41 @@ void sqlite_journal::stop_looking()
 
 bool sqlite_journal::busy() const noexcept
 {
-    return commit_ || reading_ || looking_ || counting_ || !waiting_.empty() || !reads_.empty();
+    return commits_->busy() || reading_ || looking_ || counting_ || !waiting_.empty() || !reads_.empty();
 }
 
 
 void sqlite_journal::add(std::unique_ptr<write> one)
 {
     waiting_.push_back(std::move(one));
-    if (!commit_ && waiting_.size() == 1) {
+    if (waiting_.size() == 1) {
         // With this turn of the loop's end: what a gateway sends comes many at a time, and the first is not to have a sync of its own.
-        soon_.start(std::chrono::milliseconds(0), [this] {
-            if (!commit_) {
-                start_batch();
-            }
-        });
+        soon_.start(std::chrono::milliseconds(0), [this] { commits_->give(std::exchange(waiting_, {})); });
     }
 }
 
 
-void sqlite_journal::start_batch()
+void sqlite_journal::end_batch(writes some, const outcome &ended, std::uint64_t now, std::chrono::nanoseconds took)
 {
-    const auto count = std::min(waiting_.size(), max_batch);
-    batch_.assign(std::make_move_iterator(waiting_.begin()),
-                  std::make_move_iterator(waiting_.begin() + static_cast<std::ptrdiff_t>(count)));
-    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
-    batch_revision_ = revision_;
-
-    commit_ = run_on_thread(
-        loop_,
-        [this](const stop_flag &) {
-            const stopwatch watch(commit_took_);
-            try {
-                pass("before");
-                statements_->begin.run();
-                for (auto &one : batch_) {
-                    one->apply(*statements_);
-                }
-                statements_->put_revision.with(batch_revision_).run();
-                pass("applied");
-                statements_->commit.run();
-                pass("committed");
-                return outcome::ok();
-            } catch (const sqlite_error &error) {
-                if (sqlite3_get_autocommit(file_.writer.get()) == 0) {
-                    sqlite3_exec(file_.writer.get(), "ROLLBACK", nullptr, nullptr, nullptr);
-                }
-                return outcome::transient(error.what());
-            }
-        },
-        [this](const outcome &ended) { end_batch(ended); });
-}
-
-
-/// The failpoints of what the batch holds; once it is committed, it cannot fail any more.
-void sqlite_journal::pass(const char *when) const
-{
-    if (!has_failpoints) {
-        return;
-    }
-    const bool committed = when == std::string_view("committed");
-    for (const auto &one : batch_) {
-        const std::initializer_list<std::string_view> name = {"journal", one->name(), when};
-        if (committed) {
-            failpoint(name);
-        } else if (failpoint(name, {fault::error}) != fault::none) {
-            throw sqlite_error("the journal: a test lets it fail");
-        }
-    }
-}
-
-
-void sqlite_journal::end_batch(const outcome &ended)
-{
-    const auto before = revision_;
-    if (ended) {
-        revision_ = batch_revision_;
-    }
-    const auto now = revision_; // the next batch counts on from here
-    const auto took = commit_took_;
-    auto batch = std::move(batch_);
-    batch_.clear();
-    commit_.reset();
-    if (!waiting_.empty()) {
-        start_batch(); // the disk works while the loop answers
-    }
-
+    const auto before = std::exchange(revision_, now);
     const log_burst audits; // each answer has its line
     if (on_attempt) {
         on_attempt(took, static_cast<bool>(ended));
     }
     if (ended) {
-        for (const auto &one : batch) {
+        for (const auto &one : some) {
             if (const task_row *row = one->news()) {
                 note_open(*row);
             }
         }
     }
-    for (auto &one : batch) {
+    for (auto &one : some) {
         one->end(ended);
     }
     if (ended && on_commit) {
         std::vector<task_row> rows;
-        rows.reserve(batch.size());
-        for (const auto &one : batch) {
+        rows.reserve(some.size());
+        for (const auto &one : some) {
             if (task_row *row = one->news()) {
                 rows.push_back(std::move(*row));
             }

@@ -1,9 +1,10 @@
 // The journal in one SQLite file: WAL, synchronous=FULL, so that a commit is on the disk when it returns.
 //
-// Writes gather while a commit is under way on a thread, and go together in the next: a batch costs one sync. Reads have
-// a connection of their own and do not wait for commits.
+// Writes gather while a commit is under way on a thread of its own, and go together in the next: a batch costs one sync.
+// Reads have a connection of their own and do not wait for commits.
 #pragma once
 
+#include "worker/journal/checkpoints.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/journal/sqlite.hpp"
 #include "worker/journal/sqlite_file.hpp"
@@ -67,13 +68,13 @@ class sqlite_journal final : public journal {
     struct save_write;
     struct gateway_write;
     struct purge_write;
+    class commit_thread;
+    using writes = std::vector<std::unique_ptr<write>>;
     using sequences = std::vector<std::uint64_t>; ///< growing
     using read_job = std::pair<std::function<void(sqlite_database &)>, std::function<void(outcome)>>;
 
     void add(std::unique_ptr<write> one);
-    void start_batch();
-    void pass(const char *when) const;
-    void end_batch(const outcome &ended);
+    void end_batch(writes some, const outcome &ended, std::uint64_t now, std::chrono::nanoseconds took);
     void read(std::function<void(sqlite_database &)> work, std::function<void(outcome)> done);
     void start_read();
     auto &open_of(task_kind kind) { return open_.at(static_cast<std::size_t>(kind)); }
@@ -83,15 +84,13 @@ class sqlite_journal final : public journal {
     uv_loop_t *loop_;
     std::string path_;
     timer soon_;
-    sqlite_file file_; ///< its writer: the commit's thread's, while there is one
+    sqlite_file file_; ///< its writer: the commits' thread's, from the first write on
     std::uint64_t revision_;
 
-    std::uint64_t batch_revision_;
-    std::unique_ptr<statements> statements_;
-    std::vector<std::unique_ptr<write>> waiting_;
-    std::vector<std::unique_ptr<write>> batch_;
-    operation_ptr commit_;
-    std::chrono::nanoseconds commit_took_{}; ///< of the last one, once it has ended
+    std::unique_ptr<statements> statements_; ///< as the writer
+    writes waiting_;                         ///< for the end of this turn of the loop
+    checkpoints checkpoints_;
+    std::unique_ptr<commit_thread> commits_;
 
     /// The sequences of the tasks that have not ended, by model. Their index would be hit at random by every new task, and
     /// take most of a commit's pages.

@@ -8,10 +8,10 @@
 
 namespace rollout {
 
-/// The writer's, prepared once; only the commit's thread touches them.
+/// The writer's, prepared once; only the commits' thread touches them.
 struct sqlite_journal::statements {
     sqlite_database &database;
-    std::uint64_t &revision;
+    std::uint64_t revision; ///< the last one given
 
     sqlite_statement begin{database, "BEGIN IMMEDIATE"};
     sqlite_statement commit{database, "COMMIT"};
@@ -43,7 +43,7 @@ struct sqlite_journal::statements {
 };
 
 
-/// A write that waits for its batch: `apply` runs on the commit's thread, `end` on the loop's.
+/// A write that waits for its batch: `apply` runs on the commits' thread, `end` on the loop's.
 struct sqlite_journal::write {
     virtual ~write() = default;
     virtual void apply(statements &in) = 0;

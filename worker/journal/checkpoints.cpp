@@ -1,0 +1,92 @@
+#include "worker/journal/checkpoints.hpp"
+
+#include "worker/log.hpp"
+
+#include <string>
+
+namespace rollout {
+
+namespace {
+
+/// In pages of 4 KiB. A page that many commits write is taken in once: the more of them, the less there is to do, and the more to
+/// read at a start after a crash.
+constexpr int log_pages = 4000;
+
+/// What a commit may have to wait for.
+constexpr int pages_for_writer = 300;
+
+} // namespace
+
+
+checkpoints::checkpoints(sqlite_database &writer, const std::string &path)
+    : writer_(writer), beside_(path, SQLITE_OPEN_READWRITE)
+{
+    beside_.run("PRAGMA synchronous = FULL");
+    // In place of the hook by which SQLite itself makes its checkpoints.
+    sqlite3_wal_hook(
+        writer.get(),
+        [](void *to, sqlite3 *, const char *, int pages) noexcept {
+            *static_cast<std::atomic<int> *>(to) = pages;
+            return SQLITE_OK;
+        },
+        &pages_);
+    thread_ = std::jthread([this](const std::stop_token &stop) { run(stop); });
+}
+
+
+// No checkpoint begins while another runs, or when all of the log is in the file: beside a commit that begins the log anew, it would
+// take SQLite before 3.51.3 for one that is in (https://sqlite.org/wal.html#walresetbug).
+void checkpoints::after_commit()
+{
+    const std::scoped_lock lock(mutex_);
+    if (state_ == state::by_writer) {
+        taken_ = take_in(writer_);
+        state_ = state::none;
+    } else if (state_ == state::none) {
+        if (pages_ < taken_) {
+            taken_ = 0; // begun anew
+        }
+        if (pages_ - taken_ >= log_pages) {
+            state_ = state::beside;
+            begun_.notify_one();
+        }
+    }
+}
+
+
+void checkpoints::run(const std::stop_token &stop)
+{
+    std::unique_lock lock(mutex_);
+    while (begun_.wait(lock, stop, [this] { return state_ == state::beside; }) && !stop.stop_requested()) {
+        lock.unlock();
+        int taken = take_in(beside_);
+        if (pages_ - taken > pages_for_writer) {
+            taken = take_in(beside_); // what came meanwhile, and less will have come after that
+        }
+        lock.lock();
+        taken_ = taken;
+        state_ = pages_ > taken ? state::by_writer : state::none;
+    }
+}
+
+
+/// Says how many of the log's pages are in the file.
+int checkpoints::take_in(sqlite_database &by)
+{
+    int taken = 0;
+    const int before = pages_;
+    const int rc = sqlite3_wal_checkpoint_v2(by.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, &taken);
+    if (rc == SQLITE_OK) {
+        failing_ = false;
+        return taken;
+    }
+    const bool is_busy = (rc & 0xff) == SQLITE_BUSY; // with a person's own
+    if (!is_busy && !failing_) {
+        failing_ = true;
+        log(log_level::error, std::string("the journal's log cannot be taken into its file, and grows: ") +
+                                  sqlite3_errmsg(by.get()) + ". Nothing is lost; look after its disk");
+    }
+    return before; // another try when as many have come again
+}
+
+} // namespace rollout
