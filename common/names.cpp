@@ -3,6 +3,7 @@
 #include "common/limits.hpp"
 
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -20,16 +21,33 @@ constexpr bool is_alphanumeric(char c) noexcept
 }
 
 
-template <std::size_t size>
-std::array<std::uint8_t, size> random_bytes()
-{
-    std::array<std::uint8_t, size> bytes;
-    // Up to 256 bytes arrive whole once the kernel's source is seeded (getrandom(2)).
-    if (getrandom(bytes.data(), size, 0) != static_cast<ssize_t>(size)) {
-        throw std::runtime_error("the system gave no random bytes");
+/// Of the kernel's, fetched for sixteen ids at once. Each thread has its own, and so has a process that was forked.
+class random_bytes {
+  public:
+    std::array<std::uint8_t, 16> take()
+    {
+        if (left_ == 0 || of_ != getpid()) {
+            // Up to 256 bytes arrive whole once the kernel's source is seeded (getrandom(2)).
+            if (getrandom(bytes_.data(), bytes_.size(), 0) != static_cast<ssize_t>(bytes_.size())) {
+                throw std::runtime_error("the system gave no random bytes");
+            }
+            of_ = getpid();
+            left_ = bytes_.size();
+        }
+        std::array<std::uint8_t, 16> some;
+        left_ -= some.size();
+        std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(left_), some.size(), some.begin());
+        return some;
     }
-    return bytes;
-}
+
+  private:
+    std::array<std::uint8_t, 256> bytes_{};
+    std::size_t left_ = 0;
+    pid_t of_ = 0;
+};
+
+
+thread_local random_bytes ahead;
 
 
 void append_hex(std::string &out, const std::uint8_t *bytes, std::size_t count)
@@ -65,7 +83,7 @@ std::string new_task_id()
     using namespace std::chrono;
     const auto now = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 
-    auto bytes = random_bytes<16>();
+    auto bytes = ahead.take();
     for (int i = 0; i < 6; ++i) {
         bytes[i] = static_cast<std::uint8_t>(now >> (8 * (5 - i)));
     }
@@ -88,7 +106,7 @@ std::string new_task_id()
 
 std::string new_instance_id()
 {
-    const auto bytes = random_bytes<16>();
+    const auto bytes = ahead.take();
     std::string id;
     append_hex(id, bytes.data(), bytes.size());
     return id;

@@ -18,6 +18,10 @@ namespace {
 /// Reads of one turn of a thread: a look-up takes microseconds, a turn more. What they find is in memory all at once.
 constexpr std::size_t reads_a_turn = 64;
 
+/// So many writes do not wait for the end of the loop's turn, which may take in posts for milliseconds while the disk has
+/// nothing to do.
+constexpr std::size_t worth_a_sync = 16;
+
 } // namespace
 
 
@@ -76,10 +80,19 @@ bool sqlite_journal::busy() const noexcept
 void sqlite_journal::add(std::unique_ptr<write> one)
 {
     waiting_.push_back(std::move(one));
-    if (waiting_.size() == 1) {
+    if (waiting_.size() >= worth_a_sync && !commits_->busy()) {
+        give_waiting();
+    } else if (waiting_.size() == 1) {
         // With this turn of the loop's end: what a gateway sends comes many at a time, and the first is not to have a sync of its own.
-        soon_.start(std::chrono::milliseconds(0), [this] { commits_->give(std::exchange(waiting_, {})); });
+        soon_.start(std::chrono::milliseconds(0), [this] { give_waiting(); });
     }
+}
+
+
+void sqlite_journal::give_waiting()
+{
+    soon_.stop();
+    commits_->give(std::exchange(waiting_, {}));
 }
 
 

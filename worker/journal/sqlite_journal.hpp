@@ -74,6 +74,7 @@ class sqlite_journal final : public journal {
     using read_job = std::pair<std::function<void(sqlite_database &)>, std::function<void(outcome)>>;
 
     void add(std::unique_ptr<write> one);
+    void give_waiting();
     void end_batch(writes some, const outcome &ended, std::uint64_t now, std::chrono::nanoseconds took);
     void read(std::function<void(sqlite_database &)> work, std::function<void(outcome)> done);
     void start_read();
