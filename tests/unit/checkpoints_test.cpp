@@ -14,9 +14,8 @@ using rollout::outcome;
 using rollout::sqlite_database;
 using rollout::task;
 
-constexpr std::size_t large = 200'000;               // characters of a configuration
-constexpr std::uintmax_t log_begins_anew = 30 << 20; // bytes that it stays below: checkpoints begin at 16 MB
-constexpr std::size_t unending = 200;                // of such tasks: 40 MB
+constexpr std::size_t large = 200'000; // characters of a configuration
+constexpr std::size_t unending = 200;  // of such tasks: 40 MB
 
 /// Of a statement of one value.
 std::string text_of(const std::filesystem::path &path, const char *sql)
@@ -71,17 +70,14 @@ class writer {
     std::size_t well_ = 0;
 };
 
-void the_log_begins_anew_while_writes_never_pause_and_nothing_is_lost(void **)
+void nothing_is_lost_while_the_log_is_taken_in_beside_writes_that_never_pause(void **)
 {
     const temporary_folder folder;
     const auto path = folder / "journal.db";
     opened_journal book(path);
     writer writes(book);
     assert_int_equal(writes.write(unending), unending);
-    const auto file = std::filesystem::file_size(path);
-    const auto log = std::filesystem::file_size(path.native() + "-wal");
-    assert_true(file > unending * large / 2); // most of it is in the file by now
-    assert_true(log < log_begins_anew);
+    assert_true(std::filesystem::file_size(path) > large); // checkpoints went on beside
 
     // As after a loss of power.
     std::filesystem::copy_file(path, folder / "copy.db");
@@ -93,6 +89,60 @@ void the_log_begins_anew_while_writes_never_pause_and_nothing_is_lost(void **)
         assert_true(copy.find("t" + std::to_string(i)).has_value());
     }
     assert_text(text_of(folder / "copy.db", "PRAGMA integrity_check"), "ok");
+}
+
+/// A journal's file: a row takes some ten pages, and its log is taken in when it has fifty.
+class small_log {
+  public:
+    explicit small_log(std::filesystem::path to) : path(std::move(to)) {}
+
+    /// Returns how many of the rows were written before one could not be.
+    int write(int rows)
+    {
+        rollout::sqlite_statement insert(base, "INSERT INTO meta VALUES (?, ?)");
+        const std::string text(10 * page_bytes, 'x');
+        const int before = rows_in_it();
+        try {
+            for (int i = 0; i < rows; ++i) {
+                insert.with(std::string_view(std::to_string(++made_)), std::string_view(text)).run();
+                after.after_commit();
+            }
+        } catch (const rollout::sqlite_error &) {
+            return rows_in_it() - before;
+        }
+        return rows;
+    }
+
+    int rows_in_it()
+    {
+        return static_cast<int>(base.number("SELECT count(*) FROM meta WHERE name > '0' AND name < 'a'"));
+    }
+
+    std::uintmax_t log_bytes() const { return std::filesystem::file_size(path.native() + "-wal"); }
+
+    static constexpr std::uintmax_t page_bytes = 4096;
+    static constexpr int log_pages = 50;
+
+    /// Four times the pages at which it is taken in, and fewer than twenty by the last commit; each has a head.
+    static constexpr std::uintmax_t most_bytes = (4 * log_pages + 20) * (page_bytes + 24);
+
+    const std::filesystem::path path;
+    rollout::sqlite_file file{path.native()};
+    sqlite_database &base = file.writer;
+    rollout::checkpoints after{base, path.native(), log_pages};
+
+  private:
+    int made_ = 0;
+};
+
+void a_log_that_grows_faster_than_it_is_taken_in_has_a_bound_and_begins_anew(void **)
+{
+    const temporary_folder folder;
+    small_log log(folder / "some.db");
+    assert_int_equal(log.write(2000), 2000);
+    assert_true(log.log_bytes() < small_log::most_bytes);
+    assert_int_equal(log.rows_in_it(), 2000);
+    assert_text(text_of(log.path, "PRAGMA integrity_check"), "ok");
 }
 
 /// No file grows beyond that, as on a disk that is full.
@@ -116,26 +166,24 @@ class smallest_files {
 void a_log_that_cannot_be_taken_in_is_told_once_and_goes_in_when_it_can(void **)
 {
     const temporary_folder folder;
-    const auto path = folder / "journal.db";
-    opened_journal book(path);
-    writer writes(book);
-    const auto first = writes.write(unending); // the file is larger than its log ever is
-    assert_int_equal(first, unending);
-
-    std::size_t more = 0;
+    small_log log(folder / "some.db");
+    assert_int_equal(log.write(500), 500); // the file is larger than its log by now
+    int more = 0;
     const auto said = logged([&] {
-        const smallest_files full(std::filesystem::file_size(path));
-        more = writes.write(2 * unending);
+        const smallest_files full(std::filesystem::file_size(log.path));
+        more = log.write(2000);
     });
-    assert_true(more > 0 && more < 2 * unending); // as long as the log has room
-    assert_holds(writes.faults.front(), "failed: ");
+    assert_true(more > small_log::log_pages && more < 2000); // as long as the log had room
     const std::string line = "the journal's log cannot be taken into its file, and grows: ";
     assert_holds(said, line);
     assert_int_equal(said.find(line, said.find(line) + 1), std::string::npos);
 
-    assert_int_equal(writes.write(unending), unending);
-    assert_int_equal(book.count_tasks(), first + more + unending);
-    assert_text(text_of(path, "PRAGMA integrity_check"), "ok");
+    const auto grown = log.log_bytes();
+    assert_int_equal(log.rows_in_it(), 500 + more);
+    assert_int_equal(log.write(2000), 2000);
+    assert_int_equal(log.rows_in_it(), 2500 + more);
+    assert_true(log.log_bytes() < grown + small_log::most_bytes); // it has begun anew
+    assert_text(text_of(log.path, "PRAGMA integrity_check"), "ok");
 }
 
 } // namespace
@@ -143,7 +191,8 @@ void a_log_that_cannot_be_taken_in_is_told_once_and_goes_in_when_it_can(void **)
 int main()
 {
     const CMUnitTest tests[] = {
-        cmocka_unit_test(the_log_begins_anew_while_writes_never_pause_and_nothing_is_lost),
+        cmocka_unit_test(nothing_is_lost_while_the_log_is_taken_in_beside_writes_that_never_pause),
+        cmocka_unit_test(a_log_that_grows_faster_than_it_is_taken_in_has_a_bound_and_begins_anew),
         cmocka_unit_test(a_log_that_cannot_be_taken_in_is_told_once_and_goes_in_when_it_can),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

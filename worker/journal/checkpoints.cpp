@@ -8,18 +8,17 @@ namespace rollout {
 
 namespace {
 
-/// In pages of 4 KiB. A page that many commits write is taken in once: the more of them, the less there is to do, and the more to
-/// read at a start after a crash.
-constexpr int log_pages = 4000;
-
-/// What a commit may have to wait for.
+/// What a commit may have to wait for, in pages.
 constexpr int pages_for_writer = 300;
+
+/// A log that grows faster than it is taken in, to so many times the size at which that begins, stops the writer until it is in.
+constexpr int most_times = 4;
 
 } // namespace
 
 
-checkpoints::checkpoints(sqlite_database &writer, const std::string &path)
-    : writer_(writer), beside_(path, SQLITE_OPEN_READWRITE)
+checkpoints::checkpoints(sqlite_database &writer, const std::string &path, int log_pages)
+    : writer_(writer), beside_(path, SQLITE_OPEN_READWRITE), log_pages_(log_pages)
 {
     beside_.run("PRAGMA synchronous = FULL");
     // In place of the hook by which SQLite itself makes its checkpoints.
@@ -38,18 +37,19 @@ checkpoints::checkpoints(sqlite_database &writer, const std::string &path)
 // take SQLite before 3.51.3 for one that is in (https://sqlite.org/wal.html#walresetbug).
 void checkpoints::after_commit()
 {
-    const std::scoped_lock lock(mutex_);
+    std::unique_lock lock(mutex_);
+    if (state_ == state::beside && pages_ - taken_ >= most_times * log_pages_) {
+        changed_.wait(lock, [this] { return state_ != state::beside; });
+    }
+    if (pages_ < taken_) {
+        taken_ = 0; // begun anew
+    }
     if (state_ == state::by_writer) {
         taken_ = take_in(writer_);
         state_ = state::none;
-    } else if (state_ == state::none) {
-        if (pages_ < taken_) {
-            taken_ = 0; // begun anew
-        }
-        if (pages_ - taken_ >= log_pages) {
-            state_ = state::beside;
-            begun_.notify_one();
-        }
+    } else if (state_ == state::none && pages_ - taken_ >= log_pages_) {
+        state_ = state::beside;
+        changed_.notify_all();
     }
 }
 
@@ -57,7 +57,7 @@ void checkpoints::after_commit()
 void checkpoints::run(const std::stop_token &stop)
 {
     std::unique_lock lock(mutex_);
-    while (begun_.wait(lock, stop, [this] { return state_ == state::beside; }) && !stop.stop_requested()) {
+    while (changed_.wait(lock, stop, [this] { return state_ == state::beside; }) && !stop.stop_requested()) {
         lock.unlock();
         int taken = take_in(beside_);
         if (pages_ - taken > pages_for_writer) {
@@ -65,7 +65,8 @@ void checkpoints::run(const std::stop_token &stop)
         }
         lock.lock();
         taken_ = taken;
-        state_ = pages_ > taken ? state::by_writer : state::none;
+        state_ = state::by_writer; // a commit may have come that is not in `pages_` yet
+        changed_.notify_all();
     }
 }
 
