@@ -13,8 +13,8 @@ using namespace std::chrono_literals;
 
 constexpr auto interval = 3600s;
 
-/// What one transaction looks at: a few milliseconds of the journal's time.
-constexpr std::size_t rows_a_step = 50;
+/// What one transaction looks at: about a millisecond of the journal's time, since posts that came with it wait for it.
+constexpr std::size_t rows_a_step = 10;
 
 /// A step is followed by so many times its own time without one.
 constexpr int rests = 4;

@@ -104,8 +104,8 @@ void each_step_is_small_and_rests_four_times_as_long(void **)
     of.keeping.start();
     of.time.run_for(1s); // a step is 20 ms and a rest of 80
     assert_in_range(of.book.steps, 9, 11);
-    assert_int_equal(of.book.most_rows, 50);
-    of.time.run_for(2s);
+    assert_int_equal(of.book.most_rows, 10);
+    of.time.run_for(10s);
     assert_int_equal(of.book.tasks.size(), 100);
 }
 

@@ -8,8 +8,11 @@ namespace rollout {
 
 namespace {
 
-/// What a commit may have to wait for, in pages.
-constexpr int pages_for_writer = 300;
+/// What a commit may have to wait for, in pages, where the disk is fast enough.
+constexpr int pages_for_writer = 60;
+
+/// Each takes in what came during the one before it, of which there is the less, the less that had to do.
+constexpr int passes_beside = 5;
 
 /// A log that grows faster than it is taken in, to so many times the size at which that begins, stops the writer until it is in.
 constexpr int most_times = 4;
@@ -59,9 +62,9 @@ void checkpoints::run(const std::stop_token &stop)
     std::unique_lock lock(mutex_);
     while (changed_.wait(lock, stop, [this] { return state_ == state::beside; }) && !stop.stop_requested()) {
         lock.unlock();
-        int taken = take_in(beside_);
-        if (pages_ - taken > pages_for_writer) {
-            taken = take_in(beside_); // what came meanwhile, and less will have come after that
+        int taken = 0;
+        for (int i = 0; i < passes_beside && (i == 0 || pages_ - taken > pages_for_writer); ++i) {
+            taken = take_in(beside_);
         }
         lock.lock();
         taken_ = taken;
