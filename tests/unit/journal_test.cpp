@@ -1,6 +1,9 @@
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/opened_journal.hpp"
 
+#include <array>
+#include <map>
+
 namespace {
 
 using rollout::journal;
@@ -268,6 +271,43 @@ void what_changed_after_a_revision_is_read_in_pages(void **)
     assert_int_equal(book.read_after(0, 1).size(), 1);
 }
 
+void each_task_is_read_once_where_it_changed_last_whatever_became_of_it(void **)
+{
+    constexpr std::array statuses{task_status::pending, task_status::in_progress, task_status::completed};
+    const temporary_folder folder;
+    opened_journal book(folder / "journal.db");
+    std::map<std::uint64_t, std::string> expected; // by revision
+    std::vector<std::string> to_change;
+    for (std::size_t i = 0; i < 24; ++i) {
+        const std::string id = "t" + std::to_string(i);
+        auto one = task_of_model(id, "a", i % 2 == 0 ? task_kind::deploy : task_kind::remove);
+        one.status = i % 8 == 7 ? task_status::completed : task_status::pending; // as a fill from elsewhere has them
+        expected[book.create(one).row.revision] = id;
+        if (i % 4 > 1) {
+            to_change.push_back(id);
+        }
+        if (i % 6 == 5) {
+            auto now = rollout::task_of(*book.find(to_change.front())).value();
+            std::erase_if(expected, [&](const auto &known) { return known.second == now.task_id; });
+            now.status = statuses.at(i / 6 % statuses.size());
+            expected[book.save(now)] = now.task_id;
+            to_change.erase(to_change.begin());
+        }
+    }
+    for (const std::size_t page : {1, 500, 1 << 20}) {
+        std::map<std::uint64_t, std::string> seen;
+        std::uint64_t at = 0;
+        for (auto rows = book.read_after(at, page); !rows.empty(); rows = book.read_after(at, page)) {
+            for (const auto &row : rows) {
+                assert_true(row.revision > at);
+                at = row.revision;
+                seen[at] = row.task_id;
+            }
+        }
+        assert_true(seen == expected);
+    }
+}
+
 void news_come_after_each_commit_in_their_order(void **)
 {
     const temporary_folder folder;
@@ -399,6 +439,7 @@ int main()
         cmocka_unit_test(what_is_unfinished_comes_in_the_order_of_acceptance),
         cmocka_unit_test(the_latest_of_a_kind_is_found_by_its_model),
         cmocka_unit_test(what_changed_after_a_revision_is_read_in_pages),
+        cmocka_unit_test(each_task_is_read_once_where_it_changed_last_whatever_became_of_it),
         cmocka_unit_test(news_come_after_each_commit_in_their_order),
         cmocka_unit_test(gateways_are_remembered_until_they_are_forgotten),
         cmocka_unit_test(a_purge_takes_old_final_tasks_and_leaves_a_models_latest_of_each_kind),

@@ -60,6 +60,11 @@ std::span<const migration> journal_migrations() noexcept
             CREATE INDEX IF NOT EXISTS tasks_status ON tasks (kind, status, sequence);
             CREATE INDEX tasks_ended ON tasks (model_id, kind, sequence) WHERE status NOT IN ('pending', 'in_progress');
         )"},
+        // A new task is in one index the fewer: as long as it is as it was accepted, its sequence is its revision (sqlite_changes).
+        {R"(
+            DROP INDEX tasks_revision;
+            CREATE INDEX tasks_changed ON tasks (revision) WHERE status <> 'pending' OR revision > sequence;
+        )"},
     };
     return steps;
 }

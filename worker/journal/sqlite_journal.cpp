@@ -250,23 +250,6 @@ void sqlite_journal::count_tasks(std::function<void(outcome, std::uint64_t)> don
 }
 
 
-void sqlite_journal::read_after(std::uint64_t revision, std::size_t max_bytes,
-                                std::function<void(outcome, std::vector<task_row>)> done)
-{
-    auto rows = std::make_shared<std::vector<task_row>>();
-    read(
-        [rows, revision, max_bytes](sqlite_database &database) {
-            sqlite_statement at(database, select("WHERE revision > ? ORDER BY revision"));
-            at.with(revision);
-            for (std::size_t bytes = 0; bytes < max_bytes && at.step();) {
-                rows->push_back(row_of(at));
-                bytes += rows->back().document.size();
-            }
-        },
-        [rows, done = std::move(done)](const outcome &ended) { done(ended, std::move(*rows)); });
-}
-
-
 std::vector<task_row> sqlite_journal::unfinished()
 {
     sequences all;
