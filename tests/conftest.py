@@ -14,11 +14,11 @@ from gateway import Gateway  # noqa: E402
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Where tests run beside each other, those of a file stay together, for they share a gateway; those of packages and of the image
-    share what they build, and begin early, for they take long."""
+    """Where tests run beside each other, those of a file stay together, for they share a gateway; those of packages share what they
+    build, and so do those of the image."""
     for item in items:
         folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("built" if folder in ("packages", "image") else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(folder if folder in ("packages", "image") else str(item.path)))
 
 
 @pytest.fixture
