@@ -40,7 +40,7 @@ namespace {
 using namespace rollout;
 using namespace std::chrono_literals;
 
-/// File copies take threads for long; the journal's commits must always find one.
+/// File copies take threads for long; the journal's reads must always find one.
 constexpr std::uint64_t spare_threads = 4;
 
 constexpr std::size_t most_models_named = 20;
