@@ -10,7 +10,8 @@
 namespace rollout {
 
 /// Which final tasks go: those last changed longer ago than `age`, and the oldest of those that are more than `max_tasks`
-/// (unfinished ones count, and stay). A model's latest task of a kind stays whatever its age.
+/// (unfinished ones count, and stay). The latest task of a kind of a model that stands on a server stays
+/// whatever its age.
 struct retention_rule {
     std::chrono::days age{30};
     std::uint64_t max_tasks = 0;

@@ -9,10 +9,21 @@ namespace {
 using rollout::journal;
 using rollout::model;
 using rollout::outcome;
+using rollout::sqlite_database;
 using rollout::task;
 using rollout::task_kind;
 using rollout::task_row;
 using rollout::task_status;
+
+model placed_model(const std::string &model_id)
+{
+    model made;
+    made.model_id = model_id;
+    made.last_revision = 1;
+    made.blue.emplace();
+    made.blue->revision = 1;
+    return made;
+}
 
 void a_task_is_created_with_the_next_revision(void **)
 {
@@ -185,9 +196,7 @@ void the_counter_does_not_go_back_when_the_last_rows_are_gone(void **)
         for (const char *id : {"t1", "t2"}) {
             book.create(ended_task(id, "a", 10));
         }
-        model of;
-        of.model_id = "a";
-        book.save_model(of);
+        book.save_model(placed_model("a"));
         assert_int_equal(book.purge(1000).removed, 1);
     }
     opened_journal book(folder / "journal.db");
@@ -360,6 +369,7 @@ void a_purge_takes_old_final_tasks_and_leaves_a_models_latest_of_each_kind(void 
 {
     const temporary_folder folder;
     opened_journal book(folder / "journal.db");
+    book.save_model(placed_model("a"));
     book.create(ended_task("old1", "a", 10));
     book.create(ended_task("old2", "a", 10));
     book.create(ended_task("deleted1", "a", 10, task_kind::remove));
@@ -384,10 +394,35 @@ void a_purge_takes_old_final_tasks_and_leaves_a_models_latest_of_each_kind(void 
     assert_int_equal(book->revision(), revision);
 }
 
+void the_latest_of_a_model_that_stands_nowhere_goes_as_well(void **)
+{
+    const temporary_folder folder;
+    const auto path = folder / "journal.db";
+    opened_journal book(path);
+    for (const char *model_id : {"standing", "gone", "unreadable"}) {
+        model of = placed_model(model_id);
+        book.save_model(of);
+        if (of.model_id == "gone") {
+            of.blue.reset();
+            book.save_model(of); // as a deletion leaves it: its last revision's number
+        }
+        book.create(ended_task(of.model_id, model_id, 10));
+    }
+    book.create(ended_task("nobody", "nobody", 10, task_kind::remove));
+    sqlite_database(path.native(), SQLITE_OPEN_READWRITE)
+        .run("UPDATE models SET state = '{' WHERE model_id = 'unreadable'");
+
+    assert_int_equal(book.purge(1000).removed, 2);
+    assert_true(book.find("standing").has_value());
+    assert_true(book.find("unreadable").has_value());
+    assert_int_equal(book.count_tasks(), 2);
+}
+
 void a_task_of_exactly_the_retention_stays(void **)
 {
     const temporary_folder folder;
     opened_journal book(folder / "journal.db");
+    book.save_model(placed_model("a"));
     book.create(ended_task("t1", "a", 1000));
     book.create(ended_task("t2", "a", 1000));
     assert_int_equal(book.purge(1000).removed, 0);
@@ -398,6 +433,8 @@ void a_purge_goes_in_portions_and_on_from_where_it_was(void **)
 {
     const temporary_folder folder;
     opened_journal book(folder / "journal.db");
+    book.save_model(placed_model("a"));
+    book.save_model(placed_model("b"));
     int created = 0;
     for (int i = 0; i < 61; ++i) { // each third is another model's; some have the same time
         book->create(ended_task("t" + std::to_string(i), i % 3 == 0 ? "b" : "a", 10 + i / 8), false,
@@ -443,6 +480,7 @@ int main()
         cmocka_unit_test(news_come_after_each_commit_in_their_order),
         cmocka_unit_test(gateways_are_remembered_until_they_are_forgotten),
         cmocka_unit_test(a_purge_takes_old_final_tasks_and_leaves_a_models_latest_of_each_kind),
+        cmocka_unit_test(the_latest_of_a_model_that_stands_nowhere_goes_as_well),
         cmocka_unit_test(a_task_of_exactly_the_retention_stays),
         cmocka_unit_test(a_purge_goes_in_portions_and_on_from_where_it_was),
     };

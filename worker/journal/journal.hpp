@@ -92,7 +92,7 @@ class journal {
     virtual void forget_gateway(const std::string &gateway) = 0;
 
     /// Looks at the next `rows` final tasks behind `from` that were last changed before that time, and removes those of them that
-    /// are not their model's latest of a kind.
+    /// are not the latest of their kind of a model that stands on a server.
     using purged_fn = std::function<void(outcome, const purge_step &)>;
     virtual void purge(purge_position from, std::int64_t before_us, std::size_t rows, purged_fn done) = 0;
 

@@ -73,6 +73,7 @@ class sqlite_journal final : public journal {
     using sequences = std::vector<std::uint64_t>; ///< growing
     using read_job = std::pair<std::function<void(sqlite_database &)>, std::function<void(outcome)>>;
 
+    static bool stands_somewhere(statements &in, const std::string &model_id);
     void add(std::unique_ptr<write> one);
     void give_waiting();
     void end_batch(writes some, const outcome &ended, std::uint64_t now, std::chrono::nanoseconds took);

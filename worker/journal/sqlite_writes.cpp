@@ -20,6 +20,24 @@ bool same_request(const task_row &one, const task_row &other)
 } // namespace
 
 
+/// Is something of the model on a server? Where its entry cannot be read it is taken to be.
+bool sqlite_journal::stands_somewhere(statements &in, const std::string &model_id)
+{
+    in.find_model.with(std::string_view(model_id));
+    if (!in.find_model.step()) {
+        return false;
+    }
+    bool stands = true;
+    try {
+        stands = is_placed(model_at(in.find_model));
+    } catch (const sqlite_error &) {
+        // The start has told of it.
+    }
+    in.find_model.reset();
+    return stands;
+}
+
+
 struct sqlite_journal::create_write final : write {
     task_row row; ///< the new one, until another is found in its place
     std::int64_t updated_us = 0;
@@ -116,12 +134,12 @@ struct sqlite_journal::purge_write final : write {
     {
         step = {from, 0, false};
         std::size_t looked_at = 0;
-        std::vector<std::int64_t> superseded;
+        std::vector<std::int64_t> to_remove;
         const auto look = [&](sqlite_statement &at) {
             for (; looked_at < rows && at.step(); ++looked_at) {
                 step.looked_up_to = {at.number(1), static_cast<std::uint64_t>(at.number(0))};
-                if (at.number(2) != 0) {
-                    superseded.push_back(at.number(0));
+                if (at.number(2) != 0 || !stands_somewhere(in, at.text(3))) {
+                    to_remove.push_back(at.number(0));
                 }
             }
             at.reset();
@@ -130,10 +148,10 @@ struct sqlite_journal::purge_write final : write {
             look(in.old_at_once.with(from.updated_us, from.sequence, static_cast<std::int64_t>(rows)));
         }
         look(in.old_later.with(from.updated_us, before_us, static_cast<std::int64_t>(rows - looked_at)));
-        for (const auto sequence : superseded) {
+        for (const auto sequence : to_remove) {
             in.remove.with(sequence).run();
         }
-        step.removed = superseded.size();
+        step.removed = to_remove.size();
         step.more = looked_at == rows;
     }
 

@@ -23,6 +23,7 @@ struct sqlite_journal::statements {
         database, "UPDATE tasks SET revision = ?, status = ?, document = ?, updated_us = ? WHERE task_id = ?"};
     sqlite_statement put_model{database,
                                "INSERT OR REPLACE INTO models (model_id, revision, state) VALUES (?, ?, ?)"};
+    sqlite_statement find_model{database, select_models("WHERE model_id = ?")};
     sqlite_statement put_gateway{database, "INSERT OR IGNORE INTO gateways (gateway) VALUES (?)"};
     sqlite_statement drop_gateway{database, "DELETE FROM gateways WHERE gateway = ?"};
     sqlite_statement put_revision{database, "UPDATE meta SET value = ? WHERE name = 'revision'"};
@@ -32,11 +33,12 @@ struct sqlite_journal::statements {
                                old_tasks("updated_us > ? AND updated_us < ? ORDER BY updated_us, sequence LIMIT ?")};
     sqlite_statement remove{database, "DELETE FROM tasks WHERE sequence = ?"};
 
-    /// The third column says whether a later task of the same kind and model has ended too.
+    /// The third column says whether a later task of the same kind and model has ended too; the fourth is the model.
     static std::string old_tasks(std::string_view which)
     {
         return "SELECT sequence, updated_us, EXISTS (SELECT 1 FROM tasks l WHERE l.model_id = t.model_id "
-               "AND l.kind = t.kind AND l.sequence > t.sequence AND l.status NOT IN ('pending', 'in_progress')) "
+               "AND l.kind = t.kind AND l.sequence > t.sequence AND l.status NOT IN ('pending', 'in_progress')), "
+               "model_id "
                "FROM tasks t WHERE status NOT IN ('pending', 'in_progress') AND " +
                std::string(which);
     }
