@@ -42,6 +42,13 @@ void make_threads(uv_loop_t *loop)
 }
 
 
+std::jthread make_thread(std::function<void(const std::stop_token &stop)> work)
+{
+    const signal_pause pause;
+    return std::jthread(std::move(work));
+}
+
+
 void signal_catcher::start(std::function<void(int number)> caught)
 {
     caught_ = std::move(caught);

@@ -5,6 +5,8 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
+#include <thread>
 #include <vector>
 
 namespace rollout {
@@ -12,6 +14,9 @@ namespace rollout {
 /// Makes libuv's threads, which never get a signal; it makes them with the first work for them. Turns the loop until that
 /// is done.
 void make_threads(uv_loop_t *loop);
+
+/// Makes one more that never gets a signal. Destroying it asks it to stop, and waits for it.
+std::jthread make_thread(std::function<void(const std::stop_token &stop)> work);
 
 /// On the loop's thread. The loop must outlive it, and turn once more after it is ignored or gone.
 class signal_catcher {

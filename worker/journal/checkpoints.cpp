@@ -1,6 +1,7 @@
 #include "worker/journal/checkpoints.hpp"
 
 #include "worker/log.hpp"
+#include "worker/signals.hpp"
 
 #include <string>
 
@@ -32,7 +33,7 @@ checkpoints::checkpoints(sqlite_database &writer, const std::string &path, int l
             return SQLITE_OK;
         },
         &pages_);
-    thread_ = std::jthread([this](const std::stop_token &stop) { run(stop); });
+    thread_ = make_thread([this](const std::stop_token &stop) { run(stop); });
 }
 
 

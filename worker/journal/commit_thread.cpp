@@ -1,6 +1,7 @@
 #include "worker/journal/commit_thread.hpp"
 
 #include "worker/failpoint.hpp"
+#include "worker/signals.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -44,7 +45,7 @@ sqlite_journal::commit_thread::commit_thread(uv_loop_t *loop, statements &in, ch
     uv_async_init(loop, wake_, [](uv_async_t *wake) { static_cast<commit_thread *>(wake->data)->tell(); });
     wake_->data = this;
     uv_unref(reinterpret_cast<uv_handle_t *>(wake_)); // alone it keeps no loop running
-    thread_ = std::jthread([this](const std::stop_token &stop) { run(stop); });
+    thread_ = make_thread([this](const std::stop_token &stop) { run(stop); });
 }
 
 
