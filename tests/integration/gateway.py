@@ -104,11 +104,16 @@ class Gateway(Client):
         wait_until(lambda: (client or self).get(f"{self.api}/deploy-status/nobody").status == 404, "the table")
 
     def close(self):
+        ended = self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+        return ended
+
+    def stop(self):
+        """Ends its processes, and says how each ended."""
         ended = []
         for process in (self.nginx, self.rolloutd, self.inference):
             if process.running():
                 ended.append((process.log.stem, process.stop()))
-        shutil.rmtree(self.home, ignore_errors=True)
         return ended
 
     # Models: folders as an operator lays them out, which answer with a text of the test's.
