@@ -42,7 +42,8 @@ function same(before, now) {
 
 // The files of one model from the moment its loading starts to the moment the server lets go of it.
 class WatchedFiles {
-  // `mayVanish`: the directory as a whole may be taken away, which is how a model is unloaded in poll mode.
+  // `mayVanish`: the directory as a whole may be taken away, which is how a model is unloaded in poll mode. What comes in its place
+  // once it was seen to be gone is another model's.
   constructor(model, directory, violations, mayVanish) {
     this.model = model;
     this.directory = directory;
@@ -51,12 +52,14 @@ class WatchedFiles {
     this.before = snapshot(directory);
     this.checkedAt = Date.now();
     this.reported = new Set();
+    this.gone = false;
   }
 
   // Looks now. `state` is what the model is doing, for whoever reads the violation.
   check(state) {
     this.checkedAt = Date.now();
-    if (this.mayVanish && state !== 'LOADING' && !fs.existsSync(this.directory)) return;
+    if (this.mayVanish && state !== 'LOADING' && !fs.existsSync(this.directory)) this.gone = true;
+    if (this.gone) return;
     for (const { file, what } of differences(this.before, snapshot(this.directory))) {
       const mark = `${what} ${file}`;
       if (this.reported.has(mark)) continue;

@@ -142,6 +142,7 @@ class Repository {
   async #unload(model, ms) {
     const { instance } = model;
     Object.assign(model, { instance: undefined, state: 'UNLOADING', reason: '' });
+    instance.files.check('UNLOADING'); // before others take its place
     await this.#retire(model, instance, ms);
     Object.assign(model, { state: 'UNAVAILABLE', reason: 'unloaded' });
     model.counts.unloads += 1;

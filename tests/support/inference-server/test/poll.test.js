@@ -62,6 +62,23 @@ test('a model whose folder disappears finishes its requests', async (t) => {
   assert.equal((await inference).status, 200);
 });
 
+test('a folder that comes while the one before it is unloading is no violation, and is loaded then', async (t) => {
+  const server = await startServer(t, POLL);
+  appear(t, server, 'm', 'one');
+  await isReady(server, 'm');
+  await server.faults({ kind: 'slow_infer', ms: HELD_MS });
+  const inference = server.infer('m');
+  await server.untilBusy('m');
+  fs.rmSync(path.join(server.root, 'm'), { recursive: true });
+  await until(async () => (await server.ask('models')).m.state === 'UNLOADING', 'm to be unloading');
+  appear(t, server, 'm', 'two');
+  await server.forget('faults');
+  await inference;
+  await isReady(server, 'm');
+  assert.equal((await server.infer('m')).json.outputs[0].data[0], 'two');
+  assert.deepEqual(await server.ask('violations'), []);
+});
+
 test('what has changed is loaded again, and a load that failed is tried again with other files', async (t) => {
   const server = await startServer(t, POLL);
   appear(t, server, 'm', 'one');
