@@ -17,29 +17,11 @@ namespace {
 /// would go through nginx, the loop and the disk in one body, each of which would stand still for the others.
 constexpr std::size_t max_batch = 96;
 
-
-/// The failpoints of what a batch holds; once it is committed, it cannot fail any more.
-template <class Writes>
-void pass(const Writes &some, std::string_view when)
-{
-    if (!has_failpoints) {
-        return;
-    }
-    for (const auto &one : some) {
-        const std::initializer_list<std::string_view> name = {"journal", one->name(), when};
-        if (when == "committed") {
-            failpoint(name);
-        } else if (failpoint(name, {fault::error}) != fault::none) {
-            throw sqlite_error("the journal: a test lets it fail");
-        }
-    }
-}
-
 } // namespace
 
 
 sqlite_journal::commit_thread::commit_thread(uv_loop_t *loop, statements &in, checkpoints &and_then,
-                                             std::function<void(batch)> ended)
+                                             std::function<void(const batch &)> ended)
     : in_(in), checkpoints_(and_then), on_ended_(std::move(ended)), wake_(new uv_async_t)
 {
     uv_async_init(loop, wake_, [](uv_async_t *wake) { static_cast<commit_thread *>(wake->data)->tell(); });
@@ -81,9 +63,9 @@ void sqlite_journal::commit_thread::tell()
         const std::scoped_lock lock(mutex_);
         ended.swap(ended_);
     }
-    for (auto &one : ended) {
+    for (const auto &one : ended) {
         unended_ -= one.of.size();
-        on_ended_(std::move(one));
+        on_ended_(one);
     }
     if (!busy()) {
         uv_unref(reinterpret_cast<uv_handle_t *>(wake_));
@@ -130,14 +112,29 @@ void sqlite_journal::commit_thread::commit(batch &one) const
         in_.commit.run();
         pass(one.of, "committed");
     } catch (const std::exception &error) {
-        if (sqlite3_get_autocommit(in_.database.get()) == 0) {
-            sqlite3_exec(in_.database.get(), "ROLLBACK", nullptr, nullptr, nullptr);
-        }
+        in_.database.roll_back();
         in_.revision = before;
         one.ended = outcome::transient(error.what());
     }
     one.revision = in_.revision;
     one.took = std::chrono::steady_clock::now() - begun;
+}
+
+
+/// The failpoints of what a batch holds; once it is committed, it cannot fail any more.
+void sqlite_journal::commit_thread::pass(const writes &some, std::string_view when)
+{
+    if (!has_failpoints) {
+        return;
+    }
+    for (const auto &one : some) {
+        const std::initializer_list<std::string_view> name = {"journal", one->name(), when};
+        if (when == "committed") {
+            failpoint(name);
+        } else if (failpoint(name, {fault::error}) != fault::none) {
+            throw sqlite_error("the journal: a test lets it fail");
+        }
+    }
 }
 
 } // namespace rollout

@@ -19,20 +19,21 @@
 
 namespace rollout {
 
+/// What went together into a commit, or failed together.
+struct sqlite_journal::batch {
+    writes of;
+    outcome ended;
+    std::uint64_t revision = 0; ///< after it: the one before it where it failed
+    std::chrono::nanoseconds took{};
+};
+
 /// Takes writes in their order, as many as wait and a bound allows, and commits them together: a batch costs one sync. It
 /// goes from batch to batch by itself, so the disk works while the loop does.
 class sqlite_journal::commit_thread {
   public:
-    struct batch {
-        writes of;
-        outcome ended;
-        std::uint64_t revision = 0; ///< after it: the one before it where it failed
-        std::chrono::nanoseconds took{};
-    };
-
     /// The statements are the thread's from here on, while it has something to do. `ended` is called on the loop's thread, for
     /// each batch in their order. The loop must outlive this, and run once more after it is gone.
-    commit_thread(uv_loop_t *loop, statements &in, checkpoints &and_then, std::function<void(batch)> ended);
+    commit_thread(uv_loop_t *loop, statements &in, checkpoints &and_then, std::function<void(const batch &)> ended);
 
     /// Waits for the batch that is under way, and drops what waits.
     ~commit_thread();
@@ -47,11 +48,12 @@ class sqlite_journal::commit_thread {
   private:
     void run(const std::stop_token &stop);
     void commit(batch &one) const;
+    static void pass(const writes &some, std::string_view when);
     void tell();
 
     statements &in_;
     checkpoints &checkpoints_;
-    std::function<void(batch)> on_ended_;
+    std::function<void(const batch &)> on_ended_;
     std::size_t unended_ = 0; ///< writes; the loop's
 
     std::mutex mutex_;

@@ -91,9 +91,7 @@ void migrate(sqlite_database &database, const std::string &path, std::span<const
             database.run(("PRAGMA user_version = " + next).c_str());
             database.run("COMMIT");
         } catch (const sqlite_error &error) {
-            if (sqlite3_get_autocommit(database.get()) == 0) {
-                database.run("ROLLBACK");
-            }
+            database.roll_back();
             refuse(path, "brought to version " + next, error.what(), error.code);
         }
     }

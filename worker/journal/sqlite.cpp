@@ -33,6 +33,14 @@ void sqlite_database::run(const char *sql)
 }
 
 
+void sqlite_database::roll_back() noexcept
+{
+    if (sqlite3_get_autocommit(get()) == 0) {
+        sqlite3_exec(get(), "ROLLBACK", nullptr, nullptr, nullptr);
+    }
+}
+
+
 void sqlite_database::while_at_work(std::function<void()> called)
 {
     constexpr int instructions_between_calls = 10000;

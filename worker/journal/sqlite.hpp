@@ -38,6 +38,9 @@ class sqlite_database {
     sqlite3 *get() const noexcept { return handle_.get(); }
     void run(const char *sql);
 
+    /// Leaves everything as it was when the transaction began, if one is open.
+    void roll_back() noexcept;
+
     /// Until it is given another, or none, `called` is called over and over, many times a second, while a statement runs.
     void while_at_work(std::function<void()> called);
 

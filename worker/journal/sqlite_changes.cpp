@@ -23,7 +23,7 @@ constexpr std::string_view all_others = "INDEXED BY tasks_changed WHERE (status 
 class one_moment {
   public:
     explicit one_moment(sqlite_database &database) : database_(database) { database_.run("BEGIN"); }
-    ~one_moment() { sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr); }
+    ~one_moment() { database_.roll_back(); }
     one_moment(const one_moment &) = delete;
     one_moment &operator=(const one_moment &) = delete;
 

@@ -29,9 +29,8 @@ sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path, std::fu
     : loop_(loop), path_(path), soon_(loop), file_(path, journal_migrations(), std::move(at_work)),
       revision_(file_.revision), statements_(new statements{file_.writer, revision_}),
       checkpoints_(file_.writer, path),
-      commits_(std::make_unique<commit_thread>(
-          loop, *statements_, checkpoints_,
-          [this](commit_thread::batch one) { end_batch(std::move(one.of), one.ended, one.revision, one.took); })),
+      commits_(std::make_unique<commit_thread>(loop, *statements_, checkpoints_,
+                                               [this](const batch &one) { end_batch(one); })),
       reader_(path, SQLITE_OPEN_READONLY)
 {
     sqlite_statement at(file_.writer,
@@ -96,32 +95,32 @@ void sqlite_journal::give_waiting()
 }
 
 
-void sqlite_journal::end_batch(writes some, const outcome &ended, std::uint64_t now, std::chrono::nanoseconds took)
+void sqlite_journal::end_batch(const batch &one)
 {
-    const auto before = std::exchange(revision_, now);
+    const auto before = std::exchange(revision_, one.revision);
     const log_burst audits; // each answer has its line
     if (on_attempt) {
-        on_attempt(took, static_cast<bool>(ended));
+        on_attempt(one.took, static_cast<bool>(one.ended));
     }
-    if (ended) {
-        for (const auto &one : some) {
-            if (const task_row *row = one->news()) {
+    if (one.ended) {
+        for (const auto &change : one.of) {
+            if (const task_row *row = change->news()) {
                 note_open(*row);
             }
         }
     }
-    for (auto &one : some) {
-        one->end(ended);
+    for (const auto &change : one.of) {
+        change->end(one.ended);
     }
-    if (ended && on_commit) {
+    if (one.ended && on_commit) {
         std::vector<task_row> rows;
-        rows.reserve(some.size());
-        for (const auto &one : some) {
-            if (task_row *row = one->news()) {
+        rows.reserve(one.of.size());
+        for (const auto &change : one.of) {
+            if (task_row *row = change->news()) {
                 rows.push_back(std::move(*row));
             }
         }
-        on_commit(rows, before, now);
+        on_commit(rows, before, one.revision);
     }
 }
 

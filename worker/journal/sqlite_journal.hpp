@@ -68,6 +68,7 @@ class sqlite_journal final : public journal {
     struct save_write;
     struct gateway_write;
     struct purge_write;
+    struct batch;
     class commit_thread;
     using writes = std::vector<std::unique_ptr<write>>;
     using sequences = std::vector<std::uint64_t>; ///< growing
@@ -76,7 +77,7 @@ class sqlite_journal final : public journal {
     static bool stands_somewhere(statements &in, const std::string &model_id);
     void add(std::unique_ptr<write> one);
     void give_waiting();
-    void end_batch(writes some, const outcome &ended, std::uint64_t now, std::chrono::nanoseconds took);
+    void end_batch(const batch &one);
     void read(std::function<void(sqlite_database &)> work, std::function<void(outcome)> done);
     void start_read();
     auto &open_of(task_kind kind) { return open_.at(static_cast<std::size_t>(kind)); }
