@@ -18,6 +18,19 @@ function appear(t, server, name, answer) {
   fs.renameSync(path.join(staging, name), path.join(server.root, name));
 }
 
+// A server whose model m has lost its folder while it works on an inference, which goes on until its faults are forgotten.
+async function unloadingWhileBusy(t) {
+  const server = await startServer(t, POLL);
+  appear(t, server, 'm', 'one');
+  await isReady(server, 'm');
+  await server.faults({ kind: 'slow_infer', ms: HELD_MS });
+  const inference = server.infer('m');
+  await server.untilBusy('m');
+  fs.rmSync(path.join(server.root, 'm'), { recursive: true });
+  await until(async () => (await server.ask('models')).m.state === 'UNLOADING', 'm to be unloading');
+  return { server, inference };
+}
+
 for (const control of ['poll', 'none']) {
   test(`with control ${control}, loads and unloads are 503`, async (t) => {
     const server = await startServer(t, { ...POLL, control }, (root) => writeModel(root, 'm'));
@@ -50,27 +63,13 @@ test('what appears is loaded, what disappears is unloaded', async (t) => {
 });
 
 test('a model whose folder disappears finishes its requests', async (t) => {
-  const server = await startServer(t, POLL);
-  appear(t, server, 'm', 'one');
-  await isReady(server, 'm');
-  await server.faults({ kind: 'slow_infer', ms: HELD_MS });
-  const inference = server.infer('m');
-  await server.untilBusy('m');
-  fs.rmSync(path.join(server.root, 'm'), { recursive: true });
-  await until(async () => (await server.ask('models')).m.state === 'UNLOADING', 'm to be unloading');
+  const { server, inference } = await unloadingWhileBusy(t);
   await server.forget('faults');
   assert.equal((await inference).status, 200);
 });
 
 test('a folder that comes while the one before it is unloading is no violation, and is loaded then', async (t) => {
-  const server = await startServer(t, POLL);
-  appear(t, server, 'm', 'one');
-  await isReady(server, 'm');
-  await server.faults({ kind: 'slow_infer', ms: HELD_MS });
-  const inference = server.infer('m');
-  await server.untilBusy('m');
-  fs.rmSync(path.join(server.root, 'm'), { recursive: true });
-  await until(async () => (await server.ask('models')).m.state === 'UNLOADING', 'm to be unloading');
+  const { server, inference } = await unloadingWhileBusy(t);
   appear(t, server, 'm', 'two');
   await server.forget('faults');
   await inference;
