@@ -20,7 +20,8 @@
 //     metrics   {id}                                          what rolloutd says of itself in the metrics
 //     applied   {revision}                                    the routes up to here are in force in this gateway
 //     counters  {id, in_flight}                               the answer to `sample`
-//     measured  {id, counters}                                the answer to `measure`: traffic_counters.hpp
+//     measured  {id, counters, last_minute}                   the answer to `measure`: traffic_counters.hpp; and the model's
+//                                                              requests of the last minute
 //     bye       {}                                            this worker process ends in order
 //     pong      {}
 //

@@ -4,6 +4,71 @@
 
 namespace rollout {
 
+namespace {
+
+constexpr std::uint64_t traffic_counters::*numbers[] = {&traffic_counters::requests, &traffic_counters::failures,
+                                                        &traffic_counters::client_errors, &traffic_counters::left_out,
+                                                        &traffic_counters::sum_ms};
+
+constexpr struct {
+    const char *name;
+    latency_histogram traffic_counters::*counts;
+} histograms[] = {
+    {"buckets", &traffic_counters::buckets},
+    {"first_byte", &traffic_counters::first_byte},
+    {"abandoned", &traffic_counters::abandoned},
+};
+
+
+template <std::size_t size>
+void add(std::array<std::uint64_t, size> &to, const std::array<std::uint64_t, size> &more) noexcept
+{
+    for (std::size_t i = 0; i < size; ++i) {
+        to[i] += more[i];
+    }
+}
+
+
+/// As index, count, index, count.
+template <std::size_t size>
+void put_counts(json_t *to, const char *name, const std::array<std::uint64_t, size> &from)
+{
+    json_ptr counts = json_make_array();
+    for (std::size_t i = 0; i < size; ++i) {
+        if (from[i] != 0) {
+            json_add(counts.get(), json_make_number(i));
+            json_add(counts.get(), json_make_number(from[i]));
+        }
+    }
+    json_put(to, name, std::move(counts));
+}
+
+
+/// False where it is no such list.
+template <std::size_t size>
+bool read_counts(const json_t *from, const char *name, std::array<std::uint64_t, size> &to)
+{
+    const json_t *counts = json_object_get(from, name);
+    if (counts == nullptr) {
+        return true;
+    }
+    if (!json_is_array(counts) || json_array_size(counts) % 2 != 0) {
+        return false;
+    }
+    for (std::size_t i = 0; i < json_array_size(counts); i += 2) {
+        const auto index = json_integer_value(json_array_get(counts, i));
+        const auto count = json_integer_value(json_array_get(counts, i + 1));
+        if (index < 0 || index >= static_cast<json_int_t>(size) || count < 0) {
+            return false;
+        }
+        to[static_cast<std::size_t>(index)] = static_cast<std::uint64_t>(count);
+    }
+    return true;
+}
+
+} // namespace
+
+
 double traffic_counters::quantile_ms(double share) const noexcept
 {
     std::uint64_t all = 0;
@@ -27,13 +92,13 @@ double traffic_counters::quantile_ms(double share) const noexcept
 
 traffic_counters &traffic_counters::operator+=(const traffic_counters &more) noexcept
 {
-    requests += more.requests;
-    failures += more.failures;
-    client_errors += more.client_errors;
-    sum_ms += more.sum_ms;
-    for (std::size_t i = 0; i < buckets.size(); ++i) {
-        buckets[i] += more.buckets[i];
+    for (const auto number : numbers) {
+        this->*number += more.*number;
     }
+    for (const auto histogram : histograms) {
+        add(this->*histogram.counts, more.*histogram.counts);
+    }
+    add(waiting, more.waiting);
     return *this;
 }
 
@@ -46,14 +111,16 @@ traffic_counters traffic_counters::grown_since(const traffic_counters &before) c
     // The parts of a count are read one after the other while requests end: each by itself never falls.
     const auto grown = [](std::uint64_t now, std::uint64_t then) { return now < then ? 0 : now - then; };
     traffic_counters by;
-    by.requests = grown(requests, before.requests);
-    by.failures = grown(failures, before.failures);
-    by.client_errors = grown(client_errors, before.client_errors);
-    by.sum_ms = grown(sum_ms, before.sum_ms);
-    by.since = since;
-    for (std::size_t i = 0; i < buckets.size(); ++i) {
-        by.buckets[i] = grown(buckets[i], before.buckets[i]);
+    for (const auto number : numbers) {
+        by.*number = grown(this->*number, before.*number);
     }
+    by.since = since;
+    for (const auto histogram : histograms) {
+        for (std::size_t i = 0; i < latency_buckets; ++i) {
+            (by.*histogram.counts)[i] = grown((this->*histogram.counts)[i], (before.*histogram.counts)[i]);
+        }
+    }
+    by.waiting = waiting;
     return by;
 }
 
@@ -65,24 +132,20 @@ json_ptr counters_to_json(const traffic_counters &from, std::uint64_t revision)
     json_put(to.get(), "requests", json_make_number(from.requests));
     json_put(to.get(), "failures", json_make_number(from.failures));
     json_put(to.get(), "client_errors", json_make_number(from.client_errors));
+    json_put(to.get(), "left_out", json_make_number(from.left_out));
     json_put(to.get(), "sum_ms", json_make_number(from.sum_ms));
     json_put(to.get(), "since", json_make_number(from.since));
-    json_ptr buckets = json_make_array();
-    for (std::size_t i = 0; i < from.buckets.size(); ++i) {
-        if (from.buckets[i] != 0) {
-            json_add(buckets.get(), json_make_number(i));
-            json_add(buckets.get(), json_make_number(from.buckets[i]));
-        }
+    for (const auto &[name, counts] : histograms) {
+        put_counts(to.get(), name, from.*counts);
     }
-    json_put(to.get(), "buckets", std::move(buckets));
+    put_counts(to.get(), "waiting", from.waiting);
     return to;
 }
 
 
 std::optional<traffic_counters> counters_from_json(const json_t *from, std::uint64_t &revision)
 {
-    const json_t *buckets = json_object_get(from, "buckets");
-    if (!json_is_array(buckets) || json_array_size(buckets) % 2 != 0) {
+    if (!json_is_array(json_object_get(from, "buckets"))) {
         return std::nullopt;
     }
     traffic_counters to;
@@ -90,17 +153,14 @@ std::optional<traffic_counters> counters_from_json(const json_t *from, std::uint
     to.requests = json_count(from, "requests");
     to.failures = json_count(from, "failures");
     to.client_errors = json_count(from, "client_errors");
+    to.left_out = json_count(from, "left_out");
     to.sum_ms = json_count(from, "sum_ms");
     to.since = json_count(from, "since");
-    for (std::size_t i = 0; i < json_array_size(buckets); i += 2) {
-        const auto bucket = json_integer_value(json_array_get(buckets, i));
-        const auto count = json_integer_value(json_array_get(buckets, i + 1));
-        if (bucket < 0 || bucket >= static_cast<json_int_t>(latency_buckets) || count < 0) {
-            return std::nullopt;
-        }
-        to.buckets[static_cast<std::size_t>(bucket)] = static_cast<std::uint64_t>(count);
+    bool whole = read_counts(from, "waiting", to.waiting);
+    for (const auto &[name, counts] : histograms) {
+        whole = read_counts(from, name, to.*counts) && whole;
     }
-    return to;
+    return whole ? std::optional(to) : std::nullopt;
 }
 
 } // namespace rollout

@@ -266,7 +266,7 @@ void gateway_server::take(const session_ptr &from, const json_t *message, std::s
     } else if (type == "measured") {
         const auto asked = measures_.find(json_count(message, "id"));
         if (asked != measures_.end()) {
-            asked->second->answer(from.get(), from->of->id, json_object_get(message, "counters"));
+            asked->second->answer(from.get(), from->of->id, message);
         }
     } else if (type == "bye") {
         from->said_bye = true;

@@ -116,11 +116,12 @@ class gateway_server::traffic_question final : public operation {
         }
     }
 
-    void answer(const session *from, const std::string &gateway, const json_t *counters)
+    void answer(const session *from, const std::string &gateway, const json_t *message)
     {
         if (!asked_.contains(from)) {
             return;
         }
+        const json_t *counters = json_object_get(message, "counters");
         std::vector<traffic_counters> all;
         for (std::size_t i = 0; i < json_array_size(counters); ++i) {
             std::uint64_t revision = 0;
@@ -130,7 +131,11 @@ class gateway_server::traffic_question final : public operation {
             }
         }
         if (all.size() == revisions_.size()) {
-            answers_.insert_or_assign(gateway, std::move(all));
+            const json_t *last_minute = json_object_get(message, "last_minute");
+            answers_.insert_or_assign(
+                gateway, gateway_traffic{std::move(all), json_is_integer(last_minute)
+                                                             ? std::optional(json_count(message, "last_minute"))
+                                                             : std::nullopt});
         }
         gone(from);
     }

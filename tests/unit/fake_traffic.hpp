@@ -97,7 +97,7 @@ class fake_traffic final : public rollout::traffic {
         measured answer;
         for (const auto revision : revisions) {
             memory_.counters[revision] += memory_.growth[revision];
-            answer["gateway"].push_back(memory_.counters[revision]);
+            answer["gateway"].revisions.push_back(memory_.counters[revision]);
         }
         return time_.after({}, [done = std::move(done), answer] { done(answer); });
     }

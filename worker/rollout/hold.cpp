@@ -60,15 +60,15 @@ class holding final : public operation {
     /// The first that a gateway says is where its window begins.
     void take(const traffic::measured &answer)
     {
-        for (const auto &[gateway, counters] : answer) {
-            first_.try_emplace(gateway, counters);
-            last_.insert_or_assign(gateway, counters);
+        for (const auto &[gateway, said] : answer) {
+            first_.try_emplace(gateway, said);
+            last_.insert_or_assign(gateway, said);
         }
         window_ = {};
-        for (const auto &[gateway, counters] : last_) {
-            const auto &before = first_.at(gateway);
-            window_.green += counters.at(0).grown_since(before.at(0));
-            window_.blue += counters.at(1).grown_since(before.at(1));
+        for (const auto &[gateway, said] : last_) {
+            const auto &before = first_.at(gateway).revisions;
+            window_.green += said.revisions.at(0).grown_since(before.at(0));
+            window_.blue += said.revisions.at(1).grown_since(before.at(1));
         }
         verdict_ = judge(*gate(), window_);
     }

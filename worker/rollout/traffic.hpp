@@ -33,9 +33,14 @@ class traffic {
     virtual operation_ptr in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
                                     std::function<void(std::optional<std::uint64_t>)> done) = 0;
 
-    /// What the requests to the parts came to, by gateway, of each revision asked for, in their order. A gateway that does not say is
-    /// left out.
-    using measured = std::map<std::string, std::vector<traffic_counters>>;
+    struct gateway_traffic {
+        std::vector<traffic_counters> revisions; ///< of each revision asked for, in their order, over all parts
+        std::optional<std::uint64_t>
+            last_minute; ///< the model's requests of the last minute, over all slots and parts
+    };
+
+    /// What the requests to the parts came to, by gateway. A gateway that does not say is left out.
+    using measured = std::map<std::string, gateway_traffic>;
     virtual operation_ptr measure(const std::string &model_id, const part_names &parts,
                                   const std::vector<std::uint64_t> &revisions,
                                   std::function<void(const measured &)> done) = 0;
