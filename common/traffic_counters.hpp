@@ -44,6 +44,15 @@ constexpr double bucket_ms(std::size_t bucket) noexcept
     return (static_cast<double>(16 + bucket % 16) + 0.5) * width - 0.5;
 }
 
+/// The most milliseconds of a bucket; of the last there is none.
+constexpr double bucket_most_ms(std::size_t bucket) noexcept
+{
+    if (bucket < 16) {
+        return static_cast<double>(bucket);
+    }
+    return static_cast<double>(((std::uint64_t{17} + bucket % 16) << (bucket / 16 - 1)) - 1);
+}
+
 /// Requests under way are known by the power of two that their age has passed: at [k] those that have waited at least 2^k ms
 /// for their server, and less than 2^(k+1).
 inline constexpr std::size_t waiting_ages = 17; ///< the last: 65,536 ms and more
@@ -55,13 +64,15 @@ struct traffic_counters {
     std::uint64_t requests = 0;      ///< that ended with an answer, or a failure
     std::uint64_t failures = 0;      ///< of these: 5xx, or a server that did not answer, broke off or took too long
     std::uint64_t client_errors = 0; ///< of these: 4xx
-    std::uint64_t left_out = 0;      ///< not among these: more requests of a client whose failure has just been counted
-    std::uint64_t sum_ms = 0;        ///< of the requests' latencies
-    std::uint64_t since = 0;         ///< another value: counted anew from zero
-    latency_histogram buckets{};     ///< the requests' latencies; of streamed answers the time to the first byte
-    latency_histogram first_byte{};  ///< the requests' times to the first byte
-    latency_histogram abandoned{};   ///< requests whose client gave up, by how long they had waited; not among `requests`
-    std::array<std::uint64_t, waiting_ages> waiting{}; ///< under way as it is read, and without an answer's first byte
+    std::uint64_t left_out = 0;  ///< not among these: more requests of a client whose failure has just been counted
+    std::uint64_t sum_ms = 0;    ///< of the requests' latencies
+    std::uint64_t since = 0;     ///< another value: counted anew from zero
+    latency_histogram buckets{}; ///< the requests' latencies; of streamed answers the time to the first byte
+    latency_histogram first_byte{}; ///< the requests' times to the first byte
+    latency_histogram
+        abandoned{}; ///< requests whose client gave up, by how long they had waited; not among `requests`
+    std::array<std::uint64_t, waiting_ages>
+        waiting{}; ///< under way as it is read, and without an answer's first byte
 
     double error_rate() const noexcept { return share_of(failures); }
     double client_error_rate() const noexcept { return share_of(client_errors); }

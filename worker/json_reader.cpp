@@ -1,5 +1,7 @@
 #include "worker/json_reader.hpp"
 
+#include "worker/words.hpp"
+
 #include <algorithm>
 
 namespace rollout {
@@ -79,8 +81,7 @@ void json_reader::real(const char *name, double &to, double least, double most)
     }
     const double number = json_number_value(value);
     if (!json_is_number(value) || !(number >= least && number <= most)) {
-        const auto words = [](double bound) { return json_compact(json_made(json_real(bound)).get()); };
-        fault(name, "must be a number from " + words(least) + " to " + words(most));
+        fault(name, "must be a number from " + number_words(least) + " to " + number_words(most));
         return;
     }
     to = number;

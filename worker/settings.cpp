@@ -25,6 +25,8 @@ namespace {
 constexpr std::uint64_t day_s = 86400;
 constexpr std::uint64_t year_s = 366 * day_s;
 constexpr std::uint64_t max_repeat = 1000;
+constexpr double least_false_alarm = 1e-6;
+constexpr double most_false_alarm = 0.5;
 
 
 void read_listen(json_reader &root, settings &to, std::vector<json_fault> &faults)
@@ -268,7 +270,13 @@ void read_gate(const json_t *value, const std::string &pointer, gate_settings &t
         if (given >= 0) {
             to.*limit = given;
         }
+        if (given == 0 && limit != &gate_settings::max_error_rate) {
+            limits.fault(name, "must be more than 0: no server keeps to that");
+        }
     }
+    limits.real("false_alarm", to.false_alarm, least_false_alarm, most_false_alarm);
+    limits.flag("absolute_unless_blue", to.absolute_unless_blue);
+    limits.word("latency", to.latency, {"total", "first_byte"});
     limits.refuse_others();
 }
 

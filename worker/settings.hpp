@@ -19,7 +19,10 @@ struct shift_step {
 
 /// `rollout.gate`; a limit that is not given does not count.
 struct gate_settings {
-    std::uint64_t min_requests = 1; ///< of green's, before anything but certain failure is judged
+    std::uint64_t min_requests = 1; ///< of green's, before a hold may end well
+    double false_alarm = 0.01;      ///< the chance that a green within its limits is rolled back, of a whole rollout
+    bool absolute_unless_blue = false; ///< a limit that blue itself breaks meanwhile is left to the ratios
+    std::string latency = "total";     ///< or `first_byte`: what the limits of latency are about
     std::optional<double> max_error_rate;
     std::optional<double> max_p99_ms;
     std::optional<double> max_mean_ms;

@@ -52,6 +52,20 @@ std::string count_words(std::uint64_t count, std::string_view one, std::string_v
 }
 
 
+std::string number_words(double value)
+{
+    char text[40];
+    std::snprintf(text, sizeof(text), "%.4g", value);
+    return text;
+}
+
+
+std::string percent_words(double share)
+{
+    return number_words(share * 100) + " %";
+}
+
+
 std::string errno_words(int error)
 {
     return std::generic_category().message(error);

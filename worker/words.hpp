@@ -23,6 +23,12 @@ std::string duration_words(std::chrono::milliseconds time);
 /// `4 files`, `1 file`.
 std::string count_words(std::uint64_t count, std::string_view one, std::string_view many);
 
+/// A number of four digits at most: `0.3158`, `12`, `1e+06`.
+std::string number_words(double value);
+
+/// A share of 0 to 1: `2.1 %`.
+std::string percent_words(double share);
+
 /// The system's words for an `errno`.
 std::string errno_words(int error);
 

@@ -75,13 +75,26 @@ void a_number_is_good_up_to_its_bounds_and_a_fault_past_them(void **)
     for (const char *pointer : {"/rollout/gate/max_error_rate", "/rollout/gate/max_p99_ms",
                                 "/rollout/gate/max_mean_ms", "/rollout/gate/max_error_ratio_to_blue",
                                 "/rollout/gate/max_p99_ratio_to_blue", "/rollout/gate/max_mean_ratio_to_blue"}) {
-        assert_text(faults_of(with(smallest, pointer, "0")), "");
         assert_text(faults_of(with(smallest, pointer, "0.5")), "");
         refuse_each({{pointer, "-0.1", "must be a number from"},
                      {pointer, "1000000001", "must be a number from"},
                      {pointer, "\"1\"", "must be a number from"}});
     }
-    refuse_each({{"/rollout/gate/max_error_rate", "1.01", "must be a number from 0.0 to 1.0"}});
+    refuse_each({{"/rollout/gate/max_error_rate", "1.01", "must be a number from 0 to 1"}});
+
+    // No failure at all may be asked for; a latency of 0, or nothing but a multiple of blue's, is kept by nobody.
+    assert_text(faults_of(with(smallest, "/rollout/gate/max_error_rate", "0")), "");
+    refuse_each({{"/rollout/gate/max_p99_ms", "0", "must be more than 0"},
+                 {"/rollout/gate/max_mean_ms", "0.0", "must be more than 0"},
+                 {"/rollout/gate/max_error_ratio_to_blue", "0", "must be more than 0"}});
+    for (const char *good : {"0.000001", "0.01", "0.5"}) {
+        assert_text(faults_of(with(smallest, "/rollout/gate/false_alarm", good)), "");
+    }
+    for (const char *bad : {"0", "0.0000001", "0.51", "1", "\"0.01\"", "null"}) {
+        refuse_each({{"/rollout/gate/false_alarm", bad, "must be a number from 1e-06 to 0.5"}});
+    }
+    refuse_each({{"/rollout/gate/absolute_unless_blue", "1", "must be true or false"},
+                 {"/rollout/gate/latency", "\"last_byte\"", "must be one of"}});
 }
 
 void the_bounds_of_a_smoke_test_and_of_a_step_are_kept(void **)

@@ -1,16 +1,22 @@
-// The gate: whether green may have more traffic, by what the gateways counted of it and of blue over the same time.
-// No clock and no I/O here; hold.hpp looks every second.
+// The gate of one hold: whether green may have more traffic, or has to go back, by what the gateways counted of it and of blue
+// over the same time. It looks every second; its tests are made for that (evidence.hpp), so that a green within its limits is
+// rolled back with the chance that it was given (gate_plan.hpp) and no more. No clock and no I/O here.
 #pragma once
 
 #include "common/json.hpp"
 #include "common/traffic_counters.hpp"
+#include "worker/rollout/evidence.hpp"
+#include "worker/rollout/gate_plan.hpp"
 #include "worker/settings.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace rollout {
 
-/// What was counted over the same time. Blue has no requests where green has all the traffic.
+/// What was counted over the same time. Blue has no requests if green has all the traffic.
 struct gate_window {
     traffic_counters green;
     traffic_counters blue;
@@ -18,25 +24,63 @@ struct gate_window {
 
 struct gate_verdict {
     enum class kind {
-        undecided, ///< too few requests
+        undecided, ///< too few requests, or some that wait for too long already: a hold does not end well
         good,
         bad,
     };
 
     kind is = kind::undecided;
+    bool hangs = false; ///< undecided because requests wait for too long
     std::string reason; ///< a sentence without its full stop: the counts, and the limit that was passed
 };
 
-/// A 4xx is the client's doing, unless green's share of them is far above blue's (more than twice blue's and ten points
-/// on top; more than half where blue has no requests): a server answers 400 for a model that fell away. They are
-/// failures then. More failures than `min_requests` good answers could make up for are judged at once.
-gate_verdict judge(const gate_settings &limits, const gate_window &window);
+class gate {
+  public:
+    /// `baseline`: blue's counts of the last hold in which it had traffic, for a hold in which it has none.
+    gate(const gate_settings &limits, const std::vector<gate_share> &shares, std::uint64_t hold_s,
+         std::optional<traffic_counters> baseline);
+
+    /// A look at what was counted since the last one; `waiting` as it is now.
+    void look(const gate_window &since_last);
+
+    /// Bad as soon as the evidence is enough, and for good: the number of green's requests does not matter.
+    gate_verdict verdict() const;
+
+    /// The same if the hold's time is over: means are judged then, for which there is no sequential test.
+    gate_verdict verdict_at_end() const;
+
+    /// All that was counted in this hold.
+    const gate_window &counted() const noexcept { return counted_; }
+
+    /// For a task's `metadata.gate`: the weight, the counts, the limits, the evidence, the verdict.
+    json_ptr report(const gate_verdict &verdict, unsigned weight) const;
+
+  private:
+    struct test {
+        gate_share share;
+        evidence found;
+        bool decided = false;
+    };
+
+    void look_at(test &of, const gate_window &since_last);
+    std::optional<double> limit_of(const test &of) const;
+    bool blue_breaks(gate_test which) const;
+    const traffic_counters &blue_to_compare() const noexcept;
+    std::optional<std::size_t> slow_bucket(gate_test which, double chance) const;
+    std::uint64_t overdue() const;
+    std::string words_of(const test &decided) const;
+    std::string could_have_seen() const;
+
+    gate_settings limits_;
+    std::optional<traffic_counters> baseline_;
+    std::vector<test> tests_;
+    gate_window counted_;
+};
 
 /// "950 requests, 3 failed (0.32 %), p99 120 ms".
 std::string counters_words(const traffic_counters &of);
 
-/// For a task's `metadata.gate`: the weight, the counts, the limits, the verdict.
-json_ptr gate_report(const gate_settings &limits, const gate_window &window, const gate_verdict &verdict,
-                     unsigned weight);
+/// Blue's counts that a report holds, if it had traffic then or was compared by an earlier hold's: a baseline for holds to come.
+std::optional<traffic_counters> baseline_of_report(const json_t *report);
 
 } // namespace rollout

@@ -20,6 +20,15 @@ class holding final : public operation {
         : run_(run), how_(how), done_(std::move(done)), parts_((run.of.green ? *run.of.green : *run.of.blue).parts()),
           started_(run.environment.time.now())
     {
+        if (how_.judged && run_.plan.rollout.gate) {
+            const step_record *step = run_.what.find_step(run_.what.step);
+            const bool has_blue = how_.weight < 100;
+            gate_.emplace(*run_.plan.rollout.gate,
+                          divide_false_alarm(*run_.plan.rollout.gate, judged_holds(run_.plan.rollout),
+                                             step == nullptr ? 1 : step->attempts),
+                          static_cast<std::uint64_t>(how_.time / look_interval),
+                          has_blue ? std::nullopt : baseline_of_report(run_.what.gate.get()));
+        }
         run_.on_steered = [this] { look_after(0ms); };
         look_after(0ms);
     }
@@ -33,8 +42,6 @@ class holding final : public operation {
     void cancel() override { end_soon(outcome::canceled()); }
 
   private:
-    const std::optional<gate_settings> &gate() const { return run_.plan.rollout.gate; }
-
     void look_after(std::chrono::milliseconds pause)
     {
         if (ended_) {
@@ -46,7 +53,7 @@ class holding final : public operation {
 
     void look()
     {
-        if (!gate()) {
+        if (!gate_) {
             decide();
             return;
         }
@@ -57,47 +64,48 @@ class holding final : public operation {
                                                       });
     }
 
-    /// The first that a gateway says is where its window begins.
+    /// The first that a gateway says is where its counts begin.
     void take(const traffic::measured &answer)
     {
+        gate_window since_last;
         for (const auto &[gateway, said] : answer) {
-            first_.try_emplace(gateway, said);
-            last_.insert_or_assign(gateway, said);
+            const auto [before, is_first] = last_.try_emplace(gateway, said);
+            since_last.green += said.revisions.at(0).grown_since(before->second.revisions.at(0));
+            since_last.blue += said.revisions.at(1).grown_since(before->second.revisions.at(1));
+            before->second = said;
         }
-        window_ = {};
-        for (const auto &[gateway, said] : last_) {
-            const auto &before = first_.at(gateway).revisions;
-            window_.green += said.revisions.at(0).grown_since(before.at(0));
-            window_.blue += said.revisions.at(1).grown_since(before.at(1));
-        }
-        verdict_ = judge(*gate(), window_);
+        gate_->look(since_last);
     }
 
-    void note()
+    void note(const gate_verdict &verdict)
     {
-        if (gate()) {
-            run_.what.gate = share(gate_report(*gate(), window_, verdict_, how_.weight));
+        if (gate_) {
+            run_.what.gate = share(gate_->report(verdict, how_.weight));
         }
     }
 
     void decide()
     {
         const auto elapsed = run_.environment.time.now() - started_;
-        if (gate() && verdict_.is == gate_verdict::kind::bad) {
-            note();
+        const bool held = elapsed >= how_.time;
+        const auto verdict = !gate_ ? gate_verdict{gate_verdict::kind::good, false, ""}
+                             : held ? gate_->verdict_at_end()
+                                    : gate_->verdict();
+        if (verdict.is == gate_verdict::kind::bad) {
+            note(verdict);
             end_soon(
-                outcome::permanent("with " + std::to_string(how_.weight) + " % of the traffic, " + verdict_.reason));
+                outcome::permanent("with " + std::to_string(how_.weight) + " % of the traffic, " + verdict.reason));
             return;
         }
         if (run_.what.promote_asked) {
-            note();
+            note(verdict);
             end_soon(outcome::ok("a client went on"));
             return;
         }
-        const bool held = elapsed >= how_.time;
         if (run_.what.paused || (held && how_.until_promoted)) {
             wait(run_.what.paused ? "is paused and waits for POST /deploy/" + run_.what.task_id + "/resume"
-                                  : "waits for POST /deploy/" + run_.what.task_id + "/promote");
+                                  : "waits for POST /deploy/" + run_.what.task_id + "/promote",
+                 verdict);
             return;
         }
         run_.wait_for_a_person(false);
@@ -105,32 +113,33 @@ class holding final : public operation {
             look_after(std::clamp<std::chrono::milliseconds>(how_.time - elapsed, 1ms, look_interval));
             return;
         }
-        if (!gate() || !how_.needs_traffic || verdict_.is == gate_verdict::kind::good) {
-            note();
-            end_soon(outcome::ok(gate() ? std::to_string(how_.weight) + " %: " + verdict_.reason : ""));
+        if (!how_.needs_traffic || verdict.is == gate_verdict::kind::good) {
+            note(verdict);
+            end_soon(outcome::ok(gate_ ? std::to_string(how_.weight) + " %: " + verdict.reason : ""));
             return;
         }
-        no_traffic(elapsed);
+        extend(elapsed, verdict);
     }
 
     /// A person decides, for whom the task's time limit does not run; the gate goes on looking.
-    void wait(const std::string &words)
+    void wait(const std::string &words, const gate_verdict &verdict)
     {
         run_.wait_for_a_person(true);
         const std::string detail = run_.share_words() + " and " + words + ".";
         if (run_.what.detail != detail) {
             run_.what.detail = detail;
-            note();
+            note(verdict);
             run_.note_change();
         }
-        if (gate()) {
+        if (gate_) {
             look_after(look_interval);
         } else {
             alarm_.reset(); // until a client says so
         }
     }
 
-    void no_traffic(std::chrono::milliseconds elapsed)
+    /// Nothing stands against green, but it has had too little traffic, or requests of it hang.
+    void extend(std::chrono::milliseconds elapsed, const gate_verdict &verdict)
     {
         const auto limit = std::max<std::chrono::milliseconds>(
             how_.time, std::chrono::seconds(run_.plan.rollout.progress_deadline_s));
@@ -138,9 +147,9 @@ class holding final : public operation {
             look_after(std::min(limit - elapsed, look_interval));
             return;
         }
-        note();
-        const std::string words = "after " + duration_words(limit) + " " + verdict_.reason;
-        if (run_.plan.rollout.on_no_traffic == "promote") {
+        note(verdict);
+        const std::string words = "after " + duration_words(limit) + " " + verdict.reason;
+        if (run_.plan.rollout.on_no_traffic == "promote" && !verdict.hangs) {
             end_soon(outcome::ok(std::to_string(how_.weight) + " %: " + words + ", and on_no_traffic goes on"));
         } else {
             end_soon(outcome::permanent("with " + std::to_string(how_.weight) + " % of the traffic, " + words));
@@ -163,10 +172,8 @@ class holding final : public operation {
     done_fn done_;
     const part_names parts_; ///< of green
     const std::chrono::milliseconds started_;
-    traffic::measured first_;
     traffic::measured last_;
-    gate_window window_;
-    gate_verdict verdict_;
+    std::optional<gate> gate_;
     operation_ptr alarm_;
     operation_ptr question_;
     bool ended_ = false;

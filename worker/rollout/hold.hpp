@@ -16,8 +16,9 @@ struct hold_request {
     std::uint64_t green = 0;
     std::uint64_t blue = 0; ///< 0: none to compare with
 
-    /// The gate judges, and too little traffic extends the hold up to the rollout's `progress_deadline_s`. Without a
-    /// gate, the time alone counts.
+    bool judged = true; ///< by the rollout's gate, if it has one
+
+    /// Too little traffic for the gate extends the hold up to the rollout's `progress_deadline_s`.
     bool needs_traffic = true;
     bool until_promoted = false; ///< and a client has to say `promote`
 };

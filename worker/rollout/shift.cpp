@@ -80,7 +80,8 @@ class shifting final : public operation {
                                       step.weight,
                                       run_.what.model_revision,
                                       run_.of.blue->revision,
-                                      step.weight != 0,
+                                      step.weight != 0 && (step.hold_s != 0 || manual),
+                                      true,
                                       manual};
         part_ = hold(run_, request, [this](const outcome &how) { next(how); });
     }
@@ -153,8 +154,13 @@ operation_ptr promote_and_watch(task_run &run, done_fn done)
     if (run.of.former == 0) {
         return follow_route(run, std::move(done));
     }
-    const hold_request request = {
-        std::chrono::seconds(run.plan.rollout.watch_s), 100, run.what.model_revision, run.of.former, false, false};
+    const hold_request request = {std::chrono::seconds(run.plan.rollout.watch_s),
+                                  100,
+                                  run.what.model_revision,
+                                  run.of.former,
+                                  true,
+                                  false,
+                                  false};
     return in_order(run.environment.time,
                     {[&run](done_fn then) { return follow_route(run, std::move(then)); },
                      [&run, request](done_fn then) { return hold(run, request, std::move(then)); }},

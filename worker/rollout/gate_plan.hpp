@@ -1,0 +1,46 @@
+// How a rollout spends its chance of a false alarm: divided once, over its holds and over the tests that its gate makes in each.
+#pragma once
+
+#include "common/json.hpp"
+#include "worker/settings.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+enum class gate_test : std::uint8_t {
+    error_rate,
+    p99,
+    error_ratio,
+    p99_ratio,
+    client_errors, ///< 4xx far above blue's: a server answers 400 for a model that fell away
+    abandoned,     ///< far more clients give up than with blue
+};
+
+/// `max_error_rate`, or `client_errors` for what no member asks for.
+const char *gate_test_name(gate_test test) noexcept;
+
+struct gate_share {
+    gate_test test;
+    double false_alarm; ///< of this test in one hold
+};
+
+/// The holds that the gate judges, the watch after the promotion among them.
+std::size_t judged_holds(const rollout_settings &of) noexcept;
+
+/// What each test of one of so many holds may spend. A hold that is begun anew, after a restart of rolloutd, has less: the
+/// first `attempt` nine tenths, the second nine tenths of the rest.
+std::vector<gate_share> divide_false_alarm(const gate_settings &gate, std::size_t holds, unsigned attempt = 1);
+
+/// For `metadata.plan.gate`: the limits, the division, and with the model's requests of the last minute what each hold can see.
+json_ptr gate_plan_report(const rollout_settings &of, std::optional<std::uint64_t> requests_a_minute);
+
+/// What of the gate cannot work as it looks, in sentences: holds too short to see a breach of their own limits at that
+/// traffic, or, where it is not known, at one request a second.
+std::vector<std::string> gate_warnings(const rollout_settings &of, std::optional<std::uint64_t> requests_a_minute);
+
+} // namespace rollout
