@@ -293,6 +293,8 @@ void test_the_report_has_the_counts_the_limits_and_the_evidence(void **)
     of.look({counted(100, 15, 0, 12), counted(300)});
     const auto report = of.report(of.verdict(), 25);
     assert_int_equal(json_number(report.get(), "weight"), 25);
+    assert_int_equal(json_number(report.get(), "lost"), 15);
+    assert_int_equal(json_number(of.report(of.verdict(), 25, 4).get(), "lost"), 19);
     assert_string_equal(json_text(report.get(), "verdict").data(), "bad");
     const json_t *green = json_object_get(report.get(), "green");
     assert_int_equal(json_number(green, "requests"), 100);

@@ -157,7 +157,21 @@ gate::gate(const gate_settings &limits, const std::vector<gate_share> &shares, s
 
 const traffic_counters &gate::blue_to_compare() const noexcept
 {
-    return counted_.blue.requests == 0 && baseline_ ? *baseline_ : counted_.blue;
+    return baseline_ ? *baseline_ : counted_.blue;
+}
+
+
+/// Whether a test compares with a bound of blue's, and not with blue's own requests one by one.
+bool gate::needs_bound(gate_test which) const noexcept
+{
+    return which == gate_test::p99_ratio || which == gate_test::client_errors ||
+           (baseline_ && (which == gate_test::error_ratio || which == gate_test::abandoned));
+}
+
+
+double gate::decides_at(const test &of) const noexcept
+{
+    return 1 / (of.share.false_alarm * (needs_bound(of.share.test) ? 1 - part_of_bound : 1));
 }
 
 
@@ -169,7 +183,7 @@ void gate::look(const gate_window &since_last)
     add_to(counted_.green, since_last.green);
     add_to(counted_.blue, since_last.blue);
     for (auto &one : tests_) {
-        one.decided = one.decided || one.found.value() >= 1 / one.share.false_alarm;
+        one.decided = one.decided || one.found.value() >= decides_at(one);
     }
 }
 
@@ -439,7 +453,7 @@ std::string gate::could_have_seen() const
 }
 
 
-json_ptr gate::report(const gate_verdict &verdict, unsigned weight) const
+json_ptr gate::report(const gate_verdict &verdict, unsigned weight, std::uint64_t lost_before) const
 {
     json_ptr to = json_make_object();
     json_put(to.get(), "weight", json_make_number(weight));
@@ -448,6 +462,7 @@ json_ptr gate::report(const gate_verdict &verdict, unsigned weight) const
              : verdict.is == gate_verdict::kind::good ? "good"
                                                       : "undecided");
     json_put(to.get(), "reason", verdict.reason);
+    json_put(to.get(), "lost", json_make_number(lost_before + counted_.green.failures));
     json_put(to.get(), "green", counters_report(counted_.green));
     json_put(to.get(), "blue", counters_report(counted_.blue));
     if (traffic_counters blue = blue_to_compare(); blue.requests != 0) {
@@ -471,7 +486,7 @@ json_ptr gate::report(const gate_verdict &verdict, unsigned weight) const
     for (const auto &one : tests_) {
         json_ptr entry = json_make_object();
         json_put(entry.get(), "evidence", json_made(json_real(std::min(one.found.value(), most_evidence))));
-        json_put(entry.get(), "decides_at", json_made(json_real(1 / one.share.false_alarm)));
+        json_put(entry.get(), "decides_at", json_made(json_real(decides_at(one))));
         json_put(entry.get(), "decided", json_made(json_boolean(one.decided)));
         json_put(tests.get(), gate_test_name(one.share.test), std::move(entry));
     }

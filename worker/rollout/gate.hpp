@@ -52,8 +52,9 @@ class gate {
     /// All that was counted in this hold.
     const gate_window &counted() const noexcept { return counted_; }
 
-    /// For a task's `metadata.gate`: the weight, the counts, the limits, the evidence, the verdict.
-    json_ptr report(const gate_verdict &verdict, unsigned weight) const;
+    /// For a task's `metadata.gate`: the weight, the counts, the limits, the evidence, the verdict. `lost_before`: requests that
+    /// green has failed in the holds before this one.
+    json_ptr report(const gate_verdict &verdict, unsigned weight, std::uint64_t lost_before = 0) const;
 
   private:
     struct test {
@@ -63,6 +64,8 @@ class gate {
     };
 
     void look_at(test &of, const gate_window &since_last);
+    bool needs_bound(gate_test which) const noexcept;
+    double decides_at(const test &of) const noexcept;
     std::optional<double> limit_of(const test &of) const;
     bool blue_breaks(gate_test which) const;
     const traffic_counters &blue_to_compare() const noexcept;

@@ -18,7 +18,7 @@ class holding final : public operation {
   public:
     holding(task_run &run, const hold_request &how, done_fn done)
         : run_(run), how_(how), done_(std::move(done)), parts_((run.of.green ? *run.of.green : *run.of.blue).parts()),
-          started_(run.environment.time.now())
+          started_(run.environment.time.now()), lost_before_(json_count(run.what.gate.get(), "lost"))
     {
         if (how_.judged && run_.plan.rollout.gate) {
             const step_record *step = run_.what.find_step(run_.what.step);
@@ -80,7 +80,7 @@ class holding final : public operation {
     void note(const gate_verdict &verdict)
     {
         if (gate_) {
-            run_.what.gate = share(gate_->report(verdict, how_.weight));
+            run_.what.gate = share(gate_->report(verdict, how_.weight, lost_before_));
         }
     }
 
@@ -174,6 +174,7 @@ class holding final : public operation {
     const std::chrono::milliseconds started_;
     traffic::measured last_;
     std::optional<gate> gate_;
+    const std::uint64_t lost_before_; ///< requests that green has failed in earlier holds
     operation_ptr alarm_;
     operation_ptr question_;
     bool ended_ = false;
