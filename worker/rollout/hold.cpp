@@ -1,8 +1,10 @@
 #include "worker/rollout/hold.hpp"
 
+#include "worker/rollout/hold_words.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 
 namespace rollout {
@@ -13,12 +15,15 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds look_interval = 1s;
 
+/// Between two clocks, so that what is said of a hold does not change by their noise.
+constexpr std::int64_t clock_tolerance_us = 2000000;
+
 
 class holding final : public operation {
   public:
     holding(task_run &run, const hold_request &how, done_fn done)
         : run_(run), how_(how), done_(std::move(done)), parts_((run.of.green ? *run.of.green : *run.of.blue).parts()),
-          started_(run.environment.time.now())
+          started_(run.environment.time.now()), started_us_(run.environment.time.wall_us())
     {
         run_.on_steered = [this] { look_after(0ms); };
         look_after(0ms);
@@ -96,12 +101,12 @@ class holding final : public operation {
         }
         const bool held = elapsed >= how_.time;
         if (run_.what.paused || (held && how_.until_promoted)) {
-            wait(run_.what.paused ? "is paused and waits for POST /deploy/" + run_.what.task_id + "/resume"
-                                  : "waits for POST /deploy/" + run_.what.task_id + "/promote");
+            wait();
             return;
         }
         run_.wait_for_a_person(false);
         if (!held) {
+            run_.say_waiting(wait_for_time(view()));
             look_after(std::clamp<std::chrono::milliseconds>(how_.time - elapsed, 1ms, look_interval));
             return;
         }
@@ -114,15 +119,13 @@ class holding final : public operation {
     }
 
     /// A person decides, for whom the task's time limit does not run; the gate goes on looking.
-    void wait(const std::string &words)
+    void wait()
     {
         run_.wait_for_a_person(true);
-        const std::string detail = run_.share_words() + " and " + words + ".";
-        if (run_.what.detail != detail) {
-            run_.what.detail = detail;
+        if (run_.what.waits_for != wait_reason::person) {
             note();
-            run_.note_change();
         }
+        run_.say_waiting(wait_for_person(view(), run_.what.task_id, run_.what.paused ? "resume" : "promote"));
         if (gate()) {
             look_after(look_interval);
         } else {
@@ -135,6 +138,9 @@ class holding final : public operation {
         const auto limit = std::max<std::chrono::milliseconds>(
             how_.time, std::chrono::seconds(run_.plan.rollout.progress_deadline_s));
         if (elapsed < limit) {
+            run_.say_waiting(wait_for_requests(view(), window_.green.requests, gate()->min_requests,
+                                               view().ends_us + std::chrono::microseconds(limit - how_.time).count(),
+                                               run_.plan.rollout.on_no_traffic));
             look_after(std::min(limit - elapsed, look_interval));
             return;
         }
@@ -145,6 +151,18 @@ class holding final : public operation {
         } else {
             end_soon(outcome::permanent("with " + std::to_string(how_.weight) + " % of the traffic, " + words));
         }
+    }
+
+    /// For the words about it.
+    hold_view view()
+    {
+        const auto now_us = run_.environment.time.wall_us();
+        const auto begun_us = now_us - std::chrono::microseconds(run_.environment.time.now() - started_).count();
+        if (std::abs(begun_us - started_us_) > clock_tolerance_us) { // the clock of day was set
+            started_us_ = begun_us;
+        }
+        return {run_.share_words(), now_us, started_us_ + std::chrono::microseconds(how_.time).count(),
+                run_.of.former};
     }
 
     void end_soon(outcome how)
@@ -163,6 +181,7 @@ class holding final : public operation {
     done_fn done_;
     const part_names parts_; ///< of green
     const std::chrono::milliseconds started_;
+    std::int64_t started_us_; ///< the same for people, by the clock of day
     traffic::measured first_;
     traffic::measured last_;
     gate_window window_;
