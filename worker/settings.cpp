@@ -320,6 +320,17 @@ std::string allow_folder_of(const std::string &source, settings &to)
 }
 
 
+std::string idle_gate_warning(const rollout_settings &of)
+{
+    const bool holds = of.watch_s != 0 || of.promote == "manual" ||
+                       std::ranges::any_of(of.steps, [](const auto &step) { return step.hold_s != 0; });
+    return !of.gate || holds
+               ? ""
+               : "The gate judges nothing: it judges while a step is held, and no step has a hold_s (nor is "
+                 "there a watch_s); give the steps a hold_s.";
+}
+
+
 void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
                   std::vector<json_fault> &faults, std::vector<std::string> &warnings)
 {
