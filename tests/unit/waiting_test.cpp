@@ -102,6 +102,19 @@ void a_step_without_a_hold_is_not_judged(void **)
     assert_text(world.server_holds(), "123__r2");
 }
 
+void a_step_for_previews_is_held_and_not_judged(void **)
+{
+    fake_world world;
+    world.config.rollout.gate.emplace().min_requests = 1000;
+    world.config.rollout.gate->max_error_rate = 0.5;
+    world.config.rollout.progress_deadline_s = 100;
+    bring_to_hold(world, {{0, 6}, {100, 20}});
+    assert_says(world, "time", "Revision 2 has 0 % of the traffic");
+    world.time.run_for(7s);
+    assert_int_equal(world.task("t").traffic_weight, 100);
+    assert_text(world.finish("t"), "failed"); // that one is judged, and nothing comes
+}
+
 void a_gate_without_any_hold_is_warned_of(void **)
 {
     fake_world world;
@@ -323,6 +336,7 @@ int main()
         cmocka_unit_test(a_hold_says_until_when_and_costs_one_write),
         cmocka_unit_test(a_gated_hold_waits_for_time_and_then_for_requests),
         cmocka_unit_test(a_step_without_a_hold_is_not_judged),
+        cmocka_unit_test(a_step_for_previews_is_held_and_not_judged),
         cmocka_unit_test(a_gate_without_any_hold_is_warned_of),
         cmocka_unit_test(a_person_is_waited_for_at_any_hold),
         cmocka_unit_test(a_watch_says_what_stays_loaded),
