@@ -133,9 +133,14 @@ class Processes:
                     process.wait()
 
 
+class Failure(str):
+    """What an inference came to that has no answer."""
+
+
 class Gateway:
-    def __init__(self, port):
+    def __init__(self, port, inference):
         self.port = port
+        self.inference = inference
 
     def request(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TASK_S)
@@ -146,8 +151,8 @@ class Gateway:
         finally:
             connection.close()
 
-    def run_task(self, route, body):
-        """Posts a task and prints its document each time that it changes, until it is final."""
+    def run_task(self, route, body, ends_as="completed"):
+        """Posts a task and prints its document each time that it changes, until it is final, and as it should be then."""
         text = json.dumps(body)
         say(f"$ curl -H 'Content-Type: application/json' -d '{text}' http://127.0.0.1:{self.port}/{route}")
         status, headers, answer = self.request("POST", f"/{route}", text, {"Content-Type": "application/json"})
@@ -161,17 +166,31 @@ class Gateway:
             if status == 304:
                 continue
             task = show_task(answer)
-        if task["status"] != "completed":
-            raise SystemExit(f"quickstart: the task is {task['status']}: {task['detail']}")
+        if task["status"] != ends_as:
+            raise SystemExit(f"quickstart: the task is {task['status']} and not {ends_as}: {task['detail']}")
         return task
 
     def infer(self):
-        """One inference: the revision that served it, and the probability of speech; None where it failed."""
+        """One inference: the revision that it went to, and the probability of speech, or a Failure."""
         status, headers, answer = self.request("POST", f"/v2/models/{MODEL}/infer", SAMPLE,
                                                {"Content-Type": "application/json"})
+        revision = int(headers.get("X-Rollout-Revision") or 0)
         if status != 200:
-            return None, answer.decode(errors="replace")
-        return int(headers["X-Rollout-Revision"]), json.loads(answer)["outputs"][0]["data"][0]
+            return revision, Failure(f"{status} {answer.decode(errors='replace').strip()}")
+        return revision, json.loads(answer)["outputs"][0]["data"][0]
+
+    def fail(self, share, model):
+        """Makes the inference server fail that share of a model's inferences; for its part it is a test server, and does."""
+        faults = json.dumps({"faults": [{"kind": "failed_infer", "model": model, "share": share}]})
+        say(f"$ curl -X PUT -d '{faults}' http://127.0.0.1:{self.inference}/test/faults")
+        connection = http.client.HTTPConnection("127.0.0.1", self.inference, timeout=TASK_S)
+        try:
+            connection.request("PUT", "/test/faults", faults, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise SystemExit(f"quickstart: the inference server answered {answer.status}: {answer.read().decode()}")
+        finally:
+            connection.close()
 
 
 class Traffic:
@@ -181,7 +200,7 @@ class Traffic:
         self.gateway = gateway
         self.lock = threading.Lock()
         self.answers = {}  # revision -> {answer: how often}
-        self.failures = []
+        self.failures = []  # (revision, what came back)
         self.ending = threading.Event()
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(clients)]
         for thread in self.threads:
@@ -192,10 +211,10 @@ class Traffic:
             try:
                 revision, answer = self.gateway.infer()
             except (OSError, http.client.HTTPException) as error:
-                revision, answer = None, repr(error)
+                revision, answer = 0, Failure(repr(error))
             with self.lock:
-                if revision is None:
-                    self.failures.append(answer)
+                if isinstance(answer, Failure):
+                    self.failures.append((revision, answer))
                 else:
                     counts = self.answers.setdefault(revision, {})
                     counts[round(answer, 6)] = counts.get(round(answer, 6), 0) + 1
@@ -203,6 +222,10 @@ class Traffic:
     def served_by(self, revision):
         with self.lock:
             return sum(self.answers.get(revision, {}).values())
+
+    def answered(self):
+        with self.lock:
+            return sum(sum(counts.values()) for counts in self.answers.values())
 
     def end(self):
         self.ending.set()
@@ -252,7 +275,7 @@ def start_all(home, processes):
         return (home / "rolloutd.sock").exists()
     wait_until(rolloutd_is_up, "rolloutd's start")
 
-    gateway = Gateway(free_port())
+    gateway = Gateway(free_port(), inference)
     (home / "nginx.conf").write_text(NGINX_CONF.format(build=BUILD, user=user, home=home, inference=inference,
                                                        gateway=gateway.port))
     processes.start("nginx", ["/usr/sbin/nginx", "-c", str(home / "nginx.conf"), "-e", str(home / "nginx-error.log"),
@@ -278,7 +301,7 @@ def show(home, gateway):
     (home / "sample.json").write_text(SAMPLE)
     say(f"$ curl -d @{home}/sample.json http://127.0.0.1:{gateway.port}/v2/models/{MODEL}/infer")
     revision, answer = gateway.infer()
-    if revision is None:
+    if isinstance(answer, Failure):
         raise SystemExit(f"quickstart: the inference failed: {answer}")
     say(f"revision {revision} says that this silence is speech with probability {answer:.6f}")
 
@@ -295,14 +318,15 @@ def show(home, gateway):
         version = {first_revision: "v5", second_revision: "v6"}.get(revision, "?")
         words = ", ".join(f"{answer:.6f} {count} times" for answer, count in counts.items())
         say(f"revision {revision} ({version}) answered {words}")
-    say(f"{sum(sum(counts.values()) for counts in traffic.answers.values())} requests answered, "
-        f"{len(traffic.failures)} failed")
+    say(f"{traffic.answered()} requests answered, {len(traffic.failures)} failed")
     if traffic.failures:
-        raise SystemExit(f"quickstart: a request failed during the rollout: {traffic.failures[0]}")
+        raise SystemExit(f"quickstart: a request failed during the rollout: {traffic.failures[0][1]}")
     if set(traffic.answers[first_revision]) & set(traffic.answers[second_revision]):
         raise SystemExit("quickstart: the answers did not change from v5's to v6's")
 
-    headline("4. Delete the model")
+    show_rollback(home, gateway, second_revision)
+
+    headline("5. Delete the model")
     gateway.run_task("delete", {"model_id": MODEL})
     say(f"$ curl -d @{home}/sample.json http://127.0.0.1:{gateway.port}/v2/models/{MODEL}/infer")
     status, _, answer = gateway.request("POST", f"/v2/models/{MODEL}/infer", SAMPLE)
@@ -312,6 +336,38 @@ def show(home, gateway):
     left = [*(home / "repository").iterdir(), *(home / "repository.staging").iterdir()]
     if left:
         raise SystemExit(f"quickstart: files were left behind: {left}")
+
+
+def show_rollback(home, gateway, good):
+    """A revision that fails one in four of its inferences, and loses its traffic for that."""
+    bad = good + 1
+    headline("4. Deploy a revision that fails one in four of its inferences, in steps and with a gate")
+    gateway.fail(0.25, f"{MODEL}__r{bad}")
+    traffic = Traffic(gateway)
+    wait_until(lambda: traffic.served_by(good) >= 50 or traffic.failures, "traffic on the good revision")
+    rollout = {"steps": [{"weight": 20, "hold_s": 60}, {"weight": 100, "hold_s": 60}],
+               "gate": {"min_requests": 20, "max_error_rate": 0.05}}
+    task = gateway.run_task("deploy", {"model_id": MODEL, "config": {"source": f"file://{home}/models/silero_vad_v6.onnx", "rollout": rollout}},
+                            ends_as="failed")
+    before = traffic.served_by(good)
+    wait_until(lambda: traffic.served_by(good) >= before + 50, "traffic on the good revision")
+    traffic.end()
+
+    say(f"\nThe task says why: {task['detail']}")
+    gate = task["metadata"]["gate"]
+    for name, revision in (("green", bad), ("blue", good)):
+        counts = gate[name]
+        say(f"the gate, at {gate['weight']} %: revision {revision} ({name}) {counts['requests']} requests, {counts['failures']} failed "
+            f"({counts['error_rate']:.1%}), p99 {counts['p99_ms']:.0f} ms")
+    say(f"{traffic.answered() + len(traffic.failures)} requests in all: {len(traffic.failures)} failed, every one of them at revision {bad}; "
+        f"{traffic.answered()} were answered, and revision {good} serves on")
+    if not traffic.failures or any(revision != bad for revision, _ in traffic.failures):
+        raise SystemExit(f"quickstart: requests failed at other revisions than {bad}: {traffic.failures[:5]}")
+    say(f"$ curl -d @{home}/sample.json http://127.0.0.1:{gateway.port}/v2/models/{MODEL}/infer")
+    revision, answer = gateway.infer()
+    if revision != good or isinstance(answer, Failure):
+        raise SystemExit(f"quickstart: revision {revision} serves and not {good}: {answer}")
+    say(f"revision {revision} says that this silence is speech with probability {answer:.6f}")
 
 
 def stay(home, gateway):

@@ -86,6 +86,7 @@ class gateway_server final : public traffic {
 
     void publish(const route &to_follow, std::uint64_t revision) override;
     operation_ptr when_followed(std::uint64_t revision, done_fn done) override;
+    followers followers_of(std::uint64_t revision) const override;
     operation_ptr in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
                             std::function<void(std::optional<std::uint64_t>)> done) override;
     operation_ptr measure(const std::string &model_id, const part_names &parts,

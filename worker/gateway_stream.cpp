@@ -286,6 +286,15 @@ void gateway_server::check_waits()
 }
 
 
+traffic::followers gateway_server::followers_of(std::uint64_t revision) const
+{
+    const auto is_behind = [revision](const auto &entry) {
+        return entry.second->lost || entry.second->applied < revision;
+    };
+    return {gateways_.size(), static_cast<std::size_t>(std::ranges::count_if(gateways_, is_behind))};
+}
+
+
 operation_ptr gateway_server::when_followed(std::uint64_t revision, done_fn done)
 {
     auto wait = std::make_unique<follow_wait>(*this, revision, std::move(done));

@@ -185,6 +185,9 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
         }
         read_rollout(given, "/config/rollout", plan.rollout, faults, plan.warnings);
     }
+    if (auto warning = idle_gate_warning(plan.rollout); !warning.empty()) {
+        plan.warnings.push_back(std::move(warning));
+    }
     if (server != nullptr && server->type == "command" && plan.rollout.smoke_request) {
         faults.push_back({"/config/rollout/smoke", "is an inference, which backend " + plan.backend +
                                                        " cannot be asked for: it runs a command; leave the smoke "

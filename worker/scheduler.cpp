@@ -47,10 +47,16 @@ scheduler::scheduler(std::shared_ptr<const settings> config, journal &book, traf
 
 void scheduler::use(std::shared_ptr<const settings> config, std::function<backend *(const std::string &)> backend_of)
 {
+    const bool held_all = config_->limits.max_concurrent_rollouts == 0;
     config_ = std::move(config);
     backend_of_ = std::move(backend_of);
     watch_.use(config_, backend_of_);
     start_next(); // there may be more room
+    if (held_all != (config_->limits.max_concurrent_rollouts == 0)) {
+        for (const auto &[_, model_id] : ready_) {
+            say_turn_of_first(model_id);
+        }
+    }
 }
 
 
@@ -61,7 +67,8 @@ void scheduler::recover()
         models_.emplace(id, std::move(one));
         put_aside(id);
     }
-    for (const auto &row : book_.unfinished()) {
+    auto unfinished = book_.unfinished();
+    for (const auto &row : unfinished) {
         if (is_task_id(row.task_id) && is_model_id(row.model_id)) {
             enqueue(row.model_id, {row.sequence, row.task_id});
         } else {
@@ -73,7 +80,10 @@ void scheduler::recover()
         log(log_level::info, "The journal has " + count_words(waiting_, "unfinished task", "unfinished tasks"));
     }
     watch_.use(config_, backend_of_);
-    soon_ = time_.after(0ms, [this] { start_next(); });
+    soon_ = time_.after(0ms, [this, unfinished = std::move(unfinished)] {
+        start_next();
+        say_turns(unfinished);
+    });
 }
 
 
@@ -102,7 +112,6 @@ task scheduler::new_task(task_kind kind, std::string task_id, std::string model_
     made.parent_id = std::move(parent_id);
     made.config = std::move(config);
     made.created_us = made.updated_us = time_.wall_us();
-    made.detail = "The task is accepted and waits for its turn.";
     return made;
 }
 
@@ -150,6 +159,13 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
         return;
     }
     ++unwritten_;
+    if (!is_final(made.status)) {
+        const auto queue = queues_.find(made.model_id);
+        const wait_state turn =
+            turn_of(made.model_id, queue == queues_.end() ? "" : queue->second.back().task_id, false);
+        made.set_waiting(turn);
+        made.detail = turn.sentence;
+    }
     // With a full queue a task that exists already is still found: a client that asks again gets its answer.
     const bool full = waiting_ >= config_->limits.max_queue;
     if (!full) {
@@ -183,6 +199,7 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
                 enqueue(row.model_id, {row.sequence, row.task_id});
                 answer({&row, true, {}});
                 start_next();
+                say_turns({row});
                 return;
             case journal::creation::existed:
                 answer({&row, false, {}});
@@ -232,6 +249,8 @@ void scheduler::start_next()
         queue.pop_front();
         if (queue.empty()) {
             queues_.erase(model_id);
+        } else {
+            say_turn_of_first(model_id);
         }
         --waiting_;
         runs_.emplace(model_id, place{}).first->second.task_id = task_id;
@@ -282,7 +301,8 @@ void scheduler::start(const std::string &model_id, const task_row &row)
                         run_hook_,
                         [this](const std::string &id, std::uint64_t revision, done_fn done) {
                             return watch_.let_go(id, revision, std::move(done));
-                        }});
+                        },
+                        [this, model_id] { say_turn_of_first(model_id); }});
     at.run =
         std::make_unique<task_run>(*at.environment, std::move(*what), of, [this, model_id] { on_ended(model_id); });
     at.run->start();
@@ -306,6 +326,7 @@ void scheduler::release(const std::string &model_id)
     const auto queue = queues_.find(model_id);
     if (queue != queues_.end()) {
         ready_.emplace(queue->second.front().sequence, model_id);
+        say_turn_of_first(model_id);
     }
     put_aside(model_id);
 }
@@ -316,6 +337,7 @@ void scheduler::stop(std::function<void()> stopped)
     stopping_ = true;
     stopped_ = std::move(stopped);
     soon_.reset();
+    turns_soon_.reset();
     refuse_words_that_wait();
     std::vector<std::string> at_work;
     for (const auto &[model_id, _] : runs_) {

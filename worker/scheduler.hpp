@@ -69,6 +69,9 @@ class scheduler {
         operation_ptr pause; ///< before the journal is read again
     };
 
+    /// A task that waits for its turn, by its model, and by its own id.
+    using waiting_name = std::pair<std::string, std::string>;
+
     struct steer_call : steer_request {
         gateway_server::answer_fn answer;
         unsigned tries;
@@ -93,6 +96,17 @@ class scheduler {
     task follow_up_of(const steer_call &call, const task &found) const;
     bool take_from_queue(const std::string &model_id, const std::string &task_id);
     void put_back(const std::string &model_id, waiting_task one);
+
+    wait_state turn_of(const std::string &model_id, const std::string &before, bool was_begun) const;
+    wait_state turn_of(const waiting_name &which, bool was_begun) const;
+    void say_turns(const std::vector<task_row> &of);
+    void say_turn_of_first(const std::string &model_id);
+    void say_turn(const waiting_name &which);
+    void write_turns();
+    void write_turn(const waiting_name &which, const task_row &row);
+    void write_turns_after(std::chrono::milliseconds pause);
+    void on_turn_written(const waiting_name &which, const outcome &how);
+    const waiting_task *find_waiting(const waiting_name &which) const;
 
     void enqueue(const std::string &model_id, waiting_task one);
     void start_next();
@@ -124,6 +138,9 @@ class scheduler {
     std::size_t waiting_ = 0;
     std::size_t unwritten_ = 0; ///< new tasks on their way into the journal
     std::map<std::string, std::vector<gateway_server::answer_fn>> canceling_; ///< by task: who waits for the journal
+    std::set<waiting_name> unsaid_turns_; ///< whose documents may not say what they wait for
+    std::size_t turns_under_way_ = 0;     ///< being read and written
+    operation_ptr turns_soon_;
     std::set<std::string> following_up_; ///< ids for new tasks, while they are looked for and written
     std::map<std::uint64_t, std::pair<steer_call, operation_ptr>> steer_pauses_; ///< words that are looked at again
     std::uint64_t last_pause_ = 0;

@@ -180,6 +180,7 @@ void scheduler::cancel_waiting(const steer_call &call, task found)
 {
     take_from_queue(found.model_id, call.task_id);
     found.status = task_status::canceled;
+    found.set_waiting({});
     found.detail = "The task was canceled by a client before its turn came; nothing of it was begun.";
     found.updated_us = time_.wall_us();
     canceling_[call.task_id].push_back(call.answer);
@@ -220,7 +221,9 @@ bool scheduler::take_from_queue(const std::string &model_id, const std::string &
         return false;
     }
     const bool rests = ready_.erase({queue.front().sequence, model_id}) != 0;
-    queue.erase(at);
+    if (const auto behind = queue.erase(at); behind != queue.end()) {
+        say_turn({model_id, behind->task_id});
+    }
     --waiting_;
     if (queue.empty()) {
         queues_.erase(known);
@@ -237,7 +240,12 @@ void scheduler::put_back(const std::string &model_id, waiting_task one)
     if (!queue.empty()) {
         ready_.erase({queue.front().sequence, model_id});
     }
-    queue.insert(std::ranges::lower_bound(queue, one.sequence, {}, &waiting_task::sequence), std::move(one));
+    auto at =
+        queue.insert(std::ranges::lower_bound(queue, one.sequence, {}, &waiting_task::sequence), std::move(one));
+    say_turn({model_id, at->task_id});
+    if (++at != queue.end()) {
+        say_turn({model_id, at->task_id});
+    }
     ++waiting_;
     if (!runs_.contains(model_id)) {
         ready_.emplace(queue.front().sequence, model_id);

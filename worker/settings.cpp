@@ -328,6 +328,18 @@ std::string allow_folder_of(const std::string &source, settings &to)
 }
 
 
+std::string idle_gate_warning(const rollout_settings &of)
+{
+    const auto is_judged = [](const shift_step &step) { return step.hold_s != 0 && step.weight != 0; };
+    if (!of.gate || of.watch_s != 0 || of.promote == "manual" || std::ranges::any_of(of.steps, is_judged)) {
+        return {};
+    }
+    return "The gate judges nothing: it judges while a step with traffic is held, and none has a hold_s (nor is "
+           "there a "
+           "watch_s); give the steps a hold_s.";
+}
+
+
 void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
                   std::vector<json_fault> &faults, std::vector<std::string> &warnings)
 {
@@ -346,10 +358,6 @@ void read_rollout(const json_t *from, const std::string &pointer, rollout_settin
     reader.number("watch_s", to.watch_s, 0, year_s);
     reader.number("progress_deadline_s", to.progress_deadline_s, 0, year_s);
     reader.word("on_no_traffic", to.on_no_traffic, {"promote", "fail"});
-    if (to.gate && to.gate->min_requests != 0 && to.steps.front().weight == 0) {
-        reader.fault("steps", "begin with weight 0, where green has no traffic that the gate could judge: leave out "
-                              "that step, or the gate");
-    }
     if (to.watch_s != 0 && !to.gate) {
         warnings.push_back(reader.pointer_to("watch_s") + ": without a gate nothing judges the traffic; the old "
                                                           "revision only stays loaded for that time");

@@ -153,6 +153,9 @@ std::string folder_of_source(const std::string &source);
 /// Allows the sources in that folder. A sentence's end where it is no prefix that a source could be under; empty where it is.
 std::string allow_folder_of(const std::string &source, settings &to);
 
+/// Why the gate of a rollout has nothing to judge, as a sentence; empty where it has, or there is none.
+std::string idle_gate_warning(const rollout_settings &of);
+
 /// Reads `rollout` members over what `to` holds: for the configuration and for a task's own.
 void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
                   std::vector<json_fault> &faults, std::vector<std::string> &warnings);

@@ -19,6 +19,9 @@ namespace {
 constexpr std::array step_states = {step_state::pending, step_state::running, step_state::done, step_state::failed,
                                     step_state::skipped};
 
+constexpr std::array wait_reasons = {wait_reason::time,    wait_reason::requests, wait_reason::person,
+                                     wait_reason::gateway, wait_reason::server,   wait_reason::turn};
+
 
 /// 9999-12-31T23:59:59.999999Z.
 constexpr std::int64_t last_timestamp_us = 253402300799999999;
@@ -86,6 +89,35 @@ std::string_view step_state_name(step_state state) noexcept
 }
 
 
+std::string_view wait_reason_name(wait_reason reason) noexcept
+{
+    switch (reason) {
+    case wait_reason::none:
+        return "";
+    case wait_reason::time:
+        return "time";
+    case wait_reason::requests:
+        return "requests";
+    case wait_reason::person:
+        return "person";
+    case wait_reason::gateway:
+        return "gateway";
+    case wait_reason::server:
+        return "server";
+    case wait_reason::turn:
+        return "turn";
+    }
+    return "";
+}
+
+
+void task::set_waiting(const wait_state &what) noexcept
+{
+    waits_for = what.reason;
+    hold_ends_us = what.hold_ends_us;
+}
+
+
 step_record *task::find_step(std::string_view name) noexcept
 {
     for (auto &one : steps) {
@@ -122,6 +154,12 @@ std::string document_of(const task &from)
     to.name("progress").real(from.progress);
     to.name("traffic_weight").number(from.traffic_weight);
     to.name("elapsed_ms").number(from.elapsed_ms);
+    if (from.waits_for != wait_reason::none) {
+        to.name("waits_for").text(wait_reason_name(from.waits_for));
+    }
+    if (from.hold_ends_us != 0) {
+        to.name("hold_ends_at").text(timestamp(from.hold_ends_us));
+    }
     if (from.paused) {
         to.name("paused").boolean(true);
     }
@@ -136,6 +174,9 @@ std::string document_of(const task &from)
     }
     if (from.rollback_to != 0) {
         to.name("rollback_to").number(from.rollback_to);
+    }
+    if (from.plan) {
+        to.name("plan").raw(json_compact(from.plan.get()));
     }
     to.name("steps").begin_array();
     for (const auto &step : from.steps) {
@@ -167,6 +208,12 @@ std::optional<task> task_from_document(const json_t *document)
     to.progress = json_number_value(json_object_get(metadata, "progress"));
     to.traffic_weight = bounded(json_count(metadata, "traffic_weight"), 100);
     to.elapsed_ms = json_count(metadata, "elapsed_ms");
+    for (const auto reason : wait_reasons) {
+        if (json_text(metadata, "waits_for") == wait_reason_name(reason)) {
+            to.waits_for = reason;
+        }
+    }
+    to.hold_ends_us = timestamp_us(json_text(metadata, "hold_ends_at"));
     to.paused = json_is_true(json_object_get(metadata, "paused"));
     to.cancel_asked = json_is_true(json_object_get(metadata, "cancel_asked"));
     to.promote_asked = json_is_true(json_object_get(metadata, "promote_asked"));
@@ -174,6 +221,9 @@ std::optional<task> task_from_document(const json_t *document)
         to.gate = share(json_share(gate));
     }
     to.rollback_to = json_count(metadata, "rollback_to");
+    if (json_t *plan = json_object_get(metadata, "plan"); json_is_object(plan)) {
+        to.plan = share(json_share(plan));
+    }
     const json_t *steps = json_object_get(metadata, "steps");
     for (std::size_t i = 0; i < json_array_size(steps); ++i) {
         to.steps.push_back(step_from_json(json_array_get(steps, i)));

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from gateway import Client, Traffic
+from gateway import AT_ONCE, Client, Traffic
 from image import BASE, digest
 from processes import DEADLINE_S, alive, wait_until
 
@@ -62,7 +62,7 @@ def test_a_model_is_deployed_replaced_and_deleted(make_containers, containers):
     gateway.make_model("m", "second")
     with Traffic(gateway, "m") as traffic:
         traffic.await_answers("first")
-        gateway.deploy("m")
+        gateway.deploy("m", rollout=AT_ONCE)
         traffic.await_answers("second")
     assert traffic.failures == [] and set(traffic.answers) == {"first", "second"}
     assert gateway.loaded() == gateway.files() == ["m__r2"]
@@ -196,7 +196,7 @@ def test_rolloutd_is_started_again_and_nobody_notices(make_containers):
         wait_until(lambda: gateway.rolloutd.processes().get("rolloutd", [before]) != [before], "another rolloutd")
         gateway.await_link()
         gateway.make_model("m", "there")
-        gateway.deploy("m")
+        gateway.deploy("m", rollout=AT_ONCE)
         traffic.await_answers("there")
     assert traffic.failures == []
     assert "rollout: rolloutd ended with status 137; nginx routes on, and rolloutd is started again in 1 s" in gateway.nginx.text()

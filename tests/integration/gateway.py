@@ -41,6 +41,10 @@ class Answer:
         return f"{self.status} {dict(self.headers)} {self.body[:2000]!r}"
 
 
+# For a configuration with steps that this test is not about.
+AT_ONCE = {"steps": [{"weight": 100, "hold_s": 0}]}
+
+
 class Client:
     """One request a connection, so that any worker process may get it; `keep` holds one open. `source`: an address of its own."""
 

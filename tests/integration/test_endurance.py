@@ -11,7 +11,7 @@ def test_clients_see_no_error_over_many_deployments(make_gateway):
     gateway = make_gateway().start()
     gateway.make_model("m", "0")
     gateway.deploy("m")
-    rollout = {"steps": [{"weight": 10, "hold_s": 0}, {"weight": 50, "hold_s": 0}, {"weight": 100, "hold_s": 0}],
+    rollout = {"steps": [{"weight": 10, "hold_s": 1}, {"weight": 50, "hold_s": 1}, {"weight": 100, "hold_s": 1}],
                "gate": {"min_requests": 5, "max_error_rate": 0.01}}
     with Traffic(gateway, "m", clients=8) as traffic:
         for number in range(1, DEPLOYMENTS + 1):

@@ -175,12 +175,61 @@ def test_a_green_that_refuses_what_blue_takes_goes_back(gateway, m):
 
 def test_too_little_traffic_ends_as_configured(gateway, m):
     gateway.serve_blue(m)
-    gate = {"min_requests": 1000, "max_error_rate": 0.5}
-    task = gateway.wait(gateway.start_deployment(m, gate=gate, progress_deadline_s=1), status="failed")
+    gate, steps = {"min_requests": 1000, "max_error_rate": 0.5}, [{"weight": 100, "hold_s": 1}]
+    task = gateway.wait(gateway.start_deployment(m, steps=steps, gate=gate, progress_deadline_s=1), status="failed")
     assert "of the 1000 requests of min_requests" in task["detail"]
     assert gateway.infer(m) == "blue"
-    task = gateway.wait(gateway.start_deployment(m, gate=gate, progress_deadline_s=1, on_no_traffic="promote"), status="completed")
+    task = gateway.wait(gateway.start_deployment(m, steps=steps, gate=gate, progress_deadline_s=1, on_no_traffic="promote"),
+                        status="completed")
     assert gateway.infer(m) == "green"
+
+
+def test_a_step_without_a_hold_is_not_judged(gateway, m):
+    task = blue_and_green(gateway, m, steps=[{"weight": 20, "hold_s": 1}, {"weight": 100, "hold_s": 0}],
+                          gate={"min_requests": 5, "max_error_rate": 0.5}, progress_deadline_s=600)
+    gateway.await_weight(task, 20)
+    answers(gateway, m, 200)  # enough for the hold; nothing comes at 100 %
+    assert gateway.wait(task, status="completed")["metadata"]["gate"]["weight"] == 20
+    assert gateway.infer(m) == "green"
+
+
+def test_a_gate_without_a_hold_is_warned_of(gateway, m):
+    gateway.serve_blue(m)
+    task = gateway.wait(gateway.start_deployment(m, gate={"max_error_rate": 0.5}), status="completed")
+    assert "The gate judges nothing" in task["metadata"]["plan"]["warnings"][0]
+    task = gateway.wait(gateway.start_deployment(m, gate={"max_error_rate": 0.5}, watch_s=1), status="completed")
+    assert task["metadata"]["plan"]["warnings"] == []
+
+
+def waits_for(gateway, task, what):
+    """The task's document, once it says that it waits for that."""
+    wait_until(lambda: gateway.task(task)["metadata"].get("waits_for") == what, f"a task that waits for {what}")
+    return gateway.task(task)
+
+
+def test_a_hold_says_what_it_waits_for_and_until_when(gateway, m):
+    task = blue_and_green(gateway, m, steps=[{"weight": 20, "hold_s": 6}, {"weight": 100, "hold_s": 0}],
+                          gate={"min_requests": 1000000, "max_error_rate": 0.5}, progress_deadline_s=600)
+    held = waits_for(gateway, task, "time")
+    assert held["detail"].startswith(f"Revision 2 has 20 % of the traffic of model {m} until ")
+    assert held["metadata"]["hold_ends_at"][11:19] in held["detail"]
+    plan = held["metadata"]["plan"]
+    assert plan["steps"] == [{"weight": 20, "hold_s": 6}, {"weight": 100, "hold_s": 0}]
+    assert plan["progress_deadline_s"] == 600 and plan["on_no_traffic"] == "fail" and plan["promote"] == "auto"
+    assert plan["servers"][0]["url"].startswith("http://") and plan["warnings"] == []
+    few = waits_for(gateway, task, "requests")
+    assert "it has had at least 0 of 1000000 requests. It waits until " in few["detail"]
+    assert gateway.post(f"/deploy/{task['task_id']}/pause", {}).task()["metadata"]["waits_for"] == "person"
+    paused = gateway.task(task)
+    assert f"waits for POST /deploy/{task['task_id']}/resume" in paused["detail"]
+    second = waits_for(gateway, gateway.start_deployment(m), "turn")
+    wait_until(lambda: "which waits for a person; it is its turn next" in gateway.task(second)["detail"], "the next one's words")
+    assert task["task_id"] in gateway.task(second)["detail"]
+    gateway.post(f"/deploy/{second['task_id']}/cancel", {})
+    gateway.post(f"/deploy/{task['task_id']}/resume", {})
+    gateway.post(f"/deploy/{task['task_id']}/promote", {})
+    done = gateway.wait(task, status="completed")["metadata"]
+    assert "waits_for" not in done and "hold_ends_at" not in done
 
 
 def test_a_promotion_that_the_watch_regrets_is_taken_back_at_once(gateway, m):

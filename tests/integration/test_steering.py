@@ -71,7 +71,7 @@ def test_a_waiting_task_that_is_canceled_never_runs(gateway, m):
 
 
 def test_pause_holds_the_weight_and_resume_goes_on(gateway, m):
-    task = held(gateway, m, steps=[{"weight": 30, "hold_s": 1}, {"weight": 100}], gate={"min_requests": 1000000},
+    task = held(gateway, m, steps=[{"weight": 30, "hold_s": 1}, {"weight": 100, "hold_s": 1}], gate={"min_requests": 1000000},
                 progress_deadline_s=600)
     assert steer(gateway, task, "pause").status == 200
     wait_until(lambda: "waits for POST" in gateway.task(task)["detail"], "the pause")

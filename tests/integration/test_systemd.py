@@ -11,7 +11,7 @@ import tarfile
 import pytest
 
 from ending import finish
-from gateway import Gateway
+from gateway import AT_ONCE, Gateway
 from processes import ROOT, wait_until
 from real_systemd import USER, ServiceRolloutd, obstacle
 
@@ -108,7 +108,7 @@ def test_a_repository_elsewhere_is_reached_as_the_unit_advises(serve):
     gateway.configure(backends={"default": {**backend, "repository": "/srv/triton/repository"}})
     gateway.start()
     gateway.serve_blue("m")
-    gateway.deploy("m")
+    gateway.deploy("m", rollout=AT_ONCE)
     assert gateway.infer("m") == "green"
     gateway.delete("m")
 

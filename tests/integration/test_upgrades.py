@@ -87,7 +87,7 @@ def test_each_side_works_with_one_of_the_next_release(make_gateway):
     gateway.make_model("m", "first")
     gateway.deploy("m")
     gateway.make_model("m", "second")
-    gateway.deploy("m", rollout={"steps": [{"weight": 100, "hold_s": 0}], "gate": {"min_requests": 1}, "on_no_traffic": "promote", "progress_deadline_s": 1})
+    gateway.deploy("m", rollout={"steps": [{"weight": 100, "hold_s": 1}], "gate": {"min_requests": 1}, "on_no_traffic": "promote", "progress_deadline_s": 1})
     assert gateway.infer("m") == "second"
     assert gateway.serving() == {"m": 2}
     gateway.delete("m")

@@ -11,7 +11,7 @@ import pytest
 
 from booted import Booted
 from ending import finish
-from gateway import Traffic
+from gateway import AT_ONCE, Traffic
 from processes import ROOT, wait_until
 from real_systemd import obstacle
 from root import FOLDER, MODULE, MODULE_FILE, Installed, base, field, run
@@ -194,7 +194,7 @@ def test_an_upgrade_of_both_under_traffic_fails_no_request(serving, next_package
         gateway.rolloutd.start()
         gateway.await_link()
         gateway.make_model("m", "second")
-        gateway.deploy("m")
+        gateway.deploy("m", rollout=AT_ONCE)
         traffic.await_answers("second")
     assert traffic.failures == []
     assert gateway.nginx.master_pid() != old and gateway.nginx.loaded_modules() == {MODULE_FILE}  # the code of the new package
@@ -310,7 +310,7 @@ def test_systemd_starts_restarts_reloads_and_stops_what_the_packages_bring(boote
         traffic.await_answers("first")
         gateway.await_link()
         gateway.make_model("m", "second")
-        gateway.deploy("m")
+        gateway.deploy("m", rollout=AT_ONCE)
         traffic.await_answers("second")
     assert traffic.failures == []
     assert gateway.rolloutd.running() and gateway.nginx.running() and now

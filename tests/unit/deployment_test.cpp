@@ -139,7 +139,8 @@ void a_weight_is_held_for_its_time(void **)
     const auto weight = [&] { return world.task("t").traffic_weight; };
     assert_text(world.route("123"), "route of 123: 123__r1, 123__r2 5 %");
     assert_int_equal(weight(), 5);
-    assert_text(world.task("t").detail, "Revision 2 has 5 % of the traffic of model 123.");
+    assert_text(world.task("t").detail,
+                "Revision 2 has 5 % of the traffic of model 123 until 16:09:52 UTC at the earliest.");
     world.time.run_for(29999ms);
     assert_int_equal(weight(), 5);
     world.time.run_for(1ms);

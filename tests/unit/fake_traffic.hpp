@@ -16,6 +16,7 @@ struct gateway_memory {
     std::map<std::uint64_t, std::optional<std::uint64_t>> requests; ///< in flight, by revision; none where not said
     std::map<std::uint64_t, rollout::traffic_counters> counters;    ///< by revision
     std::map<std::uint64_t, rollout::traffic_counters> growth;      ///< of these, from one look to the next
+    bool absent = false;                                            ///< with `follows` false: there is no gateway
     bool follows = true;                                            ///< takes new routes over as they come
 
     bool routes_to(const std::string &model) const
@@ -76,6 +77,12 @@ class fake_traffic final : public rollout::traffic {
     rollout::operation_ptr when_followed(std::uint64_t revision, rollout::done_fn done) override
     {
         return std::make_unique<wait>(*this, revision, std::move(done));
+    }
+
+    followers followers_of(std::uint64_t revision) const override
+    {
+        return memory_.absent ? followers{0, 0}
+                              : followers{1, memory_.follows && applied_ >= revision ? std::size_t{0} : 1};
     }
 
     rollout::operation_ptr in_flight(const std::string &, const rollout::part_names &, std::uint64_t revision,

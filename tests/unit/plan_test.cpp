@@ -1,6 +1,7 @@
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/json_of.hpp"
 #include "worker/plan.hpp"
+#include "worker/rollout/plan_report.hpp"
 
 namespace {
 
@@ -195,6 +196,56 @@ void a_name_longer_than_a_folders_is_refused(void **)
     assert_text(named(128), "/model_id: makes a model name of 257 bytes on the server, the bound is 255\n");
 }
 
+void a_plan_is_reported_as_it_will_be_done(void **)
+{
+    const auto from = one_backend();
+    const auto made = good_plan(from, R"({"rollout": {"steps": [{"weight": 20, "hold_s": 6}, {"weight": 100}],
+                                          "old": "keep", "watch_s": 9, "gate": {}, "on_no_traffic": "promote"}})");
+    const auto report = [&](rollout::task_kind kind, bool has_blue) {
+        return rollout::json_compact(plan_report({kind, made, has_blue, {&from.backends.at("default")}}).get());
+    };
+    assert_text(report(rollout::task_kind::deploy, true),
+                R"({"steps":[{"weight":20,"hold_s":6},{"weight":100,"hold_s":0}],"promote":"auto","watch_s":9,)"
+                R"("old":"keep","progress_deadline_s":600,"on_no_traffic":"promote","drain_s":7,)"
+                R"("servers":[{"url":"http://127.0.0.1:8000","upstream":""}],"warnings":[]})");
+    assert_holds(report(rollout::task_kind::deploy, false), R"("steps":[{"weight":100,"hold_s":0}])"); // no blue
+    assert_text(report(rollout::task_kind::remove, true),
+                R"({"drain_s":7,"servers":[{"url":"http://127.0.0.1:8000","upstream":""}]})");
+}
+
+void a_gate_that_nothing_gives_time_is_warned_of(void **)
+{
+    const auto warnings = [](const char *rollout) {
+        return good_plan(one_backend(), std::string(R"({"rollout": )") + rollout + "}").warnings.size();
+    };
+    assert_int_equal(warnings(R"({"gate": {"max_error_rate": 0.1}})"), 1);
+    assert_int_equal(warnings(R"({"gate": {}, "steps": [{"weight": 20}, {"weight": 100, "hold_s": 0}]})"), 1);
+    assert_int_equal(warnings(R"({"gate": {}, "steps": [{"weight": 20}, {"weight": 100, "hold_s": 1}]})"), 0);
+    assert_int_equal(warnings(R"({"gate": {}, "watch_s": 1})"), 0);
+    assert_int_equal(warnings(R"({"gate": {}, "promote": "manual"})"), 0);
+    assert_int_equal(warnings("{}"), 0);
+    settings from = one_backend(); // the operator's, of a task that says nothing
+    from.rollout.gate.emplace();
+    assert_int_equal(good_plan(from, "{}").warnings.size(), 1);
+}
+
+void there_are_no_more_steps_than_weights(void **)
+{
+    std::string steps;
+    for (int weight = 0; weight <= 100; ++weight) {
+        steps += (weight == 0 ? "" : ",") + std::string(R"({"weight": )") + std::to_string(weight) + "}";
+    }
+    const auto faults = [](const std::string &list) {
+        return faults_of(R"({"rollout": {"steps": [)" + list + "]}}");
+    };
+    assert_text(faults(steps), "");
+    assert_text(faults(steps + R"(,{"weight": 100})"),
+                "/config/rollout/steps/101/weight: must be more than the weight before it\n");
+    assert_text(faults(steps + R"(,{"weight": 101})"), // and the one that stands for it does not rise
+                "/config/rollout/steps/101/weight: must be a whole number from 0 to 100\n"
+                "/config/rollout/steps/101/weight: must be more than the weight before it\n");
+}
+
 } // namespace
 
 int main()
@@ -212,6 +263,9 @@ int main()
         cmocka_unit_test(a_parameter_that_the_names_need_must_be_in_the_config),
         cmocka_unit_test(a_source_on_the_web_needs_a_checksum_unless_the_operator_waives_it),
         cmocka_unit_test(a_name_longer_than_a_folders_is_refused),
+        cmocka_unit_test(a_plan_is_reported_as_it_will_be_done),
+        cmocka_unit_test(a_gate_that_nothing_gives_time_is_warned_of),
+        cmocka_unit_test(there_are_no_more_steps_than_weights),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

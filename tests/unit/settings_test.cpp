@@ -95,11 +95,16 @@ void a_watch_that_nothing_judges_gets_a_warning(void **)
     assert_holds(made.warnings[0], "/rollout/watch_s");
 }
 
-void a_gate_without_traffic_to_judge_is_a_fault(void **)
+void a_first_step_for_previews_goes_with_a_gate(void **)
 {
-    assert_holds(faults_of(with(smallest, "/rollout",
-                                R"({"gate": {"min_requests": 5}, "steps": [{"weight": 0, "hold_s": 9}]})")),
-                 "/rollout/steps: begin with weight 0");
+    const auto steps = [](const char *list) {
+        const std::string rollout = std::string(R"({"gate": {}, "steps": )") + list + "}";
+        return read_good(with(smallest, "/rollout", rollout.c_str())).rollout;
+    };
+    assert_text(rollout::idle_gate_warning(steps(R"([{"weight": 0, "hold_s": 9}, {"weight": 100, "hold_s": 9}])")),
+                "");
+    assert_holds(rollout::idle_gate_warning(steps(R"([{"weight": 0, "hold_s": 9}, {"weight": 100}])")),
+                 "judges nothing");
 }
 
 void the_projects_own_configuration_is_good(void **)
@@ -203,7 +208,7 @@ int main()
         cmocka_unit_test(the_contracts_example_is_read_as_it_stands),
         cmocka_unit_test(a_gate_is_read_and_what_it_does_not_limit_does_not_count),
         cmocka_unit_test(a_watch_that_nothing_judges_gets_a_warning),
-        cmocka_unit_test(a_gate_without_traffic_to_judge_is_a_fault),
+        cmocka_unit_test(a_first_step_for_previews_goes_with_a_gate),
         cmocka_unit_test(the_projects_own_configuration_is_good),
         cmocka_unit_test(a_required_member_that_is_missing_is_named),
         cmocka_unit_test(an_unknown_member_is_a_fault_at_every_level),

@@ -3,6 +3,7 @@
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/json_of.hpp"
 #include "worker/journal/journal.hpp"
+#include "worker/rollout/plan_report.hpp"
 #include "worker/task.hpp"
 
 namespace {
@@ -128,6 +129,22 @@ std::shared_ptr<const json_t> config_of(std::size_t bytes, const std::string &un
     return shared_json_of("{\"a\":\"" + text + "\"}");
 }
 
+/// As many steps as there are weights, and an operator's texts of any length.
+std::shared_ptr<const json_t> largest_plan()
+{
+    rollout::deployment_plan plan;
+    plan.rollout.steps.clear();
+    for (unsigned weight = 0; weight <= 100; ++weight) {
+        plan.rollout.steps.push_back({weight, 31622400});
+    }
+    plan.rollout.watch_s = plan.rollout.drain_s = plan.rollout.progress_deadline_s = 31622400;
+    plan.warnings = {std::string(5000, '"'), std::string(5000, '"')};
+    rollout::backend_settings server;
+    server.url = "http://127.0.0.1:8000/" + std::string(5000, '"');
+    server.upstream = std::string(rollout::limits::upstream_bytes, 'u');
+    return rollout::share(plan_report({rollout::task_kind::deploy, plan, true, {&server}}));
+}
+
 void the_largest_document_is_within_its_bound(void **)
 {
     task large = some_task();
@@ -136,6 +153,8 @@ void the_largest_document_is_within_its_bound(void **)
     large.model_id = std::string(rollout::limits::model_id_bytes, 'm');
     large.model_revision = large.elapsed_ms = UINT64_MAX / 2;
     large.progress = 1.0 / 3;
+    large.set_waiting({rollout::wait_reason::requests, noon_us, {}});
+    large.plan = largest_plan();
     for (const std::string &character :
          {std::string("\""), std::string("\\"), std::string("\xF0\x9F\x9A\x80"), std::string("\xFF")}) {
         std::string words;
@@ -189,6 +208,30 @@ void a_task_is_read_back_whole(void **)
     assert_int_equal(read->steps.size(), 3);
     assert_int_equal(read->steps[0].ended_us, noon_us + 2000000);
     assert_true(read->steps[1].state == step_state::running);
+}
+
+void what_a_task_waits_for_and_will_do_is_written_and_read_back(void **)
+{
+    using rollout::wait_reason;
+    for (const auto reason : {wait_reason::time, wait_reason::requests, wait_reason::person, wait_reason::gateway,
+                              wait_reason::server, wait_reason::turn}) {
+        task given = some_task();
+        given.set_waiting({reason, reason == wait_reason::time ? noon_us + 60000000 : 0, {}});
+        given.plan = shared_json_of(R"({"drain_s": 30})");
+        const auto document = json_of(document_of(given));
+        const json_t *metadata = json_object_get(document.get(), "metadata");
+        assert_text(rollout::json_text(metadata, "waits_for"), std::string(rollout::wait_reason_name(reason)));
+        assert_text(rollout::json_text(metadata, "hold_ends_at"),
+                    reason == wait_reason::time ? "2026-11-24T16:10:21.000000Z" : "");
+        const auto read = rollout::task_from_document(document.get());
+        assert_true(read && json_equal(json_of(document_of(*read)).get(), document.get()));
+        assert_true(read->waits_for == reason);
+    }
+    const auto working = json_of(document_of(some_task()));
+    const json_t *metadata = json_object_get(working.get(), "metadata");
+    for (const char *name : {"waits_for", "hold_ends_at", "plan"}) {
+        assert_null(json_object_get(metadata, name));
+    }
 }
 
 void a_fresh_task_is_read_back_whole(void **)
@@ -289,6 +332,7 @@ int main()
         cmocka_unit_test(the_largest_document_is_within_its_bound),
         cmocka_unit_test(details_are_cleaned_and_cut_to_their_bounds),
         cmocka_unit_test(a_task_is_read_back_whole),
+        cmocka_unit_test(what_a_task_waits_for_and_will_do_is_written_and_read_back),
         cmocka_unit_test(a_fresh_task_is_read_back_whole),
         cmocka_unit_test(what_is_no_document_is_not_read),
         cmocka_unit_test(a_row_gives_its_task_the_journals_numbers),

@@ -136,10 +136,13 @@ operation_ptr smoke(task_run &run, done_fn done)
         return in_order(run.environment.time, std::vector<start_fn>(run.plan.rollout.smoke_repeat, once),
                         std::move(then));
     };
-    return in_order(run.environment.time,
-                    {[&run, infer](done_fn then) { return on_copies(run, ours(run), std::move(then), infer); },
-                     hooks_of(run, "before_shift")},
-                    std::move(done));
+    const start_fn test = [&run, infer](done_fn then) {
+        const auto limit = std::chrono::seconds(run.plan.rollout.smoke_timeout_s * run.plan.rollout.smoke_repeat);
+        return while_server_works(
+            run, ours(run), "answer the smoke test of", limit,
+            [&run, infer](done_fn end) { return on_copies(run, ours(run), std::move(end), infer); }, std::move(then));
+    };
+    return in_order(run.environment.time, {test, hooks_of(run, "before_shift")}, std::move(done));
 }
 
 

@@ -172,10 +172,6 @@ std::vector<std::string> gate_warnings(const rollout_settings &of, std::optional
     }
     const auto &gate = *of.gate;
     const auto holds = holds_of(of);
-    if (holds.empty()) {
-        warnings.emplace_back(
-            "gate: no step has a hold_s, and there is no watch_s: nothing is held, so nothing is judged");
-    }
     if (gate.max_error_rate && *gate.max_error_rate == 0) {
         warnings.emplace_back("gate.max_error_rate is 0: a single failure of green rolls back, whatever its cause");
     }

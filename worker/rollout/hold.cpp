@@ -1,8 +1,10 @@
 #include "worker/rollout/hold.hpp"
 
+#include "worker/rollout/hold_words.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 
 namespace rollout {
@@ -13,12 +15,16 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds look_interval = 1s;
 
+/// Between two clocks, so that what is said of a hold does not change by their noise.
+constexpr std::int64_t clock_tolerance_us = 2000000;
+
 
 class holding final : public operation {
   public:
     holding(task_run &run, const hold_request &how, done_fn done)
         : run_(run), how_(how), done_(std::move(done)), parts_((run.of.green ? *run.of.green : *run.of.blue).parts()),
-          started_(run.environment.time.now()), lost_before_(json_count(run.what.gate.get(), "lost"))
+          started_(run.environment.time.now()), started_us_(run.environment.time.wall_us()),
+          lost_before_(json_count(run.what.gate.get(), "lost"))
     {
         if (how_.judged && run_.plan.rollout.gate) {
             const step_record *step = run_.what.find_step(run_.what.step);
@@ -84,13 +90,24 @@ class holding final : public operation {
         }
     }
 
+    /// A mean is judged once, at the end of the hold's time.
+    gate_verdict verdict_now(bool held)
+    {
+        if (!gate_) {
+            return {gate_verdict::kind::good, false, ""};
+        }
+        const auto now = gate_->verdict();
+        if (!held || now.is != gate_verdict::kind::good || std::exchange(mean_is_judged_, true)) {
+            return now;
+        }
+        return gate_->verdict_at_end();
+    }
+
     void decide()
     {
         const auto elapsed = run_.environment.time.now() - started_;
         const bool held = elapsed >= how_.time;
-        const auto verdict = !gate_ ? gate_verdict{gate_verdict::kind::good, false, ""}
-                             : held ? gate_->verdict_at_end()
-                                    : gate_->verdict();
+        const auto verdict = verdict_now(held);
         if (verdict.is == gate_verdict::kind::bad) {
             note(verdict);
             end_soon(
@@ -103,13 +120,12 @@ class holding final : public operation {
             return;
         }
         if (run_.what.paused || (held && how_.until_promoted)) {
-            wait(run_.what.paused ? "is paused and waits for POST /deploy/" + run_.what.task_id + "/resume"
-                                  : "waits for POST /deploy/" + run_.what.task_id + "/promote",
-                 verdict);
+            wait(verdict);
             return;
         }
         run_.wait_for_a_person(false);
         if (!held) {
+            run_.say_waiting(wait_for_time(view()));
             look_after(std::clamp<std::chrono::milliseconds>(how_.time - elapsed, 1ms, look_interval));
             return;
         }
@@ -122,15 +138,13 @@ class holding final : public operation {
     }
 
     /// A person decides, for whom the task's time limit does not run; the gate goes on looking.
-    void wait(const std::string &words, const gate_verdict &verdict)
+    void wait(const gate_verdict &verdict)
     {
         run_.wait_for_a_person(true);
-        const std::string detail = run_.share_words() + " and " + words + ".";
-        if (run_.what.detail != detail) {
-            run_.what.detail = detail;
+        if (run_.what.waits_for != wait_reason::person) {
             note(verdict);
-            run_.note_change();
         }
+        run_.say_waiting(wait_for_person(view(), run_.what.task_id, run_.what.paused ? "resume" : "promote"));
         if (gate_) {
             look_after(look_interval);
         } else {
@@ -144,6 +158,11 @@ class holding final : public operation {
         const auto limit = std::max<std::chrono::milliseconds>(
             how_.time, std::chrono::seconds(run_.plan.rollout.progress_deadline_s));
         if (elapsed < limit) {
+            const auto until_us = view().ends_us + std::chrono::microseconds(limit - how_.time).count();
+            run_.say_waiting(verdict.hangs ? wait_for_answers(view(), until_us)
+                                           : wait_for_requests(view(), gate_->counted().green.requests,
+                                                               run_.plan.rollout.gate->min_requests, until_us,
+                                                               run_.plan.rollout.on_no_traffic));
             look_after(std::min(limit - elapsed, look_interval));
             return;
         }
@@ -154,6 +173,18 @@ class holding final : public operation {
         } else {
             end_soon(outcome::permanent("with " + std::to_string(how_.weight) + " % of the traffic, " + words));
         }
+    }
+
+    /// For the words about it.
+    hold_view view()
+    {
+        const auto now_us = run_.environment.time.wall_us();
+        const auto begun_us = now_us - std::chrono::microseconds(run_.environment.time.now() - started_).count();
+        if (std::abs(begun_us - started_us_) > clock_tolerance_us) { // the clock of day was set
+            started_us_ = begun_us;
+        }
+        return {run_.share_words(), now_us, started_us_ + std::chrono::microseconds(how_.time).count(),
+                run_.of.former};
     }
 
     void end_soon(outcome how)
@@ -172,9 +203,11 @@ class holding final : public operation {
     done_fn done_;
     const part_names parts_; ///< of green
     const std::chrono::milliseconds started_;
+    std::int64_t started_us_; ///< the same for people, by the clock of day
     traffic::measured last_;
     std::optional<gate> gate_;
     const std::uint64_t lost_before_; ///< requests that green has failed in earlier holds
+    bool mean_is_judged_ = false;
     operation_ptr alarm_;
     operation_ptr question_;
     bool ended_ = false;

@@ -33,6 +33,7 @@ operation_ptr run_hooks(task_run &run, const placed_revision &one, const char *n
     std::vector<start_fn> parts;
     const auto configured = run.plan.rollout.hooks.find(name);
     if (configured != run.plan.rollout.hooks.end()) {
+        run.note_if_unsaid();
         for (const auto &hook : configured->second) {
             parts.push_back([&run, hook, body, asks, name = std::string(name)](done_fn then) {
                 const auto judge = [&run, asks, then = std::move(then)](const outcome &how) {

@@ -1,6 +1,8 @@
 #include "worker/rollout/shared_work.hpp"
 
 #include "worker/rollout/combine.hpp"
+#include "worker/rollout/waiting_words.hpp"
+#include "worker/rollout/while_waiting.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
@@ -18,11 +20,21 @@ constexpr auto ready_look = 100ms;
 constexpr auto unload_timeout = 120s;
 
 
-/// How many requests are in flight, as an outcome: none is ok.
-operation_ptr look_in_flight(task_run &run, const placed_revision &one, done_fn done)
+/// When that much time will have passed, for people: microseconds since 1970, UTC.
+std::int64_t moment_after(const task_run &run, std::chrono::microseconds time)
+{
+    return run.environment.time.wall_us() + time.count();
+}
+
+
+/// How many requests are in flight, as an outcome: none is ok. `seen` is set to what the gateways said.
+operation_ptr look_in_flight(task_run &run, const placed_revision &one,
+                             const std::shared_ptr<std::optional<std::uint64_t>> &seen, done_fn done)
 {
     return run.environment.gateways.in_flight(
-        run.of.model_id, one.parts(), one.revision, [done = std::move(done)](std::optional<std::uint64_t> requests) {
+        run.of.model_id, one.parts(), one.revision,
+        [seen, done = std::move(done)](std::optional<std::uint64_t> requests) {
+            *seen = requests;
             if (!requests) {
                 done(outcome::transient("a gateway does not say what it has in flight"));
             } else if (*requests != 0) {
@@ -31,6 +43,22 @@ operation_ptr look_in_flight(task_run &run, const placed_revision &one, done_fn 
                 done(outcome::ok());
             }
         });
+}
+
+
+/// Until every gateway follows the model's route. `until_us` 0: for as long as it takes.
+operation_ptr follow_route_until(task_run &run, std::int64_t until_us, done_fn done)
+{
+    return while_waiting(
+        run,
+        [&run, until_us] {
+            return wait_for_gateways(run.of.model_id, run.environment.gateways.followers_of(run.of.route_revision),
+                                     until_us, run.environment.time.wall_us());
+        },
+        [&run](done_fn then) {
+            return run.environment.gateways.when_followed(run.of.route_revision, std::move(then));
+        },
+        std::move(done));
 }
 
 
@@ -76,6 +104,20 @@ operation_ptr write(task_run &run, done_fn done)
 }
 
 
+operation_ptr while_server_works(task_run &run, const placed_revision &one, const std::string &act,
+                                 std::chrono::seconds limit, const std::function<operation_ptr(done_fn)> &work,
+                                 done_fn done)
+{
+    const auto until_us = moment_after(run, limit * static_cast<int>(one.copies.size()));
+    return while_waiting(
+        run,
+        [&run, act, until_us, backend = one.backend, names = one.names()] {
+            return wait_for_server(backend, act + ' ' + names, until_us, run.environment.time.wall_us());
+        },
+        work, std::move(done));
+}
+
+
 operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done,
                          const std::function<operation_ptr(backend &, done_fn)> &work)
 {
@@ -118,7 +160,7 @@ operation_ptr ended(task_run &run, outcome how, done_fn done)
 
 operation_ptr follow_route(task_run &run, done_fn done)
 {
-    return run.environment.gateways.when_followed(run.of.route_revision, std::move(done));
+    return follow_route_until(run, 0, std::move(done));
 }
 
 
@@ -126,7 +168,11 @@ operation_ptr follow_route_back(task_run &run, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s + run.plan.rollout.drain_s);
     return within(
-        run.environment.time, [&run](done_fn then) { return follow_route(run, std::move(then)); }, limit,
+        run.environment.time,
+        [&run, until_us = moment_after(run, limit)](done_fn then) {
+            return follow_route_until(run, until_us, std::move(then));
+        },
+        limit,
         outcome::permanent("after " + duration_words(limit) + " not every gateway follows the route of model " +
                            run.of.model_id + ", so that what one may still route to stays loaded"),
         std::move(done));
@@ -136,14 +182,24 @@ operation_ptr follow_route_back(task_run &run, done_fn done)
 operation_ptr drain(task_run &run, const placed_revision &one, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.drain_s);
-    return try_until(
-        run.environment.time, [&run, one](done_fn then) { return look_in_flight(run, one, std::move(then)); },
-        drain_look, limit,
-        [limit, one](const std::string &last) {
-            return outcome::ok("after " + duration_words(limit) + " revision " + std::to_string(one.revision) +
-                               " is taken away although " + last);
+    const auto seen = std::make_shared<std::optional<std::uint64_t>>();
+    const start_fn work = [&run, one, limit, seen](done_fn end) {
+        return try_until(
+            run.environment.time,
+            [&run, one, seen](done_fn then) { return look_in_flight(run, one, seen, std::move(then)); }, drain_look,
+            limit,
+            [limit, one](const std::string &last) {
+                return outcome::ok("after " + duration_words(limit) + " revision " + std::to_string(one.revision) +
+                                   " is taken away although " + last);
+            },
+            std::move(end));
+    };
+    return while_waiting(
+        run,
+        [&run, seen, revision = one.revision, until_us = moment_after(run, limit)] {
+            return wait_for_drain(revision, *seen, until_us, run.environment.time.wall_us());
         },
-        std::move(done));
+        work, std::move(done));
 }
 
 
@@ -152,15 +208,19 @@ operation_ptr unload(task_run &run, const placed_revision &one, done_fn done)
     if (!one.load_begun) {
         return ended(run, outcome::ok(), std::move(done));
     }
-    return alone_on(run, one, std::move(done),
-                    [](backend &server, const server_model &model, const placed_copy &, done_fn then) {
-                        return server.unload(model, unload_timeout, std::move(then));
-                    });
+    const start_fn work = [&run, one](done_fn end) {
+        return alone_on(run, one, std::move(end),
+                        [](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+                            return server.unload(model, unload_timeout, std::move(then));
+                        });
+    };
+    return while_server_works(run, one, "unload", unload_timeout, work, std::move(done));
 }
 
 
 operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn done)
 {
+    run.note_if_unsaid();
     return on_copies(
         run, one, std::move(done),
         [staged = one.stage_begun](backend &server, const server_model &model, const placed_copy &, done_fn then) {
@@ -171,11 +231,14 @@ operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn do
 
 operation_ptr load(task_run &run, const placed_revision &one, done_fn done)
 {
-    return alone_on(run, one, std::move(done),
-                    [&run](backend &server, const server_model &model, const placed_copy &copy, done_fn then) {
-                        return server.load(model, copy.server_config.get(),
-                                           std::chrono::seconds(run.plan.rollout.ready_timeout_s), std::move(then));
-                    });
+    const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
+    const start_fn work = [&run, one, limit](done_fn end) {
+        return alone_on(run, one, std::move(end),
+                        [limit](backend &server, const server_model &model, const placed_copy &copy, done_fn then) {
+                            return server.load(model, copy.server_config.get(), limit, std::move(then));
+                        });
+    };
+    return while_server_works(run, one, "load", limit, work, std::move(done));
 }
 
 
@@ -194,10 +257,14 @@ operation_ptr ready_within(clock &time, backend &server, const server_model &mod
 operation_ptr await_ready(task_run &run, const placed_revision &one, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
-    return on_copies(run, one, std::move(done),
-                     [&run, limit](backend &server, const server_model &model, const placed_copy &, done_fn then) {
-                         return ready_within(run.environment.time, server, model, limit, std::move(then));
-                     });
+    const start_fn work = [&run, one, limit](done_fn end) {
+        return on_copies(
+            run, one, std::move(end),
+            [&run, limit](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+                return ready_within(run.environment.time, server, model, limit, std::move(then));
+            });
+    };
+    return while_server_works(run, one, "have ready", limit, work, std::move(done));
 }
 
 

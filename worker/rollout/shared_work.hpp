@@ -4,6 +4,10 @@
 
 #include "worker/rollout/task_run.hpp"
 
+#include <chrono>
+#include <functional>
+#include <string>
+
 namespace rollout {
 
 /// Until the task and its model, as they are now, are durable; a route that changed is on its way to the gateways then.
@@ -46,6 +50,11 @@ operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, d
 
 /// The same for revisions that had traffic: drained first.
 operation_ptr retire(task_run &run, const std::vector<placed_revision> &all, done_fn done);
+
+/// `work`, while the task says that the server is to do it: `act` of the revision's names there, as "load", within `limit` each.
+operation_ptr while_server_works(task_run &run, const placed_revision &one, const std::string &act,
+                                 std::chrono::seconds limit, const std::function<operation_ptr(done_fn)> &work,
+                                 done_fn done);
 
 /// `work` with the backend of a revision; a failure that says so where the configuration has lost it.
 operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done,

@@ -2,16 +2,17 @@
 
 #include "worker/rollout/combine.hpp"
 #include "worker/rollout/hold.hpp"
+#include "worker/rollout/plan_report.hpp"
 #include "worker/rollout/shared_work.hpp"
 
 namespace rollout {
 
 namespace {
 
-/// The weights of this rollout. Without a blue there is nothing to hold back for; what served before is proven.
+/// Of this rollout. What served before is proven, and goes straight to 100.
 std::vector<shift_step> weights_of(const task_run &run)
 {
-    return run.of.blue && run.what.rollback_to == 0 ? run.plan.rollout.steps : std::vector<shift_step>{{100, 0}};
+    return weights_of(run.plan, run.of.blue.has_value() && run.what.rollback_to == 0);
 }
 
 
@@ -72,17 +73,15 @@ class shifting final : public operation {
         const bool is_last = at_ + 1 == weights_.size();
         const bool manual = is_last && has_blue && run_.plan.rollout.promote == "manual";
         const auto &step = weights_[at_];
-        if (!has_blue || (step.hold_s == 0 && !run_.plan.rollout.gate && !manual && !run_.what.paused)) {
+        // What is not held is not judged either; a person who is waited for decides.
+        if (!has_blue || (step.hold_s == 0 && !manual && !run_.what.paused)) {
             part_ = ended(run_, outcome::ok(), [this](const outcome &how) { next(how); });
             return;
         }
-        const hold_request request = {std::chrono::seconds(step.hold_s),
-                                      step.weight,
-                                      run_.what.model_revision,
-                                      run_.of.blue->revision,
-                                      step.weight != 0 && (step.hold_s != 0 || manual),
-                                      true,
-                                      manual};
+        const bool judged = step.weight != 0 && (step.hold_s != 0 || manual);
+        const hold_request request = {
+            std::chrono::seconds(step.hold_s), step.weight, run_.what.model_revision, run_.of.blue->revision, judged,
+            judged && step.hold_s != 0,        manual};
         part_ = hold(run_, request, [this](const outcome &how) { next(how); });
     }
 

@@ -2,6 +2,7 @@
 #include "worker/rollout/task_run.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace rollout {
 
@@ -27,7 +28,52 @@ void task_run::note_time()
 void task_run::note_change()
 {
     note_time();
-    environment.book.save(what, nullptr, [](const outcome &, std::uint64_t) {});
+    note_told();
+    environment.book.save(what, nullptr, [this, alive = alive_](const outcome &how, std::uint64_t) {
+        if (!how && *alive) {
+            is_unsaid_ = true;
+            note_pause_ = environment.time.after(journal_retry_pause, [this] { note_if_unsaid(); });
+        }
+    });
+}
+
+
+void task_run::say_waiting(const wait_state &what_for)
+{
+    const std::string detail = rolling_back_ ? failure_ + ' ' + what_for.sentence : what_for.sentence;
+    if (!is_unsaid_ && what.waits_for == what_for.reason && what.hold_ends_us == what_for.hold_ends_us &&
+        what.detail == detail) {
+        return;
+    }
+    what.set_waiting(what_for);
+    what.detail = detail;
+    note_change();
+}
+
+
+void task_run::stop_waiting()
+{
+    is_unsaid_ = is_unsaid_ || what.waits_for != wait_reason::none;
+    what.set_waiting({});
+    what.detail = working_words();
+}
+
+
+void task_run::note_if_unsaid()
+{
+    if (is_unsaid_ && !is_final(what.status)) {
+        note_change();
+    }
+}
+
+
+/// What is being written is said; who waits for this task hears of it.
+void task_run::note_told()
+{
+    is_unsaid_ = false;
+    if (std::exchange(told_, what.waits_for) != what.waits_for && environment.waits_changed) {
+        environment.waits_changed();
+    }
 }
 
 
@@ -43,6 +89,7 @@ void task_run::note_progress(double share_of_step, const std::string &words)
 void task_run::save(std::function<void()> then)
 {
     note_time();
+    note_told();
     const model *with = of.last_revision == 0 ? nullptr : &of; // of which there is nothing to remember yet
     environment.book.save(
         what, with, [this, alive = alive_, then = std::move(then)](const outcome &how, std::uint64_t revision) {

@@ -4,9 +4,12 @@
 #include "worker/log.hpp"
 #include "worker/model_settings.hpp"
 #include "worker/rollout/admission.hpp"
+#include "worker/rollout/plan_report.hpp"
+#include "worker/rollout/waiting_words.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace rollout {
 
@@ -28,6 +31,30 @@ std::string sentence(std::string text)
         text += '.';
     }
     return text;
+}
+
+
+/// Where the task's work will be: what a deployment brings, or brings back, or all that stands of a model that is deleted.
+std::set<std::string> backends_at_work(const task_run &run)
+{
+    std::set<std::string> names;
+    const bool deploys = run.what.kind == task_kind::deploy;
+    if (deploys && run.what.rollback_to == 0) {
+        names.insert(run.plan.backend);
+    }
+    const auto add = [&](const placed_revision &one) {
+        if (!deploys || one.revision == run.what.rollback_to) {
+            names.insert(one.backend);
+        }
+    };
+    for (const auto *place : {&run.of.blue, &run.of.green, &run.of.incoming}) {
+        if (*place) {
+            add(**place);
+        }
+    }
+    std::ranges::for_each(run.of.kept, add);
+    std::ranges::for_each(run.of.retired, add);
+    return names;
 }
 
 
@@ -167,8 +194,45 @@ void task_run::begin()
     }
     of.last_revision = std::max(of.last_revision, what.model_revision);
     what.status = task_status::in_progress;
+    report_plan();
+    ask_for_traffic();
     list_steps();
     enter(0);
+}
+
+
+/// What it will do, for people; made again after a restart, which may have changed the configuration.
+void task_run::report_plan()
+{
+    plan_view view = {what.kind, plan, of.blue.has_value() && what.rollback_to == 0, {}, last_minute_};
+    for (const auto &name : backends_at_work(*this)) {
+        const auto known = environment.config.backends.find(name);
+        if (known != environment.config.backends.end()) {
+            view.servers.push_back(&known->second);
+        }
+    }
+    what.plan = share(plan_report(view));
+}
+
+
+/// How much traffic there is, for what the plan says of its holds. Nothing waits for the answer.
+void task_run::ask_for_traffic()
+{
+    if (!plan.rollout.gate || !of.blue || what.rollback_to != 0 || what.kind != task_kind::deploy) {
+        return;
+    }
+    traffic_question_ = environment.gateways.measure(
+        of.model_id, of.blue->parts(), {of.blue->revision}, [this](const traffic::measured &answer) {
+            for (const auto &[gateway, said] : answer) {
+                if (said.last_minute) {
+                    last_minute_ = last_minute_.value_or(0) + *said.last_minute;
+                }
+            }
+            if (last_minute_ && what.status == task_status::in_progress && !rolling_back_ && !stopping_) {
+                report_plan();
+                note_change();
+            }
+        });
 }
 
 
@@ -212,6 +276,9 @@ void task_run::resume()
     if (!planned) {
         fail(failure_);
         return;
+    }
+    if (!of.blue || of.blue->revision != what.model_revision) { // else it has gone through its weights
+        report_plan();
     }
     enter(current_);
 }
@@ -262,6 +329,13 @@ std::string task_run::running_words() const
 }
 
 
+/// What a task says that waits for nothing.
+std::string task_run::working_words() const
+{
+    return rolling_back_ ? failure_ + " The way back is being taken." : running_words();
+}
+
+
 void task_run::enter(std::size_t index)
 {
     while (index < steps_.size() && what.steps[index].state == step_state::skipped) {
@@ -279,7 +353,7 @@ void task_run::enter(std::size_t index)
     current_ = index;
     what.step = steps_[index].name;
     what.progress = static_cast<double>(index) / static_cast<double>(steps_.size());
-    what.detail = running_words();
+    stop_waiting();
     step_record &one = record();
     one.state = step_state::running;
     ++one.attempts;
@@ -352,14 +426,17 @@ void task_run::try_again(const outcome &how)
     const auto pause = pause_after(one.attempts);
     say(log_level::warning, "Attempt " + std::to_string(one.attempts) + " of step " + one.name +
                                 " failed and is repeated in " + duration_words(pause) + ": " + how.detail);
-    what.detail =
-        "Attempt " + std::to_string(one.attempts) + " of step " + one.name + " failed and is repeated: " + how.detail;
+    const auto now_us = environment.time.wall_us();
+    const auto at_us = now_us + std::chrono::microseconds(pause).count();
     pause_ = environment.time.after(pause, [this] {
         pause_.reset();
-        ++record().attempts;
+        stop_waiting();
+        step_record &again = record();
+        what.detail = "Attempt " + std::to_string(++again.attempts) + " of step " + again.name +
+                      " is running; the one before failed: " + again.detail;
         save([this] { work(); });
     });
-    note_change(); // the attempt's end is worth knowing at once
+    say_waiting(wait_for_retry(one.attempts, one.name, at_us, now_us, how.detail));
 }
 
 
@@ -407,7 +484,7 @@ void task_run::enter_rollback()
 {
     rolling_back_ = true;
     what.step = rollback_name;
-    what.detail = failure_ + " The way back is being taken.";
+    stop_waiting();
     step_record &one = record();
     one.state = step_state::running;
     ++one.attempts;
@@ -435,10 +512,14 @@ void task_run::on_rolled_back(const outcome &how)
     step_record &one = record();
     if (how.is == outcome::kind::transient && one.attempts <= environment.config.limits.retries) {
         one.detail = how.detail;
-        pause_ = environment.time.after(pause_after(one.attempts), [this] {
+        const auto pause = pause_after(one.attempts);
+        const auto now_us = environment.time.wall_us();
+        pause_ = environment.time.after(pause, [this] {
             pause_.reset();
             enter_rollback();
         });
+        say_waiting(wait_for_retry(one.attempts, one.name, now_us + std::chrono::microseconds(pause).count(), now_us,
+                                   how.detail));
         return;
     }
     one.state = how ? step_state::done : step_state::failed;
@@ -458,6 +539,7 @@ void task_run::on_rolled_back(const outcome &how)
 
 void task_run::finish(task_status status, const std::string &detail)
 {
+    stop_waiting();
     what.status = status;
     what.detail = detail;
     if (status == task_status::completed) {

@@ -47,6 +47,9 @@ struct run_environment {
     /// Before the run loads or unloads a revision: until the watch over lost models has its hands off it. Null where they
     /// are off already.
     std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> let_go;
+
+    /// The run waits for something else than before, or for nothing any more. Null: nobody wants to know.
+    std::function<void()> waits_changed;
 };
 
 class task_run;
@@ -108,6 +111,16 @@ class task_run {
     /// How far the running step is, 0 to 1 and in words, for people: written soon, and nothing waits for it.
     void note_progress(double share_of_step, const std::string &words);
 
+    /// Says what the task waits for, in `waits_for`, `hold_ends_at` and `detail`: written when it is another thing than before, and
+    /// nothing waits for that.
+    void say_waiting(const wait_state &what_for);
+
+    /// It works again. Goes with the next write, or with `note_if_unsaid`.
+    void stop_waiting();
+
+    /// Before work that takes its time and is not waited for in words of its own: the document does not go on saying what is over.
+    void note_if_unsaid();
+
     /// While a person is waited for, the task's time limit does not run.
     void wait_for_a_person(bool waits);
 
@@ -133,6 +146,10 @@ class task_run {
     bool plan_it();
     void list_steps();
     std::string running_words() const;
+    std::string working_words() const;
+    void note_told();
+    void report_plan();
+    void ask_for_traffic();
     void enter(std::size_t index);
     void work();
     void on_worked(const outcome &how);
@@ -161,10 +178,15 @@ class task_run {
     bool timed_out_ = false;
     std::string failure_;
     bool waits_for_a_person_ = false;
-    bool being_steered_ = false; ///< a word is on its way to the journal
+    bool is_unsaid_ = false;               ///< what the document says last is over, or could not be written
+    wait_reason told_ = wait_reason::none; ///< to `waits_changed`
+    operation_ptr note_pause_;             ///< before what could not be written is written again
+    bool being_steered_ = false;           ///< a word is on its way to the journal
     std::vector<route> published_;
     std::chrono::milliseconds started_{};
     std::uint64_t elapsed_before_ms_ = 0;
+    std::optional<std::uint64_t> last_minute_; ///< requests of the model in the minute before the task began
+    operation_ptr traffic_question_;
     operation_ptr operation_;
     operation_ptr pause_; ///< before another attempt
     operation_ptr journal_pause_;

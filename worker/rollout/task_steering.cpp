@@ -1,4 +1,5 @@
 // A client's word to a task that runs, and the time in which a client is waited for.
+#include "worker/rollout/hold_words.hpp"
 #include "worker/rollout/task_run.hpp"
 
 namespace rollout {
@@ -11,6 +12,7 @@ std::string task_run::steer(steering verb, steered_fn done)
     const client_words before = {what.paused, what.cancel_asked, what.promote_asked};
     take_word(verb);
     note_time();
+    note_told();
     being_steered_ = true;
     environment.book.save(what, nullptr,
                           [this, alive = alive_, verb, before, row = row_of(what, 0),
@@ -77,7 +79,12 @@ void task_run::take_word(steering verb)
     what.paused = verb == steering::pause;
     what.promote_asked = what.promote_asked || verb == steering::promote;
     if (verb == steering::resume) {
+        stop_waiting();
         what.detail = share_words() + ".";
+    } else if (verb == steering::pause && on_steered) {
+        const wait_state person = wait_for_person({share_words(), 0, what.hold_ends_us, 0}, what.task_id, "resume");
+        what.set_waiting(person);
+        what.detail = person.sentence;
     }
 }
 

@@ -5,6 +5,7 @@
 #include "common/traffic_counters.hpp"
 #include "worker/outcome.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -27,6 +28,13 @@ class traffic {
     /// Ok once every known gateway follows the routes up to `revision`, and there is one at all. A gateway that vanished
     /// is waited for a little: it may be routing still, with only its link broken.
     virtual operation_ptr when_followed(std::uint64_t revision, done_fn done) = 0;
+
+    /// How far the gateways are with the routes up to `revision`: for a sentence.
+    struct followers {
+        std::size_t known = 0;  ///< connected, or vanished and waited for
+        std::size_t behind = 0; ///< of these
+    };
+    virtual followers followers_of(std::uint64_t revision) const = 0;
 
     /// Requests in flight on a model's revision, over all of the parts and all gateways; nothing where one gateway did not
     /// say.

@@ -1,0 +1,30 @@
+// What a task will do, for its `metadata.plan`. No clock and no I/O here.
+#pragma once
+
+#include "common/json.hpp"
+#include "common/task.hpp"
+#include "worker/plan.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace rollout {
+
+struct plan_view {
+    task_kind kind;
+    const deployment_plan &plan; ///< of a deletion: its `rollout` alone counts
+    bool has_blue;               ///< that the traffic moves away from, weight by weight
+    std::vector<const backend_settings *> servers;
+    std::optional<std::uint64_t> requests_a_minute; ///< of the model, if they are known
+};
+
+/// The weights of a rollout. Without a blue there is nothing to hold back for.
+std::vector<shift_step> weights_of(const deployment_plan &plan, bool has_blue);
+
+/// `steps`, `promote`, `watch_s`, `old`, `drain_s`, `progress_deadline_s`, `on_no_traffic`, `gate` if it judges something, `servers` and
+/// `warnings`; of a deletion
+/// `drain_s` and `servers`.
+json_ptr plan_report(const plan_view &of);
+
+} // namespace rollout

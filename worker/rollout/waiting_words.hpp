@@ -1,0 +1,42 @@
+// What a task says while it waits for gateways, servers, requests in flight or its turn: pure, no clock and no I/O here. The
+// words of a hold are in hold_words.hpp. Times are microseconds since 1970, UTC.
+#pragma once
+
+#include "worker/rollout/traffic.hpp"
+#include "worker/task.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace rollout {
+
+/// Every gateway is to follow the route of a model. `until_us` 0: for as long as it takes.
+wait_state wait_for_gateways(const std::string &model_id, const traffic::followers &are, std::int64_t until_us,
+                             std::int64_t now_us);
+
+/// Requests in flight on a revision that is out of the traffic are to end; it is taken away at `until_us` all the same. Their
+/// count is rounded up to a power of two, so that what is said seldom changes. Nothing: a gateway does not say.
+wait_state wait_for_drain(std::uint64_t revision, const std::optional<std::uint64_t> &in_flight,
+                          std::int64_t until_us, std::int64_t now_us);
+
+/// An inference server is to do something: `act` is "load 123__r7". `until_us` 0: no one bound for all of it.
+wait_state wait_for_server(const std::string &backend, const std::string &act, std::int64_t until_us,
+                           std::int64_t now_us);
+
+/// A step is tried again.
+wait_state wait_for_retry(unsigned attempts, const std::string &step, std::int64_t at_us, std::int64_t now_us,
+                          const std::string &why);
+
+/// Why a task is not at work. Of the first that applies.
+struct turn_view {
+    bool was_begun = false; ///< before a restart of rolloutd
+    std::string behind;     ///< the task of its model that is before it in the queue; empty: it is the first
+    std::string running;    ///< the task of its model that is at work; empty: none
+    wait_reason running_waits_for = wait_reason::none;
+    bool is_full = false;      ///< as many rollouts are at work as may be
+    bool none_may_run = false; ///< max_concurrent_rollouts is 0
+};
+wait_state wait_for_turn(const turn_view &of);
+
+} // namespace rollout

@@ -1,0 +1,15 @@
+// Work of others that a task waits for, and what its document says meanwhile.
+#pragma once
+
+#include "worker/rollout/combine.hpp"
+#include "worker/rollout/task_run.hpp"
+
+#include <functional>
+
+namespace rollout {
+
+/// Runs `work`. If it is not over soon, the task says what `words` has to say of it, asked again every second and written when
+/// that is another thing than before; it works again afterwards.
+operation_ptr while_waiting(task_run &run, std::function<wait_state()> words, const start_fn &work, done_fn done);
+
+} // namespace rollout
