@@ -202,11 +202,14 @@ void a_plan_is_reported_as_it_will_be_done(void **)
     const auto made = good_plan(from, R"({"rollout": {"steps": [{"weight": 20, "hold_s": 6}, {"weight": 100}],
                                           "old": "keep", "watch_s": 9, "gate": {}, "on_no_traffic": "promote"}})");
     const auto report = [&](rollout::task_kind kind, bool has_blue) {
-        return rollout::json_compact(plan_report({kind, made, has_blue, {&from.backends.at("default")}}).get());
+        return rollout::json_compact(
+            rollout::plan_report({kind, made, has_blue, {&from.backends.at("default")}, {}}).get());
     };
     assert_text(report(rollout::task_kind::deploy, true),
                 R"({"steps":[{"weight":20,"hold_s":6},{"weight":100,"hold_s":0}],"promote":"auto","watch_s":9,)"
-                R"("old":"keep","progress_deadline_s":600,"on_no_traffic":"promote","drain_s":7,)"
+                R"("old":"keep","progress_deadline_s":600,"on_no_traffic":"promote",)"
+                R"("gate":{"min_requests":1,"latency":"total","absolute_unless_blue":false,"false_alarm":0.01,)"
+                R"("holds":2,"false_alarm_of_each_hold":{"abandoned":0.0045}},"drain_s":7,)"
                 R"("servers":[{"url":"http://127.0.0.1:8000","upstream":""}],"warnings":[]})");
     assert_holds(report(rollout::task_kind::deploy, false), R"("steps":[{"weight":100,"hold_s":0}])"); // no blue
     assert_text(report(rollout::task_kind::remove, true),

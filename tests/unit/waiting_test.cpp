@@ -86,7 +86,7 @@ void a_gated_hold_waits_for_time_and_then_for_requests(void **)
     assert_int_equal(writes(world), before);
     world.gateway.growth[2].requests = 100;
     world.time.run_for(1s);
-    assert_says(world, "requests", "at least 100 of 1000.");
+    assert_says(world, "requests", "at least 100 of 1000 requests.");
     assert_text(world.finish("t"), "failed");
 }
 

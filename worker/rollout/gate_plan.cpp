@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <string>
 
 namespace rollout {
 
@@ -154,7 +155,7 @@ json_ptr gate_plan_report(const rollout_settings &of, std::optional<std::uint64_
     const auto shares = divide_false_alarm(gate, holds.size());
     json_ptr division = json_make_object();
     for (const auto &[test, false_alarm] : shares) {
-        json_put(division.get(), gate_test_name(test), json_made(json_real(false_alarm)));
+        json_put(division.get(), gate_test_name(test), json_made(json_real(std::stod(number_words(false_alarm)))));
     }
     json_put(to.get(), "false_alarm_of_each_hold", std::move(division));
     if (requests_a_minute) {
