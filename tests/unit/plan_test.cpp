@@ -202,7 +202,8 @@ void a_plan_is_reported_as_it_will_be_done(void **)
     const auto made = good_plan(from, R"({"rollout": {"steps": [{"weight": 20, "hold_s": 6}, {"weight": 100}],
                                           "old": "keep", "watch_s": 9, "gate": {}, "on_no_traffic": "promote"}})");
     const auto report = [&](rollout::task_kind kind, bool has_blue) {
-        return rollout::json_compact(plan_report({kind, made, has_blue, {&from.backends.at("default")}}).get());
+        return rollout::json_compact(
+            rollout::plan_report({kind, made, has_blue, {&from.backends.at("default")}}).get());
     };
     assert_text(report(rollout::task_kind::deploy, true),
                 R"({"steps":[{"weight":20,"hold_s":6},{"weight":100,"hold_s":0}],"promote":"auto","watch_s":9,)"

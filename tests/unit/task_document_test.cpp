@@ -142,7 +142,7 @@ std::shared_ptr<const json_t> largest_plan()
     rollout::backend_settings server;
     server.url = "http://127.0.0.1:8000/" + std::string(5000, '"');
     server.upstream = std::string(rollout::limits::upstream_bytes, 'u');
-    return rollout::share(plan_report({rollout::task_kind::deploy, plan, true, {&server}}));
+    return rollout::share(rollout::plan_report({rollout::task_kind::deploy, plan, true, {&server}}));
 }
 
 void the_largest_document_is_within_its_bound(void **)
