@@ -21,6 +21,10 @@ constexpr std::size_t most_pages = 4;
 constexpr std::size_t most_unsent_bytes = 8 * 1024 * 1024;
 
 
+/// Tasks that the entry of a model names.
+constexpr std::size_t most_tasks = 100;
+
+
 json_ptr placed(const std::optional<placed_revision> &from)
 {
     if (!from) {
@@ -52,7 +56,7 @@ std::string_view state_of(const model &from, const std::vector<lost_revision> &l
 
 
 /// A model as a client reads it.
-json_ptr listed(const model &from, const std::vector<lost_revision> &losses)
+json_ptr listed(const model &from, const std::vector<lost_revision> &losses, const std::vector<std::string> &tasks)
 {
     json_ptr to = json_make_object();
     json_put(to.get(), "model_id", from.model_id);
@@ -77,6 +81,7 @@ json_ptr listed(const model &from, const std::vector<lost_revision> &losses)
         json_add(kept.get(), std::move(entry));
     }
     json_put(to.get(), "kept", std::move(kept));
+    json_put(to.get(), "task_ids", json_make_array(tasks));
     return to;
 }
 
@@ -92,12 +97,14 @@ std::string page_of(const std::vector<task_row> &rows, bool more)
 
 
 std::string page_of(const std::vector<model> &models, bool more,
-                    const std::function<std::vector<lost_revision>(const std::string &)> &losses_of)
+                    const std::function<std::vector<lost_revision>(const std::string &)> &losses_of,
+                    const std::function<std::vector<std::string>(const std::string &, std::size_t)> &tasks_of)
 {
     std::string text = "\"models\":[";
     std::string last;
     for (const auto &one : models) {
-        const auto entry = json_compact(listed(one, losses_of(one.model_id)).get());
+        const auto entry =
+            json_compact(listed(one, losses_of(one.model_id), tasks_of(one.model_id, most_tasks)).get());
         if (!last.empty() && text.size() + entry.size() > limits::page_bytes) {
             more = true;
             break;
@@ -156,7 +163,7 @@ void gateway_server::take_models(const session_ptr &from, const json_t *message)
                           journal_.list_models(
                               after, limit,
                               [this, done](const outcome &ended, const std::vector<model> &models, bool more) {
-                                  done(ended, ended ? page_of(models, more, losses_of) : "");
+                                  done(ended, ended ? page_of(models, more, losses_of, tasks_of) : "");
                               });
                       }});
     read_pages();

@@ -75,6 +75,10 @@ class gateway_server final : public traffic {
         return std::vector<lost_revision>();
     };
 
+    /// The tasks that are at work on a model, or wait for it, `most` of them.
+    std::function<std::vector<std::string>(const std::string &model_id, std::size_t most)> tasks_of =
+        [](const std::string &, std::size_t) { return std::vector<std::string>(); };
+
     /// What rolloutd says of itself in the gateways' metrics, in Prometheus' text format.
     std::function<std::string()> metrics = [] { return std::string(); };
 

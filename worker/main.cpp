@@ -77,6 +77,9 @@ class daemon {
             scheduler_.steer(std::move(wanted), std::move(answer));
         };
         gateways_.metrics = [this] { return metrics(); };
+        gateways_.tasks_of = [this](const std::string &model_id, std::size_t most) {
+            return scheduler_.tasks_of(model_id, most);
+        };
         gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
     }
 

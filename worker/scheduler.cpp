@@ -82,7 +82,7 @@ void scheduler::recover()
     watch_.use(config_, backend_of_);
     soon_ = time_.after(0ms, [this, unfinished = std::move(unfinished)] {
         start_next();
-        say_turns(unfinished);
+        check_turns(unfinished);
     });
 }
 
@@ -199,7 +199,7 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
                 enqueue(row.model_id, {row.sequence, row.task_id});
                 answer({&row, true, {}});
                 start_next();
-                say_turns({row});
+                check_last_turn(row);
                 return;
             case journal::creation::existed:
                 answer({&row, false, {}});

@@ -40,6 +40,9 @@ class scheduler {
     /// What is gone of a model's revisions that are to be loaded.
     std::vector<lost_revision> losses_of(const std::string &model_id) const { return watch_.losses_of(model_id); }
 
+    /// The model's task at work, then those that wait, in their order: so many at most.
+    std::vector<std::string> tasks_of(const std::string &model_id, std::size_t most) const;
+
     /// A client's word to a task: answered with the task once what it changes is durable, with the new task where it makes
     /// one (retry, rollback), or with a refusal that says why it makes no sense now. The same word to the same task with the
     /// same id for the new one makes it once.
@@ -99,7 +102,9 @@ class scheduler {
 
     wait_state turn_of(const std::string &model_id, const std::string &before, bool was_begun) const;
     wait_state turn_of(const waiting_name &which, bool was_begun) const;
-    void say_turns(const std::vector<task_row> &of);
+    void check_turn(const task_row &row, const std::string &before);
+    void check_turns(const std::vector<task_row> &of);
+    void check_last_turn(const task_row &row);
     void say_turn_of_first(const std::string &model_id);
     void say_turn(const waiting_name &which);
     void write_turns();

@@ -4,6 +4,7 @@
 #include "worker/scheduler.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 namespace rollout {
 
@@ -55,19 +56,58 @@ const scheduler::waiting_task *scheduler::find_waiting(const waiting_name &which
 }
 
 
-/// Of these, those that wait and whose documents say something else.
-void scheduler::say_turns(const std::vector<task_row> &of)
+/// Where the document of a task that waits says something else than what it waits for.
+void scheduler::check_turn(const task_row &row, const std::string &before)
 {
+    const auto turn = turn_of(row.model_id, before, row.status == task_status::in_progress);
+    if (row.document.find(turn.sentence) == std::string::npos) { // none of its characters are escaped
+        say_turn({row.model_id, row.task_id});
+    }
+}
+
+
+/// Of these, those that wait.
+void scheduler::check_turns(const std::vector<task_row> &of)
+{
+    std::unordered_map<std::string_view, const task_row *> rows;
     for (const auto &row : of) {
-        const waiting_name which = {row.model_id, row.task_id};
-        if (find_waiting(which) == nullptr) {
-            continue;
-        }
-        const auto turn = turn_of(which, row.status == task_status::in_progress);
-        if (row.document.find(turn.sentence) == std::string::npos) { // none of its characters are escaped
-            say_turn(which);
+        rows.emplace(row.task_id, &row);
+    }
+    for (const auto &[_, queue] : queues_) {
+        std::string before;
+        for (const auto &waits : queue) {
+            if (const auto row = rows.find(waits.task_id); row != rows.end()) {
+                check_turn(*row->second, before);
+            }
+            before = waits.task_id;
         }
     }
+}
+
+
+/// Of a task that has just been put in its queue, unless it has begun.
+void scheduler::check_last_turn(const task_row &row)
+{
+    const auto known = queues_.find(row.model_id);
+    if (known != queues_.end() && known->second.back().task_id == row.task_id) {
+        const auto &queue = known->second;
+        check_turn(row, queue.size() == 1 ? "" : queue[queue.size() - 2].task_id);
+    }
+}
+
+
+std::vector<std::string> scheduler::tasks_of(const std::string &model_id, std::size_t most) const
+{
+    std::vector<std::string> ids;
+    if (const auto run = runs_.find(model_id); run != runs_.end() && most != 0) {
+        ids.push_back(run->second.task_id);
+    }
+    if (const auto queue = queues_.find(model_id); queue != queues_.end()) {
+        for (auto at = queue->second.begin(); at != queue->second.end() && ids.size() < most; ++at) {
+            ids.push_back(at->task_id);
+        }
+    }
+    return ids;
 }
 
 

@@ -225,6 +225,8 @@ def test_a_hold_says_what_it_waits_for_and_until_when(gateway, m):
     second = waits_for(gateway, gateway.start_deployment(m), "turn")
     wait_until(lambda: "which waits for a person; it is its turn next" in gateway.task(second)["detail"], "the next one's words")
     assert task["task_id"] in gateway.task(second)["detail"]
+    listed = {entry["model_id"]: entry for entry in gateway.get("/models?limit=1000").json["models"]}
+    assert listed[m]["task_ids"] == [task["task_id"], second["task_id"]]
     gateway.post(f"/deploy/{second['task_id']}/cancel", {})
     gateway.post(f"/deploy/{task['task_id']}/resume", {})
     gateway.post(f"/deploy/{task['task_id']}/promote", {})

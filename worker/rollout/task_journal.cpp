@@ -32,7 +32,11 @@ void task_run::note_change()
     environment.book.save(what, nullptr, [this, alive = alive_](const outcome &how, std::uint64_t) {
         if (!how && *alive) {
             is_unsaid_ = true;
-            note_pause_ = environment.time.after(journal_retry_pause, [this] { note_if_unsaid(); });
+            note_pause_ = environment.time.after(journal_retry_pause, [this] {
+                if (!saving_) { // else that says it; and a task must not be written ahead of its model
+                    note_if_unsaid();
+                }
+            });
         }
     });
 }
@@ -90,6 +94,7 @@ void task_run::save(std::function<void()> then)
 {
     note_time();
     note_told();
+    saving_ = true;
     const model *with = of.last_revision == 0 ? nullptr : &of; // of which there is nothing to remember yet
     environment.book.save(
         what, with, [this, alive = alive_, then = std::move(then)](const outcome &how, std::uint64_t revision) {
@@ -111,6 +116,7 @@ void task_run::save(std::function<void()> then)
                 });
                 return;
             }
+            saving_ = false;
             what.revision = revision;
             publish(revision);
             if (!stopping_ || operation_) {

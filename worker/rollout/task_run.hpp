@@ -178,6 +178,7 @@ class task_run {
     bool timed_out_ = false;
     std::string failure_;
     bool waits_for_a_person_ = false;
+    bool saving_ = false;                  ///< the task and its model are on their way to the journal
     bool is_unsaid_ = false;               ///< what the document says last is over, or could not be written
     wait_reason told_ = wait_reason::none; ///< to `waits_changed`
     operation_ptr note_pause_;             ///< before what could not be written is written again
