@@ -1,7 +1,9 @@
 #include "module/in_flight.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <new>
 
 namespace rollout {
@@ -16,6 +18,13 @@ constexpr std::uint32_t line_place = UINT32_MAX - 2;
 constexpr std::size_t lines_per_sheet = 4;
 
 using order = std::memory_order;
+
+
+/// For two revisions of each rollout; few of all that are in flight are watched. The smallest memories go without.
+constexpr std::size_t ladders_for(std::size_t revisions) noexcept
+{
+    return revisions < 5 ? 0 : std::clamp<std::size_t>(revisions / 3, 2, 64);
+}
 
 
 /// Makes `pid` the owner of what nobody owns, or a process that is gone.
@@ -47,6 +56,12 @@ struct in_flight_table::entry {
     std::uint32_t unused;
 };
 
+struct in_flight_table::ladder {
+    std::uint64_t key;
+    std::uint32_t requests; ///< that have got on it; 0: free
+    std::uint32_t rungs[waiting_ages];
+};
+
 struct in_flight_table::line {
     std::int32_t pid; ///< 0: free
     std::uint32_t requests;
@@ -72,7 +87,8 @@ std::uint64_t in_flight_key(std::string_view model_id, std::string_view part, st
 
 std::size_t in_flight_table::bytes_for(std::size_t processes, std::size_t revisions) noexcept
 {
-    return sizeof(header) + processes * (sizeof(sheet) + revisions * sizeof(entry) + lines_per_sheet * sizeof(line));
+    return sizeof(header) + processes * (sizeof(sheet) + revisions * sizeof(entry) +
+                                         ladders_for(revisions) * sizeof(ladder) + lines_per_sheet * sizeof(line));
 }
 
 
@@ -91,7 +107,8 @@ in_flight_table::in_flight_table(void *memory) noexcept
 
 in_flight_table::sheet &in_flight_table::sheet_at(std::size_t index) const noexcept
 {
-    const std::size_t bytes = sizeof(sheet) + header_->revisions * sizeof(entry);
+    const std::size_t bytes =
+        sizeof(sheet) + header_->revisions * sizeof(entry) + ladders_for(header_->revisions) * sizeof(ladder);
     return *reinterpret_cast<sheet *>(base_ + sizeof(header) + index * bytes);
 }
 
@@ -109,6 +126,12 @@ in_flight_table::entry *in_flight_table::entries_of(sheet &of) const noexcept
 }
 
 
+in_flight_table::ladder *in_flight_table::ladders_of(sheet &of) const noexcept
+{
+    return reinterpret_cast<ladder *>(entries_of(of) + header_->revisions);
+}
+
+
 std::size_t in_flight_table::processes() const noexcept
 {
     return header_->processes;
@@ -123,6 +146,7 @@ bool in_flight_table::join(pid_t pid, const alive_fn &alive) noexcept
             mine_ = &at;
             at.overflow = 0;
             std::memset(entries_of(at), 0, header_->revisions * sizeof(entry));
+            std::memset(ladders_of(at), 0, ladders_for(header_->revisions) * sizeof(ladder));
         }
     }
     if (mine_ == nullptr && line_ == nullptr) {
@@ -235,6 +259,85 @@ std::uint64_t in_flight_table::count(std::uint64_t key, const alive_fn &alive) c
         }
     }
     return requests;
+}
+
+
+std::uint32_t in_flight_table::get_on(std::uint64_t key) noexcept
+{
+    if (mine_ == nullptr) {
+        return no_ladder;
+    }
+    ladder *ladders = ladders_of(*mine_);
+    std::uint32_t free_ladder = no_ladder;
+    for (std::uint32_t i = 0; i < ladders_for(header_->revisions); ++i) {
+        if (ladders[i].requests != 0 && ladders[i].key == key) {
+            ++ladders[i].requests;
+            return i;
+        }
+        if (ladders[i].requests == 0 && free_ladder == no_ladder) {
+            free_ladder = i;
+        }
+    }
+    if (free_ladder != no_ladder) {
+        std::atomic_ref(ladders[free_ladder].key).store(key);
+        ladders[free_ladder].requests = 1;
+    }
+    return free_ladder;
+}
+
+
+void in_flight_table::move(std::uint32_t on, int from, int to) noexcept
+{
+    if (on == no_ladder || mine_ == nullptr || from == to) {
+        return;
+    }
+    auto &rungs = ladders_of(*mine_)[on].rungs;
+    // Up first: who reads meanwhile finds it twice, but never missing.
+    if (to != not_on_it) {
+        std::atomic_ref(rungs[to]).fetch_add(1);
+    }
+    if (from != not_on_it) {
+        std::atomic_ref(rungs[from]).fetch_sub(1);
+    }
+}
+
+
+void in_flight_table::get_off(std::uint32_t on, int from) noexcept
+{
+    move(on, from, not_on_it);
+    if (on != no_ladder && mine_ != nullptr) {
+        --ladders_of(*mine_)[on].requests;
+    }
+}
+
+
+std::array<std::uint64_t, waiting_ages> in_flight_table::waiting(std::uint64_t key,
+                                                                 const alive_fn &alive) const noexcept
+{
+    std::array<std::uint64_t, waiting_ages> sum{};
+    for (std::size_t i = 0; i < header_->processes; ++i) {
+        sheet &at = sheet_at(i);
+        const std::int32_t pid = std::atomic_ref(at.pid).load();
+        if (pid == 0) {
+            continue;
+        }
+        ladder *ladders = ladders_of(at);
+        for (std::uint32_t one = 0; one < ladders_for(header_->revisions); ++one) {
+            if (std::atomic_ref(ladders[one].key).load() != key) {
+                continue;
+            }
+            std::array<std::uint64_t, waiting_ages> here{};
+            std::uint64_t any = 0;
+            for (std::size_t age = 0; age < waiting_ages; ++age) {
+                here[age] = std::atomic_ref(ladders[one].rungs[age]).load();
+                any += here[age];
+            }
+            if (any != 0 && alive(pid)) {
+                std::transform(here.begin(), here.end(), sum.begin(), sum.begin(), std::plus<>());
+            }
+        }
+    }
+    return sum;
 }
 
 } // namespace rollout

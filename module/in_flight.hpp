@@ -3,8 +3,14 @@
 // Every nginx process counts in a sheet of its own in shared memory, or, where these are all in use, in a line of its own, one
 // number for all revisions; a reader adds up those of the processes that live. What a killed process had in flight is gone
 // with it, and so is its sheet or line: no ghost stays behind.
+//
+// Of revisions that a rollout watches a sheet has ladders as well: how many requests have waited how long for their first byte.
+// A process without a sheet has none, and neither has one revision too many: what waits there shows only once it has ended.
 #pragma once
 
+#include "common/traffic_counters.hpp"
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -42,9 +48,27 @@ class in_flight_table {
     /// Requests in flight on that revision in all living processes: at least the true number.
     std::uint64_t count(std::uint64_t key, const alive_fn &alive) const noexcept;
 
+    // Waiting requests; only the process that joined.
+
+    static constexpr std::uint32_t no_ladder = UINT32_MAX;
+    static constexpr int not_on_it = -1; ///< a rung: the request is not on its ladder yet, or not any more
+
+    /// A watched request: its revision's ladder, or none. What comes back goes, as `on`, into `move` and `get_off`.
+    std::uint32_t get_on(std::uint64_t key) noexcept;
+
+    /// The request has climbed from one rung, the power of two of its milliseconds, to another.
+    void move(std::uint32_t on, int from, int to) noexcept;
+
+    void get_off(std::uint32_t on, int from) noexcept;
+
+    /// The requests on that revision's rungs in all living processes.
+    std::array<std::uint64_t, waiting_ages> waiting(std::uint64_t key, const alive_fn &alive) const noexcept;
+
     std::size_t processes() const noexcept;
 
   private:
+    struct ladder;
+
     struct header;
     struct sheet;
     struct entry;
@@ -54,6 +78,7 @@ class in_flight_table {
     sheet &sheet_at(std::size_t index) const noexcept;
     line &line_at(std::size_t index) const noexcept;
     entry *entries_of(sheet &of) const noexcept;
+    ladder *ladders_of(sheet &of) const noexcept;
 
     unsigned char *base_;
     header *header_;

@@ -335,14 +335,20 @@ void worker_link::take_sample(const json_t *message)
 
 void worker_link::take_measure(const json_t *message)
 {
+    const auto model_id = json_text(message, "model_id");
     const traffic_table traffic(zone_.traffic);
+    const in_flight_table flights(zone_.in_flight);
     json_ptr counters = json_make_array();
     const json_t *revisions = json_object_get(message, "revisions");
     for (std::size_t i = 0; i < json_array_size(revisions); ++i) {
         const auto revision = static_cast<std::uint64_t>(json_integer_value(json_array_get(revisions, i)));
         traffic_counters sum;
         each_part(message, [&](std::string_view part) {
-            const auto one = traffic.read(in_flight_key(json_text(message, "model_id"), part, revision));
+            // What waits comes first: who ends meanwhile is found twice, but never missing.
+            const auto key = in_flight_key(model_id, part, revision);
+            const auto waiting = flights.waiting(key, is_alive);
+            auto one = traffic.read(key);
+            one.waiting = waiting;
             sum += one;
             sum.since += one.since;
         });
@@ -351,6 +357,15 @@ void worker_link::take_measure(const json_t *message)
     json_ptr answer = message_of("measured");
     json_put(answer.get(), "id", json_make_number(json_count(message, "id")));
     json_put(answer.get(), "counters", std::move(counters));
+    const meter_table meters(zone_.meters);
+    std::optional<std::uint64_t> last_minute = 0;
+    each_part(message, [&](std::string_view part) {
+        const auto one = meters.last_minute(model_id, part, static_cast<std::uint32_t>(ngx_current_msec / 1000));
+        last_minute = one && last_minute ? std::optional(*last_minute + *one) : std::nullopt;
+    });
+    if (last_minute) {
+        json_put(answer.get(), "last_minute", json_make_number(*last_minute));
+    }
     send(answer.get());
 }
 

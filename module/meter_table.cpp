@@ -15,6 +15,10 @@ namespace {
 /// Where a route may stand from its hash on.
 constexpr std::size_t probes = 16;
 
+/// The last minute is as many of these, the last of which has only begun.
+constexpr std::uint32_t seconds_a_bucket = 10;
+constexpr std::uint32_t minute_buckets = 6;
+
 constexpr auto relaxed = std::memory_order_relaxed;
 
 
@@ -50,6 +54,7 @@ struct alignas(64) meter_table::place {
     std::uint16_t unused;
     char name[2 * limits::model_id_bytes]; ///< the model's id, then the part's
     slot_reading slots[2];
+    std::uint64_t minute[minute_buckets + 1]; ///< which ten seconds, counted from 1, above their inferences
 
     bool is(std::string_view model_id, std::string_view part) const noexcept
     {
@@ -64,6 +69,9 @@ struct alignas(64) meter_table::place {
                  number != reinterpret_cast<std::uint64_t *>(&one + 1); ++number) {
                 std::atomic_ref(*number).store(0, relaxed);
             }
+        }
+        for (auto &bucket : minute) {
+            std::atomic_ref(bucket).store(0, relaxed);
         }
     }
 
@@ -170,6 +178,48 @@ void meter_table::count(meter_place where, slot which, unsigned status, std::uin
     add(to.sum_ms, latency_ms);
     const auto bound = std::lower_bound(meter_bounds_ms.begin(), meter_bounds_ms.end(), latency_ms);
     add(to.buckets[static_cast<std::size_t>(bound - meter_bounds_ms.begin())], 1);
+}
+
+
+void meter_table::count_inference(meter_place where, std::uint32_t now_s) noexcept
+{
+    if (where.index == 0 || where.index >= header_->places ||
+        std::atomic_ref(places_[where.index].generation).load(std::memory_order_acquire) != where.generation) {
+        return;
+    }
+    const std::uint32_t now = now_s / seconds_a_bucket;
+    std::atomic_ref bucket(places_[where.index].minute[now % (minute_buckets + 1)]);
+    const std::uint64_t mark = (std::uint64_t{now} + 1) << 32;
+    std::uint64_t before = bucket.load(relaxed);
+    while (!bucket.compare_exchange_weak(before, before >> 32 == mark >> 32 ? before + 1 : mark + 1, relaxed)) {
+    }
+}
+
+
+std::optional<std::uint64_t> meter_table::last_minute(std::string_view model_id, std::string_view part,
+                                                      std::uint32_t now_s) const noexcept
+{
+    std::uint32_t generation = 0;
+    place *at = probe(model_id, part, [&](const place &one) {
+        generation = std::atomic_ref(const_cast<std::uint32_t &>(one.generation)).load(std::memory_order_acquire);
+        return one.is(model_id, part);
+    });
+    if (at == nullptr) {
+        return std::nullopt;
+    }
+    const std::uint64_t now = std::uint64_t{now_s / seconds_a_bucket} + 1;
+    std::uint64_t sum = 0;
+    for (const auto &bucket : at->minute) {
+        const std::uint64_t counted = peek(bucket);
+        if (counted >> 32 <= now && (counted >> 32) + minute_buckets > now) {
+            sum += counted & UINT32_MAX;
+        }
+    }
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (std::atomic_ref(at->generation).load(relaxed) != generation) {
+        return std::nullopt; // it went to another route meanwhile
+    }
+    return sum;
 }
 
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,7 @@ inline constexpr std::array<std::uint32_t, 15> meter_bounds_ms = {1,   2,    5, 
 
 class meter_table {
   public:
-    /// The least and the most places that make sense; each is about 640 bytes, and up to 44 lines of metrics.
+    /// The least and the most places that make sense; each is about 700 bytes, and up to 44 lines of metrics.
     static constexpr std::size_t min_places = 8;
     static constexpr std::size_t max_places = 1024;
 
@@ -56,6 +57,14 @@ class meter_table {
     /// A request that ended with that HTTP status, as the client saw it. Where the place has gone to another route
     /// meanwhile, it counts among those without a place.
     void count(meter_place where, slot which, unsigned status, std::uint64_t latency_ms) noexcept;
+
+    /// One of the route's inferences, for `last_minute`; `now_s` from a clock that does not jump back. Not where the place
+    /// has gone to another route.
+    void count_inference(meter_place where, std::uint32_t now_s) noexcept;
+
+    /// The route's inferences over the last minute, by ten seconds; nothing for a route without a place of its own.
+    std::optional<std::uint64_t> last_minute(std::string_view model_id, std::string_view part,
+                                             std::uint32_t now_s) const noexcept;
 
     struct slot_reading {
         std::array<std::uint64_t, 5> by_class{}; ///< 1xx to 5xx

@@ -9,6 +9,7 @@
 #include "module/route_handler.hpp"
 #include "module/route_result.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -178,11 +179,20 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
             return NGX_ERROR;
         }
         *handler = handle_route;
-        handler = static_cast<ngx_http_handler_pt *>(ngx_array_push(&core->phases[NGX_HTTP_LOG_PHASE].handlers));
-        if (handler == nullptr) {
+        ngx_array_t &log = core->phases[NGX_HTTP_LOG_PHASE].handlers;
+        if (ngx_array_push(&log) == nullptr) {
             return NGX_ERROR;
         }
-        *handler = count_result;
+        // Before the access log, which nginx runs in the order of this list.
+        auto *handlers = static_cast<ngx_http_handler_pt *>(log.elts);
+        std::copy_backward(handlers, handlers + log.nelts - 1, handlers + log.nelts);
+        handlers[0] = log_route;
+
+        if (index_route_variables(cf) != NGX_OK) {
+            return NGX_ERROR;
+        }
+        install_route_filter();
+        install_client_clocks();
     }
     if (settings.api_used.file != nullptr) {
         install_error_filter();

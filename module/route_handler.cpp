@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <exception>
+#include <iterator>
 #include <string>
 
 namespace rollout {
@@ -21,9 +22,16 @@ constexpr ngx_msec_t look_again_ms = 25;
 
 enum class outcome : std::uint8_t { chosen, unknown_model, not_known_yet, failed };
 
-/// A request's choice: made once, the same for all who ask.
+} // namespace
+
+
+/// A request's choice in a location: made once, the same for all who ask.
 struct route_request {
     outcome ended = outcome::failed;
+    bool answering = false; ///< the answer's head has been sent, or the log is written: no choice is made any more
+    counted_request *counted = nullptr;
+    const ngx_http_complex_value_t *directive = nullptr; ///< rollout_route's: what is inherited is the same
+    ngx_uint_t uri_changes = 0;                          ///< r->uri_changes then
     route_choice choice{};
     ngx_str_t model_id{};
     ngx_str_t part{};
@@ -32,6 +40,14 @@ struct route_request {
     ngx_str_t revision{};
     ngx_msec_t held_until = 0; ///< in ngx_current_msec's time; 0: it was not held
 };
+
+
+namespace {
+
+/// In a request's context that has no choice when its answer begins.
+route_request no_choice = {.answering = true};
+
+ngx_http_output_header_filter_pt next_header_filter;
 
 bool evaluate(ngx_http_request_t *r, ngx_http_complex_value_t *value, ngx_str_t &result) noexcept
 {
@@ -48,6 +64,29 @@ bool evaluate_all(ngx_http_request_t *r, route_request &request) noexcept
 }
 
 
+bool is_same_question(const route_request &one, const route_request &other) noexcept
+{
+    return view_of(one.model_id) == view_of(other.model_id) && view_of(one.part) == view_of(other.part) &&
+           view_of(one.key) == view_of(other.key) && view_of(one.preview) == view_of(other.preview);
+}
+
+
+/// A hash of the key, or without one of the client's address.
+std::uint64_t client_of(const ngx_http_request_t *r, const route_request &request) noexcept
+{
+    return request.key.len != 0 ? in_flight_key("key", view_of(request.key), 0)
+                                : in_flight_key("address", view_of(r->connection->addr_text), 0);
+}
+
+
+/// KServe's, Triton's and OpenAI's clients ask a model with a POST, and with a GET about it: whether it is ready, what it is. nginx
+/// makes most of its subrequests GETs.
+bool is_inference(const ngx_http_request_t *r) noexcept
+{
+    return ((r->method | r->main->method) & (NGX_HTTP_POST | NGX_HTTP_PUT | NGX_HTTP_PATCH)) != 0;
+}
+
+
 /// The choice that a request above this one has made for the same question at the same place: slice puts an answer together
 /// from subrequests, which must all be of one revision.
 const route_request *choice_above(const ngx_http_request_t *r, const route_request &asked) noexcept
@@ -59,9 +98,7 @@ const route_request *choice_above(const ngx_http_request_t *r, const route_reque
             continue;
         }
         const auto *made = static_cast<route_request *>(ngx_http_get_module_ctx(above, ngx_http_rollout_module));
-        if (made != nullptr && made->ended == outcome::chosen && view_of(made->model_id) == view_of(asked.model_id) &&
-            view_of(made->part) == view_of(asked.part) && view_of(made->key) == view_of(asked.key) &&
-            view_of(made->preview) == view_of(asked.preview)) {
+        if (made != nullptr && made->ended == outcome::chosen && is_same_question(*made, asked)) {
             return made;
         }
     }
@@ -76,7 +113,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
     shared_zone &zone = *main_of(r).zone;
     ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(counted_request));
     in_flight_table *flights = in_flight_of_process();
-    if (!evaluate_all(r, request) || cleanup == nullptr || flights == nullptr) {
+    if (cleanup == nullptr || flights == nullptr) {
         return outcome::failed;
     }
     const route_table::question asked = {view_of(request.model_id), view_of(request.part), view_of(request.key),
@@ -84,7 +121,20 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
                                          static_cast<unsigned>(ngx_random()) % places};
     const auto count_in = [&](std::uint64_t revision_key, std::uint32_t place) {
         const auto &choice = request.choice;
-        count_in_flight(cleanup, {r, revision_key, place, choice.watched, choice.which, choice.meter, false});
+        counted_request counted;
+        counted.request = r;
+        counted.choice = &request;
+        counted.revision_key = revision_key;
+        counted.place = place;
+        counted.which = choice.which;
+        counted.meter = choice.meter;
+        counted.watched = choice.watched;
+        counted.inference = is_inference(r);
+        if (choice.watched && counted.inference) {
+            counted.model = in_flight_key(asked.model_id, asked.part, 0);
+            counted.client = client_of(r, request);
+        }
+        request.counted = count_in_flight(cleanup, counted);
     };
 
     if (const auto *above = choice_above(r, request)) {
@@ -135,22 +185,73 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
 }
 
 
-/// The request's choice, made now if it was not before. Null without rollout_route here, or when memory is out.
+/// The request's choice here, made now if it was not before. Null without rollout_route here, or when memory is out.
 route_request *choice_of(ngx_http_request_t *r) noexcept
 {
-    if (location_of(r).model == nullptr) {
+    const auto *directive = location_of(r).model;
+    if (directive == nullptr) {
         return nullptr;
     }
-    auto *request = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
-    if (request != nullptr) {
+    auto *before = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
+    if (before != nullptr &&
+        (before->answering || (before->directive == directive && before->uri_changes == r->uri_changes))) {
+        return before;
+    }
+    auto *request = make_in_pool<route_request>(r->pool);
+    if (request == nullptr) {
+        return nullptr;
+    }
+    const bool is_evaluated = evaluate_all(r, *request);
+    // "rewrite ... last" keeps a request's contexts: whether it asks something else is seen by the values.
+    if (is_evaluated && before != nullptr && before->directive == directive && is_same_question(*before, *request)) {
+        before->uri_changes = r->uri_changes;
+        return before;
+    }
+    request->directive = directive;
+    request->uri_changes = r->uri_changes;
+    ngx_http_set_ctx(r, request, ngx_http_rollout_module);
+    request->ended = is_evaluated ? choose(r, *request) : outcome::failed;
+    return request;
+}
+
+
+/// What the variables tell: the choice here, made now unless the answer has begun; otherwise the newest one that the request's
+/// client was let through to. Null: nothing.
+const route_request *told_of(ngx_http_request_t *r) noexcept
+{
+    route_request *request = choice_of(r);
+    if (request != nullptr && !request->answering) {
+        if (request->counted != nullptr) {
+            note_upstream(*request->counted);
+        }
         return request;
     }
-    request = make_in_pool<route_request>(r->pool);
-    if (request != nullptr) {
-        ngx_http_set_ctx(r, request, ngx_http_rollout_module);
-        request->ended = choose(r, *request);
+    const auto *counted = told_choice(r);
+    return counted != nullptr ? counted->choice : nullptr;
+}
+
+
+/// No variable makes a choice from here on.
+void end_choosing(ngx_http_request_t *r) noexcept
+{
+    if (location_of(r).model == nullptr) {
+        return;
     }
-    return request;
+    if (auto *request = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module))) {
+        request->answering = true;
+        if (request->counted != nullptr) {
+            note_upstream(*request->counted);
+        }
+    } else {
+        ngx_http_set_ctx(r, &no_choice, ngx_http_rollout_module);
+    }
+}
+
+
+ngx_int_t header_filter(ngx_http_request_t *r)
+{
+    end_choosing(r);
+    return next_header_filter(r);
 }
 
 
@@ -210,7 +311,7 @@ enum class field : uintptr_t { upstream, backend_model, slot, revision };
 
 ngx_int_t read_variable(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t data)
 {
-    const route_request *request = choice_of(r);
+    const route_request *request = told_of(r);
     if (request == nullptr || request->ended != outcome::chosen) {
         value->not_found = 1;
         return NGX_OK;
@@ -238,20 +339,23 @@ ngx_int_t read_variable(ngx_http_request_t *r, ngx_http_variable_value_t *value,
     return NGX_OK;
 }
 
+constexpr struct {
+    std::string_view name;
+    field which;
+} variables[] = {
+    {"rollout_upstream", field::upstream},
+    {"rollout_backend_model", field::backend_model},
+    {"rollout_slot", field::slot},
+    {"rollout_revision", field::revision},
+};
+
+ngx_uint_t variable_indices[std::size(variables)];
+
 } // namespace
 
 
 ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept
 {
-    static constexpr struct {
-        std::string_view name;
-        field which;
-    } variables[] = {
-        {"rollout_upstream", field::upstream},
-        {"rollout_backend_model", field::backend_model},
-        {"rollout_slot", field::slot},
-        {"rollout_revision", field::revision},
-    };
     for (const auto &[name, which] : variables) {
         ngx_str_t text = str_of(name);
         // Not cached by nginx: after an internal redirect another location's rollout_route may have its say.
@@ -266,8 +370,45 @@ ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept
 }
 
 
+ngx_int_t index_route_variables(ngx_conf_t *cf) noexcept
+{
+    for (std::size_t i = 0; i < std::size(variables); ++i) {
+        ngx_str_t name = str_of(variables[i].name);
+        const ngx_int_t index = ngx_http_get_variable_index(cf, &name);
+        if (index == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+        variable_indices[i] = static_cast<ngx_uint_t>(index);
+    }
+    return NGX_OK;
+}
+
+
+void install_route_filter() noexcept
+{
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = header_filter;
+}
+
+
+ngx_int_t log_route(ngx_http_request_t *r) noexcept
+{
+    end_choosing(r);
+    // The log takes the values that were read last, which may have been none, or another location's.
+    for (const auto index : variable_indices) {
+        r->variables[index].valid = 0;
+        r->variables[index].not_found = 0;
+    }
+    count_results(r);
+    return NGX_OK;
+}
+
+
 ngx_int_t handle_route(ngx_http_request_t *r) noexcept
 try {
+    if (r->uri_changes <= NGX_HTTP_MAX_URI_CHANGES) {
+        leave_location(r);
+    }
     if (location_of(r).model == nullptr) {
         return NGX_DECLINED;
     }
@@ -276,6 +417,7 @@ try {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     if (request->ended == outcome::chosen) {
+        admit_to_server(*request->counted);
         return NGX_DECLINED;
     }
 

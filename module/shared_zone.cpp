@@ -175,10 +175,11 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     // Two generations of worker processes at a time, and some that are long in ending.
     const auto processes = static_cast<std::size_t>(std::max<ngx_int_t>(core->worker_processes, 1));
     const std::size_t sheets = std::clamp<std::size_t>(4 * processes + 16, 32, 1024);
-    const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 16, 8, 4096);
+    // A revision in flight takes 16 bytes, and a third of a ladder.
+    const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 43, 4, 4096);
     const std::size_t in_flight_bytes = aligned(in_flight_table::bytes_for(sheets, per_sheet));
     // A rollout needs two, more of them side by side than this are rare.
-    const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / traffic_table::bytes_for(1), 8, 4096);
+    const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / traffic_table::bytes_for(1), 3, 4096);
     const std::size_t traffic_bytes = aligned(traffic_table::bytes_for(revisions));
     const std::size_t metered =
         std::clamp(bytes / 16 / meter_table::bytes_for(1), meter_table::min_places, meter_table::max_places);

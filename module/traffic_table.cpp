@@ -42,10 +42,13 @@ struct traffic_table::place {
     std::uint64_t requests;
     std::uint64_t failures;
     std::uint64_t client_errors;
+    std::uint64_t left_out;
     std::uint64_t sum_ms;
     std::uint32_t used_s;
     std::uint32_t unused;
     std::uint32_t buckets[latency_buckets];
+    std::uint32_t first_byte[latency_buckets];
+    std::uint32_t abandoned[latency_buckets];
 };
 
 
@@ -104,11 +107,14 @@ traffic_table::place *traffic_table::take(std::uint64_t key, std::uint32_t now_s
         return nullptr; // another process is faster: this request stays uncounted
     }
     std::atomic_ref(oldest->used_s).store(now_s, relaxed);
-    for (auto *number : {&oldest->requests, &oldest->failures, &oldest->client_errors, &oldest->sum_ms}) {
+    for (auto *number :
+         {&oldest->requests, &oldest->failures, &oldest->client_errors, &oldest->left_out, &oldest->sum_ms}) {
         std::atomic_ref(*number).store(0, relaxed);
     }
-    for (auto &bucket : oldest->buckets) {
-        std::atomic_ref(bucket).store(0, relaxed);
+    for (auto *histogram : {&oldest->buckets, &oldest->first_byte, &oldest->abandoned}) {
+        for (auto &bucket : *histogram) {
+            std::atomic_ref(bucket).store(0, relaxed);
+        }
     }
     std::atomic_ref(oldest->since).store(std::atomic_ref(header_->taken).fetch_add(1) + 1, relaxed);
     std::atomic_ref(oldest->key).store(key, std::memory_order_release);
@@ -116,7 +122,8 @@ traffic_table::place *traffic_table::take(std::uint64_t key, std::uint32_t now_s
 }
 
 
-void traffic_table::count(std::uint64_t key, result how, std::uint64_t latency_ms, std::uint32_t now_s) noexcept
+/// Null, and the request stays uncounted, if other processes are faster again and again.
+traffic_table::place *traffic_table::find_or_take(std::uint64_t key, std::uint32_t now_s) noexcept
 {
     place *at = find(key);
     for (int attempt = 0; at == nullptr && attempt < 4; ++attempt) {
@@ -125,10 +132,23 @@ void traffic_table::count(std::uint64_t key, result how, std::uint64_t latency_m
             at = find(key);
         }
     }
+    if (at != nullptr) {
+        std::atomic_ref(at->used_s).store(now_s, relaxed);
+    }
+    return at;
+}
+
+
+void traffic_table::count(std::uint64_t key, result how, std::uint64_t latency_ms,
+                          std::optional<std::uint64_t> first_byte_ms, std::uint32_t now_s) noexcept
+{
+    place *at = find_or_take(key, now_s);
     if (at == nullptr) {
         return;
     }
-    std::atomic_ref(at->used_s).store(now_s, relaxed);
+    if (first_byte_ms) {
+        add(at->first_byte[latency_bucket(*first_byte_ms)], std::uint32_t{1});
+    }
     add(at->buckets[latency_bucket(latency_ms)], std::uint32_t{1});
     add(at->sum_ms, latency_ms);
     if (how == result::failure) {
@@ -137,6 +157,22 @@ void traffic_table::count(std::uint64_t key, result how, std::uint64_t latency_m
         add(at->client_errors, std::uint64_t{1});
     }
     add(at->requests, std::uint64_t{1});
+}
+
+
+void traffic_table::count_abandoned(std::uint64_t key, std::uint64_t waited_ms, std::uint32_t now_s) noexcept
+{
+    if (place *at = find_or_take(key, now_s)) {
+        add(at->abandoned[latency_bucket(waited_ms)], std::uint32_t{1});
+    }
+}
+
+
+void traffic_table::count_left_out(std::uint64_t key, std::uint32_t now_s) noexcept
+{
+    if (place *at = find_or_take(key, now_s)) {
+        add(at->left_out, std::uint64_t{1});
+    }
 }
 
 
@@ -151,9 +187,12 @@ traffic_counters traffic_table::read(std::uint64_t key) const noexcept
     to.requests = peek(at->requests);
     to.failures = peek(at->failures);
     to.client_errors = peek(at->client_errors);
+    to.left_out = peek(at->left_out);
     to.sum_ms = peek(at->sum_ms);
     for (std::size_t i = 0; i < latency_buckets; ++i) {
         to.buckets[i] = peek(at->buckets[i]);
+        to.first_byte[i] = peek(at->first_byte[i]);
+        to.abandoned[i] = peek(at->abandoned[i]);
     }
     return to;
 }

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace rollout {
 
@@ -21,10 +22,19 @@ class traffic_table {
 
     explicit traffic_table(void *memory) noexcept;
 
-    /// `key` as in_flight_key makes it; `now_s` from a clock that does not jump back.
-    void count(std::uint64_t key, result how, std::uint64_t latency_ms, std::uint32_t now_s) noexcept;
+    // `key` as in_flight_key makes it; `now_s` from a clock that does not jump back.
 
-    /// All zero where that revision has had no request.
+    /// A request that ended with an answer, or with a failure; the latter may have had no first byte.
+    void count(std::uint64_t key, result how, std::uint64_t latency_ms, std::optional<std::uint64_t> first_byte_ms,
+               std::uint32_t now_s) noexcept;
+
+    /// A request whose client gave up when it had waited that long for the server.
+    void count_abandoned(std::uint64_t key, std::uint64_t waited_ms, std::uint32_t now_s) noexcept;
+
+    /// A request that is no evidence (client_table.hpp).
+    void count_left_out(std::uint64_t key, std::uint32_t now_s) noexcept;
+
+    /// All zero if that revision has had no request. `waiting` is not kept here, but with what is in flight.
     traffic_counters read(std::uint64_t key) const noexcept;
 
   private:
@@ -33,6 +43,7 @@ class traffic_table {
 
     place *find(std::uint64_t key) const noexcept;
     place *take(std::uint64_t key, std::uint32_t now_s) noexcept;
+    place *find_or_take(std::uint64_t key, std::uint32_t now_s) noexcept;
 
     header *header_;
     place *places_;

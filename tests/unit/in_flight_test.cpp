@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <set>
 #include <thread>
@@ -46,6 +47,85 @@ class gateway {
   private:
     std::unique_ptr<unsigned char, decltype(&std::free)> memory_;
 };
+
+/// Requests on each rung.
+std::map<int, int> rungs(const in_flight_table &table, std::uint64_t key,
+                         const in_flight_table::alive_fn &alive = all_live)
+{
+    std::map<int, int> found;
+    const auto all = table.waiting(key, alive);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (all[i] != 0) {
+            found[static_cast<int>(i)] = static_cast<int>(all[i]);
+        }
+    }
+    return found;
+}
+
+using found_rungs = std::map<int, int>;
+
+void who_waits_climbs_the_ladder_of_its_revision(void **)
+{
+    const gateway zone(4, 16);
+    in_flight_table one = zone.view();
+    in_flight_table other = zone.view();
+    assert_true(one.join(100, all_live) && other.join(101, all_live));
+    const auto first = one.get_on(green);
+    const auto second = one.get_on(green);
+    const auto third = other.get_on(green);
+    const auto of_blue = one.get_on(blue);
+    assert_true(rungs(zone.view(), green) == found_rungs());
+    one.move(first, in_flight_table::not_on_it, 5);
+    one.move(second, in_flight_table::not_on_it, 6);
+    other.move(third, in_flight_table::not_on_it, 6);
+    one.move(of_blue, in_flight_table::not_on_it, 0);
+    assert_true(rungs(zone.view(), green) == (found_rungs{{5, 1}, {6, 2}}));
+    assert_true(rungs(zone.view(), blue) == (found_rungs{{0, 1}}));
+    one.move(first, 5, 16);
+    one.move(second, 6, in_flight_table::not_on_it);
+    assert_true(rungs(zone.view(), green) == (found_rungs{{6, 1}, {16, 1}}));
+    one.get_off(first, 16);
+    one.get_off(second, in_flight_table::not_on_it);
+    other.get_off(third, 6);
+    assert_true(rungs(zone.view(), green) == found_rungs());
+}
+
+void a_dead_process_leaves_nobody_on_a_ladder(void **)
+{
+    const gateway zone(1, 16);
+    in_flight_table process = zone.view();
+    assert_true(process.join(100, all_live));
+    process.move(process.get_on(green), in_flight_table::not_on_it, 9);
+    const auto only_others_live = [](pid_t pid) { return pid != 100; };
+    assert_true(rungs(zone.view(), green) == (found_rungs{{9, 1}}));
+    assert_true(rungs(zone.view(), green, only_others_live) == found_rungs());
+    in_flight_table heir = zone.view();
+    assert_true(heir.join(101, only_others_live));
+    assert_true(rungs(zone.view(), green) == found_rungs());
+}
+
+void without_a_ladder_a_request_waits_unseen(void **)
+{
+    const gateway zone(1, 16);
+    in_flight_table process = zone.view();
+    assert_true(process.join(100, all_live));
+    std::set<std::uint32_t> ladders;
+    std::uint64_t key = 1;
+    for (std::uint32_t ladder = process.get_on(key); ladder != in_flight_table::no_ladder;
+         ladder = process.get_on(++key)) {
+        assert_true(ladders.insert(ladder).second);
+    }
+    assert_true(ladders.size() >= 2);
+    process.move(in_flight_table::no_ladder, in_flight_table::not_on_it, 3);
+    process.get_off(in_flight_table::no_ladder, 3);
+    assert_true(rungs(zone.view(), key) == found_rungs());
+    process.get_off(*ladders.begin(), in_flight_table::not_on_it);
+    assert_true(process.get_on(key) == *ladders.begin());
+
+    in_flight_table one_too_many = zone.view();
+    assert_false(one_too_many.join(101, all_live));
+    assert_true(one_too_many.get_on(green) == in_flight_table::no_ladder);
+}
 
 void requests_are_counted_in_and_out(void **)
 {
@@ -346,6 +426,9 @@ void a_count_meanwhile_is_never_below_what_stays(void **)
 int main()
 {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(who_waits_climbs_the_ladder_of_its_revision),
+        cmocka_unit_test(a_dead_process_leaves_nobody_on_a_ladder),
+        cmocka_unit_test(without_a_ladder_a_request_waits_unseen),
         cmocka_unit_test(requests_are_counted_in_and_out),
         cmocka_unit_test(each_revision_counts_for_itself),
         cmocka_unit_test(a_key_tells_models_parts_and_revisions_apart),

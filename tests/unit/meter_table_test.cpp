@@ -71,6 +71,34 @@ void requests_count_by_slot_and_by_the_class_of_their_status(void **)
     assert_false(own.of("").slots[0].any());
 }
 
+void the_last_minute_is_the_last_six_times_ten_seconds(void **)
+{
+    own_meters own;
+    const auto place = own.table->take("m", "");
+    for (std::uint32_t now_s = 1000; now_s < 1200; ++now_s) {
+        own.table->count_inference(place, now_s);
+    }
+    assert_int_equal(own.table->last_minute("m", "", 1199).value(), 60);
+    assert_int_equal(own.table->last_minute("m", "", 1203).value(), 50);
+    assert_int_equal(own.table->last_minute("m", "", 1249).value(), 10);
+    assert_int_equal(own.table->last_minute("m", "", 1250).value(), 0);
+    assert_int_equal(own.table->last_minute("m", "", 1000000).value(), 0);
+    own.table->count_inference(place, 1000000);
+    assert_int_equal(own.table->last_minute("m", "", 1000000).value(), 1);
+
+    own.table->count(place, slot::green, 200, 1);
+    assert_int_equal(own.table->last_minute("m", "", 1000000).value(), 1);
+    assert_false(own.table->last_minute("other", "", 1000000).has_value());
+    own.table->count_inference({}, 1000000); // of a route without a place
+    assert_false(own.table->last_minute("", "", 1000000).has_value());
+
+    own.table->release("m", "");
+    own.table->count_inference(place, 1000000);
+    assert_false(own.table->last_minute("m", "", 1000000).has_value());
+    own.table->take("m", "");
+    assert_int_equal(own.table->last_minute("m", "", 1000000).value(), 0);
+}
+
 void a_latency_at_a_bound_is_in_its_bucket_and_one_past_it_in_the_next(void **)
 {
     for (std::size_t i = 0; i < rollout::meter_bounds_ms.size(); ++i) {
@@ -226,6 +254,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(requests_count_by_slot_and_by_the_class_of_their_status),
+        cmocka_unit_test(the_last_minute_is_the_last_six_times_ten_seconds),
         cmocka_unit_test(a_latency_at_a_bound_is_in_its_bucket_and_one_past_it_in_the_next),
         cmocka_unit_test(a_route_keeps_its_place_and_a_new_one_counts_from_zero),
         cmocka_unit_test(a_request_that_outlives_its_route_counts_among_the_others),
