@@ -169,16 +169,23 @@ void a_name_that_is_there_twice_is_refused(void **)
     refused(from, "is there twice");
 }
 
-void modes_are_not_taken_over(void **)
+void of_a_mode_only_what_can_be_run_is_taken_over(void **)
 {
     unpacking from;
-    made_archive(from.at("m.tar")).file("1/model.onnx", "x");
+    made_archive(from.at("m.tar"))
+        .file("1/model.onnx", "x", 0600)
+        .file("1/others", "x", 0011)
+        .file("triton_python_backend_stub", "x", 04777);
     assert_true(static_cast<bool>(from.fetch("m.tar")));
-    struct stat status {};
-    ::stat((from.request.destination / "1/model.onnx").c_str(), &status);
-    assert_int_equal(status.st_mode & 07777, 0644);
-    ::stat((from.request.destination / "1").c_str(), &status);
-    assert_int_equal(status.st_mode & 07777, 0755);
+    const auto mode = [&from](const char *name) {
+        struct stat status {};
+        ::stat((from.request.destination / name).c_str(), &status);
+        return status.st_mode & 07777;
+    };
+    assert_int_equal(mode("1/model.onnx"), 0644);
+    assert_int_equal(mode("1/others"), 0644);
+    assert_int_equal(mode("triton_python_backend_stub"), 0755);
+    assert_int_equal(mode("1"), 0755);
 }
 
 void a_bomb_is_refused_before_a_byte_of_it_is_written(void **)
@@ -251,6 +258,30 @@ void an_archive_of_another_kind_than_its_name_is_refused(void **)
     refused(from, "not what its name says", "m.tar.gz");
 }
 
+/// torch.jit.save writes a zip archive, whatever it is called.
+void a_pytorch_model_under_an_archives_name_is_refused(void **)
+{
+    unpacking from;
+    made_archive(from.at("m.zip")).file("net/data.pkl", "d").file("net/version", "3").file("net/code/x.py", "c");
+    refused(from, "give it a name that ends with .pt", "m.zip");
+}
+
+/// Its entries are not made, but have to be read.
+void what_is_left_out_counts_for_the_bounds_all_the_same(void **)
+{
+    unpacking from;
+    made_archive(from.at("m.tar.gz")).file("1/model.onnx", "x").zeros("__MACOSX/zeros", 64U << 20U);
+    refused(from, "(artifacts.max_bytes)", "m.tar.gz");
+    {
+        made_archive many(from.at("m.zip"));
+        many.file("1/model.onnx", "x");
+        for (int i = 0; i <= 100; ++i) {
+            many.file("__MACOSX/._" + std::to_string(i), "");
+        }
+    }
+    refused(from, "(artifacts.max_files)", "m.zip");
+}
+
 } // namespace
 
 int main()
@@ -267,13 +298,15 @@ int main()
         cmocka_unit_test(nothing_is_written_through_a_link),
         cmocka_unit_test(what_is_no_file_is_refused),
         cmocka_unit_test(a_name_that_is_there_twice_is_refused),
-        cmocka_unit_test(modes_are_not_taken_over),
+        cmocka_unit_test(of_a_mode_only_what_can_be_run_is_taken_over),
         cmocka_unit_test(a_bomb_is_refused_before_a_byte_of_it_is_written),
         cmocka_unit_test(bytes_and_files_are_bounded_to_the_last_one),
         cmocka_unit_test(a_tree_that_is_too_deep_is_refused),
         cmocka_unit_test(an_empty_archive_is_refused),
         cmocka_unit_test(what_is_no_archive_or_a_damaged_one_is_refused),
         cmocka_unit_test(an_archive_of_another_kind_than_its_name_is_refused),
+        cmocka_unit_test(a_pytorch_model_under_an_archives_name_is_refused),
+        cmocka_unit_test(what_is_left_out_counts_for_the_bounds_all_the_same),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -1,5 +1,7 @@
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fetching.hpp"
+#include "tests/unit/json_of.hpp"
+#include "tests/unit/made_archive.hpp"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -255,6 +257,7 @@ void modes_are_the_servers_to_read_whatever_the_source_has(void **)
 {
     fetching from;
     ::chmod(from.write("m/1/model.onnx", "x").c_str(), 0600);
+    ::chmod(from.write("m/triton_python_backend_stub", "x").c_str(), 0700);
     ::chmod((from.folder / "models/m/1").c_str(), 0700);
     const mode_t before = ::umask(0077);
     const outcome ended = from.fetch("m");
@@ -265,6 +268,71 @@ void modes_are_the_servers_to_read_whatever_the_source_has(void **)
     assert_int_equal(status.st_mode & 0777, 0755);
     ::stat((from.request.destination / "1/model.onnx").c_str(), &status);
     assert_int_equal(status.st_mode & 07777, 0644);
+    ::stat((from.request.destination / "triton_python_backend_stub").c_str(), &status);
+    assert_int_equal(status.st_mode & 07777, 0755);
+}
+
+void an_archive_that_is_not_unpacked_is_refused_by_its_name(void **)
+{
+    for (const char *name : {"m.7z", "m.rar", "m.cpio", "m.iso", "m.onnx.gz", "m.zip.001", "m.z01", "M.7Z",
+                             "m.part1.rar", "m.tar.gz.aa", "m.lzh", "m.deb"}) {
+        fetching from;
+        from.write(name, "x");
+        refused(from, name, "is packed in a way that is not unpacked here");
+    }
+}
+
+/// What the name does not say, the bytes do.
+void an_archive_under_a_models_name_is_refused_by_its_content(void **)
+{
+    for (const char *kind : {"m.zip", "m.tar", "m.tar.gz", "m.tar.bz2", "m.tar.xz", "m.tar.zst", "m.tar.lz4", "m.7z",
+                             "m.cpio", "m.iso"}) {
+        for (const char *name : {"model.onnx", "model.plan", "model", "model.part"}) {
+            fetching from;
+            made_archive(from.folder / kind).file("1/model.onnx", std::string(5000, 'x'));
+            std::filesystem::rename(from.folder / kind, from.folder / "models" / name);
+            refused(from, name, "by its content, and no model's file");
+        }
+    }
+    fetching from;
+    from.write("model.onnx", std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03 cut short", 20));
+    refused(from, "model.onnx", "by its content, and no model's file");
+}
+
+void a_models_file_that_is_a_zip_archive_by_its_format_is_a_models_file(void **)
+{
+    for (const char *name : {"model.pt", "model.PTH", "model.npz", "model.keras", "model.mar"}) {
+        fetching from;
+        made_archive(from.folder / "m.pt").file("model/data.pkl", "x");
+        std::filesystem::rename(from.folder / "m.pt", from.folder / "models" / name);
+        assert_true(static_cast<bool>(from.fetch(name)));
+        assert_true(std::filesystem::exists(from.request.destination / "1" / name));
+    }
+}
+
+void zeros_and_short_files_are_no_archives(void **)
+{
+    for (const std::string &bytes : {std::string(), std::string("a"), std::string(100000, '\0'), std::string("PK"),
+                                     std::string("begin 644 x\n"), std::string("#mtree\n")}) {
+        fetching from;
+        from.write("model.plan", bytes);
+        assert_true(static_cast<bool>(from.fetch("model.plan")));
+    }
+}
+
+void a_client_that_names_the_model_file_finds_it_under_that_name(void **)
+{
+    fetching from;
+    from.write("net.onnx", "abc");
+    from.write("m/net.onnx", "abc");
+    for (const char *config : {R"({"default_model_filename": "net.onnx"})", R"({"defaultModelFilename": "net.onnx"})",
+                               R"({"backend": "openvino"})"}) {
+        from.request.server_config = rollout::share(json_of(config));
+        for (const char *name : {"net.onnx", "m"}) {
+            assert_true(static_cast<bool>(from.fetch(name)));
+            assert_text(from.fetched(), "1/net.onnx=abc");
+        }
+    }
 }
 
 } // namespace
@@ -292,6 +360,11 @@ int main()
         cmocka_unit_test(what_an_attempt_before_has_left_is_replaced),
         cmocka_unit_test(a_link_in_the_destinations_place_is_not_followed),
         cmocka_unit_test(modes_are_the_servers_to_read_whatever_the_source_has),
+        cmocka_unit_test(an_archive_that_is_not_unpacked_is_refused_by_its_name),
+        cmocka_unit_test(an_archive_under_a_models_name_is_refused_by_its_content),
+        cmocka_unit_test(a_models_file_that_is_a_zip_archive_by_its_format_is_a_models_file),
+        cmocka_unit_test(zeros_and_short_files_are_no_archives),
+        cmocka_unit_test(a_client_that_names_the_model_file_finds_it_under_that_name),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -1,6 +1,7 @@
 #include "worker/artifact/fetch.hpp"
 
 #include "worker/artifact/archive.hpp"
+#include "worker/artifact/archive_kind.hpp"
 #include "worker/artifact/copy_file.hpp"
 #include "worker/artifact/copy_tree.hpp"
 #include "worker/artifact/destination.hpp"
@@ -56,8 +57,11 @@ outcome unpack_archive(const fetch_request &request, const archive_source &sourc
     if (auto made = make_folder(request.destination, folder); !made) {
         return made;
     }
-    if (auto unpacked = unpack(source, contents, bounds, request.destination, stop); !unpacked) {
+    if (auto unpacked = unpack(source, bounds, request.destination, stop); !unpacked) {
         return unpacked;
+    }
+    if (auto laid_out = lay_out(request.destination, request.server_config.get()); !laid_out) {
+        return laid_out;
     }
     return fetched(contents.files, contents.bytes);
 }
@@ -87,6 +91,12 @@ class file_fetch {
         if (!source.is_folder() && is_archive_name(path_.filename().native())) {
             return unpack_file(source);
         }
+        if (!source.is_folder()) {
+            if (auto checked = check_is_no_archive(source.fd.get(), path_.filename().native(), shown(path_));
+                !checked) {
+                return checked;
+            }
+        }
         tree_pass measured(area_, bounds_, stop_);
         if (auto fits = measure(source, measured); !fits) {
             return fits;
@@ -112,8 +122,7 @@ class file_fetch {
         if (!source.is_folder()) {
             return pass.measure_file(source, path_.native());
         }
-        const auto note = [this](std::string_view name, bool is_folder) { shape_.note(name, is_folder); };
-        if (auto measured = pass.measure_folder(source, path_.native(), note); !measured) {
+        if (auto measured = pass.measure_folder(source, path_.native(), nullptr); !measured) {
             return measured;
         }
         return pass.files() > 0 ? outcome::ok() : outcome::permanent(shown(path_) + " holds no file");
@@ -149,23 +158,13 @@ class file_fetch {
 
     outcome copy_folder(const opened_source &source)
     {
-        unique_fd version;
-        if (!shape_.is_model_folder()) {
-            if (auto made = make_folder(request_.destination / "1", version); !made) {
-                return made;
-            }
-        }
-        const auto place = [&](std::string_view name, bool is_folder) {
-            return shape_.is_model_folder() || stays_at_top(name, is_folder) ? destination_.get() : version.get();
-        };
+        const auto place = [this](std::string_view, bool) { return destination_.get(); };
         tree_pass pass(area_, bounds_, stop_);
         if (auto copied = pass.copy_folder(source, path_.native(), place); !copied) {
             return copied;
         }
-        if (!shape_.is_model_folder()) {
-            if (auto named = name_only_onnx(request_.destination, shape_); !named) {
-                return named;
-            }
+        if (auto laid_out = lay_out(request_.destination, request_.server_config.get()); !laid_out) {
+            return laid_out;
         }
         return fetched(pass.files(), pass.bytes());
     }
@@ -183,7 +182,8 @@ class file_fetch {
         tree_pass pass(area_, bounds_, stop_);
         if (auto copied =
                 pass.copy_one(source, path_.native(), version.get(),
-                              single_file_name(path_.filename().native()).c_str(), digest ? &*digest : nullptr);
+                              single_file_name(path_.filename().native(), request_.server_config.get()).c_str(),
+                              digest ? &*digest : nullptr);
             !copied) {
             return copied;
         }
@@ -200,7 +200,6 @@ class file_fetch {
     const stop_flag &stop_;
     allowed_area area_;
     tree_bounds bounds_;
-    folder_shape shape_;
     unique_fd destination_;
 };
 
@@ -252,6 +251,9 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
     if (is_archive_name(name)) {
         return unpack_archive(request, {file.get(), name, source->shown}, stop);
     }
+    if (auto checked = check_is_no_archive(file.get(), name, source->shown); !checked) {
+        return checked;
+    }
     struct stat status {};
     unique_fd version;
     if (auto made = make_folder(request.destination / "1", version); !made) {
@@ -260,7 +262,8 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
     if (::fstat(file.get(), &status) != 0) {
         return io_failure(shown(part) + " cannot be looked at", errno);
     }
-    if (const int error = rename_over(part, request.destination / "1" / single_file_name(name), "downloaded");
+    if (const int error = rename_over(
+            part, request.destination / "1" / single_file_name(name, request.server_config.get()), "downloaded");
         error != 0) {
         return io_failure(shown(part) + " cannot be renamed", error);
     }

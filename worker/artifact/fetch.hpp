@@ -1,6 +1,7 @@
 // Brings a model's files from an allowed source into a folder: checked, bounded, nothing from outside the allowed.
 #pragma once
 
+#include "common/json.hpp"
 #include "worker/artifact/fetch_progress.hpp"
 #include "worker/outcome.hpp"
 
@@ -23,6 +24,8 @@ struct fetch_request {
     std::uint64_t max_files = 0;       ///< files and folders together
     bool allow_local = false;          ///< a download may come from a loopback or link-local address
     std::string ca_file;               ///< certificates to trust in a download, PEM; empty: the system's
+    std::shared_ptr<const json_t>
+        server_config; ///< the model configuration that goes with the load call (layout.hpp); or null
     std::shared_ptr<fetch_progress> progress; ///< of a download; null: nobody looks
 };
 
