@@ -3,6 +3,7 @@
 #include "worker/artifact/archive_kind.hpp"
 #include "worker/artifact/io_failure.hpp"
 #include "worker/artifact/left_behind.hpp"
+#include "worker/artifact/proven_file.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
@@ -114,10 +115,65 @@ outcome archive_entries::open()
     if (!reader_ || !support(reader_.get(), kind)) {
         return outcome::transient("no memory to read " + source_.shown);
     }
+    if (source_.proven != nullptr) {
+        return open_proven();
+    }
     // By its descriptor, with a place of its own in the file: it may be read twice, and its name may be gone.
     const std::string path = "/proc/self/fd/" + std::to_string(source_.fd);
     return archive_read_open_filename(reader_.get(), path.c_str(), block_bytes) == ARCHIVE_OK ? outcome::ok()
                                                                                               : broken();
+}
+
+
+outcome archive_entries::open_proven()
+{
+    archive *reader = reader_.get();
+    const bool is_fine = archive_read_set_callback_data(reader, this) == ARCHIVE_OK &&
+                         archive_read_set_read_callback(reader, &archive_entries::on_read) == ARCHIVE_OK &&
+                         archive_read_set_seek_callback(reader, &archive_entries::on_seek) == ARCHIVE_OK &&
+                         archive_read_set_skip_callback(reader, &archive_entries::on_skip) == ARCHIVE_OK;
+    return is_fine && archive_read_open1(reader) == ARCHIVE_OK ? outcome::ok() : broken();
+}
+
+
+la_ssize_t archive_entries::on_read(archive *reader, void *self, const void **bytes) noexcept
+{
+    auto &of = *static_cast<archive_entries *>(self);
+    try {
+        std::string_view read;
+        if (auto ended = of.source_.proven->read(of.at_, of.source_.shown, read); !ended) {
+            archive_set_error(reader, EIO, "%s", ended.detail.c_str());
+            of.proven_failure_ = std::move(ended);
+            return ARCHIVE_FATAL;
+        }
+        of.at_ += read.size();
+        *bytes = read.data();
+        return static_cast<la_ssize_t>(read.size());
+    } catch (...) {
+        archive_set_error(reader, ENOMEM, "no memory");
+        return ARCHIVE_FATAL;
+    }
+}
+
+
+la_int64_t archive_entries::on_seek(archive *, void *self, la_int64_t offset, int whence) noexcept
+{
+    auto &of = *static_cast<archive_entries *>(self);
+    const auto size = static_cast<la_int64_t>(of.source_.proven->size());
+    const la_int64_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? static_cast<la_int64_t>(of.at_) : size;
+    const la_int64_t to = std::clamp<la_int64_t>(base + std::clamp(offset, -size, size), 0, size);
+    of.at_ = static_cast<std::uint64_t>(to);
+    return to;
+}
+
+
+la_int64_t archive_entries::on_skip(archive *, void *self, la_int64_t bytes) noexcept
+{
+    auto &of = *static_cast<archive_entries *>(self);
+    const auto left = static_cast<la_int64_t>(of.source_.proven->size() - of.at_);
+    const la_int64_t skipped = std::clamp<la_int64_t>(bytes, 0, left);
+    of.at_ += static_cast<std::uint64_t>(skipped);
+    return skipped;
 }
 
 
@@ -411,6 +467,9 @@ outcome archive_entries::write_to(int file, const std::string &shown_file)
 
 outcome archive_entries::broken() const
 {
+    if (!proven_failure_) {
+        return proven_failure_;
+    }
     const char *words = archive_error_string(reader_.get());
     return outcome::permanent(source_.shown + " cannot be unpacked" +
                               (path_.empty() ? "" : " after " + clean_text(path_, 200)) + " (" +

@@ -57,6 +57,10 @@ class archive_entries {
     outcome count(const std::string &path);
     outcome count_bytes(std::uint64_t more);
     outcome broken() const;
+    outcome open_proven();
+    static la_ssize_t on_read(archive *reader, void *self, const void **bytes) noexcept;
+    static la_int64_t on_seek(archive *reader, void *self, la_int64_t offset, int whence) noexcept;
+    static la_int64_t on_skip(archive *reader, void *self, la_int64_t bytes) noexcept;
     outcome too_many() const;
     outcome too_large() const;
 
@@ -64,6 +68,8 @@ class archive_entries {
     tree_bounds bounds_;
     const stop_flag &stop_;
     std::unique_ptr<archive, release> reader_;
+    std::uint64_t at_ = 0;   ///< of a proven file: where it is read next
+    outcome proven_failure_; ///< and what was wrong with it
     bool is_zip_ = false;
     std::string path_;              ///< of the entry that was read last
     std::set<std::string> counted_; ///< folders, and what else takes a name

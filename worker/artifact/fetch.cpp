@@ -9,6 +9,7 @@
 #include "worker/artifact/guarded_open.hpp"
 #include "worker/artifact/io_failure.hpp"
 #include "worker/artifact/layout.hpp"
+#include "worker/artifact/proven_file.hpp"
 #include "worker/artifact/rename.hpp"
 #include "worker/artifact/sha256.hpp"
 #include "worker/artifact/source.hpp"
@@ -33,9 +34,10 @@ namespace fs = std::filesystem;
 constexpr char part_name[] = ".download";
 
 
-outcome fetched(std::uint64_t files, std::uint64_t bytes)
+outcome fetched(const fetch_request &request, std::uint64_t files, std::uint64_t bytes)
 {
-    return outcome::ok(count_words(files, "file", "files") + ", " + size_words(bytes));
+    return outcome::ok(count_words(files, "file", "files") + ", " + size_words(bytes) +
+                       (request.sha256.empty() ? "; no sha256 was given, so nothing was verified" : ""));
 }
 
 
@@ -63,7 +65,7 @@ outcome unpack_archive(const fetch_request &request, const archive_source &sourc
     if (auto laid_out = lay_out(request.destination, request.server_config.get()); !laid_out) {
         return laid_out;
     }
-    return fetched(contents.files, contents.bytes);
+    return fetched(request, contents.files, contents.bytes);
 }
 
 
@@ -139,20 +141,25 @@ class file_fetch {
         return make_folder(request_.destination, destination_);
     }
 
+    /// With a checksum, what is unpacked is what it was taken of. Without, a look at the file's times has to do.
     outcome unpack_file(const opened_source &source)
     {
+        archive_source packed{source.fd.get(), path_.filename().native(), shown(path_)};
+        proven_file proven(source.fd.get());
         if (!request_.sha256.empty()) {
-            sha256 digest;
-            if (auto read = digest_file(source.fd.get(), shown(path_), stop_, digest); !read) {
+            std::string digest;
+            if (auto read = proven.prove(packed.shown, stop_, digest); !read) {
                 return read;
             }
-            if (auto checked = check_sha256(shown(path_), digest.finish(), request_.sha256); !checked) {
+            if (auto checked = check_sha256(packed.shown, digest, request_.sha256); !checked) {
                 return checked;
             }
+            packed.proven = &proven;
+            return unpack_archive(request_, packed, stop_);
         }
-        auto ended = unpack_archive(request_, {source.fd.get(), path_.filename().native(), shown(path_)}, stop_);
+        auto ended = unpack_archive(request_, packed, stop_);
         return ended && !is_unchanged(source.fd.get(), source.status)
-                   ? outcome::transient(shown(path_) + " changed while it was unpacked")
+                   ? outcome::transient(packed.shown + " changed while it was unpacked")
                    : ended;
     }
 
@@ -166,7 +173,7 @@ class file_fetch {
         if (auto laid_out = lay_out(request_.destination, request_.server_config.get()); !laid_out) {
             return laid_out;
         }
-        return fetched(pass.files(), pass.bytes());
+        return fetched(request_, pass.files(), pass.bytes());
     }
 
     outcome copy_file(const opened_source &source)
@@ -192,7 +199,7 @@ class file_fetch {
                 return checked;
             }
         }
-        return fetched(pass.files(), pass.bytes());
+        return fetched(request_, pass.files(), pass.bytes());
     }
 
     const fetch_request &request_;
@@ -267,7 +274,7 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
         error != 0) {
         return io_failure(shown(part) + " cannot be renamed", error);
     }
-    return fetched(1, static_cast<std::uint64_t>(status.st_size));
+    return fetched(request, 1, static_cast<std::uint64_t>(status.st_size));
 }
 
 
