@@ -282,6 +282,27 @@ void what_is_left_out_counts_for_the_bounds_all_the_same(void **)
     refused(from, "(artifacts.max_files)", "m.zip");
 }
 
+void an_encrypted_archive_is_refused(void **)
+{
+    unpacking from;
+    made_archive(from.at("encrypted.zip")).file("1/model.onnx", "x");
+    refused(from, "1/model.onnx in ", "encrypted.zip");
+    refused(from, "is encrypted", "encrypted.zip");
+}
+
+/// As one that a browser has decompressed, or never was compressed.
+void a_tars_compression_need_not_be_what_its_name_says(void **)
+{
+    for (const auto &[is, called] :
+         {std::pair("m.tar.gz", "n.tar"), std::pair("m.tar", "n.tar.gz"), std::pair("m.tar.zst", "n.tgz")}) {
+        unpacking from;
+        made_archive(from.at(is)).file("1/model.onnx", "x");
+        std::filesystem::rename(from.at(is), from.at(called));
+        assert_true(static_cast<bool>(from.fetch(called)));
+        assert_text(from.fetched(), "1/model.onnx=x");
+    }
+}
+
 } // namespace
 
 int main()
@@ -307,6 +328,8 @@ int main()
         cmocka_unit_test(an_archive_of_another_kind_than_its_name_is_refused),
         cmocka_unit_test(a_pytorch_model_under_an_archives_name_is_refused),
         cmocka_unit_test(what_is_left_out_counts_for_the_bounds_all_the_same),
+        cmocka_unit_test(an_encrypted_archive_is_refused),
+        cmocka_unit_test(a_tars_compression_need_not_be_what_its_name_says),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -18,6 +18,10 @@ class made_archive {
         const std::string name = path.filename().native();
         if (name.ends_with(".zip") || name.ends_with(".pt")) {
             archive_write_set_format_zip(writer_);
+            if (name.starts_with("encrypted")) {
+                must(archive_write_set_options(writer_, "zip:encryption=zipcrypt"));
+                must(archive_write_set_passphrase(writer_, "secret"));
+            }
         } else if (name.ends_with(".7z")) {
             archive_write_set_format_7zip(writer_);
         } else if (name.ends_with(".cpio")) {

@@ -248,9 +248,10 @@ void a_staging_folder_on_another_file_system_is_found_before_anything_is_fetched
         assert_true(
             is_permanent(apart.check_vacant("123__r1"), "are on different file systems, or different mounts"));
         assert_true(is_permanent(apart.check_vacant("123__r1"), "set the backend's member \"staging\""));
-        bool refused = true;
-        assert_false(static_cast<bool>(apart.check_way(&refused)));
-        assert_false(refused);
+        rollout::way_trouble trouble{true, ""};
+        assert_false(static_cast<bool>(apart.check_way(&trouble)));
+        assert_false(trouble.is_refused);
+        assert_text(trouble.member, "staging");
     }
     assert_true(std::filesystem::is_empty(other.folder));
     assert_true(std::filesystem::is_empty(two.folder / "repository"));
@@ -278,9 +279,11 @@ void a_repository_that_is_mounted_read_only_is_called_that(void **)
             ::mount(nullptr, place.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) {
             ::_exit(77); // this process may not
         }
+        rollout::way_trouble trouble;
         const auto ended = two.repository.check_vacant("123__r1");
+        const bool is_told = !two.repository.check_way(&trouble) && trouble.member == std::string("repository");
         ::_exit(
-            ended.is == outcome::kind::permanent &&
+            is_told && ended.is == outcome::kind::permanent &&
                     ended.detail.find("repository (the backend's member \"repository\") is on a file system that is "
                                       "mounted read-only") != std::string::npos
                 ? 0

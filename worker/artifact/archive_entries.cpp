@@ -105,10 +105,8 @@ outcome archive_entries::open()
     if (kind == packing::none) {
         return outcome::permanent(source_.shown + " is no archive by its name");
     }
-    if (kind == packing::other) {
-        return outcome::permanent(source_.shown +
-                                  " is packed in a way that is not unpacked here, by its name: pack the "
-                                  "model as .tar.gz or .zip, in one piece, or unpack it");
+    if (auto checked = check_can_be_unpacked(source_.name, source_.shown); !checked) {
+        return checked;
     }
     is_zip_ = kind == packing::zip;
     reader_.reset(archive_read_new());

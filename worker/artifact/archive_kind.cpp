@@ -136,6 +136,16 @@ packing packing_of(std::string_view name) noexcept
 }
 
 
+outcome check_can_be_unpacked(std::string_view name, const std::string &shown)
+{
+    return packing_of(name) != packing::other
+               ? outcome::ok()
+               : outcome::permanent(shown +
+                                    " is packed in a way that is not unpacked here, by its name: pack the model as "
+                                    ".tar.gz or .zip, in one piece, or unpack it");
+}
+
+
 outcome check_is_no_archive(int fd, std::string_view name, const std::string &shown)
 {
     const std::string lower = low(name);

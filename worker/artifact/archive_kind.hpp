@@ -18,6 +18,9 @@ enum class packing {
 /// Of a file's name, in any case of letters.
 packing packing_of(std::string_view name) noexcept;
 
+/// Permanent where the name is an archive's that is not unpacked. `shown`: for sentences.
+outcome check_can_be_unpacked(std::string_view name, const std::string &shown);
+
 /// Is it refused as a model's file? Permanent where its bytes are an archive's or compressed, and models of its name's format
 /// are not: `model.pt` is a zip archive, `model.onnx` that is one was named wrongly. `fd` is open for reading; where it stands
 /// is neither used nor changed. `shown`: for sentences.

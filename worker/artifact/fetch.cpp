@@ -144,6 +144,9 @@ class file_fetch {
     /// With a checksum, what is unpacked is what it was taken of. Without, a look at the file's times has to do.
     outcome unpack_file(const opened_source &source)
     {
+        if (auto checked = check_can_be_unpacked(path_.filename().native(), shown(path_)); !checked) {
+            return checked;
+        }
         archive_source packed{source.fd.get(), path_.filename().native(), shown(path_)};
         proven_file proven(source.fd.get());
         if (!request_.sha256.empty()) {
@@ -243,6 +246,10 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
                                   " names no file: a folder cannot be fetched from a web server; pack it "
                                   "as a .tar.gz");
     }
+    const std::string name = source->place.path.filename().native();
+    if (auto checked = check_can_be_unpacked(name, source->shown); !checked) {
+        return checked;
+    }
     const fs::path part = request.destination / part_name;
     if (auto prepared = prepare_part(request, part); !prepared) {
         return prepared;
@@ -254,7 +261,6 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
         !brought) {
         return brought;
     }
-    const std::string name = source->place.path.filename().native();
     if (is_archive_name(name)) {
         return unpack_archive(request, {file.get(), name, source->shown}, stop);
     }

@@ -12,15 +12,15 @@ place_findings look_at_places(const settings &of)
         if (one.repository.empty()) {
             continue;
         }
-        bool refused = false;
-        const auto way = model_repository(one.repository, one.staging).check_way(&refused);
+        way_trouble trouble;
+        const auto way = model_repository(one.repository, one.staging).check_way(&trouble);
         if (way) {
             continue;
         }
         std::vector<json_fault> none;
         const std::string pointer =
-            json_reader(backends.get(), "/backends", none).pointer_to(name.c_str()) + "/staging";
-        if (refused) {
+            json_reader(backends.get(), "/backends", none).pointer_to(name) + "/" + trouble.member;
+        if (trouble.is_refused) {
             found.warnings.push_back(pointer + ": " + way.detail +
                                      "; the user that rolloutd runs as must be able to");
         } else {

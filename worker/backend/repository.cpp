@@ -100,6 +100,13 @@ outcome occupied(const fs::path &place)
 }
 
 
+bool is_read_only(const fs::path &path) noexcept
+{
+    struct statvfs system {};
+    return ::statvfs(path.c_str(), &system) == 0 && (system.f_flag & ST_RDONLY) != 0;
+}
+
+
 using rename_fn = int (*)(const fs::path &from, const fs::path &to, const char *point);
 
 /// Into a folder for what is taken out, which is made for it: another model on its way may remove it right here, and then it is
@@ -130,18 +137,17 @@ outcome delete_tree(const fs::path &path)
 } // namespace
 
 
-outcome model_repository::check_way(bool *refused) const
+outcome model_repository::check_way(way_trouble *trouble) const
 {
     std::error_code error;
-    if (refused != nullptr) {
-        *refused = false;
-    }
     if (!fs::is_directory(repository_, error)) {
         return outcome::ok();
     }
     const auto failed = [&](const fs::path &from, const fs::path &to, int number) {
-        if (refused != nullptr) {
-            *refused = number == EACCES || number == EPERM;
+        if (trouble != nullptr) {
+            const bool is_refused = number == EACCES || number == EPERM;
+            const bool is_repositorys = !to.empty() && (is_refused || (is_read_only(to) && !is_read_only(from)));
+            *trouble = {is_refused, is_repositorys ? "repository" : "staging"};
         }
         return no_way(from, to, number);
     };
@@ -354,10 +360,6 @@ outcome model_repository::move_in(const std::string &model) const
 outcome model_repository::no_way(const fs::path &from, const fs::path &to, int error) const
 {
     // Of two mounts the kernel says first that they are two.
-    const auto is_read_only = [](const fs::path &path) {
-        struct statvfs system {};
-        return ::statvfs(path.c_str(), &system) == 0 && (system.f_flag & ST_RDONLY) != 0;
-    };
     if (error == EXDEV || error == EROFS) {
         for (const auto &[folder, member] : {std::pair(staging_, "staging"), std::pair(repository_, "repository")}) {
             if (is_read_only(folder) || (error == EROFS && to.empty() && folder == from)) {

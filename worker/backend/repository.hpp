@@ -11,6 +11,11 @@
 
 namespace rollout {
 
+struct way_trouble {
+    bool is_refused = false;        ///< only this process may not write there, which another user's may
+    const char *member = "staging"; ///< of the backend's settings, that it is about
+};
+
 class model_repository {
   public:
     /// `staging`: on the repository's file system, outside of it.
@@ -25,8 +30,8 @@ class model_repository {
     /// Can what is staged come into the repository? A file is made in the staging folder (or where that is still to
     /// be made), moved, and removed: whether a rename
     /// leads there shows in no other way, as one file system may be mounted at two places. Ok where the repository is not there.
-    /// `refused`, which may be null: what is wrong is only that this process may not write there.
-    outcome check_way(bool *refused = nullptr) const;
+    /// `trouble`, which may be null: what is wrong where it fails.
+    outcome check_way(way_trouble *trouble = nullptr) const;
 
     /// Fails where the repository is missing or holds something by that name, something is withdrawn under it, or nothing
     /// that is staged could come there.
