@@ -2,6 +2,7 @@
 #include "worker/artifact/fetch.hpp"
 #include "worker/backend/command.hpp"
 #include "worker/backend/failing.hpp"
+#include "worker/backend/places.hpp"
 #include "worker/backend/triton.hpp"
 #include "worker/gateway_server.hpp"
 #include "worker/hook_run.hpp"
@@ -46,6 +47,17 @@ constexpr std::uint64_t spare_threads = 4;
 constexpr std::size_t most_models_named = 20;
 
 using backend_map = std::map<std::string, std::shared_ptr<backend>>;
+
+
+/// Backends that nothing can be staged to keep no other from its work: what they serve they serve on, and a deployment there
+/// fails before it fetches.
+void say_unreachable(const std::string &path, const std::vector<json_fault> &faults)
+{
+    for (const auto &fault : faults) {
+        log(log_level::error, "No deployment can reach a backend: " + fault.pointer + ": " + fault.detail,
+            {{"file", path}});
+    }
+}
 
 
 /// The whole of rolloutd at run time.
@@ -173,19 +185,27 @@ class daemon {
         manager_.reloading();
         auto wanted = std::make_shared<settings>();
         auto faults = std::make_shared<std::vector<json_fault>>();
+        auto places = std::make_shared<place_findings>();
         reading_ = run_on_thread(
             loop_,
-            [path = path_, wanted, faults](const stop_flag &) {
+            [path = path_, wanted, faults, places](const stop_flag &) {
                 *wanted = read_settings(path, *faults);
+                if (faults->empty()) {
+                    *places = look_at_places(*wanted);
+                }
                 return outcome::ok();
             },
-            [this, wanted, faults](const outcome &how) {
+            [this, wanted, faults, places](const outcome &how) {
                 reading_.reset();
                 if (!how) {
                     faults->push_back({"", how.detail});
                 }
                 if (!stopping_) {
                     faults->empty() ? take_over(wanted) : refuse(*faults);
+                    for (const auto &warning : places->warnings) {
+                        log(log_level::warning, warning);
+                    }
+                    say_unreachable(path_, places->faults);
                     say_ready();
                 }
                 if (std::exchange(read_again_, false)) {
@@ -384,10 +404,19 @@ try {
     if (!faults.empty()) {
         return check ? EXIT_FAILURE : exit_lasting_fault;
     }
+    const auto places = look_at_places(*config);
+    for (const auto &warning : places.warnings) {
+        log(log_level::warning, warning);
+    }
+    if (check && !places.faults.empty()) {
+        report(path, places.faults);
+        return EXIT_FAILURE;
+    }
     if (check) {
         std::printf("%s: the configuration is good\n", path.c_str());
         return EXIT_SUCCESS;
     }
+    say_unreachable(path, places.faults);
     return run(path, config);
 } catch (const lasting_fault &error) {
     return cannot_start(error, exit_lasting_fault);

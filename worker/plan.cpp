@@ -2,10 +2,12 @@
 
 #include "common/limits.hpp"
 #include "common/names.hpp"
+#include "worker/artifact/fetch.hpp"
 #include "worker/artifact/sha256.hpp"
 #include "worker/artifact/source.hpp"
 #include "worker/model_settings.hpp"
 #include "worker/name_template.hpp"
+#include "worker/near_miss.hpp"
 #include "worker/server_config.hpp"
 #include "worker/words.hpp"
 
@@ -16,6 +18,45 @@ namespace rollout {
 namespace {
 
 constexpr char default_backend[] = "default";
+
+constexpr std::string_view members_of_part[] = {"source", "sha256", "triton"};
+constexpr std::string_view members_of_config[] = {"source", "sha256", "backend",  "rollout",
+                                                  "triton", "parts",  "supersede"};
+
+
+/// Of `config`, where every other member is a parameter of the task's own. `templates`: of the operator's, which may ask for one
+/// by such a name.
+void refuse_near_misses(const json_t *config, const std::string &templates, std::vector<json_fault> &faults)
+{
+    const char *name;
+    json_t *member;
+    json_object_foreach(const_cast<json_t *>(config), name, member)
+    {
+        const auto meant = near_miss(name, members_of_config);
+        if (!meant.empty() && templates.find("{config." + std::string(name) + "}") == std::string::npos) {
+            faults.push_back({json_reader(config, "/config", faults).pointer_to(name),
+                              "is no member that rolloutd knows: did you mean `" + std::string(meant) +
+                                  "`? A parameter of the task's own needs a name that is not so near to it"});
+        }
+    }
+}
+
+
+/// Of one of `parts`, which has no parameters of its own.
+void refuse_others(const json_t *part, const std::string &pointer, std::vector<json_fault> &faults)
+{
+    const char *name;
+    json_t *member;
+    json_object_foreach(const_cast<json_t *>(part), name, member)
+    {
+        if (std::ranges::find(members_of_part, std::string_view(name)) == std::ranges::end(members_of_part)) {
+            const auto meant = near_miss(name, members_of_part);
+            faults.push_back({json_reader(part, pointer, faults).pointer_to(name),
+                              "is not a member that rolloutd knows" +
+                                  (meant.empty() ? "" : ": did you mean `" + std::string(meant) + "`?")});
+        }
+    }
+}
 
 
 /// The task's choice, else its model's, else `default`, else the only one.
@@ -45,7 +86,8 @@ struct plan_base {
     const template_values values;
     const backend_settings *server; ///< null where the task's backend is none
     const std::string &backend;
-    bool requires_sha256; ///< of a source on a web server
+    bool requires_sha256;                  ///< of a source on a web server
+    const std::vector<std::string> *allow; ///< that a source is held against; null: it is not
     std::vector<json_fault> &faults;
 };
 
@@ -64,6 +106,11 @@ planned_copy plan_copy(const plan_base &base, const json_t *given, const std::st
         made.source = json_text(source);
         if (made.source.empty()) {
             base.faults.push_back({pointer + "/source", "must be a string that is not empty"});
+        }
+    }
+    if (base.allow != nullptr && !made.source.empty()) {
+        if (auto refused = check_source(made.source, *base.allow); !refused.empty()) {
+            base.faults.push_back({pointer + "/source", "cannot be fetched: " + refused});
         }
     }
     if (const json_t *digest = json_object_get(given, "sha256")) {
@@ -123,11 +170,10 @@ void plan_parts(const plan_base &base, const json_t *parts, std::vector<planned_
     json_object_foreach(const_cast<json_t *>(parts), name, given)
     {
         const std::string pointer = json_reader(parts, "/config/parts", base.faults).pointer_to(name);
-        json_reader reader(given, pointer, base.faults);
-        for (const char *known : {"source", "sha256", "triton"}) {
-            reader.allow(known);
+        if (!json_is_object(given)) {
+            base.faults.push_back({pointer, "must be an object"});
         }
-        reader.refuse_others();
+        refuse_others(given, pointer, base.faults);
         if (!is_model_id(name)) {
             base.faults.push_back({"/config/parts",
                                    "must have names of A-Z a-z 0-9 . _ - that begin with a letter or "
@@ -152,8 +198,9 @@ void plan_parts(const plan_base &base, const json_t *parts, std::vector<planned_
 
 
 deployment_plan plan_deployment(const settings &from, const std::string &model_id, std::uint64_t revision,
-                                const json_t *config, std::vector<json_fault> &faults)
+                                const json_t *config, std::vector<json_fault> &faults, plan_for purpose)
 {
+    const bool is_request = purpose == plan_for::request;
     deployment_plan plan;
     const auto *entry = find_model_settings(from, model_id);
     const model_settings *model = entry == nullptr ? nullptr : &entry->second;
@@ -166,7 +213,11 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
                             server,
                             plan.backend,
                             from.artifacts.require_sha256,
+                            is_request && !from.artifacts.allow.empty() ? &from.artifacts.allow : nullptr,
                             faults};
+    if (is_request) {
+        refuse_near_misses(config, base.source + (server == nullptr ? std::string() : server->model_name), faults);
+    }
     if (const json_t *parts = json_object_get(config, "parts")) {
         for (const char *member : {"source", "sha256", "triton"}) {
             if (json_object_get(config, member) != nullptr) {

@@ -25,8 +25,13 @@ struct deployment_plan {
     std::vector<std::string> warnings; ///< what is accepted but has no effect in this version
 };
 
+/// What a plan is made for. What is posted is held to more than what was accepted once and goes on: that its source is allowed
+/// (fetch looks again), and that no member's name is a near miss of a known one, which would then not count.
+enum class plan_for { request, accepted };
+
 /// Faults point into the request (`/config/backend`). `revision` is the deployment's own; any number will do to check.
 deployment_plan plan_deployment(const settings &from, const std::string &model_id, std::uint64_t revision,
-                                const json_t *config, std::vector<json_fault> &faults);
+                                const json_t *config, std::vector<json_fault> &faults,
+                                plan_for purpose = plan_for::request);
 
 } // namespace rollout

@@ -82,7 +82,7 @@ class FileServer:
         if file.status:
             self._say(to, file.status.pop(0))
         elif file.location:
-            self._say(to, 302, Location=file.location)
+            self._redirect(to, file)
         else:
             self._send(to, file)
 
@@ -92,6 +92,19 @@ class FileServer:
             to.send_header(name, value)
         to.send_header("Content-Length", "0")
         to.end_headers()
+
+    def _redirect(self, to, file):
+        """Where the file has bytes, they are the answer's: so many that nobody reads them to their end."""
+        to.send_response(302)
+        to.send_header("Location", file.location)
+        to.send_header("Content-Length", str(len(file.body) if file.length is True else file.length))
+        to.end_headers()
+        try:
+            for at in range(0, len(file.body), BLOCK):
+                to.wfile.write(file.body[at:at + BLOCK])
+                file.sent += len(file.body[at:at + BLOCK])
+        except OSError:
+            to.close_connection = True
 
     def _send(self, to, file):
         first = 0

@@ -2,8 +2,11 @@
 
 import json
 import os
+import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -202,6 +205,47 @@ def test_a_fault_is_named_with_its_pointer(tmp_path, changes, pointer):
     done = checked(tmp_path, config)
     assert done.returncode == 1
     assert any(f"rolloutd.json: {pointer}: " in line for line in done.stderr.splitlines()), done.stderr
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A folder on another file system than the repository is on."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir="/dev/shm"))
+    try:
+        if folder.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("this machine has one file system")
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def apart(tmp_path, elsewhere):
+    (tmp_path / "repository").mkdir()
+    config = json.loads(json.dumps(LEAST))
+    merge(config, {"backends": {"default": {"repository": str(tmp_path / "repository"), "staging": str(elsewhere / "staging")}}})
+    return config
+
+
+def test_a_staging_folder_that_nothing_can_come_from_is_named(tmp_path, elsewhere):
+    done = checked(tmp_path, apart(tmp_path, elsewhere))
+    assert done.returncode == 1 and "good" not in done.stdout
+    said = next(line for line in done.stderr.splitlines() if "/backends/default/staging: " in line)
+    assert "are on different file systems" in said and 'set the backend\'s member "staging"' in said
+    assert list(elsewhere.iterdir()) == list((tmp_path / "repository").iterdir()) == []
+    (tmp_path / "repository").rmdir()  # the server may make it yet
+    assert checked(tmp_path, {**LEAST, "backends": {"default": {**LEAST["backends"]["default"], "repository": str(tmp_path / "repository")}}}).returncode == 0
+
+
+def test_a_deployment_to_where_nothing_can_come_fails_before_it_fetches(make_gateway, elsewhere):
+    gateway = make_gateway(rolloutd={"backends": {"default": {"staging": str(elsewhere / "staging")}}, "artifacts": {"require_sha256": False}})
+    (gateway.home / "repository").mkdir(exist_ok=True)
+    gateway.start()
+    assert any("/backends/default/staging: " in line["message"] for line in gateway.rolloutd.lines() if line["level"] == "error")
+    gateway.make_model("m", "x")
+    task = gateway.deploy("m", "failed")
+    fetch = next(step for step in task["metadata"]["steps"] if step["name"] == "fetch")
+    assert fetch["state"] == "failed" and fetch["attempts"] == 1 and "are on different file systems" in task["detail"]
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_every_fault_is_reported_at_once(tmp_path):

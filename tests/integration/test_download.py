@@ -189,6 +189,18 @@ def test_a_redirect_is_followed_to_an_allowed_place_only(start, web):
         other.close()
 
 
+def test_of_a_redirects_body_no_more_is_read_than_it_takes_to_see_it(start, web):
+    gateway = start()
+    file = web.add("latest/the.json", model("behind it"))
+    leads = web.add("latest/model.json", b"<html>" + bytes(64 * MIB), location="the.json")  # relative, as RFC 9110 allows
+    deploy(gateway, web.url("latest/model.json"), file)
+    assert gateway.infer("m") == "behind it"
+    assert leads.sent < len(leads.body)
+    endless = web.add("endless/model.json", b"<html>", location="/latest/the.json", length=1 << 50)  # and then nothing more comes
+    gateway.deploy("endless", source=web.url("endless/model.json"), sha256=file.sha256)
+    assert len(endless.requests) == 1
+
+
 def test_redirects_are_bounded(start, web):
     gateway = start()
     file = web.add("round", b"", location="/round")

@@ -1,6 +1,7 @@
 """Hostile clients and servers: no task, no file, no line of a log that they forge, no memory that they keep."""
 
 import json
+import os
 import random
 import socket
 import threading
@@ -75,11 +76,15 @@ def test_mutated_bodies_never_hang_or_kill(gateway):
 
 
 def test_logs_cannot_be_forged(gateway):
+    evil = "x\n{\"time\":\"now\",\"level\":\"info\",\"message\":\"all is well\"}\x1b[31m\u202e"
+    for source in (f"file:///{evil}", f"file://{gateway.home}/models/x%0a{{\"level\":\"error\"}}"):
+        problem = gateway.post("/deploy", {"model_id": "forged", "config": {"source": source}}).problem(422)
+        assert not any(ord(character) < 32 or character == "\u202e" for character in problem["errors"][0]["detail"])
     (gateway.home / "models/forged").mkdir(exist_ok=True)
-    gateway.post("/deploy", {"model_id": "forged", "config": {"source": f"file://{gateway.home}/models/x%0a{{\"level\":\"error\"}}"}})
-    evil = "file:///x\n{\"time\":\"now\",\"level\":\"info\",\"message\":\"all is well\"}\x1b[31m\u202e"
-    task = gateway.post("/deploy", {"model_id": "forged", "config": {"source": evil}}).task()
+    os.mkfifo(gateway.home / "models/forged" / evil)
+    task = gateway.post("/deploy", {"model_id": "forged"}).task()
     task = gateway.wait(task, status="failed")
+    assert "all is well" in task["detail"]
     assert "\n" not in task["detail"] and "\x1b" not in task["detail"] and "\u202e" not in task["detail"]
     gateway.get("/v2/models/evil%0a2026%2f01%2f01%20[emerg]%20forged/ready").problem(404)
     gateway.get("/deploy/evil%0aforged").problem(404)

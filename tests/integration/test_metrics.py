@@ -47,7 +47,7 @@ def test_tasks_are_counted_by_kind_and_status_and_rolloutd_says_how_it_stands(ga
     before = metrics_of(gateway)
     gateway.make_model("counted", "x")
     gateway.deploy("counted")
-    gateway.deploy("counted", "failed", source="file:///nowhere/at/all")
+    gateway.deploy("counted", "failed", source=f"file://{gateway.home}/models/nowhere")
     gateway.delete("counted")
     after = metrics_of(gateway)
 

@@ -37,7 +37,7 @@ void a_model_folder_is_unpacked_as_it_stands_from_every_kind(void **)
             .file("config.pbtxt", "name: \"m\"");
         const outcome ended = from.fetch(name);
         assert_true(static_cast<bool>(ended));
-        assert_text(ended.detail, "3 files, 15 bytes");
+        assert_text(ended.detail, "3 files, 15 bytes; no sha256 was given, so nothing was verified");
         assert_text(from.fetched(), "1/model.onnx=one 2/data/weights.bin=two config.pbtxt=name: \"m\"");
     }
 }
@@ -169,16 +169,23 @@ void a_name_that_is_there_twice_is_refused(void **)
     refused(from, "is there twice");
 }
 
-void modes_are_not_taken_over(void **)
+void of_a_mode_only_what_can_be_run_is_taken_over(void **)
 {
     unpacking from;
-    made_archive(from.at("m.tar")).file("1/model.onnx", "x");
+    made_archive(from.at("m.tar"))
+        .file("1/model.onnx", "x", 0600)
+        .file("1/others", "x", 0011)
+        .file("triton_python_backend_stub", "x", 04777);
     assert_true(static_cast<bool>(from.fetch("m.tar")));
-    struct stat status {};
-    ::stat((from.request.destination / "1/model.onnx").c_str(), &status);
-    assert_int_equal(status.st_mode & 07777, 0644);
-    ::stat((from.request.destination / "1").c_str(), &status);
-    assert_int_equal(status.st_mode & 07777, 0755);
+    const auto mode = [&from](const char *name) {
+        struct stat status {};
+        ::stat((from.request.destination / name).c_str(), &status);
+        return status.st_mode & 07777;
+    };
+    assert_int_equal(mode("1/model.onnx"), 0644);
+    assert_int_equal(mode("1/others"), 0644);
+    assert_int_equal(mode("triton_python_backend_stub"), 0755);
+    assert_int_equal(mode("1"), 0755);
 }
 
 void a_bomb_is_refused_before_a_byte_of_it_is_written(void **)
@@ -251,6 +258,51 @@ void an_archive_of_another_kind_than_its_name_is_refused(void **)
     refused(from, "not what its name says", "m.tar.gz");
 }
 
+/// torch.jit.save writes a zip archive, whatever it is called.
+void a_pytorch_model_under_an_archives_name_is_refused(void **)
+{
+    unpacking from;
+    made_archive(from.at("m.zip")).file("net/data.pkl", "d").file("net/version", "3").file("net/code/x.py", "c");
+    refused(from, "give it a name that ends with .pt", "m.zip");
+}
+
+/// Its entries are not made, but have to be read.
+void what_is_left_out_counts_for_the_bounds_all_the_same(void **)
+{
+    unpacking from;
+    made_archive(from.at("m.tar.gz")).file("1/model.onnx", "x").zeros("__MACOSX/zeros", 64U << 20U);
+    refused(from, "(artifacts.max_bytes)", "m.tar.gz");
+    {
+        made_archive many(from.at("m.zip"));
+        many.file("1/model.onnx", "x");
+        for (int i = 0; i <= 100; ++i) {
+            many.file("__MACOSX/._" + std::to_string(i), "");
+        }
+    }
+    refused(from, "(artifacts.max_files)", "m.zip");
+}
+
+void an_encrypted_archive_is_refused(void **)
+{
+    unpacking from;
+    made_archive(from.at("encrypted.zip")).file("1/model.onnx", "x");
+    refused(from, "1/model.onnx in ", "encrypted.zip");
+    refused(from, "is encrypted", "encrypted.zip");
+}
+
+/// As one that a browser has decompressed, or never was compressed.
+void a_tars_compression_need_not_be_what_its_name_says(void **)
+{
+    for (const auto &[is, called] :
+         {std::pair("m.tar.gz", "n.tar"), std::pair("m.tar", "n.tar.gz"), std::pair("m.tar.zst", "n.tgz")}) {
+        unpacking from;
+        made_archive(from.at(is)).file("1/model.onnx", "x");
+        std::filesystem::rename(from.at(is), from.at(called));
+        assert_true(static_cast<bool>(from.fetch(called)));
+        assert_text(from.fetched(), "1/model.onnx=x");
+    }
+}
+
 } // namespace
 
 int main()
@@ -267,13 +319,17 @@ int main()
         cmocka_unit_test(nothing_is_written_through_a_link),
         cmocka_unit_test(what_is_no_file_is_refused),
         cmocka_unit_test(a_name_that_is_there_twice_is_refused),
-        cmocka_unit_test(modes_are_not_taken_over),
+        cmocka_unit_test(of_a_mode_only_what_can_be_run_is_taken_over),
         cmocka_unit_test(a_bomb_is_refused_before_a_byte_of_it_is_written),
         cmocka_unit_test(bytes_and_files_are_bounded_to_the_last_one),
         cmocka_unit_test(a_tree_that_is_too_deep_is_refused),
         cmocka_unit_test(an_empty_archive_is_refused),
         cmocka_unit_test(what_is_no_archive_or_a_damaged_one_is_refused),
         cmocka_unit_test(an_archive_of_another_kind_than_its_name_is_refused),
+        cmocka_unit_test(a_pytorch_model_under_an_archives_name_is_refused),
+        cmocka_unit_test(what_is_left_out_counts_for_the_bounds_all_the_same),
+        cmocka_unit_test(an_encrypted_archive_is_refused),
+        cmocka_unit_test(a_tars_compression_need_not_be_what_its_name_says),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

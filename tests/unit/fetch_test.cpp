@@ -1,5 +1,9 @@
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fetching.hpp"
+#include "tests/unit/json_of.hpp"
+#include "tests/unit/made_archive.hpp"
+#include "worker/artifact/proven_file.hpp"
+#include "worker/artifact/sha256.hpp"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -30,7 +34,7 @@ void a_model_folder_is_fetched_as_it_stands(void **)
     std::filesystem::create_directory(from.folder / "models/m/3");
     const outcome ended = from.fetch("m");
     assert_true(static_cast<bool>(ended));
-    assert_text(ended.detail, "3 files, 15 bytes");
+    assert_text(ended.detail, "3 files, 15 bytes; no sha256 was given, so nothing was verified");
     assert_text(from.fetched(), "1/model.onnx=one 2/data/weights.bin=two 3/ config.pbtxt=name: \"m\"");
     assert_true(static_cast<bool>(from.fetch("m/")));
 }
@@ -41,7 +45,7 @@ void a_single_onnx_file_becomes_version_1(void **)
     from.write("silero_vad_v5.onnx", "abc");
     const outcome ended = from.fetch("silero_vad_v5.onnx");
     assert_true(static_cast<bool>(ended));
-    assert_text(ended.detail, "1 file, 3 bytes");
+    assert_text(ended.detail, "1 file, 3 bytes; no sha256 was given, so nothing was verified");
     assert_text(from.fetched(), "1/model.onnx=abc");
 }
 
@@ -69,7 +73,7 @@ void a_checksum_that_fits_lets_a_file_pass(void **)
     fetching from;
     from.write("m.onnx", "abc");
     from.request.sha256 = sha256_of_abc;
-    assert_true(static_cast<bool>(from.fetch("m.onnx")));
+    assert_text(from.fetch("m.onnx").detail, "1 file, 3 bytes");
     std::string upper = sha256_of_abc;
     std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return std::toupper(c); });
     from.request.sha256 = upper;
@@ -255,6 +259,7 @@ void modes_are_the_servers_to_read_whatever_the_source_has(void **)
 {
     fetching from;
     ::chmod(from.write("m/1/model.onnx", "x").c_str(), 0600);
+    ::chmod(from.write("m/triton_python_backend_stub", "x").c_str(), 0700);
     ::chmod((from.folder / "models/m/1").c_str(), 0700);
     const mode_t before = ::umask(0077);
     const outcome ended = from.fetch("m");
@@ -265,6 +270,164 @@ void modes_are_the_servers_to_read_whatever_the_source_has(void **)
     assert_int_equal(status.st_mode & 0777, 0755);
     ::stat((from.request.destination / "1/model.onnx").c_str(), &status);
     assert_int_equal(status.st_mode & 07777, 0644);
+    ::stat((from.request.destination / "triton_python_backend_stub").c_str(), &status);
+    assert_int_equal(status.st_mode & 07777, 0755);
+}
+
+void an_archive_that_is_not_unpacked_is_refused_by_its_name(void **)
+{
+    for (const char *name : {"m.7z", "m.rar", "m.cpio", "m.iso", "m.onnx.gz", "m.zip.001", "m.z01", "M.7Z",
+                             "m.part1.rar", "m.tar.gz.aa", "m.lzh", "m.deb"}) {
+        fetching from;
+        from.write(name, "x");
+        refused(from, name, "is packed in a way that is not unpacked here");
+    }
+}
+
+/// What the name does not say, the bytes do.
+void an_archive_under_a_models_name_is_refused_by_its_content(void **)
+{
+    for (const char *kind : {"m.zip", "m.tar", "m.tar.gz", "m.tar.bz2", "m.tar.xz", "m.tar.zst", "m.tar.lz4", "m.7z",
+                             "m.cpio", "m.iso"}) {
+        for (const char *name : {"model.onnx", "model.plan", "model", "model.part"}) {
+            fetching from;
+            made_archive(from.folder / kind).file("1/model.onnx", std::string(5000, 'x'));
+            std::filesystem::rename(from.folder / kind, from.folder / "models" / name);
+            refused(from, name, "by its content, and no model's file");
+        }
+    }
+    fetching from;
+    from.write("model.onnx", std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03 cut short", 20));
+    refused(from, "model.onnx", "by its content, and no model's file");
+}
+
+void a_models_file_that_is_a_zip_archive_by_its_format_is_a_models_file(void **)
+{
+    for (const char *name : {"model.pt", "model.PTH", "model.npz", "model.keras", "model.mar"}) {
+        fetching from;
+        made_archive(from.folder / "m.pt").file("model/data.pkl", "x");
+        std::filesystem::rename(from.folder / "m.pt", from.folder / "models" / name);
+        assert_true(static_cast<bool>(from.fetch(name)));
+        assert_true(std::filesystem::exists(from.request.destination / "1" / name));
+    }
+}
+
+void zeros_and_short_files_are_no_archives(void **)
+{
+    for (const std::string &bytes : {std::string(), std::string("a"), std::string(100000, '\0'), std::string("PK"),
+                                     std::string("begin 644 x\n"), std::string("#mtree\n")}) {
+        fetching from;
+        from.write("model.plan", bytes);
+        assert_true(static_cast<bool>(from.fetch("model.plan")));
+    }
+}
+
+void a_client_that_names_the_model_file_finds_it_under_that_name(void **)
+{
+    fetching from;
+    from.write("net.onnx", "abc");
+    from.write("m/net.onnx", "abc");
+    for (const char *config : {R"({"default_model_filename": "net.onnx"})", R"({"defaultModelFilename": "net.onnx"})",
+                               R"({"backend": "openvino"})"}) {
+        from.request.server_config = rollout::share(json_of(config));
+        for (const char *name : {"net.onnx", "m"}) {
+            assert_true(static_cast<bool>(from.fetch(name)));
+            assert_text(from.fetched(), "1/net.onnx=abc");
+        }
+    }
+}
+
+std::string sha256_of(const std::string &bytes)
+{
+    rollout::sha256 digest;
+    digest.feed(bytes.data(), bytes.size());
+    return digest.finish();
+}
+
+/// A hole, four bytes, a hole.
+constexpr off_t sparse_bytes = 64 << 20;
+
+void make_sparse(const std::filesystem::path &path)
+{
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    assert_int_equal(::pwrite(file, "data", 4, sparse_bytes / 2), 4);
+    assert_int_equal(::ftruncate(file, sparse_bytes), 0);
+    ::close(file);
+}
+
+void a_file_with_holes_is_copied_with_them(void **)
+{
+    fetching from;
+    from.request.max_bytes = sparse_bytes;
+    make_sparse(from.folder / "models/m.plan");
+    std::filesystem::create_directories(from.folder / "models/m/1");
+    make_sparse(from.folder / "models/m/1/m.plan");
+    const std::string bytes = from.folder.read("models/m.plan");
+    for (const char *name : {"m.plan", "m"}) {
+        for (const std::string &checksum : {std::string(), sha256_of(bytes)}) {
+            if (name == std::string("m") && !checksum.empty()) {
+                continue; // a checksum is for one file
+            }
+            from.request.sha256 = checksum;
+            assert_true(static_cast<bool>(from.fetch(name)));
+            struct stat status {};
+            ::stat((from.request.destination / "1/m.plan").c_str(), &status);
+            assert_int_equal(status.st_size, sparse_bytes);
+            assert_true(status.st_blocks * 512 < 1 << 20);
+            assert_true(from.folder.read("staging/123__r1/1/m.plan") == bytes);
+        }
+    }
+    // Its size counts as what it is.
+    from.request.max_bytes = sparse_bytes - 1;
+    from.request.sha256.clear();
+    std::filesystem::remove_all(from.request.destination);
+    refused(from, "m.plan", "(artifacts.max_bytes)");
+}
+
+void an_archive_with_a_checksum_is_read_again_as_it_was_proven(void **)
+{
+    for (const char *name : {"m.tar", "m.tar.gz", "m.zip"}) {
+        fetching from;
+        from.request.max_bytes = 8 << 20;
+        std::string noise;
+        for (unsigned i = 0; i < 3U << 20U; ++i) {
+            noise += static_cast<char>((i * 2654435761U) >> 13U);
+        }
+        made_archive(from.folder / "models" / name).file("1/model.onnx", noise).file("2/model.onnx", "two");
+        from.request.sha256 = sha256_of(from.folder.read(std::string("models/") + name));
+        assert_text(from.fetch(name).detail, "2 files, 3.0 MiB");
+        assert_true(from.folder.read("staging/123__r1/1/model.onnx") == noise);
+        from.request.sha256 = std::string(64, 'a');
+        refused(from, name, "the SHA-256 of ");
+    }
+}
+
+/// Also where its size and times are made to look as before.
+void a_file_that_changes_after_its_checksum_was_taken_is_not_read(void **)
+{
+    const temporary_folder folder;
+    const rollout::stop_flag stop{false};
+    const auto path = folder.write("m.tar", std::string(3 << 20, 'a'));
+    const int file = ::open(path.c_str(), O_RDWR);
+    rollout::proven_file proven(file);
+    std::string digest;
+    assert_true(static_cast<bool>(proven.prove("m.tar", stop, digest)));
+    assert_text(digest, sha256_of(std::string(3 << 20, 'a')));
+    assert_int_equal(proven.size(), 3 << 20);
+    std::string_view bytes;
+    assert_true(static_cast<bool>(proven.read((1 << 20) + 5, "m.tar", bytes)));
+    assert_int_equal(bytes.size(), (1 << 20) - 5);
+    assert_int_equal(::pwrite(file, "b", 1, 2 << 20), 1);
+    assert_true(static_cast<bool>(proven.read(0, "m.tar", bytes)));
+    const outcome changed = proven.read((2 << 20) + 7, "m.tar", bytes);
+    assert_true(changed.is == outcome::kind::transient);
+    assert_text(changed.detail, "m.tar changed after its checksum was taken");
+    assert_true(bytes.empty());
+    assert_int_equal(::ftruncate(file, 100), 0);
+    assert_false(static_cast<bool>(proven.read(1 << 20, "m.tar", bytes)));
+    assert_true(static_cast<bool>(proven.read(3 << 20, "m.tar", bytes)));
+    assert_true(bytes.empty());
+    ::close(file);
 }
 
 } // namespace
@@ -292,6 +455,14 @@ int main()
         cmocka_unit_test(what_an_attempt_before_has_left_is_replaced),
         cmocka_unit_test(a_link_in_the_destinations_place_is_not_followed),
         cmocka_unit_test(modes_are_the_servers_to_read_whatever_the_source_has),
+        cmocka_unit_test(an_archive_that_is_not_unpacked_is_refused_by_its_name),
+        cmocka_unit_test(an_archive_under_a_models_name_is_refused_by_its_content),
+        cmocka_unit_test(a_models_file_that_is_a_zip_archive_by_its_format_is_a_models_file),
+        cmocka_unit_test(zeros_and_short_files_are_no_archives),
+        cmocka_unit_test(a_client_that_names_the_model_file_finds_it_under_that_name),
+        cmocka_unit_test(a_file_with_holes_is_copied_with_them),
+        cmocka_unit_test(an_archive_with_a_checksum_is_read_again_as_it_was_proven),
+        cmocka_unit_test(a_file_that_changes_after_its_checksum_was_taken_is_not_read),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -16,14 +16,30 @@ class made_archive {
     explicit made_archive(const std::filesystem::path &path) : writer_(archive_write_new())
     {
         const std::string name = path.filename().native();
-        if (name.ends_with(".zip")) {
+        if (name.ends_with(".zip") || name.ends_with(".pt")) {
             archive_write_set_format_zip(writer_);
+            if (name.starts_with("encrypted")) {
+                must(archive_write_set_options(writer_, "zip:encryption=zipcrypt"));
+                must(archive_write_set_passphrase(writer_, "secret"));
+            }
+        } else if (name.ends_with(".7z")) {
+            archive_write_set_format_7zip(writer_);
+        } else if (name.ends_with(".cpio")) {
+            archive_write_set_format_cpio(writer_);
+        } else if (name.ends_with(".iso")) {
+            archive_write_set_format_iso9660(writer_);
         } else {
             archive_write_set_format_pax_restricted(writer_);
             if (name.ends_with("gz")) {
                 archive_write_add_filter_gzip(writer_);
             } else if (name.ends_with(".zst")) {
                 archive_write_add_filter_zstd(writer_);
+            } else if (name.ends_with(".bz2")) {
+                archive_write_add_filter_bzip2(writer_);
+            } else if (name.ends_with(".xz")) {
+                archive_write_add_filter_xz(writer_);
+            } else if (name.ends_with(".lz4")) {
+                archive_write_add_filter_lz4(writer_);
             }
         }
         must(archive_write_open_filename(writer_, path.c_str()));
@@ -36,9 +52,9 @@ class made_archive {
     made_archive(const made_archive &) = delete;
     made_archive &operator=(const made_archive &) = delete;
 
-    made_archive &file(const std::string &path, std::string_view bytes)
+    made_archive &file(const std::string &path, std::string_view bytes, unsigned mode = 0644)
     {
-        add(path, AE_IFREG, static_cast<la_int64_t>(bytes.size()), nullptr);
+        add(path, AE_IFREG, static_cast<la_int64_t>(bytes.size()), nullptr, mode);
         archive_write_data(writer_, bytes.data(), bytes.size());
         return *this;
     }
@@ -70,12 +86,12 @@ class made_archive {
     }
 
   private:
-    made_archive &add(const std::string &path, unsigned type, la_int64_t size, const char *link)
+    made_archive &add(const std::string &path, unsigned type, la_int64_t size, const char *link, unsigned mode = 0755)
     {
         archive_entry *entry = archive_entry_new();
         archive_entry_set_pathname(entry, path.c_str());
         archive_entry_set_filetype(entry, type);
-        archive_entry_set_perm(entry, 04777);
+        archive_entry_set_perm(entry, mode);
         archive_entry_set_size(entry, size);
         if (link != nullptr) {
             archive_entry_set_symlink(entry, link);

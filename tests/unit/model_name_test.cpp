@@ -178,6 +178,19 @@ void a_link_in_their_place_is_not_followed(void **)
     assert_text(folder.read("elsewhere"), "name: \"old\"");
 }
 
+/// A server that is started with --model-config-name reads them in config.pbtxt's place.
+void custom_configurations_get_the_name_too(void **)
+{
+    temporary_folder folder;
+    folder.write("configs/h100.pbtxt", "name: \"old\"");
+    folder.write("configs/notes.txt", "name: \"old\"");
+    folder.write("configs/sub.pbtxt/x", "name: \"old\"");
+    assert_true(static_cast<bool>(rollout::fit_model_name(folder.path(), "new")));
+    assert_text(folder.read("configs/h100.pbtxt"), "name: \"new\"");
+    assert_text(folder.read("configs/notes.txt"), "name: \"old\"");
+    assert_text(folder.read("configs/sub.pbtxt/x"), "name: \"old\"");
+}
+
 } // namespace
 
 int main()
@@ -199,6 +212,7 @@ int main()
         cmocka_unit_test(a_folder_without_them_is_fine),
         cmocka_unit_test(a_file_that_cannot_be_fitted_fails_with_its_name),
         cmocka_unit_test(a_link_in_their_place_is_not_followed),
+        cmocka_unit_test(custom_configurations_get_the_name_too),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

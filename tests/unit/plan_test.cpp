@@ -249,6 +249,83 @@ void there_are_no_more_steps_than_weights(void **)
                 "/config/rollout/steps/101/weight: must be more than the weight before it\n");
 }
 
+void a_member_that_is_nearly_a_known_one_is_a_fault_that_names_it(void **)
+{
+    const struct {
+        const char *written;
+        const char *meant;
+    } cases[] = {
+        {"sha265", "sha256"},       {"sha_256", "sha256"},       {"SHA256", "sha256"},    {"sha-256", "sha256"},
+        {"sha2566", "sha256"},      {"sha56", "sha256"},         {"sha512", "sha256"},    {"sha256sum", "sha256"},
+        {"souce", "source"},        {"soruce", "source"},        {"Source", "source"},    {"sources", "source"},
+        {"sourcce", "source"},      {"surce", "source"},         {"backnd", "backend"},   {"back_end", "backend"},
+        {"rolout", "rollout"},      {"roll-out", "rollout"},     {"rollouts", "rollout"}, {"trition", "triton"},
+        {"tritn", "triton"},        {"part", "parts"},           {"Parts", "parts"},      {"supercede", "supersede"},
+        {"superseed", "supersede"}, {"supersedes", "supersede"},
+    };
+    for (const auto &[written, meant] : cases) {
+        const std::string faults = faults_of(std::string("{\"") + written + "\": \"x\"}");
+        assert_holds(faults, std::string("/config/") + written + ": ");
+        assert_holds(faults, std::string("did you mean `") + meant + "`?");
+    }
+    assert_holds(faults_of(R"({"parts": {"q": {"sha265": "x"}, "i": {"note": "x"}}})"),
+                 "/config/parts/q/sha265: is not a member that rolloutd knows: did you mean `sha256`?");
+    assert_holds(faults_of(R"({"parts": {"i": {"note": "x"}}})"),
+                 "/config/parts/i/note: is not a member that rolloutd knows\n");
+}
+
+void other_members_are_the_tasks_own(void **)
+{
+    for (const char *own :
+         {"param", "params", "parameters", "plugin", "path", "name", "team", "force", "resource", "model", "version",
+          "embedding_model", "source_language", "batch_size", "backup", "shard", "a", ""}) {
+        assert_text(faults_of(std::string("{\"") + own + "\": \"x\"}"), "");
+    }
+    // What the operator's own templates ask for.
+    auto from = one_backend();
+    from.backends["default"].model_name = "{config.part}_{model_id}_{revision}";
+    assert_text(faults_of(R"({"part": "x"})", from), "");
+}
+
+void what_was_accepted_once_is_not_held_to_it_again(void **)
+{
+    auto from = one_backend();
+    from.artifacts.allow = {"file:///srv/models/"};
+    const auto config = json_of(R"({"part": "x", "source": "file:///elsewhere"})");
+    std::vector<json_fault> faults;
+    rollout::plan_deployment(from, "123", 7, config.get(), faults, rollout::plan_for::accepted);
+    assert_text(lines_of(faults), "");
+}
+
+void a_source_that_is_not_allowed_is_a_fault_at_once(void **)
+{
+    auto from = one_backend();
+    from.artifacts.allow = {"file:///srv/models/", "https://models.example.com/"};
+    assert_text(faults_of("{}", from), "");
+    for (const char *source : {"file:///etc/passwd", "file:///srv/models/../x", "ftp://models.example.com/x",
+                               "models/x", "file:///srv/models"}) {
+        assert_holds(faults_of(std::string(R"({"source": ")") + source + "\"}", from),
+                     "/config/source: cannot be fetched: ");
+    }
+    assert_holds(faults_of(R"({"parts": {"q": {"source": "file:///etc/passwd"}}})", from),
+                 "/config/parts/q/source: cannot be fetched: ");
+}
+
+void what_may_be_a_secret_in_a_source_is_not_repeated(void **)
+{
+    auto from = one_backend();
+    from.artifacts.allow = {"file:///srv/models/", "https://models.example.com/"};
+    from.artifacts.require_sha256 = false;
+    for (const char *source : {"https://elsewhere.example.com/m?X-Amz-Signature=SECRET",
+                               "https://u:SECRET@models.example.com/m", "s3://key:SECRET@bucket/m?x=SECRET",
+                               "s3://bucket/m?sig=SECRET", "file:///x?SECRET", "file://u:SECRET@host/x",
+                               "https://models.example.com/m#SECRET", "https://models.example.com/a b/../m?SECRET"}) {
+        const auto faults = faults_of(std::string(R"({"source": ")") + source + "\"}", from);
+        assert_holds(faults, "/config/source: ");
+        assert_true(faults.find("SECRET") == std::string::npos);
+    }
+}
+
 } // namespace
 
 int main()
@@ -269,6 +346,11 @@ int main()
         cmocka_unit_test(a_plan_is_reported_as_it_will_be_done),
         cmocka_unit_test(a_gate_that_nothing_gives_time_is_warned_of),
         cmocka_unit_test(there_are_no_more_steps_than_weights),
+        cmocka_unit_test(a_member_that_is_nearly_a_known_one_is_a_fault_that_names_it),
+        cmocka_unit_test(other_members_are_the_tasks_own),
+        cmocka_unit_test(what_was_accepted_once_is_not_held_to_it_again),
+        cmocka_unit_test(a_source_that_is_not_allowed_is_a_fault_at_once),
+        cmocka_unit_test(what_may_be_a_secret_in_a_source_is_not_repeated),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -2,6 +2,12 @@
 #include "tests/unit/temporary_folder.hpp"
 #include "worker/backend/repository.hpp"
 
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 namespace {
 
 using rollout::model_repository;
@@ -207,6 +213,91 @@ void neither_way_takes_or_covers_what_is_not_ours(void **)
     assert_text(two.folder.read("repository/123__r2/somebody"), "else");
 }
 
+/// A folder on another file system than the temporary ones are on, where this machine has one.
+struct other_system {
+    other_system()
+    {
+        std::string pattern = "/dev/shm/rollout-test-XXXXXX";
+        if (::mkdtemp(pattern.data()) != nullptr) {
+            folder = pattern;
+        }
+    }
+    ~other_system() { std::filesystem::remove_all(folder); }
+
+    bool is_other(const std::filesystem::path &than) const
+    {
+        struct stat one {};
+        struct stat two {};
+        return !folder.empty() && ::stat(folder.c_str(), &one) == 0 && ::stat(than.c_str(), &two) == 0 &&
+               one.st_dev != two.st_dev;
+    }
+
+    std::filesystem::path folder;
+};
+
+void a_staging_folder_on_another_file_system_is_found_before_anything_is_fetched(void **)
+{
+    const two_folders two;
+    const other_system other;
+    if (!other.is_other(two.folder.path())) {
+        print_message("This machine has one file system only.\n");
+        return;
+    }
+    for (const auto &staging : {other.folder, other.folder / "still/to/be/made"}) {
+        const model_repository apart(two.folder / "repository", staging);
+        assert_true(
+            is_permanent(apart.check_vacant("123__r1"), "are on different file systems, or different mounts"));
+        assert_true(is_permanent(apart.check_vacant("123__r1"), "set the backend's member \"staging\""));
+        rollout::way_trouble trouble{true, ""};
+        assert_false(static_cast<bool>(apart.check_way(&trouble)));
+        assert_false(trouble.is_refused);
+        assert_text(trouble.member, "staging");
+    }
+    assert_true(std::filesystem::is_empty(other.folder));
+    assert_true(std::filesystem::is_empty(two.folder / "repository"));
+}
+
+void a_way_that_is_there_leaves_no_trace_of_the_look(void **)
+{
+    const two_folders two;
+    assert_true(static_cast<bool>(two.repository.check_way()));
+    assert_false(two.folder.has("staging"));
+    assert_true(std::filesystem::is_empty(two.folder / "repository"));
+    const model_repository missing(two.folder / "none", two.folder / "staging");
+    assert_true(static_cast<bool>(missing.check_way()));
+}
+
+/// In a child, which has mounts of its own.
+void a_repository_that_is_mounted_read_only_is_called_that(void **)
+{
+    const two_folders two;
+    const std::string place = (two.folder / "repository").native();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+            ::mount(place.c_str(), place.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
+            ::mount(nullptr, place.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) {
+            ::_exit(77); // this process may not
+        }
+        rollout::way_trouble trouble;
+        const auto ended = two.repository.check_vacant("123__r1");
+        const bool is_told = !two.repository.check_way(&trouble) && trouble.member == std::string("repository");
+        ::_exit(
+            is_told && ended.is == outcome::kind::permanent &&
+                    ended.detail.find("repository (the backend's member \"repository\") is on a file system that is "
+                                      "mounted read-only") != std::string::npos
+                ? 0
+                : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        print_message("This process may not mount anything.\n");
+        return;
+    }
+    assert_int_equal(status, 0);
+}
+
 } // namespace
 
 int main()
@@ -228,6 +319,9 @@ int main()
         cmocka_unit_test(a_model_can_be_withdrawn_and_put_back_whole),
         cmocka_unit_test(what_is_withdrawn_is_removed_too),
         cmocka_unit_test(neither_way_takes_or_covers_what_is_not_ours),
+        cmocka_unit_test(a_staging_folder_on_another_file_system_is_found_before_anything_is_fetched),
+        cmocka_unit_test(a_way_that_is_there_leaves_no_trace_of_the_look),
+        cmocka_unit_test(a_repository_that_is_mounted_read_only_is_called_that),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -24,54 +24,29 @@ constexpr unsigned most_links_in_a_row = 40; // as the kernel
 using entry_kind = archive_file_entry::kind;
 
 
-std::string_view first_of(std::string_view path) noexcept
-{
-    return path.substr(0, path.find('/'));
-}
-
-
-std::string_view rest_of(std::string_view path) noexcept
-{
-    return path.size() == first_of(path).size() ? std::string_view() : path.substr(first_of(path).size() + 1);
-}
-
-
-/// What stands in one folder of the archive; a name is noted once.
-class listed_folder {
+/// What torch.save and torch.jit.save write: a zip archive of one folder with these in it.
+class torch_signs {
   public:
-    void note(std::string_view path, bool is_folder)
+    void note(std::string_view path) noexcept
     {
-        const std::string_view name = first_of(path);
-        const bool has_more = name.size() < path.size();
-        if (names_.emplace(name).second) {
-            shape.note(name, is_folder || has_more);
-            only_folders_ = only_folders_ && (is_folder || has_more);
-        }
+        const std::size_t slash = path.find('/');
+        const auto name = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+        has_data_ = has_data_ || name == "data.pkl";
+        has_version_ = has_version_ || name == "version";
     }
 
-    /// The only thing there, which is a folder; empty where it is not so.
-    std::string only_folder() const { return names_.size() == 1 && only_folders_ ? *names_.begin() : std::string(); }
-
-    folder_shape shape;
+    bool is_one() const noexcept { return has_data_ && has_version_; }
 
   private:
-    std::set<std::string> names_;
-    bool only_folders_ = true;
+    bool has_data_ = false;
+    bool has_version_ = false;
 };
-
-
-/// A model in a format that is a folder itself (a large ONNX, TensorFlow's).
-bool is_a_models_own_folder(std::string_view name) noexcept
-{
-    return name.ends_with(".onnx") || name.ends_with(".savedmodel");
-}
 
 
 class unpacking {
   public:
-    unpacking(const archive_source &source, const archive_contents &contents, tree_bounds bounds, fs::path folder,
-              const stop_flag &stop)
-        : contents_(contents), folder_(std::move(folder)), entries_(source, bounds, stop)
+    unpacking(const archive_source &source, tree_bounds bounds, fs::path folder, const stop_flag &stop)
+        : folder_(std::move(folder)), entries_(source, bounds, stop)
     {
     }
 
@@ -96,30 +71,14 @@ class unpacking {
     }
 
   private:
-    /// Where a path of the archive's goes; empty: nowhere, the folder that is left out.
-    std::string place(std::string_view path, bool is_folder) const
-    {
-        if (!contents_.top.empty()) {
-            path = first_of(path) == contents_.top ? rest_of(path) : std::string_view();
-        }
-        const bool is_top = rest_of(path).empty();
-        if (path.empty() || contents_.shape.is_model_folder() || (is_top && stays_at_top(path, is_folder))) {
-            return std::string(path);
-        }
-        return "1/" + std::string(path);
-    }
-
     outcome make(const archive_file_entry &entry)
     {
-        const std::string path = place(entry.path, entry.is == entry_kind::folder);
-        if (path.empty()) {
-            return outcome::ok();
-        }
+        const std::string &path = entry.path;
         switch (entry.is) {
         case entry_kind::folder:
             return make_folders(path + "/");
         case entry_kind::link:
-            links_[path] = place(entry.target, false);
+            links_[path] = entry.target;
             return outcome::ok();
         case entry_kind::file:
             break;
@@ -127,9 +86,10 @@ class unpacking {
         if (auto made = make_folders(path); !made) {
             return made;
         }
+        const mode_t mode = entry.is_run ? 0755 : 0644;
         const unique_fd file(
-            ::open((folder_ / path).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-        if (!file || ::fchmod(file.get(), 0644) != 0) {
+            ::open((folder_ / path).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+        if (!file || ::fchmod(file.get(), mode) != 0) {
             return errno == EEXIST ? twice(path) : io_failure(shown(folder_ / path) + " cannot be created", errno);
         }
         return entries_.write_to(file.get(), shown(folder_ / path));
@@ -179,7 +139,6 @@ class unpacking {
 
     outcome twice(const std::string &path) const { return entries_.refuse(path, "is there twice"); }
 
-    const archive_contents &contents_;
     fs::path folder_;
     archive_entries entries_;
     std::set<std::string> folders_;            ///< that were made
@@ -192,11 +151,10 @@ class unpacking {
 outcome look_through(const archive_source &source, tree_bounds bounds, const stop_flag &stop, archive_contents &into)
 {
     archive_entries entries(source, bounds, stop);
+    torch_signs torch;
     if (auto opened = entries.open(); !opened) {
         return opened;
     }
-    listed_folder top;
-    listed_folder below; // in the first folder of the top, which counts where it is the only one
     while (true) {
         archive_file_entry entry;
         bool ended = false;
@@ -206,33 +164,25 @@ outcome look_through(const archive_source &source, tree_bounds bounds, const sto
         if (ended) {
             break;
         }
-        top.note(entry.path, entry.is == entry_kind::folder);
-        if (const auto rest = rest_of(entry.path); !rest.empty()) {
-            below.note(rest, entry.is == entry_kind::folder);
-        }
+        torch.note(entry.path);
     }
     if (entries.files() == 0) {
         return outcome::permanent(source.shown + " holds no file");
     }
-    const std::string only = top.only_folder();
-    const bool holds_a_model = below.shape.is_model_folder() || below.shape.has_config || !below.shape.onnx.empty();
-    if (!only.empty() && !top.shape.is_model_folder() && !is_a_models_own_folder(only) && holds_a_model) {
-        into.top = only;
+    if (torch.is_one()) {
+        return outcome::permanent(source.shown +
+                                  " is a model of PyTorch's by what is in it, which is a zip archive by its "
+                                  "format: give it a name that ends with .pt");
     }
-    into.shape = into.top.empty() ? std::move(top.shape) : std::move(below.shape);
     into.files = entries.files();
     into.bytes = entries.bytes();
     return outcome::ok();
 }
 
 
-outcome unpack(const archive_source &source, const archive_contents &contents, tree_bounds bounds,
-               const fs::path &folder, const stop_flag &stop)
+outcome unpack(const archive_source &source, tree_bounds bounds, const fs::path &folder, const stop_flag &stop)
 {
-    if (auto unpacked = unpacking(source, contents, bounds, folder, stop).run(); !unpacked) {
-        return unpacked;
-    }
-    return contents.shape.is_model_folder() ? outcome::ok() : name_only_onnx(folder, contents.shape);
+    return unpacking(source, bounds, folder, stop).run();
 }
 
 } // namespace rollout

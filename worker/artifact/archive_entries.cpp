@@ -1,14 +1,19 @@
 #include "worker/artifact/archive_entries.hpp"
 
+#include "worker/artifact/archive_kind.hpp"
 #include "worker/artifact/io_failure.hpp"
+#include "worker/artifact/left_behind.hpp"
+#include "worker/artifact/proven_file.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include <iconv.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,44 +24,57 @@ namespace {
 
 constexpr std::size_t block_bytes = 65536;
 
-enum class packing { tar, tar_gz, tar_zst, zip };
-
-struct suffix {
-    std::string_view text;
-    packing kind;
-};
-
-constexpr suffix suffixes[] = {
-    {".tar", packing::tar},         {".tar.gz", packing::tar_gz}, {".tgz", packing::tar_gz},
-    {".tar.zst", packing::tar_zst}, {".zip", packing::zip},
-};
-
-
-std::optional<packing> packing_of(std::string_view name) noexcept
+/// False where memory is short. What libarchive has no library for is run as a program by it: that is not wanted.
+bool support(archive *reader, packing kind)
 {
-    for (const auto &[text, kind] : suffixes) {
-        if (name.size() > text.size() && name.ends_with(text)) {
-            return kind;
+    if (kind == packing::zip) {
+        return archive_read_support_format_zip_seekable(reader) == ARCHIVE_OK;
+    }
+    if (archive_read_support_format_tar(reader) != ARCHIVE_OK) {
+        return false;
+    }
+    using filter = int (*)(archive *);
+    constexpr filter filters[] = {
+        archive_read_support_filter_gzip, archive_read_support_filter_bzip2,    archive_read_support_filter_xz,
+        archive_read_support_filter_lzma, archive_read_support_filter_zstd,     archive_read_support_filter_lz4,
+        archive_read_support_filter_lzip, archive_read_support_filter_compress,
+    };
+    return std::ranges::all_of(filters, [reader](filter one) { return one(reader) == ARCHIVE_OK; });
+}
+
+
+/// What a path has before the first component that was left behind, without a slash at its end; nothing where none was.
+std::optional<std::string_view> before_left_behind(std::string_view path) noexcept
+{
+    for (std::size_t at = 0; at < path.size();) {
+        const std::size_t end = std::min(path.find('/', at), path.size());
+        if (is_left_behind(path.substr(at, end - at))) {
+            return path.substr(0, at == 0 ? 0 : at - 1);
         }
+        at = end + 1;
     }
     return std::nullopt;
 }
 
 
-bool support(archive *reader, packing kind)
+/// The names of an archive that says nothing about their characters: UTF-8 where that fits, else what DOS wrote, code page 437
+/// (section D.1 of ZIP's APPNOTE). Nothing where there is no such conversion.
+std::optional<std::string> from_dos(std::string_view name)
 {
-    bool fine = true;
-    if (kind == packing::zip) {
-        fine = archive_read_support_format_zip_seekable(reader) == ARCHIVE_OK;
-    } else {
-        fine = archive_read_support_format_tar(reader) == ARCHIVE_OK;
+    const iconv_t conversion = ::iconv_open("UTF-8", "CP437");
+    if (conversion == reinterpret_cast<iconv_t>(-1)) { // NOLINT(performance-no-int-to-ptr): it is iconv's way
+        return std::nullopt;
     }
-    if (kind == packing::tar_gz) {
-        fine = fine && archive_read_support_filter_gzip(reader) == ARCHIVE_OK;
-    } else if (kind == packing::tar_zst) {
-        fine = fine && archive_read_support_filter_zstd(reader) == ARCHIVE_OK;
-    }
-    return fine;
+    std::string bytes(name);
+    std::string made(name.size() * 4, '\0');
+    char *from = bytes.data();
+    char *to = made.data();
+    std::size_t left = bytes.size();
+    std::size_t room = made.size();
+    const bool fine = ::iconv(conversion, &from, &left, &to, &room) != static_cast<std::size_t>(-1) && left == 0;
+    ::iconv_close(conversion);
+    made.resize(made.size() - room);
+    return fine ? std::optional(std::move(made)) : std::nullopt;
 }
 
 
@@ -66,29 +84,94 @@ const char *name_of(const char *utf8, const char *bytes) noexcept
     return utf8 != nullptr ? utf8 : bytes;
 }
 
+
+std::string_view view_of(const char *text) noexcept
+{
+    return text == nullptr ? std::string_view() : std::string_view(text);
+}
+
 } // namespace
 
 
 bool is_archive_name(std::string_view name) noexcept
 {
-    return packing_of(name).has_value();
+    return packing_of(name) != packing::none;
 }
 
 
 outcome archive_entries::open()
 {
-    const auto kind = packing_of(source_.name);
-    if (!kind) {
+    const packing kind = packing_of(source_.name);
+    if (kind == packing::none) {
         return outcome::permanent(source_.shown + " is no archive by its name");
     }
+    if (auto checked = check_can_be_unpacked(source_.name, source_.shown); !checked) {
+        return checked;
+    }
+    is_zip_ = kind == packing::zip;
     reader_.reset(archive_read_new());
-    if (!reader_ || !support(reader_.get(), *kind)) {
+    if (!reader_ || !support(reader_.get(), kind)) {
         return outcome::transient("no memory to read " + source_.shown);
+    }
+    if (source_.proven != nullptr) {
+        return open_proven();
     }
     // By its descriptor, with a place of its own in the file: it may be read twice, and its name may be gone.
     const std::string path = "/proc/self/fd/" + std::to_string(source_.fd);
     return archive_read_open_filename(reader_.get(), path.c_str(), block_bytes) == ARCHIVE_OK ? outcome::ok()
                                                                                               : broken();
+}
+
+
+outcome archive_entries::open_proven()
+{
+    archive *reader = reader_.get();
+    const bool is_fine = archive_read_set_callback_data(reader, this) == ARCHIVE_OK &&
+                         archive_read_set_read_callback(reader, &archive_entries::on_read) == ARCHIVE_OK &&
+                         archive_read_set_seek_callback(reader, &archive_entries::on_seek) == ARCHIVE_OK &&
+                         archive_read_set_skip_callback(reader, &archive_entries::on_skip) == ARCHIVE_OK;
+    return is_fine && archive_read_open1(reader) == ARCHIVE_OK ? outcome::ok() : broken();
+}
+
+
+la_ssize_t archive_entries::on_read(archive *reader, void *self, const void **bytes) noexcept
+{
+    auto &of = *static_cast<archive_entries *>(self);
+    try {
+        std::string_view read;
+        if (auto ended = of.source_.proven->read(of.at_, of.source_.shown, read); !ended) {
+            archive_set_error(reader, EIO, "%s", ended.detail.c_str());
+            of.proven_failure_ = std::move(ended);
+            return ARCHIVE_FATAL;
+        }
+        of.at_ += read.size();
+        *bytes = read.data();
+        return static_cast<la_ssize_t>(read.size());
+    } catch (...) {
+        archive_set_error(reader, ENOMEM, "no memory");
+        return ARCHIVE_FATAL;
+    }
+}
+
+
+la_int64_t archive_entries::on_seek(archive *, void *self, la_int64_t offset, int whence) noexcept
+{
+    auto &of = *static_cast<archive_entries *>(self);
+    const auto size = static_cast<la_int64_t>(of.source_.proven->size());
+    const la_int64_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? static_cast<la_int64_t>(of.at_) : size;
+    const la_int64_t to = std::clamp<la_int64_t>(base + std::clamp(offset, -size, size), 0, size);
+    of.at_ = static_cast<std::uint64_t>(to);
+    return to;
+}
+
+
+la_int64_t archive_entries::on_skip(archive *, void *self, la_int64_t bytes) noexcept
+{
+    auto &of = *static_cast<archive_entries *>(self);
+    const auto left = static_cast<la_int64_t>(of.source_.proven->size() - of.at_);
+    const la_int64_t skipped = std::clamp<la_int64_t>(bytes, 0, left);
+    of.at_ += static_cast<std::uint64_t>(skipped);
+    return skipped;
 }
 
 
@@ -120,9 +203,15 @@ outcome archive_entries::next(archive_file_entry &into, bool &ended)
 outcome archive_entries::check(archive_entry &entry, archive_file_entry &into)
 {
     announced_ = 0;
-    if (auto named =
-            check_path(name_of(archive_entry_pathname_utf8(&entry), archive_entry_pathname(&entry)), into.path);
-        !named) {
+    into = {};
+    std::string path;
+    if (auto named = name(entry, path); !named) {
+        return named;
+    }
+    if (const auto before = before_left_behind(path)) {
+        return leave_out(entry, *before, into);
+    }
+    if (auto named = check_path(path, into.path); !named) {
         return named;
     }
     if (archive_entry_is_encrypted(&entry) != 0) {
@@ -131,14 +220,19 @@ outcome archive_entries::check(archive_entry &entry, archive_file_entry &into)
     if (const char *hard = name_of(archive_entry_hardlink_utf8(&entry), archive_entry_hardlink(&entry));
         hard != nullptr) {
         into.is = archive_file_entry::kind::link;
-        if (auto named = check_path(hard, into.target); !named) {
+        if (auto named = check_path(view_of(hard), into.target); !named) {
             return named;
         }
         return count(into.path);
     }
     switch (archive_entry_filetype(&entry)) {
     case AE_IFREG: {
+        if (path.ends_with('/')) { // as some write folders
+            into.is = archive_file_entry::kind::folder;
+            return into.path.empty() ? outcome::ok() : count(into.path);
+        }
         into.is = archive_file_entry::kind::file;
+        into.is_run = (archive_entry_perm(&entry) & S_IXUSR) != 0;
         if (into.path.empty()) {
             return outcome::permanent(source_.shown + " holds a file without a name");
         }
@@ -167,10 +261,55 @@ outcome archive_entries::check(archive_entry &entry, archive_file_entry &into)
 }
 
 
-outcome archive_entries::check_path(const char *text, std::string &into) const
+outcome archive_entries::name(archive_entry &entry, std::string &into) const
+{
+    into = view_of(name_of(archive_entry_pathname_utf8(&entry), archive_entry_pathname(&entry)));
+    if (into.empty()) {
+        return outcome::permanent(source_.shown + " holds an entry whose name cannot be read");
+    }
+    if (!is_zip_) {
+        return outcome::ok();
+    }
+    if (valid_utf8(into) != into) {
+        auto known = from_dos(into);
+        if (!known) {
+            return refuse(into, "has a name that is neither in UTF-8 nor in code page 437");
+        }
+        into = std::move(*known);
+    }
+    std::ranges::replace(into, '\\',
+                         '/'); // what .NET once wrote; a zip's names have no backslashes (APPNOTE, 4.4.17.1)
+    if (into.size() >= 2 && into[1] == ':' && std::isalpha(static_cast<unsigned char>(into[0])) != 0) {
+        return refuse(into, "is an absolute path");
+    }
+    return outcome::ok();
+}
+
+
+/// Of an entry that is no part of the model there is the folder that it is in, which a model may need though it be empty.
+outcome archive_entries::leave_out(archive_entry &entry, std::string_view path, archive_file_entry &into)
+{
+    if (++left_out_ > bounds_.max_files) {
+        return too_many();
+    }
+    const la_int64_t size = archive_entry_size_is_set(&entry) != 0 ? archive_entry_size(&entry) : 0;
+    const auto more = static_cast<std::uint64_t>(std::max<la_int64_t>(size, 0));
+    if (more > bounds_.max_bytes - left_out_bytes_) {
+        return too_large();
+    }
+    left_out_bytes_ += more;
+    into.is = archive_file_entry::kind::folder;
+    if (path.empty()) {
+        return outcome::ok();
+    }
+    auto checked = check_path(path, into.path);
+    return checked && !into.path.empty() ? count(into.path) : checked;
+}
+
+
+outcome archive_entries::check_path(std::string_view path, std::string &into) const
 {
     into.clear();
-    const std::string_view path = text == nullptr ? std::string_view() : std::string_view(text);
     if (path.empty()) {
         return outcome::permanent(source_.shown + " holds an entry whose name cannot be read");
     }
@@ -248,9 +387,7 @@ outcome archive_entries::count(const std::string &path)
     for (std::size_t slash = path.find('/');; slash = path.find('/', slash + 1)) {
         counted_.insert(path.substr(0, slash));
         if (counted_.size() > bounds_.max_files) {
-            return outcome::permanent(source_.shown + " holds more than " +
-                                      count_words(bounds_.max_files, "file or folder", "files and folders") +
-                                      " (artifacts.max_files)");
+            return too_many();
         }
         if (slash == std::string::npos) {
             return outcome::ok();
@@ -262,11 +399,25 @@ outcome archive_entries::count(const std::string &path)
 outcome archive_entries::count_bytes(std::uint64_t more)
 {
     if (more > bounds_.max_bytes - bytes_) {
-        return outcome::permanent(source_.shown + " unpacks to more than " + size_words(bounds_.max_bytes) +
-                                  " (artifacts.max_bytes)");
+        return too_large();
     }
     bytes_ += more;
     return outcome::ok();
+}
+
+
+outcome archive_entries::too_many() const
+{
+    return outcome::permanent(source_.shown + " holds more than " +
+                              count_words(bounds_.max_files, "file or folder", "files and folders") +
+                              " (artifacts.max_files)");
+}
+
+
+outcome archive_entries::too_large() const
+{
+    return outcome::permanent(source_.shown + " unpacks to more than " + size_words(bounds_.max_bytes) +
+                              " (artifacts.max_bytes)");
 }
 
 
@@ -314,6 +465,9 @@ outcome archive_entries::write_to(int file, const std::string &shown_file)
 
 outcome archive_entries::broken() const
 {
+    if (!proven_failure_) {
+        return proven_failure_;
+    }
     const char *words = archive_error_string(reader_.get());
     return outcome::permanent(source_.shown + " cannot be unpacked" +
                               (path_.empty() ? "" : " after " + clean_text(path_, 200)) + " (" +

@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 
 namespace rollout {
 
@@ -16,8 +17,9 @@ struct archive_file_entry {
     enum class kind { file, folder, link };
 
     kind is = kind::file;
-    std::string path;   ///< relative, without `.`, `..` and empty components
-    std::string target; ///< of a link: likewise, from the archive's top
+    std::string path;    ///< relative, without `.`, `..` and empty components
+    std::string target;  ///< of a link: likewise, from the archive's top
+    bool is_run = false; ///< a file whose owner may run it
 };
 
 class archive_entries {
@@ -29,7 +31,8 @@ class archive_entries {
 
     outcome open();
 
-    /// The next entry; `ended` where there is none. Folders that are there only by the paths of files are counted too.
+    /// The next entry; `ended` where there is none. Folders that are there only by the paths of files are counted too. Of what
+    /// was left behind in a folder there is the folder.
     outcome next(archive_file_entry &into, bool &ended);
 
     /// The entry's bytes, into an open file, which must be empty.
@@ -47,21 +50,34 @@ class archive_entries {
     };
 
     outcome check(archive_entry &entry, archive_file_entry &into);
-    outcome check_path(const char *text, std::string &into) const;
+    outcome name(archive_entry &entry, std::string &into) const;
+    outcome leave_out(archive_entry &entry, std::string_view path, archive_file_entry &into);
+    outcome check_path(std::string_view path, std::string &into) const;
     outcome check_link(const std::string &target, archive_file_entry &into) const;
     outcome count(const std::string &path);
     outcome count_bytes(std::uint64_t more);
     outcome broken() const;
+    outcome open_proven();
+    static la_ssize_t on_read(archive *reader, void *self, const void **bytes) noexcept;
+    static la_int64_t on_seek(archive *reader, void *self, la_int64_t offset, int whence) noexcept;
+    static la_int64_t on_skip(archive *reader, void *self, la_int64_t bytes) noexcept;
+    outcome too_many() const;
+    outcome too_large() const;
 
     const archive_source &source_;
     tree_bounds bounds_;
     const stop_flag &stop_;
     std::unique_ptr<archive, release> reader_;
+    std::uint64_t at_ = 0;   ///< of a proven file: where it is read next
+    outcome proven_failure_; ///< and what was wrong with it
+    bool is_zip_ = false;
     std::string path_;              ///< of the entry that was read last
     std::set<std::string> counted_; ///< folders, and what else takes a name
     std::uint64_t files_ = 0;
     std::uint64_t bytes_ = 0;
-    std::uint64_t announced_ = 0; ///< of `bytes_`, what the last entry's head has said
+    std::uint64_t left_out_ = 0;       ///< entries
+    std::uint64_t left_out_bytes_ = 0; ///< which have to be read all the same
+    std::uint64_t announced_ = 0;      ///< of `bytes_`, what the last entry's head has said
 };
 
 } // namespace rollout

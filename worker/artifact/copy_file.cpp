@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 namespace rollout {
@@ -32,80 +34,158 @@ outcome unwritable(const copy_ends &ends, int error)
 }
 
 
-/// Copies inside the kernel, from where both descriptors stand, until the end or until the kernel does not want to (other
-/// file systems, none of its kind): `copied` counts, and what is left is for copy_by_hand.
-outcome copy_in_kernel(const copy_ends &ends, const stop_flag &stop, std::uint64_t most, std::uint64_t &copied)
+/// The next stretch of a file that holds bytes, up to the one that holds none.
+struct stretch {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+};
+
+
+/// From `at` on; where the file system knows of no holes, all of it. Empty, at `size`, where the rest is a hole.
+stretch next_stretch(int fd, std::uint64_t at, std::uint64_t size)
 {
-    while (copied < most) {
-        if (stop) {
-            return outcome::canceled();
-        }
-        const ssize_t size =
-            ::copy_file_range(ends.from, nullptr, ends.to, nullptr,
-                              static_cast<std::size_t>(std::min<std::uint64_t>(chunk_bytes, most - copied)), 0);
-        if (size < 0 && errno == EINTR) {
-            continue;
-        }
-        if (size < 0 && (errno == ENOSPC || errno == EDQUOT)) {
-            return unwritable(ends, errno);
-        }
-        if (size <= 0) {
-            return outcome::ok(); // by hand, which also finds out whose failure it is
-        }
-        copied += static_cast<std::uint64_t>(size);
+    const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
+    if (data < 0) {
+        return errno == ENXIO ? stretch{size, size} : stretch{at, size};
     }
-    return outcome::ok();
+    const off_t hole = ::lseek(fd, data, SEEK_HOLE);
+    const auto begin = std::min(static_cast<std::uint64_t>(data), size);
+    return {begin, hole < 0 ? size : std::min(std::max(static_cast<std::uint64_t>(hole), begin), size)};
 }
 
 
-/// Copies to the end of the file, and stops soon after `most`.
-outcome copy_by_hand(const copy_ends &ends, const stop_flag &stop, std::uint64_t most, std::uint64_t &copied,
-                     sha256 *digest)
-{
-    std::vector<char> buffer(std::min<std::uint64_t>(chunk_bytes, most - copied + 1));
-    while (copied <= most) {
-        if (stop) {
-            return outcome::canceled();
+class copying {
+  public:
+    copying(const copy_ends &ends, const stop_flag &stop, sha256 *digest) : ends_(ends), stop_(stop), digest_(digest)
+    {
+    }
+
+    /// All of it, with its holes, up to `size`.
+    outcome run(std::uint64_t size)
+    {
+        std::uint64_t at = 0;
+        while (at < size) {
+            const stretch next = next_stretch(ends_.from, at, size);
+            if (auto passed = pass_hole(next.begin - at); !passed) {
+                return passed;
+            }
+            if (auto copied = copy(next); !copied) {
+                return copied;
+            }
+            at = next.end;
         }
-        const ssize_t read = ::read(ends.from, buffer.data(), buffer.size());
-        if (read < 0) {
-            if (errno == EINTR) {
+        return ::ftruncate(ends_.to, static_cast<off_t>(size)) == 0 ? outcome::ok() : unwritable(ends_, errno);
+    }
+
+  private:
+    /// Nothing is written, and a checksum counts zeros.
+    outcome pass_hole(std::uint64_t bytes)
+    {
+        if (digest_ == nullptr || bytes == 0) {
+            return outcome::ok();
+        }
+        buffer_.assign(chunk_bytes, '\0');
+        while (bytes > 0) {
+            if (stop_) {
+                return outcome::canceled();
+            }
+            const auto size = std::min<std::uint64_t>(bytes, buffer_.size());
+            digest_->feed(buffer_.data(), static_cast<std::size_t>(size));
+            bytes -= size;
+        }
+        return outcome::ok();
+    }
+
+    outcome copy(stretch next)
+    {
+        if (digest_ == nullptr) {
+            if (auto copied = copy_in_kernel(next); !copied) {
+                return copied;
+            }
+        }
+        return copy_by_hand(next);
+    }
+
+    /// Until the end or until the kernel does not want to (other file systems, none of its kind): what is left is for
+    /// copy_by_hand.
+    outcome copy_in_kernel(stretch &next)
+    {
+        while (next.begin < next.end) {
+            if (stop_) {
+                return outcome::canceled();
+            }
+            auto from = static_cast<off_t>(next.begin);
+            auto to = from;
+            const auto size = ::copy_file_range(
+                ends_.from, &from, ends_.to, &to,
+                static_cast<std::size_t>(std::min<std::uint64_t>(chunk_bytes, next.end - next.begin)), 0);
+            if (size < 0 && errno == EINTR) {
                 continue;
             }
-            return unreadable(ends, errno);
+            if (size < 0 && (errno == ENOSPC || errno == EDQUOT)) {
+                return unwritable(ends_, errno);
+            }
+            if (size <= 0) {
+                return outcome::ok(); // by hand, which also finds out whose failure it is
+            }
+            next.begin += static_cast<std::uint64_t>(size);
         }
-        if (read == 0) {
-            break;
-        }
-        const auto size = static_cast<std::size_t>(read);
-        if (digest != nullptr) {
-            digest->feed(buffer.data(), size);
-        }
-        if (write_all(ends.to, buffer.data(), size) < size) {
-            return unwritable(ends, errno);
-        }
-        copied += size;
+        return outcome::ok();
     }
-    return outcome::ok();
-}
+
+    outcome copy_by_hand(stretch next)
+    {
+        buffer_.resize(chunk_bytes);
+        if (::lseek(ends_.to, static_cast<off_t>(next.begin), SEEK_SET) < 0) {
+            return unwritable(ends_, errno);
+        }
+        while (next.begin < next.end) {
+            if (stop_) {
+                return outcome::canceled();
+            }
+            const ssize_t read =
+                ::pread(ends_.from, buffer_.data(),
+                        static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), next.end - next.begin)),
+                        static_cast<off_t>(next.begin));
+            if (read < 0 && errno == EINTR) {
+                continue;
+            }
+            if (read < 0) {
+                return unreadable(ends_, errno);
+            }
+            if (read == 0) {
+                return changed(ends_); // it is shorter than it was
+            }
+            const auto size = static_cast<std::size_t>(read);
+            if (digest_ != nullptr) {
+                digest_->feed(buffer_.data(), size);
+            }
+            if (write_all(ends_.to, buffer_.data(), size) < size) {
+                return unwritable(ends_, errno);
+            }
+            next.begin += size;
+        }
+        return outcome::ok();
+    }
+
+    const copy_ends &ends_;
+    const stop_flag &stop_;
+    sha256 *digest_;
+    std::vector<char> buffer_;
+};
 
 } // namespace
 
 
 outcome copy_file(const copy_ends &ends, const struct stat &status, const stop_flag &stop, sha256 *digest)
 {
-    const auto size = static_cast<std::uint64_t>(status.st_size);
-    std::uint64_t copied = 0;
-    if (digest == nullptr) {
-        if (auto ended = copy_in_kernel(ends, stop, size, copied); !ended) {
+    // A copy that shares the bytes until one of the two is written to. No hard link: that would go on being the source.
+    if (digest != nullptr || ::ioctl(ends.to, FICLONE, ends.from) != 0) {
+        if (auto ended = copying(ends, stop, digest).run(static_cast<std::uint64_t>(status.st_size)); !ended) {
             return ended;
         }
     }
-    if (auto ended = copy_by_hand(ends, stop, size, copied, digest); !ended) {
-        return ended;
-    }
-
-    return copied == size && is_unchanged(ends.from, status) ? outcome::ok() : changed(ends);
+    return is_unchanged(ends.from, status) ? outcome::ok() : changed(ends);
 }
 
 
@@ -131,8 +211,11 @@ outcome digest_file(int fd, const std::string &shown, const stop_flag &stop, sha
 bool is_unchanged(int fd, const struct stat &status) noexcept
 {
     struct stat now {};
-    return ::fstat(fd, &now) == 0 && now.st_size == status.st_size && now.st_mtim.tv_sec == status.st_mtim.tv_sec &&
-           now.st_mtim.tv_nsec == status.st_mtim.tv_nsec;
+    const auto same = [](const timespec &one, const timespec &other) {
+        return one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec;
+    };
+    return ::fstat(fd, &now) == 0 && now.st_size == status.st_size && same(now.st_mtim, status.st_mtim) &&
+           same(now.st_ctim, status.st_ctim);
 }
 
 } // namespace rollout

@@ -2,6 +2,7 @@
 
 #include "worker/artifact/copy_file.hpp"
 #include "worker/artifact/io_failure.hpp"
+#include "worker/artifact/left_behind.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
@@ -70,8 +71,9 @@ outcome tree_pass::copy_one(const opened_source &file, const std::string &path, 
     if (auto counted = measure_file(file, path); !counted) {
         return counted;
     }
-    const unique_fd made(::openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-    if (!made || ::fchmod(made.get(), 0644) != 0) {
+    const mode_t mode = (file.status.st_mode & S_IXUSR) != 0 ? 0755 : 0644;
+    const unique_fd made(::openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (!made || ::fchmod(made.get(), mode) != 0) {
         return io_failure(copy_of(path) + " cannot be created", errno);
     }
     return copy_file({file.fd.get(), made.get(), shown(path), copy_of(path)}, file.status, stop_, digest);
@@ -106,7 +108,7 @@ outcome tree_pass::walk(const opened_source &folder, const std::string &path, co
             break;
         }
         const std::string_view name = next->d_name;
-        if (name != "." && name != "..") {
+        if (name != "." && name != ".." && !is_left_behind(name)) {
             ended =
                 stop_ ? outcome::canceled() : walk_entry(::dirfd(listing.get()), path, next->d_name, place, entry);
         }

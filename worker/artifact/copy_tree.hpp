@@ -26,6 +26,7 @@ struct tree_bounds {
 inline constexpr std::size_t deepest_folder = 32;
 
 /// One pass over a source. Links are followed where open_source does; what they lead to is copied as if it were there.
+/// Whether a file can be run is kept of its mode; what was left behind (left_behind.hpp) is not seen.
 class tree_pass {
   public:
     tree_pass(const allowed_area &area, tree_bounds bounds, const stop_flag &stop)

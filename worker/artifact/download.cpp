@@ -141,21 +141,16 @@ class downloading {
         if (stop_) {
             return outcome::canceled();
         }
-        if (code == CURLE_OK && answer_ == answer::none) {
-            judge_answer(); // it has no body
+        if (answer_ == answer::none && (code == CURLE_OK || is_redirect())) {
+            judge_answer(); // it has no body, or none that came
         }
         if (failure_) {
             return std::move(*failure_);
         }
-        if (code != CURLE_OK) {
-            return failure_of(code, source.origin);
-        }
         if (answer_ == answer::redirect) {
-            const char *where = nullptr;
-            curl_easy_getinfo(easy_.get(), CURLINFO_REDIRECT_URL, &where);
-            redirect = where;
+            return find_redirect(source, redirect);
         }
-        return outcome::ok();
+        return code == CURLE_OK ? outcome::ok() : failure_of(code, source.origin);
     }
 
     bool set_options(const web_source &source)
@@ -269,14 +264,37 @@ class downloading {
 
     enum class answer { none, body, redirect, failure };
 
+    /// By its head; libcurl itself looks for a redirect only at an answer's end.
+    bool is_redirect() const
+    {
+        long status = 0;
+        curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+        return (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) &&
+               !header("Location").empty();
+    }
+
+    /// Where an answer redirects to: relative to what was asked for (RFC 9110, 10.2.2).
+    outcome find_redirect(const web_source &source, std::string &redirect) const
+    {
+        const curl_url_ptr url(curl_url());
+        constexpr unsigned flags = CURLU_PATH_AS_IS | CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME;
+        if (!url) {
+            return outcome::transient("no memory for a request to " + source.origin);
+        }
+        if (curl_url_set(url.get(), CURLUPART_URL, source.url.c_str(), flags) != CURLUE_OK ||
+            curl_url_set(url.get(), CURLUPART_URL, header("Location").c_str(), flags) != CURLUE_OK) {
+            return outcome::permanent(asked_ + " redirects to what is no URL");
+        }
+        redirect = url_part(url.get(), CURLUPART_URL);
+        return redirect.empty() ? outcome::permanent(asked_ + " redirects to what is no URL") : outcome::ok();
+    }
+
     /// At its first byte, or at its end where it has none.
     void judge_answer()
     {
         long status = 0;
         curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
-        const char *where = nullptr;
-        curl_easy_getinfo(easy_.get(), CURLINFO_REDIRECT_URL, &where);
-        if (where != nullptr) {
+        if (is_redirect()) {
             answer_ = answer::redirect;
         } else if (status == status_ok || status == status_partial) {
             answer_ = answer::body;
@@ -351,7 +369,7 @@ class downloading {
             judge_answer();
         }
         if (answer_ != answer::body) {
-            return answer_ == answer::redirect;
+            return false; // of a redirect's body, or a failure's, not a byte is read
         }
         if (size > most_ - file_.size()) {
             fail(over_bound());

@@ -1,6 +1,7 @@
 #include "worker/artifact/fetch.hpp"
 
 #include "worker/artifact/archive.hpp"
+#include "worker/artifact/archive_kind.hpp"
 #include "worker/artifact/copy_file.hpp"
 #include "worker/artifact/copy_tree.hpp"
 #include "worker/artifact/destination.hpp"
@@ -8,6 +9,7 @@
 #include "worker/artifact/guarded_open.hpp"
 #include "worker/artifact/io_failure.hpp"
 #include "worker/artifact/layout.hpp"
+#include "worker/artifact/proven_file.hpp"
 #include "worker/artifact/rename.hpp"
 #include "worker/artifact/sha256.hpp"
 #include "worker/artifact/source.hpp"
@@ -32,9 +34,10 @@ namespace fs = std::filesystem;
 constexpr char part_name[] = ".download";
 
 
-outcome fetched(std::uint64_t files, std::uint64_t bytes)
+outcome fetched(const fetch_request &request, std::uint64_t files, std::uint64_t bytes)
 {
-    return outcome::ok(count_words(files, "file", "files") + ", " + size_words(bytes));
+    return outcome::ok(count_words(files, "file", "files") + ", " + size_words(bytes) +
+                       (request.sha256.empty() ? "; no sha256 was given, so nothing was verified" : ""));
 }
 
 
@@ -56,10 +59,13 @@ outcome unpack_archive(const fetch_request &request, const archive_source &sourc
     if (auto made = make_folder(request.destination, folder); !made) {
         return made;
     }
-    if (auto unpacked = unpack(source, contents, bounds, request.destination, stop); !unpacked) {
+    if (auto unpacked = unpack(source, bounds, request.destination, stop); !unpacked) {
         return unpacked;
     }
-    return fetched(contents.files, contents.bytes);
+    if (auto laid_out = lay_out(request.destination, request.server_config.get()); !laid_out) {
+        return laid_out;
+    }
+    return fetched(request, contents.files, contents.bytes);
 }
 
 
@@ -87,6 +93,12 @@ class file_fetch {
         if (!source.is_folder() && is_archive_name(path_.filename().native())) {
             return unpack_file(source);
         }
+        if (!source.is_folder()) {
+            if (auto checked = check_is_no_archive(source.fd.get(), path_.filename().native(), shown(path_));
+                !checked) {
+                return checked;
+            }
+        }
         tree_pass measured(area_, bounds_, stop_);
         if (auto fits = measure(source, measured); !fits) {
             return fits;
@@ -112,8 +124,7 @@ class file_fetch {
         if (!source.is_folder()) {
             return pass.measure_file(source, path_.native());
         }
-        const auto note = [this](std::string_view name, bool is_folder) { shape_.note(name, is_folder); };
-        if (auto measured = pass.measure_folder(source, path_.native(), note); !measured) {
+        if (auto measured = pass.measure_folder(source, path_.native(), nullptr); !measured) {
             return measured;
         }
         return pass.files() > 0 ? outcome::ok() : outcome::permanent(shown(path_) + " holds no file");
@@ -130,44 +141,42 @@ class file_fetch {
         return make_folder(request_.destination, destination_);
     }
 
+    /// With a checksum, what is unpacked is what it was taken of. Without, a look at the file's times has to do.
     outcome unpack_file(const opened_source &source)
     {
+        if (auto checked = check_can_be_unpacked(path_.filename().native(), shown(path_)); !checked) {
+            return checked;
+        }
+        archive_source packed{source.fd.get(), path_.filename().native(), shown(path_)};
+        proven_file proven(source.fd.get());
         if (!request_.sha256.empty()) {
-            sha256 digest;
-            if (auto read = digest_file(source.fd.get(), shown(path_), stop_, digest); !read) {
+            std::string digest;
+            if (auto read = proven.prove(packed.shown, stop_, digest); !read) {
                 return read;
             }
-            if (auto checked = check_sha256(shown(path_), digest.finish(), request_.sha256); !checked) {
+            if (auto checked = check_sha256(packed.shown, digest, request_.sha256); !checked) {
                 return checked;
             }
+            packed.proven = &proven;
+            return unpack_archive(request_, packed, stop_);
         }
-        auto ended = unpack_archive(request_, {source.fd.get(), path_.filename().native(), shown(path_)}, stop_);
+        auto ended = unpack_archive(request_, packed, stop_);
         return ended && !is_unchanged(source.fd.get(), source.status)
-                   ? outcome::transient(shown(path_) + " changed while it was unpacked")
+                   ? outcome::transient(packed.shown + " changed while it was unpacked")
                    : ended;
     }
 
     outcome copy_folder(const opened_source &source)
     {
-        unique_fd version;
-        if (!shape_.is_model_folder()) {
-            if (auto made = make_folder(request_.destination / "1", version); !made) {
-                return made;
-            }
-        }
-        const auto place = [&](std::string_view name, bool is_folder) {
-            return shape_.is_model_folder() || stays_at_top(name, is_folder) ? destination_.get() : version.get();
-        };
+        const auto place = [this](std::string_view, bool) { return destination_.get(); };
         tree_pass pass(area_, bounds_, stop_);
         if (auto copied = pass.copy_folder(source, path_.native(), place); !copied) {
             return copied;
         }
-        if (!shape_.is_model_folder()) {
-            if (auto named = name_only_onnx(request_.destination, shape_); !named) {
-                return named;
-            }
+        if (auto laid_out = lay_out(request_.destination, request_.server_config.get()); !laid_out) {
+            return laid_out;
         }
-        return fetched(pass.files(), pass.bytes());
+        return fetched(request_, pass.files(), pass.bytes());
     }
 
     outcome copy_file(const opened_source &source)
@@ -183,7 +192,8 @@ class file_fetch {
         tree_pass pass(area_, bounds_, stop_);
         if (auto copied =
                 pass.copy_one(source, path_.native(), version.get(),
-                              single_file_name(path_.filename().native()).c_str(), digest ? &*digest : nullptr);
+                              single_file_name(path_.filename().native(), request_.server_config.get()).c_str(),
+                              digest ? &*digest : nullptr);
             !copied) {
             return copied;
         }
@@ -192,7 +202,7 @@ class file_fetch {
                 return checked;
             }
         }
-        return fetched(pass.files(), pass.bytes());
+        return fetched(request_, pass.files(), pass.bytes());
     }
 
     const fetch_request &request_;
@@ -200,7 +210,6 @@ class file_fetch {
     const stop_flag &stop_;
     allowed_area area_;
     tree_bounds bounds_;
-    folder_shape shape_;
     unique_fd destination_;
 };
 
@@ -237,6 +246,10 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
                                   " names no file: a folder cannot be fetched from a web server; pack it "
                                   "as a .tar.gz");
     }
+    const std::string name = source->place.path.filename().native();
+    if (auto checked = check_can_be_unpacked(name, source->shown); !checked) {
+        return checked;
+    }
     const fs::path part = request.destination / part_name;
     if (auto prepared = prepare_part(request, part); !prepared) {
         return prepared;
@@ -248,9 +261,11 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
         !brought) {
         return brought;
     }
-    const std::string name = source->place.path.filename().native();
     if (is_archive_name(name)) {
         return unpack_archive(request, {file.get(), name, source->shown}, stop);
+    }
+    if (auto checked = check_is_no_archive(file.get(), name, source->shown); !checked) {
+        return checked;
     }
     struct stat status {};
     unique_fd version;
@@ -260,11 +275,12 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
     if (::fstat(file.get(), &status) != 0) {
         return io_failure(shown(part) + " cannot be looked at", errno);
     }
-    if (const int error = rename_over(part, request.destination / "1" / single_file_name(name), "downloaded");
+    if (const int error = rename_over(
+            part, request.destination / "1" / single_file_name(name, request.server_config.get()), "downloaded");
         error != 0) {
         return io_failure(shown(part) + " cannot be renamed", error);
     }
-    return fetched(1, static_cast<std::uint64_t>(status.st_size));
+    return fetched(request, 1, static_cast<std::uint64_t>(status.st_size));
 }
 
 

@@ -1,6 +1,7 @@
 // Brings a model's files from an allowed source into a folder: checked, bounded, nothing from outside the allowed.
 #pragma once
 
+#include "common/json.hpp"
 #include "worker/artifact/fetch_progress.hpp"
 #include "worker/outcome.hpp"
 
@@ -23,6 +24,8 @@ struct fetch_request {
     std::uint64_t max_files = 0;       ///< files and folders together
     bool allow_local = false;          ///< a download may come from a loopback or link-local address
     std::string ca_file;               ///< certificates to trust in a download, PEM; empty: the system's
+    std::shared_ptr<const json_t>
+        server_config; ///< the model configuration that goes with the load call (layout.hpp); or null
     std::shared_ptr<fetch_progress> progress; ///< of a download; null: nobody looks
 };
 
@@ -31,7 +34,7 @@ struct fetch_request {
 std::string check_source(const std::string &source, const std::vector<std::string> &allow);
 
 /// Copies, or downloads, on a thread of libuv's pool; a file whose name is an archive's (archive.hpp) is unpacked. `loop` must outlive the operation. `ok`'s detail
-/// says what was fetched, for a person ("4 files, 2.2 MiB"). A failure leaves nothing, but for a download with a checksum
+/// says what was fetched, for a person ("4 files, 2.2 MiB"), and that nothing was verified where there was no checksum. A failure leaves nothing, but for a download with a checksum
 /// that may be taken up again: its part stays in `destination`, where the next fetch goes on with it.
 operation_ptr fetch(uv_loop_t *loop, fetch_request request, done_fn done);
 

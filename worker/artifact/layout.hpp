@@ -1,7 +1,9 @@
-// What a model folder looks like: `<model>/<version>/model.onnx` beside `<model>/config.pbtxt`, or MLServer's, which is any
-// folder with a `model-settings.json`. A source that is not laid out so is taken for the files of version 1.
+// How a model's folder looks to its server, and how what was fetched is made to look so: `<model>/config.pbtxt` beside
+// `<model>/1/model.onnx` (Triton's model repository documentation), or MLServer's, which is any folder with a
+// `model-settings.json`. What is not laid out so is taken for the files of version 1.
 #pragma once
 
+#include "common/json.hpp"
 #include "worker/outcome.hpp"
 
 #include <filesystem>
@@ -11,13 +13,15 @@
 
 namespace rollout {
 
-/// What stands at the top of a source's folder.
+/// What stands in a folder.
 struct folder_shape {
     bool has_version = false;           ///< a folder whose name is a number that does not start with 0
     bool has_settings = false;          ///< model-settings.json
     bool has_config = false;            ///< config.pbtxt
+    bool has_definition = false;        ///< what servers know as a model by its name, a configuration is none
     std::vector<std::string> onnx;      ///< files called *.onnx
     bool has_model_onnx_folder = false; ///< a large ONNX model may be a folder
+    bool has_other_model = false;       ///< model.py and the like: an *.onnx beside it is a part of that model
 
     void note(std::string_view name, bool is_folder);
 
@@ -25,14 +29,20 @@ struct folder_shape {
     bool is_model_folder() const noexcept { return has_version || has_settings; }
 };
 
-/// Does an entry of a folder that is no model's folder stay at the model's top?
-bool stays_at_top(std::string_view name, bool is_folder) noexcept;
+/// The name, in the folder of version 1, of a source that is one file. `server_config`: the model configuration that goes with
+/// the load call, or null; a name that it asks for stays.
+std::string single_file_name(const std::string &name, const json_t *server_config);
 
-/// The name, in the folder of version 1, of a source that is one file.
-std::string single_file_name(const std::string &name);
-
-/// In a model folder whose files were moved into version 1: its only ONNX file is given the name that servers look for,
-/// unless config.pbtxt names files itself.
-outcome name_only_onnx(const std::filesystem::path &model_folder, const folder_shape &shape);
+/// Lays out what was copied or unpacked into the folder, as it was in its source:
+/// - Folders around the model are left out, each the only thing in its own: those whose name is a version's only where a
+///   model's folder is inside, so that `1/model.onnx` stays a version.
+/// - In what is no model's folder then, everything goes into the folder of version 1, but for what the server reads at a
+///   model's top: config.pbtxt, `configs` with a *.pbtxt in it, `warmup`, `initial_state`, the Python backend's stub, and
+///   what the configurations name there (`label_filename`, `$$TRITON_MODEL_DIRECTORY/…`). The folder of version 1 is made
+///   even where nothing is left for it, which is what an ensemble needs.
+/// - The only ONNX file that went there is given the name that servers look for, unless a configuration names files or
+///   another backend, or another model stands beside it.
+/// Permanent where nothing but an archive is there.
+outcome lay_out(const std::filesystem::path &folder, const json_t *server_config);
 
 } // namespace rollout

@@ -7,6 +7,7 @@
 #include "worker/words.hpp"
 
 #include <cerrno>
+#include <system_error>
 
 #include <sys/stat.h>
 
@@ -103,6 +104,16 @@ outcome fit_model_name(const std::filesystem::path &model_folder, const std::str
 {
     if (auto fitted = fit_file(model_folder / config_file, name, with_name); !fitted) {
         return fitted;
+    }
+    // Of --model-config-name, which stand in for config.pbtxt. There may be none.
+    std::error_code error;
+    for (auto at = std::filesystem::directory_iterator(model_folder / configs_folder, error);
+         !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+        if (at->path().extension() == ".pbtxt" && std::filesystem::is_regular_file(at->symlink_status(error))) {
+            if (auto fitted = fit_file(at->path(), name, with_name); !fitted) {
+                return fitted;
+            }
+        }
     }
     return fit_file(model_folder / settings_file, name, with_settings_name);
 }

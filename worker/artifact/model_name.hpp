@@ -11,6 +11,7 @@
 namespace rollout {
 
 inline constexpr std::string_view config_file = "config.pbtxt";          ///< Triton's
+inline constexpr std::string_view configs_folder = "configs";            ///< Triton's custom ones, *.pbtxt
 inline constexpr std::string_view settings_file = "model-settings.json"; ///< MLServer's
 
 /// config.pbtxt with `name` as the value of its top-level `name`; every other byte stays, and so does a text without one.
@@ -19,7 +20,7 @@ result<std::string> with_name(std::string_view pbtxt, std::string_view name);
 /// model-settings.json with `name` as its member `name`.
 result<std::string> with_settings_name(std::string_view json, std::string_view name);
 
-/// Fits what of the two files stands at the top of the folder. Can be run again.
+/// Fits what of these stands at the top of the folder. Can be run again.
 outcome fit_model_name(const std::filesystem::path &model_folder, const std::string &name);
 
 } // namespace rollout

@@ -138,9 +138,27 @@ class tokenizer {
 };
 
 
+std::string text_of(std::string_view literal)
+{
+    std::string text;
+    for (std::size_t at = 1; at + 1 < literal.size(); ++at) {
+        if (literal[at] == '\\' && at + 2 < literal.size() &&
+            std::string_view("\\\"'").find(literal[at + 1]) != std::string_view::npos) {
+            ++at;
+        }
+        text += literal[at];
+    }
+    return text;
+}
+
+
 class parser {
   public:
-    explicit parser(std::string_view text) : text_(text), tokens_(text) {}
+    /// `strings`, which may be null, takes all values that are strings.
+    explicit parser(std::string_view text, std::vector<pbtxt_string> *strings = nullptr)
+        : text_(text), tokens_(text), strings_(strings)
+    {
+    }
 
     bool top(std::vector<pbtxt_field> &fields) { return advance() && message(0, 0, 0, &fields); }
 
@@ -199,12 +217,12 @@ class parser {
             return false;
         }
         if (at('[')) {
-            return list(depth);
+            return list(into.name, depth);
         }
         if (at('{') || at('<')) {
             return nested(depth);
         }
-        return colon ? scalar(&into.literals) : unexpected();
+        return colon ? scalar(into.name, &into.literals) : unexpected();
     }
 
     /// `[com.example.name]` or `[type.googleapis.com/com.example.name]`, up to its last bracket.
@@ -225,7 +243,7 @@ class parser {
         return advance() && message(closer, opened, depth + 1, nullptr);
     }
 
-    bool list(int depth)
+    bool list(std::string_view name, int depth)
     {
         const std::size_t opened = now_.line;
         if (!advance()) {
@@ -238,7 +256,7 @@ class parser {
             if (at(token::kind::end)) {
                 return tokens_.failed(opened, "a bracket that is not closed");
             }
-            if (!(at('{') || at('<') ? nested(depth) : scalar(nullptr))) {
+            if (!(at('{') || at('<') ? nested(depth) : scalar(name, nullptr))) {
                 return false;
             }
             if (at(']')) {
@@ -253,10 +271,16 @@ class parser {
         }
     }
 
-    bool scalar(std::vector<pbtxt_literal> *literals)
+    bool scalar(std::string_view name, std::vector<pbtxt_literal> *literals)
     {
         if (at(token::kind::literal)) {
+            if (strings_ != nullptr) {
+                strings_->push_back({name, {}});
+            }
             while (at(token::kind::literal)) {
+                if (strings_ != nullptr) {
+                    strings_->back().value += text_of(text_.substr(now_.at, now_.size));
+                }
                 if (literals != nullptr) {
                     literals->push_back({now_.at, now_.size});
                 }
@@ -275,6 +299,7 @@ class parser {
     std::string_view text_;
     tokenizer tokens_;
     token now_;
+    std::vector<pbtxt_string> *strings_;
 };
 
 } // namespace
@@ -288,6 +313,18 @@ result<std::vector<pbtxt_field>> top_fields(std::string_view text)
         return result<std::vector<pbtxt_field>>::failure(reader.error());
     }
     return fields;
+}
+
+
+result<std::vector<pbtxt_string>> all_strings(std::string_view text)
+{
+    std::vector<pbtxt_field> fields;
+    std::vector<pbtxt_string> strings;
+    parser reader(text, &strings);
+    if (!reader.top(fields)) {
+        return result<std::vector<pbtxt_string>>::failure(reader.error());
+    }
+    return strings;
 }
 
 } // namespace rollout

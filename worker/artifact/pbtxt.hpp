@@ -5,6 +5,7 @@
 #include "worker/outcome.hpp"
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,5 +24,13 @@ struct pbtxt_field {
 
 /// The fields at the top of the text, in their order, or what is wrong with the text and in which line.
 result<std::vector<pbtxt_field>> top_fields(std::string_view text);
+
+struct pbtxt_string {
+    std::string_view name; ///< the field's; empty for an extension's
+    std::string value;     ///< without its quotes; of escapes, those of quotes and of the backslash are taken away
+};
+
+/// Every field whose value is a string, or a list of them, at whatever depth it stands, in their order.
+result<std::vector<pbtxt_string>> all_strings(std::string_view text);
 
 } // namespace rollout

@@ -36,6 +36,12 @@ int rename_over(const std::filesystem::path &from, const std::filesystem::path &
 }
 
 
+int rename_probe(const std::filesystem::path &from, const std::filesystem::path &to)
+{
+    return rename_now(from, to);
+}
+
+
 int rename_to_nothing(const std::filesystem::path &from, const std::filesystem::path &to, const char *point)
 {
     return pass(point, [&] {

@@ -24,9 +24,24 @@ bool equal_ignoring_case(std::string_view one, std::string_view other) noexcept
 }
 
 
+/// Without what may be a secret: a query, which a signed URL keeps its key in, a fragment, a user and a password.
+std::string masked(std::string_view source)
+{
+    source = source.substr(0, source.find_first_of("?#"));
+    std::size_t begin = source.find("://");
+    begin = begin == std::string_view::npos ? 0 : begin + 3;
+    const auto authority = source.substr(begin, source.substr(begin).find('/'));
+    const std::size_t at = authority.rfind('@');
+    if (at == std::string_view::npos) {
+        return std::string(source);
+    }
+    return std::string(source.substr(0, begin)) + "***" + std::string(source.substr(begin + at));
+}
+
+
 std::string the_source(std::string_view source)
 {
-    return "the source \"" + clean_text(source, 200) + "\"";
+    return "the source \"" + clean_text(masked(source), 200) + "\"";
 }
 
 

@@ -12,6 +12,8 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 namespace rollout {
 namespace {
@@ -23,6 +25,9 @@ constexpr const char *removed_folder = ".removed";
 
 /// Beside it: what a server that polls is to let go of, whole.
 constexpr const char *withdrawn_folder = ".withdrawn";
+
+/// Of a file that is made, moved and removed to see whether that can be done.
+constexpr const char *probe_name = ".rollout-probe";
 
 /// The name comes checked; a wrong one here would delete a wrong folder.
 outcome check_name(const std::string &model)
@@ -95,6 +100,13 @@ outcome occupied(const fs::path &place)
 }
 
 
+bool is_read_only(const fs::path &path) noexcept
+{
+    struct statvfs system {};
+    return ::statvfs(path.c_str(), &system) == 0 && (system.f_flag & ST_RDONLY) != 0;
+}
+
+
 using rename_fn = int (*)(const fs::path &from, const fs::path &to, const char *point);
 
 /// Into a folder for what is taken out, which is made for it: another model on its way may remove it right here, and then it is
@@ -125,6 +137,43 @@ outcome delete_tree(const fs::path &path)
 } // namespace
 
 
+outcome model_repository::check_way(way_trouble *trouble) const
+{
+    std::error_code error;
+    if (!fs::is_directory(repository_, error)) {
+        return outcome::ok();
+    }
+    const auto failed = [&](const fs::path &from, const fs::path &to, int number) {
+        if (trouble != nullptr) {
+            const bool is_refused = number == EACCES || number == EPERM;
+            const bool is_repositorys = !to.empty() && (is_refused || (is_read_only(to) && !is_read_only(from)));
+            *trouble = {is_refused, is_repositorys ? "repository" : "staging"};
+        }
+        return no_way(from, to, number);
+    };
+    // Where the staging folder is still to be made: a check by another user must not make it his.
+    fs::path place = staging_;
+    while (!fs::is_directory(place, error) && place.has_relative_path()) {
+        place = place.parent_path();
+    }
+    // Servers look for folders in their repository, and for no file.
+    const fs::path from = place / probe_name;
+    const fs::path to = repository_ / probe_name;
+    const unique_fd made(::open(from.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!made) {
+        const int number = errno;
+        return number == EROFS || number == EACCES || number == EPERM ? failed(place, {}, number) : outcome::ok();
+    }
+    const int number = rename_probe(from, to);
+    ::unlink(from.c_str());
+    ::unlink(to.c_str());
+    // What else may happen is for the files themselves to meet.
+    return number == EXDEV || number == EROFS || number == EACCES || number == EPERM
+               ? failed(staging_, repository_, number)
+               : outcome::ok();
+}
+
+
 outcome model_repository::check_vacant(const std::string &model) const
 {
     if (auto plain = check_name(model); !plain) {
@@ -140,8 +189,11 @@ outcome model_repository::check_vacant(const std::string &model) const
     if (holds != found::nothing) {
         return occupied(in_place(model));
     }
-    if (auto looked = look(withdrawn(model), holds); !looked || holds == found::nothing) {
+    if (auto looked = look(withdrawn(model), holds); !looked) {
         return looked;
+    }
+    if (holds == found::nothing) {
+        return check_way();
     }
     return outcome::permanent("the files of an earlier model by that name are kept in " + shown(withdrawn(model)) +
                               ": move them away and deploy again");
@@ -304,6 +356,31 @@ outcome model_repository::move_in(const std::string &model) const
 }
 
 
+/// Why nothing can be moved from one to the other, or, with no other, be made in the one.
+outcome model_repository::no_way(const fs::path &from, const fs::path &to, int error) const
+{
+    // Of two mounts the kernel says first that they are two.
+    if (error == EXDEV || error == EROFS) {
+        for (const auto &[folder, member] : {std::pair(staging_, "staging"), std::pair(repository_, "repository")}) {
+            if (is_read_only(folder) || (error == EROFS && to.empty() && folder == from)) {
+                return outcome::permanent(shown(folder) + " (the backend's member \"" + member +
+                                          "\") is on a file system that is mounted read-only: mount it for writing "
+                                          "where rolloutd runs");
+            }
+        }
+    }
+    if (error == EXDEV) {
+        return outcome::permanent(
+            shown(staging_) + " and the model repository " + shown(repository_) +
+            " are on different file systems, or different mounts of one: set the backend's member "
+            "\"staging\" to a folder on the repository's");
+    }
+    return io_failure(to.empty() ? "nothing can be made in " + shown(from)
+                                 : shown(from) + " cannot be moved to " + shown(to),
+                      error);
+}
+
+
 /// What came of a rename between the repository and the folders beside it.
 outcome model_repository::moved(const fs::path &from, const fs::path &to, int error) const
 {
@@ -311,12 +388,7 @@ outcome model_repository::moved(const fs::path &from, const fs::path &to, int er
         if (error == EEXIST || error == ENOTEMPTY) {
             return occupied(to);
         }
-        if (error == EXDEV) {
-            return outcome::permanent(shown(staging_) + " and the model repository " + shown(repository_) +
-                                      " are on different file systems: set the backend's member \"staging\" to a "
-                                      "folder on the repository's");
-        }
-        return io_failure(shown(from) + " cannot be moved to " + shown(to), error);
+        return no_way(from, to, error);
     }
     if (auto synced = sync_folder(to.parent_path()); !synced) {
         return synced;

@@ -11,6 +11,11 @@
 
 namespace rollout {
 
+struct way_trouble {
+    bool is_refused = false;        ///< only this process may not write there, which another user's may
+    const char *member = "staging"; ///< of the backend's settings, that it is about
+};
+
 class model_repository {
   public:
     /// `staging`: on the repository's file system, outside of it.
@@ -22,7 +27,14 @@ class model_repository {
     std::filesystem::path staged(const std::string &model) const { return staging_ / model; }
     std::filesystem::path in_place(const std::string &model) const { return repository_ / model; }
 
-    /// Fails where the repository is missing or holds something by that name, or something is withdrawn under it.
+    /// Can what is staged come into the repository? A file is made in the staging folder (or where that is still to
+    /// be made), moved, and removed: whether a rename
+    /// leads there shows in no other way, as one file system may be mounted at two places. Ok where the repository is not there.
+    /// `trouble`, which may be null: what is wrong where it fails.
+    outcome check_way(way_trouble *trouble = nullptr) const;
+
+    /// Fails where the repository is missing or holds something by that name, something is withdrawn under it, or nothing
+    /// that is staged could come there.
     outcome check_vacant(const std::string &model) const;
 
     /// Fits the staged model to its name, syncs it to the disk and renames it into the repository. Where nothing is staged
@@ -48,6 +60,7 @@ class model_repository {
     std::filesystem::path withdrawn(const std::string &model) const;
     outcome moved(const std::filesystem::path &from, const std::filesystem::path &to, int error) const;
     outcome check_there() const;
+    outcome no_way(const std::filesystem::path &from, const std::filesystem::path &to, int error) const;
     outcome take_out(const std::string &model) const;
     outcome move_in(const std::string &model) const;
 

@@ -90,6 +90,7 @@ operation_ptr fetch_source(task_run &run, const placed_revision &one, done_fn do
             request.max_files = artifacts.max_files;
             request.allow_local = artifacts.allow_local;
             request.ca_file = artifacts.ca_file;
+            request.server_config = planned->placed.server_config;
             const auto number = static_cast<std::size_t>(planned - run.plan.copies.begin());
             const std::size_t count = run.plan.copies.size();
             // Nothing of this revision is in the repository before the next step: what has its name there is not ours.

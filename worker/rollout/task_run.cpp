@@ -162,7 +162,8 @@ bool task_run::plan_it()
         return true;
     }
     std::vector<json_fault> faults;
-    plan = plan_deployment(environment.config, what.model_id, what.model_revision, what.config.get(), faults);
+    plan = plan_deployment(environment.config, what.model_id, what.model_revision, what.config.get(), faults,
+                           plan_for::accepted);
     if (faults.empty()) {
         return true;
     }
