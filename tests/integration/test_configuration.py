@@ -169,6 +169,15 @@ def test_a_right_configuration_is_good(tmp_path, config):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_whole_number_is_whole_however_it_is_written(tmp_path):
+    config = json.dumps(WHOLE)
+    for old, new in (('"drain_s": 30', '"drain_s": 30.0'), ('"retain_days": 30', '"retain_days": 3e1'), ('"weight": 25', '"weight": 25.0')):
+        assert old in config
+        config = config.replace(old, new)
+    done = checked(tmp_path, config)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("changes, pointer", [
     ({"listen": None}, "/listen"), ({"listen": {"path": None}}, "/listen/path"), ({"listen": {"path": "relative"}}, "/listen/path"),
     ({"listen": {"path": "/" + "x" * 108}}, "/listen/path"), ({"listen": {"mode": "0999"}}, "/listen/mode"),
