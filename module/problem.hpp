@@ -10,10 +10,12 @@
 namespace rollout {
 
 struct problem {
-    /// A member at fault: a JSON pointer (RFC 6901) into the request's body, and what is wrong with it.
+    /// What is at fault, and what is wrong with it: a member of the request's body, by a JSON pointer (RFC 6901), or an argument
+    /// of its query.
     struct member {
         std::string pointer;
         std::string detail;
+        std::string parameter{}; ///< the argument's name; empty: it is a member
     };
 
     int status = 500;
