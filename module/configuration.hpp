@@ -26,10 +26,12 @@ struct main_settings {
 struct location_settings {
     bool api = false;
     bool metrics = false;
-    ngx_str_t base{}; ///< what comes before the route in the URI
+    directive_place handler_place; ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
+    ngx_str_t base{};              ///< what comes before the route in the URI
     dialect words = dialect::standard;
 
     ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here
+    bool route_off = false;                    ///< `rollout_route off`: none, also where the location around has one
     ngx_http_complex_value_t *part = nullptr;
     ngx_http_complex_value_t *key = nullptr;
     ngx_http_complex_value_t *preview = nullptr;

@@ -135,23 +135,25 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
     auto &to = *static_cast<location_settings *>(child);
     auto *core = static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
 
-    // "if" and "limit_except" make a location without a name inside of one: there the handler goes on.
-    const bool is_free = !to.api && !to.metrics && to.model == nullptr;
-    if (core->noname && is_free && from.api) {
-        to.api = true;
+    if (char *fault = check_handler(cf, to, *core); fault != NGX_CONF_OK) {
+        return fault;
+    }
+    // "if" and "limit_except" make a location without a name inside of one: there the handler goes on, unless the block has one of
+    // its own, as by "proxy_pass". A location with a name has no handler of the one around it, as with nginx's own.
+    const bool is_free = !to.api && !to.metrics;
+    if (core->noname && is_free && core->handler == nullptr && (from.api || from.metrics)) {
+        to.api = from.api;
+        to.metrics = from.metrics;
         to.base = from.base;
         to.words = from.words;
-        core->handler = handle_api;
+        core->handler = from.api ? handle_api : handle_metrics;
     }
-    if (core->noname && is_free && from.metrics) {
-        to.metrics = true;
-        core->handler = handle_metrics;
-    }
-    if (!to.api && !to.metrics && to.model == nullptr) {
+    if (!to.api && !to.metrics && to.model == nullptr && !to.route_off) {
         to.model = from.model;
         to.part = from.part;
         to.key = from.key;
         to.preview = from.preview;
+        to.route_off = from.route_off;
     }
     return NGX_CONF_OK;
 }
