@@ -21,6 +21,8 @@ struct main_settings {
     directive_place api_used;   ///< the first rollout_api
     directive_place route_used; ///< the first rollout_route
     directive_place metrics_used;
+    bool route_resolves =
+        false; ///< a location with rollout_route has a resolver: it may find hosts that are no upstream blocks
 };
 
 struct location_settings {

@@ -1,4 +1,5 @@
 // The routes that rolloutd sends: a full set behind its welcome, then each that changes.
+#include "common/upstream_name.hpp"
 #include "module/state_file.hpp"
 #include "module/worker_link.hpp"
 
@@ -74,10 +75,28 @@ void worker_link::take_routes(const json_t *message)
         disconnect("zone is too small for the routes: give rollout_zone more memory");
         return;
     }
+    warn_of_servers(routes);
     if (!in_full_set_) {
         json_ptr answer = message_of("applied");
         json_put(answer.get(), "revision", json_make_number(revision));
         send(answer.get());
+    }
+}
+
+
+/// nginx takes a server that fails out for all models alike, whichever revision has failed.
+void worker_link::warn_of_servers(const std::vector<route> &routes)
+{
+    for (const auto &one : routes) {
+        for (const auto *slot : {&one.blue, &one.green}) {
+            if (slot->has_value() && upstreams_.taking_servers_out.erase(upstream_key((*slot)->upstream)) != 0) {
+                ngx_log_error(NGX_LOG_WARN, log_, 0,
+                              "rollout: upstream \"%s\" has several servers with max_fails: failures of one model's "
+                              "green make nginx "
+                              "take them out for every model; write \"max_fails=0\" behind each of its servers",
+                              (*slot)->upstream.c_str());
+            }
+        }
     }
 }
 

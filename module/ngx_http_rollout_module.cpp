@@ -5,6 +5,7 @@
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
 #include "module/error_filter.hpp"
+#include "module/known_upstreams.hpp"
 #include "module/metrics_handler.hpp"
 #include "module/route_handler.hpp"
 #include "module/route_result.hpp"
@@ -155,6 +156,10 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
         to.preview = from.preview;
         to.route_off = from.route_off;
     }
+    if (to.model != nullptr && core->resolver != nullptr && core->resolver->connections.nelts != 0) {
+        static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module))
+            ->route_resolves = true;
+    }
     return NGX_CONF_OK;
 }
 
@@ -214,7 +219,8 @@ ngx_int_t init_process(ngx_cycle_t *cycle)
                 &settings->zone->name, process_in_flight->processes());
         }
         if (settings->link.path.len != 0) {
-            process_link = std::make_unique<worker_link>(settings->link, *settings->zone, cycle->log);
+            process_link =
+                std::make_unique<worker_link>(settings->link, *settings->zone, cycle->log, upstreams_of(cycle));
         }
     } catch (const std::exception &error) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "rollout: %s", error.what());

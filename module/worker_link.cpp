@@ -22,8 +22,8 @@ constexpr ngx_msec_t silence_ms = 15000;
 } // namespace
 
 
-worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log)
-    : settings_(settings), zone_(zone), log_(log), backoff_(settings.reconnect)
+worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams)
+    : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), backoff_(settings.reconnect)
 {
     connect_timer_.handler = on_connect_timer;
     connect_timer_.data = this;
@@ -343,6 +343,9 @@ void worker_link::send_hello()
         revision = zone_.header->revision;
         repairs_at_hello_ = zone_.header->repairs;
         doubts_at_hello_ = zone_.doubts();
+    }
+    if (upstreams_.names) {
+        json_put(message.get(), "upstreams", json_make_array(*upstreams_.names));
     }
     brought_ = revision;
     awaits_welcome_ = true;

@@ -10,6 +10,7 @@
 #include "common/requester.hpp"
 #include "common/steering.hpp"
 #include "common/task.hpp"
+#include "module/known_upstreams.hpp"
 #include "module/ngx.hpp"
 #include "module/shared_zone.hpp"
 #include "module/task_request.hpp"
@@ -69,7 +70,7 @@ struct link_call {
 
 class worker_link {
   public:
-    worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log);
+    worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams = {});
     ~worker_link();
     worker_link(const worker_link &) = delete;
     worker_link &operator=(const worker_link &) = delete;
@@ -141,6 +142,7 @@ class worker_link {
     void take_routes(const json_t *message);
     bool are_old(std::uint64_t revision) noexcept;
     bool put_in_force(zone_writer &writer, const std::vector<route> &routes, bool ends);
+    void warn_of_servers(const std::vector<route> &routes);
     void take_sample(const json_t *message);
     void take_measure(const json_t *message);
     void take_refusal(const json_t *message);
@@ -150,6 +152,7 @@ class worker_link {
     link_settings settings_;
     shared_zone &zone_;
     ngx_log_t *log_;
+    known_upstreams upstreams_;
 
     state state_ = state::down;
     ngx_connection_t *connection_ = nullptr;

@@ -428,7 +428,7 @@ etag_text etag_of(ngx_http_request_t *, const task_record &) noexcept
     return {{'"', '1', '"'}, 3};
 }
 
-bool matches_etag(ngx_http_request_t *, std::string_view) noexcept
+bool matches_etag(const ngx_http_request_t *, std::string_view) noexcept
 {
     return true;
 }
