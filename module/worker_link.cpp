@@ -34,6 +34,11 @@ worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_l
     flush_event_.data = this;
     flush_event_.log = log;
 
+    rewrite_timer_.handler = on_rewrite_timer;
+    rewrite_timer_.data = this;
+    rewrite_timer_.log = log;
+    rewrite_timer_.cancelable = 1;
+
     ngx_add_timer(&connect_timer_, 0);
 }
 
@@ -49,8 +54,10 @@ worker_link::~worker_link()
         }
     }
     close_connection();
-    if (connect_timer_.timer_set) {
-        ngx_del_timer(&connect_timer_);
+    for (auto *timer : {&connect_timer_, &rewrite_timer_}) {
+        if (timer->timer_set) {
+            ngx_del_timer(timer);
+        }
     }
     for (auto &[id, call] : calls_) {
         call->id = 0;

@@ -142,6 +142,8 @@ class worker_link {
     void take_routes(const json_t *message);
     bool are_old(std::uint64_t revision) noexcept;
     bool put_in_force(zone_writer &writer, const std::vector<route> &routes, bool ends);
+    static void on_rewrite_timer(ngx_event_t *event) noexcept;
+    void keep_routes(const std::string &known_routes) noexcept;
     void warn_of_servers(const std::vector<route> &routes);
     void take_sample(const json_t *message);
     void take_measure(const json_t *message);
@@ -158,10 +160,12 @@ class worker_link {
     ngx_connection_t *connection_ = nullptr;
     ngx_event_t connect_timer_{};
     ngx_event_t flush_event_{};
+    ngx_event_t rewrite_timer_{};
     ngx_msec_t backoff_;
     bool told_down_ = false;
     bool told_refused_ = false;
     bool told_full_ = false;
+    bool told_unwritten_ = false; ///< that the state file cannot be written
 
     frame_reader reader_;
     std::string submissions_; ///< lines of the next frame
