@@ -112,8 +112,12 @@ ngx_int_t answer_readiness(ngx_http_request_t *r)
     const auto *link = link_of_process();
     if (link == nullptr || !link->up()) {
         return send_problem(
-            r, away("rolloutd is away: the gateway routes and answers by what it knows, and takes no new "
-                    "tasks. Check that rolloutd runs."));
+            r, away(link != nullptr && link->denied()
+                        ? "rolloutd's socket is closed to nginx; nginx's error log says what to do. The gateway "
+                          "routes and answers by "
+                          "what it knows, and takes no new tasks."
+                        : "rolloutd is away: the gateway routes and answers by what it knows, and takes no new "
+                          "tasks. Check that rolloutd runs."));
     }
     if (!zone.routes_known()) {
         return send_problem(r, away("The gateway has not heard from rolloutd yet which models there are."));
@@ -141,13 +145,18 @@ problem unconfirmed(const api_request &request, link_result result)
         return answer;
     }
     answer.status = 500;
+    const auto *link = link_of_process();
+    const std::string look_up =
+        "look the task up with GET /" + kind + "/" + id + ", or post again with the same task_id.";
     answer.detail =
-        result == link_result::late
-            ? "rolloutd did not confirm the task in time; it may exist. Look it up with GET /" + kind + "/" + id +
-                  ", or post again with the same task_id."
-            : "rolloutd cannot be reached, so the task could not be confirmed. Check that rolloutd runs, then "
-              "look the task up with GET /" +
-                  kind + "/" + id + ", or post again with the same task_id.";
+        result == link_result::late ? "rolloutd did not confirm the task in time; it may exist: " + look_up
+        : link != nullptr && link->denied()
+            ? "rolloutd's socket is closed to nginx, so the task could not be confirmed. nginx's error log says what "
+              "to "
+              "do (the socket's group, listen.allow_users); then " +
+                  look_up
+            : "rolloutd cannot be reached, so the task could not be confirmed. Check that rolloutd runs, then " +
+                  look_up;
     return answer;
 }
 

@@ -132,6 +132,14 @@ ngx_int_t answer_unheard(const api_request &request, link_result result)
                     std::string(steering_name(request.route.verb)) + " of task " + std::string(request.route.name),
                     result);
     const bool late = result == link_result::late;
+    const auto *link = link_of_process();
+    if (!late && link != nullptr && link->denied()) {
+        problem answer;
+        answer.detail = "rolloutd's socket is closed to nginx, so that the task was not steered. nginx's error log "
+                        "says what to do (the "
+                        "socket's group, listen.allow_users); then ask again.";
+        return send_problem(request.r, answer);
+    }
     problem answer;
     answer.status = 500;
     answer.detail = late

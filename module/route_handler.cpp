@@ -1,6 +1,6 @@
 #include "module/route_handler.hpp"
 
-#include "common/names.hpp"
+#include "module/absent_model.hpp"
 #include "module/answer.hpp"
 #include "module/configuration.hpp"
 #include "module/route_result.hpp"
@@ -305,12 +305,7 @@ try {
 
     problem answer;
     if (request->ended == outcome::unknown_model) {
-        const auto model = view_of(request->model_id);
-        answer.status = 404;
-        answer.detail = is_model_id(model)
-                            ? "There is no model \"" + std::string(model) + "\" here; GET /deploy-status/" +
-                                  std::string(model) + " says what became of it."
-                            : "There is no model of that name here.";
+        answer = absent_model(r, view_of(request->model_id));
     } else {
         answer.status = 503;
         answer.retry_after_s = 1;

@@ -79,12 +79,18 @@ void worker_link::connect() noexcept
     if (const char *fault = open_socket()) {
         const ngx_err_t error = ngx_socket_errno;
         close_connection();
-        if (!std::exchange(told_down_, true)) {
+        const bool was_denied = std::exchange(denied_, error == NGX_EACCES || error == NGX_EPERM);
+        if (!std::exchange(told_down_, true) ||
+            denied_ != was_denied) { // with another cause something else is to be done
             ngx_log_error(
                 NGX_LOG_ERR, log_, error,
                 "rollout: %s to rolloutd at \"unix:%V\" failed; routing and reads go on by what is known, new "
-                "tasks are refused until it is there",
-                fault, &settings_.path);
+                "tasks are refused until it is there%s",
+                fault, &settings_.path,
+                denied_ ? ": the user of nginx's worker processes may not connect; make it a member of the socket's "
+                          "group, and "
+                          "name it in listen.allow_users of rolloutd.json"
+                        : "");
         }
         const ngx_msec_t jitter = static_cast<ngx_msec_t>(ngx_random()) % (backoff_ / 4 + 1);
         ngx_add_timer(&connect_timer_, backoff_ - jitter);
@@ -93,6 +99,7 @@ void worker_link::connect() noexcept
     }
 
     state_ = state::greeting;
+    denied_ = false;
     try {
         send_hello();
     } catch (const std::exception &error) {

@@ -78,6 +78,9 @@ class worker_link {
     /// Is rolloutd there?
     bool up() const noexcept { return state_ == state::up; }
 
+    /// Is rolloutd there, and its socket closed to the user of this process?
+    bool denied() const noexcept { return state_ == state::down && denied_; }
+
     /// May rolloutd bring the routes at any moment? Not when it was not there the last time.
     bool may_bring_routes() const noexcept { return state_ != state::down || !told_down_; }
 
@@ -163,6 +166,7 @@ class worker_link {
     ngx_event_t rewrite_timer_{};
     ngx_msec_t backoff_;
     bool told_down_ = false;
+    bool denied_ = false;
     bool told_refused_ = false;
     bool told_full_ = false;
     bool told_unwritten_ = false; ///< that the state file cannot be written
