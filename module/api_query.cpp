@@ -177,6 +177,28 @@ bool is_empty_object(const std::string &body)
     return json_is_object(parsed.get()) && json_object_size(parsed.get()) == 0;
 }
 
+/// Does If-Match name the task as it is? Of one that is not there something else is to be said.
+bool is_as_the_client_has_it(const api_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    if (find_header(r, "If-Match").data == nullptr) {
+        return true;
+    }
+    shared_zone &zone = *main_of(r).zone;
+    const bool known = zone.tasks_known();
+    task_record task;
+    const auto found = read_records(zone, [&](record_store &records) {
+        const auto allocate = [r](std::size_t size) {
+            return static_cast<unsigned char *>(ngx_pnalloc(r->pool, size));
+        };
+        return task_table(records).by_id(request.route.kind, request.route.name, allocate, task);
+    });
+    if (found != record_store::found::yes) {
+        return known || condition_of(r, {}) != condition::failed;
+    }
+    return condition_of(r, etag_of(r, task).view()) != condition::failed;
+}
+
 } // namespace
 
 
@@ -216,6 +238,12 @@ ngx_int_t steer(api_request &request)
     }
     if (!is_task_id(request.route.name)) {
         return send_problem(r, not_found(request.route));
+    }
+    if (!is_as_the_client_has_it(request)) {
+        problem answer;
+        answer.status = NGX_HTTP_PRECONDITION_FAILED;
+        answer.detail = "The task is not as If-Match names it any more; read it again.";
+        return send_problem(r, answer);
     }
     const auto &route = request.route;
     const ngx_str_t key = find_header(r, "Idempotency-Key");

@@ -57,8 +57,7 @@ std::string problem::to_json() const
         json_ptr list = json_make_array();
         for (const auto &error : errors) {
             json_ptr one = json_make_object();
-            const bool in_query = !error.parameter.empty();
-            json_put(one.get(), in_query ? "parameter" : "pointer", in_query ? error.parameter : error.pointer);
+            json_put(one.get(), error.parameter ? "parameter" : "pointer", error.parameter.value_or(error.pointer));
             json_put(one.get(), "detail", error.detail);
             json_add(list.get(), std::move(one));
         }

@@ -3,6 +3,7 @@
 
 #include "common/json.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,7 @@ struct problem {
     struct member {
         std::string pointer;
         std::string detail;
-        std::string parameter{}; ///< the argument's name; empty: it is a member
+        std::optional<std::string> parameter{}; ///< the argument's name; nothing: it is a member
     };
 
     int status = 500;

@@ -62,9 +62,9 @@ problem unprocessable(std::vector<problem::member> errors)
     problem answer;
     answer.status = 422;
     answer.detail = errors.size() == 1
-                        ? "The argument " + quoted(errors.front().parameter) + ' ' + errors.front().detail + '.'
+                        ? "The argument " + quoted(*errors.front().parameter) + ' ' + errors.front().detail + '.'
                         : std::to_string(errors.size()) +
-                              " arguments of the query are at fault: " + quoted(errors.front().parameter) + ' ' +
+                              " arguments of the query are at fault: " + quoted(*errors.front().parameter) + ' ' +
                               errors.front().detail + ", and others.";
     if (errors.size() > limits::problem_members) {
         errors.resize(limits::problem_members);

@@ -428,6 +428,11 @@ etag_text etag_of(ngx_http_request_t *, const task_record &) noexcept
     return {{'"', '1', '"'}, 3};
 }
 
+condition condition_of(const ngx_http_request_t *, std::string_view) noexcept
+{
+    return condition::met;
+}
+
 bool matches_etag(const ngx_http_request_t *, std::string_view) noexcept
 {
     return true;
