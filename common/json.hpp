@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,10 +47,52 @@ inline json_int_t json_number(const json_t *object, const char *member, json_int
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
-/// The same value, or both none.
+/// A whole number, however it is written (JSON Schema's integer: 30, 30.0, 3e1); nothing for any other value, or one out of range.
+inline std::optional<json_int_t> json_whole(const json_t *value) noexcept
+{
+    if (json_is_integer(value)) {
+        return json_integer_value(value);
+    }
+    constexpr double bound = 9223372036854775808.0; // 2^63
+    const double real = json_is_real(value) ? json_real_value(value) : 0.5;
+    if (!(real >= -bound && real < bound) || real != static_cast<double>(static_cast<json_int_t>(real))) {
+        return std::nullopt;
+    }
+    return static_cast<json_int_t>(real);
+}
+
+/// The same value, or both none. A number is the same however it is written.
 inline bool json_same(const json_t *one, const json_t *other) noexcept
 {
-    return one == other || json_equal(one, other) != 0;
+    if (one == other) {
+        return true;
+    }
+    if (json_is_number(one) && json_is_number(other)) {
+        const auto whole = json_whole(one);
+        return whole ? whole == json_whole(other) : json_equal(one, other) != 0;
+    }
+    if (json_is_object(one) && json_is_object(other)) {
+        const char *key;
+        json_t *member;
+        json_object_foreach(const_cast<json_t *>(one), key, member)
+        {
+            const json_t *same = json_object_get(other, key);
+            if (same == nullptr || !json_same(member, same)) {
+                return false;
+            }
+        }
+        return json_object_size(one) == json_object_size(other);
+    }
+    if (json_is_array(one) && json_is_array(other)) {
+        const std::size_t size = json_array_size(one);
+        for (std::size_t i = 0; i < size; ++i) {
+            if (!json_same(json_array_get(one, i), json_array_get(other, i))) {
+                return false;
+            }
+        }
+        return size == json_array_size(other);
+    }
+    return json_equal(one, other) != 0;
 }
 
 /// A value that several may hold.

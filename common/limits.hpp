@@ -51,6 +51,9 @@ inline constexpr std::size_t backend_model_bytes = 255;
 /// The name of an upstream block, or host:port.
 inline constexpr std::size_t upstream_bytes = 255;
 
+/// The upstreams that a gateway tells rolloutd of, all names together; one with more tells of none, and is not asked.
+inline constexpr std::size_t known_upstreams_bytes = 256 * 1024;
+
 /// What a line of the audit holds of each thing that is known about who asked, in characters.
 inline constexpr std::size_t requester_characters = 256;
 

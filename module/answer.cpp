@@ -1,6 +1,7 @@
 #include "module/answer.hpp"
 
 #include "module/configuration.hpp"
+#include "module/etag_list.hpp"
 
 #include <exception>
 #include <string>
@@ -39,6 +40,8 @@ ngx_int_t send_body(ngx_http_request_t *r, ngx_uint_t status, ngx_chain_t *body)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     r->headers_out.status = status;
+    // nginx's own filter takes dates into account that are none of these documents', and one header only.
+    r->disable_not_modified = 1;
     const ngx_int_t rc = ngx_http_send_header(r);
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
@@ -46,7 +49,54 @@ ngx_int_t send_body(ngx_http_request_t *r, ngx_uint_t status, ngx_chain_t *body)
     return ngx_http_output_filter(r, body);
 }
 
+
+ngx_int_t send_no_body(ngx_http_request_t *r, ngx_uint_t status) noexcept
+{
+    r->headers_out.status = status;
+    r->disable_not_modified = 1;
+    r->header_only = 1;
+    ngx_http_clear_content_length(r);
+    return ngx_http_send_header(r);
+}
+
+
+ngx_int_t send_not_modified(ngx_http_request_t *r) noexcept
+{
+    return send_no_body(r, NGX_HTTP_NOT_MODIFIED);
+}
+
+
+ngx_int_t send_failed_condition(ngx_http_request_t *r) noexcept
+try {
+    problem answer;
+    answer.status = NGX_HTTP_PRECONDITION_FAILED;
+    answer.detail = "The document is not the one that If-Match names; read it again.";
+    return send_problem(r, answer);
+} catch (const std::exception &error) {
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/// Is that so for one of the request's headers of that name?
+template <class Is>
+bool any_header(const ngx_http_request_t *r, std::string_view name, Is is) noexcept
+{
+    bool found = false;
+    each_header(r, [&](std::string_view key, std::string_view value) {
+        found = same_word(key, name) && is(value);
+        return !found;
+    });
+    return found;
+}
+
 } // namespace
+
+
+ngx_int_t send_nothing(ngx_http_request_t *r) noexcept
+{
+    return send_no_body(r, NGX_HTTP_NO_CONTENT);
+}
 
 
 bool add_header(ngx_http_request_t *r, std::string_view name, std::string_view value) noexcept
@@ -58,16 +108,14 @@ bool add_header(ngx_http_request_t *r, std::string_view name, std::string_view v
 
 ngx_str_t find_header(ngx_http_request_t *r, std::string_view name) noexcept
 {
-    for (const ngx_list_part_t *part = &r->headers_in.headers.part; part != nullptr; part = part->next) {
-        const auto *headers = static_cast<const ngx_table_elt_t *>(part->elts);
-        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-            if (headers[i].key.len == name.size() &&
-                ngx_strncasecmp(headers[i].key.data, str_of(name).data, name.size()) == 0) {
-                return headers[i].value;
-            }
+    ngx_str_t found{};
+    each_header(r, [&](std::string_view key, std::string_view value) {
+        if (same_word(key, name)) {
+            found = str_of(value);
         }
-    }
-    return {};
+        return found.data == nullptr;
+    });
+    return found;
 }
 
 
@@ -101,7 +149,6 @@ ngx_chain_t *make_body(ngx_http_request_t *r, std::string_view type,
 ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept
 try {
     const std::string body = what.to_json();
-    r->disable_not_modified = 1;
     // nginx has no words of its own for 422.
     const ngx_str_t line =
         copy_to_pool(r->pool, std::to_string(what.status) + " " + std::string(status_title(what.status)));
@@ -125,6 +172,14 @@ ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
     if (!add_header(r, "Cache-Control", "no-cache")) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+    switch (condition_of(r, {})) {
+    case condition::failed:
+        return send_failed_condition(r);
+    case condition::not_modified:
+        return send_not_modified(r);
+    case condition::met:
+        break;
+    }
     return send_body(r, NGX_HTTP_OK, make_body(r, type, parts));
 }
 
@@ -146,14 +201,21 @@ etag_text etag_of(ngx_http_request_t *r, const task_record &task) noexcept
 }
 
 
-bool matches_etag(ngx_http_request_t *r, std::string_view etag) noexcept
+bool matches_etag(const ngx_http_request_t *r, std::string_view etag) noexcept
 {
-    if (r->headers_in.if_none_match == nullptr) {
-        return false;
+    return any_header(r, "If-None-Match",
+                      [etag](std::string_view value) { return names_etag(value, etag, compared::weakly); });
+}
+
+
+condition condition_of(const ngx_http_request_t *r, std::string_view etag) noexcept
+{
+    const auto matches = [etag](std::string_view value) { return names_etag(value, etag, compared::strongly); };
+    if (any_header(r, "If-Match", [](std::string_view) { return true; }) && !any_header(r, "If-Match", matches)) {
+        return condition::failed;
     }
-    const auto given = view_of(r->headers_in.if_none_match->value);
-    // An ETag of ours is quoted and has no quote inside: found as it stands, it is a member of the list.
-    return given == "*" || given.find(etag) != std::string_view::npos;
+    const bool reads = (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) != 0;
+    return reads && matches_etag(r, etag) ? condition::not_modified : condition::met;
 }
 
 
@@ -167,8 +229,17 @@ ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record 
     if (r->headers_out.etag == nullptr || !add_header(r, "Cache-Control", "no-cache")) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    // A GET's If-None-Match is nginx's own filter's business; a POST has created something, whatever it matches.
-    r->disable_not_modified = !(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD));
+    // A POST has created something, whatever it matches.
+    if (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) {
+        switch (condition_of(r, etag_of(r, task).view())) {
+        case condition::failed:
+            return send_failed_condition(r);
+        case condition::not_modified:
+            return send_not_modified(r);
+        case condition::met:
+            break;
+        }
+    }
 
     const auto status_at = task.status_at();
     if (words == dialect::standard || status_at == std::string_view::npos) {

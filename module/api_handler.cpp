@@ -4,7 +4,9 @@
 #include "common/names.hpp"
 #include "module/api_request.hpp"
 #include "module/configuration.hpp"
+#include "module/query.hpp"
 #include "module/request_body.hpp"
+#include "module/request_origin.hpp"
 #include "module/requester_of.hpp"
 #include "module/task_request.hpp"
 
@@ -110,8 +112,12 @@ ngx_int_t answer_readiness(ngx_http_request_t *r)
     const auto *link = link_of_process();
     if (link == nullptr || !link->up()) {
         return send_problem(
-            r, away("rolloutd is away: the gateway routes and answers by what it knows, and takes no new "
-                    "tasks. Check that rolloutd runs."));
+            r, away(link != nullptr && link->denied()
+                        ? "rolloutd's socket is closed to nginx; nginx's error log says what to do. The gateway "
+                          "routes and answers by "
+                          "what it knows, and takes no new tasks."
+                        : "rolloutd is away: the gateway routes and answers by what it knows, and takes no new "
+                          "tasks. Check that rolloutd runs."));
     }
     if (!zone.routes_known()) {
         return send_problem(r, away("The gateway has not heard from rolloutd yet which models there are."));
@@ -139,13 +145,18 @@ problem unconfirmed(const api_request &request, link_result result)
         return answer;
     }
     answer.status = 500;
+    const auto *link = link_of_process();
+    const std::string look_up =
+        "look the task up with GET /" + kind + "/" + id + ", or post again with the same task_id.";
     answer.detail =
-        result == link_result::late
-            ? "rolloutd did not confirm the task in time; it may exist. Look it up with GET /" + kind + "/" + id +
-                  ", or post again with the same task_id."
-            : "rolloutd cannot be reached, so the task could not be confirmed. Check that rolloutd runs, then "
-              "look the task up with GET /" +
-                  kind + "/" + id + ", or post again with the same task_id.";
+        result == link_result::late ? "rolloutd did not confirm the task in time; it may exist: " + look_up
+        : link != nullptr && link->denied()
+            ? "rolloutd's socket is closed to nginx, so the task could not be confirmed. nginx's error log says what "
+              "to "
+              "do (the socket's group, listen.allow_users); then " +
+                  look_up
+            : "rolloutd cannot be reached, so the task could not be confirmed. Check that rolloutd runs, then " +
+                  look_up;
     return answer;
 }
 
@@ -223,25 +234,6 @@ void on_body(ngx_http_request_t *r)
 }
 
 
-ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
-{
-    const bool collection = route.is == api_route::shape::collection;
-    const bool steers = route.is == api_route::shape::steer;
-    const bool of_tasks = route.is == api_route::shape::task || route.is == api_route::shape::latest;
-    problem answer;
-    answer.status = 405;
-    answer.detail = collection                             ? "Tasks are created with POST, and listed with GET."
-                    : steers                               ? "A task is steered with POST."
-                    : of_tasks                             ? "Tasks are read with GET."
-                    : route.is == api_route::shape::models ? "Models are listed with GET."
-                                                           : "The gateway's state is read with GET.";
-    if (!add_header(r, "Allow", collection ? "GET, HEAD, POST" : steers ? "POST" : "GET, HEAD")) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    return send_problem(r, answer);
-}
-
-
 /// The methods that a route takes.
 ngx_uint_t methods_of(api_route::shape shape) noexcept
 {
@@ -264,6 +256,92 @@ ngx_uint_t methods_of(api_route::shape shape) noexcept
 }
 
 
+/// As the header Allow has them.
+std::string_view allowed_methods(api_route::shape shape) noexcept
+{
+    return shape == api_route::shape::collection ? "GET, HEAD, POST"
+           : shape == api_route::shape::steer    ? "POST"
+                                                 : "GET, HEAD";
+}
+
+
+ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
+{
+    const bool collection = route.is == api_route::shape::collection;
+    const bool steers = route.is == api_route::shape::steer;
+    const bool of_tasks = route.is == api_route::shape::task || route.is == api_route::shape::latest;
+    problem answer;
+    answer.status = 405;
+    answer.detail = collection                             ? "Tasks are created with POST, and listed with GET."
+                    : steers                               ? "A task is steered with POST."
+                    : of_tasks                             ? "Tasks are read with GET."
+                    : route.is == api_route::shape::models ? "Models are listed with GET."
+                                                           : "The gateway's state is read with GET.";
+    return send_problem(r, answer);
+}
+
+
+/// What the request calls the gateway: the host of a URI in absolute form, or of the header Host (RFC 9112, section 3.2.2).
+std::string_view authority_of(const ngx_http_request_t *r) noexcept
+{
+    const u_char *line_end = r->request_line.data + r->request_line.len;
+    if (r->host_start != nullptr && r->request_line.data <= r->host_start && r->host_start < line_end) {
+        const std::string_view rest(reinterpret_cast<const char *>(r->host_start),
+                                    static_cast<std::size_t>(line_end - r->host_start));
+        return rest.substr(0, rest.find_first_of("/? \r\n"));
+    }
+    return r->headers_in.host != nullptr ? view_of(r->headers_in.host->value) : std::string_view();
+}
+
+
+bool is_encrypted([[maybe_unused]] const ngx_http_request_t *r) noexcept
+{
+#if (NGX_HTTP_SSL)
+    return r->connection->ssl != nullptr;
+#else
+    return false;
+#endif
+}
+
+
+/// Does a browser send it for another site's page? Programs send neither header.
+bool is_from_another_site(const ngx_http_request_t *r) noexcept
+{
+    bool foreign = false;
+    each_header(r, [&](std::string_view name, std::string_view value) {
+        foreign = (same_word(name, "Origin") && !is_own_origin(value, authority_of(r), is_encrypted(r))) ||
+                  (same_word(name, "Sec-Fetch-Site") && !is_own_site(value));
+        return !foreign;
+    });
+    return foreign;
+}
+
+
+/// A slash that is written as `%2F` is a character of a name, and no name has one; nginx has decoded it by now.
+bool has_escaped_slash(const ngx_http_request_t *r) noexcept
+{
+    const auto path = view_of(r->unparsed_uri).substr(0, view_of(r->unparsed_uri).find('?'));
+    return path.find("%2F") != std::string_view::npos || path.find("%2f") != std::string_view::npos;
+}
+
+
+/// Answers a request whose body is not wanted.
+ngx_int_t refuse_unread(ngx_http_request_t *r, const problem &why)
+{
+    if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+        return rc;
+    }
+    return send_problem(r, why);
+}
+
+
+/// A problem with a detail when the request has arguments, of which its route takes none.
+problem refuse_arguments(const ngx_http_request_t *r)
+{
+    return check_query(read_query(view_of(r->args)), {});
+}
+
+
 ngx_int_t read(api_request &request)
 {
     ngx_http_request_t *r = request.r;
@@ -275,9 +353,12 @@ ngx_int_t read(api_request &request)
     case api_route::shape::models:
         return list(request);
     case api_route::shape::health:
-        return send_json(r, R"({"status":"ok"})");
     case api_route::shape::readiness:
-        return answer_readiness(r);
+        if (const auto fault = refuse_arguments(r); !fault.detail.empty()) {
+            return send_problem(r, fault);
+        }
+        return request.route.is == api_route::shape::health ? send_json(r, R"({"status":"ok"})")
+                                                            : answer_readiness(r);
     default:
         break;
     }
@@ -295,14 +376,12 @@ ngx_int_t read(api_request &request)
 ngx_int_t write(api_request &request)
 {
     ngx_http_request_t *r = request.r;
-    if (request.route.is == api_route::shape::collection) {
-        const auto fault = check_content(r);
-        if (!fault.detail.empty()) {
-            if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
-                return rc;
-            }
-            return send_problem(r, fault);
-        }
+    auto fault = refuse_arguments(r);
+    if (fault.detail.empty() && request.route.is == api_route::shape::collection) {
+        fault = check_content(r);
+    }
+    if (!fault.detail.empty()) {
+        return refuse_unread(r, fault);
     }
     read_prefer(r, request.wants);
     if (request.wants.wait) {
@@ -326,16 +405,30 @@ ngx_int_t handle(ngx_http_request_t *r)
     request->r = r;
     ngx_http_set_ctx(r, request, ngx_http_rollout_module);
 
-    if (uri.starts_with(base)) {
+    if (r->method == NGX_HTTP_POST && is_from_another_site(r)) {
+        problem answer;
+        answer.status = 403;
+        answer.detail =
+            "A browser sent this for a page of another site (see the request's headers Origin and Sec-Fetch-Site), "
+            "which may "
+            "not change anything here. A program leaves both headers out; a proxy before the gateway passes Host on.";
+        return refuse_unread(r, answer);
+    }
+    if (uri.starts_with(base) && !has_escaped_slash(r)) {
         request->route = route_of(uri.substr(base.size()));
     }
     const auto shape = request->route.is;
+    if (shape == api_route::shape::unknown) {
+        return refuse_unread(r, not_found(request->route));
+    }
     if (!(r->method & methods_of(shape))) {
+        if (!add_header(r, "Allow", allowed_methods(shape))) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
         if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
             return rc;
         }
-        return shape == api_route::shape::unknown ? send_problem(r, not_found(request->route))
-                                                  : refuse_method(r, request->route);
+        return r->method == NGX_HTTP_OPTIONS ? send_nothing(r) : refuse_method(r, request->route);
     }
     return r->method == NGX_HTTP_POST ? write(*request) : read(*request);
 }

@@ -7,10 +7,13 @@
 #include "common/text.hpp"
 #include "module/configuration.hpp"
 #include "module/preferences.hpp"
+#include "module/query.hpp"
 #include "module/request_body.hpp"
 #include "module/requester_of.hpp"
 
+#include <array>
 #include <optional>
+#include <span>
 
 namespace rollout {
 
@@ -25,34 +28,29 @@ problem unusable(std::string detail)
 }
 
 
-/// A query's argument; nothing where it is not given.
-std::optional<std::string_view> argument(ngx_http_request_t *r, std::string_view name)
-{
-    ngx_str_t value;
-    ngx_str_t text = str_of(name);
-    if (ngx_http_arg(r, text.data, text.len, &value) != NGX_OK) {
-        return std::nullopt;
-    }
-    return view_of(value);
-}
-
-
 /// Fills the frame from the query. A problem with a detail where an argument cannot be used.
-problem read_query(ngx_http_request_t *r, const api_route &route, json_t *message)
+problem fill_from_query(ngx_http_request_t *r, const api_route &route, json_t *message)
 {
+    constexpr std::array<std::string_view, 4> known = {"limit", "page_token", "model_id", "status"};
+    const bool models = route.is == api_route::shape::models;
+    const auto query = read_query(view_of(r->args));
+    if (auto fault = check_query(query, std::span(known).first(models ? 2 : known.size())); !fault.detail.empty()) {
+        return fault;
+    }
     unsigned limit = limits::page_default;
-    if (const auto given = argument(r, "limit")) {
+    if (const auto given = find_argument(query, "limit")) {
         if (!read_number(*given, limit) || limit < 1 || limit > limits::page_most) {
-            return unusable("The argument limit must be a whole number from 1 to " +
-                            std::to_string(limits::page_most) + ".");
+            return unusable_argument("limit",
+                                     "must be a whole number from 1 to " + std::to_string(limits::page_most));
         }
     }
     json_put(message, "limit", json_make_number(limit));
 
-    const auto token = argument(r, "page_token");
-    if (route.is == api_route::shape::models) {
+    static constexpr char token_rule[] = "must be the next_page_token of the page before";
+    const auto token = find_argument(query, "page_token");
+    if (models) {
         if (token && !is_model_id(*token)) {
-            return unusable("The argument page_token must be the next_page_token of the page before.");
+            return unusable_argument("page_token", token_rule);
         }
         json_put(message, "after", token.value_or(std::string_view()));
         return {};
@@ -62,24 +60,24 @@ problem read_query(ngx_http_request_t *r, const api_route &route, json_t *messag
     if (token) {
         std::uint64_t before = 0;
         if (!read_number(*token, before) || before == 0 || before > INT64_MAX) {
-            return unusable("The argument page_token must be the next_page_token of the page before.");
+            return unusable_argument("page_token", token_rule);
         }
         json_put(message, "before", json_make_number(before));
     }
-    if (const auto model = argument(r, "model_id")) {
+    if (const auto model = find_argument(query, "model_id")) {
         if (!is_model_id(*model)) {
-            return unusable("The argument model_id must be a model's id.");
+            return unusable_argument("model_id", "must be a model's id");
         }
         json_put(message, "model_id", *model);
     }
-    if (const auto given = argument(r, "status")) {
+    if (const auto given = find_argument(query, "status")) {
         const auto words = location_of(r).words;
         const auto status = status_from(*given, words);
         if (!status) {
-            return unusable("The argument status must be one of pending, " +
-                            std::string(status_name(task_status::in_progress, words)) + ", " +
-                            std::string(status_name(task_status::completed, words)) +
-                            ", failed, refused and canceled.");
+            return unusable_argument("status", "must be one of pending, " +
+                                                   std::string(status_name(task_status::in_progress, words)) + ", " +
+                                                   std::string(status_name(task_status::completed, words)) +
+                                                   ", failed, refused and canceled");
         }
         json_put(message, "status", status_name(*status));
     }
@@ -134,6 +132,14 @@ ngx_int_t answer_unheard(const api_request &request, link_result result)
                     std::string(steering_name(request.route.verb)) + " of task " + std::string(request.route.name),
                     result);
     const bool late = result == link_result::late;
+    const auto *link = link_of_process();
+    if (!late && link != nullptr && link->denied()) {
+        problem answer;
+        answer.detail = "rolloutd's socket is closed to nginx, so that the task was not steered. nginx's error log "
+                        "says what to do (the "
+                        "socket's group, listen.allow_users); then ask again.";
+        return send_problem(request.r, answer);
+    }
     problem answer;
     answer.status = 500;
     answer.detail = late
@@ -171,6 +177,28 @@ bool is_empty_object(const std::string &body)
     return json_is_object(parsed.get()) && json_object_size(parsed.get()) == 0;
 }
 
+/// Does If-Match name the task as it is? Of one that is not there something else is to be said.
+bool is_as_the_client_has_it(const api_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    if (find_header(r, "If-Match").data == nullptr) {
+        return true;
+    }
+    shared_zone &zone = *main_of(r).zone;
+    const bool known = zone.tasks_known();
+    task_record task;
+    const auto found = read_records(zone, [&](record_store &records) {
+        const auto allocate = [r](std::size_t size) {
+            return static_cast<unsigned char *>(ngx_pnalloc(r->pool, size));
+        };
+        return task_table(records).by_id(request.route.kind, request.route.name, allocate, task);
+    });
+    if (found != record_store::found::yes) {
+        return known || condition_of(r, {}) != condition::failed;
+    }
+    return condition_of(r, etag_of(r, task).view()) != condition::failed;
+}
+
 } // namespace
 
 
@@ -178,7 +206,7 @@ ngx_int_t list(api_request &request)
 {
     ngx_http_request_t *r = request.r;
     json_ptr message = message_of(request.route.is == api_route::shape::models ? "models" : "list");
-    if (const auto fault = read_query(r, request.route, message.get()); !fault.detail.empty()) {
+    if (const auto fault = fill_from_query(r, request.route, message.get()); !fault.detail.empty()) {
         return send_problem(r, fault);
     }
     request.call.done = on_page;
@@ -210,6 +238,12 @@ ngx_int_t steer(api_request &request)
     }
     if (!is_task_id(request.route.name)) {
         return send_problem(r, not_found(request.route));
+    }
+    if (!is_as_the_client_has_it(request)) {
+        problem answer;
+        answer.status = NGX_HTTP_PRECONDITION_FAILED;
+        answer.detail = "The task is not as If-Match names it any more; read it again.";
+        return send_problem(r, answer);
     }
     const auto &route = request.route;
     const ngx_str_t key = find_header(r, "Idempotency-Key");

@@ -21,15 +21,19 @@ struct main_settings {
     directive_place api_used;   ///< the first rollout_api
     directive_place route_used; ///< the first rollout_route
     directive_place metrics_used;
+    bool route_resolves =
+        false; ///< a location with rollout_route has a resolver: it may find hosts that are no upstream blocks
 };
 
 struct location_settings {
     bool api = false;
     bool metrics = false;
-    ngx_str_t base{}; ///< what comes before the route in the URI
+    directive_place handler_place; ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
+    ngx_str_t base{};              ///< what comes before the route in the URI
     dialect words = dialect::standard;
 
     ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here
+    bool route_off = false;                    ///< `rollout_route off`: none, also where the location around has one
     ngx_http_complex_value_t *part = nullptr;
     ngx_http_complex_value_t *key = nullptr;
     ngx_http_complex_value_t *preview = nullptr;

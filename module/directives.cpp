@@ -56,6 +56,10 @@ char *other_use_of(const location_settings &location)
 }
 
 
+constexpr char other_handler[] =
+    "is incompatible with another directive that answers requests, as \"proxy_pass\" does, in one location";
+
+
 /// The first place of a directive is the one that an error names.
 void note_place(ngx_conf_t *cf, directive_place &place)
 {
@@ -71,13 +75,32 @@ main_settings &main_settings_of(ngx_conf_t *cf)
 }
 
 
-void set_handler(ngx_conf_t *cf, ngx_http_handler_pt handler)
+/// Makes the location one that `handler` answers; what is at fault, in words for nginx's error, or null. A directive of another module
+/// that comes after this one is found when the locations are merged (check_handler).
+const char *set_handler(ngx_conf_t *cf, location_settings &location, ngx_http_handler_pt handler)
 {
-    static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module))->handler =
-        handler;
+    auto *core = static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    if (core->handler != nullptr) {
+        return other_handler;
+    }
+    core->handler = handler;
+    note_place(cf, location.handler_place);
+    return nullptr;
 }
 
 } // namespace
+
+
+char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx_http_core_loc_conf_t &core)
+{
+    const auto &place = location.handler_place;
+    if (place.file == nullptr || core.handler == (location.api ? handle_api : handle_metrics)) {
+        return NGX_CONF_OK;
+    }
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"%s\" directive %s in %s:%ui",
+                  location.api ? "rollout_api" : "rollout_metrics", other_handler, place.file, place.line);
+    return config_error();
+}
 
 
 char *set_zone(ngx_conf_t *cf, ngx_command_t *, void *conf)
@@ -217,7 +240,9 @@ char *set_api(ngx_conf_t *cf, ngx_command_t *, void *conf)
     }
 
     location.api = true;
-    set_handler(cf, handle_api);
+    if (const char *fault = set_handler(cf, location, handle_api)) {
+        return const_cast<char *>(fault);
+    }
     note_place(cf, main_settings_of(cf).api_used);
     return NGX_CONF_OK;
 }
@@ -226,13 +251,20 @@ char *set_api(ngx_conf_t *cf, ngx_command_t *, void *conf)
 char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
 {
     auto &location = *static_cast<location_settings *>(conf);
-    if (location.model != nullptr) {
+    if (location.model != nullptr || location.route_off) {
         return const_cast<char *>("is duplicate");
+    }
+    ngx_str_t *values = arguments(cf);
+    if (view_of(values[1]) == "off") {
+        if (cf->args->nelts > 2) {
+            return invalid(cf, values[2]);
+        }
+        location.route_off = true;
+        return NGX_CONF_OK;
     }
     if (char *fault = other_use_of(location)) {
         return fault;
     }
-    ngx_str_t *values = arguments(cf);
     const auto compile = [cf](ngx_str_t text) -> ngx_http_complex_value_t * {
         auto *value = make_in_pool<ngx_http_complex_value_t>(cf->pool);
         ngx_http_compile_complex_value_t job = {};
@@ -283,7 +315,9 @@ char *set_metrics(ngx_conf_t *cf, ngx_command_t *, void *conf)
         return fault;
     }
     location.metrics = true;
-    set_handler(cf, handle_metrics);
+    if (const char *fault = set_handler(cf, location, handle_metrics)) {
+        return const_cast<char *>(fault);
+    }
     note_place(cf, main_settings_of(cf).metrics_used);
     return NGX_CONF_OK;
 }

@@ -1,6 +1,7 @@
 // The directives: what each takes, and what it refuses when the configuration is read.
 #pragma once
 
+#include "module/configuration.hpp"
 #include "module/ngx.hpp"
 
 namespace rollout {
@@ -10,5 +11,9 @@ char *set_worker(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_api(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_route(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_metrics(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+
+/// When a location is merged: has another module's directive taken the place of the one that answers its requests? An error of nginx's
+/// with the place of ours, or NGX_CONF_OK.
+char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx_http_core_loc_conf_t &core);
 
 } // namespace rollout

@@ -158,6 +158,7 @@ void worker_link::take_welcome(const json_t *message)
 
 void worker_link::take_refusal(const json_t *message)
 {
+    denied_ = json_text(message, "reason").find("allow_users") != std::string_view::npos;
     refused("rolloutd refused it: " + std::string(json_text(message, "reason").substr(0, 300)));
 }
 

@@ -1,4 +1,5 @@
 // The routes that rolloutd sends: a full set behind its welcome, then each that changes.
+#include "common/upstream_name.hpp"
 #include "module/state_file.hpp"
 #include "module/worker_link.hpp"
 
@@ -8,6 +9,10 @@
 namespace rollout {
 
 namespace {
+
+/// Before a state file that could not be written is tried again.
+constexpr ngx_msec_t rewrite_pause_ms = 2000;
+
 
 std::string name_of(std::string_view model_id, std::string_view part)
 {
@@ -68,16 +73,71 @@ void worker_link::take_routes(const json_t *message)
     }
     // Before the answer: what rolloutd takes for applied, a restarted nginx must know as well.
     if (!known_routes.empty()) {
-        write_state_file(zone_, known_routes, log_);
+        keep_routes(known_routes);
     }
     if (!whole) {
         disconnect("zone is too small for the routes: give rollout_zone more memory");
         return;
     }
+    warn_of_servers(routes);
     if (!in_full_set_) {
         json_ptr answer = message_of("applied");
         json_put(answer.get(), "revision", json_make_number(revision));
         send(answer.get());
+    }
+}
+
+
+/// Writes the state file, now and, as long as that fails, every few seconds: until it is written there is none.
+void worker_link::keep_routes(const std::string &known_routes) noexcept
+{
+    if (write_state_file(zone_, known_routes, log_, std::exchange(told_unwritten_, true))) {
+        told_unwritten_ = false;
+    } else if (!rewrite_timer_.timer_set) {
+        ngx_add_timer(&rewrite_timer_, rewrite_pause_ms);
+    }
+}
+
+
+void worker_link::on_rewrite_timer(ngx_event_t *event) noexcept
+{
+    auto *self = static_cast<worker_link *>(event->data);
+    if (!self->streams_ || self->in_full_set_) {
+        return; // whoever carries the stream now writes it
+    }
+    try {
+        std::string known_routes;
+        {
+            const zone_writer writer(self->zone_);
+            if (writer) {
+                known_routes = render_state(self->zone_);
+            }
+        }
+        if (!known_routes.empty()) {
+            self->keep_routes(known_routes);
+        } else {
+            ngx_add_timer(event, rewrite_pause_ms);
+        }
+    } catch (const std::exception &error) {
+        ngx_log_error(NGX_LOG_ERR, self->log_, 0, "rollout: %s", error.what());
+        ngx_add_timer(event, rewrite_pause_ms);
+    }
+}
+
+
+/// nginx takes a server that fails out for all models alike, whichever revision has failed.
+void worker_link::warn_of_servers(const std::vector<route> &routes)
+{
+    for (const auto &one : routes) {
+        for (const auto *slot : {&one.blue, &one.green}) {
+            if (slot->has_value() && upstreams_.taking_servers_out.erase(upstream_key((*slot)->upstream)) != 0) {
+                ngx_log_error(NGX_LOG_WARN, log_, 0,
+                              "rollout: upstream \"%s\" has several servers with max_fails: failures of one model's "
+                              "green make nginx "
+                              "take them out for every model; write \"max_fails=0\" behind each of its servers",
+                              (*slot)->upstream.c_str());
+            }
+        }
     }
 }
 
@@ -116,7 +176,7 @@ bool worker_link::put_in_force(zone_writer &writer, const std::vector<route> &ro
         writer.routes().retain([this](std::string_view model_id, std::string_view part) {
             return full_set_.contains(name_of(model_id, part));
         });
-        zone_.header->routes_known = 1;
+        zone_.set_route_source(route_source::rolloutd);
         full_set_.clear();
     }
     return whole;

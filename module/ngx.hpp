@@ -31,6 +31,13 @@ inline ngx_str_t str_of(std::string_view text) noexcept
 }
 
 
+/// Are these the same word, in whatever case?
+inline bool same_word(std::string_view one, std::string_view other) noexcept
+{
+    return one.size() == other.size() && ngx_strncasecmp(str_of(one).data, str_of(other).data, one.size()) == 0;
+}
+
+
 /// A copy in the pool; its data is null when memory is out.
 inline ngx_str_t copy_to_pool(ngx_pool_t *pool, std::string_view text) noexcept
 {

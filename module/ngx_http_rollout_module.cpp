@@ -5,6 +5,7 @@
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
 #include "module/error_filter.hpp"
+#include "module/known_upstreams.hpp"
 #include "module/metrics_handler.hpp"
 #include "module/route_handler.hpp"
 #include "module/route_result.hpp"
@@ -136,23 +137,29 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
     auto &to = *static_cast<location_settings *>(child);
     auto *core = static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
 
-    // "if" and "limit_except" make a location without a name inside of one: there the handler goes on.
-    const bool is_free = !to.api && !to.metrics && to.model == nullptr;
-    if (core->noname && is_free && from.api) {
-        to.api = true;
+    if (char *fault = check_handler(cf, to, *core); fault != NGX_CONF_OK) {
+        return fault;
+    }
+    // "if" and "limit_except" make a location without a name inside of one: there the handler goes on, unless the block has one of
+    // its own, as by "proxy_pass". A location with a name has no handler of the one around it, as with nginx's own.
+    const bool is_free = !to.api && !to.metrics;
+    if (core->noname && is_free && core->handler == nullptr && (from.api || from.metrics)) {
+        to.api = from.api;
+        to.metrics = from.metrics;
         to.base = from.base;
         to.words = from.words;
-        core->handler = handle_api;
+        core->handler = from.api ? handle_api : handle_metrics;
     }
-    if (core->noname && is_free && from.metrics) {
-        to.metrics = true;
-        core->handler = handle_metrics;
-    }
-    if (!to.api && !to.metrics && to.model == nullptr) {
+    if (!to.api && !to.metrics && to.model == nullptr && !to.route_off) {
         to.model = from.model;
         to.part = from.part;
         to.key = from.key;
         to.preview = from.preview;
+        to.route_off = from.route_off;
+    }
+    if (to.model != nullptr && core->resolver != nullptr && core->resolver->connections.nelts != 0) {
+        static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module))
+            ->route_resolves = true;
     }
     return NGX_CONF_OK;
 }
@@ -222,7 +229,8 @@ ngx_int_t init_process(ngx_cycle_t *cycle)
                 &settings->zone->name, process_in_flight->processes());
         }
         if (settings->link.path.len != 0) {
-            process_link = std::make_unique<worker_link>(settings->link, *settings->zone, cycle->log);
+            process_link =
+                std::make_unique<worker_link>(settings->link, *settings->zone, cycle->log, upstreams_of(cycle));
         }
     } catch (const std::exception &error) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "rollout: %s", error.what());

@@ -1,8 +1,11 @@
 #include "module/preferences.hpp"
 
 #include "common/limits.hpp"
+#include "module/answer.hpp"
+#include "module/query.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace rollout {
@@ -33,28 +36,23 @@ std::string_view trimmed(std::string_view text) noexcept
 }
 
 
-bool same_word(std::string_view a, std::string_view lower) noexcept
-{
-    return a.size() == lower.size() && ngx_strncasecmp(str_of(a).data, str_of(lower).data, a.size()) == 0;
-}
-
 } // namespace
 
 
 problem read_wait_argument(ngx_http_request_t *r, preferences &wants)
 {
-    ngx_str_t value;
-    if (ngx_http_arg(r, str_of("wait").data, 4, &value) != NGX_OK) {
-        return {};
+    constexpr std::array<std::string_view, 1> known = {"wait"};
+    const auto query = read_query(view_of(r->args));
+    if (auto fault = check_query(query, known); !fault.detail.empty()) {
+        return fault;
     }
-    wants.wait = seconds(view_of(value));
-    if (wants.wait) {
-        return {};
+    if (const auto given = find_argument(query, "wait")) {
+        wants.wait = seconds(*given);
+        if (!wants.wait) {
+            return unusable_argument("wait", "must be a whole number of seconds");
+        }
     }
-    problem answer;
-    answer.status = 422;
-    answer.detail = "The argument \"wait\" must be a whole number of seconds.";
-    return answer;
+    return {};
 }
 
 
@@ -79,14 +77,12 @@ void parse_prefer(std::string_view value, preferences &wants) noexcept
 
 void read_prefer(ngx_http_request_t *r, preferences &wants) noexcept
 {
-    for (const ngx_list_part_t *part = &r->headers_in.headers.part; part != nullptr; part = part->next) {
-        const auto *headers = static_cast<const ngx_table_elt_t *>(part->elts);
-        for (ngx_uint_t i = 0; i < part->nelts; ++i) {
-            if (same_word(view_of(headers[i].key), "prefer")) {
-                parse_prefer(view_of(headers[i].value), wants);
-            }
+    each_header(r, [&wants](std::string_view name, std::string_view value) {
+        if (same_word(name, "prefer")) {
+            parse_prefer(value, wants);
         }
-    }
+        return true;
+    });
 }
 
 

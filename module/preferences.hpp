@@ -14,7 +14,7 @@ struct preferences {
     bool respond_async = false;
 };
 
-/// `?wait=N`. A problem with a detail where N is no whole number.
+/// `?wait=N`, the one argument of a read. A problem with a detail for another argument, or when N is no whole number.
 problem read_wait_argument(ngx_http_request_t *r, preferences &wants);
 
 /// `Prefer: wait=N, respond-async`. What is not understood is left aside, as RFC 7240, section 2, has it.

@@ -21,6 +21,8 @@ std::string_view status_title(int status) noexcept
         return "Conflict";
     case 411:
         return "Length Required";
+    case 412:
+        return "Precondition Failed";
     case 413:
         return "Content Too Large";
     case 415:
@@ -55,7 +57,7 @@ std::string problem::to_json() const
         json_ptr list = json_make_array();
         for (const auto &error : errors) {
             json_ptr one = json_make_object();
-            json_put(one.get(), "pointer", error.pointer);
+            json_put(one.get(), error.parameter ? "parameter" : "pointer", error.parameter.value_or(error.pointer));
             json_put(one.get(), "detail", error.detail);
             json_add(list.get(), std::move(one));
         }

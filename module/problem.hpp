@@ -3,6 +3,7 @@
 
 #include "common/json.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,10 +11,12 @@
 namespace rollout {
 
 struct problem {
-    /// A member at fault: a JSON pointer (RFC 6901) into the request's body, and what is wrong with it.
+    /// What is at fault, and what is wrong with it: a member of the request's body, by a JSON pointer (RFC 6901), or an argument
+    /// of its query.
     struct member {
         std::string pointer;
         std::string detail;
+        std::optional<std::string> parameter{}; ///< the argument's name; nothing: it is a member
     };
 
     int status = 500;

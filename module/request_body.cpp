@@ -2,6 +2,7 @@
 
 #include "common/limits.hpp"
 #include "module/answer.hpp"
+#include "module/content_type.hpp"
 
 namespace rollout {
 
@@ -11,23 +12,23 @@ problem check_content(ngx_http_request_t *r)
     answer.status = 415;
 
     const ngx_str_t coding = find_header(r, "Content-Encoding");
-    if (coding.data != nullptr && view_of(coding) != "identity") {
+    if (coding.len != 0 && !same_word(view_of(coding), "identity")) {
         answer.detail = "The body must not be compressed.";
         return answer;
     }
 
-    auto type =
-        r->headers_in.content_type != nullptr ? view_of(r->headers_in.content_type->value) : std::string_view();
-    type = type.substr(0, type.find(';'));
-    while (type.ends_with(' ') || type.ends_with('\t')) {
-        type.remove_suffix(1);
-    }
-    constexpr std::string_view json = "application/json";
-    if (type.size() != json.size() || ngx_strncasecmp(str_of(type).data, str_of(json).data, json.size()) != 0) {
-        answer.detail = "The body must be JSON, with \"Content-Type: application/json\".";
+    const auto *type = r->headers_in.content_type;
+    switch (body_kind_of(type != nullptr ? view_of(type->value) : std::string_view())) {
+    case body_kind::json:
+        return {};
+    case body_kind::json_of_another_charset:
+        answer.detail = "The body must be JSON in UTF-8: its Content-Type says another charset.";
         return answer;
+    case body_kind::other:
+        break;
     }
-    return {};
+    answer.detail = "The body must be JSON, with \"Content-Type: application/json\".";
+    return answer;
 }
 
 

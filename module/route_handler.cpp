@@ -1,6 +1,6 @@
 #include "module/route_handler.hpp"
 
-#include "common/names.hpp"
+#include "module/absent_model.hpp"
 #include "module/answer.hpp"
 #include "module/configuration.hpp"
 #include "module/route_result.hpp"
@@ -9,6 +9,7 @@
 #include <exception>
 #include <iterator>
 #include <string>
+#include <utility>
 
 namespace rollout {
 
@@ -39,6 +40,7 @@ struct route_request {
     ngx_str_t preview{};
     ngx_str_t revision{};
     ngx_msec_t held_until = 0; ///< in ngx_current_msec's time; 0: it was not held
+    bool has_waited = false;   ///< for rolloutd's routes, as long as there was hope
 };
 
 
@@ -155,7 +157,13 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
         });
     };
 
-    const bool known = zone.routes_known();
+    // Those of the state file may be old: they count for who cannot wait for rolloutd's.
+    const auto *link = link_of_process();
+    if (zone.routes_are_of_file() && !request.has_waited && r == r->main && link != nullptr &&
+        link->may_bring_routes()) {
+        return outcome::not_known_yet;
+    }
+    const bool known = zone.routes_known() || zone.routes_are_of_file();
     auto found = choose_once(request.choice);
     for (int attempt = 0; attempt < choice_attempts && found == record_store::found::yes; ++attempt) {
         const auto revision_key = in_flight_key(asked.model_id, asked.part, request.choice.revision);
@@ -299,6 +307,7 @@ void on_held(ngx_http_request_t *r)
     if (!main_of(r).zone->routes_known() && hold(r, request)) {
         return;
     }
+    request.has_waited = true;
     request.ended = choose(r, request);
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_core_run_phases;
@@ -421,18 +430,24 @@ try {
         return NGX_DECLINED;
     }
 
-    if (request->ended == outcome::not_known_yet && hold(r, *request)) {
-        return NGX_AGAIN;
+    if (request->ended == outcome::not_known_yet) {
+        if (hold(r, *request)) {
+            return NGX_AGAIN;
+        }
+        if (!std::exchange(request->has_waited, true)) {
+            request->ended = choose(r, *request);
+            if (request->ended == outcome::chosen) {
+                return NGX_DECLINED;
+            }
+            if (request->ended == outcome::failed) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+        }
     }
 
     problem answer;
     if (request->ended == outcome::unknown_model) {
-        const auto model = view_of(request->model_id);
-        answer.status = 404;
-        answer.detail = is_model_id(model)
-                            ? "There is no model \"" + std::string(model) + "\" here; GET /deploy-status/" +
-                                  std::string(model) + " says what became of it."
-                            : "There is no model of that name here.";
+        answer = absent_model(r, view_of(request->model_id));
     } else {
         answer.status = 503;
         answer.retry_after_s = 1;

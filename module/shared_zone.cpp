@@ -122,7 +122,19 @@ std::uint64_t shared_zone::tasks_revision() const noexcept
 
 bool shared_zone::routes_known() const noexcept
 {
-    return read_shared(header->routes_known) != 0;
+    return read_shared(header->routes_known) == static_cast<std::uint32_t>(route_source::rolloutd);
+}
+
+
+bool shared_zone::routes_are_of_file() const noexcept
+{
+    return read_shared(header->routes_known) == static_cast<std::uint32_t>(route_source::state_file);
+}
+
+
+void shared_zone::set_route_source(route_source from) noexcept
+{
+    std::atomic_ref(header->routes_known).store(static_cast<std::uint32_t>(from));
 }
 
 

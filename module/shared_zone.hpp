@@ -33,13 +33,20 @@ struct zone_header {
     std::uint64_t routes_revision; ///< and the routes
     std::uint64_t evicted;         ///< tasks that had to go for want of room, since the table was last emptied
     std::uint32_t tasks_complete;  ///< the stream has reached the journal's end once
-    std::uint32_t routes_known;    ///< a full set of routes came in, from rolloutd or from the state file
+    std::uint32_t routes_known;    ///< a route_source
     std::uint64_t records_offset;
     std::uint64_t in_flight_offset;
     std::uint64_t traffic_offset;
     std::uint64_t doubts; ///< times that what the table holds was found to be perhaps not all
     std::uint64_t meters_offset;
     task_counts tasks;
+};
+
+/// Where a full set of routes came from.
+enum class route_source : std::uint32_t {
+    none,
+    rolloutd,
+    state_file, ///< which may be old: it counts while rolloutd cannot be asked
 };
 
 class shared_zone {
@@ -89,8 +96,13 @@ class shared_zone {
     /// The journal's revision that the stream has brought the tasks up to.
     std::uint64_t tasks_revision() const noexcept;
 
-    /// A miss in the table means that there is no such model.
+    /// The routes are rolloutd's: a miss in the table means that there is no such model.
     bool routes_known() const noexcept;
+
+    /// The routes are those that the state file had when the memory was fresh, and rolloutd has sent none since.
+    bool routes_are_of_file() const noexcept;
+
+    void set_route_source(route_source from) noexcept;
 
   private:
     ngx_int_t format(ngx_shm_zone_t *zone) noexcept;

@@ -101,6 +101,18 @@ bool write_all(int fd, const std::string &text) noexcept
     return true;
 }
 
+/// Removes a file, or leaves nothing in it. False, with errno, when it is as it was.
+bool take_away(const std::string &path) noexcept
+{
+    if (unlink(path.c_str()) == 0 || errno == ENOENT) {
+        return true;
+    }
+    // In a folder that is not ours any more a file of ours can still be emptied.
+    const descriptor file(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    return file.get() >= 0;
+}
+
+
 /// Removes what a process has left that was killed while it wrote.
 void remove_leftovers(const std::filesystem::path &path)
 {
@@ -149,6 +161,9 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
     std::vector<route> routes;
     std::string journal;
     std::uint64_t revision = 0;
+    if (fault.empty() && text.empty()) {
+        fault = "it is empty, as one is left that could not be written anew";
+    }
     if (fault.empty()) {
         fault = parse(text, routes, journal, revision);
     }
@@ -169,7 +184,7 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
         }
     }
     // The tasks are not here: the table's journal and revision stay empty, so that rolloutd sends all.
-    zone.header->routes_known = 1;
+    zone.set_route_source(route_source::state_file);
     ngx_log_error(NGX_LOG_NOTICE, log, 0, "rollout: %uz routes, of revision %uL, read from \"%V\"", routes.size(),
                   revision, &zone.state_file);
 }
@@ -191,7 +206,7 @@ std::string render_state(const shared_zone &zone)
 }
 
 
-void write_state_file(const shared_zone &zone, const std::string &text, ngx_log_t *log) noexcept
+bool write_state_file(const shared_zone &zone, const std::string &text, ngx_log_t *log, bool told) noexcept
 try {
     const std::string path(view_of(zone.state_file));
     const std::string beside = path + std::string(beside_ending) + std::to_string(ngx_pid);
@@ -201,19 +216,36 @@ try {
     // until it is, the file before has it, which is whole as well.
     if (file.get() >= 0 && write_all(file.get(), text) && fsync(file.get()) == 0 &&
         rename(beside.c_str(), path.c_str()) == 0) {
-        return;
+        if (told) {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0, "rollout: the state file \"%V\" is written again",
+                          &zone.state_file);
+        }
+        return true;
     }
     const ngx_err_t cause = errno;
     if (file.get() >= 0) {
         unlink(beside.c_str());
     }
-    ngx_log_error(NGX_LOG_ERR, log, cause,
-                  "rollout: the state file \"%V\" could not be written; the user of the worker processes needs to "
-                  "write to its folder",
-                  &zone.state_file);
+    const bool is_gone = take_away(path);
+    if (!told) {
+        ngx_log_error(NGX_LOG_ERR, log, cause,
+                      "rollout: the state file \"%V\" could not be written and is tried again; the user of the "
+                      "worker processes needs to "
+                      "write to its folder",
+                      &zone.state_file);
+    }
+    if (!is_gone && !told) {
+        ngx_log_error(NGX_LOG_ALERT, log, errno,
+                      "rollout: the state file \"%V\" holds old routes and cannot be removed either: remove it, or "
+                      "an nginx that starts "
+                      "while rolloutd is away follows them",
+                      &zone.state_file);
+    }
+    return false;
 } catch (const std::exception &error) {
     ngx_log_error(NGX_LOG_ERR, log, 0, "rollout: the state file \"%V\" could not be written: %s", &zone.state_file,
                   error.what());
+    return false;
 }
 
 } // namespace rollout

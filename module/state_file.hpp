@@ -17,8 +17,9 @@ void read_state_file(shared_zone &zone, ngx_log_t *log);
 /// The file's text for the routes as they are; under the writers' lock.
 std::string render_state(const shared_zone &zone);
 
-/// Writes the text beside the file, syncs it and renames; a failure is logged, and the next change tries again. In the
-/// worker process that holds the link, which is why its user needs to write to the file's folder.
-void write_state_file(const shared_zone &zone, const std::string &text, ngx_log_t *log) noexcept;
+/// Writes the text beside the file, syncs it and renames. When that fails, the file that was there is removed, or emptied: nobody shall
+/// take it for the newest. Returns false then, and logs why unless that was `told` already. In the worker process that holds the
+/// link, which is why its user needs to write to the file's folder.
+bool write_state_file(const shared_zone &zone, const std::string &text, ngx_log_t *log, bool told = false) noexcept;
 
 } // namespace rollout

@@ -10,7 +10,7 @@ namespace rollout {
 
 namespace {
 
-constexpr std::array own_members = {"model_id", "embedding_model_id", "task_id", "parent_id", "config"};
+constexpr std::array own_members = {"model_id", "embedding_model_id", "task_id", "id", "parent_id", "config"};
 
 using fault = problem::member;
 using faults = std::vector<fault>;
@@ -124,6 +124,20 @@ std::string read_name(const json_t *body, const char *member, bool (*is_name)(st
 }
 
 
+/// A name that goes by either of two members. Where both are given they must agree.
+std::string read_either(const json_t *body, const char *member, const char *other,
+                        bool (*is_name)(std::string_view) noexcept, const char *rule, faults &errors)
+{
+    std::string name = read_name(body, member, is_name, rule, errors);
+    std::string second = read_name(body, other, is_name, rule, errors);
+    if (!name.empty() && !second.empty() && name != second) {
+        errors.push_back({std::string("/") + other,
+                          "differs from " + std::string(member) + "; they are two names of the same thing"});
+    }
+    return name.empty() ? second : name;
+}
+
+
 /// The bytes of a JSON text without the white space between its tokens.
 std::size_t packed_bytes(std::string_view body) noexcept
 {
@@ -213,25 +227,21 @@ std::variant<task_request, problem> parse_task_request(task_kind kind, std::stri
     request.kind = kind;
 
     const std::size_t before = errors.size();
-    request.model_id = read_name(root.get(), "model_id", is_model_id, model_rule, errors);
-    const std::string other = read_name(root.get(), "embedding_model_id", is_model_id, model_rule, errors);
-    if (request.model_id.empty()) {
-        request.model_id = other;
-    } else if (!other.empty() && other != request.model_id) {
-        errors.push_back({"/embedding_model_id", "differs from model_id; they are two names of the same thing"});
-    }
+    request.model_id = read_either(root.get(), "model_id", "embedding_model_id", is_model_id, model_rule, errors);
     if (request.model_id.empty() && errors.size() == before) {
         errors.push_back({"/model_id", "is missing"});
     }
 
-    request.task_id = read_name(root.get(), "task_id", is_task_id, task_rule, errors);
+    request.task_id = read_either(root.get(), "task_id", "id", is_task_id, task_rule, errors);
     request.parent_id = read_name(root.get(), "parent_id", is_task_id, task_rule, errors);
     if (idempotency_key) {
         if (!is_task_id(*idempotency_key)) {
             errors.push_back(
                 {"/task_id", std::string("as given by the header Idempotency-Key must be ") + task_rule});
         } else if (!request.task_id.empty() && request.task_id != *idempotency_key) {
-            errors.push_back({"/task_id", "differs from the header Idempotency-Key; they are the same thing"});
+            const bool by_id = json_text(root.get(), "task_id").empty();
+            errors.push_back(
+                {by_id ? "/id" : "/task_id", "differs from the header Idempotency-Key; they are the same thing"});
         } else {
             request.task_id = *idempotency_key;
         }

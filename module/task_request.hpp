@@ -21,7 +21,8 @@ struct task_request {
     std::string config;    ///< compact JSON, an object: a deployment's `config`, or a deletion's parameters
 };
 
-/// `idempotency_key` is the header's value, where the client sent one: the same thing as the member `task_id`.
+/// `idempotency_key` is the header's value, where the client sent one: the same thing as the member
+/// `task_id`, which goes by the name `id` as well.
 std::variant<task_request, problem> parse_task_request(task_kind kind, std::string_view body,
                                                        std::optional<std::string_view> idempotency_key);
 

@@ -22,8 +22,8 @@ constexpr ngx_msec_t silence_ms = 15000;
 } // namespace
 
 
-worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log)
-    : settings_(settings), zone_(zone), log_(log), backoff_(settings.reconnect)
+worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams)
+    : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), backoff_(settings.reconnect)
 {
     connect_timer_.handler = on_connect_timer;
     connect_timer_.data = this;
@@ -33,6 +33,11 @@ worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_l
     flush_event_.handler = on_flush;
     flush_event_.data = this;
     flush_event_.log = log;
+
+    rewrite_timer_.handler = on_rewrite_timer;
+    rewrite_timer_.data = this;
+    rewrite_timer_.log = log;
+    rewrite_timer_.cancelable = 1;
 
     ngx_add_timer(&connect_timer_, 0);
 }
@@ -49,8 +54,10 @@ worker_link::~worker_link()
         }
     }
     close_connection();
-    if (connect_timer_.timer_set) {
-        ngx_del_timer(&connect_timer_);
+    for (auto *timer : {&connect_timer_, &rewrite_timer_}) {
+        if (timer->timer_set) {
+            ngx_del_timer(timer);
+        }
     }
     for (auto &[id, call] : calls_) {
         call->id = 0;
@@ -72,12 +79,18 @@ void worker_link::connect() noexcept
     if (const char *fault = open_socket()) {
         const ngx_err_t error = ngx_socket_errno;
         close_connection();
-        if (!std::exchange(told_down_, true)) {
+        const bool was_denied = std::exchange(denied_, error == NGX_EACCES || error == NGX_EPERM);
+        if (!std::exchange(told_down_, true) ||
+            denied_ != was_denied) { // with another cause something else is to be done
             ngx_log_error(
                 NGX_LOG_ERR, log_, error,
                 "rollout: %s to rolloutd at \"unix:%V\" failed; routing and reads go on by what is known, new "
-                "tasks are refused until it is there",
-                fault, &settings_.path);
+                "tasks are refused until it is there%s",
+                fault, &settings_.path,
+                denied_ ? ": the user of nginx's worker processes may not connect; make it a member of the socket's "
+                          "group, and "
+                          "name it in listen.allow_users of rolloutd.json"
+                        : "");
         }
         const ngx_msec_t jitter = static_cast<ngx_msec_t>(ngx_random()) % (backoff_ / 4 + 1);
         ngx_add_timer(&connect_timer_, backoff_ - jitter);
@@ -86,6 +99,7 @@ void worker_link::connect() noexcept
     }
 
     state_ = state::greeting;
+    denied_ = false;
     try {
         send_hello();
     } catch (const std::exception &error) {
@@ -343,6 +357,9 @@ void worker_link::send_hello()
         revision = zone_.header->revision;
         repairs_at_hello_ = zone_.header->repairs;
         doubts_at_hello_ = zone_.doubts();
+    }
+    if (upstreams_.names) {
+        json_put(message.get(), "upstreams", json_make_array(*upstreams_.names));
     }
     brought_ = revision;
     awaits_welcome_ = true;

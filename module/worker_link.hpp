@@ -10,6 +10,7 @@
 #include "common/requester.hpp"
 #include "common/steering.hpp"
 #include "common/task.hpp"
+#include "module/known_upstreams.hpp"
 #include "module/ngx.hpp"
 #include "module/shared_zone.hpp"
 #include "module/task_request.hpp"
@@ -69,13 +70,16 @@ struct link_call {
 
 class worker_link {
   public:
-    worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log);
+    worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams = {});
     ~worker_link();
     worker_link(const worker_link &) = delete;
     worker_link &operator=(const worker_link &) = delete;
 
     /// Is rolloutd there?
     bool up() const noexcept { return state_ == state::up; }
+
+    /// Is rolloutd there, and its socket closed to the user of this process?
+    bool denied() const noexcept { return state_ == state::down && denied_; }
 
     /// May rolloutd bring the routes at any moment? Not when it was not there the last time.
     bool may_bring_routes() const noexcept { return state_ != state::down || !told_down_; }
@@ -141,6 +145,9 @@ class worker_link {
     void take_routes(const json_t *message);
     bool are_old(std::uint64_t revision) noexcept;
     bool put_in_force(zone_writer &writer, const std::vector<route> &routes, bool ends);
+    static void on_rewrite_timer(ngx_event_t *event) noexcept;
+    void keep_routes(const std::string &known_routes) noexcept;
+    void warn_of_servers(const std::vector<route> &routes);
     void take_sample(const json_t *message);
     void take_measure(const json_t *message);
     void take_refusal(const json_t *message);
@@ -150,15 +157,19 @@ class worker_link {
     link_settings settings_;
     shared_zone &zone_;
     ngx_log_t *log_;
+    known_upstreams upstreams_;
 
     state state_ = state::down;
     ngx_connection_t *connection_ = nullptr;
     ngx_event_t connect_timer_{};
     ngx_event_t flush_event_{};
+    ngx_event_t rewrite_timer_{};
     ngx_msec_t backoff_;
     bool told_down_ = false;
+    bool denied_ = false;
     bool told_refused_ = false;
     bool told_full_ = false;
+    bool told_unwritten_ = false; ///< that the state file cannot be written
 
     frame_reader reader_;
     std::string submissions_; ///< lines of the next frame

@@ -148,7 +148,7 @@ void gateway_server::accept()
     uv_fileno(reinterpret_cast<uv_handle_t *>(one->pipe), &fd);
     std::string who;
     if (!may_connect(fd, who)) {
-        end(one, "user " + who + " is not in allow_users");
+        end(one, "user " + who + " is not in allow_users; name it in listen.allow_users of rolloutd.json");
         return;
     }
     if (sessions_.size() > limits::gateway_links) {

@@ -4,6 +4,7 @@
 #include "common/limits.hpp"
 #include "common/names.hpp"
 #include "common/protocol.hpp"
+#include "common/upstream_name.hpp"
 #include "worker/failpoint.hpp"
 #include "worker/gateway_session.hpp"
 #include "worker/gateway_waits.hpp"
@@ -28,6 +29,20 @@ std::string_view type_of(std::string_view text)
     constexpr std::string_view before = "{\"type\":\"";
     text.remove_prefix(before.size());
     return text.substr(0, text.find('"'));
+}
+
+/// What is missing in nginx's configuration, and what to write there.
+std::string unknown_upstream_words(const std::string &gateway, int pid, const std::string &upstream)
+{
+    const bool has_port = is_host_and_port(upstream);
+    const std::string name = has_port ? "inference" : upstream;
+    return "nginx (gateway " + gateway + ", worker process " + std::to_string(pid) + ") has no upstream block \"" +
+           upstream +
+           "\" and no resolver to look that name up, so that every request to the model would be a 502; write "
+           "\"upstream " +
+           name + " { server " + (has_port ? upstream : "HOST:PORT") + "; }\" into the http block of its nginx.conf" +
+           (has_port ? ", name it as the backend's \"upstream\" in rolloutd.json (\"" + name + "\"), and reload both"
+                     : ", or correct the backend's \"upstream\" in rolloutd.json, and reload");
 }
 
 } // namespace
@@ -293,6 +308,7 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
         return;
     }
     from->pid = static_cast<int>(json_number(message, "pid"));
+    take_upstreams(from, message);
     from->position = json_text(message, "journal") == journal_.id() ? json_count(message, "revision") : 0;
     if (from->position >
         journal_.revision()) { // the file was put back from a copy: what it holds now may all be other
@@ -324,6 +340,7 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
         }
         log(log_level::info, "A worker process of nginx is linked",
             {{"gateway", known->id}, {"pid", std::to_string(from->pid)}});
+        warn_of_unknown_upstreams(*known, *from);
     }
     if (!known->stream) {
         known->stream = from;
@@ -337,6 +354,75 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
     send(from, welcome);
     if (known->stream == from) {
         start_stream(*known);
+    }
+}
+
+
+// Upstreams.
+
+void gateway_server::take_upstreams(const session_ptr &from, const json_t *message)
+{
+    from->upstreams.reset();
+    const json_t *list = json_object_get(message, "upstreams");
+    if (!json_is_array(list)) {
+        return; // of a release that does not say, or a gateway that has nothing to say
+    }
+    auto &names = from->upstreams.emplace();
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < json_array_size(list); ++i) {
+        const auto name = json_text(json_array_get(list, i));
+        bytes += name.size();
+        if (bytes > limits::known_upstreams_bytes) {
+            from->upstreams.reset();
+            return;
+        }
+        names.insert(upstream_key(name));
+    }
+}
+
+
+/// While an nginx reloads, worker processes of both configurations are linked, and the old ones take no new requests: what one of them
+/// has is there.
+bool gateway_server::has_upstream(const gateway &of, const std::string &upstream)
+{
+    if (is_upstream_address(upstream)) {
+        return true;
+    }
+    const std::string key = upstream_key(upstream);
+    return std::ranges::any_of(of.sessions, [&key](const session_ptr &one) {
+        return !one->upstreams || one->upstreams->contains(key) || one->upstreams->contains(key + ":80") ||
+               one->upstreams->contains(key + ":443"); // as a proxy_pass to that host, without a port, has it
+    });
+}
+
+
+std::string gateway_server::objection_to(const std::string &upstream) const
+{
+    for (const auto &[id, one] : gateways_) {
+        if (!one->sessions.empty() && !has_upstream(*one, upstream)) {
+            return unknown_upstream_words(id, one->sessions.back()->pid, upstream);
+        }
+    }
+    return {};
+}
+
+
+/// Of what is in force already: its requests fail.
+void gateway_server::warn_of_unknown_upstreams(const gateway &of, const session &by) const
+{
+    std::set<std::string> unknown;
+    for (const auto &[_, one] : routes_) {
+        for (const auto *slot : {&one.blue, &one.green}) {
+            if (slot->has_value() && !has_upstream(of, (*slot)->upstream)) {
+                unknown.insert((*slot)->upstream);
+            }
+        }
+    }
+    for (const auto &upstream : unknown) {
+        log(log_level::warning,
+            "Models are routed to an upstream that a gateway does not know: " +
+                unknown_upstream_words(of.id, by.pid, upstream),
+            {{"gateway", of.id}, {"pid", std::to_string(by.pid)}});
     }
 }
 

@@ -97,6 +97,8 @@ class gateway_server final : public traffic {
                           const std::vector<std::uint64_t> &revisions,
                           std::function<void(const measured &)> done) override;
 
+    std::string objection_to(const std::string &upstream) const override;
+
     /// Worker processes of nginx that are linked.
     std::size_t links() const noexcept { return sessions_.size(); }
 
@@ -131,6 +133,9 @@ class gateway_server final : public traffic {
     void receive(const session_ptr &from, const json_t *message);
     void take(const session_ptr &from, const json_t *message, std::string_view type);
     void take_hello(const session_ptr &from, const json_t *message);
+    void take_upstreams(const session_ptr &from, const json_t *message);
+    static bool has_upstream(const gateway &of, const std::string &upstream);
+    void warn_of_unknown_upstreams(const gateway &of, const session &by) const;
     void take_submissions(const session_ptr &from);
     void take_submission(const session_ptr &from, const submission_line &line);
     void take_steer(const session_ptr &from, const json_t *message);

@@ -43,6 +43,8 @@ struct gateway_server::session : std::enable_shared_from_this<gateway_server::se
     bool writing = false;
     gateway *of = nullptr;
     int pid = 0;
+    std::optional<std::set<std::string>>
+        upstreams;              ///< that its configuration has, by upstream_key; nothing where it did not say
     std::uint64_t position = 0; ///< what its hello said the table is filled to, of this journal
     bool said_bye = false;
     std::uint64_t heard = 0;                      ///< when something came from it last, in the loop's milliseconds

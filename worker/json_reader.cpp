@@ -63,13 +63,13 @@ void json_reader::number(const char *name, std::uint64_t &to, std::uint64_t leas
     if (value == nullptr) {
         return;
     }
-    const auto number = json_integer_value(value);
-    if (!json_is_integer(value) || number < 0 || static_cast<std::uint64_t>(number) < least ||
-        static_cast<std::uint64_t>(number) > most) {
+    const auto number = json_whole(value);
+    if (!number || *number < 0 || static_cast<std::uint64_t>(*number) < least ||
+        static_cast<std::uint64_t>(*number) > most) {
         fault(name, "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
         return;
     }
-    to = static_cast<std::uint64_t>(number);
+    to = static_cast<std::uint64_t>(*number);
 }
 
 

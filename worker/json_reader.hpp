@@ -28,6 +28,7 @@ class json_reader {
     // `required`) or wrong (always one).
 
     void text(const char *name, std::string &to, bool required = false);
+    /// A whole number, however it is written (json_whole).
     void number(const char *name, std::uint64_t &to, std::uint64_t least, std::uint64_t most);
     void real(const char *name, double &to, double least, double most);
     void flag(const char *name, bool &to);

@@ -1,6 +1,7 @@
 #include "worker/settings.hpp"
 
 #include "common/route.hpp"
+#include "common/upstream_name.hpp"
 #include "worker/artifact/source.hpp"
 #include "worker/hook_settings.hpp"
 #include "worker/model_settings.hpp"
@@ -179,6 +180,12 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
     }
     if (!backend.upstream.empty() && !is_upstream(backend.upstream)) {
         reader.fault("upstream", "must be the name of an upstream block of nginx's, or host:port");
+    } else if (is_host_and_port(backend.upstream)) {
+        to.warnings.push_back(reader.pointer_to("upstream") + ": " + backend.upstream +
+                              " is a host's name, for which nginx needs a resolver: give the name of an upstream "
+                              "block of nginx's, as in "
+                              "\"upstream inference { server " +
+                              backend.upstream + "; }\", or an IP address");
     }
     reader.text("repository", backend.repository, !is_command);
     if (!backend.repository.empty() && backend.repository.front() != '/') {

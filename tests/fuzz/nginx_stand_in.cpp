@@ -428,7 +428,12 @@ etag_text etag_of(ngx_http_request_t *, const task_record &) noexcept
     return {{'"', '1', '"'}, 3};
 }
 
-bool matches_etag(ngx_http_request_t *, std::string_view) noexcept
+condition condition_of(const ngx_http_request_t *, std::string_view) noexcept
+{
+    return condition::met;
+}
+
+bool matches_etag(const ngx_http_request_t *, std::string_view) noexcept
 {
     return true;
 }

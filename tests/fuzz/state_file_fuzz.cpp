@@ -20,7 +20,7 @@ std::string state_after(std::string_view text, bool &known)
     always(ftruncate(file, 0) == 0 && pwrite(file, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()),
            "a file in memory can be written");
     stand_in::zone_memory memory("/proc/self/fd/" + std::to_string(file));
-    known = memory.zone.routes_known();
+    known = memory.zone.routes_are_of_file();
     always(memory.zone.journal().empty() && memory.zone.header->revision == 0,
            "the tasks of whatever journal are fetched again");
     // A journal's id is in every file that is written.

@@ -99,6 +99,33 @@ def test_the_same_id_with_the_same_body_is_the_same_task(gateway):
     assert gateway.get(f"/deploy/{body['task_id']}").task() == first
 
 
+@pytest.mark.parametrize("kind", ["deploy", "delete"])
+def test_a_tasks_id_goes_by_the_name_id_as_well(gateway, kind):
+    """EmbeddingStudio's clients write `embedding_model_id` and `id`."""
+    body = {"embedding_model_id": fresh("m"), "id": fresh("t")}
+    first = gateway.post(f"/{kind}", body).task()
+    assert first["task_id"] == first["id"] == body["id"] and first["metadata"]["config"] == {}
+    assert gateway.post(f"/{kind}", body).task() == first
+    assert gateway.post(f"/{kind}", {**body, "task_id": body["id"]}).task() == first
+    assert gateway.post(f"/{kind}", {"model_id": body["embedding_model_id"], "task_id": body["id"]}).task() == first
+    assert gateway.post(f"/{kind}", body, Idempotency_Key=body["id"]).task() == first
+    assert gateway.get(f"/{kind}?model_id={body['embedding_model_id']}").json["tasks"] == [first]
+    problem = gateway.post(f"/{kind}", {**body, "task_id": "other"}).problem(422)
+    assert [error["pointer"] for error in problem["errors"]] == ["/id"]
+    gateway.post(f"/{kind}", body, Idempotency_Key="other").problem(422)
+    gateway.post(f"/{kind}", {**body, "parent_id": "p"}).problem(409)
+
+
+@pytest.mark.parametrize("number", ["30.0", "3e1", "300e-1"])
+def test_a_whole_number_is_whole_however_it_is_written(gateway, number):
+    body = '{"model_id": "%s", "task_id": "%s", "config": {"rollout": {"drain_s": %s, "steps": [{"weight": 1e2, "hold_s": %s}]}}}'
+    model, task_id = fresh("m"), fresh("t")
+    task = gateway.post("/deploy", body % (model, task_id, number, number)).task()
+    assert gateway.post("/deploy", body % (model, task_id, "30", "30")).task() == task
+    problem = gateway.post("/deploy", body % (model, fresh("t"), "30.5", "30")).problem(422)
+    assert problem["errors"][0]["pointer"] == "/config/rollout/drain_s"
+
+
 def test_an_idempotency_key_is_a_task_id(gateway):
     key = fresh("key")
     body = {"model_id": fresh("m")}

@@ -28,6 +28,11 @@ def run_nginx_t(conf):
     return done.returncode, done.stderr
 
 
+# What else answers a location's requests.
+OTHER_HANDLERS = ("proxy_pass http://u", "proxy_pass http://127.0.0.1:1", "fastcgi_pass u", "uwsgi_pass u", "scgi_pass u", "memcached_pass u",
+                  "grpc_pass u", "stub_status", "empty_gif", "mp4", "flv")
+
+
 @pytest.mark.parametrize("http", [
     "",  # the module is loaded and not used
     "rollout_zone r 128k;",
@@ -40,6 +45,12 @@ def run_nginx_t(conf):
     HTTP + "server { listen 127.0.0.1:1; location / { rollout_route $arg_m part=$arg_p key=$arg_k preview=$arg_v; return 200; } }",
     HTTP + "server { listen 127.0.0.1:1; location / { rollout_api; limit_except GET { deny all; } } }",
     "rollout_zone r 1m; server { listen 127.0.0.1:1; location / { rollout_metrics; limit_except GET { deny all; } } }",
+    "server { listen 127.0.0.1:1; location / { rollout_route off; } }",
+    HTTP + "server { listen 127.0.0.1:1; location / { rollout_route $arg_m; location /a { rollout_route off; } location /b { rollout_api; } } }",
+    HTTP + "server { listen 127.0.0.1:1; location / { rollout_route off; rollout_api; } location /m { rollout_api; location /m/m { rollout_metrics; } } }",
+    HTTP + "server { listen 127.0.0.1:1; location / { rollout_api; limit_except GET { proxy_pass http://127.0.0.1:1; } } }",
+    HTTP + "server { listen 127.0.0.1:1; location / { rollout_api; if ($arg_x) { proxy_pass http://127.0.0.1:1; } } }",
+    HTTP + "server { listen 127.0.0.1:1; location / { rollout_metrics; if ($arg_x) { fastcgi_pass 127.0.0.1:1; } } }",
 ])
 def test_what_is_right_is_taken(tmp_path, http):
     status, said = nginx_t(tmp_path, http)
@@ -101,6 +112,17 @@ def test_what_is_right_is_taken(tmp_path, http):
     (HTTP + "server { location / { rollout_route m key=$uri key=$uri; } }", 'invalid parameter "key=$uri"'),
     (HTTP + "server { location / { rollout_route $no_such_variable; } }", 'unknown "no_such_variable" variable'),
     (HTTP + "server { location / { rollout_route m; rollout_route n; } }", '"rollout_route" directive is duplicate'),
+    (HTTP + "server { location / { rollout_route m; rollout_route off; } }", '"rollout_route" directive is duplicate'),
+    (HTTP + "server { location / { rollout_route off; rollout_route m; } }", '"rollout_route" directive is duplicate'),
+    (HTTP + "server { location / { rollout_route off; rollout_route off; } }", '"rollout_route" directive is duplicate'),
+    (HTTP + "server { location / { rollout_route off key=x; } }", 'invalid parameter "key=x"'),
+    (HTTP + "rollout_route m;", '"rollout_route" directive is not allowed here'),
+    (HTTP + "server { rollout_route m; }", '"rollout_route" directive is not allowed here'),
+    *[(HTTP + f"server {{ location / {{ {block} {{ {directive}; }} }} }}", f'"{directive.split()[0]}" directive is not allowed here')
+      for block in ("if ($arg_x)", "limit_except GET") for directive in ("rollout_api", "rollout_route m", "rollout_route off", "rollout_metrics")],
+    *[(HTTP + f"upstream u {{ server 127.0.0.1:1; }} server {{ location / {{ {pair} }} }}", f'"{ours.split()[0]}" directive is incompatible with another')
+      for ours in ("rollout_api", "rollout_api base=/x dialect=embedding_studio", "rollout_metrics") for other in OTHER_HANDLERS
+      for pair in (f"{ours}; {other};", f"{other}; {ours};")],
 ])
 def test_what_is_wrong_is_refused_with_its_line(tmp_path, http, said):
     status, text = nginx_t(tmp_path, http)
@@ -168,6 +190,15 @@ SMOKE = {"request": {"inputs": []}}
 
 @pytest.mark.parametrize("config", [LEAST, WHOLE], ids=["the least", "the contract's example"])
 def test_a_right_configuration_is_good(tmp_path, config):
+    done = checked(tmp_path, config)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_whole_number_is_whole_however_it_is_written(tmp_path):
+    config = json.dumps(WHOLE)
+    for old, new in (('"drain_s": 30', '"drain_s": 30.0'), ('"retain_days": 30', '"retain_days": 3e1'), ('"weight": 25', '"weight": 25.0')):
+        assert old in config
+        config = config.replace(old, new)
     done = checked(tmp_path, config)
     assert done.returncode == 0, done.stderr
 

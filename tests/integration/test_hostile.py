@@ -162,8 +162,37 @@ def test_only_allowed_users_may_connect(make_gateway):
     gateway.rolloutd.start()
     gateway.nginx.start()
     wait_until(lambda: f"user {worker_user()} is not in allow_users" in gateway.nginx.errors(), "the refusal in nginx's log")
-    assert f"user {worker_user()} is not in allow_users" in gateway.rolloutd.text()
-    gateway.post("/deploy", {"model_id": "m"}).problem(500)
+    assert f"user {worker_user()} is not in allow_users; name it in listen.allow_users of rolloutd.json" in gateway.rolloutd.text()
+    assert "closed to nginx" in wait_until(lambda: denied(gateway.post("/deploy", {"model_id": "m"})), "the cause")
+
+
+def denied(answer):
+    """The detail of a 500, once it says that nginx may not connect."""
+    detail = answer.problem(500)["detail"]
+    return "allow_users" in detail and detail
+
+
+def test_a_socket_that_is_closed_to_nginx_is_said_when_it_is_closed(make_gateway):
+    """rolloutd comes back with its socket closed to nginx's user: the cause is another one than that it was away."""
+    gateway = make_gateway().start()
+    gateway.rolloutd.stop()
+    wait_until(lambda: "the link to rolloutd" in gateway.nginx.errors(), "the loss of the link")
+    assert "may not connect" not in gateway.nginx.errors()
+    with socket.socket(socket.AF_UNIX) as closed:
+        gateway.rolloutd.socket.unlink(missing_ok=True)
+        closed.bind(str(gateway.rolloutd.socket))
+        gateway.rolloutd.socket.chmod(0o600)
+        closed.listen(16)
+        wait_until(lambda: gateway.nginx.errors().count("may not connect") == len(gateway.nginx.worker_pids()), "the cause, once from each process")
+        assert "(13: Permission denied)" in gateway.nginx.errors() and "listen.allow_users" in gateway.nginx.errors()
+        problem = gateway.post("/deploy", {"model_id": "m", "task_id": "t"}).problem(500)
+        assert "closed to nginx" in problem["detail"] and problem["task_id"] == "t"
+        assert "closed to nginx" in gateway.request("POST", "/deploy/t/cancel").problem(500)["detail"]
+    gateway.rolloutd.socket.unlink()
+    gateway.rolloutd.start()
+    gateway.await_link()
+    gateway.post("/deploy", {"model_id": "m", "task_id": "t"}).task()
+    assert gateway.nginx.errors().count("may not connect") == len(gateway.nginx.worker_pids())
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\x02[]", b"\xff" * 100,

@@ -268,3 +268,18 @@ def test_a_rollout_goes_on_at_its_weight_after_a_crash(gateway, m):
         traffic.await_answers("green", 20)
         traffic.await_answers("blue", 20)
     assert traffic.failures == []
+
+
+def test_the_404_of_a_model_that_was_deleted_names_the_deletion(gateway):
+    gateway.make_model("gone", "blue")
+    gateway.deploy("gone")
+    deletion = gateway.delete("gone")
+    answer = gateway.get("/v2/models/gone/ready")
+    assert answer.problem(404)["detail"] == f'Model "gone" was deleted by task "{deletion["task_id"]}"; see GET /delete-status/gone.'
+    assert "/deploy-status/never" in gateway.get("/v2/models/never/ready").problem(404)["detail"]
+
+    failed = gateway.deploy("gone", "failed", source=f"file://{gateway.home}/models/nowhere")
+    detail = gateway.get("/v2/models/gone/ready").problem(404)["detail"]
+    assert "/deploy-status/gone" in detail and gateway.get("/deploy-status/gone").json["task_id"] == failed["task_id"]
+    gateway.deploy("gone")
+    assert gateway.infer("gone") == "blue"

@@ -46,6 +46,37 @@ void a_failure_of_any_step_leaves_blue_serving_and_nothing_of_green(void **)
     }
 }
 
+void an_upstream_that_a_gateway_does_not_know_is_refused_before_anything_is_fetched(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.process->gateways.unknown_upstreams = {"inference"};
+    world.deploy("t", "123");
+    assert_text(world.finish("t"), "refused");
+    assert_text(world.task("t").detail, "the gateway has no upstream block \"inference\".");
+    assert_text(world.told(), "");
+    only_revision_1_is_left(world);
+
+    world.process->gateways.unknown_upstreams.clear();
+    world.deploy("u", "123");
+    assert_text(world.finish("u"), "completed");
+}
+
+void a_gateway_that_comes_without_the_upstream_is_found_before_traffic_moves(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.deploy("t", "123", smoke_once);
+    assert_true(world.time.run_until([&world] { return world.server.loaded.contains("123__r2"); }));
+    world.process->gateways.unknown_upstreams = {"inference"};
+    assert_text(world.finish("t"), "failed");
+    assert_text(world.task("t").detail,
+                "Step ready failed: the gateway has no upstream block \"inference\". Revision 1 serves as "
+                "before.");
+    only_revision_1_is_left(world);
+    assert_true(world.told().find("route of") == std::string::npos);
+}
+
 void a_first_deployment_that_fails_leaves_nothing_at_all(void **)
 {
     for (const char *call : {"fetch", "stage", "load", "ready", "infer"}) {
@@ -428,6 +459,8 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_failure_of_any_step_leaves_blue_serving_and_nothing_of_green),
+        cmocka_unit_test(an_upstream_that_a_gateway_does_not_know_is_refused_before_anything_is_fetched),
+        cmocka_unit_test(a_gateway_that_comes_without_the_upstream_is_found_before_traffic_moves),
         cmocka_unit_test(a_first_deployment_that_fails_leaves_nothing_at_all),
         cmocka_unit_test(what_the_server_may_have_loaded_is_unloaded_before_its_files_go),
         cmocka_unit_test(what_was_in_the_repository_before_stays_there),

@@ -109,6 +109,13 @@ class fake_traffic final : public rollout::traffic {
         return time_.after({}, [done = std::move(done), answer] { done(answer); });
     }
 
+    std::string objection_to(const std::string &upstream) const override
+    {
+        return unknown_upstreams.contains(upstream) ? "the gateway has no upstream block \"" + upstream + "\"" : "";
+    }
+
+    std::set<std::string> unknown_upstreams; ///< the gateway cannot go there
+
     /// Takes over what was sent, if it follows.
     void take_over()
     {

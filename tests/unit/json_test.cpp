@@ -42,6 +42,45 @@ void a_number_is_read_from_integers_only(void **)
     assert_true(json_number(nullptr, "n", 3) == 3);
 }
 
+void a_whole_number_is_whole_however_it_is_written(void **)
+{
+    const auto whole = [](const char *text) {
+        return rollout::json_whole(json_object_get(parsed(("{\"n\":" + std::string(text) + "}").c_str()).get(), "n"));
+    };
+    for (const char *text : {"30", "30.0", "3e1", "3E+1", "300e-1"}) {
+        assert_true(whole(text) == 30);
+    }
+    assert_true(whole("-0.0") == 0);
+    assert_true(whole("-7.0") == -7);
+    assert_true(whole("1e18") == 1000000000000000000);
+    assert_true(whole("9223372036854775807") == INT64_MAX);
+    assert_true(whole("-9223372036854775808.0") == INT64_MIN);
+    for (const char *text : {"30.5", "9223372036854775808.0", "1e300", "-1e300", "\"30\"", "true", "null", "[30]"}) {
+        assert_false(whole(text).has_value());
+    }
+    assert_false(rollout::json_whole(nullptr).has_value());
+}
+
+void values_are_the_same_when_their_numbers_are(void **)
+{
+    const auto same = [](const char *one, const char *other) {
+        return rollout::json_same(parsed(("{\"v\":" + std::string(one) + "}").c_str()).get(),
+                                  parsed(("{\"v\":" + std::string(other) + "}").c_str()).get());
+    };
+    assert_true(same("30", "30.0"));
+    assert_true(same("[1, {\"a\": 2e1, \"b\": null}]", "[1.0, {\"b\": null, \"a\": 20}]"));
+    assert_true(same("0.5", "5e-1"));
+    assert_false(same("30", "30.5"));
+    assert_false(same("9007199254740993", "9007199254740992.0"));
+    assert_false(same("1", "true"));
+    assert_false(same("1", "\"1\""));
+    assert_false(same("[1]", "[1, 1]"));
+    assert_false(same("{\"a\": 1}", "{\"a\": 1, \"b\": 1}"));
+    assert_false(same("{\"a\": 1}", "{\"b\": 1}"));
+    assert_true(rollout::json_same(nullptr, nullptr));
+    assert_false(rollout::json_same(nullptr, parsed("{}").get()));
+}
+
 void a_count_is_never_negative(void **)
 {
     const json_ptr object = parsed(R"({"n":7,"m":-7,"least":-9223372036854775808,"big":9223372036854775807})");
@@ -109,6 +148,8 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_text_is_read_from_strings_only),
         cmocka_unit_test(a_number_is_read_from_integers_only),
+        cmocka_unit_test(a_whole_number_is_whole_however_it_is_written),
+        cmocka_unit_test(values_are_the_same_when_their_numbers_are),
         cmocka_unit_test(a_count_is_never_negative),
         cmocka_unit_test(members_keep_the_order_in_which_they_were_put),
         cmocka_unit_test(what_can_be_written_is_compact_text_and_the_rest_is_none),

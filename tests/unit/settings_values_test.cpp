@@ -68,7 +68,7 @@ void a_number_is_good_up_to_its_bounds_and_a_fault_past_them(void **)
         assert_text(faults_of(with(smallest, pointer, most)), "");
         refuse_each({{pointer, below, "must be a whole number from"},
                      {pointer, above, "must be a whole number from"},
-                     {pointer, "5.0", "must be a whole number from"},
+                     {pointer, "5.5", "must be a whole number from"},
                      {pointer, "\"5\"", "must be a whole number from"},
                      {pointer, "true", "must be a whole number from"}});
     }
@@ -95,6 +95,20 @@ void a_number_is_good_up_to_its_bounds_and_a_fault_past_them(void **)
     }
     refuse_each({{"/rollout/gate/absolute_unless_blue", "1", "must be true or false"},
                  {"/rollout/gate/latency", "\"last_byte\"", "must be one of"}});
+}
+
+void a_whole_number_is_whole_however_it_is_written(void **)
+{
+    for (const char *pointer : {"/journal/retain_days", "/limits/max_queue", "/rollout/drain_s",
+                                "/rollout/gate/min_requests", "/backends/default/check_s"}) {
+        for (const char *number : {"30", "30.0", "3e1", "300E-1", "0.03e+3"}) {
+            assert_text(faults_of(with(smallest, pointer, number)), "");
+        }
+        refuse_each({{pointer, "30.1", "must be a whole number from"},
+                     {pointer, "3e-1", "must be a whole number from"},
+                     {pointer, "1e300", "must be a whole number from"},
+                     {pointer, "-30.0", "must be a whole number from"}});
+    }
 }
 
 void the_bounds_of_a_smoke_test_and_of_a_step_are_kept(void **)
@@ -265,6 +279,7 @@ int main()
         cmocka_unit_test(a_member_of_a_wrong_type_is_a_fault_at_its_pointer),
         cmocka_unit_test(an_element_of_a_wrong_type_is_a_fault_at_its_index),
         cmocka_unit_test(a_number_is_good_up_to_its_bounds_and_a_fault_past_them),
+        cmocka_unit_test(a_whole_number_is_whole_however_it_is_written),
         cmocka_unit_test(the_bounds_of_a_smoke_test_and_of_a_step_are_kept),
         cmocka_unit_test(a_shift_without_steps_is_one_to_all_of_the_traffic),
         cmocka_unit_test(a_word_that_is_none_is_a_fault),

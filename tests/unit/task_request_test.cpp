@@ -99,10 +99,31 @@ void a_task_is_named_by_the_client_or_by_us(void **)
     }
 }
 
+void a_tasks_id_goes_by_either_name(void **)
+{
+    for (const auto read : {deployment, deletion}) {
+        assert_text(read(R"({"model_id":"m","id":"t-1"})", std::nullopt).request->task_id, "t-1");
+        assert_text(read(R"({"model_id":"m","id":"t-1","task_id":"t-1"})", std::nullopt).request->task_id, "t-1");
+        assert_text(read(R"({"model_id":"m","id":null,"task_id":"t-1"})", std::nullopt).request->task_id, "t-1");
+        assert_text(read(R"({"model_id":"m","id":"t-1","task_id":null})", std::nullopt).request->task_id, "t-1");
+        assert_text(read(R"({"model_id":"m","id":"t-1"})", "t-1").request->task_id, "t-1");
+        assert_text(read(R"({"model_id":"m","id":"t-1"})", std::nullopt).config(), "{}");
+        assert_text(read(R"({"model_id":"m","id":"t-1","task_id":"t-2"})", std::nullopt).faults(),
+                    "422 /id: differs from task_id; they are two names of the same thing");
+        assert_text(read(R"({"model_id":"m","id":"t-1"})", "t-2").faults(),
+                    "422 /id: differs from the header Idempotency-Key; they are the same thing");
+        assert_text(read(R"({"model_id":"m","task_id":"t-1"})", "t-2").faults(),
+                    "422 /task_id: differs from the header Idempotency-Key; they are the same thing");
+        assert_text(read(R"({"model_id":"m","id":null})", "t-2").request->task_id, "t-2");
+    }
+    // Inside of `config` it is a parameter like any other.
+    assert_text(deletion(R"({"model_id":"m","config":{"id":"x"}})").config(), R"({"id":"x"})");
+}
+
 void a_tasks_and_a_parents_id_keep_their_rule(void **)
 {
     const std::string longest(limits::task_id_bytes, 't');
-    for (const std::string member : {"task_id", "parent_id"}) {
+    for (const std::string member : {"task_id", "id", "parent_id"}) {
         const std::string before = R"({"model_id":"m",")" + member + "\":";
         for (const char *id : {R"("")", R"("a.b")", R"("../t")", R"("a b")", "7", "{}", "false"}) {
             assert_text(deployment(before + id + "}").faults(), fault_of("/" + member, task_rule));
@@ -237,6 +258,7 @@ int main()
         cmocka_unit_test(a_models_name_keeps_its_rule),
         cmocka_unit_test(a_bad_name_is_no_good_beside_a_good_one),
         cmocka_unit_test(a_task_is_named_by_the_client_or_by_us),
+        cmocka_unit_test(a_tasks_id_goes_by_either_name),
         cmocka_unit_test(a_tasks_and_a_parents_id_keep_their_rule),
         cmocka_unit_test(the_header_is_the_same_thing_as_the_task_id),
         cmocka_unit_test(the_header_keeps_the_rule_of_task_ids),

@@ -14,7 +14,7 @@ bool same_request(const task_row &one, const task_row &other)
     const auto a = task_of(one);
     const auto b = task_of(other);
     return a && b && a->kind == b->kind && a->model_id == b->model_id && a->parent_id == b->parent_id &&
-           json_equal(a->config.get(), b->config.get()) != 0;
+           json_same(a->config.get(), b->config.get());
 }
 
 } // namespace

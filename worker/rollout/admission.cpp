@@ -38,6 +38,12 @@ std::string refusal_of(const task_run &run)
                    ", which model_name makes for this one too; delete it first, or let model_name tell them apart.";
         }
     }
+    // Known before anything is fetched; what a gateway that comes later lacks is found at the end of `ready`.
+    if (auto objection =
+            run.environment.gateways.objection_to(run.environment.config.backends.at(run.plan.backend).upstream);
+        !objection.empty()) {
+        return objection + ".";
+    }
     const auto most = run.environment.config.limits.max_deployed_models;
     const auto deployed = run.environment.deployed_models();
     if (!run.of.blue && deployed >= most) {

@@ -116,9 +116,18 @@ start_fn hooks_of(task_run &run, const char *name)
 }
 
 
+/// The last moment before traffic moves: can every gateway go where the revision is?
+operation_ptr check_gateways(task_run &run, done_fn done)
+{
+    auto objection = run.environment.gateways.objection_to(ours(run).upstream);
+    return ended(run, objection.empty() ? outcome::ok() : outcome::permanent(std::move(objection)), std::move(done));
+}
+
+
 operation_ptr prove_ready(task_run &run, done_fn done)
 {
-    std::vector<start_fn> parts = {[&run](done_fn then) { return await_ready(run, ours(run), std::move(then)); }};
+    std::vector<start_fn> parts = {[&run](done_fn then) { return await_ready(run, ours(run), std::move(then)); },
+                                   [&run](done_fn then) { return check_gateways(run, std::move(then)); }};
     if (!smoke_is_configured(run)) {
         parts.push_back(hooks_of(run, "before_shift"));
     }

@@ -41,6 +41,10 @@ class traffic {
     virtual operation_ptr in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
                                     std::function<void(std::optional<std::uint64_t>)> done) = 0;
 
+    /// Why a gateway cannot send requests to that upstream, as a sentence without its full stop: its configuration has no such
+    /// upstream block. Empty when none of those that are linked objects.
+    virtual std::string objection_to(const std::string & /*upstream*/) const { return {}; }
+
     struct gateway_traffic {
         std::vector<traffic_counters> revisions; ///< of each revision asked for, in their order, over all parts
         std::optional<std::uint64_t>
