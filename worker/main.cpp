@@ -106,7 +106,9 @@ class daemon {
         statistics::moment now;
         now.waiting = scheduler_.waiting();
         now.running = scheduler_.running();
-        now.most_running = config_->limits.max_concurrent_rollouts;
+        now.working = scheduler_.working();
+        now.most_working = config_->limits.max_concurrent_rollouts;
+        now.longest_wait = scheduler_.longest_wait();
         now.deployed_models = scheduler_.deployed_models();
         now.links = gateways_.links();
         now.revision = book_.revision();

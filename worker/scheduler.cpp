@@ -63,7 +63,7 @@ void scheduler::recover()
     }
     for (const auto &row : book_.unfinished()) {
         if (is_task_id(row.task_id) && is_model_id(row.model_id)) {
-            enqueue(row.model_id, {row.sequence, row.task_id});
+            enqueue(row.model_id, waiting(row));
         } else {
             log(log_level::error, "A task of the journal has no usable names and is left aside",
                 {{"task_id", row.task_id}, {"model_id", row.model_id}});
@@ -73,7 +73,16 @@ void scheduler::recover()
         log(log_level::info, "The journal has " + count_words(waiting_, "unfinished task", "unfinished tasks"));
     }
     watch_.use(config_, backend_of_);
-    soon_ = time_.after(0ms, [this] { start_next(); });
+    start_soon();
+}
+
+
+/// A task of the journal's.
+scheduler::waiting_task scheduler::waiting(const task_row &row)
+{
+    const auto read = task_of(row);
+    return {row.sequence, row.task_id, read ? read->created_us : 0,
+            urgency_of(row.kind, row.status, read ? read->rollback_to : 0)};
 }
 
 
@@ -157,7 +166,8 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
     }
     book_.create(
         made, full,
-        [this, full, answer = std::move(answer)](const outcome &how, journal::creation what, const task_row &row) {
+        [this, full, created_us = made.created_us, is = urgency_of(made.kind, made.status, made.rollback_to),
+         answer = std::move(answer)](const outcome &how, journal::creation what, const task_row &row) {
             --unwritten_;
             if (!full) {
                 --waiting_;
@@ -180,7 +190,7 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
                     answer({&row, true, {}});
                     return;
                 }
-                enqueue(row.model_id, {row.sequence, row.task_id});
+                enqueue(row.model_id, {row.sequence, row.task_id, created_us, is});
                 answer({&row, true, {}});
                 start_next();
                 return;
@@ -211,32 +221,83 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
 
 // The queues.
 
+scheduler::urgency scheduler::urgency_of(task_kind kind, task_status status, std::uint64_t rollback_to) noexcept
+{
+    return status != task_status::pending ? urgency::begun
+           : kind == task_kind::remove    ? urgency::deletion
+           : rollback_to != 0             ? urgency::rollback
+                                          : urgency::deployment;
+}
+
+
+scheduler::turn scheduler::turn_of(const std::string &model_id) const
+{
+    const waiting_task &first = queues_.at(model_id).front();
+    return {first.is, first.sequence, model_id};
+}
+
+
 void scheduler::enqueue(const std::string &model_id, waiting_task one)
 {
     auto &queue = queues_[model_id];
+    waiting_since_.emplace(one.sequence, one.created_us);
     queue.push_back(std::move(one));
     ++waiting_;
     if (queue.size() == 1 && !runs_.contains(model_id)) {
-        ready_.emplace(queue.front().sequence, model_id);
+        turns_.insert(turn_of(model_id));
     }
 }
 
 
 void scheduler::start_next()
 {
-    while (!stopping_ && !ready_.empty() && runs_.size() < config_->limits.max_concurrent_rollouts) {
-        const std::string model_id = ready_.begin()->second;
-        ready_.erase(ready_.begin());
-        auto &queue = queues_.at(model_id);
-        const std::string task_id = queue.front().task_id;
-        queue.pop_front();
-        if (queue.empty()) {
-            queues_.erase(model_id);
+    while (!stopping_ && !turns_.empty()) {
+        const turn next = *turns_.begin();
+        const bool is_free = places_taken_ < config_->limits.max_concurrent_rollouts;
+        if (!is_free && next.is != urgency::begun) {
+            return;
         }
-        --waiting_;
-        runs_.emplace(model_id, place{}).first->second.task_id = task_id;
-        read(model_id, task_id);
+        turns_.erase(turns_.begin());
+        if (const auto run = runs_.find(next.model_id); run != runs_.end()) {
+            grant_place(run->second);
+        } else {
+            begin_next_of(next.model_id, is_free);
+        }
     }
+}
+
+
+/// From the loop: who gives a place back is in the middle of something.
+void scheduler::start_soon()
+{
+    if (!stopping_) {
+        soon_ = time_.after(0ms, [this] { start_next(); });
+    }
+}
+
+
+void scheduler::begin_next_of(const std::string &model_id, bool with_place)
+{
+    auto &queue = queues_.at(model_id);
+    waiting_task first = std::move(queue.front());
+    queue.pop_front();
+    if (queue.empty()) {
+        queues_.erase(model_id);
+    }
+    --waiting_;
+    waiting_since_.erase(first.sequence);
+    running_task &run = runs_[model_id];
+    run.task = std::move(first);
+    run.has_place = with_place;
+    places_taken_ += with_place;
+    read(model_id, run.task.task_id);
+}
+
+
+std::chrono::microseconds scheduler::longest_wait() const
+{
+    const std::int64_t since = waiting_since_.empty() ? time_.wall_us() : waiting_since_.begin()->second;
+    return std::chrono::microseconds(std::max<std::int64_t>(0, time_.wall_us() - since));
 }
 
 
@@ -271,7 +332,7 @@ void scheduler::start(const std::string &model_id, const task_row &row)
         what->revision = row.revision;
         what->status = task_status::in_progress; // it cannot go on, takes the way back and ends
     }
-    place &at = runs_.at(model_id);
+    running_task &at = runs_.at(model_id);
     at.config = config_;
     at.environment = std::make_unique<run_environment>(
         run_environment{*at.config, book_, gateways_, time_, backend_of_, fetch_,
@@ -282,7 +343,8 @@ void scheduler::start(const std::string &model_id, const task_row &row)
                         run_hook_,
                         [this](const std::string &id, std::uint64_t revision, done_fn done) {
                             return watch_.let_go(id, revision, std::move(done));
-                        }});
+                        },
+                        *this});
     at.run =
         std::make_unique<task_run>(*at.environment, std::move(*what), of, [this, model_id] { on_ended(model_id); });
     at.run->start();
@@ -291,6 +353,7 @@ void scheduler::start(const std::string &model_id, const task_row &row)
 
 void scheduler::on_ended(const std::string &model_id)
 {
+    give_place_back(model_id);
     runs_.erase(model_id);
     release(model_id);
     if (stopping_) {
@@ -303,9 +366,8 @@ void scheduler::on_ended(const std::string &model_id)
 
 void scheduler::release(const std::string &model_id)
 {
-    const auto queue = queues_.find(model_id);
-    if (queue != queues_.end()) {
-        ready_.emplace(queue->second.front().sequence, model_id);
+    if (queues_.contains(model_id)) {
+        turns_.insert(turn_of(model_id));
     }
     put_aside(model_id);
 }

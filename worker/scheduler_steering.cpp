@@ -103,7 +103,7 @@ void scheduler::steer_open(const steer_call &call, const task &found)
         }
         return;
     }
-    if (const auto at = runs_.find(found.model_id); at != runs_.end() && at->second.task_id == call.task_id) {
+    if (const auto at = runs_.find(found.model_id); at != runs_.end() && at->second.task.task_id == call.task_id) {
         if (at->second.run) {
             steer_run(call, *at->second.run);
         } else {
@@ -178,17 +178,17 @@ void scheduler::steer_run(const steer_call &call, task_run &run)
 /// Off its queue at once, so that it cannot begin any more; back where it was if the journal does not take it.
 void scheduler::cancel_waiting(const steer_call &call, task found)
 {
-    take_from_queue(found.model_id, call.task_id);
+    const waiting_task was = take_from_queue(found.model_id, call.task_id);
     found.status = task_status::canceled;
     found.detail = "The task was canceled by a client before its turn came; nothing of it was begun.";
     found.updated_us = time_.wall_us();
     canceling_[call.task_id].push_back(call.answer);
-    book_.save(found, nullptr, [this, found](const outcome &how, std::uint64_t revision) {
+    book_.save(found, nullptr, [this, found, was](const outcome &how, std::uint64_t revision) {
         const auto asked = canceling_.extract(found.task_id);
         if (!how) {
             log(log_level::error, "A canceled task could not be written and waits on: " + how.detail,
                 {{"task_id", found.task_id}, {"model_id", found.model_id}});
-            put_back(found.model_id, {found.sequence, found.task_id});
+            put_back(found.model_id, was);
             for (const auto &answer : asked.mapped()) {
                 refuse(answer, 500,
                        "The task could not be canceled and waits on: " + how.detail +
@@ -207,27 +207,23 @@ void scheduler::cancel_waiting(const steer_call &call, task found)
 }
 
 
-/// False where it is not there.
-bool scheduler::take_from_queue(const std::string &model_id, const std::string &task_id)
+/// One that is there.
+scheduler::waiting_task scheduler::take_from_queue(const std::string &model_id, const std::string &task_id)
 {
     const auto known = queues_.find(model_id);
-    if (known == queues_.end()) {
-        return false;
-    }
     auto &queue = known->second;
+    const bool rests = turns_.erase(turn_of(model_id)) != 0;
     const auto at = std::ranges::find(queue, task_id, &waiting_task::task_id);
-    if (at == queue.end()) {
-        return false;
-    }
-    const bool rests = ready_.erase({queue.front().sequence, model_id}) != 0;
+    waiting_task taken = std::move(*at);
     queue.erase(at);
     --waiting_;
+    waiting_since_.erase(taken.sequence);
     if (queue.empty()) {
         queues_.erase(known);
     } else if (rests) {
-        ready_.emplace(queue.front().sequence, model_id);
+        turns_.insert(turn_of(model_id));
     }
-    return true;
+    return taken;
 }
 
 
@@ -235,12 +231,13 @@ void scheduler::put_back(const std::string &model_id, waiting_task one)
 {
     auto &queue = queues_[model_id];
     if (!queue.empty()) {
-        ready_.erase({queue.front().sequence, model_id});
+        turns_.erase(turn_of(model_id));
     }
+    waiting_since_.emplace(one.sequence, one.created_us);
     queue.insert(std::ranges::lower_bound(queue, one.sequence, {}, &waiting_task::sequence), std::move(one));
     ++waiting_;
     if (!runs_.contains(model_id)) {
-        ready_.emplace(queue.front().sequence, model_id);
+        turns_.insert(turn_of(model_id));
     }
 }
 
@@ -357,7 +354,7 @@ void scheduler::roll_back(const steer_call &call, const task &found)
         return;
     }
     const auto run = runs_.find(found.model_id);
-    if (queues_.contains(found.model_id) || (run != runs_.end() && run->second.task_id != call.task_id)) {
+    if (queues_.contains(found.model_id) || (run != runs_.end() && run->second.task.task_id != call.task_id)) {
         refuse(call.answer, 409,
                "Another task of model " + found.model_id + " is under way or waits; cancel it, or let it end first.");
         return;

@@ -35,6 +35,7 @@ set_tests_properties(crash_steering PROPERTIES TIMEOUT 600) # hundreds of whole 
 rollout_unit_test(deletion rollout_worker)
 rollout_unit_test(gate rollout_worker)
 rollout_unit_test(scheduler rollout_worker)
+rollout_unit_test(work_places rollout_worker)
 rollout_unit_test(stop rollout_worker)
 rollout_unit_test(statistics rollout_worker)
 rollout_unit_test(steering rollout_worker)

@@ -205,7 +205,12 @@ operation_ptr retire_old(task_run &run, done_fn done)
 {
     return in_order(run.environment.time,
                     {hooks_of(run, "after_promote"),
-                     [&run](done_fn then) { return retire(run, run.of.retired, std::move(then)); }},
+                     [&run](done_fn then) { return for_each(run, run.of.retired, drain, std::move(then)); },
+                     [&run](done_fn then) {
+                         return run.of.retired.empty() ? ended(run, outcome::ok(), std::move(then))
+                                                       : run.take_place(std::move(then));
+                     },
+                     [&run](done_fn then) { return take_off(run, run.of.retired, std::move(then)); }},
                     std::move(done));
 }
 
@@ -274,9 +279,9 @@ constexpr std::array steps = {
     run_step{"load", enter_load, load_model, nullptr, nullptr},
     run_step{"ready", nullptr, prove_ready, nullptr, nullptr},
     run_step{"smoke", nullptr, smoke, nullptr, smoke_is_configured},
-    run_step{"shift", enter_shift, shift_to_the_end, nullptr, nullptr},
-    run_step{"promote", enter_promote, promote_and_watch, leave_promote, nullptr},
-    run_step{"retire", nullptr, retire_old, nullptr, nullptr},
+    run_step{"shift", enter_shift, shift_to_the_end, nullptr, nullptr, true},
+    run_step{"promote", enter_promote, promote_and_watch, leave_promote, nullptr, true},
+    run_step{"retire", nullptr, retire_old, nullptr, nullptr, true},
 };
 
 constexpr run_step rollback = {"rollback", enter_rollback, roll_back, nullptr, nullptr};

@@ -11,6 +11,7 @@
 #include "worker/plan.hpp"
 #include "worker/rollout/clock.hpp"
 #include "worker/rollout/traffic.hpp"
+#include "worker/rollout/work_places.hpp"
 #include "worker/settings.hpp"
 
 #include <functional>
@@ -47,6 +48,8 @@ struct run_environment {
     /// Before the run loads or unloads a revision: until the watch over lost models has its hands off it. Null where they
     /// are off already.
     std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> let_go;
+
+    work_places &places;
 };
 
 class task_run;
@@ -67,6 +70,9 @@ struct run_step {
 
     /// Whether the step has anything to do for this task; null: always.
     bool (*applies)(const task_run &run);
+
+    /// Whether it waits, for time, traffic, a person or gateways: if that lasts, the run gives its place back.
+    bool waits = false;
 };
 
 class task_run {
@@ -111,6 +117,9 @@ class task_run {
     /// While a person is waited for, the task's time limit does not run.
     void wait_for_a_person(bool waits);
 
+    /// Ok once the run has a place among those that work; the time limit does not run meanwhile.
+    operation_ptr take_place(done_fn done);
+
     std::optional<std::string>
         shifted; ///< all weights are held, and what the gate saw; the promotion is still to be agreed
     std::function<void()> on_steered; ///< set by a hold while it is under way
@@ -135,6 +144,7 @@ class task_run {
     std::string running_words() const;
     void enter(std::size_t index);
     void work();
+    operation_ptr start_work(done_fn done);
     void on_worked(const outcome &how);
     void try_again(const outcome &how);
     void fail(const std::string &why);
@@ -144,6 +154,7 @@ class task_run {
     void note_time();
     void publish(std::uint64_t revision);
     void start_deadline();
+    void let_time_stand(bool stands);
     void interrupt();
     std::string objection_to(steering verb) const;
     void take_word(steering verb);
@@ -161,12 +172,14 @@ class task_run {
     bool timed_out_ = false;
     std::string failure_;
     bool waits_for_a_person_ = false;
+    bool time_stands_ = false;   ///< the time limit does not run
     bool being_steered_ = false; ///< a word is on its way to the journal
     std::vector<route> published_;
     std::chrono::milliseconds started_{};
     std::uint64_t elapsed_before_ms_ = 0;
     operation_ptr operation_;
-    operation_ptr pause_; ///< before another attempt
+    operation_ptr pause_;       ///< before another attempt
+    operation_ptr giving_back_; ///< the place, if the wait lasts
     operation_ptr journal_pause_;
     operation_ptr deadline_;
     std::function<void()> ended_;
