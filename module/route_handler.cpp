@@ -135,6 +135,14 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
 }
 
 
+/// What has not been heard of for longer than a word of rolloutd's is worth is not routed by.
+bool has_current_routes() noexcept
+{
+    auto *link = link_of_process();
+    return link == nullptr || link->has_current_routes();
+}
+
+
 /// The request's choice, made now if it was not before. Null without rollout_route here, or when memory is out.
 route_request *choice_of(ngx_http_request_t *r) noexcept
 {
@@ -148,7 +156,7 @@ route_request *choice_of(ngx_http_request_t *r) noexcept
     request = make_in_pool<route_request>(r->pool);
     if (request != nullptr) {
         ngx_http_set_ctx(r, request, ngx_http_rollout_module);
-        request->ended = choose(r, *request);
+        request->ended = has_current_routes() ? choose(r, *request) : outcome::not_known_yet;
     }
     return request;
 }
@@ -195,7 +203,7 @@ void on_held(ngx_http_request_t *r)
         return;
     }
     auto &request = *static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
-    if (!main_of(r).zone->routes_known() && hold(r, request)) {
+    if (!(main_of(r).zone->routes_known() && has_current_routes()) && hold(r, request)) {
         return;
     }
     request.ended = choose(r, request);
@@ -279,8 +287,14 @@ try {
         return NGX_DECLINED;
     }
 
-    if (request->ended == outcome::not_known_yet && hold(r, *request)) {
-        return NGX_AGAIN;
+    if (request->ended == outcome::not_known_yet) {
+        if (hold(r, *request)) {
+            return NGX_AGAIN;
+        }
+        request->ended = choose(r, *request); // by the last known routes
+        if (request->ended == outcome::chosen) {
+            return NGX_DECLINED;
+        }
     }
 
     problem answer;

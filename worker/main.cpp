@@ -229,6 +229,7 @@ class daemon {
         scheduler_.use(config_, finder());
         retention_.use(rule());
     }
+        gateways_.use(*config_);
 
     void warn_of_models_on(const std::string &name)
     {

@@ -92,6 +92,7 @@ void read_limits(json_reader &root, settings &to, std::vector<json_fault> &fault
     limits.number("max_concurrent_rollouts", to.limits.max_concurrent_rollouts, 0, 1000);
     limits.number("max_queue", to.limits.max_queue, 0, 10000000);
     limits.number("max_unwritten", to.limits.max_unwritten, 1, 1000000);
+    limits.number("gateway_lost_s", to.limits.gateway_lost_s, 5, year_s);
     limits.number("time_limit_s", to.limits.time_limit_s, 1, year_s);
     limits.number("retries", to.limits.retries, 0, 1000);
     limits.refuse_others();

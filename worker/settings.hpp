@@ -113,6 +113,7 @@ struct settings {
         std::uint64_t max_queue = 100000;
         std::uint64_t max_unwritten = 4096; ///< new tasks that wait for the journal's disk
         std::uint64_t time_limit_s = 18000;
+        std::uint64_t gateway_lost_s = 600; ///< what a gateway without a link may route to stays loaded for so long
         std::uint64_t retries = 3;
     } limits;
 

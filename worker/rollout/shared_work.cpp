@@ -14,6 +14,9 @@ using namespace std::chrono_literals;
 constexpr auto drain_look = 50ms;
 constexpr auto ready_look = 100ms;
 
+/// Between two looks for gateways that have no link.
+constexpr auto follow_look = 2000ms;
+
 /// How long the server may take to let its own requests end.
 constexpr auto unload_timeout = 120s;
 
@@ -46,6 +49,59 @@ operation_ptr alone_on(task_run &run, const placed_revision &one, done_fn done, 
     };
     return in_order(run.environment.time, {hands_off, do_it}, std::move(done));
 }
+
+
+/// While a gateway has no link, the task says so.
+class following final : public operation {
+  public:
+    following(task_run &run, done_fn done)
+        : run_(run), done_(std::move(done)), wait_(run.environment.gateways.when_followed(
+                                                 run.of.route_revision, [this](const outcome &how) { end(how); }))
+    {
+        look_later();
+    }
+
+    void cancel() override { wait_->cancel(); }
+
+  private:
+    void look_later()
+    {
+        pause_ = run_.environment.time.after(follow_look, [this] { look(); });
+    }
+
+    void look()
+    {
+        const std::string missing = run_.environment.gateways.missing();
+        step_record *step = run_.what.find_step(run_.what.step);
+        if (missing != told_ && step != nullptr) {
+            if (told_.empty()) {
+                before_ = run_.what.detail;
+            }
+            told_ = missing;
+            step->detail = missing;
+            run_.what.detail = missing.empty() ? before_ : "Step " + step->name + " waits: " + missing + ".";
+            run_.note_change();
+        }
+        look_later();
+    }
+
+    void end(const outcome &how)
+    {
+        if (step_record *step = run_.what.find_step(run_.what.step); step != nullptr && !told_.empty()) {
+            step->detail.clear();
+            run_.what.detail = before_;
+        }
+        const auto done = std::move(done_); // which may destroy this
+        done(how);
+    }
+
+    task_run &run_;
+    done_fn done_;
+    std::string told_;
+    std::string before_; ///< the task's detail
+    operation_ptr wait_;
+    operation_ptr pause_;
+};
 
 
 class writing final : public operation {
@@ -118,7 +174,7 @@ operation_ptr ended(task_run &run, outcome how, done_fn done)
 
 operation_ptr follow_route(task_run &run, done_fn done)
 {
-    return run.environment.gateways.when_followed(run.of.route_revision, std::move(done));
+    return std::make_unique<following>(run, std::move(done));
 }
 
 
