@@ -111,6 +111,8 @@ class daemon {
         now.longest_wait = scheduler_.longest_wait();
         now.deployed_models = scheduler_.deployed_models();
         now.links = gateways_.links();
+        now.lost_models = scheduler_.lost_models();
+        now.backends_up = scheduler_.backends_up();
         now.revision = book_.revision();
         return statistics_.text(now);
     }

@@ -44,6 +44,9 @@ class scheduler final : private work_places {
     /// What is gone of a model's revisions that are to be loaded.
     std::vector<lost_revision> losses_of(const std::string &model_id) const { return watch_.losses_of(model_id); }
 
+    std::size_t lost_models() const { return watch_.lost_models(); }
+    std::map<std::string, bool> backends_up() const { return watch_.backends_up(); }
+
     /// A client's word to a task: answered with the task once what it changes is durable, with the new task where it makes
     /// one (retry, rollback), or with a refusal that says why it makes no sense now. The same word to the same task with the
     /// same id for the new one makes it once.

@@ -51,6 +51,16 @@ std::string statistics::text(const moment &now) const
     to.family("rollout_deployed_models", type::gauge, "Models that serve, or are about to.")
         .sample(now.deployed_models);
 
+    to.family("rollout_lost_models", type::gauge,
+              "Models of which their server has lost a revision that is to be loaded; it is loaded again.")
+        .sample(now.lost_models);
+    to.family("rollout_backend_up", type::gauge,
+              "1 if the inference server answered when it was last asked which models it has; only of backends with "
+              "models.");
+    for (const auto &[backend, is_up] : now.backends_up) {
+        to.sample({{"backend", backend}}, std::uint64_t{is_up});
+    }
+
     to.family("rollout_tasks_ended_total", type::counter,
               "Tasks that came to their end since rolloutd started, by what they came to.");
     for (const auto kind : {task_kind::deploy, task_kind::remove}) {
