@@ -387,7 +387,13 @@ try {
         return check ? EXIT_FAILURE : exit_lasting_fault;
     }
     if (check) {
-        std::printf("%s: the configuration is good\n", path.c_str());
+        const auto doubts = doubts_about(*config);
+        for (const auto &doubt : doubts) {
+            log(log_level::warning, doubt);
+        }
+        const auto warnings = doubts.size() + config->warnings.size();
+        std::printf("%s: the configuration is good%s\n", path.c_str(),
+                    warnings == 0 ? "" : (", with " + count_words(warnings, "warning", "warnings")).c_str());
         return EXIT_SUCCESS;
     }
     return run(path, config);

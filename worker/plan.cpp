@@ -184,6 +184,7 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
             faults.push_back({"/config/rollout/hooks", "is the operator's to set, in rolloutd's configuration"});
         }
         read_rollout(given, "/config/rollout", plan.rollout, faults, plan.warnings);
+        check_times(plan.rollout, given, "/config/rollout", from.limits.time_limit_s, faults);
     }
     if (server != nullptr && server->type == "command" && plan.rollout.smoke_request) {
         faults.push_back({"/config/rollout/smoke", "is an inference, which backend " + plan.backend +

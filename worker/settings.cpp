@@ -358,6 +358,34 @@ void read_rollout(const json_t *from, const std::string &pointer, rollout_settin
 
 
 settings read_settings(const std::string &path, std::vector<json_fault> &faults)
+void check_times(const rollout_settings &of, const json_t *given, const std::string &pointer, std::uint64_t limit_s,
+                 std::vector<json_fault> &faults)
+{
+    const auto too_long = [&](const std::string &member, std::uint64_t total_s) {
+        faults.push_back({pointer + member, "makes the holds and the watch last " + std::to_string(total_s) +
+                                                " s together, and the task would fail before: limits.time_limit_s of "
+                                                "rolloutd's configuration is " +
+                                                std::to_string(limit_s)});
+    };
+    std::uint64_t total_s = 0;
+    for (std::size_t i = 0; i < of.steps.size(); ++i) {
+        total_s += of.steps[i].hold_s;
+        if (total_s > limit_s) {
+            if (json_object_get(given, "steps") != nullptr) {
+                too_long("/steps/" + std::to_string(i) + "/hold_s", total_s);
+            }
+            return;
+        }
+    }
+    total_s += of.watch_s;
+    if (total_s > limit_s && json_object_get(given, "watch_s") != nullptr) {
+        too_long("/watch_s", total_s);
+    } else if (total_s > limit_s && json_object_get(given, "steps") != nullptr) {
+        too_long("/steps", total_s);
+    }
+}
+
+
 {
     settings to;
     std::ifstream file(path, std::ios::binary);
@@ -387,6 +415,11 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
     if (const json_t *rollout = reader.object("rollout")) {
         read_rollout(rollout, "/rollout", to.rollout, faults, to.warnings);
     }
+        std::vector<json_fault> times; // a client may end a hold sooner
+        check_times(to.rollout, rollout, "/rollout", to.limits.time_limit_s, times);
+        for (const auto &one : times) {
+            to.warnings.push_back(one.pointer + " " + one.detail);
+        }
     if (const json_t *models = reader.object("models")) {
         const json_t *allow = json_object_get(json_object_get(root.get(), "artifacts"), "allow");
         read_models(models, json_array_size(allow) == 0, to, faults);

@@ -195,6 +195,24 @@ void a_name_longer_than_a_folders_is_refused(void **)
     assert_text(named(128), "/model_id: makes a model name of 257 bytes on the server, the bound is 255\n");
 }
 
+void holds_that_are_longer_than_a_task_may_take_are_refused_at_their_member(void **)
+{
+    settings from = one_backend();
+    from.limits.time_limit_s = 100;
+    const auto faults = [&from](std::string_view config) { return faults_of(config, from); };
+    assert_text(faults(R"({"rollout": {"steps": [{"weight": 5, "hold_s": 60}, {"weight": 100, "hold_s": 40}]}})"),
+                "");
+    assert_holds(faults(R"({"rollout": {"steps": [{"weight": 5, "hold_s": 60}, {"weight": 100, "hold_s": 41}]}})"),
+                 "/config/rollout/steps/1/hold_s: makes the holds and the watch last 101 s together");
+    assert_holds(faults(R"({"rollout": {"watch_s": 101}})"), "/config/rollout/watch_s: ");
+    from.rollout.steps = {{5, 60}, {100, 0}};
+    assert_text(faults(R"({"rollout": {"watch_s": 40}})"), "");
+    assert_holds(faults(R"({"rollout": {"watch_s": 41}})"), "/config/rollout/watch_s: ");
+    from.rollout.watch_s = 60;
+    assert_holds(faults(R"({"rollout": {"steps": [{"weight": 100, "hold_s": 50}]}})"), "/config/rollout/steps: ");
+    assert_text(faults(R"({"rollout": {"old": "keep"}})"), ""); // that is the configuration's own
+}
+
 } // namespace
 
 int main()
@@ -212,6 +230,7 @@ int main()
         cmocka_unit_test(a_parameter_that_the_names_need_must_be_in_the_config),
         cmocka_unit_test(a_source_on_the_web_needs_a_checksum_unless_the_operator_waives_it),
         cmocka_unit_test(a_name_longer_than_a_folders_is_refused),
+        cmocka_unit_test(holds_that_are_longer_than_a_task_may_take_are_refused_at_their_member),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -154,8 +154,13 @@ operation_ptr shift_once(task_run &run, done_fn done)
     return shift_traffic(run, [&run, done = std::move(done)](const outcome &how) {
         if (how) {
             run.shifted = how.detail;
+            // As setWeight of Argo Rollouts: the last step need not be 100 %.
+            if (const auto last = run.of.weight; last != 100) {
+                run.shifted = *run.shifted + (run.shifted->empty() ? "" : "; ") + "after the last step, of " +
+                              std::to_string(last) + " %, the promotion brings all traffic";
+            }
         }
-        done(how);
+        done(how ? outcome::ok(*run.shifted) : how);
     });
 }
 
