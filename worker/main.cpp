@@ -10,6 +10,7 @@
 #include "worker/journal/sqlite_journal.hpp"
 #include "worker/lasting_fault.hpp"
 #include "worker/log.hpp"
+#include "worker/log_output.hpp"
 #include "worker/rollout/loop_clock.hpp"
 #include "worker/reload.hpp"
 #include "worker/retention.hpp"
@@ -110,9 +111,9 @@ class daemon {
         now.most_working = config_->limits.max_concurrent_rollouts;
         now.longest_wait = scheduler_.longest_wait();
         now.deployed_models = scheduler_.deployed_models();
-        now.links = gateways_.links();
         now.lost_models = scheduler_.lost_models();
         now.backends_up = scheduler_.backends_up();
+        now.links = gateways_.links();
         now.revision = book_.revision();
         return statistics_.text(now);
     }
@@ -228,10 +229,10 @@ class daemon {
         backends_ = make_backends(*wanted, *backends_);
         config_ = wanted;
         log(log_level::info, "The configuration was read again", {{"changed", changes}});
+        gateways_.use(*config_);
         scheduler_.use(config_, finder());
         retention_.use(rule());
     }
-        gateways_.use(*config_);
 
     void warn_of_models_on(const std::string &name)
     {
@@ -364,6 +365,7 @@ int cannot_start(const std::exception &error, int status)
 
 int main(int argc, char **argv)
 try {
+    std::atexit(flush_log);
     CLI::App app{
         "rolloutd carries out what nginx's rollout module accepts: deployments and deletions of inference models"};
     std::string path;

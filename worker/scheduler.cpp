@@ -3,6 +3,7 @@
 #include "common/limits.hpp"
 #include "common/names.hpp"
 #include "worker/log.hpp"
+#include "worker/model_settings.hpp"
 #include "worker/plan.hpp"
 #include "worker/words.hpp"
 
@@ -61,13 +62,18 @@ void scheduler::recover()
         models_.emplace(id, std::move(one));
         put_aside(id);
     }
+    std::set<std::string> models_with_tasks;
     for (const auto &row : book_.unfinished()) {
         if (is_task_id(row.task_id) && is_model_id(row.model_id)) {
             enqueue(row.model_id, waiting(row));
+            models_with_tasks.insert(row.model_id);
         } else {
             log(log_level::error, "A task of the journal has no usable names and is left aside",
                 {{"task_id", row.task_id}, {"model_id", row.model_id}});
         }
+    }
+    for (const auto &model_id : models_with_tasks) {
+        cancel_superseded(model_id);
     }
     if (waiting_ != 0) {
         log(log_level::info, "The journal has " + count_words(waiting_, "unfinished task", "unfinished tasks"));
@@ -78,11 +84,30 @@ void scheduler::recover()
 
 
 /// A task of the journal's.
-scheduler::waiting_task scheduler::waiting(const task_row &row)
+scheduler::waiting_task scheduler::waiting(const task_row &row) const
 {
     const auto read = task_of(row);
-    return {row.sequence, row.task_id, read ? read->created_us : 0,
-            urgency_of(row.kind, row.status, read ? read->rollback_to : 0)};
+    if (!read) {
+        return {row.sequence, row.task_id, 0, urgency_of(row.kind, row.status, 0)};
+    }
+    return waiting(*read).numbered(row.sequence);
+}
+
+
+scheduler::waiting_task scheduler::waiting(const task &of) const
+{
+    return {of.sequence, of.task_id, of.created_us, urgency_of(of.kind, of.status, of.rollback_to), supersedes(of)};
+}
+
+
+/// `supersede` of the task's own rollout settings, or else of its model's.
+bool scheduler::supersedes(const task &made) const
+{
+    if (made.kind != task_kind::deploy || made.rollback_to != 0) {
+        return false;
+    }
+    const json_t *given = json_object_get(json_object_get(made.config.get(), "rollout"), "supersede");
+    return given != nullptr ? json_is_true(given) : rollout_of(*config_, made.model_id).supersede;
 }
 
 
@@ -166,8 +191,8 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
     }
     book_.create(
         made, full,
-        [this, full, created_us = made.created_us, is = urgency_of(made.kind, made.status, made.rollback_to),
-         answer = std::move(answer)](const outcome &how, journal::creation what, const task_row &row) {
+        [this, full, one = waiting(made), answer = std::move(answer)](const outcome &how, journal::creation what,
+                                                                      const task_row &row) {
             --unwritten_;
             if (!full) {
                 --waiting_;
@@ -190,8 +215,9 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
                     answer({&row, true, {}});
                     return;
                 }
-                enqueue(row.model_id, {row.sequence, row.task_id, created_us, is});
+                enqueue(row.model_id, one.numbered(row.sequence));
                 answer({&row, true, {}});
+                cancel_superseded(row.model_id);
                 start_next();
                 return;
             case journal::creation::existed:

@@ -82,6 +82,14 @@ class scheduler final : private work_places {
         std::string task_id;
         std::int64_t created_us;
         urgency is;
+        bool supersedes = false; ///< the deployments of its model before it that have not begun
+
+        waiting_task numbered(std::uint64_t by_the_journal) const
+        {
+            waiting_task same = *this;
+            same.sequence = by_the_journal;
+            return same;
+        }
     };
 
     /// A model in the line for a place: with its first task, or with its run that waits for one.
@@ -138,7 +146,12 @@ class scheduler final : private work_places {
     void enqueue(const std::string &model_id, waiting_task one);
     turn turn_of(const std::string &model_id) const;
     static urgency urgency_of(task_kind kind, task_status status, std::uint64_t rollback_to) noexcept;
-    static waiting_task waiting(const task_row &row);
+    waiting_task waiting(const task_row &row) const;
+    waiting_task waiting(const task &of) const;
+    bool supersedes(const task &made) const;
+    void cancel_superseded(const std::string &model_id);
+    void cancel_superseded(const std::string &model_id, const waiting_task &older, const std::string &newer);
+    void answer_canceling(const std::string &task_id, const gateway_server::answer &how);
     void grant_place(running_task &run);
     void start_next();
     void start_soon();

@@ -4,6 +4,7 @@
 #include "worker/scheduler.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace rollout {
 
@@ -21,6 +22,17 @@ constexpr std::string_view stopping_words = "rolloutd is stopping; ask again whe
 void refuse(const gateway_server::answer_fn &answer, int status, std::string why, unsigned retry_after_s = 0)
 {
     answer({nullptr, false, {status, std::move(why), {}, retry_after_s}});
+}
+
+
+gateway_server::answer not_canceled(const outcome &how)
+{
+    return {nullptr,
+            false,
+            {500,
+             "The task could not be canceled and waits on: " + how.detail + ". Ask again once the cause is mended.",
+             {},
+             0}};
 }
 
 
@@ -184,25 +196,87 @@ void scheduler::cancel_waiting(const steer_call &call, task found)
     found.updated_us = time_.wall_us();
     canceling_[call.task_id].push_back(call.answer);
     book_.save(found, nullptr, [this, found, was](const outcome &how, std::uint64_t revision) {
-        const auto asked = canceling_.extract(found.task_id);
         if (!how) {
             log(log_level::error, "A canceled task could not be written and waits on: " + how.detail,
                 {{"task_id", found.task_id}, {"model_id", found.model_id}});
             put_back(found.model_id, was);
-            for (const auto &answer : asked.mapped()) {
-                refuse(answer, 500,
-                       "The task could not be canceled and waits on: " + how.detail +
-                           ". Ask again once the cause is mended.");
-            }
+            answer_canceling(found.task_id, not_canceled(how));
             start_next();
             return;
         }
         log(log_level::info, "A task is canceled before its turn",
             {{"task_id", found.task_id}, {"model_id", found.model_id}, {"kind", kind_name(found.kind)}});
         const task_row row = row_of(found, revision);
-        for (const auto &answer : asked.mapped()) {
-            answer({&row, false, {}});
+        answer_canceling(found.task_id, {&row, false, {}});
+    });
+}
+
+
+void scheduler::answer_canceling(const std::string &task_id, const gateway_server::answer &how)
+{
+    const auto asked = canceling_.extract(task_id);
+    for (const auto &answer : asked.mapped()) {
+        answer(how);
+    }
+}
+
+
+/// The deployments of a model that wait before the last one that supersedes them.
+void scheduler::cancel_superseded(const std::string &model_id)
+{
+    const auto known = queues_.find(model_id);
+    if (known == queues_.end()) {
+        return;
+    }
+    const auto &queue = known->second;
+    const auto newer = std::find_if(queue.rbegin(), queue.rend(), [](const auto &one) { return one.supersedes; });
+    if (newer == queue.rend()) {
+        return;
+    }
+    const waiting_task last = *newer;
+    std::vector<waiting_task> older;
+    std::copy_if(queue.begin(), queue.end(), std::back_inserter(older), [&last](const waiting_task &one) {
+        return one.is == urgency::deployment && one.sequence < last.sequence;
+    });
+    for (const auto &one : older) {
+        cancel_superseded(model_id, one, last.task_id);
+    }
+}
+
+
+/// As a client's cancel of a task that waits; without the journal it waits on.
+void scheduler::cancel_superseded(const std::string &model_id, const waiting_task &older, const std::string &newer)
+{
+    take_from_queue(model_id, older.task_id);
+    canceling_[older.task_id];
+    const auto waits_on = [this, model_id, older](const outcome &how) {
+        log(log_level::error, "A superseded task could not be canceled and waits on: " + how.detail,
+            {{"task_id", older.task_id}, {"model_id", model_id}});
+        put_back(model_id, older);
+        answer_canceling(older.task_id, not_canceled(how));
+        start_next();
+    };
+    book_.find(older.task_id, [this, model_id, older, newer, waits_on](const outcome &how,
+                                                                       const std::optional<task_row> &row) {
+        auto found = how && row ? task_of(*row) : std::nullopt;
+        if (!found) {
+            waits_on(how ? outcome::permanent("the journal's entry of it cannot be read") : how);
+            return;
         }
+        found->status = task_status::canceled;
+        found->detail = "The task was canceled before its turn came, and nothing of it was begun: deployment task " +
+                        newer + " of the model came after it and supersedes it.";
+        found->updated_us = time_.wall_us();
+        book_.save(*found, nullptr, [this, found, newer, waits_on](const outcome &saved, std::uint64_t revision) {
+            if (!saved) {
+                waits_on(saved);
+                return;
+            }
+            log(log_level::info, "A task is superseded before its turn",
+                {{"task_id", found->task_id}, {"model_id", found->model_id}, {"superseded_by", newer}});
+            const task_row written = row_of(*found, revision);
+            answer_canceling(found->task_id, {&written, false, {}});
+        });
     });
 }
 

@@ -350,6 +350,7 @@ void read_rollout(const json_t *from, const std::string &pointer, rollout_settin
     reader.word("old", to.old, {"delete", "archive", "keep"});
     reader.number("keep_revisions", to.keep_revisions, 0, 100);
     reader.number("drain_s", to.drain_s, 0, year_s);
+    reader.flag("supersede", to.supersede);
     if (const json_t *hooks = reader.object("hooks")) {
         read_hooks(hooks, reader.pointer_to("hooks"), to.hooks, faults);
     }
@@ -357,7 +358,6 @@ void read_rollout(const json_t *from, const std::string &pointer, rollout_settin
 }
 
 
-settings read_settings(const std::string &path, std::vector<json_fault> &faults)
 void check_times(const rollout_settings &of, const json_t *given, const std::string &pointer, std::uint64_t limit_s,
                  std::vector<json_fault> &faults)
 {
@@ -386,6 +386,7 @@ void check_times(const rollout_settings &of, const json_t *given, const std::str
 }
 
 
+settings read_settings(const std::string &path, std::vector<json_fault> &faults)
 {
     settings to;
     std::ifstream file(path, std::ios::binary);
@@ -414,12 +415,12 @@ void check_times(const rollout_settings &of, const json_t *given, const std::str
     read_backends(reader, to, faults);
     if (const json_t *rollout = reader.object("rollout")) {
         read_rollout(rollout, "/rollout", to.rollout, faults, to.warnings);
-    }
         std::vector<json_fault> times; // a client may end a hold sooner
         check_times(to.rollout, rollout, "/rollout", to.limits.time_limit_s, times);
         for (const auto &one : times) {
             to.warnings.push_back(one.pointer + " " + one.detail);
         }
+    }
     if (const json_t *models = reader.object("models")) {
         const json_t *allow = json_object_get(json_object_get(root.get(), "artifacts"), "allow");
         read_models(models, json_array_size(allow) == 0, to, faults);

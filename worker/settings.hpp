@@ -65,6 +65,7 @@ struct rollout_settings {
     std::string old = "delete";              ///< what becomes of the old blue: `delete`, `archive` or `keep`
     std::uint64_t keep_revisions = 2; ///< of a model, archived and kept together; the oldest beyond it are removed
     std::uint64_t drain_s = 30;
+    bool supersede = false; ///< a deployment cancels those of its model that wait still
     std::map<std::string, std::vector<hook_settings>> hooks; ///< by `before_stage` and the like; the operator's alone
 };
 
@@ -112,8 +113,8 @@ struct settings {
         std::uint64_t max_concurrent_rollouts = 4; ///< 0: tasks are accepted and held
         std::uint64_t max_queue = 100000;
         std::uint64_t max_unwritten = 4096; ///< new tasks that wait for the journal's disk
-        std::uint64_t time_limit_s = 18000;
         std::uint64_t gateway_lost_s = 600; ///< what a gateway without a link may route to stays loaded for so long
+        std::uint64_t time_limit_s = 18000;
         std::uint64_t retries = 3;
     } limits;
 
@@ -151,7 +152,6 @@ std::string folder_of_source(const std::string &source);
 /// Allows the sources in that folder. A sentence's end where it is no prefix that a source could be under; empty where it is.
 std::string allow_folder_of(const std::string &source, settings &to);
 
-/// Reads `rollout` members over what `to` holds: for the configuration and for a task's own.
 /// What would not end within limits.time_limit_s, whatever happens: holds and the watch that are longer together. Only members
 /// of `given`, the object at `pointer`, are at fault.
 void check_times(const rollout_settings &of, const json_t *given, const std::string &pointer, std::uint64_t limit_s,
@@ -161,6 +161,7 @@ void check_times(const rollout_settings &of, const json_t *given, const std::str
 /// repository of two backends. Looks at the disk.
 std::vector<std::string> doubts_about(const settings &from);
 
+/// Reads `rollout` members over what `to` holds: for the configuration and for a task's own.
 void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
                   std::vector<json_fault> &faults, std::vector<std::string> &warnings);
 
