@@ -122,7 +122,7 @@ ngx_int_t answer_readiness(ngx_http_request_t *r)
     if (!zone.routes_known()) {
         return send_problem(r, away("The gateway has not heard from rolloutd yet which models there are."));
     }
-    if (!zone.tasks_filled()) {
+    if (!zone.tasks_brought()) {
         return send_problem(r, away("The gateway is still being told which tasks there are."));
     }
     return send_json(r, R"({"status":"ready"})");

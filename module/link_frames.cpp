@@ -140,6 +140,7 @@ void worker_link::take_welcome(const json_t *message)
     }
     streams_ = json_is_true(json_object_get(message, "stream"));
     awaits_welcome_ = false;
+    awaited_routes_ = json_count(message, "routes");
 
     if (state_ == state::up) {
         return;
@@ -301,6 +302,9 @@ void worker_link::take_update(const json_t *message)
         if (streams_ && !is_to_greet) {
             zone_.header->revision = std::max(zone_.header->revision, json_count(message, "revision"));
             brought_ = zone_.header->revision;
+            if (json_is_true(json_object_get(message, "filled"))) {
+                zone_.note_brought_tasks();
+            }
             if (json_is_true(json_object_get(message, "complete"))) {
                 const bool was_filled = zone_.tasks_filled();
                 is_to_greet = !zone_.fill_tasks(doubts_at_hello_);

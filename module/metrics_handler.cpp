@@ -91,7 +91,7 @@ std::string own_metrics(const shared_zone &zone, bool linked)
     }
     to.family("rollout_table_complete", type::gauge,
               "1 where rolloutd has sent all of its tasks, and the gateway can say that there is no such task.")
-        .sample(zone.tasks_filled() ? 1 : 0);
+        .sample(zone.tasks_brought() ? 1 : 0);
     to.family("rollout_table_revision", type::gauge, "The journal's revision that the table is filled up to.")
         .sample(zone.tasks_revision());
     to.family("rollout_table_evicted_tasks_total", type::counter,

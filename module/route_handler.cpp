@@ -193,6 +193,14 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
 }
 
 
+/// What has not been heard of for longer than a word of rolloutd's is worth is not routed by.
+bool has_current_routes() noexcept
+{
+    auto *link = link_of_process();
+    return link == nullptr || link->has_current_routes();
+}
+
+
 /// The request's choice here, made now if it was not before. Null without rollout_route here, or when memory is out.
 route_request *choice_of(ngx_http_request_t *r) noexcept
 {
@@ -218,7 +226,9 @@ route_request *choice_of(ngx_http_request_t *r) noexcept
     request->directive = directive;
     request->uri_changes = r->uri_changes;
     ngx_http_set_ctx(r, request, ngx_http_rollout_module);
-    request->ended = is_evaluated ? choose(r, *request) : outcome::failed;
+    request->ended = !is_evaluated          ? outcome::failed
+                     : has_current_routes() ? choose(r, *request)
+                                            : outcome::not_known_yet;
     return request;
 }
 
@@ -304,7 +314,7 @@ void on_held(ngx_http_request_t *r)
         return;
     }
     auto &request = *static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
-    if (!main_of(r).zone->routes_known() && hold(r, request)) {
+    if (!(main_of(r).zone->routes_known() && has_current_routes()) && hold(r, request)) {
         return;
     }
     request.has_waited = true;
@@ -422,27 +432,23 @@ try {
         return NGX_DECLINED;
     }
     route_request *request = choice_of(r);
-    if (request == nullptr || request->ended == outcome::failed) {
+    if (request == nullptr) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (request->ended == outcome::chosen) {
-        admit_to_server(*request->counted);
-        return NGX_DECLINED;
-    }
-
     if (request->ended == outcome::not_known_yet) {
         if (hold(r, *request)) {
             return NGX_AGAIN;
         }
         if (!std::exchange(request->has_waited, true)) {
-            request->ended = choose(r, *request);
-            if (request->ended == outcome::chosen) {
-                return NGX_DECLINED;
-            }
-            if (request->ended == outcome::failed) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
+            request->ended = choose(r, *request); // by the last known routes
         }
+    }
+    if (request->ended == outcome::failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (request->ended == outcome::chosen) {
+        admit_to_server(*request->counted);
+        return NGX_DECLINED;
     }
 
     problem answer;

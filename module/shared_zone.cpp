@@ -79,31 +79,45 @@ std::uint32_t shared_zone::repairs() const noexcept
 
 bool shared_zone::tasks_filled() const noexcept
 {
-    return read_shared(header->tasks_complete) != 0;
+    return read_shared(header->tasks_complete) == whole;
+}
+
+
+bool shared_zone::tasks_brought() const noexcept
+{
+    return read_shared(header->tasks_complete) != unfilled;
 }
 
 
 void shared_zone::doubt_tasks() noexcept
 {
     std::atomic_ref(header->doubts).fetch_add(1);
-    std::atomic_ref(header->tasks_complete).store(0);
+    std::uint32_t expected = whole;
+    std::atomic_ref(header->tasks_complete).compare_exchange_strong(expected, brought);
 }
 
 
 bool shared_zone::fill_tasks(std::uint64_t doubts_before) noexcept
 {
-    std::atomic_ref(header->tasks_complete).store(1);
+    std::atomic_ref(header->tasks_complete).store(whole);
     if (doubts() == doubts_before) { // after it: a doubt that comes now takes it back by itself
         return true;
     }
-    std::atomic_ref(header->tasks_complete).store(0);
+    std::atomic_ref(header->tasks_complete).store(brought);
     return false;
+}
+
+
+void shared_zone::note_brought_tasks() noexcept
+{
+    std::uint32_t expected = unfilled;
+    std::atomic_ref(header->tasks_complete).compare_exchange_strong(expected, brought);
 }
 
 
 void shared_zone::forget_tasks() noexcept
 {
-    std::atomic_ref(header->tasks_complete).store(0);
+    std::atomic_ref(header->tasks_complete).store(unfilled);
     header->revision = 0;
 }
 
@@ -117,6 +131,12 @@ std::uint64_t shared_zone::doubts() const noexcept
 std::uint64_t shared_zone::tasks_revision() const noexcept
 {
     return read_shared(header->revision);
+}
+
+
+std::uint64_t shared_zone::routes_revision() const noexcept
+{
+    return read_shared(header->routes_revision);
 }
 
 

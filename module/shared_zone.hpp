@@ -32,7 +32,7 @@ struct zone_header {
     std::uint64_t revision;        ///< the tasks are complete up to here
     std::uint64_t routes_revision; ///< and the routes
     std::uint64_t evicted;         ///< tasks that had to go for want of room, since the table was last emptied
-    std::uint32_t tasks_complete;  ///< the stream has reached the journal's end once
+    std::uint32_t tasks_complete;  ///< a `shared_zone::completeness`
     std::uint32_t routes_known;    ///< a route_source
     std::uint64_t records_offset;
     std::uint64_t in_flight_offset;
@@ -75,14 +75,21 @@ class shared_zone {
     /// A miss in the table means that there is no such task.
     bool tasks_known() const noexcept;
 
-    /// The stream has brought all once: what the table has of a model is its latest.
+    /// The stream has brought all, and nobody may have made a task since that the table lacks: what it has of a model is its
+    /// latest.
     bool tasks_filled() const noexcept;
+
+    /// The stream has brought all that there was. A task that another gateway has made since may be lacking.
+    bool tasks_brought() const noexcept;
 
     /// There may be a task that the table does not hold, until a stream that begins after this says that it has brought all.
     void doubt_tasks() noexcept;
 
-    /// The stream has brought all. False where there were other doubts than these when it began: then it proves nothing.
+    /// The stream has brought all. False where there were other doubts than these when it began: then a miss proves nothing.
     bool fill_tasks(std::uint64_t doubts_before) noexcept;
+
+    /// The stream has brought all that there was, and there is another gateway.
+    void note_brought_tasks() noexcept;
 
     /// All is to be fetched anew; by a writer, before it empties the table: a reader that misses what goes then asks.
     void forget_tasks() noexcept;
@@ -96,6 +103,9 @@ class shared_zone {
     /// The journal's revision that the stream has brought the tasks up to.
     std::uint64_t tasks_revision() const noexcept;
 
+    /// Of rolloutd's routes: those in the table are as they were then, or later.
+    std::uint64_t routes_revision() const noexcept;
+
     /// The routes are rolloutd's: a miss in the table means that there is no such model.
     bool routes_known() const noexcept;
 
@@ -105,6 +115,13 @@ class shared_zone {
     void set_route_source(route_source from) noexcept;
 
   private:
+    /// Of the table of tasks.
+    enum completeness : std::uint32_t {
+        unfilled, ///< the stream has not reached the journal's end
+        whole,    ///< it has: a miss proves that there is no such task
+        brought,  ///< it has, but there may be a task since that the table lacks
+    };
+
     ngx_int_t format(ngx_shm_zone_t *zone) noexcept;
     void find_tables() noexcept;
 };

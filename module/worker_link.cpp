@@ -19,6 +19,16 @@ constexpr ngx_msec_t longest_backoff_ms = 800;
 /// rolloutd pings more often than that; a link that is silent for longer leads nowhere.
 constexpr ngx_msec_t silence_ms = 15000;
 
+/// An event loop that runs is not so late with a timer.
+constexpr ngx_msec_t late_ms = 1000;
+
+
+/// In ngx_current_msec's time, which goes round.
+bool is_past(ngx_msec_t time) noexcept
+{
+    return static_cast<ngx_msec_int_t>(ngx_current_msec - time) > 0;
+}
+
 } // namespace
 
 
@@ -68,17 +78,75 @@ worker_link::~worker_link()
 }
 
 
+/// The read side's timer, or that of the next attempt to connect, should have fired long ago.
+bool worker_link::stood_still() const noexcept
+{
+    return state_ == state::down ? tried_ && connect_timer_.timer_set && is_past(connect_timer_.timer.key + late_ms)
+                                 : is_past(heard_ + silence_ms + late_ms);
+}
+
+
+void worker_link::begin_to_catch_up() noexcept
+{
+    ngx_log_error(
+        NGX_LOG_WARN, log_, 0,
+        "rollout: this process stood still for a while: requests wait until rolloutd at \"unix:%V\" has told "
+        "it the routes of now",
+        &settings_.path);
+    catches_up_ = true;
+    catches_up_until_ = ngx_current_msec + settings_.ack_timeout;
+    awaited_routes_ = UINT64_MAX;
+}
+
+
+/// What has come in was sent before the standstill: rolloutd is asked anew.
+void worker_link::catch_up() noexcept
+{
+    const bool told = std::exchange(told_down_, true); // this end is nothing to speak of
+    disconnect("");
+    told_down_ = told;
+    backoff_ = settings_.reconnect;
+    begin_to_catch_up();
+    connected();
+}
+
+
+bool worker_link::has_current_routes() noexcept
+{
+    if (!catches_up_) {
+        if (!stood_still()) {
+            return true;
+        }
+        begin_to_catch_up();
+        if (connection_ != nullptr) { // else the timer is due
+            ngx_post_event(connection_->read, &ngx_posted_events);
+        }
+    }
+    if (is_past(catches_up_until_) || zone_.routes_revision() >= awaited_routes_) {
+        catches_up_ = false;
+    }
+    return !catches_up_;
+}
+
+
 void worker_link::on_connect_timer(ngx_event_t *event) noexcept
 {
-    static_cast<worker_link *>(event->data)->connect();
+    auto *self = static_cast<worker_link *>(event->data);
+    if (self->tried_ &&
+        is_past(event->timer.key + late_ms)) { // the first one is set before the process has its clock
+        self->begin_to_catch_up();
+    }
+    self->connect();
 }
 
 
 void worker_link::connect() noexcept
 {
+    tried_ = true;
     if (const char *fault = open_socket()) {
         const ngx_err_t error = ngx_socket_errno;
         close_connection();
+        catches_up_ = false; // rolloutd is away: what is known counts
         const bool was_denied = std::exchange(denied_, error == NGX_EACCES || error == NGX_EPERM);
         if (!std::exchange(told_down_, true) ||
             denied_ != was_denied) { // with another cause something else is to be done
@@ -100,6 +168,7 @@ void worker_link::connect() noexcept
 
     state_ = state::greeting;
     denied_ = false;
+    heard_ = ngx_current_msec;
     try {
         send_hello();
     } catch (const std::exception &error) {
@@ -193,6 +262,7 @@ void worker_link::disconnect(const char *reason) noexcept
             "new tasks are refused until it is back",
             &settings_.path, reason);
     }
+    catches_up_ = false;
     const bool in_doubt = std::ranges::any_of(unanswered_, [](const auto &entry) { return entry.second; });
     close_connection();
     if (in_doubt) {
@@ -209,6 +279,11 @@ void worker_link::on_read(ngx_event_t *event) noexcept
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
     auto *self = static_cast<worker_link *>(c->data);
+    if (self->stood_still()) {
+        event->timedout = 0;
+        self->catch_up();
+        return;
+    }
     if (event->timedout) {
         event->timedout = 0;
         self->disconnect("rolloutd has been silent for 15 seconds");
@@ -236,6 +311,7 @@ try {
             return;
         }
         ngx_add_timer(c->read, silence_ms);
+        heard_ = ngx_current_msec;
         reader_.feed({reinterpret_cast<char *>(buffer), static_cast<std::size_t>(n)});
 
         json_ptr message;

@@ -84,6 +84,11 @@ class worker_link {
     /// May rolloutd bring the routes at any moment? Not when it was not there the last time.
     bool may_bring_routes() const noexcept { return state_ != state::down || !told_down_; }
 
+    /// Are the routes what rolloutd had told by now if this process had not stood still? After a standstill (a SIGSTOP, a
+    /// suspended machine) in which it may have been given up, not before rolloutd has brought them again, or was found away. They
+    /// count as current after `ack_timeout` in any case.
+    bool has_current_routes() noexcept;
+
     // Each returns `task` when the question is under way, else why it is not: `lost` or `full`.
 
     link_result submit(link_call &call, const task_request &request, const requester &by);
@@ -106,6 +111,10 @@ class worker_link {
 
   private:
     enum class state { down, greeting, up };
+
+    bool stood_still() const noexcept;
+    void catch_up() noexcept;
+    void begin_to_catch_up() noexcept;
 
     static void on_read(ngx_event_t *event) noexcept;
     static void on_write(ngx_event_t *event) noexcept;
@@ -165,6 +174,11 @@ class worker_link {
     ngx_event_t flush_event_{};
     ngx_event_t rewrite_timer_{};
     ngx_msec_t backoff_;
+    ngx_msec_t heard_ = 0;    ///< when something came from rolloutd last, or the connection was made
+    bool tried_ = false;      ///< to connect
+    bool catches_up_ = false; ///< after a standstill
+    ngx_msec_t catches_up_until_ = 0;
+    std::uint64_t awaited_routes_ = 0; ///< the revision of rolloutd's routes at its welcome; until it: no limit
     bool told_down_ = false;
     bool denied_ = false;
     bool told_refused_ = false;

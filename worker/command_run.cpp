@@ -1,13 +1,21 @@
 #include "worker/command_run.hpp"
 
+#include "common/text.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <string_view>
+#include <system_error>
 #include <utility>
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace rollout {
 namespace {
@@ -102,6 +110,25 @@ struct running {
 };
 
 
+/// A program gets its standard streams and nothing else of this process, whatever library has opened it and how.
+void close_all_on_exec()
+{
+    constexpr unsigned first = STDERR_FILENO + 1;
+    if (syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC) == 0) {
+        return;
+    }
+    // Linux before 5.11, or a sandbox.
+    std::error_code error;
+    for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end;
+         at.increment(error)) {
+        unsigned descriptor = 0;
+        if (read_number(at->path().filename().native(), descriptor) && descriptor >= first) {
+            fcntl(static_cast<int>(descriptor), F_SETFD, FD_CLOEXEC);
+        }
+    }
+}
+
+
 void running::after(std::chrono::milliseconds time, void (*call)(running &))
 {
     on_time = call;
@@ -148,6 +175,7 @@ void running::start(const std::shared_ptr<running> &shared)
     options.exit_cb = [](uv_process_t *of, std::int64_t status, int signal) {
         static_cast<running *>(of->data)->exited(status, signal);
     };
+    close_all_on_exec();
     const int failed = uv_spawn(loop, &process, &options);
     opened(process);
     if (failed != 0) {

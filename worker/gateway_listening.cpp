@@ -52,8 +52,15 @@ void clear_away_dead_socket(const std::string &path)
 } // namespace
 
 
+void gateway_server::use(const settings &from)
+{
+    lost_for_ = std::chrono::seconds(from.limits.gateway_lost_s);
+}
+
+
 void gateway_server::listen(const settings &from)
 {
+    use(from);
     path_ = from.listen.path;
     for (const auto &name : from.listen.allow_users) {
         const passwd *user = getpwnam(name.c_str());
@@ -147,6 +154,7 @@ void gateway_server::accept()
     uv_os_fd_t fd = -1;
     uv_fileno(reinterpret_cast<uv_handle_t *>(one->pipe), &fd);
     std::string who;
+    one->peer_pid = pid_of_peer(fd);
     if (!may_connect(fd, who)) {
         end(one, "user " + who + " is not in allow_users; name it in listen.allow_users of rolloutd.json");
         return;
@@ -160,16 +168,24 @@ void gateway_server::accept()
 }
 
 
-bool gateway_server::may_connect(int fd, std::string &who) const
+bool gateway_server::may_connect(int fd, std::string &who)
 {
     ucred peer = {};
     socklen_t size = sizeof(peer);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
         return false;
     }
-    const passwd *user = getpwuid(peer.uid);
-    who = user != nullptr ? user->pw_name : std::to_string(peer.uid);
-    return allowed_uids_.empty() || peer.uid == 0 || peer.uid == geteuid() || allowed_uids_.contains(peer.uid);
+    if (allowed_uids_.empty() || peer.uid == 0 || peer.uid == geteuid() || allowed_uids_.contains(peer.uid)) {
+        return true;
+    }
+    // The users of a machine may be a directory's, which is asked once: who is refused comes again and again.
+    auto [name, is_new] = refused_users_.try_emplace(peer.uid);
+    if (is_new) {
+        const passwd *user = getpwuid(peer.uid);
+        name->second = user != nullptr ? user->pw_name : std::to_string(peer.uid);
+    }
+    who = name->second;
+    return false;
 }
 
 } // namespace rollout

@@ -49,7 +49,9 @@ std::string_view state_of(const model &from, const std::vector<lost_revision> &l
 {
     // What is lost of a kept revision changes nothing for the model's clients.
     if (is_lost(losses, from.blue) || is_lost(losses, from.green)) {
-        return std::ranges::any_of(losses, &lost_revision::reloading) ? "reloading" : "lost";
+        return std::ranges::any_of(losses, &lost_revision::reloading)     ? "reloading"
+               : std::ranges::all_of(losses, &lost_revision::unreachable) ? "unreachable"
+                                                                          : "lost";
     }
     return from.green || from.incoming ? "rolling_out" : from.blue ? "deployed" : "retiring";
 }

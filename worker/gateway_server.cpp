@@ -57,9 +57,10 @@ gateway_server::gateway_server(uv_loop_t *loop, journal &from)
         }
     }
     // Whoever followed these routes when this process ended may do so still.
-    for (const auto &id : from.gateways()) {
+    for (const auto &[id, processes] : from.gateways()) {
         auto known = std::make_unique<gateway>();
         known->id = id;
+        known->processes = peer_processes::from_text(processes);
         lose(*known);
         gateways_.emplace(id, std::move(known));
     }
@@ -329,10 +330,14 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
     if (!known) {
         known = std::make_unique<gateway>();
         known->id = id;
-        journal_.remember_gateway(known->id);
     }
     if (from->of == nullptr) {
         from->of = known.get();
+        known->processes.add(from->peer_pid);
+        journal_.remember_gateway(known->id, known->processes.text());
+        if (std::exchange(known->told_lost, false)) {
+            log(log_level::info, "A gateway is back", {{"gateway", known->id}});
+        }
         known->sessions.push_back(from);
         known->lost = false;
         if (known->sessions.size() == 1) {
@@ -350,6 +355,7 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
     json_put(welcome.get(), "protocol", json_made(json_integer(*protocol)));
     json_put(welcome.get(), "journal", journal_.id());
     json_put(welcome.get(), "revision", json_make_number(journal_.revision()));
+    json_put(welcome.get(), "routes", json_make_number(routes_revision_));
     json_put(welcome.get(), "stream", json_ptr(json_boolean(known->stream == from)));
     send(from, welcome);
     if (known->stream == from) {

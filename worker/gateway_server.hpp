@@ -85,10 +85,14 @@ class gateway_server final : public traffic {
     /// Opens the socket. Throws std::runtime_error where another process listens there or the path cannot be used.
     void listen(const settings &from);
 
+    /// What may change while it runs.
+    void use(const settings &from);
+
     /// Changed tasks for the replicas: the journal's on_commit.
     void publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now);
 
     void publish(const route &to_follow, std::uint64_t revision) override;
+    std::string missing() const override;
     operation_ptr when_followed(std::uint64_t revision, done_fn done) override;
     followers followers_of(std::uint64_t revision) const override;
     operation_ptr in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
@@ -120,7 +124,7 @@ class gateway_server final : public traffic {
     void accept();
     void close_handles();
     void note_deafness(const std::string &why);
-    bool may_connect(int fd, std::string &who) const;
+    bool may_connect(int fd, std::string &who);
     void read(const session_ptr &from, std::string_view bytes);
     void end(const session_ptr &which, const std::string &reason);
     void send(const session_ptr &to, std::string_view text);
@@ -157,14 +161,22 @@ class gateway_server final : public traffic {
     void send_all_routes(gateway &of);
     void pump(gateway &of);
     void pump_all();
-    void send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision, bool complete,
-                     std::span<const std::uint64_t> told = {});
+
+    /// What an update says of the table behind it.
+    enum class table_state {
+        partial,
+        filled,   ///< it holds all that there was
+        complete, ///< and no other gateway may know more
+    };
+    void send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision,
+                     table_state then, std::span<const std::uint64_t> told = {});
     void pass_stream_on(gateway &of);
     bool is_shared() const;
     void tell_shared();
     void wake_watchers(const task_row &row);
     void tell_news();
     void lose(gateway &which);
+    bool is_to_be_dropped(gateway &one);
     void drop_lost();
     void check_waits();
     void ping_all();
@@ -172,7 +184,9 @@ class gateway_server final : public traffic {
     uv_loop_t *loop_;
     journal &journal_;
     std::string path_;
-    std::set<unsigned> allowed_uids_; ///< empty: all
+    std::set<unsigned> allowed_uids_;               ///< empty: all
+    std::map<unsigned, std::string> refused_users_; ///< their names
+    std::chrono::milliseconds lost_for_{0};         ///< a gateway without a link is waited for at most so long
     std::unique_ptr<uv_pipe_t> server_;
     std::unique_ptr<uv_prepare_t> prepare_;
 

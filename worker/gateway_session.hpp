@@ -4,6 +4,7 @@
 #include "common/frame.hpp"
 #include "worker/fd.hpp"
 #include "worker/gateway_server.hpp"
+#include "worker/peer_processes.hpp"
 
 #include <array>
 
@@ -42,7 +43,8 @@ struct gateway_server::session : std::enable_shared_from_this<gateway_server::se
     std::string out;
     bool writing = false;
     gateway *of = nullptr;
-    int pid = 0;
+    int pid = 0;      ///< as it calls itself
+    int peer_pid = 0; ///< as rolloutd sees it; 0: it is out of sight
     std::optional<std::set<std::string>>
         upstreams;              ///< that its configuration has, by upstream_key; nothing where it did not say
     std::uint64_t position = 0; ///< what its hello said the table is filled to, of this journal
@@ -72,8 +74,11 @@ struct gateway_server::gateway {
     bool told_complete = false;   ///< that what was sent is all there is
     bool paging = false;          ///< a page is being read
     std::uint64_t generation = 0; ///< of the stream: pages for an older one are dropped
-    bool lost = false;            ///< no link since `lost_since` (the loop's milliseconds)
+    peer_processes processes;
+    bool lost = false; ///< no link since `lost_since` (the loop's milliseconds)
     std::uint64_t lost_since = 0;
+    std::int64_t lost_since_us = 0; ///< the same for people, since 1970
+    bool told_lost = false;         ///< the log says so
 };
 
 } // namespace rollout

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 
 #include <fcntl.h>
 
@@ -18,8 +19,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// How long a gateway without a link counts as one that routes. A living one is back within a second.
-constexpr auto lost_grace = 5s;
+/// A living gateway is back within a second: then its loss is nothing to speak of.
+constexpr std::chrono::milliseconds lost_grace = 5s;
+
+/// Between two looks whether the processes of a gateway without a link live.
+constexpr auto lost_look = 500ms;
 
 /// The gateways take a silence of three of these for a dead link.
 constexpr auto ping_interval = 4s;
@@ -32,6 +36,13 @@ constexpr std::chrono::milliseconds longest_silence = 20s;
 
 /// Pages of the stream wait while so much is unsent.
 constexpr std::size_t page_below_bytes = 1024 * 1024;
+
+
+std::int64_t wall_us()
+{
+    using namespace std::chrono;
+    return duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
+}
 
 } // namespace
 
@@ -74,7 +85,7 @@ void gateway_server::tell_shared()
                 send(link, message_of("shared"));
             }
         } else if (one->stream && one->streaming && one->told_complete && !one->paging) {
-            send_update(one->stream, {}, one->sent, true);
+            send_update(one->stream, {}, one->sent, table_state::complete);
         }
     }
 }
@@ -136,7 +147,7 @@ void gateway_server::publish(const route &to_follow, std::uint64_t revision)
 
 void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
 {
-    const bool complete = !is_shared();
+    const auto state = is_shared() ? table_state::filled : table_state::complete;
     for (const auto &[id, one] : gateways_) {
         if (!one->stream) {
             continue;
@@ -146,7 +157,7 @@ void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint6
             continue;
         }
         if (one->sent == before && one->told_complete && one->stream->unsent() < page_below_bytes) {
-            send_update(one->stream, rows, now, complete, told);
+            send_update(one->stream, rows, now, state, told);
             one->sent = now;
         } else {
             pump(*one);
@@ -192,7 +203,10 @@ void gateway_server::pump(gateway &of)
                             }
                             to.sent = rows.empty() ? std::max(to.sent, head) : rows.back().revision;
                             to.told_complete = rows.empty() && to.sent >= journal_.revision();
-                            send_update(to.stream, rows, to.sent, to.told_complete && !is_shared());
+                            send_update(to.stream, rows, to.sent,
+                                        !to.told_complete ? table_state::partial
+                                        : is_shared()     ? table_state::filled
+                                                          : table_state::complete);
                             pump(to);
                         });
 }
@@ -208,12 +222,13 @@ void gateway_server::pump_all()
 
 /// `told`: revisions of rows that it has, in their order.
 void gateway_server::send_update(const session_ptr &to, const std::vector<task_row> &rows, std::uint64_t revision,
-                                 bool complete, std::span<const std::uint64_t> told)
+                                 table_state then, std::span<const std::uint64_t> told)
 {
     std::string lines;
-    const auto send_part = [&](std::uint64_t up_to, bool all) {
+    const auto send_part = [&](std::uint64_t up_to, table_state state) {
         send(to, "{\"type\":\"update\",\"revision\":" + std::to_string(up_to) +
-                     ",\"complete\":" + (all ? "true" : "false") + "}" + lines);
+                     (state == table_state::filled ? ",\"filled\":true" : "") +
+                     ",\"complete\":" + (state == table_state::complete ? "true" : "false") + "}" + lines);
         lines.clear();
     };
     for (const auto &row : rows) {
@@ -223,10 +238,10 @@ void gateway_server::send_update(const session_ptr &to, const std::vector<task_r
         }
         append_task(lines += '\n', row);
         if (lines.size() > limits::batch_bytes) {
-            send_part(row.revision, false);
+            send_part(row.revision, table_state::partial);
         }
     }
-    send_part(revision, complete);
+    send_part(revision, then);
 }
 
 
@@ -237,12 +252,43 @@ void gateway_server::lose(gateway &which)
     const bool is_first = std::ranges::none_of(gateways_, [](const auto &one) { return one.second->lost; });
     which.lost = true;
     which.lost_since = uv_now(loop_);
+    which.lost_since_us = wall_us();
+    which.told_lost = false;
     which.streaming = false;
     which.paging = false;
     ++which.generation;
     if (!closing_ && is_first) { // else it runs already, and must not begin anew with each loss
-        lost_timer_.start(lost_grace, [this] { drop_lost(); });
+        lost_timer_.start(lost_look, [this] { drop_lost(); });
     }
+}
+
+
+/// A gateway that cannot link itself routes on by what it knows: what it may route to has to stay, unless it is certain that none
+/// of its processes is left.
+bool gateway_server::is_to_be_dropped(gateway &one)
+{
+    if (one.processes.are_gone()) {
+        log(log_level::info, "A gateway is gone: its processes have ended", {{"gateway", one.id}});
+        return true;
+    }
+    const std::chrono::milliseconds away(uv_now(loop_) - one.lost_since + 1);
+    const auto limit = one.processes.were_noted() ? lost_for_ : lost_grace;
+    if (away >= limit) {
+        log(log_level::warning,
+            "A gateway had no link for " + duration_words(limit) + " and is not waited for any longer (" +
+                one.processes.words() +
+                "): what it may still route to is unloaded from now on; stop it, or mend its link",
+            {{"gateway", one.id}});
+        return true;
+    }
+    if (away >= lost_grace && !std::exchange(one.told_lost, true)) {
+        log(log_level::warning,
+            "A gateway has no link, and " + one.processes.words() +
+                ": what it may route to stays loaded until it is back, for " + duration_words(limit) +
+                " at most (limits.gateway_lost_s). nginx's error log says why it has none",
+            {{"gateway", one.id}});
+    }
+    return false;
 }
 
 
@@ -250,11 +296,8 @@ void gateway_server::drop_lost()
 {
     bool more = false;
     for (auto at = gateways_.begin(); at != gateways_.end();) {
-        const gateway &one = *at->second;
-        if (one.lost && uv_now(loop_) - one.lost_since + 1 >=
-                            static_cast<std::uint64_t>(
-                                std::chrono::duration_cast<std::chrono::milliseconds>(lost_grace).count())) {
-            log(log_level::info, "A gateway is gone", {{"gateway", one.id}});
+        gateway &one = *at->second;
+        if (one.lost && is_to_be_dropped(one)) {
             journal_.forget_gateway(one.id);
             at = gateways_.erase(at);
         } else {
@@ -263,9 +306,23 @@ void gateway_server::drop_lost()
         }
     }
     if (more) {
-        lost_timer_.start(500ms, [this] { drop_lost(); });
+        lost_timer_.start(lost_look, [this] { drop_lost(); });
     }
     check_waits();
+}
+
+
+std::string gateway_server::missing() const
+{
+    std::string all;
+    for (const auto &[id, one] : gateways_) {
+        if (one->lost) {
+            all += (all.empty() ? "gateway " : "; gateway ") + id.substr(0, 8) + " has had no link since " +
+                   timestamp(one->lost_since_us) + " (" + one->processes.words() +
+                   ") and is waited for, as it may route still";
+        }
+    }
+    return all;
 }
 
 

@@ -55,6 +55,13 @@ std::size_t take_body(const char *bytes, std::size_t, std::size_t size, void *in
 }
 
 
+/// libcurl's own would be inherited by every program that is started.
+curl_socket_t open_socket(void *, curlsocktype, curl_sockaddr *address) noexcept
+{
+    return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+
 /// False when libcurl has no memory left.
 bool set_options(http_transfer &of)
 {
@@ -77,6 +84,7 @@ bool set_options(http_transfer &of)
 #if LIBCURL_VERSION_NUM >= 0x075700
     set(CURLOPT_QUICK_EXIT, 1L); // a canceled request must not wait, on the loop, for a name server
 #endif
+    set(CURLOPT_OPENSOCKETFUNCTION, &open_socket);
     set(CURLOPT_TCP_KEEPALIVE, 1L); // a load may take minutes without a byte
     set(CURLOPT_TCP_KEEPIDLE, 30L);
     set(CURLOPT_TCP_KEEPINTVL, 10L);

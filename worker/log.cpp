@@ -1,13 +1,12 @@
 #include "worker/log.hpp"
 
 #include "common/json_writer.hpp"
+#include "worker/log_output.hpp"
 #include "worker/task.hpp"
 #include "worker/words.hpp"
 
 #include <chrono>
 #include <climits>
-
-#include <unistd.h>
 
 namespace rollout {
 
@@ -38,16 +37,10 @@ std::string_view level_name(log_level level) noexcept
 }
 
 
-void write_out(std::string_view lines) noexcept
-{
-    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, lines.data(), lines.size());
-}
-
-
-void write_gathered() noexcept
+void write_gathered(bool with_error = false) noexcept
 {
     if (!gathered.empty()) {
-        write_out(gathered);
+        put_out(gathered, with_error);
         gathered.clear();
     }
 }
@@ -55,8 +48,8 @@ void write_gathered() noexcept
 } // namespace
 
 
-void log(log_level level, std::string_view message, log_fields fields) noexcept
-try {
+std::string line_of_log(log_level level, std::string_view message, log_fields fields)
+{
     using namespace std::chrono;
     json_writer line;
     line.begin_object();
@@ -68,11 +61,16 @@ try {
         }
     }
     line.name("message").text(clean_text(message, max_characters));
+    return line.end_object().take() + "\n";
+}
 
+
+void log(log_level level, std::string_view message, log_fields fields) noexcept
+try {
     // Whole lines a write: those of several threads do not run into each other.
-    const std::string text = line.end_object().take() + "\n";
+    const std::string text = line_of_log(level, message, fields);
     if (!gathers) {
-        write_out(text);
+        put_out(text, level == log_level::error);
         return;
     }
     if (gathered.size() + text.size() > burst_bytes) {
@@ -80,7 +78,7 @@ try {
     }
     gathered += text;
     if (level >= log_level::warning) {
-        write_gathered(); // who looks for the cause of an end needs the last of these
+        write_gathered(level == log_level::error); // who looks for the cause of an end needs the last of these
     }
 } catch (...) {
     // Nowhere left to say it.

@@ -11,6 +11,7 @@
 #include "worker/journal/sqlite_journal.hpp"
 #include "worker/lasting_fault.hpp"
 #include "worker/log.hpp"
+#include "worker/log_output.hpp"
 #include "worker/rollout/loop_clock.hpp"
 #include "worker/reload.hpp"
 #include "worker/retention.hpp"
@@ -121,8 +122,12 @@ class daemon {
         statistics::moment now;
         now.waiting = scheduler_.waiting();
         now.running = scheduler_.running();
-        now.most_running = config_->limits.max_concurrent_rollouts;
+        now.working = scheduler_.working();
+        now.most_working = config_->limits.max_concurrent_rollouts;
+        now.longest_wait = scheduler_.longest_wait();
         now.deployed_models = scheduler_.deployed_models();
+        now.lost_models = scheduler_.lost_models();
+        now.backends_up = scheduler_.backends_up();
         now.links = gateways_.links();
         now.revision = book_.revision();
         return statistics_.text(now);
@@ -247,6 +252,7 @@ class daemon {
         backends_ = make_backends(*wanted, *backends_);
         config_ = wanted;
         log(log_level::info, "The configuration was read again", {{"changed", changes}});
+        gateways_.use(*config_);
         scheduler_.use(config_, finder());
         retention_.use(rule());
     }
@@ -382,6 +388,7 @@ int cannot_start(const std::exception &error, int status)
 
 int main(int argc, char **argv)
 try {
+    std::atexit(flush_log);
     CLI::App app{
         "rolloutd carries out what nginx's rollout module accepts: deployments and deletions of inference models"};
     std::string path;
@@ -413,7 +420,13 @@ try {
         return EXIT_FAILURE;
     }
     if (check) {
-        std::printf("%s: the configuration is good\n", path.c_str());
+        const auto doubts = doubts_about(*config);
+        for (const auto &doubt : doubts) {
+            log(log_level::warning, doubt);
+        }
+        const auto warnings = doubts.size() + config->warnings.size();
+        std::printf("%s: the configuration is good%s\n", path.c_str(),
+                    warnings == 0 ? "" : (", with " + count_words(warnings, "warning", "warnings")).c_str());
         return EXIT_SUCCESS;
     }
     say_unreachable(path, places.faults);

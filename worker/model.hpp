@@ -69,11 +69,12 @@ const placed_revision *former_revision(const model &of);
 /// they are among `retired` afterwards, without `keep_files`.
 void bound_kept(model &of, std::size_t most);
 
-/// A revision of which something is gone from its server.
+/// A revision of which something is gone from its server, or whose server does not answer.
 struct lost_revision {
     std::uint64_t revision = 0;
-    bool reloading = false; ///< it is being loaded again; else it waits for its turn, or for the next attempt
-    std::string detail;     ///< a sentence
+    bool unreachable = false; ///< the server does not answer; nothing else is known to be wrong
+    bool reloading = false;   ///< it is being loaded again; else it waits for its turn, or for the next attempt
+    std::string detail;       ///< a sentence
 };
 
 /// The routes that the gateways are to follow: one for each part of blue and of green, without a target for a part of

@@ -6,6 +6,7 @@
 #include "worker/words.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace rollout {
 
@@ -92,6 +93,7 @@ void model_watch::look(const std::string &backend)
     class backend *server = backend_of_(backend);
     if (at.asked.empty() || server == nullptr) {
         at.silent = false;
+        at.looked = false;
         look_later(backend);
         return;
     }
@@ -145,6 +147,8 @@ void model_watch::note_silence(const std::string &backend, view &at, const std::
         log(log_level::info, "Backend " + backend + " says again which models are loaded", {{"backend", backend}});
     }
     at.silent = silent;
+    at.silence = silent ? found.front().words : "";
+    at.looked = true;
 }
 
 
@@ -310,9 +314,47 @@ std::vector<lost_revision> model_watch::losses_of(const std::string &model_id) c
         lost.reloading = lost.reloading || one.work != nullptr;
         lost.detail += (lost.detail.empty() ? "" : " ") + sentence_of(at, one);
     }
+    const auto known = models_.find(model_id);
+    for (const auto *placed :
+         known == models_.end() ? std::vector<const placed_revision *>() : loaded_revisions(known->second)) {
+        const auto seen = views_.find(placed->backend);
+        if (seen != views_.end() && seen->second.silent && !by_revision.contains(placed->revision)) {
+            by_revision[placed->revision] = {
+                placed->revision, true, false,
+                "Backend " + placed->backend + " does not answer" +
+                    (seen->second.silence.empty() ? "" : " (" + seen->second.silence + ")") +
+                    ", so that it is not known "
+                    "whether revision " +
+                    std::to_string(placed->revision) + " serves."};
+        }
+    }
     std::vector<lost_revision> all;
     for (auto &[_, lost] : by_revision) {
         all.push_back(std::move(lost));
+    }
+    return all;
+}
+
+
+std::size_t model_watch::lost_models() const
+{
+    std::set<std::string> models;
+    for (const auto &[at, one] : losses_) {
+        if (one.sure && stands(at.first, one.of)) {
+            models.insert(one.of.model_id);
+        }
+    }
+    return models.size();
+}
+
+
+std::map<std::string, bool> model_watch::backends_up() const
+{
+    std::map<std::string, bool> all;
+    for (const auto &[backend, seen] : views_) {
+        if (seen.looked) {
+            all.emplace(backend, !seen.silent);
+        }
     }
     return all;
 }

@@ -40,6 +40,12 @@ class model_watch {
     /// In the order of their revisions.
     std::vector<lost_revision> losses_of(const std::string &model_id) const;
 
+    /// Models, each once, of which something that is to be loaded is lost, or being loaded again.
+    std::size_t lost_models() const;
+
+    /// Whether each backend that has models answered the last look.
+    std::map<std::string, bool> backends_up() const;
+
   private:
     struct standing_copy {
         std::string model_id;
@@ -52,7 +58,9 @@ class model_watch {
         operation_ptr pause; ///< before the next look
         operation_ptr question;
         std::vector<standing_copy> asked;
+        bool looked = false; ///< it has models, and was asked for them
         bool silent = false; ///< at the last look
+        std::string silence; ///< why, as its own words have it
     };
 
     struct loss {

@@ -235,6 +235,7 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
             faults.push_back({"/config/rollout/hooks", "is the operator's to set, in rolloutd's configuration"});
         }
         read_rollout(given, "/config/rollout", plan.rollout, faults, plan.warnings);
+        check_times(plan.rollout, given, "/config/rollout", from.limits.time_limit_s, faults);
     }
     if (auto warning = idle_gate_warning(plan.rollout); !warning.empty()) {
         plan.warnings.push_back(std::move(warning));

@@ -3,6 +3,7 @@
 #include "common/limits.hpp"
 #include "common/names.hpp"
 #include "worker/log.hpp"
+#include "worker/model_settings.hpp"
 #include "worker/plan.hpp"
 #include "worker/words.hpp"
 
@@ -53,8 +54,8 @@ void scheduler::use(std::shared_ptr<const settings> config, std::function<backen
     watch_.use(config_, backend_of_);
     start_next(); // there may be more room
     if (held_all != (config_->limits.max_concurrent_rollouts == 0)) {
-        for (const auto &[_, model_id] : ready_) {
-            say_turn_of_first(model_id);
+        for (const auto &waits : turns_) {
+            say_turn_of_first(waits.model_id);
         }
     }
 }
@@ -68,22 +69,55 @@ void scheduler::recover()
         put_aside(id);
     }
     auto unfinished = book_.unfinished();
+    std::set<std::string> models_with_tasks;
     for (const auto &row : unfinished) {
         if (is_task_id(row.task_id) && is_model_id(row.model_id)) {
-            enqueue(row.model_id, {row.sequence, row.task_id});
+            enqueue(row.model_id, waiting(row));
+            models_with_tasks.insert(row.model_id);
         } else {
             log(log_level::error, "A task of the journal has no usable names and is left aside",
                 {{"task_id", row.task_id}, {"model_id", row.model_id}});
         }
     }
+    for (const auto &model_id : models_with_tasks) {
+        cancel_superseded(model_id);
+    }
     if (waiting_ != 0) {
         log(log_level::info, "The journal has " + count_words(waiting_, "unfinished task", "unfinished tasks"));
     }
     watch_.use(config_, backend_of_);
-    soon_ = time_.after(0ms, [this, unfinished = std::move(unfinished)] {
+    recovery_ = time_.after(0ms, [this, unfinished = std::move(unfinished)] {
         start_next();
         check_turns(unfinished);
     });
+}
+
+
+/// A task of the journal's.
+scheduler::waiting_task scheduler::waiting(const task_row &row) const
+{
+    const auto read = task_of(row);
+    if (!read) {
+        return {row.sequence, row.task_id, 0, urgency_of(row.kind, row.status, 0)};
+    }
+    return waiting(*read).numbered(row.sequence);
+}
+
+
+scheduler::waiting_task scheduler::waiting(const task &of) const
+{
+    return {of.sequence, of.task_id, of.created_us, urgency_of(of.kind, of.status, of.rollback_to), supersedes(of)};
+}
+
+
+/// `supersede` of the task's own rollout settings, or else of its model's.
+bool scheduler::supersedes(const task &made) const
+{
+    if (made.kind != task_kind::deploy || made.rollback_to != 0) {
+        return false;
+    }
+    const json_t *given = json_object_get(json_object_get(made.config.get(), "rollout"), "supersede");
+    return given != nullptr ? json_is_true(given) : rollout_of(*config_, made.model_id).supersede;
 }
 
 
@@ -161,10 +195,10 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
     ++unwritten_;
     if (!is_final(made.status)) {
         const auto queue = queues_.find(made.model_id);
-        const wait_state turn =
-            turn_of(made.model_id, queue == queues_.end() ? "" : queue->second.back().task_id, false);
-        made.set_waiting(turn);
-        made.detail = turn.sentence;
+        const wait_state words =
+            waiting_words_of(made.model_id, queue == queues_.end() ? "" : queue->second.back().task_id, false);
+        made.set_waiting(words);
+        made.detail = words.sentence;
     }
     // With a full queue a task that exists already is still found: a client that asks again gets its answer.
     const bool full = waiting_ >= config_->limits.max_queue;
@@ -173,7 +207,8 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
     }
     book_.create(
         made, full,
-        [this, full, answer = std::move(answer)](const outcome &how, journal::creation what, const task_row &row) {
+        [this, full, one = waiting(made), answer = std::move(answer)](const outcome &how, journal::creation what,
+                                                                      const task_row &row) {
             --unwritten_;
             if (!full) {
                 --waiting_;
@@ -196,8 +231,9 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
                     answer({&row, true, {}});
                     return;
                 }
-                enqueue(row.model_id, {row.sequence, row.task_id});
+                enqueue(row.model_id, one.numbered(row.sequence));
                 answer({&row, true, {}});
+                cancel_superseded(row.model_id);
                 start_next();
                 check_last_turn(row);
                 return;
@@ -228,34 +264,85 @@ void scheduler::accept(task made, gateway_server::answer_fn answer)
 
 // The queues.
 
+scheduler::urgency scheduler::urgency_of(task_kind kind, task_status status, std::uint64_t rollback_to) noexcept
+{
+    return status != task_status::pending ? urgency::begun
+           : kind == task_kind::remove    ? urgency::deletion
+           : rollback_to != 0             ? urgency::rollback
+                                          : urgency::deployment;
+}
+
+
+scheduler::turn scheduler::turn_of(const std::string &model_id) const
+{
+    const waiting_task &first = queues_.at(model_id).front();
+    return {first.is, first.sequence, model_id};
+}
+
+
 void scheduler::enqueue(const std::string &model_id, waiting_task one)
 {
     auto &queue = queues_[model_id];
+    waiting_since_.emplace(one.sequence, one.created_us);
     queue.push_back(std::move(one));
     ++waiting_;
     if (queue.size() == 1 && !runs_.contains(model_id)) {
-        ready_.emplace(queue.front().sequence, model_id);
+        turns_.insert(turn_of(model_id));
     }
 }
 
 
 void scheduler::start_next()
 {
-    while (!stopping_ && !ready_.empty() && runs_.size() < config_->limits.max_concurrent_rollouts) {
-        const std::string model_id = ready_.begin()->second;
-        ready_.erase(ready_.begin());
-        auto &queue = queues_.at(model_id);
-        const std::string task_id = queue.front().task_id;
-        queue.pop_front();
-        if (queue.empty()) {
-            queues_.erase(model_id);
-        } else {
-            say_turn_of_first(model_id);
+    while (!stopping_ && !turns_.empty()) {
+        const turn next = *turns_.begin();
+        const bool is_free = places_taken_ < config_->limits.max_concurrent_rollouts;
+        if (!is_free && next.is != urgency::begun) {
+            return;
         }
-        --waiting_;
-        runs_.emplace(model_id, place{}).first->second.task_id = task_id;
-        read(model_id, task_id);
+        turns_.erase(turns_.begin());
+        if (const auto run = runs_.find(next.model_id); run != runs_.end()) {
+            grant_place(run->second);
+        } else {
+            begin_next_of(next.model_id, is_free);
+        }
     }
+}
+
+
+/// From the loop: who gives a place back is in the middle of something.
+void scheduler::start_soon()
+{
+    if (!stopping_) {
+        soon_ = time_.after(0ms, [this] { start_next(); });
+    }
+}
+
+
+void scheduler::begin_next_of(const std::string &model_id, bool with_place)
+{
+    auto &queue = queues_.at(model_id);
+    waiting_task first = std::move(queue.front());
+    queue.pop_front();
+    if (queue.empty()) {
+        queues_.erase(model_id);
+    } else {
+        say_turn_of_first(model_id);
+    }
+    --waiting_;
+    waiting_since_.erase(first.sequence);
+    running_task &run = runs_[model_id];
+    run.task = std::move(first);
+    run.has_place = with_place;
+    places_taken_ += with_place;
+    read(model_id, run.task.task_id);
+}
+
+
+std::chrono::microseconds scheduler::longest_wait() const
+{
+    const std::int64_t since = waiting_since_.empty() ? time_.wall_us() : waiting_since_.begin()->second;
+    return std::chrono::microseconds(std::max<std::int64_t>(0, time_.wall_us() - since));
 }
 
 
@@ -290,7 +377,7 @@ void scheduler::start(const std::string &model_id, const task_row &row)
         what->revision = row.revision;
         what->status = task_status::in_progress; // it cannot go on, takes the way back and ends
     }
-    place &at = runs_.at(model_id);
+    running_task &at = runs_.at(model_id);
     at.config = config_;
     at.environment = std::make_unique<run_environment>(
         run_environment{*at.config, book_, gateways_, time_, backend_of_, fetch_,
@@ -302,7 +389,7 @@ void scheduler::start(const std::string &model_id, const task_row &row)
                         [this](const std::string &id, std::uint64_t revision, done_fn done) {
                             return watch_.let_go(id, revision, std::move(done));
                         },
-                        [this, model_id] { say_turn_of_first(model_id); }});
+                        [this, model_id] { say_turn_of_first(model_id); }, *this});
     at.run =
         std::make_unique<task_run>(*at.environment, std::move(*what), of, [this, model_id] { on_ended(model_id); });
     at.run->start();
@@ -311,6 +398,7 @@ void scheduler::start(const std::string &model_id, const task_row &row)
 
 void scheduler::on_ended(const std::string &model_id)
 {
+    give_place_back(model_id);
     runs_.erase(model_id);
     release(model_id);
     if (stopping_) {
@@ -323,9 +411,8 @@ void scheduler::on_ended(const std::string &model_id)
 
 void scheduler::release(const std::string &model_id)
 {
-    const auto queue = queues_.find(model_id);
-    if (queue != queues_.end()) {
-        ready_.emplace(queue->second.front().sequence, model_id);
+    if (queues_.contains(model_id)) {
+        turns_.insert(turn_of(model_id));
         say_turn_of_first(model_id);
     }
     put_aside(model_id);
@@ -336,6 +423,7 @@ void scheduler::stop(std::function<void()> stopped)
 {
     stopping_ = true;
     stopped_ = std::move(stopped);
+    recovery_.reset();
     soon_.reset();
     turns_soon_.reset();
     refuse_words_that_wait();

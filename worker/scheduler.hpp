@@ -1,5 +1,6 @@
-// Which task runs when: one a model at a time, in the order of acceptance; different models side by side, up to a bound;
-// what waits is bounded too.
+// Which task runs when: one a model at a time, in the order of acceptance; different models side by side. How many of them
+// work at a time is bounded, and so is how many wait for their turn; a run that waits itself, for time, traffic or a person,
+// holds up nobody.
 #pragma once
 
 #include "worker/gateway_server.hpp"
@@ -8,6 +9,9 @@
 #include "worker/rollout/task_run.hpp"
 #include "worker/settings.hpp"
 
+#include <chrono>
+#include <compare>
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
@@ -17,7 +21,7 @@
 
 namespace rollout {
 
-class scheduler {
+class scheduler final : private work_places {
   public:
     /// `book`, `gateways` and `time` outlive the scheduler. `backend_of`, `fetch` and `run_hook` as for run_environment; a backend
     /// lives as long as the `backend_of` that names it.
@@ -43,6 +47,9 @@ class scheduler {
     /// The model's task at work, then those that wait, in their order: so many at most.
     std::vector<std::string> tasks_of(const std::string &model_id, std::size_t most) const;
 
+    std::size_t lost_models() const { return watch_.lost_models(); }
+    std::map<std::string, bool> backends_up() const { return watch_.backends_up(); }
+
     /// A client's word to a task: answered with the task once what it changes is durable, with the new task where it makes
     /// one (retry, rollback), or with a refusal that says why it makes no sense now. The same word to the same task with the
     /// same id for the new one makes it once.
@@ -54,18 +61,56 @@ class scheduler {
     std::size_t waiting() const noexcept { return waiting_; }
     std::size_t running() const noexcept { return runs_.size(); }
 
+    /// Of those that run: who hold one of the places of limits.max_concurrent_rollouts.
+    std::size_t working() const noexcept { return places_taken_; }
+
+    /// How long the oldest of the waiting tasks waits; 0 if none does.
+    std::chrono::microseconds longest_wait() const;
+
     /// Models that a gateway routes to, or is about to.
     std::size_t deployed_models() const;
 
   private:
+    /// Who gets the next place; the first ones first.
+    enum class urgency : std::uint8_t {
+        begun,     ///< before a restart: goes on at once, and takes a place if there is one
+        rollback,  ///< back to an earlier revision
+        under_way, ///< a run that has waited and is to work again
+        deletion,
+        deployment,
+    };
+
     struct waiting_task {
         std::uint64_t sequence;
         std::string task_id;
+        std::int64_t created_us;
+        urgency is;
+        bool supersedes = false; ///< the deployments of its model before it that have not begun
+
+        waiting_task numbered(std::uint64_t by_the_journal) const
+        {
+            waiting_task same = *this;
+            same.sequence = by_the_journal;
+            return same;
+        }
     };
 
-    /// A model's place among those at work: taken when its task is about to be read.
-    struct place {
-        std::string task_id;
+    /// A model in the line for a place: with its first task, or with its run that waits for one.
+    struct turn {
+        urgency is;
+        std::uint64_t sequence;
+        std::string model_id;
+
+        auto operator<=>(const turn &) const = default;
+    };
+
+    class place_wait;
+
+    /// A model's task that is carried out, from when it is about to be read.
+    struct running_task {
+        waiting_task task;
+        bool has_place = false;
+        place_wait *waits = nullptr;            ///< for a place, if it does
         std::shared_ptr<const settings> config; ///< in force when the task began
         std::unique_ptr<run_environment> environment;
         std::unique_ptr<task_run> run;
@@ -97,11 +142,11 @@ class scheduler {
     void retry(const steer_call &call, const task &found);
     void roll_back(const steer_call &call, const task &found);
     task follow_up_of(const steer_call &call, const task &found) const;
-    bool take_from_queue(const std::string &model_id, const std::string &task_id);
+    waiting_task take_from_queue(const std::string &model_id, const std::string &task_id);
     void put_back(const std::string &model_id, waiting_task one);
 
-    wait_state turn_of(const std::string &model_id, const std::string &before, bool was_begun) const;
-    wait_state turn_of(const waiting_name &which, bool was_begun) const;
+    wait_state waiting_words_of(const std::string &model_id, const std::string &before, bool was_begun) const;
+    wait_state waiting_words_of(const waiting_name &which, bool was_begun) const;
     void check_turn(const task_row &row, const std::string &before);
     void check_turns(const std::vector<task_row> &of);
     void check_last_turn(const task_row &row);
@@ -113,8 +158,23 @@ class scheduler {
     void on_turn_written(const waiting_name &which, const outcome &how);
     const waiting_task *find_waiting(const waiting_name &which) const;
 
+    bool has_place(const std::string &model_id) const override;
+    operation_ptr take_place(const std::string &model_id, done_fn done) override;
+    void give_place_back(const std::string &model_id) override;
+
     void enqueue(const std::string &model_id, waiting_task one);
+    turn turn_of(const std::string &model_id) const;
+    static urgency urgency_of(task_kind kind, task_status status, std::uint64_t rollback_to) noexcept;
+    waiting_task waiting(const task_row &row) const;
+    waiting_task waiting(const task &of) const;
+    bool supersedes(const task &made) const;
+    void cancel_superseded(const std::string &model_id);
+    void cancel_superseded(const std::string &model_id, const waiting_task &older, const std::string &newer);
+    void answer_canceling(const std::string &task_id, const gateway_server::answer &how);
+    void grant_place(running_task &run);
     void start_next();
+    void start_soon();
+    void begin_next_of(const std::string &model_id, bool with_place);
     void read(const std::string &model_id, const std::string &task_id);
     void start(const std::string &model_id, const task_row &row);
     void on_ended(const std::string &model_id);
@@ -138,8 +198,10 @@ class scheduler {
     std::unordered_map<std::string, std::uint64_t> last_revisions_; ///< of all others: a number is given once
     model_watch watch_;
     std::map<std::string, std::deque<waiting_task>> queues_; ///< by model, in the order of acceptance
-    std::set<std::pair<std::uint64_t, std::string>> ready_;  ///< models at rest, by their first task's sequence
-    std::map<std::string, place> runs_;
+    std::map<std::uint64_t, std::int64_t> waiting_since_;    ///< when each of those was accepted, by its sequence
+    std::set<turn> turns_; ///< models that have tasks and run none, and runs that wait for a place
+    std::map<std::string, running_task> runs_;
+    std::size_t places_taken_ = 0;
     std::size_t waiting_ = 0;
     std::size_t unwritten_ = 0; ///< new tasks on their way into the journal
     std::map<std::string, std::vector<gateway_server::answer_fn>> canceling_; ///< by task: who waits for the journal
@@ -149,6 +211,7 @@ class scheduler {
     std::set<std::string> following_up_; ///< ids for new tasks, while they are looked for and written
     std::map<std::uint64_t, std::pair<steer_call, operation_ptr>> steer_pauses_; ///< words that are looked at again
     std::uint64_t last_pause_ = 0;
+    operation_ptr recovery_; ///< of what the journal had unfinished
     operation_ptr soon_;
     bool stopping_ = false;
     bool watches_ = true;

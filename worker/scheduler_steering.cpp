@@ -4,6 +4,7 @@
 #include "worker/scheduler.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace rollout {
 
@@ -21,6 +22,17 @@ constexpr std::string_view stopping_words = "rolloutd is stopping; ask again whe
 void refuse(const gateway_server::answer_fn &answer, int status, std::string why, unsigned retry_after_s = 0)
 {
     answer({nullptr, false, {status, std::move(why), {}, retry_after_s}});
+}
+
+
+gateway_server::answer not_canceled(const outcome &how)
+{
+    return {nullptr,
+            false,
+            {500,
+             "The task could not be canceled and waits on: " + how.detail + ". Ask again once the cause is mended.",
+             {},
+             0}};
 }
 
 
@@ -103,7 +115,7 @@ void scheduler::steer_open(const steer_call &call, const task &found)
         }
         return;
     }
-    if (const auto at = runs_.find(found.model_id); at != runs_.end() && at->second.task_id == call.task_id) {
+    if (const auto at = runs_.find(found.model_id); at != runs_.end() && at->second.task.task_id == call.task_id) {
         if (at->second.run) {
             steer_run(call, *at->second.run);
         } else {
@@ -178,59 +190,118 @@ void scheduler::steer_run(const steer_call &call, task_run &run)
 /// Off its queue at once, so that it cannot begin any more; back where it was if the journal does not take it.
 void scheduler::cancel_waiting(const steer_call &call, task found)
 {
-    take_from_queue(found.model_id, call.task_id);
+    const waiting_task was = take_from_queue(found.model_id, call.task_id);
     found.status = task_status::canceled;
     found.set_waiting({});
     found.detail = "The task was canceled by a client before its turn came; nothing of it was begun.";
     found.updated_us = time_.wall_us();
     canceling_[call.task_id].push_back(call.answer);
-    book_.save(found, nullptr, [this, found](const outcome &how, std::uint64_t revision) {
-        const auto asked = canceling_.extract(found.task_id);
+    book_.save(found, nullptr, [this, found, was](const outcome &how, std::uint64_t revision) {
         if (!how) {
             log(log_level::error, "A canceled task could not be written and waits on: " + how.detail,
                 {{"task_id", found.task_id}, {"model_id", found.model_id}});
-            put_back(found.model_id, {found.sequence, found.task_id});
-            for (const auto &answer : asked.mapped()) {
-                refuse(answer, 500,
-                       "The task could not be canceled and waits on: " + how.detail +
-                           ". Ask again once the cause is mended.");
-            }
+            put_back(found.model_id, was);
+            answer_canceling(found.task_id, not_canceled(how));
             start_next();
             return;
         }
         log(log_level::info, "A task is canceled before its turn",
             {{"task_id", found.task_id}, {"model_id", found.model_id}, {"kind", kind_name(found.kind)}});
         const task_row row = row_of(found, revision);
-        for (const auto &answer : asked.mapped()) {
-            answer({&row, false, {}});
-        }
+        answer_canceling(found.task_id, {&row, false, {}});
     });
 }
 
 
-/// False where it is not there.
-bool scheduler::take_from_queue(const std::string &model_id, const std::string &task_id)
+void scheduler::answer_canceling(const std::string &task_id, const gateway_server::answer &how)
+{
+    const auto asked = canceling_.extract(task_id);
+    for (const auto &answer : asked.mapped()) {
+        answer(how);
+    }
+}
+
+
+/// The deployments of a model that wait before the last one that supersedes them.
+void scheduler::cancel_superseded(const std::string &model_id)
 {
     const auto known = queues_.find(model_id);
     if (known == queues_.end()) {
-        return false;
+        return;
     }
+    const auto &queue = known->second;
+    const auto newer = std::find_if(queue.rbegin(), queue.rend(), [](const auto &one) { return one.supersedes; });
+    if (newer == queue.rend()) {
+        return;
+    }
+    const waiting_task last = *newer;
+    std::vector<waiting_task> older;
+    std::copy_if(queue.begin(), queue.end(), std::back_inserter(older), [&last](const waiting_task &one) {
+        return one.is == urgency::deployment && one.sequence < last.sequence;
+    });
+    for (const auto &one : older) {
+        cancel_superseded(model_id, one, last.task_id);
+    }
+}
+
+
+/// As a client's cancel of a task that waits; without the journal it waits on.
+void scheduler::cancel_superseded(const std::string &model_id, const waiting_task &older, const std::string &newer)
+{
+    take_from_queue(model_id, older.task_id);
+    canceling_[older.task_id];
+    const auto waits_on = [this, model_id, older](const outcome &how) {
+        log(log_level::error, "A superseded task could not be canceled and waits on: " + how.detail,
+            {{"task_id", older.task_id}, {"model_id", model_id}});
+        put_back(model_id, older);
+        answer_canceling(older.task_id, not_canceled(how));
+        start_next();
+    };
+    book_.find(older.task_id, [this, model_id, older, newer, waits_on](const outcome &how,
+                                                                       const std::optional<task_row> &row) {
+        auto found = how && row ? task_of(*row) : std::nullopt;
+        if (!found) {
+            waits_on(how ? outcome::permanent("the journal's entry of it cannot be read") : how);
+            return;
+        }
+        found->status = task_status::canceled;
+        found->set_waiting({});
+        found->detail = "The task was canceled before its turn came, and nothing of it was begun: deployment task " +
+                        newer + " of the model came after it and supersedes it.";
+        found->updated_us = time_.wall_us();
+        book_.save(*found, nullptr, [this, found, newer, waits_on](const outcome &saved, std::uint64_t revision) {
+            if (!saved) {
+                waits_on(saved);
+                return;
+            }
+            log(log_level::info, "A task is superseded before its turn",
+                {{"task_id", found->task_id}, {"model_id", found->model_id}, {"superseded_by", newer}});
+            const task_row written = row_of(*found, revision);
+            answer_canceling(found->task_id, {&written, false, {}});
+        });
+    });
+}
+
+
+/// One that is there.
+scheduler::waiting_task scheduler::take_from_queue(const std::string &model_id, const std::string &task_id)
+{
+    const auto known = queues_.find(model_id);
     auto &queue = known->second;
+    const bool rests = turns_.erase(turn_of(model_id)) != 0;
     const auto at = std::ranges::find(queue, task_id, &waiting_task::task_id);
-    if (at == queue.end()) {
-        return false;
-    }
-    const bool rests = ready_.erase({queue.front().sequence, model_id}) != 0;
+    waiting_task taken = std::move(*at);
     if (const auto behind = queue.erase(at); behind != queue.end()) {
         say_turn({model_id, behind->task_id});
     }
     --waiting_;
+    waiting_since_.erase(taken.sequence);
     if (queue.empty()) {
         queues_.erase(known);
     } else if (rests) {
-        ready_.emplace(queue.front().sequence, model_id);
+        turns_.insert(turn_of(model_id));
     }
-    return true;
+    return taken;
 }
 
 
@@ -238,8 +309,9 @@ void scheduler::put_back(const std::string &model_id, waiting_task one)
 {
     auto &queue = queues_[model_id];
     if (!queue.empty()) {
-        ready_.erase({queue.front().sequence, model_id});
+        turns_.erase(turn_of(model_id));
     }
+    waiting_since_.emplace(one.sequence, one.created_us);
     auto at =
         queue.insert(std::ranges::lower_bound(queue, one.sequence, {}, &waiting_task::sequence), std::move(one));
     say_turn({model_id, at->task_id});
@@ -248,7 +320,7 @@ void scheduler::put_back(const std::string &model_id, waiting_task one)
     }
     ++waiting_;
     if (!runs_.contains(model_id)) {
-        ready_.emplace(queue.front().sequence, model_id);
+        turns_.insert(turn_of(model_id));
     }
 }
 
@@ -365,7 +437,7 @@ void scheduler::roll_back(const steer_call &call, const task &found)
         return;
     }
     const auto run = runs_.find(found.model_id);
-    if (queues_.contains(found.model_id) || (run != runs_.end() && run->second.task_id != call.task_id)) {
+    if (queues_.contains(found.model_id) || (run != runs_.end() && run->second.task.task_id != call.task_id)) {
         refuse(call.answer, 409,
                "Another task of model " + found.model_id + " is under way or waits; cancel it, or let it end first.");
         return;

@@ -21,26 +21,26 @@ constexpr auto retry_pause = 1000ms;
 
 
 /// `before`: the task of the model that is before it in the queue; empty: none.
-wait_state scheduler::turn_of(const std::string &model_id, const std::string &before, bool was_begun) const
+wait_state scheduler::waiting_words_of(const std::string &model_id, const std::string &before, bool was_begun) const
 {
     turn_view view;
     view.was_begun = was_begun;
     view.behind = before;
     if (const auto run = runs_.find(model_id); run != runs_.end()) {
-        view.running = run->second.task_id;
-        view.running_waits_for = run->second.run ? run->second.run->what.waits_for : wait_reason::turn;
+        view.running = run->second.task.task_id;
+        view.running_waits_for = run->second.run ? run->second.run->what.waits_for : wait_reason::none;
     }
     view.none_may_run = config_->limits.max_concurrent_rollouts == 0;
-    view.is_full = runs_.size() >= config_->limits.max_concurrent_rollouts;
+    view.is_full = places_taken_ >= config_->limits.max_concurrent_rollouts;
     return wait_for_turn(view);
 }
 
 
-wait_state scheduler::turn_of(const waiting_name &which, bool was_begun) const
+wait_state scheduler::waiting_words_of(const waiting_name &which, bool was_begun) const
 {
     const auto &queue = queues_.at(which.first);
     const auto at = std::ranges::find(queue, which.second, &waiting_task::task_id);
-    return turn_of(which.first, at == queue.begin() ? "" : std::prev(at)->task_id, was_begun);
+    return waiting_words_of(which.first, at == queue.begin() ? "" : std::prev(at)->task_id, was_begun);
 }
 
 
@@ -59,8 +59,8 @@ const scheduler::waiting_task *scheduler::find_waiting(const waiting_name &which
 /// Where the document of a task that waits says something else than what it waits for.
 void scheduler::check_turn(const task_row &row, const std::string &before)
 {
-    const auto turn = turn_of(row.model_id, before, row.status == task_status::in_progress);
-    if (row.document.find(turn.sentence) == std::string::npos) { // none of its characters are escaped
+    const auto words = waiting_words_of(row.model_id, before, row.status == task_status::in_progress);
+    if (row.document.find(words.sentence) == std::string::npos) { // none of its characters are escaped
         say_turn({row.model_id, row.task_id});
     }
 }
@@ -100,7 +100,7 @@ std::vector<std::string> scheduler::tasks_of(const std::string &model_id, std::s
 {
     std::vector<std::string> ids;
     if (const auto run = runs_.find(model_id); run != runs_.end() && most != 0) {
-        ids.push_back(run->second.task_id);
+        ids.push_back(run->second.task.task_id);
     }
     if (const auto queue = queues_.find(model_id); queue != queues_.end()) {
         for (auto at = queue->second.begin(); at != queue->second.end() && ids.size() < most; ++at) {
@@ -152,13 +152,13 @@ void scheduler::write_turn(const waiting_name &which, const task_row &row)
         on_turn_written(which, outcome::ok());
         return;
     }
-    const auto turn = turn_of(which, of->status == task_status::in_progress);
-    if (of->waits_for == turn.reason && of->detail == turn.sentence) {
+    const auto words = waiting_words_of(which, of->status == task_status::in_progress);
+    if (of->waits_for == words.reason && of->detail == words.sentence) {
         on_turn_written(which, outcome::ok());
         return;
     }
-    of->set_waiting(turn);
-    of->detail = turn.sentence;
+    of->set_waiting(words);
+    of->detail = words.sentence;
     of->updated_us = std::max(time_.wall_us(), of->updated_us);
     book_.save(*of, nullptr, [this, which](const outcome &how, std::uint64_t) { on_turn_written(which, how); });
 }

@@ -95,6 +95,7 @@ void read_limits(json_reader &root, settings &to, std::vector<json_fault> &fault
     limits.number("max_concurrent_rollouts", to.limits.max_concurrent_rollouts, 0, 1000);
     limits.number("max_queue", to.limits.max_queue, 0, 10000000);
     limits.number("max_unwritten", to.limits.max_unwritten, 1, 1000000);
+    limits.number("gateway_lost_s", to.limits.gateway_lost_s, 5, year_s);
     limits.number("time_limit_s", to.limits.time_limit_s, 1, year_s);
     limits.number("retries", to.limits.retries, 0, 1000);
     limits.refuse_others();
@@ -372,10 +373,39 @@ void read_rollout(const json_t *from, const std::string &pointer, rollout_settin
     reader.word("old", to.old, {"delete", "archive", "keep"});
     reader.number("keep_revisions", to.keep_revisions, 0, 100);
     reader.number("drain_s", to.drain_s, 0, year_s);
+    reader.flag("supersede", to.supersede);
     if (const json_t *hooks = reader.object("hooks")) {
         read_hooks(hooks, reader.pointer_to("hooks"), to.hooks, faults);
     }
     reader.refuse_others();
+}
+
+
+void check_times(const rollout_settings &of, const json_t *given, const std::string &pointer, std::uint64_t limit_s,
+                 std::vector<json_fault> &faults)
+{
+    const auto too_long = [&](const std::string &member, std::uint64_t total_s) {
+        faults.push_back({pointer + member, "makes the holds and the watch last " + std::to_string(total_s) +
+                                                " s together, and the task would fail before: limits.time_limit_s of "
+                                                "rolloutd's configuration is " +
+                                                std::to_string(limit_s)});
+    };
+    std::uint64_t total_s = 0;
+    for (std::size_t i = 0; i < of.steps.size(); ++i) {
+        total_s += of.steps[i].hold_s;
+        if (total_s > limit_s) {
+            if (json_object_get(given, "steps") != nullptr) {
+                too_long("/steps/" + std::to_string(i) + "/hold_s", total_s);
+            }
+            return;
+        }
+    }
+    total_s += of.watch_s;
+    if (total_s > limit_s && json_object_get(given, "watch_s") != nullptr) {
+        too_long("/watch_s", total_s);
+    } else if (total_s > limit_s && json_object_get(given, "steps") != nullptr) {
+        too_long("/steps", total_s);
+    }
 }
 
 
@@ -408,6 +438,11 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
     read_backends(reader, to, faults);
     if (const json_t *rollout = reader.object("rollout")) {
         read_rollout(rollout, "/rollout", to.rollout, faults, to.warnings);
+        std::vector<json_fault> times; // a client may end a hold sooner
+        check_times(to.rollout, rollout, "/rollout", to.limits.time_limit_s, times);
+        for (const auto &one : times) {
+            to.warnings.push_back(one.pointer + " " + one.detail);
+        }
     }
     if (const json_t *models = reader.object("models")) {
         const json_t *allow = json_object_get(json_object_get(root.get(), "artifacts"), "allow");

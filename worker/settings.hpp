@@ -68,6 +68,7 @@ struct rollout_settings {
     std::string old = "delete";              ///< what becomes of the old blue: `delete`, `archive` or `keep`
     std::uint64_t keep_revisions = 2; ///< of a model, archived and kept together; the oldest beyond it are removed
     std::uint64_t drain_s = 30;
+    bool supersede = false; ///< a deployment cancels those of its model that wait still
     std::map<std::string, std::vector<hook_settings>> hooks; ///< by `before_stage` and the like; the operator's alone
 };
 
@@ -115,6 +116,7 @@ struct settings {
         std::uint64_t max_concurrent_rollouts = 4; ///< 0: tasks are accepted and held
         std::uint64_t max_queue = 100000;
         std::uint64_t max_unwritten = 4096; ///< new tasks that wait for the journal's disk
+        std::uint64_t gateway_lost_s = 600; ///< what a gateway without a link may route to stays loaded for so long
         std::uint64_t time_limit_s = 18000;
         std::uint64_t retries = 3;
     } limits;
@@ -155,6 +157,15 @@ std::string allow_folder_of(const std::string &source, settings &to);
 
 /// Why the gate of a rollout has nothing to judge, as a sentence; empty where it has, or there is none.
 std::string idle_gate_warning(const rollout_settings &of);
+
+/// What would not end within limits.time_limit_s, whatever happens: holds and the watch that are longer together. Only members
+/// of `given`, the object at `pointer`, are at fault.
+void check_times(const rollout_settings &of, const json_t *given, const std::string &pointer, std::uint64_t limit_s,
+                 std::vector<json_fault> &faults);
+
+/// What is accepted and may not work, a sentence each: folders and programs that are missing, a source that is not allowed, a
+/// repository of two backends. Looks at the disk.
+std::vector<std::string> doubts_about(const settings &from);
 
 /// Reads `rollout` members over what `to` holds: for the configuration and for a task's own.
 void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,

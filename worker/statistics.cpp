@@ -37,10 +37,29 @@ std::string statistics::text(const moment &now) const
     to.family("rollout_worker_links", type::gauge, "Worker processes of nginx that are linked to rolloutd.")
         .sample(now.links);
     to.family("rollout_queue_length", type::gauge, "Tasks that wait for their turn.").sample(now.waiting);
+    to.family("rollout_oldest_waiting_task_seconds", type::gauge,
+              "Age of the oldest task that waits for its turn; 0 if none does.")
+        .sample(
+            static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now.longest_wait).count()));
     to.family("rollout_running_tasks", type::gauge, "Tasks that are being carried out.").sample(now.running);
-    to.family("rollout_running_tasks_limit", type::gauge, "limits.max_concurrent_rollouts.").sample(now.most_running);
+    to.family(
+          "rollout_working_tasks", type::gauge,
+          "Running tasks that hold one of the places of limits.max_concurrent_rollouts; the others wait, for time, "
+          "traffic, a person or a place.")
+        .sample(now.working);
+    to.family("rollout_running_tasks_limit", type::gauge, "limits.max_concurrent_rollouts.").sample(now.most_working);
     to.family("rollout_deployed_models", type::gauge, "Models that serve, or are about to.")
         .sample(now.deployed_models);
+
+    to.family("rollout_lost_models", type::gauge,
+              "Models of which their server has lost a revision that is to be loaded; it is loaded again.")
+        .sample(now.lost_models);
+    to.family("rollout_backend_up", type::gauge,
+              "1 if the inference server answered when it was last asked which models it has; only of backends with "
+              "models.");
+    for (const auto &[backend, is_up] : now.backends_up) {
+        to.sample({{"backend", backend}}, std::uint64_t{is_up});
+    }
 
     to.family("rollout_tasks_ended_total", type::counter,
               "Tasks that came to their end since rolloutd started, by what they came to.");

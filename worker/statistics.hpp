@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <ctime>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,12 @@ class statistics {
     struct moment {
         std::size_t waiting = 0; ///< tasks
         std::size_t running = 0; ///< tasks
-        std::uint64_t most_running = 0;
+        std::size_t working = 0; ///< of those: who hold one of the places
+        std::uint64_t most_working = 0;
+        std::chrono::microseconds longest_wait{0}; ///< of the tasks that wait
         std::size_t deployed_models = 0;
+        std::size_t lost_models = 0;
+        std::map<std::string, bool> backends_up; ///< of those that have models
         std::size_t links = 0;
         std::uint64_t revision = 0; ///< the journal's
     };

@@ -65,7 +65,7 @@ class small_journal final : public journal {
     void create(const task &, bool, created_fn) override {}
     void save(const task &, const model *, saved_fn) override {}
     void save_model(const model &, saved_fn) override {}
-    void remember_gateway(const std::string &gateway) override
+    void remember_gateway(const std::string &gateway, const std::string &) override
     {
         always(is_task_id(gateway), "a gateway that is remembered has a name");
     }
@@ -123,7 +123,7 @@ class small_journal final : public journal {
 
     std::vector<task_row> unfinished() override { return {}; }
     std::vector<model> models() override { return {}; }
-    std::vector<std::string> gateways() override { return {"old"}; }
+    std::vector<known_gateway> gateways() override { return {{"old", ""}}; }
 
   private:
     std::string id_ = std::string(32, 'j');

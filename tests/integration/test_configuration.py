@@ -322,3 +322,32 @@ def test_a_journal_that_is_none_stops_the_start_and_stays_as_it_is(tmp_path, spo
     assert done.returncode == status and "rolloutd cannot start" in done.stderr and said in done.stderr, done.stderr
     if before is not None:
         assert (tmp_path / "j.db").read_bytes() == before
+
+
+def test_what_may_not_work_is_said_and_is_no_fault(tmp_path):
+    missing = tmp_path / "missing"
+    (tmp_path / "models").mkdir()
+    (tmp_path / "repository").mkdir()
+    backend = {"url": "http://127.0.0.1:8000", "repository": str(tmp_path / "repository")}
+    good = {"listen": {"path": str(tmp_path / "x.sock")}, "journal": {"path": str(tmp_path / "x.db")},
+            "artifacts": {"source": f"file://{tmp_path}/models/{{model_id}}"}, "backends": {"default": backend}}
+    for change, warning in [
+            ({}, None),
+            ({"journal": {"path": str(missing / "x.db")}}, "/journal/path: the folder"),
+            ({"listen": {"path": str(missing / "x.sock")}}, "/listen/path: the folder"),
+            ({"artifacts": {"source": f"file://{missing}/{{model_id}}"}}, "/artifacts/source: the folder"),
+            ({"artifacts": {"source": f"file://{tmp_path}/models/{{model_id}}", "allow": ["file:///srv/others/"]}},
+             "is under none of artifacts.allow"),
+            ({"backends": {"default": {**backend, "repository": str(missing)}}}, "/backends/default/repository: the folder"),
+            ({"backends": {"default": backend, "other": {**backend, "url": "http://127.0.0.1:9000"}}}, "is that of backend default too"),
+            ({"backends": {"default": {"type": "command", "command": [str(missing)], "upstream": "u", "staging": str(tmp_path)}}},
+             "/backends/default/command: "),
+            ({"rollout": {"steps": [{"weight": 5, "hold_s": 20000}, {"weight": 100}]}}, "limits.time_limit_s")]:
+        path = tmp_path / "rolloutd.json"
+        path.write_text(json.dumps({**good, **change}))
+        done = check(path)
+        assert done.returncode == 0, (change, done.stderr)
+        if warning is None:
+            assert done.stdout.endswith("the configuration is good\n") and done.stderr == ""
+        else:
+            assert warning in done.stderr and "the configuration is good, with " in done.stdout, (change, done)

@@ -77,6 +77,18 @@ def test_hooks_are_asked_and_told_in_their_order(hooked, hooks):
     assert seen == hooks.asked
 
 
+def test_a_program_inherits_nothing_but_its_standard_streams(hooked, hooks):
+    """Neither rolloutd's connection to the inference server, nor what libcurl has opened for itself."""
+    (hooked.home / "hook").write_text('#!/bin/sh\nls -l /proc/self/fd >> "$1/descriptors"\n')
+    hooked.make_model("m", "x")
+    hooked.deploy("m")
+    lines = [line for line in (hooked.home / "descriptors").read_text().splitlines() if " -> " in line]
+    found = [tuple(line.rsplit(" ", 3)[1::2]) for line in lines]
+    assert len(found) >= 4 * len(("before_stage", "before_shift", "before_promote", "after_promote"))
+    more = [(number, target) for number, target in found if int(number) > 2]
+    assert all(target.startswith("/proc/") for _, target in more), more  # that folder itself
+
+
 def test_a_refusal_by_a_url_rolls_back_with_its_words(hooked, hooks):
     hooked.make_model("m", "blue")
     hooked.deploy("m")

@@ -3,7 +3,7 @@
 import concurrent.futures
 
 from gateway import Client
-from processes import wait_until
+from processes import LOCATIONS, wait_until
 
 
 def test_one_model_too_many_is_refused_with_the_number(make_gateway):
@@ -78,6 +78,32 @@ def test_no_more_rollouts_than_allowed_run_side_by_side(make_gateway):
     gateway.server.request("DELETE", "/test/faults")
     for task in tasks:
         gateway.wait(task, status="completed")
+
+
+def test_rollouts_that_hold_or_wait_for_a_person_leave_room_for_an_emergency(make_gateway):
+    gateway = make_gateway(rolloutd={"limits": {"max_concurrent_rollouts": 1}, "rollout": {"old": "archive"}},
+                           nginx={"locations": LOCATIONS + "location = /metrics { rollout_metrics; }\n"})
+    gateway.start()
+    gateway.serve_blue("fifth")
+    last = gateway.deploy("fifth")
+    waiting = {}
+    for model, rollout in {"held": {"steps": [{"weight": 10, "hold_s": 3600}, {"weight": 100}]},
+                           "manual": {"promote": "manual"}, "watched": {"watch_s": 3600}}.items():
+        gateway.serve_blue(model)
+        waiting[model] = gateway.start_deployment(model, **rollout)
+        step = "promote" if model == "watched" else "shift"
+        wait_until(lambda: gateway.get(f"/deploy/{waiting[model]['task_id']}").json["metadata"]["step"] == step, f"{model} in {step}")
+    back = gateway.post(f"/deploy/{last['task_id']}/rollback", {}).task()
+    gateway.wait(back, status="completed")
+    gateway.delete("fifth")
+    for model, task in waiting.items():
+        assert gateway.get(f"/deploy/{task['task_id']}").json["status"] == "in_progress"
+    text = gateway.get("/metrics").body
+    assert b"\nrollout_running_tasks 3\n" in text and b"\nrollout_oldest_waiting_task_seconds 0\n" in text
+    wait_until(lambda: b"\nrollout_working_tasks 0\n" in gateway.get("/metrics").body, "all places free")
+    for model in ("held", "manual"):
+        gateway.post(f"/deploy/{waiting[model]['task_id']}/promote", {})
+        gateway.wait(waiting[model], status="completed")
 
 
 def test_with_none_allowed_tasks_are_held_until_the_next_start(make_gateway):

@@ -227,10 +227,27 @@ def test_the_alerts_fire_when_they_should():
     assert alerts and alerts == tested
 
 
+def test_a_server_that_is_away_shows_in_the_metrics_and_in_the_list_of_models(make_gateway):
+    gateway = make_gateway(nginx={"locations": LOCATIONS + MORE}, rolloutd={"backends": {"default": {"check_s": 1}}}).start()
+    gateway.make_model("m", "x")
+    gateway.deploy("m")
+    up = 'rollout_backend_up{backend="default"}'
+    await_value(gateway, up, 1)
+    gateway.inference.stop()
+    await_value(gateway, up, 0)
+    model, = gateway.get("/models").json["models"]
+    assert model["state"] == "unreachable" and "Backend default does not answer" in model["detail"], model
+    gateway.inference.start()
+    await_value(gateway, up, 1)
+    wait_until(lambda: gateway.get("/models").json["models"][0]["state"] == "deployed", "the model served again")
+    assert value(metrics_of(gateway), "rollout_lost_models") == 0
+
+
 def test_dashboard_and_alerts_ask_for_metrics_that_there_are(gateway):
     gateway.make_model("shown", "x")
     gateway.deploy("shown")
     gateway.infer("shown")
+    await_value(gateway, 'rollout_backend_up{backend="default"}', 1)  # once the server has been asked for its models
     there = set(re.findall(r"^(rollout_\w+)", metrics_of(gateway), re.M))
     gateway.delete("shown")
     dashboard = json.loads((PROMETHEUS / "rollout-dashboard.json").read_text())

@@ -155,6 +155,20 @@ void a_weight_is_held_for_its_time(void **)
     assert_text(world.server_holds(), "123__r2");
 }
 
+void after_a_last_step_below_100_percent_the_promotion_brings_all_traffic(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.config.rollout.steps = {{25, 60}, {50, 60}};
+    world.deploy("t", "123");
+    world.time.run_for(119s);
+    assert_text(world.route("123"), "route of 123: 123__r1, 123__r2 50 %");
+    assert_text(world.finish("t"), "completed");
+    assert_text(world.route("123"), "route of 123: 123__r2");
+    auto what = world.task("t");
+    assert_text(what.find_step("shift")->detail, "after the last step, of 50 %, the promotion brings all traffic");
+}
+
 void a_hold_begins_when_every_gateway_follows(void **)
 {
     fake_world world;
@@ -356,6 +370,7 @@ int main()
         cmocka_unit_test(a_finished_document_shows_every_step_with_its_times),
         cmocka_unit_test(progress_grows_with_the_steps),
         cmocka_unit_test(a_weight_is_held_for_its_time),
+        cmocka_unit_test(after_a_last_step_below_100_percent_the_promotion_brings_all_traffic),
         cmocka_unit_test(a_hold_begins_when_every_gateway_follows),
         cmocka_unit_test(a_model_is_not_unloaded_before_the_gateway_has_left_it),
         cmocka_unit_test(a_model_is_not_unloaded_while_requests_are_in_flight),

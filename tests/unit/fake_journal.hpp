@@ -25,7 +25,7 @@ class fake_journal : public rollout::journal {
     unsigned failing_writes = 0; ///< so many of the next writes fail
     unsigned failing_reads = 0;
     bool held = false; ///< writes wait until it is not
-    std::vector<std::string> known_gateways;
+    std::vector<rollout::known_gateway> known_gateways;
     std::vector<listed_fn> lists; ///< that were asked for, and are the test's to answer
 
     const std::string &id() const override { return id_; }
@@ -137,7 +137,7 @@ class fake_journal : public rollout::journal {
     }
 
     // What the engine does not ask for.
-    void remember_gateway(const std::string &) override {}
+    void remember_gateway(const std::string &, const std::string &) override {}
     void forget_gateway(const std::string &) override {}
     void purge(rollout::purge_position, std::int64_t, std::size_t, purged_fn) override {}
     void count_tasks(std::function<void(rollout::outcome, std::uint64_t)>) override {}
@@ -151,7 +151,7 @@ class fake_journal : public rollout::journal {
         lists.push_back(std::move(done));
     }
     void list_models(const std::string &, std::size_t, models_fn) override {}
-    std::vector<std::string> gateways() override { return known_gateways; }
+    std::vector<rollout::known_gateway> gateways() override { return known_gateways; }
 
     /// Lets the writes go that were held.
     void release()

@@ -84,7 +84,7 @@ struct linked_gateway {
     std::unique_ptr<gateway_server> server;
     std::unique_ptr<worker_process> nginx;
 
-    explicit linked_gateway(std::vector<std::string> known = {})
+    explicit linked_gateway(std::vector<rollout::known_gateway> known = {})
     {
         book.known_gateways = std::move(known);
         server = std::make_unique<gateway_server>(loop.get(), book);
@@ -119,7 +119,7 @@ std::string answer_to(const json_ptr &question, const char *rest)
 void a_count_that_comes_when_the_question_has_ended_is_dropped(void **)
 {
     // Of two gateways the second is gone: nobody knows, whatever the first will say.
-    linked_gateway world({"second"});
+    linked_gateway world(std::vector<rollout::known_gateway>{{"second", ""}});
     int answers = 0;
     const auto question = world.server->in_flight("123", {""}, 7, [&](std::optional<std::uint64_t> requests) {
         ++answers;
@@ -173,7 +173,7 @@ void four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn(void **)
 
 void a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes(void **)
 {
-    linked_gateway world({"second"});
+    linked_gateway world(std::vector<rollout::known_gateway>{{"second", ""}});
     world.nginx->say(R"({"type": "applied", "revision": 1})");
     bool followed = false;
     const auto wait = world.server->when_followed(1, [&](const rollout::outcome &how) { followed = bool(how); });

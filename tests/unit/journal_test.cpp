@@ -354,7 +354,7 @@ void gateways_are_remembered_until_they_are_forgotten(void **)
     {
         opened_journal book(folder / "journal.db");
         for (const char *id : {"g1", "g2", "g1"}) {
-            book->remember_gateway(id);
+            book->remember_gateway(id, std::string("processes of ") + id);
         }
         book->forget_gateway("g2");
         book->forget_gateway("g3");
@@ -362,7 +362,8 @@ void gateways_are_remembered_until_they_are_forgotten(void **)
     opened_journal book(folder / "journal.db");
     const auto gateways = book->gateways();
     assert_int_equal(gateways.size(), 1);
-    assert_text(gateways[0], "g1");
+    assert_text(gateways[0].id, "g1");
+    assert_text(gateways[0].processes, "processes of g1");
 }
 
 void a_purge_takes_old_final_tasks_and_leaves_a_models_latest_of_each_kind(void **)

@@ -3,6 +3,7 @@
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/logged.hpp"
 #include "worker/log.hpp"
+#include "worker/log_output.hpp"
 
 #include <string>
 
@@ -99,6 +100,75 @@ void behind_a_burst_a_line_is_written_at_once(void **)
     assert_string_equal(std::string(rollout::json_text(line_of(text).get(), "message")).c_str(), "at once");
 }
 
+/// Standard error is a pipe that nobody reads, until `read_all`.
+class stalled_reader {
+  public:
+    stalled_reader() : before_(::dup(STDERR_FILENO))
+    {
+        assert_int_equal(::pipe(ends_), 0);
+        ::dup2(ends_[1], STDERR_FILENO);
+        ::close(ends_[1]);
+    }
+
+    /// Reads to the line that ends with that.
+    std::string read_to(const std::string &last)
+    {
+        std::string all;
+        char bytes[65536];
+        while (!all.ends_with(last)) {
+            const auto count = ::read(ends_[0], bytes, sizeof(bytes));
+            assert_true(count > 0);
+            all.append(bytes, static_cast<std::size_t>(count));
+        }
+        return all;
+    }
+
+    ~stalled_reader()
+    {
+        ::dup2(before_, STDERR_FILENO);
+        ::close(before_);
+        ::close(ends_[0]);
+    }
+
+  private:
+    int before_;
+    int ends_[2];
+};
+
+void nobody_waits_for_a_reader_that_stands_still(void **)
+{
+    stalled_reader reader;
+    constexpr int many = 50000; // several times what may wait
+    for (int i = 0; i < many; ++i) {
+        log(rollout::log_level::info, "line " + std::to_string(i), {{"task_id", "t"}});
+    }
+    log(rollout::log_level::error, "the cause of it all");
+    const auto text = reader.read_to("its reader did not read for a while\"}\n");
+    rollout::flush_log();
+
+    // The oldest are there, whole and in their order; so is the error; and the rest is counted.
+    int next = 0;
+    bool has_error = false;
+    int counted = 0;
+    for (std::string_view rest = text; !rest.empty(); rest.remove_prefix(rest.find('\n') + 1)) {
+        const auto line = line_of(std::string(rest.substr(0, rest.find('\n') + 1)));
+        const std::string message(rollout::json_text(line.get(), "message"));
+        if (message == "line " + std::to_string(next)) {
+            ++next;
+        } else if (message == "the cause of it all") {
+            has_error = true;
+        } else {
+            counted = std::stoi(message);
+        }
+    }
+    assert_true(next > 1000);
+    assert_true(has_error);
+    assert_int_equal(next + counted, many);
+
+    log(rollout::log_level::info, "and on");
+    assert_true(reader.read_to("\"and on\"}\n").find('\n') != std::string::npos);
+}
+
 } // namespace
 
 int main()
@@ -109,6 +179,7 @@ int main()
         cmocka_unit_test(lines_of_a_burst_come_whole_in_their_order),
         cmocka_unit_test(an_error_in_a_burst_does_not_wait_and_neither_do_those_before_it),
         cmocka_unit_test(behind_a_burst_a_line_is_written_at_once),
+        cmocka_unit_test(nobody_waits_for_a_reader_that_stands_still),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

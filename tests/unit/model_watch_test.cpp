@@ -21,7 +21,10 @@ struct watched_world : fake_world {
     {
         std::string all;
         for (const auto &one : process->tasks.losses_of(model_id)) {
-            all += (all.empty() ? "" : ", ") + std::string(one.reloading ? "reloading " : "lost ") +
+            all += (all.empty() ? "" : ", ") +
+                   std::string(one.reloading     ? "reloading "
+                               : one.unreachable ? "unreachable "
+                                                 : "lost ") +
                    std::to_string(one.revision);
         }
         return all;
@@ -120,12 +123,26 @@ void a_server_that_does_not_answer_has_lost_nothing(void **)
     world.deployed("a");
     world.server.silent = true;
     world.lose_all();
+    assert_true(world.process->tasks.backends_up().at("default"));
     world.time.run_for(1h);
-    assert_text(world.losses("a"), "");
+    assert_text(world.losses("a"), "unreachable 1");
+    assert_text(world.detail("a"),
+                "Backend default does not answer, so that it is not known whether revision 1 serves.");
+    assert_false(world.process->tasks.backends_up().at("default"));
+    assert_int_equal(world.process->tasks.lost_models(), 0);
     assert_false(world.has("load a__r1"));
     world.server.silent = false;
+    world.server.held.insert("load a__r1");
+    world.time.run_for(11s);
+    assert_true(world.process->tasks.backends_up().at("default"));
+    assert_int_equal(world.process->tasks.lost_models(), 1);
+    assert_text(world.losses("a"), "reloading 1");
+    world.server.mend("load a__r1");
+    world.crash();
     world.time.run_for(11s);
     assert_text(world.server_holds(), "a__r1");
+    assert_int_equal(world.process->tasks.lost_models(), 0);
+    assert_text(world.losses("a"), "");
 }
 
 void a_model_that_is_not_ready_for_a_moment_is_no_lost_one(void **)

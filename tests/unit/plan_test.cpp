@@ -326,6 +326,24 @@ void what_may_be_a_secret_in_a_source_is_not_repeated(void **)
     }
 }
 
+void holds_that_are_longer_than_a_task_may_take_are_refused_at_their_member(void **)
+{
+    settings from = one_backend();
+    from.limits.time_limit_s = 100;
+    const auto faults = [&from](std::string_view config) { return faults_of(config, from); };
+    assert_text(faults(R"({"rollout": {"steps": [{"weight": 5, "hold_s": 60}, {"weight": 100, "hold_s": 40}]}})"),
+                "");
+    assert_holds(faults(R"({"rollout": {"steps": [{"weight": 5, "hold_s": 60}, {"weight": 100, "hold_s": 41}]}})"),
+                 "/config/rollout/steps/1/hold_s: makes the holds and the watch last 101 s together");
+    assert_holds(faults(R"({"rollout": {"watch_s": 101}})"), "/config/rollout/watch_s: ");
+    from.rollout.steps = {{5, 60}, {100, 0}};
+    assert_text(faults(R"({"rollout": {"watch_s": 40}})"), "");
+    assert_holds(faults(R"({"rollout": {"watch_s": 41}})"), "/config/rollout/watch_s: ");
+    from.rollout.watch_s = 60;
+    assert_holds(faults(R"({"rollout": {"steps": [{"weight": 100, "hold_s": 50}]}})"), "/config/rollout/steps: ");
+    assert_text(faults(R"({"rollout": {"old": "keep"}})"), ""); // that is the configuration's own
+}
+
 } // namespace
 
 int main()
@@ -351,6 +369,7 @@ int main()
         cmocka_unit_test(what_was_accepted_once_is_not_held_to_it_again),
         cmocka_unit_test(a_source_that_is_not_allowed_is_a_fault_at_once),
         cmocka_unit_test(what_may_be_a_secret_in_a_source_is_not_repeated),
+        cmocka_unit_test(holds_that_are_longer_than_a_task_may_take_are_refused_at_their_member),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

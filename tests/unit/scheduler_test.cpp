@@ -497,6 +497,105 @@ void two_models_side_by_side_never_share_a_name_on_the_server(void **)
     assert_text(world.violations(), "");
 }
 
+constexpr std::string_view supersedes = R"({"rollout": {"supersede": true}})";
+
+/// One deployment of the model is at work, and others of it wait.
+void queue_up(fake_world &world)
+{
+    world.server.held.insert("load 123__r1");
+    for (const char *task_id : {"t1", "t2", "t3"}) {
+        world.deploy(task_id, "123");
+    }
+    world.deploy("other", "456");
+    world.time.settle();
+}
+
+void a_deployment_that_supersedes_cancels_those_of_its_model_that_wait(void **)
+{
+    fake_world world;
+    queue_up(world);
+    world.deploy("t4", "123", supersedes);
+    world.time.settle();
+    for (const char *older : {"t2", "t3"}) {
+        assert_text(world.status(older), "canceled");
+        assert_text(
+            world.task(older).detail,
+            "The task was canceled before its turn came, and nothing of it was begun: deployment task t4 of the "
+            "model came after it and supersedes it.");
+    }
+    assert_text(world.status("t1"), "in_progress");
+    assert_text(world.status("t4"), "pending");
+    assert_int_equal(world.process->tasks.waiting(), 1);
+
+    world.server.mend("load 123__r1");
+    world.crash();
+    assert_text(world.finish("t4"), "completed");
+    assert_text(world.status("t1"), "completed");
+    assert_text(world.finish("other"), "completed");
+    assert_text(world.server_holds(), "123__r2 456__r1");
+}
+
+void what_supersedes_is_the_models_own_setting_unless_the_task_has_one(void **)
+{
+    fake_world world;
+    world.config.models["12*"].rollout.supersede = true;
+    queue_up(world);
+    assert_text(world.status("t2"), "canceled");
+    assert_text(world.status("t3"), "pending");
+    world.deploy("t4", "123", R"({"rollout": {"supersede": false}})");
+    world.time.settle();
+    assert_text(world.status("t3"), "pending");
+    assert_text(world.status("t4"), "pending");
+    assert_text(world.status("other"), "completed");
+}
+
+void a_deletion_is_not_superseded(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 0;
+    world.deploy("t1", "123");
+    world.remove("gone", "123");
+    world.deploy("t2", "123", supersedes);
+    world.time.settle();
+    assert_text(world.status("t1"), "canceled");
+    assert_text(world.status("gone"), "pending");
+    assert_text(world.status("t2"), "pending");
+    world.config.limits.max_concurrent_rollouts = 1;
+    world.crash();
+    assert_text(world.finish("t2"), "completed");
+    assert_text(world.status("gone"), "refused"); // nothing was deployed yet
+}
+
+void a_crash_behind_a_deployment_that_supersedes_loses_nothing_of_that(void **)
+{
+    fake_world world;
+    queue_up(world);
+    world.deploy("t4", "123", supersedes);
+    world.time.run_until([&] { return world.knows("t4"); });
+    assert_text(world.status("t2"), "pending");
+    world.server.mend("load 123__r1");
+    world.crash();
+    assert_text(world.finish("t4"), "completed");
+    assert_text(world.status("t2"), "canceled");
+    assert_text(world.status("t3"), "canceled");
+}
+
+void without_the_journal_a_superseded_task_waits_on(void **)
+{
+    fake_world world;
+    queue_up(world);
+    world.deploy("t4", "123", supersedes);
+    world.time.run_until([&] { return world.knows("t4"); });
+    world.process->book.failing_writes = 1;
+    world.time.settle();
+    assert_text(world.status("t2"), "pending");
+    assert_text(world.status("t3"), "canceled");
+    assert_int_equal(world.process->tasks.waiting(), 2);
+    world.steer("t2", rollout::steering::cancel);
+    world.time.settle();
+    assert_int_equal(world.answers["cancel"].status, 200);
+}
+
 } // namespace
 
 int main()
@@ -529,6 +628,11 @@ int main()
         cmocka_unit_test(a_task_whose_model_is_gone_from_the_journal_ends),
         cmocka_unit_test(a_configuration_that_lost_the_backend_fails_the_task_and_says_so),
         cmocka_unit_test(two_models_side_by_side_never_share_a_name_on_the_server),
+        cmocka_unit_test(a_deployment_that_supersedes_cancels_those_of_its_model_that_wait),
+        cmocka_unit_test(what_supersedes_is_the_models_own_setting_unless_the_task_has_one),
+        cmocka_unit_test(a_deletion_is_not_superseded),
+        cmocka_unit_test(a_crash_behind_a_deployment_that_supersedes_loses_nothing_of_that),
+        cmocka_unit_test(without_the_journal_a_superseded_task_waits_on),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

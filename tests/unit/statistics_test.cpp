@@ -51,15 +51,22 @@ void the_moment_is_as_it_was_given(void **)
     statistics::moment now;
     now.waiting = 4;
     now.running = 3;
-    now.most_running = 16;
+    now.working = 2;
+    now.most_working = 16;
+    now.longest_wait = 90s;
     now.deployed_models = 70;
+    now.lost_models = 5;
+    now.backends_up = {{"cpu", true}, {"gpu", false}};
     now.links = 2;
     now.revision = 123456789012;
     const std::string text = own.text(now);
     for (const auto line :
          {"rollout_worker_info{version=\"1.2.3\"} 1\n", "rollout_worker_start_time_seconds 1700000000\n",
-          "rollout_queue_length 4\n", "rollout_running_tasks 3\n", "rollout_running_tasks_limit 16\n",
-          "rollout_deployed_models 70\n", "rollout_worker_links 2\n", "rollout_journal_revision 123456789012\n"}) {
+          "rollout_queue_length 4\n", "rollout_running_tasks 3\n", "rollout_working_tasks 2\n",
+          "rollout_running_tasks_limit 16\n", "rollout_oldest_waiting_task_seconds 90\n",
+          "rollout_deployed_models 70\n", "rollout_lost_models 5\n", "rollout_backend_up{backend=\"cpu\"} 1\n",
+          "rollout_backend_up{backend=\"gpu\"} 0\n", "rollout_worker_links 2\n",
+          "rollout_journal_revision 123456789012\n"}) {
         assert_holds(text, line);
     }
 }

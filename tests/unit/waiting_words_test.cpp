@@ -74,14 +74,30 @@ void a_person_is_told_what_to_post(void **)
 
 void gateways_are_counted(void **)
 {
-    check(rollout::wait_for_gateways("123", {0, 0}, 0, now_us), "gateway", 0,
+    check(rollout::wait_for_gateways("123", {0, 0}, "", 0, now_us), "gateway", 0,
           "The new route of model 123 waits for the gateways: no gateway is connected.");
-    check(rollout::wait_for_gateways("123", {1, 1}, 0, now_us), "gateway", 0,
+    check(rollout::wait_for_gateways("123", {1, 1}, "", 0, now_us), "gateway", 0,
           "The new route of model 123 waits for the gateways: 1 of 1 gateway does not follow it yet.");
     check(
-        rollout::wait_for_gateways("123", {3, 2}, now_us + minute_us, now_us), "gateway", 0,
+        rollout::wait_for_gateways("123", {3, 2}, "", now_us + minute_us, now_us), "gateway", 0,
         "The new route of model 123 waits for the gateways, until 16:10:21 UTC at the latest: 2 of 3 gateways do not "
         "follow it yet.");
+}
+
+void a_gateway_without_a_link_is_named(void **)
+{
+    check(
+        rollout::wait_for_gateways("123", {2, 1}, "gateway 0a1b2c3d has had no link since noon", 0, now_us),
+        "gateway", 0,
+        "The new route of model 123 waits for the gateways: 1 of 2 gateways does not follow it yet; gateway 0a1b2c3d "
+        "has had no link since noon.");
+}
+
+void a_place_is_waited_for_by_step_and_revision(void **)
+{
+    check(rollout::wait_for_place("retire", 2), "turn", 0,
+          "Step retire of revision 2 waits for its turn: as many tasks are worked on as max_concurrent_rollouts "
+          "allows.");
 }
 
 void requests_in_flight_are_bounded_in_words(void **)
@@ -138,6 +154,8 @@ int main()
         cmocka_unit_test(a_wait_for_requests_has_few_sentences_however_many_come),
         cmocka_unit_test(a_person_is_told_what_to_post),
         cmocka_unit_test(gateways_are_counted),
+        cmocka_unit_test(a_gateway_without_a_link_is_named),
+        cmocka_unit_test(a_place_is_waited_for_by_step_and_revision),
         cmocka_unit_test(requests_in_flight_are_bounded_in_words),
         cmocka_unit_test(a_server_is_named_with_what_it_is_to_do),
         cmocka_unit_test(a_turn_says_what_it_is_behind),

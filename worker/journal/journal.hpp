@@ -43,6 +43,12 @@ struct purge_position {
     std::uint64_t sequence = 0;
 };
 
+/// A gateway that was linked.
+struct known_gateway {
+    std::string id;
+    std::string processes; ///< `peer_processes::text()`
+};
+
 struct purge_step {
     purge_position looked_up_to;
     std::uint64_t removed = 0;
@@ -87,8 +93,8 @@ class journal {
     /// Stores a model's state alone.
     virtual void save_model(const model &changed, saved_fn done) = 0;
 
-    /// A gateway that is to be waited for, over a restart too.
-    virtual void remember_gateway(const std::string &gateway) = 0;
+    /// A gateway that is to be waited for, over a restart too; `processes` takes the place of what was noted of it before.
+    virtual void remember_gateway(const std::string &gateway, const std::string &processes) = 0;
     virtual void forget_gateway(const std::string &gateway) = 0;
 
     /// Looks at the next `rows` final tasks behind `from` that were last changed before that time, and removes those of them that
@@ -122,7 +128,7 @@ class journal {
 
     virtual std::vector<task_row> unfinished() = 0; ///< in the order of acceptance
     virtual std::vector<model> models() = 0;
-    virtual std::vector<std::string> gateways() = 0;
+    virtual std::vector<known_gateway> gateways() = 0;
 
     /// Called after each commit, behind the callbacks of what it wrote, with what changed, in the order of the revisions: the
     /// news for the replicas.

@@ -65,6 +65,8 @@ std::span<const migration> journal_migrations() noexcept
             DROP INDEX tasks_revision;
             CREATE INDEX tasks_changed ON tasks (revision) WHERE status <> 'pending' OR revision > sequence;
         )"},
+        // A gateway without a link is waited for as long as its processes live.
+        {"ALTER TABLE gateways ADD COLUMN processes TEXT NOT NULL DEFAULT ''"},
     };
     return steps;
 }

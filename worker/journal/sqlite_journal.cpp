@@ -281,12 +281,12 @@ std::vector<model> sqlite_journal::models()
 }
 
 
-std::vector<std::string> sqlite_journal::gateways()
+std::vector<known_gateway> sqlite_journal::gateways()
 {
-    std::vector<std::string> all;
-    sqlite_statement at(file_.writer, "SELECT gateway FROM gateways");
+    std::vector<known_gateway> all;
+    sqlite_statement at(file_.writer, "SELECT gateway, processes FROM gateways");
     while (at.step()) {
-        all.push_back(at.text(0));
+        all.push_back({at.text(0), at.text(1)});
     }
     return all;
 }

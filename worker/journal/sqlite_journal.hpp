@@ -37,7 +37,7 @@ class sqlite_journal final : public journal {
     void create(const task &wanted, bool only_look, created_fn done) override;
     void save(const task &changed, const model *with, saved_fn done) override;
     void save_model(const model &changed, saved_fn done) override;
-    void remember_gateway(const std::string &gateway) override;
+    void remember_gateway(const std::string &gateway, const std::string &processes) override;
     void forget_gateway(const std::string &gateway) override;
     void purge(purge_position from, std::int64_t before_us, std::size_t rows, purged_fn done) override;
 
@@ -52,7 +52,7 @@ class sqlite_journal final : public journal {
 
     std::vector<task_row> unfinished() override;
     std::vector<model> models() override;
-    std::vector<std::string> gateways() override;
+    std::vector<known_gateway> gateways() override;
 
     /// Reads what the start has not read of the file, beside all else, and calls back with a sentence where it is damaged.
     void look_for_damage(std::function<void(const std::string &fault)> found);

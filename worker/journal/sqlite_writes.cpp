@@ -106,11 +106,16 @@ struct sqlite_journal::save_write final : write {
 
 struct sqlite_journal::gateway_write final : write {
     std::string gateway;
+    std::string processes;
     bool known = true;
 
     void apply(statements &in) override
     {
-        (known ? in.put_gateway : in.drop_gateway).with(std::string_view(gateway)).run();
+        if (known) {
+            in.put_gateway.with(std::string_view(gateway), std::string_view(processes)).run();
+        } else {
+            in.drop_gateway.with(std::string_view(gateway)).run();
+        }
     }
 
     const char *name() const noexcept override { return known ? "remember_gateway" : "forget_gateway"; }
@@ -204,10 +209,11 @@ void sqlite_journal::save_model(const model &changed, saved_fn done)
 }
 
 
-void sqlite_journal::remember_gateway(const std::string &gateway)
+void sqlite_journal::remember_gateway(const std::string &gateway, const std::string &processes)
 {
     auto one = std::make_unique<gateway_write>();
     one->gateway = gateway;
+    one->processes = processes;
     add(std::move(one));
 }
 

@@ -24,7 +24,8 @@ struct sqlite_journal::statements {
     sqlite_statement put_model{database,
                                "INSERT OR REPLACE INTO models (model_id, revision, state) VALUES (?, ?, ?)"};
     sqlite_statement find_model{database, select_models("WHERE model_id = ?")};
-    sqlite_statement put_gateway{database, "INSERT OR IGNORE INTO gateways (gateway) VALUES (?)"};
+    sqlite_statement put_gateway{database, "INSERT INTO gateways (gateway, processes) VALUES (?, ?) "
+                                           "ON CONFLICT (gateway) DO UPDATE SET processes = excluded.processes"};
     sqlite_statement drop_gateway{database, "DELETE FROM gateways WHERE gateway = ?"};
     sqlite_statement put_revision{database, "UPDATE meta SET value = ? WHERE name = 'revision'"};
     // Two, since SQLite finds its place in an index by the last column alone.

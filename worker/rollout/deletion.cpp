@@ -119,8 +119,8 @@ operation_ptr bring_back(task_run &run, done_fn done)
 
 
 constexpr std::array steps = {
-    run_step{"unroute", enter_unroute, follow_route, nullptr, nullptr},
-    run_step{"drain", nullptr, drain_all, nullptr, nullptr},
+    run_step{"unroute", enter_unroute, follow_route, nullptr, nullptr, true},
+    run_step{"drain", nullptr, drain_all, nullptr, nullptr, true},
     run_step{"unload", nullptr, unload_all, leave_unload, nullptr},
     run_step{"remove", nullptr, remove_all, leave_remove, nullptr},
 };

@@ -166,8 +166,13 @@ operation_ptr shift_once(task_run &run, done_fn done)
     return shift_traffic(run, [&run, done = std::move(done)](const outcome &how) {
         if (how) {
             run.shifted = how.detail;
+            // As setWeight of Argo Rollouts: the last step need not be 100 %.
+            if (const auto last = run.of.weight; last != 100) {
+                run.shifted = *run.shifted + (run.shifted->empty() ? "" : "; ") + "after the last step, of " +
+                              std::to_string(last) + " %, the promotion brings all traffic";
+            }
         }
-        done(how);
+        done(how ? outcome::ok(*run.shifted) : how);
     });
 }
 
@@ -217,7 +222,12 @@ operation_ptr retire_old(task_run &run, done_fn done)
 {
     return in_order(run.environment.time,
                     {hooks_of(run, "after_promote"),
-                     [&run](done_fn then) { return retire(run, run.of.retired, std::move(then)); }},
+                     [&run](done_fn then) { return for_each(run, run.of.retired, drain, std::move(then)); },
+                     [&run](done_fn then) {
+                         return run.of.retired.empty() ? ended(run, outcome::ok(), std::move(then))
+                                                       : run.take_place(std::move(then));
+                     },
+                     [&run](done_fn then) { return take_off(run, run.of.retired, std::move(then)); }},
                     std::move(done));
 }
 
@@ -286,9 +296,9 @@ constexpr std::array steps = {
     run_step{"load", enter_load, load_model, nullptr, nullptr},
     run_step{"ready", nullptr, prove_ready, nullptr, nullptr},
     run_step{"smoke", nullptr, smoke, nullptr, smoke_is_configured},
-    run_step{"shift", enter_shift, shift_to_the_end, nullptr, nullptr},
-    run_step{"promote", enter_promote, promote_and_watch, leave_promote, nullptr},
-    run_step{"retire", nullptr, retire_old, nullptr, nullptr},
+    run_step{"shift", enter_shift, shift_to_the_end, nullptr, nullptr, true},
+    run_step{"promote", enter_promote, promote_and_watch, leave_promote, nullptr, true},
+    run_step{"retire", nullptr, retire_old, nullptr, nullptr, true},
 };
 
 constexpr run_step rollback = {"rollback", enter_rollback, roll_back, nullptr, nullptr};

@@ -46,19 +46,36 @@ operation_ptr look_in_flight(task_run &run, const placed_revision &one,
 }
 
 
-/// Until every gateway follows the model's route. `until_us` 0: for as long as it takes.
+/// Until every gateway follows the model's route. `until_us` 0: for as long as it takes. A step that fails over it says which
+/// gateway had no link.
 operation_ptr follow_route_until(task_run &run, std::int64_t until_us, done_fn done)
 {
+    const auto is_noted = std::make_shared<bool>(false);
+    const auto note = [&run, is_noted](const std::string &missing) {
+        step_record *step = run.what.find_step(run.what.step);
+        if (step != nullptr && (*is_noted || !missing.empty())) {
+            *is_noted = true;
+            step->detail = missing;
+        }
+    };
     return while_waiting(
         run,
-        [&run, until_us] {
-            return wait_for_gateways(run.of.model_id, run.environment.gateways.followers_of(run.of.route_revision),
-                                     until_us, run.environment.time.wall_us());
+        [&run, until_us, note] {
+            const auto &gateways = run.environment.gateways;
+            const std::string missing = gateways.missing();
+            note(missing);
+            return wait_for_gateways(run.of.model_id, gateways.followers_of(run.of.route_revision), missing, until_us,
+                                     run.environment.time.wall_us());
         },
         [&run](done_fn then) {
             return run.environment.gateways.when_followed(run.of.route_revision, std::move(then));
         },
-        std::move(done));
+        [note, done = std::move(done)](const outcome &how) {
+            if (how) {
+                note({});
+            }
+            done(how);
+        });
 }
 
 

@@ -18,7 +18,7 @@ constexpr auto journal_retry_pause = 1000ms;
 void task_run::note_time()
 {
     what.updated_us = std::max(environment.time.wall_us(), what.updated_us);
-    if (!waits_for_a_person_) {
+    if (!time_stands_) {
         what.elapsed_ms =
             elapsed_before_ms_ + static_cast<std::uint64_t>((environment.time.now() - started_).count());
     }

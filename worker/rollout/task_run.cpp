@@ -4,6 +4,7 @@
 #include "worker/log.hpp"
 #include "worker/model_settings.hpp"
 #include "worker/rollout/admission.hpp"
+#include "worker/rollout/combine.hpp"
 #include "worker/rollout/plan_report.hpp"
 #include "worker/rollout/waiting_words.hpp"
 #include "worker/words.hpp"
@@ -19,6 +20,9 @@ using namespace std::chrono_literals;
 
 constexpr auto first_retry_pause = 500ms;
 constexpr auto longest_retry_pause = 30000ms;
+
+/// A wait that is over sooner keeps the run's place: a rollout without holds goes through in one piece.
+constexpr auto place_kept_for = 1000ms;
 
 constexpr std::string_view rollback_name = "rollback";
 constexpr std::string_view lost_name = "resume"; // of a task that cannot
@@ -375,13 +379,51 @@ void task_run::work()
         on_worked(outcome::canceled());
         return;
     }
-    operation_ = steps_[current_].work(*this, [this](const outcome &how) { on_worked(how); });
+    operation_ = start_work([this](const outcome &how) { on_worked(how); });
+}
+
+
+/// The step's work: with a place among the runs that work, or without one if it is a wait that lasts.
+operation_ptr task_run::start_work(done_fn done)
+{
+    const bool waits = steps_[current_].waits;
+    if (waits) {
+        giving_back_ =
+            environment.time.after(place_kept_for, [this] { environment.places.give_place_back(what.model_id); });
+    }
+    if (waits || environment.places.has_place(what.model_id)) {
+        return steps_[current_].work(*this, std::move(done));
+    }
+    return in_order(environment.time,
+                    {[this](done_fn then) { return take_place(std::move(then)); },
+                     [this](done_fn then) { return steps_[current_].work(*this, std::move(then)); }},
+                    std::move(done));
+}
+
+
+operation_ptr task_run::take_place(done_fn done)
+{
+    giving_back_.reset();
+    auto waits = environment.places.take_place(what.model_id, [this, done = std::move(done)](const outcome &how) {
+        if (how && time_stands_) {
+            stop_waiting();
+            note_if_unsaid();
+        }
+        let_time_stand(false);
+        done(how);
+    });
+    if (!environment.places.has_place(what.model_id)) {
+        let_time_stand(true);
+        say_waiting(wait_for_place(what.step, what.model_revision));
+    }
+    return waits;
 }
 
 
 void task_run::on_worked(const outcome &how)
 {
     operation_.reset();
+    giving_back_.reset();
     if (stopping_) {
         stop(std::move(stopped_));
         return;

@@ -11,6 +11,7 @@
 #include "worker/plan.hpp"
 #include "worker/rollout/clock.hpp"
 #include "worker/rollout/traffic.hpp"
+#include "worker/rollout/work_places.hpp"
 #include "worker/settings.hpp"
 
 #include <functional>
@@ -50,6 +51,8 @@ struct run_environment {
 
     /// The run waits for something else than before, or for nothing any more. Null: nobody wants to know.
     std::function<void()> waits_changed;
+
+    work_places &places;
 };
 
 class task_run;
@@ -70,6 +73,9 @@ struct run_step {
 
     /// Whether the step has anything to do for this task; null: always.
     bool (*applies)(const task_run &run);
+
+    /// Whether it waits, for time, traffic, a person or gateways: if that lasts, the run gives its place back.
+    bool waits = false;
 };
 
 class task_run {
@@ -124,6 +130,9 @@ class task_run {
     /// While a person is waited for, the task's time limit does not run.
     void wait_for_a_person(bool waits);
 
+    /// Ok once the run has a place among those that work; the time limit does not run meanwhile.
+    operation_ptr take_place(done_fn done);
+
     std::optional<std::string>
         shifted; ///< all weights are held, and what the gate saw; the promotion is still to be agreed
     std::function<void()> on_steered; ///< set by a hold while it is under way
@@ -152,6 +161,7 @@ class task_run {
     void ask_for_traffic();
     void enter(std::size_t index);
     void work();
+    operation_ptr start_work(done_fn done);
     void on_worked(const outcome &how);
     void try_again(const outcome &how);
     void fail(const std::string &why);
@@ -161,6 +171,7 @@ class task_run {
     void note_time();
     void publish(std::uint64_t revision);
     void start_deadline();
+    void let_time_stand(bool stands);
     void interrupt();
     std::string objection_to(steering verb) const;
     void take_word(steering verb);
@@ -178,6 +189,7 @@ class task_run {
     bool timed_out_ = false;
     std::string failure_;
     bool waits_for_a_person_ = false;
+    bool time_stands_ = false;             ///< the time limit does not run
     bool saving_ = false;                  ///< the task and its model are on their way to the journal
     bool is_unsaid_ = false;               ///< what the document says last is over, or could not be written
     wait_reason told_ = wait_reason::none; ///< to `waits_changed`
@@ -189,7 +201,8 @@ class task_run {
     std::optional<std::uint64_t> last_minute_; ///< requests of the model in the minute before the task began
     operation_ptr traffic_question_;
     operation_ptr operation_;
-    operation_ptr pause_; ///< before another attempt
+    operation_ptr pause_;       ///< before another attempt
+    operation_ptr giving_back_; ///< the place, if the wait lasts
     operation_ptr journal_pause_;
     operation_ptr deadline_;
     std::function<void()> ended_;

@@ -1,4 +1,4 @@
-// A client's word to a task that runs, and the time in which a client is waited for.
+// A client's word to a task that runs, and the time that does not count: a client is waited for, or a place.
 #include "worker/rollout/hold_words.hpp"
 #include "worker/rollout/task_run.hpp"
 
@@ -117,14 +117,23 @@ void task_run::take_back(steering verb, const client_words &before)
 
 void task_run::wait_for_a_person(bool waits)
 {
-    if (waits == waits_for_a_person_ || stopping_) {
+    if (waits != waits_for_a_person_ && !stopping_) {
+        waits_for_a_person_ = waits;
+        let_time_stand(waits);
+    }
+}
+
+
+void task_run::let_time_stand(bool stands)
+{
+    if (stands == time_stands_ || stopping_) {
         return;
     }
     note_time();
     elapsed_before_ms_ = what.elapsed_ms;
     started_ = environment.time.now();
-    waits_for_a_person_ = waits;
-    if (waits) {
+    time_stands_ = stands;
+    if (stands) {
         deadline_.reset();
     } else if (!timed_out_) {
         start_deadline();

@@ -25,8 +25,11 @@ class traffic {
     /// A route that is durable since `revision` goes to every gateway.
     virtual void publish(const route &to_follow, std::uint64_t revision) = 0;
 
-    /// Ok once every known gateway follows the routes up to `revision`, and there is one at all. A gateway that vanished
-    /// is waited for a little: it may be routing still, with only its link broken.
+    /// Which known gateways have no link and may route still, as a sentence without its full stop; empty if all have one.
+    virtual std::string missing() const { return {}; }
+
+    /// Ok once every known gateway follows the routes up to `revision`, and there is one at all. A gateway without a link is
+    /// waited for as long as its processes live, and limits.gateway_lost_s at most: it may be routing still.
     virtual operation_ptr when_followed(std::uint64_t revision, done_fn done) = 0;
 
     /// How far the gateways are with the routes up to `revision`: for a sentence.

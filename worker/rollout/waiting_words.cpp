@@ -32,7 +32,7 @@ const char *state_words(wait_reason reason)
     case wait_reason::server:
         return "waits for an inference server";
     case wait_reason::turn:
-        return "begins";
+        return "waits for its turn";
     }
     return "is running";
 }
@@ -40,8 +40,8 @@ const char *state_words(wait_reason reason)
 } // namespace
 
 
-wait_state wait_for_gateways(const std::string &model_id, const traffic::followers &are, std::int64_t until_us,
-                             std::int64_t now_us)
+wait_state wait_for_gateways(const std::string &model_id, const traffic::followers &are, const std::string &missing,
+                             std::int64_t until_us, std::int64_t now_us)
 {
     const std::string which = are.known == 0 ? "no gateway is connected"
                                              : std::to_string(are.behind) + " of " +
@@ -49,7 +49,7 @@ wait_state wait_for_gateways(const std::string &model_id, const traffic::followe
                                                    (are.behind == 1 ? " does" : " do") + " not follow it yet";
     return {wait_reason::gateway, 0,
             "The new route of model " + model_id + " waits for the gateways" + at_the_latest(until_us, now_us) +
-                ": " + which + "."};
+                ": " + which + (missing.empty() ? "" : "; " + missing) + "."};
 }
 
 
@@ -82,6 +82,14 @@ wait_state wait_for_retry(unsigned attempts, const std::string &step, std::int64
     return {wait_reason::time, 0,
             "Attempt " + std::to_string(attempts) + " of step " + step + " failed and is repeated at " +
                 moment_words(at_us, now_us) + ": " + why};
+}
+
+
+wait_state wait_for_place(const std::string &step, std::uint64_t revision)
+{
+    return {wait_reason::turn, 0,
+            "Step " + step + " of revision " + std::to_string(revision) +
+                " waits for its turn: as many tasks are worked on as max_concurrent_rollouts allows."};
 }
 
 

@@ -11,9 +11,9 @@
 
 namespace rollout {
 
-/// Every gateway is to follow the route of a model. `until_us` 0: for as long as it takes.
-wait_state wait_for_gateways(const std::string &model_id, const traffic::followers &are, std::int64_t until_us,
-                             std::int64_t now_us);
+/// Every gateway is to follow the route of a model. `missing`: as traffic::missing says it. `until_us` 0: for as long as it takes.
+wait_state wait_for_gateways(const std::string &model_id, const traffic::followers &are, const std::string &missing,
+                             std::int64_t until_us, std::int64_t now_us);
 
 /// Requests in flight on a revision that is out of the traffic are to end; it is taken away at `until_us` all the same. Their
 /// count is rounded up to a power of two, so that what is said seldom changes. Nothing: a gateway does not say.
@@ -28,7 +28,10 @@ wait_state wait_for_server(const std::string &backend, const std::string &act, s
 wait_state wait_for_retry(unsigned attempts, const std::string &step, std::int64_t at_us, std::int64_t now_us,
                           const std::string &why);
 
-/// Why a task is not at work. Of the first that applies.
+/// A task that has begun is to work again, and as many do as may.
+wait_state wait_for_place(const std::string &step, std::uint64_t revision);
+
+/// Why a task has not begun, or not gone on since a restart. Of the first that applies.
 struct turn_view {
     bool was_begun = false; ///< before a restart of rolloutd
     std::string behind;     ///< the task of its model that is before it in the queue; empty: it is the first

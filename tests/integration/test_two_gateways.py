@@ -1,0 +1,197 @@
+"""Two nginx on one rolloutd, and what becomes of the one that rolloutd does not hear: nothing that it may route to is unloaded."""
+
+import os
+import signal
+import socket
+import threading
+import types
+
+import pytest
+
+from gateway import Client, Traffic, answer_of
+from processes import LOCATIONS, Nginx, alive, wait_until
+
+READY = LOCATIONS + "location = /readyz { rollout_api; }\n"
+LONG = {"limits": {"gateway_lost_s": 3600}}
+
+
+class Relay:
+    """Stands where nginx looks for rolloutd, until it is cut."""
+
+    def __init__(self, path, behind):
+        self.path, self.behind = path, behind
+        self.links = []
+        self.open()
+
+    def open(self):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.path.chmod(0o666)
+        self.listener.listen(16)
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def accept(self, listener):
+        try:
+            while True:
+                one = listener.accept()[0]
+                other = socket.socket(socket.AF_UNIX)
+                other.connect(str(self.behind))
+                self.links += [one, other]
+                for come, go in ((one, other), (other, one)):
+                    threading.Thread(target=self.pass_on, args=(come, go), daemon=True).start()
+        except OSError:
+            pass  # cut
+
+    @staticmethod
+    def pass_on(come, go):
+        try:
+            while data := come.recv(65536):
+                go.sendall(data)
+        except OSError:
+            pass
+        for link in (come, go):
+            try:
+                link.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        self.path.unlink()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for link in self.links:
+            try:
+                link.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.links.clear()
+
+
+@pytest.fixture
+def make_two(make_gateway, tmp_path_factory):
+    """A gateway, and another nginx on its rolloutd, linked; `relayed`: through a relay."""
+    made = []
+
+    def make(rolloutd, relayed=False):
+        gateway = make_gateway(rolloutd=rolloutd, nginx={"locations": READY}).start()
+        home = tmp_path_factory.mktemp("other")
+        home.chmod(0o755)
+        other = Nginx(home, gateway.inference.port, locations=READY)
+        relay = Relay(gateway.home / "relay.sock", gateway.rolloutd.socket) if relayed else None
+        other.pieces["socket"] = relay.path if relayed else gateway.rolloutd.socket
+        other.start()
+        made.append(other)
+        wait_until(lambda: len(other.worker_pids()) == 2 and gateway.rolloutd.linked() >= set(other.worker_pids()), "the other gateway's links")
+        return gateway, other, relay
+
+    yield make
+    for other in made:
+        if other.running():
+            other.stop()
+
+
+def infer(nginx, model):
+    return answer_of(Client(nginx.port).post(f"/v2/models/{model}/infer", {"inputs": []}))
+
+
+def says(gateway, words):
+    return any(words in line["message"] for line in gateway.rolloutd.lines())
+
+
+def test_both_are_ready(make_two):
+    gateway, other, _ = make_two(LONG)
+    for nginx in (gateway.nginx, other):
+        wait_until(lambda: Client(nginx.port).get("/readyz").status == 200, "readiness beside another gateway")
+    gateway.make_model("m", "x")
+    gateway.deploy("m")
+    for nginx in (gateway.nginx, other):
+        assert Client(nginx.port).get("/readyz").status == 200
+        Client(nginx.port).get("/deploy/nobody").problem(404)
+
+
+def test_an_nginx_that_starts_beside_another_becomes_ready(make_two):
+    gateway, other, _ = make_two(LONG)
+    gateway.make_model("m", "x")
+    gateway.deploy("m")
+    other.stop()
+    other.start()
+    wait_until(lambda: Client(other.port).get("/readyz").status == 200, "readiness of a fresh table")
+    assert infer(other, "m") == "x"
+
+
+def test_what_a_living_gateway_without_a_link_routes_to_stays_loaded(make_two):
+    gateway, other, relay = make_two(LONG, relayed=True)
+    gateway.serve_blue("m")
+    wait_until(lambda: infer(other, "m") == "blue", "the route on the other gateway")
+    relay.cut()
+    wait_until(lambda: says(gateway, "stays loaded until it is back"), "the warning")
+    warning, = [line for line in gateway.rolloutd.lines() if "stays loaded until it is back" in line["message"]]
+    assert warning["level"] == "warning" and "gateway_lost_s" in warning["message"]
+    with Traffic(types.SimpleNamespace(nginx=other), "m") as traffic:
+        task = gateway.start_deployment("m")
+        wait_until(lambda: "has had no link since" in gateway.task(task)["detail"], "words in the task")
+        assert infer(other, "m") == "blue"
+        assert "m__r1" in gateway.loaded()
+        relay.open()
+        gateway.wait(task, status="completed")
+        traffic.await_answers("green")
+    assert traffic.failures == []
+    assert gateway.loaded() == ["m__r2"]
+    assert says(gateway, "A gateway is back")
+
+
+@pytest.mark.parametrize("rolloutd_is_away", [False, True], ids=["at-once", "while-rolloutd-is-away"])
+def test_a_gateway_whose_processes_were_killed_is_not_waited_for(make_two, rolloutd_is_away):
+    gateway, other, _ = make_two(LONG)
+    gateway.serve_blue("m")
+    if rolloutd_is_away:
+        gateway.rolloutd.stop()
+    pids = [other.master_pid(), *other.worker_pids()]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(alive(pid) for pid in pids[1:]), "the end of the other nginx")
+    if rolloutd_is_away:
+        gateway.rolloutd.start()
+        gateway.await_link()
+    gateway.deploy("m")
+    assert gateway.infer("m") == "green"
+    assert says(gateway, "A gateway is gone: its processes have ended")
+
+
+def test_a_gateway_that_stood_still_routes_by_the_routes_of_now_when_it_wakes(make_two):
+    """It was given up meanwhile, and the model that it knew is gone."""
+    gateway, other, _ = make_two({"limits": {"gateway_lost_s": 5}})
+    gateway.serve_blue("m")
+    wait_until(lambda: infer(other, "m") == "blue", "the route on the other gateway")
+    pids = other.worker_pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    task = gateway.start_deployment("m")
+    gateway.wait(task, status="completed", seconds=90)
+    assert says(gateway, "is not waited for any longer")
+    assert gateway.loaded() == ["m__r2"]
+
+    found = []
+    clients = [threading.Thread(target=lambda: found.append(infer(other, "m"))) for _ in range(40)]
+    for client in clients:
+        client.start()  # the kernel takes their connections
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    for client in clients:
+        client.join()
+    assert found == ["green"] * len(clients)
+    assert infer(other, "m") == "green"
+
+
+def test_a_gateway_that_stood_still_and_finds_rolloutd_away_routes_by_what_it_knows(make_two):
+    gateway, other, _ = make_two(LONG)
+    gateway.serve_blue("m")
+    wait_until(lambda: infer(other, "m") == "blue", "the route on the other gateway")
+    pids = other.worker_pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: says(gateway, "it has said nothing for"), "the end of the links")
+    gateway.rolloutd.stop()
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    assert [infer(other, "m") for _ in range(10)] == ["blue"] * 10

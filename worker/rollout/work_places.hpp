@@ -1,0 +1,27 @@
+// The places that bound how many runs work side by side (limits.max_concurrent_rollouts).
+#pragma once
+
+#include "worker/outcome.hpp"
+
+#include <string>
+
+namespace rollout {
+
+/// A run holds a place while it fetches, stages, loads or unloads. What only waits, for time, traffic, a person or gateways, goes
+/// on without one, and the way back never needs one.
+class work_places {
+  public:
+    virtual ~work_places() = default;
+
+    /// Whether the model's run has a place.
+    virtual bool has_place(const std::string &model_id) const = 0;
+
+    /// Ends with ok once the model's run has a place; those who wait get theirs by urgency, then by the order of acceptance.
+    /// One wait a run at a time.
+    virtual operation_ptr take_place(const std::string &model_id, done_fn done) = 0;
+
+    /// A run without a place has nothing to give back.
+    virtual void give_place_back(const std::string &model_id) = 0;
+};
+
+} // namespace rollout

@@ -1,0 +1,101 @@
+// What of the configuration may not work on this machine, as it is now.
+#include "worker/artifact/source.hpp"
+#include "worker/name_template.hpp"
+#include "worker/settings.hpp"
+#include "worker/words.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include <unistd.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::string_view file_scheme = "file://";
+
+
+/// Why rolloutd cannot use a path so, for a sentence's end; empty if it can.
+std::string obstacle(const std::filesystem::path &path, int mode)
+{
+    return ::access(path.c_str(), mode) == 0 ? "" : errno_words(errno);
+}
+
+
+void check_folder(const std::string &pointer, const std::filesystem::path &folder, std::vector<std::string> &to)
+{
+    std::error_code error;
+    if (const auto why = obstacle(folder, R_OK | W_OK | X_OK); !why.empty()) {
+        to.push_back(pointer + ": the folder " + shown(folder.native()) + " cannot be written to: " + why);
+    } else if (!std::filesystem::is_directory(folder, error)) {
+        to.push_back(pointer + ": " + shown(folder.native()) + " is no folder");
+    }
+}
+
+
+void check_backend(const std::string &name, const backend_settings &of, std::vector<std::string> &to)
+{
+    const std::string pointer = "/backends/" + name;
+    if (!of.repository.empty()) {
+        check_folder(pointer + "/repository", of.repository, to);
+    }
+    std::error_code error;
+    const std::filesystem::path staging(of.staging); // is made if it is not there
+    check_folder(pointer + "/staging", std::filesystem::exists(staging, error) ? staging : staging.parent_path(), to);
+    if (!of.command.empty()) {
+        if (const auto why = obstacle(of.command.front(), X_OK); !why.empty()) {
+            to.push_back(pointer + "/command: " + shown(of.command.front()) + " cannot be run: " + why);
+        }
+    }
+}
+
+
+void check_source(const std::string &pointer, const std::string &source, const settings &from,
+                  std::vector<std::string> &to)
+{
+    const std::string folder = folder_of_source(source);
+    const auto allows = [&](const std::string &prefix) {
+        return source.starts_with(prefix) || prefix.starts_with(folder);
+    };
+    if (std::ranges::none_of(from.artifacts.allow, allows)) {
+        to.push_back(pointer + ": " + shown(source) +
+                     " is under none of artifacts.allow, so that a deployment which names no "
+                     "source of its own is refused");
+    }
+    if (folder.starts_with(file_scheme)) {
+        if (const auto why = obstacle(folder.substr(file_scheme.size()), R_OK | X_OK); !why.empty()) {
+            to.push_back(pointer + ": the folder " + shown(folder.substr(file_scheme.size())) +
+                         " cannot be read: " + why);
+        }
+    }
+}
+
+} // namespace
+
+
+std::vector<std::string> doubts_about(const settings &from)
+{
+    std::vector<std::string> all;
+    check_folder("/listen/path", std::filesystem::path(from.listen.path).parent_path(), all);
+    check_folder("/journal/path", std::filesystem::path(from.journal.path).parent_path(), all);
+    check_source("/artifacts/source", from.artifacts.source, from, all);
+    for (const auto &[name, one] : from.models) {
+        if (!one.source.empty()) {
+            check_source("/models/" + name + "/source", one.source, from, all);
+        }
+    }
+    for (auto one = from.backends.begin(); one != from.backends.end(); ++one) {
+        check_backend(one->first, one->second, all);
+        for (auto other = from.backends.begin(); other != one; ++other) {
+            if (!one->second.repository.empty() && one->second.repository == other->second.repository) {
+                all.push_back("/backends/" + one->first + "/repository: is that of backend " + other->first +
+                              " too: each loads, and removes, what is the other's");
+            }
+        }
+    }
+    return all;
+}
+
+} // namespace rollout
