@@ -161,8 +161,9 @@ def links_of(gateway, pid):
 
 
 def test_the_silent_and_the_stuck_are_cut_off_and_hold_up_no_rollout(make_gateway):
-    """Who has said no hello, who has said nothing since, and a worker process of nginx that is stopped: another takes over."""
-    gateway = make_gateway().start()
+    """Who has said no hello, who has said nothing since, and a worker process of nginx that is stopped: another takes over. The
+    gateway that this process pretends to be lives, and is waited for as long as that is worth."""
+    gateway = make_gateway(rolloutd={"limits": {"gateway_lost_s": 5}}).start()
     gateway.make_model("m", "first")
     gateway.deploy("m")
     silent, half_a_hello, once = connect(gateway), connect(gateway), connect(gateway)
