@@ -39,7 +39,7 @@ struct watched_world : fake_world {
 
     std::string task_at_its_hold(const std::string &model_id)
     {
-        deploy("held", model_id, R"({"rollout":{"steps":[{"weight":30,"hold_s":100000},{"weight":100}]}})");
+        deploy("held", model_id, R"({"rollout":{"steps":[{"weight":30,"hold_s":10000},{"weight":100}]}})");
         time.run_until([&] { return model(model_id).weight == 30; });
         time.settle();
         story.clear();
@@ -121,6 +121,7 @@ void a_server_that_does_not_answer_has_lost_nothing(void **)
 {
     watched_world world;
     world.deployed("a");
+    world.time.run_for(11s);
     world.server.silent = true;
     world.lose_all();
     assert_true(world.process->tasks.backends_up().at("default"));

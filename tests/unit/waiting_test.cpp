@@ -293,26 +293,57 @@ void tasks_held_by_a_bound_of_0_say_so_and_no_longer_than_it_is_0(void **)
     assert_says(world, "turn", "as many rollouts are at work as max_concurrent_rollouts allows", "u");
 }
 
-void what_was_waited_for_before_a_restart_is_not_said_after_it(void **)
+void a_hold_goes_on_after_a_restart_and_is_said_anew(void **)
 {
     fake_world world;
     bring_to_hold(world, {{25, 60}, {100, 0}});
     world.deploy("next", "123");
-    world.time.run_for(10ms);
-    world.config.limits.max_concurrent_rollouts = 0;
-    world.crash();
-    world.time.run_for(10ms);
-    assert_says(world, "turn",
-                "has begun before rolloutd was started again, and waits for its turn: max_concurrent_rollouts is 0");
-    assert_int_equal(hold_left_s(world), -1);
-    assert_says(world, "turn", "behind task t of the same model", "next");
-
-    world.config.limits.max_concurrent_rollouts = 1;
+    world.time.run_for(10s);
+    assert_int_equal(hold_left_s(world), 50);
+    world.config.limits.max_concurrent_rollouts = 0; // which a hold needs nothing of
     world.crash();
     world.time.run_for(10ms);
     assert_says(world, "time", "Revision 2 has 25 % of the traffic of model 123 until");
     assert_int_equal(hold_left_s(world), 60); // it is held anew
-    assert_says(world, "turn", "for task t of the same model", "next");
+    assert_says(world, "turn", "for task t of the same model, which waits for a time to pass", "next");
+}
+
+void what_was_waited_for_before_a_restart_is_not_said_after_it(void **)
+{
+    fake_world world;
+    world.server.held.insert("load 123__r1");
+    world.deploy("t", "123");
+    world.deploy("next", "123");
+    world.time.run_for(10s);
+    assert_says(world, "server", "to load 123__r1");
+    assert_says(world, "turn", "for task t of the same model, which waits for an inference server", "next");
+
+    world.config.limits.max_concurrent_rollouts = 0;
+    world.crash();
+    world.time.run_for(10s);
+    assert_says(world, "turn", "Step load of revision 1 waits for its turn");
+    assert_int_equal(hold_left_s(world), -1);
+    assert_says(world, "turn", "for task t of the same model, which waits for its turn", "next");
+}
+
+void who_gave_its_place_back_says_that_it_waits_for_one(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 1;
+    bring_to_hold(world, {{25, 60}, {100, 0}});
+    world.time.run_for(10s);
+    world.server.held.insert("load b__r1");
+    world.deploy("slow", "b");
+    world.time.run_for(120s);
+    assert_says(world, "turn", "Step retire of revision 2 waits for its turn");
+    assert_int_equal(hold_left_s(world), -1);
+    world.deploy("next", "123");
+    world.time.run_for(10ms);
+    assert_says(world, "turn", "for task t of the same model, which waits for its turn", "next");
+
+    world.steer("slow", rollout::steering::cancel);
+    assert_text(world.finish("t"), "completed");
+    assert_text(rollout::wait_reason_name(world.task("t").waits_for), "");
 }
 
 void what_could_not_be_written_is_written_once_the_journal_works(void **)
@@ -348,7 +379,9 @@ int main()
         cmocka_unit_test(the_next_task_of_a_model_says_what_the_one_at_work_waits_for),
         cmocka_unit_test(a_task_that_the_bound_holds_up_says_so),
         cmocka_unit_test(tasks_held_by_a_bound_of_0_say_so_and_no_longer_than_it_is_0),
+        cmocka_unit_test(a_hold_goes_on_after_a_restart_and_is_said_anew),
         cmocka_unit_test(what_was_waited_for_before_a_restart_is_not_said_after_it),
+        cmocka_unit_test(who_gave_its_place_back_says_that_it_waits_for_one),
         cmocka_unit_test(what_could_not_be_written_is_written_once_the_journal_works),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
