@@ -9,6 +9,7 @@
 #include "module/metrics_handler.hpp"
 #include "module/route_handler.hpp"
 #include "module/route_result.hpp"
+#include "module/worker_access.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -25,6 +26,7 @@ void *create_location(ngx_conf_t *cf);
 char *merge_location(ngx_conf_t *cf, void *parent, void *child);
 ngx_int_t before_configuration(ngx_conf_t *cf);
 ngx_int_t after_configuration(ngx_conf_t *cf);
+ngx_int_t init_module(ngx_cycle_t *cycle);
 ngx_int_t init_process(ngx_cycle_t *cycle);
 void exit_process(ngx_cycle_t *cycle);
 
@@ -60,7 +62,7 @@ ngx_module_t ngx_http_rollout_module = {
     commands,             //
     NGX_HTTP_MODULE,      //
     nullptr,              // init master
-    nullptr,              // init module
+    init_module,          //
     init_process,         //
     nullptr,              // init thread
     nullptr,              // exit thread
@@ -203,6 +205,18 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
     }
     if (settings.api_used.file != nullptr) {
         install_error_filter();
+    }
+    return NGX_OK;
+}
+
+
+/// In the master process, once all is read: also of `nginx -t`.
+ngx_int_t init_module(ngx_cycle_t *cycle)
+{
+    const auto *settings =
+        static_cast<main_settings *>(ngx_http_cycle_get_module_main_conf(cycle, ngx_http_rollout_module));
+    if (settings != nullptr) {
+        warn_of_denied_access(cycle, *settings);
     }
     return NGX_OK;
 }

@@ -1,8 +1,10 @@
 """The gateway image at work: what is in it, a model's life through it, health, signals, and a process of it that dies."""
 
 import os
+import pathlib
 import re
 import signal
+import socket
 import threading
 
 import pytest
@@ -58,6 +60,11 @@ def test_a_model_is_deployed_replaced_and_deleted(make_containers, containers):
     gateway.deploy("m")
     assert gateway.infer("m") == "first"
     assert gateway.loaded() == gateway.files() == ["m__r1"]
+
+    if pathlib.Path("/proc/net/if_inet6").exists() and "00000000000000000000000000000001" in pathlib.Path("/proc/net/if_inet6").read_text():
+        with socket.create_connection(("::1", gateway.nginx.port), timeout=DEADLINE_S) as client:
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200 ")
 
     gateway.make_model("m", "second")
     with Traffic(gateway, "m") as traffic:

@@ -5,12 +5,13 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 
 import pytest
 
-from processes import DEADLINE_S, MODULE, NGINX as NGINX_PROGRAM, ROLLOUTD, ROOT, merge, nginx_environment
+from processes import DEADLINE_S, MODULE, NGINX as NGINX_PROGRAM, ROLLOUTD, ROOT, merge, nginx_environment, worker_user
 
 HTTP = "rollout_zone r 1m; rollout_worker unix:/tmp/x.sock;"
 API = "server { listen 127.0.0.1:1; location / { rollout_api; } }"
@@ -130,6 +131,34 @@ def test_what_is_wrong_is_refused_with_its_line(tmp_path, http, said):
     assert "[emerg]" in text and said in text, text
     if "no_such_variable" not in http:  # nginx looks at variables when all is read
         assert re.search(r"nginx\.conf:\d+", text), text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="worker processes are of another user if nginx is root's")
+@pytest.mark.parametrize("mode, warns", [(0o777, False), (0o755, True), (None, True)])
+def test_a_state_file_that_cannot_be_written_is_said(mode, warns):
+    with tempfile.TemporaryDirectory() as home:
+        os.chmod(home, 0o755)
+        folder = pathlib.Path(home) / "state"
+        if mode is not None:
+            folder.mkdir()
+            folder.chmod(mode)
+        status, said = nginx_t(pathlib.Path(home), f"rollout_zone r 1m state={folder}/routes.json;", f"user {worker_user()};")
+        assert status == 0 and ("[warn]" in said and f'state file "{folder}/routes.json" of rollout_zone cannot be written' in said) == warns, said
+        assert not warns or f'user "{worker_user()}"' in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="worker processes are of another user if nginx is root's")
+@pytest.mark.parametrize("mode, folder_mode, warns", [(0o666, 0o755, False), (0o660, 0o755, True), (0o666, 0o700, True), (None, 0o755, False)])
+def test_a_socket_that_is_closed_to_the_worker_processes_is_said(mode, folder_mode, warns):
+    with tempfile.TemporaryDirectory() as home, socket.socket(socket.AF_UNIX) as listener:
+        path = pathlib.Path(home) / "rolloutd.sock"
+        if mode is not None:
+            listener.bind(str(path))
+            path.chmod(mode)
+        os.chmod(home, folder_mode)
+        status, said = nginx_t(pathlib.Path(home), f"rollout_zone r 1m; rollout_worker unix:{path};", f"user {worker_user()};")
+        assert status == 0 and ("[warn]" in said and f'may not connect to "unix:{path}"' in said) == warns, said
+        assert not warns or "listen.allow_users" in said
 
 
 def test_a_zone_too_small_for_so_many_worker_processes_is_refused(tmp_path):

@@ -21,6 +21,10 @@ NGINX = {"locations": """
             internal;
             rollout_route $shadowed preview=green;
             if ($rollout_slot != green) { return 204; }
+            proxy_connect_timeout 1s;
+            proxy_send_timeout 1s;
+            proxy_read_timeout 1s;
+            proxy_next_upstream off;
             proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model$shadowed_rest;
         }
 """}

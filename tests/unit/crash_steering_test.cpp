@@ -36,7 +36,7 @@ void a_green_that_the_gate_finds_bad_goes_back_over_any_crash(void **)
 {
     const auto before = [](fake_world &world) {
         in_steps(world);
-        world.gateway.growth[2].failures = 9; // the gate is sure of it at an attempt after two crashes as well
+        world.gateway.growth[2].failures = 10; // all: a hold that is begun anew has less to spend
     };
     survive_every_crash({before, deploy, "failed", "123__r1", "route of 123: 123__r1"});
 }
@@ -60,7 +60,7 @@ void a_watch_that_takes_the_promotion_back_survives(void **)
         };
         const auto fails_then = [](fake_world &world) {
             if (world.route("123") == "route of 123: 123__r2") {
-                world.gateway.growth[2].failures = 9;
+                world.gateway.growth[2].failures = 10; // all: a hold that is begun anew has less to spend
             }
         };
         survive_every_crash({before, deploy, "failed", "123__r1", "route of 123: 123__r1", 0, fails_then});

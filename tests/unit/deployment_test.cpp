@@ -358,6 +358,50 @@ void a_journal_that_fails_is_asked_again_before_anything_goes_on(void **)
     assert_text(world.status("t"), "completed");
 }
 
+/// A rollout that is held at 25 %, as the version before the sequential test wrote it, in a rolloutd of now.
+void hold_as_the_version_before(fake_world &world)
+{
+    world.deployed("123");
+    world.deploy("t", "123", R"({"rollout": {"steps": [{"weight": 25, "hold_s": 30}, {"weight": 100, "hold_s": 5}],
+                                             "gate": {"min_requests": 50, "max_error_rate": 0.01, "max_p99_ms": 500,
+                                                      "max_error_ratio_to_blue": 2.0}}})");
+    world.time.run_until([&] { return world.task("t").traffic_weight == 25; });
+    auto what = world.task("t");
+    what.plan = nullptr;
+    what.gate = rollout::share(json_of(R"({"weight": 25, "verdict": "undecided",
+        "reason": "green has had 3 of the 50 requests of min_requests",
+        "green": {"requests": 3, "failures": 0, "client_errors": 0, "error_rate": 0.0, "p99_ms": 4, "mean_ms": 2.5},
+        "blue": {"requests": 9, "failures": 0, "client_errors": 0, "error_rate": 0.0, "p99_ms": 4, "mean_ms": 2.5},
+        "limits": {"min_requests": 50, "max_error_rate": 0.01}})"));
+    world.file.tasks["t"] = rollout::row_of(what, world.file.revision);
+    world.crash();
+}
+
+void a_rollout_of_the_version_before_goes_on_under_the_rule_of_now(void **)
+{
+    fake_world world;
+    hold_as_the_version_before(world);
+    world.gateway.growth[1].requests = 30;
+    world.gateway.growth[2].requests = 10;
+    assert_text(world.finish("t"), "completed");
+    const auto gate = world.task("t").gate;
+    assert_text(rollout::json_text(gate.get(), "verdict"), "good");
+    assert_non_null(json_object_get(json_object_get(gate.get(), "evidence"), "max_error_rate"));
+    assert_non_null(json_object_get(json_object_get(world.task("t").plan.get(), "gate"), "false_alarm_of_each_hold"));
+}
+
+void one_that_fails_goes_back_by_its_evidence_however_few_its_requests_are(void **)
+{
+    fake_world world;
+    hold_as_the_version_before(world);
+    world.gateway.growth[1].requests = 3;
+    world.gateway.growth[2].requests = world.gateway.growth[2].failures = 1;
+    assert_text(world.finish("t"), "failed");
+    const auto green = json_object_get(world.task("t").gate.get(), "green");
+    assert_true(rollout::json_number(green, "requests") <= 4);
+    assert_text(world.route("123"), "route of 123: 123__r1");
+}
+
 } // namespace
 
 int main()
@@ -383,6 +427,8 @@ int main()
         cmocka_unit_test(the_questions_whether_a_model_is_ready_become_rarer),
         cmocka_unit_test(a_revision_number_is_given_once),
         cmocka_unit_test(a_journal_that_fails_is_asked_again_before_anything_goes_on),
+        cmocka_unit_test(a_rollout_of_the_version_before_goes_on_under_the_rule_of_now),
+        cmocka_unit_test(one_that_fails_goes_back_by_its_evidence_however_few_its_requests_are),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -54,7 +54,8 @@ void an_entry_lies_over_the_rollout_of_all_and_a_task_over_both(void **)
     assert_int_equal(made.rollout.drain_s, 9);
     assert_int_equal(made.rollout.steps.front().weight, 10);
 
-    made = plan(from, "search-1", R"({"backend": "default", "source": "file:///srv/models/x", "rollout": {"drain_s": 3}})");
+    made = plan(from, "search-1",
+                R"({"backend": "default", "source": "file:///srv/models/x", "rollout": {"drain_s": 3}})");
     assert_text(made.backend, "default");
     assert_text(made.copies.at(0).source, "file:///srv/models/x");
     assert_text(made.rollout.old, "keep");

@@ -209,7 +209,7 @@ void a_plan_is_reported_as_it_will_be_done(void **)
                 R"({"steps":[{"weight":20,"hold_s":6},{"weight":100,"hold_s":0}],"promote":"auto","watch_s":9,)"
                 R"("old":"keep","progress_deadline_s":600,"on_no_traffic":"promote",)"
                 R"("gate":{"min_requests":1,"latency":"total","absolute_unless_blue":false,"false_alarm":0.01,)"
-                R"("holds":2,"false_alarm_of_each_hold":{"abandoned":0.0045}},"drain_s":7,)"
+                R"("holds":2,"false_alarm_of_each_hold":{"abandoned":0.0040000000000000001}},"drain_s":7,)"
                 R"("servers":[{"url":"http://127.0.0.1:8000","upstream":""}],"warnings":[]})");
     assert_holds(report(rollout::task_kind::deploy, false), R"("steps":[{"weight":100,"hold_s":0}])"); // no blue
     assert_text(report(rollout::task_kind::remove, true),

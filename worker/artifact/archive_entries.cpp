@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::size_t block_bytes = 65536;
 
-/// False where memory is short. What libarchive has no library for is run as a program by it: that is not wanted.
+/// False where memory is short.
 bool support(archive *reader, packing kind)
 {
     if (kind == packing::zip) {
@@ -39,7 +39,7 @@ bool support(archive *reader, packing kind)
         archive_read_support_filter_lzma, archive_read_support_filter_zstd,     archive_read_support_filter_lz4,
         archive_read_support_filter_lzip, archive_read_support_filter_compress,
     };
-    return std::ranges::all_of(filters, [reader](filter one) { return one(reader) == ARCHIVE_OK; });
+    return std::ranges::all_of(filters, [reader](filter one) { return support_built_in(reader, one); });
 }
 
 

@@ -82,8 +82,8 @@ bool support_all(archive *reader)
         archive_read_support_filter_zstd,     archive_read_support_filter_lz4,   archive_read_support_filter_lzip,
         archive_read_support_filter_compress, archive_read_support_filter_rpm,
     };
-    const auto is_fine = [reader](support one) { return one(reader) >= ARCHIVE_WARN; };
-    return std::ranges::all_of(formats, is_fine) && std::ranges::all_of(filters, is_fine);
+    return std::ranges::all_of(formats, [reader](support one) { return one(reader) >= ARCHIVE_WARN; }) &&
+           std::ranges::all_of(filters, [reader](support one) { return support_built_in(reader, one); });
 }
 
 
@@ -115,6 +115,17 @@ result<std::string> kind_of(int fd)
 }
 
 } // namespace
+
+
+bool support_built_in(archive *reader, int (*filter)(archive *))
+{
+    const std::unique_ptr<archive, release> scratch(archive_read_new());
+    if (!scratch) {
+        return false;
+    }
+    const int known = filter(scratch.get());
+    return known == ARCHIVE_WARN || (known == ARCHIVE_OK && filter(reader) == ARCHIVE_OK);
+}
 
 
 packing packing_of(std::string_view name) noexcept

@@ -6,7 +6,13 @@
 #include <string>
 #include <string_view>
 
+struct archive;
+
 namespace rollout {
+
+/// Lets the reader take a compression, if this libarchive has it itself: for what it has no library for, it runs a program.
+/// False where memory is short.
+bool support_built_in(archive *reader, int (*filter)(archive *));
 
 enum class packing {
     none, ///< no archive by its name

@@ -15,6 +15,9 @@ namespace {
 /// What nobody has asked for is looked at as well, for a small part of the chance.
 constexpr double weight_of_unasked = 0.25;
 
+/// What a hold may spend when it is begun for the first time; each time after that, half of what is left.
+constexpr double first_attempt = 0.8;
+
 /// A hold that sees only what is that many times its limit is warned of.
 constexpr double blind_factor = 10;
 
@@ -119,14 +122,13 @@ std::size_t judged_holds(const rollout_settings &of) noexcept
 
 std::vector<gate_share> divide_false_alarm(const gate_settings &gate, std::size_t holds, unsigned attempt)
 {
-    constexpr double first = 0.9;
+    const double part = attempt <= 1 ? first_attempt : (1 - first_attempt) * std::exp2(1.0 - attempt);
     auto tests = weighted_tests(gate);
     double weights = 0;
     for (const auto &one : tests) {
         weights += one.false_alarm;
     }
-    const double whole = gate.false_alarm / static_cast<double>(std::max<std::size_t>(holds, 1)) * first *
-                         std::pow(1 - first, std::max(attempt, 1u) - 1);
+    const double whole = gate.false_alarm / static_cast<double>(std::max<std::size_t>(holds, 1)) * part;
     for (auto &one : tests) {
         one.false_alarm *= whole / weights;
     }

@@ -33,7 +33,7 @@ struct gate_share {
 std::size_t judged_holds(const rollout_settings &of) noexcept;
 
 /// What each test of one of so many holds may spend. A hold that is begun anew, after a restart of rolloutd, has less: the
-/// first `attempt` nine tenths, the second nine tenths of the rest.
+/// first `attempt` four fifths, each one after it half of what is left.
 std::vector<gate_share> divide_false_alarm(const gate_settings &gate, std::size_t holds, unsigned attempt = 1);
 
 /// For `metadata.plan.gate`: the limits, the division, and with the model's requests of the last minute what each hold can see.
