@@ -124,7 +124,8 @@ def test_a_good_green_passes_the_gate_step_by_step(gateway, m):
 def test_a_slow_green_goes_back(gateway, m):
     gateway.serve_blue(m, faults=[{"kind": "slow_infer", "ms": 400}])
     with Traffic(gateway, m) as traffic:
-        task = gateway.start_deployment(m, steps=[{"weight": 50, "hold_s": 600}], gate={"min_requests": 10, "max_mean_ms": 300})
+        # A mean is judged once, at the end of the hold's time.
+        task = gateway.start_deployment(m, steps=[{"weight": 50, "hold_s": 5}], gate={"min_requests": 10, "max_mean_ms": 300})
         task = gateway.wait(task, status="failed")
     assert "max_mean_ms" in task["detail"]
     assert traffic.failures == []
@@ -198,7 +199,7 @@ def test_a_gate_without_a_hold_is_warned_of(gateway, m):
     task = gateway.wait(gateway.start_deployment(m, gate={"max_error_rate": 0.5}), status="completed")
     assert "The gate judges nothing" in task["metadata"]["plan"]["warnings"][0]
     task = gateway.wait(gateway.start_deployment(m, gate={"max_error_rate": 0.5}, watch_s=1), status="completed")
-    assert task["metadata"]["plan"]["warnings"] == []
+    assert not any("judges nothing" in warning for warning in task["metadata"]["plan"]["warnings"])
 
 
 def waits_for(gateway, task, what):
