@@ -197,9 +197,7 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
         std::copy_backward(handlers, handlers + log.nelts - 1, handlers + log.nelts);
         handlers[0] = log_route;
 
-        if (index_route_variables(cf) != NGX_OK) {
-            return NGX_ERROR;
-        }
+        find_route_variables(cf);
         install_route_filter();
         install_client_clocks();
     }

@@ -368,6 +368,8 @@ constexpr struct {
     {"rollout_revision", field::revision},
 };
 
+/// Where nginx keeps the values of those that a directive uses.
+constexpr auto no_index = static_cast<ngx_uint_t>(-1);
 ngx_uint_t variable_indices[std::size(variables)];
 
 } // namespace
@@ -389,17 +391,19 @@ ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept
 }
 
 
-ngx_int_t index_route_variables(ngx_conf_t *cf) noexcept
+void find_route_variables(ngx_conf_t *cf) noexcept
 {
+    const auto *core =
+        static_cast<ngx_http_core_main_conf_t *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module));
+    const auto *indexed = static_cast<const ngx_http_variable_t *>(core->variables.elts);
     for (std::size_t i = 0; i < std::size(variables); ++i) {
-        ngx_str_t name = str_of(variables[i].name);
-        const ngx_int_t index = ngx_http_get_variable_index(cf, &name);
-        if (index == NGX_ERROR) {
-            return NGX_ERROR;
+        variable_indices[i] = no_index;
+        for (ngx_uint_t index = 0; index < core->variables.nelts; ++index) {
+            if (view_of(indexed[index].name) == variables[i].name) {
+                variable_indices[i] = index;
+            }
         }
-        variable_indices[i] = static_cast<ngx_uint_t>(index);
     }
-    return NGX_OK;
 }
 
 
@@ -415,8 +419,10 @@ ngx_int_t log_route(ngx_http_request_t *r) noexcept
     end_choosing(r);
     // The log takes the values that were read last, which may have been none, or another location's.
     for (const auto index : variable_indices) {
-        r->variables[index].valid = 0;
-        r->variables[index].not_found = 0;
+        if (index != no_index) {
+            r->variables[index].valid = 0;
+            r->variables[index].not_found = 0;
+        }
     }
     count_results(r);
     return NGX_OK;

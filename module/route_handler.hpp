@@ -13,8 +13,8 @@ namespace rollout {
 /// Registers $rollout_upstream, $rollout_backend_model, $rollout_slot and $rollout_revision.
 ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept;
 
-/// Once all modules have theirs: where nginx keeps a request's values of them.
-ngx_int_t index_route_variables(ngx_conf_t *cf) noexcept;
+/// Once all directives are read: where nginx keeps a request's values of those that some directive uses.
+void find_route_variables(ngx_conf_t *cf) noexcept;
 
 /// The handler of the precontent phase: chooses, if no variable has made it choose before, and answers 404 for a model
 /// that has no route. While the routes are not known yet, and rolloutd is about to bring them, the request is held. Access

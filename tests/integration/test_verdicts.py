@@ -23,7 +23,7 @@ LOCATIONS = """
             {lines}
             proxy_pass http://{address}/v2/models/$rollout_backend_model$rest;
         }
-        location @proxied { proxy_pass http://{address}/v2/models/fallback/infer; }
+        location @proxied { proxy_pass http://{address}; }
 """
 
 
