@@ -235,7 +235,7 @@ class sidecar {
                 questions_.push_back(server_->in_flight("123", {""}, 7, [](auto) {}));
                 questions_.push_back(server_->measure("123", {""}, {6, 7}, [](const auto &all) {
                     for (const auto &[_, counters] : all) {
-                        always(counters.size() == 2, "what is measured is all that was asked for");
+                        always(counters.revisions.size() == 2, "what is measured is all that was asked for");
                     }
                 }));
                 questions_.push_back(server_->when_followed(7, [](const outcome &) {}));

@@ -345,7 +345,7 @@ std::string sha256_of(const std::string &bytes)
 }
 
 /// A hole, four bytes, a hole.
-constexpr off_t sparse_bytes = 64 << 20;
+constexpr off_t sparse_bytes = 24 << 20;
 
 void make_sparse(const std::filesystem::path &path)
 {
