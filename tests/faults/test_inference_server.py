@@ -305,8 +305,10 @@ def test_a_look_that_gets_nonsense_finds_nothing_lost_and_takes_no_memory(gatewa
     for fault in ({"kind": "endless"}, {"kind": "html", "status": 200}, {"kind": "html"}, {"kind": "restricted"}, {"kind": "dropped"}):
         gateway.set_faults({**fault, "route": "index"}, {**fault, "route": "ready"})
         wait_until(lambda: sum(one["taken"] for one in gateway.server.get("/test/faults").json["faults"]) >= 2, "two looks")
+    assert state_of(gateway, m)["state"] == "unreachable" and gateway.infer(m) == "green"  # it is not known, and not lost
     gateway.set_faults()
-    assert state_of(gateway, m)["state"] == "deployed" and gateway.infer(m) == "green"
+    wait_until(lambda: state_of(gateway, m)["state"] == "deployed", "a look that is answered")
+    assert gateway.infer(m) == "green"
     assert not [call for call in gateway.server.get("/test/calls").json if call["path"].endswith("/load")]
     assert resident_kib(gateway.rolloutd.pid) < before + 100 * 1024
 

@@ -41,7 +41,7 @@ def test_a_full_disk_refuses_new_tasks_and_loses_none(make_gateway, small_disk):
     gateway = served(make_gateway(rolloutd={"journal": {"path": str(disk / "journal.db")}}))
     old = gateway.get("/deploy-status/m").task()
     gateway.make_model("m", "second")
-    task = gateway.start_deployment("m", steps=[{"weight": 50}, {"weight": 100}], gate={"min_requests": 5}, progress_deadline_s=600)
+    task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 1}, {"weight": 100}], gate={"min_requests": 5}, progress_deadline_s=600)
     gateway.await_weight(task, 50)  # and goes on when there is traffic
 
     filler = fill(disk)
