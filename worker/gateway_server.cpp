@@ -387,8 +387,8 @@ void gateway_server::take_upstreams(const session_ptr &from, const json_t *messa
 }
 
 
-/// While an nginx reloads, worker processes of both configurations are linked, and the old ones take no new requests: what one of them
-/// has is there.
+/// While an nginx reloads, worker processes of both configurations are linked, and the old ones soon take no new requests (nginx tells
+/// them to end 100 ms after it started the new ones): what one of them has is there.
 bool gateway_server::has_upstream(const gateway &of, const std::string &upstream)
 {
     if (is_upstream_address(upstream)) {

@@ -292,10 +292,12 @@ class Nginx(Process):
         return done.returncode, done.stderr
 
     def reload(self):
-        """Returns when the new worker processes serve; the old ones may still be ending."""
+        """Returns when the new worker processes serve and they alone take connections, which is about 100 ms later: the old ones may
+        still be ending."""
         before = set(self.worker_pids())
         self.send_signal(signal.SIGHUP)
         wait_until(lambda: len(set(self.worker_pids()) - before) >= int(self.pieces["workers"]), "nginx's reload")
+        wait_until(lambda: not before & set(self.worker_pids()), "the end of the old worker processes' listening")
 
     def master_pid(self):
         return int((self.home / "nginx.pid").read_text())
