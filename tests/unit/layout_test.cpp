@@ -113,6 +113,26 @@ void a_models_folder_is_taken_as_it_stands(void **)
                "mnist-svm.joblib=j model-settings.json={} settings.json={}");
     all_end_as({{"model-settings.json", "{}"}, {"data/mnist/x.onnx", "x"}},
                "data/mnist/x.onnx=x model-settings.json={}");
+    const std::string settings = R"({"name":"m"})";
+    all_end_as({{"v1/model-settings.json", settings},
+                {"v1/m.joblib", "1"},
+                {"v2/model-settings.json", settings},
+                {"README", "r"}},
+               "README=r v1/m.joblib=1 v1/model-settings.json=" + settings + " v2/model-settings.json=" + settings);
+    all_end_as({{"m/v1/model-settings.json", settings}, {"m/v2/model-settings.json", settings}},
+               "v1/model-settings.json=" + settings + " v2/model-settings.json=" + settings);
+}
+
+void several_models_of_mlserver_are_no_model(void **)
+{
+    for (const std::string around : {"", "models/"}) {
+        const temporary_folder folder;
+        folder.write(around + "svm/model-settings.json", R"({"name": "mnist-svm"})");
+        folder.write(around + "xgboost/model-settings.json", R"({"name": "mushroom"})");
+        const auto laid = rollout::lay_out(folder.path(), nullptr);
+        assert_holds(laid.detail, "several models (mnist-svm, mushroom), each with a model-settings.json");
+        assert_true(laid.is == rollout::outcome::kind::permanent);
+    }
 }
 
 void loose_files_are_those_of_version_1(void **)
@@ -340,6 +360,7 @@ int main()
         cmocka_unit_test(a_folder_with_a_version_is_a_models),
         cmocka_unit_test(a_folder_whose_numbers_are_no_versions_is_not),
         cmocka_unit_test(a_folder_with_mlservers_settings_is_a_models),
+        cmocka_unit_test(several_models_of_mlserver_are_no_model),
         cmocka_unit_test(the_only_onnx_file_gets_the_name_that_servers_look_for),
         cmocka_unit_test(of_several_onnx_files_none_is_renamed),
         cmocka_unit_test(a_large_model_that_is_a_folder_keeps_the_name),

@@ -148,6 +148,30 @@ void both_files_at_the_top_are_fitted(void **)
     assert_false(folder.has(".rollout-new"));
 }
 
+void the_settings_of_each_version_are_fitted(void **)
+{
+    const temporary_folder folder;
+    folder.write("v1/model-settings.json", R"({"name": "old", "parameters": {"version": "v1"}})");
+    folder.write("2/model-settings.json", R"({"name": "old"})");
+    folder.write("other/x.json", R"({"name": "old"})");
+    assert_true(static_cast<bool>(rollout::fit_model_name(folder.path(), "new")));
+    assert_holds(folder.read("v1/model-settings.json"), "\"name\":\"new\"");
+    assert_holds(folder.read("2/model-settings.json"), "\"name\":\"new\"");
+    assert_text(folder.read("other/x.json"), R"({"name": "old"})");
+}
+
+void settings_below_are_fitted_where_they_have_the_name_of_those_at_the_top(void **)
+{
+    const temporary_folder folder;
+    folder.write("model-settings.json", R"({"name": "old"})");
+    folder.write("v1/model-settings.json", R"({"name": "old"})");
+    folder.write("tokenizer/model-settings.json", R"({"name": "tokenizer"})");
+    assert_true(static_cast<bool>(rollout::fit_model_name(folder.path(), "new")));
+    assert_holds(folder.read("model-settings.json"), "\"name\":\"new\"");
+    assert_holds(folder.read("v1/model-settings.json"), "\"name\":\"new\"");
+    assert_text(folder.read("tokenizer/model-settings.json"), R"({"name": "tokenizer"})");
+}
+
 void a_folder_without_them_is_fine(void **)
 {
     const temporary_folder folder;
@@ -209,6 +233,8 @@ int main()
         cmocka_unit_test(the_settings_name_is_set_and_the_rest_stays),
         cmocka_unit_test(settings_that_are_no_object_are_refused),
         cmocka_unit_test(both_files_at_the_top_are_fitted),
+        cmocka_unit_test(the_settings_of_each_version_are_fitted),
+        cmocka_unit_test(settings_below_are_fitted_where_they_have_the_name_of_those_at_the_top),
         cmocka_unit_test(a_folder_without_them_is_fine),
         cmocka_unit_test(a_file_that_cannot_be_fitted_fails_with_its_name),
         cmocka_unit_test(a_link_in_their_place_is_not_followed),

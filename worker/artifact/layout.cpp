@@ -72,6 +72,13 @@ bool is_definition(std::string_view name, bool is_folder) noexcept
 }
 
 
+bool has_settings(const fs::path &folder)
+{
+    std::error_code error;
+    return fs::is_regular_file(fs::symlink_status(folder / settings_file, error));
+}
+
+
 struct entry {
     std::string name;
     bool is_folder = false;
@@ -92,6 +99,7 @@ outcome list(const fs::path &folder, listed_folder &into)
         const bool is_folder = fs::is_directory(at->symlink_status(error));
         into.entries.push_back({at->path().filename().native(), is_folder});
         into.shape.note(into.entries.back().name, is_folder);
+        into.shape.has_settings_below = into.shape.has_settings_below || (is_folder && has_settings(at->path()));
     }
     return error ? io_failure(shown(folder) + " cannot be read", error.value()) : outcome::ok();
 }
@@ -100,7 +108,8 @@ outcome list(const fs::path &folder, listed_folder &into)
 /// Is it, for certain, a model's folder, and no version's?
 bool is_certainly_a_models(const folder_shape &shape) noexcept
 {
-    return shape.has_config || shape.has_settings || (shape.has_version && !shape.has_definition);
+    return shape.has_config || shape.has_settings || shape.has_settings_below ||
+           (shape.has_version && !shape.has_definition);
 }
 
 
@@ -301,6 +310,31 @@ outcome read_configurations(const fs::path &folder, const json_t *server_config,
 }
 
 
+/// MLServer takes each of these for a model of its own. The versions of one have one name.
+outcome refuse_several_models(const fs::path &folder, const listed_folder &here)
+{
+    std::set<std::string> names;
+    for (const entry &one : here.entries) {
+        std::string text;
+        if (!one.is_folder || !has_settings(folder / one.name)) {
+            continue;
+        }
+        if (auto read = read_small_file(folder / one.name / settings_file, text); !read) {
+            return read;
+        }
+        if (std::string name = settings_name(text); !name.empty()) {
+            names.insert(clean_text(name, 200));
+        }
+    }
+    if (names.size() < 2) {
+        return outcome::ok();
+    }
+    return outcome::permanent("the source holds several models (" + *names.begin() + ", " +
+                              *std::next(names.begin()) + (names.size() > 2 ? ", …" : "") + "), each with a " +
+                              std::string(settings_file) + ": name the folder of one of them as the source");
+}
+
+
 outcome name_only_onnx(const fs::path &version, const folder_shape &shape, const named_files &named)
 {
     if (shape.onnx.size() != 1 || shape.onnx.front() == model_onnx || shape.has_model_onnx_folder ||
@@ -342,8 +376,12 @@ outcome lay_out(const fs::path &folder, const json_t *server_config)
         return stripped;
     }
     listed_folder here;
-    if (auto listed = list(folder, here); !listed || here.shape.is_model_folder()) {
+    if (auto listed = list(folder, here); !listed) {
         return listed;
+    }
+    if (here.shape.is_model_folder()) {
+        const bool is_one = here.shape.has_settings || here.shape.has_config;
+        return is_one ? outcome::ok() : refuse_several_models(folder, here);
     }
     if (here.entries.size() == 1 && !here.entries.front().is_folder && is_archive_name(here.entries.front().name)) {
         return outcome::permanent("the source holds nothing but " + clean_text(here.entries.front().name, 200) +

@@ -17,6 +17,7 @@ namespace rollout {
 struct folder_shape {
     bool has_version = false;           ///< a folder whose name is a number that does not start with 0
     bool has_settings = false;          ///< model-settings.json
+    bool has_settings_below = false;    ///< one in a folder in it: a model of several versions, each in a folder
     bool has_config = false;            ///< config.pbtxt
     bool has_definition = false;        ///< what servers know as a model by its name, a configuration is none
     std::vector<std::string> onnx;      ///< files called *.onnx
@@ -26,7 +27,7 @@ struct folder_shape {
     void note(std::string_view name, bool is_folder);
 
     /// It is a model's folder as it stands; otherwise its files belong into the folder of version 1.
-    bool is_model_folder() const noexcept { return has_version || has_settings; }
+    bool is_model_folder() const noexcept { return has_version || has_settings || has_settings_below; }
 };
 
 /// The name, in the folder of version 1, of a source that is one file. `server_config`: the model configuration that goes with
@@ -42,7 +43,7 @@ std::string single_file_name(const std::string &name, const json_t *server_confi
 ///   even where nothing is left for it, which is what an ensemble needs.
 /// - The only ONNX file that went there is given the name that servers look for, unless a configuration names files or
 ///   another backend, or another model stands beside it.
-/// Permanent where nothing but an archive is there.
+/// Permanent if nothing but an archive is there, or several models of MLServer's.
 outcome lay_out(const std::filesystem::path &folder, const json_t *server_config);
 
 } // namespace rollout

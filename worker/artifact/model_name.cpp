@@ -46,6 +46,34 @@ outcome fit_file(const std::filesystem::path &path, const std::string &name, rew
     return *fitted == text ? outcome::ok() : replace_small_file(path, *fitted);
 }
 
+
+outcome fit_settings_below(const std::filesystem::path &model_folder, const std::string &name)
+{
+    std::string at_top;
+    const bool has_top = static_cast<bool>(read_small_file(model_folder / settings_file, at_top));
+    std::error_code error;
+    for (auto at = std::filesystem::directory_iterator(model_folder, error);
+         !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+        const auto settings = at->path() / settings_file;
+        std::error_code ignored;
+        if (!std::filesystem::is_directory(at->symlink_status(ignored)) ||
+            !std::filesystem::is_regular_file(std::filesystem::symlink_status(settings, ignored))) {
+            continue;
+        }
+        std::string text;
+        if (auto read = read_small_file(settings, text); !read) {
+            return read;
+        }
+        if (has_top && settings_name(text) != settings_name(at_top)) {
+            continue;
+        }
+        if (auto fitted = fit_file(settings, name, with_settings_name); !fitted) {
+            return fitted;
+        }
+    }
+    return error ? io_failure(shown(model_folder) + " cannot be read", error.value()) : outcome::ok();
+}
+
 } // namespace
 
 
@@ -100,6 +128,14 @@ result<std::string> with_settings_name(std::string_view json, std::string_view n
 }
 
 
+std::string settings_name(std::string_view json)
+{
+    json_error_t error{};
+    const json_ptr settings(json_loadb(json.data(), json.size(), JSON_ALLOW_NUL, &error));
+    return std::string(json_text(settings.get(), "name"));
+}
+
+
 outcome fit_model_name(const std::filesystem::path &model_folder, const std::string &name)
 {
     if (auto fitted = fit_file(model_folder / config_file, name, with_name); !fitted) {
@@ -114,6 +150,10 @@ outcome fit_model_name(const std::filesystem::path &model_folder, const std::str
                 return fitted;
             }
         }
+    }
+    // The folders' first: what they are compared with is still there if this is run again.
+    if (auto fitted = fit_settings_below(model_folder, name); !fitted) {
+        return fitted;
     }
     return fit_file(model_folder / settings_file, name, with_settings_name);
 }

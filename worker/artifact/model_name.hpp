@@ -20,7 +20,11 @@ result<std::string> with_name(std::string_view pbtxt, std::string_view name);
 /// model-settings.json with `name` as its member `name`.
 result<std::string> with_settings_name(std::string_view json, std::string_view name);
 
-/// Fits what of these stands at the top of the folder. Can be run again.
+/// The member `name` of a model-settings.json; empty if it has none or is no JSON object.
+std::string settings_name(std::string_view json);
+
+/// Fits what of these stands at the top of the folder, and of the settings in the folders in it, which MLServer finds too, those of the
+/// same model: with settings at the top those that have their name. Can be run again.
 outcome fit_model_name(const std::filesystem::path &model_folder, const std::string &name);
 
 } // namespace rollout
