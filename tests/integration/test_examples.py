@@ -3,14 +3,17 @@ inference routes nothing else of the server can be reached."""
 
 import http.client
 import http.server
+import re
+import shutil
 import ssl
+import textwrap
 import threading
 
 import pytest
 
 from certificates import Authority
 from gateway import Answer, Client, Gateway, answer_of
-from processes import DEADLINE_S, ROOT, ExampleNginx, wait_until
+from processes import DEADLINE_S, ROOT, ExampleNginx, wait_until, worker_user
 
 STRANGER = "127.0.0.2"  # the loopback network is larger than the address that the examples allow
 
@@ -36,7 +39,7 @@ CLOSED = [
 
 def start(home_of, file, more="", replaced=(), inference=None, rolloutd=None):
     made = Gateway(inference=inference, rolloutd=rolloutd)
-    made.nginx = ExampleNginx(made.home, made.inference.port, ROOT / "conf" / file, more, replaced)
+    made.nginx = ExampleNginx(made.home, made.inference.port, ROOT / "conf" / file, more, replaced(made.home) if callable(replaced) else replaced)
     made.port = made.nginx.port
     try:
         made.inference.start()
@@ -218,3 +221,39 @@ def test_protected_without_the_service_nobody_writes(protected):
     deploys(TlsClient(protected, protected.ci)).problem(500)
     assert TlsClient(protected).get("/models").status == 200
     assert answer_of(TlsClient(protected, address="192.0.2.1").post("/v2/models/m/infer", {"inputs": []})) == "hello"
+
+
+# README.md
+
+def readmes_blocks(language):
+    return [textwrap.dedent(block) for block in
+            re.findall(rf"^ *```{language}\n(.*?)^ *```$", (ROOT / "README.md").read_text(), re.M | re.S)]
+
+
+def test_the_readmes_lines_serve_in_a_configuration_that_has_nothing_else(tmp_path):
+    """The block of "A gateway of your own", whole, with conf/rolloutd.json's name for the upstream."""
+    lines, = [block for block in readmes_blocks("nginx") if block.startswith("load_module")]
+    file = tmp_path / "readme.conf"
+    file.write_text(lines.replace("\n", "\nuser www-data;\npid /run/nginx.pid;\nerror_log /var/log/nginx/error.log notice;\nevents {}\n", 1))
+    gateway = start(Gateway.await_link, file, "access_log off;", state_folder, rolloutd={"rollout": {"steps": [{"weight": 100}]}})
+    try:
+        assert gateway.get("/healthz").status == 200
+        wait_until(lambda: gateway.get("/readyz").status == 200, "all that rolloutd knows")
+        gateway.make_model("m", "hello")
+        gateway.deploy("m")
+        assert gateway.infer("m") == "hello"
+        assert gateway.post("/v2/models/m/infer", {"inputs": [], "parameters": {"text": "x" * 2 ** 21}}).status == 200
+        assert "\nrollout_link_up 1\n" in gateway.get("/metrics").body.decode()
+        for path in ("/metrics", "/deploy", "/models"):
+            assert Client(gateway.port, source=STRANGER).get(path).status == 403
+        assert Client(gateway.port, source=STRANGER).get("/readyz").status == 200
+        wait_until(lambda: "m__r1" in (gateway.home / "state/routes.json").read_text(), "the state file")
+    finally:
+        assert all(status == 0 for _, status in gateway.close())
+
+
+def state_folder(home):
+    folder = home / "state"
+    folder.mkdir()
+    shutil.chown(folder, worker_user())
+    return {"/var/lib/nginx/rollout": folder}
