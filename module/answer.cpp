@@ -4,6 +4,7 @@
 #include "module/etag_list.hpp"
 
 #include <exception>
+#include <optional>
 #include <string>
 
 namespace rollout {
@@ -166,19 +167,33 @@ try {
 }
 
 
-ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
-                    std::initializer_list<std::string_view> parts) noexcept
+namespace {
+
+/// The answer that the request's conditional headers make of one with this tag; nothing if its body is to be sent.
+std::optional<ngx_int_t> answer_by_condition(ngx_http_request_t *r, std::string_view etag) noexcept
 {
-    if (!add_header(r, "Cache-Control", "no-cache")) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    switch (condition_of(r, {})) {
+    switch (condition_of(r, etag)) {
     case condition::failed:
         return send_failed_condition(r);
     case condition::not_modified:
         return send_not_modified(r);
     case condition::met:
         break;
+    }
+    return std::nullopt;
+}
+
+} // namespace
+
+
+ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
+                    std::initializer_list<std::string_view> parts) noexcept
+{
+    if (!add_header(r, "Cache-Control", "no-cache")) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (const auto answered = answer_by_condition(r, {})) {
+        return *answered;
     }
     return send_body(r, NGX_HTTP_OK, make_body(r, type, parts));
 }
@@ -231,13 +246,8 @@ ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record 
     }
     // A POST has created something, whatever it matches.
     if (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) {
-        switch (condition_of(r, etag_of(r, task).view())) {
-        case condition::failed:
-            return send_failed_condition(r);
-        case condition::not_modified:
-            return send_not_modified(r);
-        case condition::met:
-            break;
+        if (const auto answered = answer_by_condition(r, etag_of(r, task).view())) {
+            return *answered;
         }
     }
 
