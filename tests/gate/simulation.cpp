@@ -128,7 +128,7 @@ class revision {
 };
 
 
-/// README's example gate with what compares latencies as well, and a watch.
+/// The example gate of docs/configuration.md with what compares latencies as well, and a watch.
 rollout_settings readme_rollout()
 {
     rollout_settings made;

@@ -16,8 +16,8 @@ ROLES = {"gateway", "nginx", "rolloutd"}
 TRITON = ["tritonserver", "--model-control-mode=explicit", "--model-repository=/models/repository"]
 
 
-def test_the_readme_names_every_variable():
-    assert VARIABLES == set(re.findall(r"`(ROLLOUT_[A-Z_]+)`", (ROOT / "README.md").read_text().partition("### The image")[2].partition("### ")[0]))
+def test_the_document_names_every_variable():
+    assert VARIABLES == set(re.findall(r"`(ROLLOUT_[A-Z_]+)`", (ROOT / "docs/container.md").read_text()))
 
 
 def compose(*names):

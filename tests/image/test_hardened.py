@@ -1,5 +1,5 @@
 """The image under a strict runtime: process 1, a root that cannot be written, no capabilities, and no network; with the folders that
-README.md mounts."""
+docs/container.md mounts."""
 
 import os
 import re
@@ -14,14 +14,15 @@ from image import DOCKER, HERE, in_root
 from processes import DEADLINE_S, ROOT, Process, children, wait_until
 
 
-def readme_folders():
-    """What the README's `docker run` mounts, with what it says goes with --read-only: folders in memory, and volumes."""
-    section = (ROOT / "README.md").read_text().partition("\n## As a container\n")[2].partition("\n## ")[0]
-    options = " ".join([*re.findall(r"^docker run (.*)$", section, re.M), *re.findall(r"With `--read-only` goes\s+`([^`]*)`", section)])
+def documented_folders():
+    """What the document's `docker run` mounts, with what it says goes with --read-only: folders in memory, and volumes."""
+    text = (ROOT / "docs/container.md").read_text()
+    options = " ".join([*re.findall(r"^docker run (.*)$", text, re.M), *re.findall(r"With `--read-only`, also pass\s+`([^`]*)`", text)])
     return re.findall(r"--tmpfs (/\S+)", options), re.findall(r"-v [a-z-]+:(/\S+)", options)
 
 
-TMPFS, VOLUMES = readme_folders()
+TMPFS, VOLUMES = documented_folders()
+assert len(TMPFS) == 2 and len(VOLUMES) == 4
 
 
 def is_process_1(pid):

@@ -1,5 +1,5 @@
 """Each bound of what grows with what others send: at the bound all goes well, one past it is refused aloud, and nothing grows.
-The bounds are listed in the README; those of bodies, documents, names and frames are tested where these are."""
+The bounds are listed in docs/reference/bounds.md; those of bodies, documents, names and frames are tested where these are."""
 
 import collections
 import contextlib

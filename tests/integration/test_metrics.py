@@ -255,6 +255,6 @@ def test_dashboard_and_alerts_ask_for_metrics_that_there_are(gateway):
     asked += "\n".join(re.findall(r"expr:(.*?)\n +(?:for|labels):", (PROMETHEUS / "rollout-alerts.yml").read_text(), re.S))
     named = set(re.findall(r"\b(rollout_\w+)", asked))
     assert len(named) > 10 and named <= there, named - there
-    described = set(re.findall(r"^\| `(rollout_\w+)", (ROOT / "README.md").read_text(), re.M))
+    described = set(re.findall(r"^\| `(rollout_\w+)", (ROOT / "docs/reference/metrics.md").read_text(), re.M))
     families = set(re.findall(r"^# TYPE (\w+)", metrics_of(gateway), re.M))
     assert families <= described, families - described

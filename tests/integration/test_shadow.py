@@ -1,4 +1,4 @@
-"""The README's recipe: nginx's own mirror sends a copy of the traffic to green, whose answers nobody sees."""
+"""docs/configuration.md's recipe: nginx's own mirror sends a copy of the traffic to green, whose answers nobody sees."""
 import re
 
 from gateway import Traffic

@@ -98,7 +98,7 @@ def test_rolloutd_does_its_work_inside_of_the_sandbox(serve):
 
 def test_a_repository_elsewhere_is_reached_as_the_unit_advises(serve):
     advice = re.search(r"^# .*(ReadWritePaths=.*)$", (ROOT / "conf/rolloutd.service").read_text(), re.M)[1]
-    assert advice in (ROOT / "README.md").read_text()
+    assert advice in (ROOT / "docs/install.md").read_text()
     gateway = serve(f"{advice}\n")
     gateway.inference.repository = gateway.home / "triton/repository"
     gateway.inference.repository.mkdir(parents=True)

@@ -117,8 +117,8 @@ def pages(packages, tmp_path_factory):
 def test_the_manual_pages_name_every_option_member_directive_and_variable(pages):
     assert set(pages) == {"rolloutd.8", "ngx_http_rollout_module.5"}
     told = {name: text.replace("\\-", "-") for name, text in pages.items()}
-    readme = (ROOT / "README.md").read_text().split("\n## Reference\n")[1]
-    names = re.findall(r"`([^`]+)`", "\n".join(line.split("|")[1] for line in readme.split("### rolloutd.json")[1].split("\n\n")[1].splitlines()))
+    reference = {name: (ROOT / f"docs/reference/{name}.md").read_text() for name in ("nginx", "rolloutd.json", "metrics")}
+    names = re.findall(r"`([^`]+)`", "\n".join(line.split("|")[1] for line in reference["rolloutd.json"].splitlines() if line.startswith("|")))
     assert len(names) > 40
     for name in names:
         assert name in told["rolloutd.8"], name
@@ -129,9 +129,9 @@ def test_the_manual_pages_name_every_option_member_directive_and_variable(pages)
     for name in options:
         assert name in told["rolloutd.8"], name
     directives = re.findall(r'ngx_string\("(rollout_\w+)"\)', (ROOT / "module/ngx_http_rollout_module.cpp").read_text())
-    variables = re.findall(r"`(\$rollout_\w+)`", readme)
+    variables = re.findall(r"`(\$rollout_\w+)`", reference["nginx"])
     assert len(directives) >= 4 and len(variables) >= 4
-    metrics = re.findall(r"^\| `(\w+)[`{]", re.search(r"^### Metrics\n(.*?)^### ", readme, re.M | re.S)[1], re.M)
+    metrics = re.findall(r"^\| `(\w+)[`{]", reference["metrics"], re.M)
     assert len(metrics) > 10
     for name in directives + variables + metrics:
         assert name in told["ngx_http_rollout_module.5"], name
