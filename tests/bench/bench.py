@@ -57,8 +57,7 @@ def table(found, where):
     lines = [f"Measured on {where}: medians of the rounds, and their spread.", "",
              "| what | against | bound | median | spread | |", "|---|---|---|---|---|---|"]
     for figure in found:
-        sign = "≥" if figure.at_least else "≤"
-        lines.append(f"| {figure.what} | {figure.against} | {sign} {figure.bound:g} | {figure.median:.3g}{'' if figure.met else ' ✗'} | "
+        lines.append(f"| {figure.what} | {figure.against} | {plots.bound_of(figure)} | {figure.median:.3g}{'' if figure.met else ' ✗'} | "
                      f"{min(figure.ratios):.3g} … {max(figure.ratios):.3g} | {figure.note} |")
     return "\n".join(lines) + "\n"
 

@@ -20,7 +20,7 @@ def plot(title, figures):
              f'<text class="dim" x="{WIDTH - 12}" y="24" text-anchor="end">each row has a scale of its own; dashed: the bound</text>']
     for number, figure in enumerate(figures):
         y = 44 + ROW * number
-        most = max([*figure.ratios, figure.bound]) * 1.15
+        most = max([*figure.ratios, figure.bound or 0]) * 1.15
 
         def x(value):
             return LEFT + (WIDTH - LEFT - 90) * value / most
@@ -29,9 +29,14 @@ def plot(title, figures):
                   f'<line class="frame" x1="{LEFT}" x2="{x(most):.1f}" y1="{y + 12}" y2="{y + 12}"/>',
                   f'<rect class="spread" x="{x(low):.1f}" y="{y + 4}" width="{max(x(high) - x(low), 1):.1f}" height="16" rx="2"/>',
                   f'<rect class="median" x="{x(figure.median) - 2:.1f}" y="{y + 1}" width="4" height="22"/>',
-                  f'<line class="bound" x1="{x(figure.bound):.1f}" x2="{x(figure.bound):.1f}" y1="{y}" y2="{y + 24}"/>',
-                  f'<text x="{WIDTH - 12}" y="{y + 16}" text-anchor="end">{figure.median:.3g} <tspan class="dim">{"≥" if figure.at_least else "≤"} {figure.bound:g}</tspan></text>']
+                  f'<text x="{WIDTH - 12}" y="{y + 16}" text-anchor="end">{figure.median:.3g} <tspan class="dim">{bound_of(figure)}</tspan></text>']
+        if figure.bound is not None:
+            lines.append(f'<line class="bound" x1="{x(figure.bound):.1f}" x2="{x(figure.bound):.1f}" y1="{y}" y2="{y + 24}"/>')
     return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def bound_of(figure):
+    return "" if figure.bound is None else f"{'≥' if figure.at_least else '≤'} {figure.bound:g}"
 
 
 def shortened(text, most=76):

@@ -5,9 +5,9 @@ import pathlib
 import shutil
 import tempfile
 
-from figures import compare_rates, wrk
+from figures import cpu_figure, rates_figure, warm_pairs, with_cpu, wrk
 from gateway import Client, Gateway
-from processes import NGINX, Process, free_port, wait_until, worker_user
+from processes import NGINX, Process, children, free_port, wait_until, worker_user
 from stand_in import API, answers
 
 PEERS = pathlib.Path(__file__).parent / "peers"
@@ -56,6 +56,10 @@ class Peer:
         answer = Client(self.port).post("/deploy", {"model_id": "m", "config": {"param": "value"}})
         assert answer.status == 200 and answer.json["status"] == "pending", answer
 
+    def pids(self):
+        """All that a post goes through."""
+        return [self.process.pid, *children(self.process.pid), self.redis.pid]
+
     def close(self):
         self.process.stop()
         self.redis.stop()
@@ -69,20 +73,26 @@ def ours():
     return gateway
 
 
+def pids_of(gateway):
+    return [gateway.rolloutd.pid, gateway.nginx.master_pid(), *gateway.nginx.worker_pids()]
+
+
 def measure(options):
     script = options.folder / "posts.lua"
     script.write_text(POSTS)
-
-    def load(port, connections):
-        return lambda: wrk(f"http://127.0.0.1:{port}/", options.seconds, connections, script)
-
     gateway, lua, fastapi = ours(), Peer("lua"), Peer("fastapi")
+
+    def against(peer, connections):
+        def load(port, pids):
+            return with_cpu(lambda: wrk(f"http://127.0.0.1:{port}/", options.seconds, connections, script), pids)
+        return warm_pairs(options.rounds, load(gateway.nginx.port, pids_of(gateway)), load(peer.port, peer.pids()))
+
     try:
         for connections, bound in ((256, 2), (64, 1.6)):
-            yield compare_rates(f"durable POST /deploy, {connections} connections", "Lua with Redis", bound, options.rounds,
-                                load(gateway.nginx.port, connections), load(lua.port, connections))
-        yield compare_rates("durable POST /deploy, 64 connections", "FastAPI with Redis", 13, options.rounds,
-                            load(gateway.nginx.port, 64), load(fastapi.port, 64))
+            pairs = against(lua, connections)
+            yield rates_figure(f"durable POST /deploy, {connections} connections", "Lua with Redis", bound, pairs)
+            yield cpu_figure(f"CPU time of that post, {connections} connections", "Lua with Redis", 0.4, pairs)
+        yield rates_figure("durable POST /deploy, 64 connections", "FastAPI with Redis", None, against(fastapi, 64))
     finally:
         gateway.close()
         lua.close()
