@@ -336,18 +336,6 @@ std::string allow_folder_of(const std::string &source, settings &to)
 }
 
 
-std::string idle_gate_warning(const rollout_settings &of)
-{
-    const auto is_judged = [](const shift_step &step) { return step.hold_s != 0 && step.weight != 0; };
-    if (!of.gate || of.watch_s != 0 || of.promote == "manual" || std::ranges::any_of(of.steps, is_judged)) {
-        return {};
-    }
-    return "The gate judges nothing: it judges while a step with traffic is held, and none has a hold_s (nor is "
-           "there a "
-           "watch_s); give the steps a hold_s.";
-}
-
-
 void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
                   std::vector<json_fault> &faults, std::vector<std::string> &warnings)
 {
