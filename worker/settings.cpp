@@ -212,6 +212,7 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
     }
     reader.number("check_s", backend.check_s, 0, day_s);
     reader.number("max_reloads", backend.max_reloads, 1, 1000);
+    reader.number("unload_retry_s", backend.unload_retry_s, 0, day_s);
     reader.refuse_others();
     to.backends.emplace(name, std::move(backend));
 }

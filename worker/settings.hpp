@@ -82,8 +82,9 @@ struct backend_settings {
     std::string repository;
     std::string staging;
     std::string model_name = "{model_id}__r{revision}";
-    std::uint64_t check_s = 10;    ///< between two looks whether its models are still loaded; 0: none
-    std::uint64_t max_reloads = 4; ///< lost models that are loaded again side by side
+    std::uint64_t check_s = 10;        ///< between two looks whether its models are still loaded; 0: none
+    std::uint64_t max_reloads = 4;     ///< lost models that are loaded again side by side
+    std::uint64_t unload_retry_s = 60; ///< before what no task could unload or remove is tried again; 0: it is not
 };
 
 /// Of a command: each look runs the program once a model.
