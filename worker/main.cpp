@@ -128,6 +128,7 @@ class daemon {
         now.deployed_models = scheduler_.deployed_models();
         now.lost_models = scheduler_.lost_models();
         now.backends_up = scheduler_.backends_up();
+        now.pending_unloads = scheduler_.pending_unloads();
         now.links = gateways_.links();
         now.revision = book_.revision();
         return statistics_.text(now);

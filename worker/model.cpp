@@ -119,6 +119,13 @@ constexpr std::pair<const char *, std::vector<placed_revision> model::*> lists[]
     {"kept", &model::kept},
 };
 
+/// The old blue, to which the traffic goes back if the new one fails.
+bool is_watched_former(const model &of, const placed_revision &retired)
+{
+    return of.blue && of.former != 0 && retired.revision == of.former;
+}
+
+
 /// Who has the lower one left the traffic earlier. Journals of before have no count of that, and their revisions are in their order.
 std::pair<std::uint64_t, std::uint64_t> age_of(const placed_revision &one)
 {
@@ -137,7 +144,7 @@ std::vector<const placed_revision *> loaded_revisions(const model &of)
         }
     }
     for (const auto &one : of.retired) {
-        if (of.blue && of.former != 0 && one.revision == of.former) {
+        if (is_watched_former(of, one)) {
             all.push_back(&one);
         }
     }
@@ -147,6 +154,51 @@ std::vector<const placed_revision *> loaded_revisions(const model &of)
         }
     }
     return all;
+}
+
+
+std::vector<const placed_revision *> revisions_to_take_off(const model &of)
+{
+    std::vector<const placed_revision *> all;
+    for (const auto &one : of.retired) {
+        if (!is_watched_former(of, one)) {
+            all.push_back(&one);
+        }
+    }
+    return all;
+}
+
+
+placed_revision without_names_in_use(const model &of, placed_revision retired)
+{
+    const auto erase_names_of = [&retired](const placed_revision &other) {
+        if (other.backend == retired.backend && other.revision != retired.revision) {
+            std::erase_if(retired.copies, [&other](const placed_copy &copy) {
+                return std::ranges::find(other.copies, copy.model, &placed_copy::model) != other.copies.end();
+            });
+        }
+    };
+    for (const auto *place : {&of.blue, &of.green, &of.incoming}) {
+        if (*place) {
+            erase_names_of(**place);
+        }
+    }
+    std::ranges::for_each(of.kept, erase_names_of);
+    return retired;
+}
+
+
+void note_taken_off(model &of, std::uint64_t revision)
+{
+    const auto at = std::ranges::find(of.retired, revision, &placed_revision::revision);
+    if (at == of.retired.end()) {
+        return;
+    }
+    if (at->keep_files) {
+        of.kept.push_back(*at);
+        of.kept.back().load_begun = false;
+    }
+    of.retired.erase(at);
 }
 
 

@@ -69,6 +69,16 @@ const placed_revision *former_revision(const model &of);
 /// they are among `retired` afterwards, without `keep_files`.
 void bound_kept(model &of, std::size_t most);
 
+/// The retired revisions that are to be taken off their servers now: not the old blue while the new one is watched.
+std::vector<const placed_revision *> revisions_to_take_off(const model &of);
+
+/// Without the copies whose names on the server are those of a revision that is not retired: where model_name has no
+/// {revision}, what stands there now is not what was retired.
+placed_revision without_names_in_use(const model &of, placed_revision retired);
+
+/// A retired revision is off its server; one with `keep_files` is among `kept` now.
+void note_taken_off(model &of, std::uint64_t revision);
+
 /// A revision of which something is gone from its server, or whose server does not answer.
 struct lost_revision {
     std::uint64_t revision = 0;

@@ -2,6 +2,7 @@
 
 #include "worker/model_settings.hpp"
 #include "worker/rollout/combine.hpp"
+#include "worker/rollout/placed_work.hpp"
 #include "worker/rollout/shared_work.hpp"
 #include "worker/words.hpp"
 

@@ -8,10 +8,12 @@
 #include "worker/model_settings.hpp"
 #include "worker/name_template.hpp"
 #include "worker/near_miss.hpp"
+#include "worker/rollout/gate_plan.hpp"
 #include "worker/server_config.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace rollout {
 
@@ -237,8 +239,9 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
         read_rollout(given, "/config/rollout", plan.rollout, faults, plan.warnings);
         check_times(plan.rollout, given, "/config/rollout", from.limits.time_limit_s, faults);
     }
-    if (auto warning = idle_gate_warning(plan.rollout); !warning.empty()) {
-        plan.warnings.push_back(std::move(warning));
+    // Else what the gate can see is a matter of the traffic, and said in the report.
+    if (judged_holds(plan.rollout) == 0) {
+        std::ranges::move(gate_warnings(plan.rollout, {}), std::back_inserter(plan.warnings));
     }
     if (server != nullptr && server->type == "command" && plan.rollout.smoke_request) {
         faults.push_back({"/config/rollout/smoke", "is an inference, which backend " + plan.backend +

@@ -41,7 +41,8 @@ scheduler::scheduler(std::shared_ptr<const settings> config, journal &book, traf
                      std::function<backend *(const std::string &)> backend_of,
                      std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook)
     : config_(std::move(config)), book_(book), gateways_(gateways), time_(time), backend_of_(std::move(backend_of)),
-      fetch_(std::move(fetch)), run_hook_(std::move(run_hook)), watch_(models_, time)
+      fetch_(std::move(fetch)), run_hook_(std::move(run_hook)), watch_(models_, time),
+      unloads_(models_, book, gateways, time, around_unloads())
 {
 }
 
@@ -52,6 +53,7 @@ void scheduler::use(std::shared_ptr<const settings> config, std::function<backen
     config_ = std::move(config);
     backend_of_ = std::move(backend_of);
     watch_.use(config_, backend_of_);
+    unloads_.use(config_, backend_of_);
     start_next(); // there may be more room
     if (held_all != (config_->limits.max_concurrent_rollouts == 0)) {
         for (const auto &waits : turns_) {
@@ -86,6 +88,7 @@ void scheduler::recover()
         log(log_level::info, "The journal has " + count_words(waiting_, "unfinished task", "unfinished tasks"));
     }
     watch_.use(config_, backend_of_);
+    unloads_.use(config_, backend_of_);
     recovery_ = time_.after(0ms, [this, unfinished = std::move(unfinished)] {
         start_next();
         check_turns(unfinished);
@@ -296,7 +299,7 @@ void scheduler::start_next()
 {
     while (!stopping_ && !turns_.empty()) {
         const turn next = *turns_.begin();
-        const bool is_free = places_taken_ < config_->limits.max_concurrent_rollouts;
+        const bool is_free = !is_full();
         if (!is_free && next.is != urgency::begun) {
             return;
         }
@@ -307,6 +310,7 @@ void scheduler::start_next()
             begin_next_of(next.model_id, is_free);
         }
     }
+    unloads_.use_room();
 }
 
 
@@ -354,7 +358,7 @@ void scheduler::read(const std::string &model_id, const std::string &task_id)
             return;
         }
         if (how && row) {
-            start(model_id, *row);
+            start_alone(model_id, *row);
         } else if (how) {
             on_ended(model_id);
         } else {
@@ -364,6 +368,20 @@ void scheduler::read(const std::string &model_id, const std::string &task_id)
                 time_.after(reread_pause, [this, model_id, task_id] { read(model_id, task_id); });
         }
     });
+}
+
+
+/// Once nothing of the model is tried behind its tasks.
+void scheduler::start_alone(const std::string &model_id, const task_row &row)
+{
+    const bool waits = unloads_.release(model_id, [this, model_id, row] {
+        if (!stopping_) {
+            start(model_id, row);
+        }
+    });
+    if (!waits) {
+        start(model_id, row);
+    }
 }
 
 
@@ -416,6 +434,7 @@ void scheduler::release(const std::string &model_id)
         say_turn_of_first(model_id);
     }
     put_aside(model_id);
+    unloads_.look(model_id);
 }
 
 
@@ -442,12 +461,16 @@ void scheduler::stop(std::function<void()> stopped)
         watches_ = false;
         tell_if_stopped();
     });
+    unloads_.stop([this] {
+        retries_unloads_ = false;
+        tell_if_stopped();
+    });
 }
 
 
 void scheduler::tell_if_stopped()
 {
-    if (runs_.empty() && !watches_ && stopped_) {
+    if (runs_.empty() && !watches_ && !retries_unloads_ && stopped_) {
         std::exchange(stopped_, nullptr)();
     }
 }

@@ -8,6 +8,7 @@
 #include "worker/model_watch.hpp"
 #include "worker/rollout/task_run.hpp"
 #include "worker/settings.hpp"
+#include "worker/unload_retry.hpp"
 
 #include <chrono>
 #include <compare>
@@ -49,6 +50,9 @@ class scheduler final : private work_places {
 
     std::size_t lost_models() const { return watch_.lost_models(); }
     std::map<std::string, bool> backends_up() const { return watch_.backends_up(); }
+
+    /// How many revisions no task could unload or remove, and are there yet, by backend.
+    std::map<std::string, std::size_t> pending_unloads() const { return unloads_.pending(); }
 
     /// A client's word to a task: answered with the task once what it changes is durable, with the new task where it makes
     /// one (retry, rollback), or with a refusal that says why it makes no sense now. The same word to the same task with the
@@ -171,11 +175,14 @@ class scheduler final : private work_places {
     void cancel_superseded(const std::string &model_id);
     void cancel_superseded(const std::string &model_id, const waiting_task &older, const std::string &newer);
     void answer_canceling(const std::string &task_id, const gateway_server::answer &how);
+    bool is_full() const noexcept;
+    unload_retry::surroundings around_unloads();
     void grant_place(running_task &run);
     void start_next();
     void start_soon();
     void begin_next_of(const std::string &model_id, bool with_place);
     void read(const std::string &model_id, const std::string &task_id);
+    void start_alone(const std::string &model_id, const task_row &row);
     void start(const std::string &model_id, const task_row &row);
     void on_ended(const std::string &model_id);
     void release(const std::string &model_id);
@@ -197,6 +204,7 @@ class scheduler final : private work_places {
     std::map<std::string, model> models_;                           ///< that stand somewhere, or have a task at work
     std::unordered_map<std::string, std::uint64_t> last_revisions_; ///< of all others: a number is given once
     model_watch watch_;
+    unload_retry unloads_;
     std::map<std::string, std::deque<waiting_task>> queues_; ///< by model, in the order of acceptance
     std::map<std::uint64_t, std::int64_t> waiting_since_;    ///< when each of those was accepted, by its sequence
     std::set<turn> turns_; ///< models that have tasks and run none, and runs that wait for a place
@@ -215,6 +223,7 @@ class scheduler final : private work_places {
     operation_ptr soon_;
     bool stopping_ = false;
     bool watches_ = true;
+    bool retries_unloads_ = true;
     std::function<void()> stopped_;
 };
 

@@ -80,6 +80,28 @@ operation_ptr scheduler::take_place(const std::string &model_id, done_fn done)
 }
 
 
+/// Whether all places are taken, by tasks or by what is tried again behind them.
+bool scheduler::is_full() const noexcept
+{
+    return places_taken_ + unloads_.places() >= config_->limits.max_concurrent_rollouts;
+}
+
+
+/// A place that a task waits for is the task's.
+unload_retry::surroundings scheduler::around_unloads()
+{
+    unload_retry::surroundings around;
+    around.is_at_work = [this](const std::string &model_id) { return runs_.contains(model_id); };
+    around.has_room = [this] { return !stopping_ && turns_.empty() && !is_full(); };
+    around.place_given_back = [this] { start_soon(); };
+    around.let_go = [this](const std::string &model_id, std::uint64_t revision, done_fn done) {
+        return watch_.let_go(model_id, revision, std::move(done));
+    };
+    around.taken_off = [this](const std::string &model_id) { put_aside(model_id); };
+    return around;
+}
+
+
 void scheduler::grant_place(running_task &run)
 {
     run.has_place = true;

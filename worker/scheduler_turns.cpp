@@ -31,7 +31,7 @@ wait_state scheduler::waiting_words_of(const std::string &model_id, const std::s
         view.running_waits_for = run->second.run ? run->second.run->what.waits_for : wait_reason::none;
     }
     view.none_may_run = config_->limits.max_concurrent_rollouts == 0;
-    view.is_full = places_taken_ >= config_->limits.max_concurrent_rollouts;
+    view.is_full = is_full();
     return wait_for_turn(view);
 }
 

@@ -212,6 +212,7 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
     }
     reader.number("check_s", backend.check_s, 0, day_s);
     reader.number("max_reloads", backend.max_reloads, 1, 1000);
+    reader.number("unload_retry_s", backend.unload_retry_s, 0, day_s);
     reader.refuse_others();
     to.backends.emplace(name, std::move(backend));
 }
@@ -333,18 +334,6 @@ std::string allow_folder_of(const std::string &source, settings &to)
     return fault.empty() ? ""
                          : "names no folder in its fixed part that could be allowed (" + fault +
                                "): write the prefixes into artifacts.allow";
-}
-
-
-std::string idle_gate_warning(const rollout_settings &of)
-{
-    const auto is_judged = [](const shift_step &step) { return step.hold_s != 0 && step.weight != 0; };
-    if (!of.gate || of.watch_s != 0 || of.promote == "manual" || std::ranges::any_of(of.steps, is_judged)) {
-        return {};
-    }
-    return "The gate judges nothing: it judges while a step with traffic is held, and none has a hold_s (nor is "
-           "there a "
-           "watch_s); give the steps a hold_s.";
 }
 
 

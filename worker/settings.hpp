@@ -82,8 +82,9 @@ struct backend_settings {
     std::string repository;
     std::string staging;
     std::string model_name = "{model_id}__r{revision}";
-    std::uint64_t check_s = 10;    ///< between two looks whether its models are still loaded; 0: none
-    std::uint64_t max_reloads = 4; ///< lost models that are loaded again side by side
+    std::uint64_t check_s = 10;        ///< between two looks whether its models are still loaded; 0: none
+    std::uint64_t max_reloads = 4;     ///< lost models that are loaded again side by side
+    std::uint64_t unload_retry_s = 60; ///< before what no task could unload or remove is tried again; 0: it is not
 };
 
 /// Of a command: each look runs the program once a model.
@@ -155,16 +156,13 @@ std::string folder_of_source(const std::string &source);
 /// Allows the sources in that folder. A sentence's end where it is no prefix that a source could be under; empty where it is.
 std::string allow_folder_of(const std::string &source, settings &to);
 
-/// Why the gate of a rollout has nothing to judge, as a sentence; empty where it has, or there is none.
-std::string idle_gate_warning(const rollout_settings &of);
-
 /// What would not end within limits.time_limit_s, whatever happens: holds and the watch that are longer together. Only members
 /// of `given`, the object at `pointer`, are at fault.
 void check_times(const rollout_settings &of, const json_t *given, const std::string &pointer, std::uint64_t limit_s,
                  std::vector<json_fault> &faults);
 
 /// What is accepted and may not work, a sentence each: folders and programs that are missing, a source that is not allowed, a
-/// repository of two backends. Looks at the disk.
+/// repository of two backends, a gate that cannot see what it is to judge. Looks at the disk.
 std::vector<std::string> doubts_about(const settings &from);
 
 /// Reads `rollout` members over what `to` holds: for the configuration and for a task's own.

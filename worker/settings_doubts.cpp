@@ -1,6 +1,7 @@
 // What of the configuration may not work on this machine, as it is now.
 #include "worker/artifact/source.hpp"
 #include "worker/name_template.hpp"
+#include "worker/rollout/gate_plan.hpp"
 #include "worker/settings.hpp"
 #include "worker/words.hpp"
 
@@ -72,6 +73,22 @@ void check_source(const std::string &pointer, const std::string &source, const s
     }
 }
 
+/// The models' own rollouts say only what they differ in.
+void check_gates(const settings &from, std::vector<std::string> &to)
+{
+    const auto of_all = gate_warnings(from.rollout, {});
+    for (const auto &warning : of_all) {
+        to.push_back("/rollout: " + warning);
+    }
+    for (const auto &[name, one] : from.models) {
+        for (const auto &warning : gate_warnings(one.rollout, {})) {
+            if (std::ranges::find(of_all, warning) == of_all.end()) {
+                to.push_back("/models/" + name + "/rollout: " + warning);
+            }
+        }
+    }
+}
+
 } // namespace
 
 
@@ -95,6 +112,7 @@ std::vector<std::string> doubts_about(const settings &from)
             }
         }
     }
+    check_gates(from, all);
     return all;
 }
 

@@ -61,6 +61,12 @@ std::string statistics::text(const moment &now) const
         to.sample({{"backend", backend}}, std::uint64_t{is_up});
     }
 
+    to.family("rollout_unload_pending", type::gauge,
+              "Revisions out of the traffic that no task could unload or remove; they are tried again.");
+    for (const auto &[backend, revisions] : now.pending_unloads) {
+        to.sample({{"backend", backend}}, std::uint64_t{revisions});
+    }
+
     to.family("rollout_tasks_ended_total", type::counter,
               "Tasks that came to their end since rolloutd started, by what they came to.");
     for (const auto kind : {task_kind::deploy, task_kind::remove}) {

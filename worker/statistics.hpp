@@ -25,7 +25,8 @@ class statistics {
         std::chrono::microseconds longest_wait{0}; ///< of the tasks that wait
         std::size_t deployed_models = 0;
         std::size_t lost_models = 0;
-        std::map<std::string, bool> backends_up; ///< of those that have models
+        std::map<std::string, bool> backends_up;            ///< of those that have models
+        std::map<std::string, std::size_t> pending_unloads; ///< revisions that no task could, by backend
         std::size_t links = 0;
         std::uint64_t revision = 0; ///< the journal's
     };

@@ -340,9 +340,10 @@ void files_that_stay_are_a_failure_that_a_second_deletion_mends(void **)
     world.server.fail("remove", outcome::permanent("read-only file system"));
     world.remove("t", "123");
     assert_text(world.finish("t"), "failed");
-    assert_text(world.task("t").detail,
-                "The model is unloaded, but not all of it is gone. Step remove failed: read-only "
-                "file system. Mend the cause and post the deletion again.");
+    assert_text(
+        world.task("t").detail,
+        "The model is unloaded, but not all of it is gone. Step remove failed: read-only "
+        "file system. Mend the cause: the rest is tried again later, and at once if you post the deletion again.");
     assert_text(world.route("123"), "route of 123: none");
     assert_text(world.server_holds(), "; files of 123__r1");
 

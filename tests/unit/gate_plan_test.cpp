@@ -113,6 +113,8 @@ void test_a_hold_that_sees_too_little_is_warned_of(void **)
 void test_what_cannot_work_is_warned_of(void **)
 {
     auto rollout = readme_rollout();
+    rollout.steps = {{5, 0}, {100, 0}};
+    assert_non_null(std::strstr(lines_of(gate_warnings(rollout, {})).c_str(), "The gate judges nothing"));
     rollout.steps = {{100, 60}};
     assert_non_null(std::strstr(lines_of(gate_warnings(rollout, {})).c_str(), "no hold in which blue has traffic"));
     rollout.gate->max_error_rate = 0;

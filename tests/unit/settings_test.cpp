@@ -1,4 +1,5 @@
 #include "tests/unit/settings_text.hpp"
+#include "worker/rollout/gate_plan.hpp"
 
 namespace {
 
@@ -101,10 +102,9 @@ void a_first_step_for_previews_goes_with_a_gate(void **)
         const std::string rollout = std::string(R"({"gate": {}, "steps": )") + list + "}";
         return read_good(with(smallest, "/rollout", rollout.c_str())).rollout;
     };
-    assert_text(rollout::idle_gate_warning(steps(R"([{"weight": 0, "hold_s": 9}, {"weight": 100, "hold_s": 9}])")),
-                "");
-    assert_holds(rollout::idle_gate_warning(steps(R"([{"weight": 0, "hold_s": 9}, {"weight": 100}])")),
-                 "judges nothing");
+    assert_int_equal(rollout::judged_holds(steps(R"([{"weight": 0, "hold_s": 9}, {"weight": 100, "hold_s": 9}])")),
+                     1);
+    assert_int_equal(rollout::judged_holds(steps(R"([{"weight": 0, "hold_s": 9}, {"weight": 100}])")), 0);
 }
 
 void the_projects_own_configuration_is_good(void **)

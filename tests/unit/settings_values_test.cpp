@@ -59,6 +59,7 @@ void a_number_is_good_up_to_its_bounds_and_a_fault_past_them(void **)
         {"/artifacts/max_files", "1", "0", "100000000", "100000001"},
         {"/backends/default/check_s", "0", "-1", "86400", "86401"},
         {"/backends/default/max_reloads", "1", "0", "1000", "1001"},
+        {"/backends/default/unload_retry_s", "0", "-1", "86400", "86401"},
         {"/rollout/ready_timeout_s", "1", "0", "31622400", "31622401"},
         {"/rollout/drain_s", "0", "-1", "31622400", "31622401"},
         {"/rollout/gate/min_requests", "0", "-1", "1000000000", "1000000001"},

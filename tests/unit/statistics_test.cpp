@@ -27,7 +27,7 @@ void tasks_count_when_they_come_to_their_end(void **)
     assert_holds(text, "\nrollout_tasks_ended_total{kind=\"deploy\",status=\"failed\"} 1\n");
     assert_holds(text, "\nrollout_tasks_ended_total{kind=\"deploy\",status=\"canceled\"} 0\n");
     assert_holds(text, "\nrollout_tasks_ended_total{kind=\"delete\",status=\"refused\"} 1\n");
-    assert_true(text.find("pending") == std::string::npos);
+    assert_true(text.find("status=\"pending\"") == std::string::npos);
 }
 
 void commits_are_seen_by_what_they_took(void **)
@@ -57,6 +57,7 @@ void the_moment_is_as_it_was_given(void **)
     now.deployed_models = 70;
     now.lost_models = 5;
     now.backends_up = {{"cpu", true}, {"gpu", false}};
+    now.pending_unloads = {{"cpu", 0}, {"gpu", 3}};
     now.links = 2;
     now.revision = 123456789012;
     const std::string text = own.text(now);
@@ -65,7 +66,8 @@ void the_moment_is_as_it_was_given(void **)
           "rollout_queue_length 4\n", "rollout_running_tasks 3\n", "rollout_working_tasks 2\n",
           "rollout_running_tasks_limit 16\n", "rollout_oldest_waiting_task_seconds 90\n",
           "rollout_deployed_models 70\n", "rollout_lost_models 5\n", "rollout_backend_up{backend=\"cpu\"} 1\n",
-          "rollout_backend_up{backend=\"gpu\"} 0\n", "rollout_worker_links 2\n",
+          "rollout_backend_up{backend=\"gpu\"} 0\n", "rollout_unload_pending{backend=\"cpu\"} 0\n",
+          "rollout_unload_pending{backend=\"gpu\"} 3\n", "rollout_worker_links 2\n",
           "rollout_journal_revision 123456789012\n"}) {
         assert_holds(text, line);
     }

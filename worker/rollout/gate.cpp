@@ -80,6 +80,17 @@ const latency_histogram &latencies_of(const traffic_counters &of, const gate_set
 }
 
 
+/// The bucket of the slowest request; the first one where there is none.
+std::size_t slowest_bucket(const latency_histogram &of) noexcept
+{
+    std::size_t bucket = of.size() - 1;
+    while (bucket != 0 && of[bucket] == 0) {
+        --bucket;
+    }
+    return bucket;
+}
+
+
 /// Requests that are known to have been slower than a bucket's latencies or not: what was abandoned, or is under way, is
 /// known to be slow once it has waited for so long, and is not known at all before.
 tried slower_than(const traffic_counters &of, const gate_settings &limits, std::size_t bucket)
@@ -307,13 +318,8 @@ std::uint64_t gate::overdue() const
 {
     double after_ms = limits_.max_p99_ms.value_or(0);
     if (!limits_.max_p99_ms) {
-        const auto &blues = latencies_of(blue_to_compare(), limits_);
-        const auto slowest = std::find_if(blues.rbegin(), blues.rend(), [](auto count) { return count != 0; });
-        const auto &greens = latencies_of(counted_.green, limits_);
-        const auto slowest_green =
-            std::find_if(greens.rbegin(), greens.rend(), [](auto count) { return count != 0; });
-        const auto bucket = static_cast<std::size_t>(
-            std::max<std::ptrdiff_t>({blues.rend() - slowest, greens.rend() - slowest_green, 1}) - 1);
+        const auto bucket = std::max(slowest_bucket(latencies_of(blue_to_compare(), limits_)),
+                                     slowest_bucket(latencies_of(counted_.green, limits_)));
         after_ms = std::max(least_overdue_ms, bucket_most_ms(bucket));
     }
     const auto waiting = waiting_beyond(counted_.green, latency_bucket(static_cast<std::uint64_t>(after_ms)));

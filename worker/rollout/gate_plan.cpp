@@ -175,6 +175,11 @@ std::vector<std::string> gate_warnings(const rollout_settings &of, std::optional
     }
     const auto &gate = *of.gate;
     const auto holds = holds_of(of);
+    if (holds.empty()) {
+        warnings.emplace_back("The gate judges nothing: it judges while a step with traffic is held, and none has a "
+                              "hold_s (nor is there a watch_s); give the steps a hold_s.");
+        return warnings;
+    }
     if (gate.max_error_rate && *gate.max_error_rate == 0) {
         warnings.emplace_back("gate.max_error_rate is 0: a single failure of green rolls back, whatever its cause");
     }

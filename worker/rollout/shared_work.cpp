@@ -13,36 +13,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto drain_look = 50ms;
 constexpr auto ready_look = 100ms;
-
-/// How long the server may take to let its own requests end.
-constexpr auto unload_timeout = 120s;
 
 
 /// When that much time will have passed, for people: microseconds since 1970, UTC.
 std::int64_t moment_after(const task_run &run, std::chrono::microseconds time)
 {
     return run.environment.time.wall_us() + time.count();
-}
-
-
-/// How many requests are in flight, as an outcome: none is ok. `seen` is set to what the gateways said.
-operation_ptr look_in_flight(task_run &run, const placed_revision &one,
-                             const std::shared_ptr<std::optional<std::uint64_t>> &seen, done_fn done)
-{
-    return run.environment.gateways.in_flight(
-        run.of.model_id, one.parts(), one.revision,
-        [seen, done = std::move(done)](std::optional<std::uint64_t> requests) {
-            *seen = requests;
-            if (!requests) {
-                done(outcome::transient("a gateway does not say what it has in flight"));
-            } else if (*requests != 0) {
-                done(outcome::transient(count_words(*requests, "request is", "requests are") + " in flight"));
-            } else {
-                done(outcome::ok());
-            }
-        });
 }
 
 
@@ -141,30 +118,14 @@ operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done
     if (backend *server = run.environment.backend_of(one.backend)) {
         return work(*server, std::move(done));
     }
-    return ended(run,
-                 outcome::permanent("rolloutd's configuration has no backend \"" + one.backend +
-                                    "\" any more, where " + one.names() + " stands; put it back"),
-                 std::move(done));
-}
-
-
-server_model server_model_of(const std::string &model_id, std::uint64_t revision, const placed_copy &copy)
-{
-    server_model made = {copy.model, model_id, revision, copy.parts};
-    std::erase(made.parts, std::string()); // of a model without parts
-    return made;
+    return ended(run, lost_backend(one), std::move(done));
 }
 
 
 operation_ptr on_copies(task_run &run, const placed_revision &one, done_fn done, copy_work work)
 {
     return on_backend(run, one, std::move(done), [&](backend &server, done_fn then) {
-        std::vector<start_fn> all;
-        for (const auto &copy : one.copies) {
-            all.push_back([&server, model = server_model_of(run.of.model_id, one.revision, copy), copy,
-                           work](done_fn part) { return work(server, model, copy, std::move(part)); });
-        }
-        return in_order(run.environment.time, std::move(all), std::move(then));
+        return on_copies(run.environment.time, server, run.of.model_id, one, work, std::move(then));
     });
 }
 
@@ -201,15 +162,8 @@ operation_ptr drain(task_run &run, const placed_revision &one, done_fn done)
     const auto limit = std::chrono::seconds(run.plan.rollout.drain_s);
     const auto seen = std::make_shared<std::optional<std::uint64_t>>();
     const start_fn work = [&run, one, limit, seen](done_fn end) {
-        return try_until(
-            run.environment.time,
-            [&run, one, seen](done_fn then) { return look_in_flight(run, one, seen, std::move(then)); }, drain_look,
-            limit,
-            [limit, one](const std::string &last) {
-                return outcome::ok("after " + duration_words(limit) + " revision " + std::to_string(one.revision) +
-                                   " is taken away although " + last);
-            },
-            std::move(end));
+        return await_drain(run.environment.time, run.environment.gateways, run.of.model_id, one, limit, seen,
+                           std::move(end));
     };
     return while_waiting(
         run,
@@ -225,12 +179,7 @@ operation_ptr unload(task_run &run, const placed_revision &one, done_fn done)
     if (!one.load_begun) {
         return ended(run, outcome::ok(), std::move(done));
     }
-    const start_fn work = [&run, one](done_fn end) {
-        return alone_on(run, one, std::move(end),
-                        [](backend &server, const server_model &model, const placed_copy &, done_fn then) {
-                            return server.unload(model, unload_timeout, std::move(then));
-                        });
-    };
+    const start_fn work = [&run, one](done_fn end) { return alone_on(run, one, std::move(end), unload_copy); };
     return while_server_works(run, one, "unload", unload_timeout, work, std::move(done));
 }
 
@@ -238,11 +187,7 @@ operation_ptr unload(task_run &run, const placed_revision &one, done_fn done)
 operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn done)
 {
     run.note_if_unsaid();
-    return on_copies(
-        run, one, std::move(done),
-        [staged = one.stage_begun](backend &server, const server_model &model, const placed_copy &, done_fn then) {
-            return staged ? server.remove(model, std::move(then)) : server.discard(model.name, std::move(then));
-        });
+    return on_copies(run, one, std::move(done), removal_of(one));
 }
 
 
@@ -299,16 +244,12 @@ operation_ptr for_each(task_run &run, const std::vector<placed_revision> &all,
 operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, done_fn done)
 {
     std::vector<start_fn> revisions;
-    for (const auto &one : all) {
+    for (const auto &retired : all) {
+        const placed_revision one = without_names_in_use(run.of, retired);
         const start_fn remove = [&run, one](done_fn then) {
             const auto note = [&run, one, then = std::move(then)](const outcome &how) {
                 if (how) {
-                    std::erase_if(run.of.retired,
-                                  [&one](const auto &other) { return other.revision == one.revision; });
-                    if (one.keep_files) {
-                        run.of.kept.push_back(one);
-                        run.of.kept.back().load_begun = false;
-                    }
+                    note_taken_off(run.of, one.revision);
                 }
                 then(how);
             };

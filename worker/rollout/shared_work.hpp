@@ -2,6 +2,7 @@
 // its server, in the only order in which that is safe.
 #pragma once
 
+#include "worker/rollout/placed_work.hpp"
 #include "worker/rollout/task_run.hpp"
 
 #include <chrono>
@@ -60,12 +61,7 @@ operation_ptr while_server_works(task_run &run, const placed_revision &one, cons
 operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done,
                          const std::function<operation_ptr(backend &server, done_fn done)> &work);
 
-/// A copy as its backend is to know it.
-server_model server_model_of(const std::string &model_id, std::uint64_t revision, const placed_copy &copy);
-
 /// `work` for each of a revision's copies on its backend, one after the other.
-using copy_work =
-    std::function<operation_ptr(backend &server, const server_model &model, const placed_copy &copy, done_fn done)>;
 operation_ptr on_copies(task_run &run, const placed_revision &one, done_fn done, copy_work work);
 
 /// An operation that is over before it began, for a step that finds nothing to do or cannot do it.

@@ -511,11 +511,12 @@ void task_run::fail(const std::string &why)
         if (what.kind == task_kind::deploy) {
             finish(task_status::completed,
                    "Revision " + std::to_string(what.model_revision) +
-                       " serves all traffic, but the old one could not be taken off the server. " + why +
-                       " It is tried again with the model's next task.");
+                       " serves all traffic, but the old one could not be taken off the server. " + failure_ +
+                       " It is tried again later, at the latest with the model's next task.");
         } else {
-            finish(task_status::failed, "The model is unloaded, but not all of it is gone. " + failure_ +
-                                            " Mend the cause and post the deletion again.");
+            finish(task_status::failed,
+                   "The model is unloaded, but not all of it is gone. " + failure_ +
+                       " Mend the cause: the rest is tried again later, and at once if you post the deletion again.");
         }
         return;
     }

@@ -1,0 +1,96 @@
+#include "worker/rollout/placed_work.hpp"
+
+#include "worker/words.hpp"
+
+#include <utility>
+#include <vector>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto drain_look = 50ms;
+
+
+/// How many requests are in flight, as an outcome: none is ok.
+operation_ptr look_in_flight(traffic &gateways, const std::string &model_id, const placed_revision &of,
+                             const std::shared_ptr<std::optional<std::uint64_t>> &seen, done_fn done)
+{
+    return gateways.in_flight(
+        model_id, of.parts(), of.revision, [seen, done = std::move(done)](std::optional<std::uint64_t> requests) {
+            *seen = requests;
+            if (!requests) {
+                done(outcome::transient("a gateway does not say what it has in flight"));
+            } else if (*requests != 0) {
+                done(outcome::transient(count_words(*requests, "request is", "requests are") + " in flight"));
+            } else {
+                done(outcome::ok());
+            }
+        });
+}
+
+} // namespace
+
+
+server_model server_model_of(const std::string &model_id, std::uint64_t revision, const placed_copy &copy)
+{
+    server_model made = {copy.model, model_id, revision, copy.parts};
+    std::erase(made.parts, std::string()); // of a model without parts
+    return made;
+}
+
+
+operation_ptr on_copies(clock &time, backend &server, const std::string &model_id, const placed_revision &of,
+                        const copy_work &work, done_fn done)
+{
+    std::vector<start_fn> all;
+    for (const auto &copy : of.copies) {
+        all.push_back([&server, model = server_model_of(model_id, of.revision, copy), copy, work](done_fn part) {
+            return work(server, model, copy, std::move(part));
+        });
+    }
+    return in_order(time, std::move(all), std::move(done));
+}
+
+
+operation_ptr unload_copy(backend &server, const server_model &model, const placed_copy &, done_fn done)
+{
+    return server.unload(model, unload_timeout, std::move(done));
+}
+
+
+copy_work removal_of(const placed_revision &of)
+{
+    return [staged = of.stage_begun](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+        return staged ? server.remove(model, std::move(then)) : server.discard(model.name, std::move(then));
+    };
+}
+
+
+operation_ptr await_drain(clock &time, traffic &gateways, const std::string &model_id, const placed_revision &of,
+                          std::chrono::seconds limit, std::shared_ptr<std::optional<std::uint64_t>> seen,
+                          done_fn done)
+{
+    return try_until(
+        time,
+        [&gateways, model_id, of, seen = std::move(seen)](done_fn then) {
+            return look_in_flight(gateways, model_id, of, seen, std::move(then));
+        },
+        drain_look, limit,
+        [limit, revision = of.revision](const std::string &last) {
+            return outcome::ok("after " + duration_words(limit) + " revision " + std::to_string(revision) +
+                               " is taken away although " + last);
+        },
+        std::move(done));
+}
+
+
+outcome lost_backend(const placed_revision &of)
+{
+    return outcome::permanent("rolloutd's configuration has no backend \"" + of.backend + "\" any more, where " +
+                              of.names() + " stands; put it back");
+}
+
+} // namespace rollout

@@ -1,0 +1,46 @@
+// The work on a revision that stands on a server: what tasks do, and what is tried again when no task is there.
+#pragma once
+
+#include "worker/backend/backend.hpp"
+#include "worker/model.hpp"
+#include "worker/rollout/clock.hpp"
+#include "worker/rollout/combine.hpp"
+#include "worker/rollout/traffic.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace rollout {
+
+/// How long a server may take to let a model's own requests end.
+inline constexpr std::chrono::seconds unload_timeout{120};
+
+/// A copy as its backend is to know it.
+server_model server_model_of(const std::string &model_id, std::uint64_t revision, const placed_copy &copy);
+
+/// Runs `work` for each of a revision's copies on its backend, one after the other. `server` outlives it.
+using copy_work =
+    std::function<operation_ptr(backend &server, const server_model &model, const placed_copy &copy, done_fn done)>;
+operation_ptr on_copies(clock &time, backend &server, const std::string &model_id, const placed_revision &of,
+                        const copy_work &work, done_fn done);
+
+/// Unloads one copy within `unload_timeout`.
+operation_ptr unload_copy(backend &server, const server_model &model, const placed_copy &copy, done_fn done);
+
+/// Removes what the copies of that revision have in the repository and in the staging folder.
+copy_work removal_of(const placed_revision &of);
+
+/// Ok once no gateway has a request in flight on the revision, or `limit` is over: then with a detail that says so. What the
+/// gateways say is in `seen`; nothing while one does not say.
+operation_ptr await_drain(clock &time, traffic &gateways, const std::string &model_id, const placed_revision &of,
+                          std::chrono::seconds limit, std::shared_ptr<std::optional<std::uint64_t>> seen,
+                          done_fn done);
+
+/// Fails permanently: rolloutd's configuration has lost the backend of that revision.
+outcome lost_backend(const placed_revision &of);
+
+} // namespace rollout
