@@ -33,6 +33,13 @@ void write_time(json_writer &to, std::int64_t us)
 }
 
 
+/// 15 digits are those that a number was written with; the two more that a double can have read as noise (0.0040000000000000001).
+std::string for_people(const std::shared_ptr<const json_t> &from)
+{
+    return json_compact(from.get(), JSON_REAL_PRECISION(15));
+}
+
+
 void write_step(json_writer &to, const step_record &from)
 {
     to.begin_object();
@@ -170,13 +177,13 @@ std::string document_of(const task &from)
         to.name("promote_asked").boolean(true);
     }
     if (from.gate) {
-        to.name("gate").raw(json_compact(from.gate.get()));
+        to.name("gate").raw(for_people(from.gate));
     }
     if (from.rollback_to != 0) {
         to.name("rollback_to").number(from.rollback_to);
     }
     if (from.plan) {
-        to.name("plan").raw(json_compact(from.plan.get()));
+        to.name("plan").raw(for_people(from.plan));
     }
     to.name("steps").begin_array();
     for (const auto &step : from.steps) {

@@ -234,6 +234,18 @@ void what_a_task_waits_for_and_will_do_is_written_and_read_back(void **)
     }
 }
 
+void numbers_of_plan_and_gate_are_read_as_they_were_written(void **)
+{
+    task given = some_task();
+    given.plan = shared_json_of(R"({"gate": {"max_error_rate": 0.004, "false_alarm": 1e-6}})");
+    given.gate = shared_json_of(R"({"verdict": {"limit": 0.1}})");
+    given.config = shared_json_of(R"({"x": 0.12345678901234566})");
+    const std::string document = document_of(given);
+    assert_holds(document, R"("max_error_rate":0.004,)");
+    assert_holds(document, R"("limit":0.1})");
+    assert_holds(document, R"("x":0.12345678901234566)"); // a client's own keeps all that a double has
+}
+
 void a_fresh_task_is_read_back_whole(void **)
 {
     task fresh;
@@ -333,6 +345,7 @@ int main()
         cmocka_unit_test(details_are_cleaned_and_cut_to_their_bounds),
         cmocka_unit_test(a_task_is_read_back_whole),
         cmocka_unit_test(what_a_task_waits_for_and_will_do_is_written_and_read_back),
+        cmocka_unit_test(numbers_of_plan_and_gate_are_read_as_they_were_written),
         cmocka_unit_test(a_fresh_task_is_read_back_whole),
         cmocka_unit_test(what_is_no_document_is_not_read),
         cmocka_unit_test(a_row_gives_its_task_the_journals_numbers),
