@@ -239,10 +239,7 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
         read_rollout(given, "/config/rollout", plan.rollout, faults, plan.warnings);
         check_times(plan.rollout, given, "/config/rollout", from.limits.time_limit_s, faults);
     }
-    // Else what the gate can see is a matter of the traffic, and said in the report.
-    if (judged_holds(plan.rollout) == 0) {
-        std::ranges::move(gate_warnings(plan.rollout, {}), std::back_inserter(plan.warnings));
-    }
+    std::ranges::move(gate_warnings(plan.rollout), std::back_inserter(plan.warnings));
     if (server != nullptr && server->type == "command" && plan.rollout.smoke_request) {
         faults.push_back({"/config/rollout/smoke", "is an inference, which backend " + plan.backend +
                                                        " cannot be asked for: it runs a command; leave the smoke "

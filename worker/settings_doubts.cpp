@@ -76,12 +76,12 @@ void check_source(const std::string &pointer, const std::string &source, const s
 /// The models' own rollouts say only what they differ in.
 void check_gates(const settings &from, std::vector<std::string> &to)
 {
-    const auto of_all = gate_warnings(from.rollout, {});
+    const auto of_all = gate_warnings(from.rollout);
     for (const auto &warning : of_all) {
         to.push_back("/rollout: " + warning);
     }
     for (const auto &[name, one] : from.models) {
-        for (const auto &warning : gate_warnings(one.rollout, {})) {
+        for (const auto &warning : gate_warnings(one.rollout)) {
             if (std::ranges::find(of_all, warning) == of_all.end()) {
                 to.push_back("/models/" + name + "/rollout: " + warning);
             }

@@ -100,12 +100,12 @@ void test_the_plan_says_the_division(void **)
 void test_a_hold_that_sees_too_little_is_warned_of(void **)
 {
     const auto rollout = readme_rollout();
-    assert_text(lines_of(gate_warnings(rollout, 600000)), "");
-    const auto slow = lines_of(gate_warnings(rollout, 60));
+    assert_text(lines_of(hold_warnings(rollout, 600000)), "");
+    const auto slow = lines_of(hold_warnings(rollout, 60));
     assert_non_null(std::strstr(slow.c_str(),
                                 "the hold at 5 % lasts 30 s, in which at the last minute's traffic of 60 "
                                 "requests green gets about 1: min_requests of 50 extends it"));
-    const auto middling = lines_of(gate_warnings(rollout, 2400));
+    const auto middling = lines_of(hold_warnings(rollout, 2400));
     assert_non_null(std::strstr(middling.c_str(), "the hold at 5 % is too short for max_error_rate"));
 }
 
@@ -114,16 +114,17 @@ void test_what_cannot_work_is_warned_of(void **)
 {
     auto rollout = readme_rollout();
     rollout.steps = {{5, 0}, {100, 0}};
-    assert_non_null(std::strstr(lines_of(gate_warnings(rollout, {})).c_str(), "The gate judges nothing"));
+    assert_non_null(std::strstr(lines_of(gate_warnings(rollout)).c_str(), "The gate judges nothing"));
     rollout.steps = {{100, 60}};
-    assert_non_null(std::strstr(lines_of(gate_warnings(rollout, {})).c_str(), "no hold in which blue has traffic"));
+    assert_non_null(std::strstr(lines_of(gate_warnings(rollout)).c_str(), "no hold in which blue has traffic"));
     rollout.gate->max_error_rate = 0;
-    assert_non_null(std::strstr(lines_of(gate_warnings(rollout, {})).c_str(), "a single failure"));
+    assert_non_null(std::strstr(lines_of(gate_warnings(rollout)).c_str(), "a single failure"));
     rollout = readme_rollout();
     rollout.gate->max_error_rate = 1e-6;
     rollout.progress_deadline_s = 60;
-    assert_non_null(std::strstr(lines_of(gate_warnings(rollout, {})).c_str(), "too short for max_error_rate"));
-    assert_text(lines_of(gate_warnings(rollout_settings(), {})), "");
+    assert_non_null(std::strstr(lines_of(hold_warnings(rollout, {})).c_str(), "too short for max_error_rate"));
+    assert_text(lines_of(gate_warnings(rollout_settings())), "");
+    assert_text(lines_of(hold_warnings(rollout_settings(), {})), "");
 }
 
 } // namespace

@@ -167,7 +167,7 @@ json_ptr gate_plan_report(const rollout_settings &of, std::optional<std::uint64_
 }
 
 
-std::vector<std::string> gate_warnings(const rollout_settings &of, std::optional<std::uint64_t> requests_a_minute)
+std::vector<std::string> gate_warnings(const rollout_settings &of)
 {
     std::vector<std::string> warnings;
     if (!of.gate) {
@@ -192,6 +192,18 @@ std::vector<std::string> gate_warnings(const rollout_settings &of, std::optional
         warnings.emplace_back(
             "gate.absolute_unless_blue: without a ratio to blue nothing judges green while blue breaks a limit");
     }
+    return warnings;
+}
+
+
+std::vector<std::string> hold_warnings(const rollout_settings &of, std::optional<std::uint64_t> requests_a_minute)
+{
+    std::vector<std::string> warnings;
+    if (!of.gate) {
+        return warnings;
+    }
+    const auto &gate = *of.gate;
+    const auto holds = holds_of(of);
     const auto traffic = [&requests_a_minute] {
         return requests_a_minute
                    ? "at the last minute's traffic of " + std::to_string(*requests_a_minute) + " requests"

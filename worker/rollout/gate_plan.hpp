@@ -39,8 +39,11 @@ std::vector<gate_share> divide_false_alarm(const gate_settings &gate, std::size_
 /// For `metadata.plan.gate`: the limits, the division, and with the model's requests of the last minute what each hold can see.
 json_ptr gate_plan_report(const rollout_settings &of, std::optional<std::uint64_t> requests_a_minute);
 
-/// What of the gate cannot work as it looks, in sentences: that nothing is judged at all, or holds too short to see a breach of
-/// their own limits at that traffic, or, where it is not known, at one request a second.
-std::vector<std::string> gate_warnings(const rollout_settings &of, std::optional<std::uint64_t> requests_a_minute);
+/// What of the gate cannot work as it looks, whatever the traffic, in sentences.
+std::vector<std::string> gate_warnings(const rollout_settings &of);
+
+/// The holds that are too short to see a breach of their own limits at the model's traffic of the last minute, or, if that is not
+/// known, at one request a second.
+std::vector<std::string> hold_warnings(const rollout_settings &of, std::optional<std::uint64_t> requests_a_minute);
 
 } // namespace rollout

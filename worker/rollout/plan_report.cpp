@@ -78,8 +78,8 @@ json_ptr plan_report(const plan_view &of)
     json_put(to.get(), "servers", servers_report(of.servers));
     if (of.kind == task_kind::deploy) {
         auto warnings = of.plan.warnings;
-        if (of.has_blue && judged_holds(rollout) != 0) {
-            std::ranges::move(gate_warnings(rollout, of.requests_a_minute), std::back_inserter(warnings));
+        if (of.has_blue) {
+            std::ranges::move(hold_warnings(rollout, of.requests_a_minute), std::back_inserter(warnings));
         }
         json_put(to.get(), "warnings", warnings_report(warnings));
     }
