@@ -33,7 +33,8 @@ bool is_past(ngx_msec_t time) noexcept
 
 
 worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams)
-    : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), backoff_(settings.reconnect)
+    : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), backoff_(settings.reconnect),
+      state_file_(zone, log, [this](std::uint64_t write) { on_kept(write); })
 {
     connect_timer_.handler = on_connect_timer;
     connect_timer_.data = this;
@@ -44,17 +45,13 @@ worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_l
     flush_event_.data = this;
     flush_event_.log = log;
 
-    rewrite_timer_.handler = on_rewrite_timer;
-    rewrite_timer_.data = this;
-    rewrite_timer_.log = log;
-    rewrite_timer_.cancelable = 1;
-
     ngx_add_timer(&connect_timer_, 0);
 }
 
 
 worker_link::~worker_link()
 {
+    state_file_.finish(); // before another process is given the stream: the state file is as new as what that one has
     if (state_ == state::up) {
         // The last words tell rolloutd not to wait for this process; whether they arrive is not waited for.
         try {
@@ -64,10 +61,8 @@ worker_link::~worker_link()
         }
     }
     close_connection();
-    for (auto *timer : {&connect_timer_, &rewrite_timer_}) {
-        if (timer->timer_set) {
-            ngx_del_timer(timer);
-        }
+    if (connect_timer_.timer_set) {
+        ngx_del_timer(&connect_timer_);
     }
     for (auto &[id, call] : calls_) {
         call->id = 0;
@@ -250,6 +245,7 @@ void worker_link::close_connection() noexcept
     in_full_set_ = false;
     full_set_.clear();
     unanswered_.clear();
+    unkept_.clear();
 }
 
 

@@ -13,6 +13,7 @@
 #include "module/known_upstreams.hpp"
 #include "module/ngx.hpp"
 #include "module/shared_zone.hpp"
+#include "module/state_writer.hpp"
 #include "module/task_request.hpp"
 #include "module/watch_groups.hpp"
 
@@ -154,8 +155,9 @@ class worker_link {
     void take_routes(const json_t *message);
     bool are_old(std::uint64_t revision) noexcept;
     bool put_in_force(zone_writer &writer, const std::vector<route> &routes, bool ends);
-    static void on_rewrite_timer(ngx_event_t *event) noexcept;
-    void keep_routes(const std::string &known_routes) noexcept;
+    void keep_routes(std::uint64_t revision);
+    void on_kept(std::uint64_t write) noexcept;
+    void send_applied(std::uint64_t revision);
     void warn_of_servers(const std::vector<route> &routes);
     void take_sample(const json_t *message);
     void take_measure(const json_t *message);
@@ -172,7 +174,6 @@ class worker_link {
     ngx_connection_t *connection_ = nullptr;
     ngx_event_t connect_timer_{};
     ngx_event_t flush_event_{};
-    ngx_event_t rewrite_timer_{};
     ngx_msec_t backoff_;
     ngx_msec_t heard_ = 0;    ///< when something came from rolloutd last, or the connection was made
     bool tried_ = false;      ///< to connect
@@ -183,7 +184,6 @@ class worker_link {
     bool denied_ = false;
     bool told_refused_ = false;
     bool told_full_ = false;
-    bool told_unwritten_ = false; ///< that the state file cannot be written
 
     frame_reader reader_;
     std::string submissions_; ///< lines of the next frame
@@ -207,6 +207,10 @@ class worker_link {
     std::unordered_set<std::string> full_set_; ///< the routes of a full set that is coming in
     bool in_full_set_ = false;
     bool full_set_is_old_ = false;
+
+    state_writer state_file_;
+    std::map<std::uint64_t, std::uint64_t>
+        unkept_; ///< by the write of the state file that holds them: routes in force up to there
 };
 
 } // namespace rollout
