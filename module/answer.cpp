@@ -4,6 +4,7 @@
 #include "module/etag_list.hpp"
 
 #include <exception>
+#include <optional>
 #include <string>
 
 namespace rollout {
@@ -31,6 +32,15 @@ ngx_table_elt_t *push_header(ngx_http_request_t *r, std::string_view name, ngx_s
         end_chain(header);
     }
     return header;
+}
+
+
+void set_content(ngx_http_request_t *r, std::string_view type, std::size_t size) noexcept
+{
+    r->headers_out.content_type = str_of(type);
+    r->headers_out.content_type_len = type.size();
+    r->headers_out.content_type_lowcase = nullptr;
+    r->headers_out.content_length_n = static_cast<off_t>(size);
 }
 
 
@@ -90,6 +100,39 @@ bool any_header(const ngx_http_request_t *r, std::string_view name, Is is) noexc
     return found;
 }
 
+
+/// The header of what is not to be cached; nothing when the content comes next, else the end of the answer. The request's
+/// preconditions are about the content, although it has no ETag.
+std::optional<ngx_int_t> begin_uncached(ngx_http_request_t *r) noexcept
+{
+    if (!add_header(r, "Cache-Control", "no-cache")) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    switch (condition_of(r, {})) {
+    case condition::failed:
+        return send_failed_condition(r);
+    case condition::not_modified:
+        return send_not_modified(r);
+    case condition::met:
+        break;
+    }
+    return std::nullopt;
+}
+
+
+/// The next one of a long answer.
+std::optional<ngx_int_t> send_piece(request_turns &turns) noexcept
+{
+    auto &body = static_cast<long_answer *>(turns.work)->body;
+    ngx_chain_t *piece = body.take();
+    const bool ends = body.empty();
+    piece->buf->last_buf = ends && turns.r == turns.r->main;
+    piece->buf->last_in_chain = ends;
+    // What the client does not take yet waits in the request's output.
+    const ngx_int_t rc = ngx_http_output_filter(turns.r, piece);
+    return ends || rc == NGX_ERROR ? std::optional(rc) : std::nullopt;
+}
+
 } // namespace
 
 
@@ -138,10 +181,7 @@ ngx_chain_t *make_body(ngx_http_request_t *r, std::string_view type,
     buffer->last_in_chain = 1;
     *chain = {buffer, nullptr};
 
-    r->headers_out.content_type = str_of(type);
-    r->headers_out.content_type_len = type.size();
-    r->headers_out.content_type_lowcase = nullptr;
-    r->headers_out.content_length_n = static_cast<off_t>(size);
+    set_content(r, type, size);
     return chain;
 }
 
@@ -169,18 +209,32 @@ try {
 ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
                     std::initializer_list<std::string_view> parts) noexcept
 {
-    if (!add_header(r, "Cache-Control", "no-cache")) {
+    const auto end = begin_uncached(r);
+    return end ? *end : send_body(r, NGX_HTTP_OK, make_body(r, type, parts));
+}
+
+
+ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &what) noexcept
+{
+    if (!what.body.whole() || what.body.empty()) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    switch (condition_of(r, {})) {
-    case condition::failed:
-        return send_failed_condition(r);
-    case condition::not_modified:
-        return send_not_modified(r);
-    case condition::met:
-        break;
+    if (const auto end = begin_uncached(r)) {
+        return *end;
     }
-    return send_body(r, NGX_HTTP_OK, make_body(r, type, parts));
+    set_content(r, type, what.body.size());
+    r->headers_out.status = NGX_HTTP_OK;
+    r->disable_not_modified = 1;
+    const ngx_int_t rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+    what.turns.r = r;
+    what.turns.work = &what;
+    if (const auto end = send_piece(what.turns)) {
+        return *end;
+    }
+    return begin_turns(what.turns, r, &what, send_piece) ? NGX_DONE : NGX_ERROR;
 }
 
 

@@ -53,7 +53,12 @@ enum class link_result {
 struct link_call {
     using done_fn = void (*)(link_call &call, link_result result, const task_record *task, const json_t *message);
 
+    /// Of a list: one of its documents, and the task that it is of, or null; before `done`, which then has the frame of the end. It must
+    /// not throw, and not end the call.
+    using document_fn = void (*)(link_call &call, std::string_view document, const task_record *task);
+
     done_fn done = nullptr;
+    document_fn document = nullptr;
     void *asker = nullptr;
 
     // the link's own
@@ -150,6 +155,8 @@ class worker_link {
     void take_accepted();
     void take_accepted(std::uint64_t id, std::string_view how, const task_record &task);
     void take_answer(const json_t *message, std::string_view type);
+    void take_page(const json_t *message, std::string_view type);
+    bool take_documents(std::uint64_t id, bool are_tasks);
     void answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message);
     void take_update(const json_t *message);
     void take_routes(const json_t *message);
