@@ -19,6 +19,9 @@ constexpr ngx_msec_t longest_backoff_ms = 800;
 /// rolloutd pings more often than that; a link that is silent for longer leads nowhere.
 constexpr ngx_msec_t silence_ms = 15000;
 
+/// A turn of the event loop ends once it has read so much.
+constexpr std::size_t turn_bytes = 64 * 1024;
+
 /// An event loop that runs is not so late with a timer.
 constexpr ngx_msec_t late_ms = 1000;
 
@@ -292,9 +295,8 @@ void worker_link::on_read(ngx_event_t *event) noexcept
 void worker_link::read() noexcept
 try {
     ngx_connection_t *c = connection_;
-    u_char buffer[65536];
-    // A turn reads so much at most: requests wait beside it.
-    for (int reads = 0; reads < 4 && connection_ == c; ++reads) {
+    u_char buffer[turn_bytes];
+    for (std::size_t received = 0; received < turn_bytes;) {
         const ssize_t n = c->recv(c, buffer, sizeof(buffer));
         if (n == NGX_AGAIN) {
             if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
@@ -308,6 +310,7 @@ try {
         }
         ngx_add_timer(c->read, silence_ms);
         heard_ = ngx_current_msec;
+        received += static_cast<std::size_t>(n);
         reader_.feed({reinterpret_cast<char *>(buffer), static_cast<std::size_t>(n)});
 
         json_ptr message;
@@ -327,9 +330,7 @@ try {
             }
         }
     }
-    if (connection_ == c) {
-        ngx_post_event(c->read, &ngx_posted_events);
-    }
+    ngx_post_event(c->read, &ngx_posted_next_events); // requests are served before it goes on
 } catch (const std::exception &error) {
     disconnect(error.what());
 }
