@@ -15,8 +15,8 @@
 //     forget    {id}                                          the client of that look-up is gone
 //     steer     {id, kind, task_id, verb, new_task_id?} and a line   a client's word to a task (steering.hpp); the line says
 //                                                              who asks (requester.hpp)
-//     list      {id, kind, status?, model_id?, before?, limit, lines?} tasks, newest first, accepted before that `seq`
-//     models    {id, after?, limit, lines?}                   models, in the order of their ids, after that one; `lines`: the
+//     list      {id, kind, status?, model_id?, before?, limit, in_lines?} tasks, newest first, accepted before that `seq`
+//     models    {id, after?, limit, in_lines?}                   models, in the order of their ids, after that one; `in_lines`: the
 //                                                              documents shall come behind the answers' messages
 //     metrics   {id}                                          what rolloutd says of itself in the metrics
 //     applied   {revision}                                    the routes up to here are in force in this gateway

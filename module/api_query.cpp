@@ -245,7 +245,7 @@ ngx_int_t list(api_request &request)
     if (const auto fault = fill_from_query(r, request.route, message.get()); !fault.detail.empty()) {
         return send_problem(r, fault);
     }
-    json_put(message.get(), "lines", json_ptr(json_true()));
+    json_put(message.get(), "in_lines", json_ptr(json_true()));
     request.call.done = on_page;
     request.call.document = on_document;
     request.call.asker = &request;

@@ -154,7 +154,7 @@ void gateway_server::take_list(const session_ptr &from, const json_t *message)
     if (!may_ask(from)) {
         return;
     }
-    const bool in_lines = json_is_true(json_object_get(message, "lines"));
+    const bool in_lines = json_is_true(json_object_get(message, "in_lines"));
     pages_.push_back({from, json_count(message, "id"), "listed", "\"tasks\":null,\"next\":null",
                       [this, which, limit, in_lines](const page_fn &done) {
                           journal_.list(
@@ -182,7 +182,7 @@ void gateway_server::take_models(const session_ptr &from, const json_t *message)
     if (!may_ask(from)) {
         return;
     }
-    const bool in_lines = json_is_true(json_object_get(message, "lines"));
+    const bool in_lines = json_is_true(json_object_get(message, "in_lines"));
     pages_.push_back({from, json_count(message, "id"), "listed_models", "\"models\":null,\"next\":null",
                       [this, after, limit, in_lines](const page_fn &done) {
                           journal_.list_models(

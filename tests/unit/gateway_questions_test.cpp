@@ -192,7 +192,7 @@ void a_page_of_tasks_comes_in_frames_of_bounded_size(void **)
         rows.push_back(task_number(number, 200 + number % 900));
     }
     rows.push_back(task_number(0, rollout::limits::document_bytes - 100));
-    world.nginx->say(R"({"type": "list", "kind": "deploy", "limit": 1000, "id": 1, "lines": true})");
+    world.nginx->say(R"({"type": "list", "kind": "deploy", "limit": 1000, "id": 1, "in_lines": true})");
     world.greet();
     world.book.lists.at(0)(rollout::outcome::ok(), rows, true);
     std::size_t next = 0;
@@ -232,7 +232,7 @@ void a_page_of_models_is_written_some_in_a_turn_and_others_are_answered_between(
         ++written;
         return std::vector<rollout::lost_revision>();
     };
-    world.nginx->say(R"({"type": "models", "limit": 1000, "id": 1, "lines": true})");
+    world.nginx->say(R"({"type": "models", "limit": 1000, "id": 1, "in_lines": true})");
     world.nginx->say(R"({"type": "models", "limit": 1000, "id": 2})"); // as an nginx of before asks
     world.greet();
     world.book.model_lists.at(0)(rollout::outcome::ok(), some_models(count), false);
@@ -249,7 +249,7 @@ void a_page_of_models_is_written_some_in_a_turn_and_others_are_answered_between(
 void a_page_of_models_is_the_same_in_lines_and_in_one_frame(void **)
 {
     linked_gateway world;
-    world.nginx->say(R"({"type": "models", "limit": 1000, "id": 1, "lines": true})");
+    world.nginx->say(R"({"type": "models", "limit": 1000, "id": 1, "in_lines": true})");
     world.greet();
     world.book.model_lists.at(0)(rollout::outcome::ok(), some_models(300), true);
     std::string in_lines;
