@@ -15,8 +15,9 @@
 //     forget    {id}                                          the client of that look-up is gone
 //     steer     {id, kind, task_id, verb, new_task_id?} and a line   a client's word to a task (steering.hpp); the line says
 //                                                              who asks (requester.hpp)
-//     list      {id, kind, status?, model_id?, before?, limit} tasks, newest first, accepted before that `seq`
-//     models    {id, after?, limit}                           models, in the order of their ids, after that one
+//     list      {id, kind, status?, model_id?, before?, limit, in_lines?} tasks, newest first, accepted before that `seq`
+//     models    {id, after?, limit, in_lines?}                   models, in the order of their ids, after that one; `in_lines`: the
+//                                                              documents shall come behind the answers' messages
 //     metrics   {id}                                          what rolloutd says of itself in the metrics
 //     applied   {revision}                                    the routes up to here are in force in this gateway
 //     counters  {id, in_flight}                               the answer to `sample`
@@ -33,9 +34,12 @@
 //                                                              that carries updates hears of its new tasks here alone
 //     rejected  {id, status, title, detail, errors?, retry_after_s?}   an RFC 9457 problem
 //     found     {id, failed?} and the task, where there is one   `failed`: the journal could not be read
-//     listed    {id, tasks | null, next}                      documents; `next`: the `before` of the next page, or null;
-//                                                              no tasks at all: not now, ask again
-//     listed_models {id, models | null, next}                 the same; `next`: the `after` of the next page, or null
+//     listed    {id, more} and tasks, any number of times, then {id, next} and tasks   `next`: the `before` of the next page, or
+//                                                              null
+//     listed_models {id, more} and documents, then {id, next} and documents   the same for models, a line being a document;
+//                                                              `next`: the `after` of the next page, or null
+//     listed    {id, tasks | null, next}                      all in one, for who did not ask for lines; null: there is no page
+//     listed_models {id, models | null, next}                 now, ask again, which is the answer for who did as well
 //     metered   {id, text}                                    in Prometheus' text format
 //     update    {revision, complete} and tasks                `revision`: the table holds all up to here once this is
 //                                                              in; `complete`: and that is all there is

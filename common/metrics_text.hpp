@@ -20,6 +20,13 @@ class metrics_text {
     /// Begins a family: the samples that follow are its own. `name` and `help` are plain text of one line.
     metrics_text &family(std::string_view name, type of, std::string_view help);
 
+    /// Goes on with a family that another text has begun.
+    metrics_text &family(std::string_view name)
+    {
+        name_ = name;
+        return *this;
+    }
+
     /// A value of the family. A label without a value is left out, which means the same to Prometheus.
     metrics_text &sample(labels which, std::uint64_t value);
     metrics_text &sample(labels which, double value);

@@ -35,6 +35,15 @@ ngx_table_elt_t *push_header(ngx_http_request_t *r, std::string_view name, ngx_s
 }
 
 
+void set_content(ngx_http_request_t *r, std::string_view type, std::size_t size) noexcept
+{
+    r->headers_out.content_type = str_of(type);
+    r->headers_out.content_type_len = type.size();
+    r->headers_out.content_type_lowcase = nullptr;
+    r->headers_out.content_length_n = static_cast<off_t>(size);
+}
+
+
 ngx_int_t send_body(ngx_http_request_t *r, ngx_uint_t status, ngx_chain_t *body) noexcept
 {
     if (body == nullptr) {
@@ -91,6 +100,46 @@ bool any_header(const ngx_http_request_t *r, std::string_view name, Is is) noexc
     return found;
 }
 
+
+/// The answer that the request's conditional headers make of one with this tag; nothing if its body is to be sent.
+std::optional<ngx_int_t> answer_by_condition(ngx_http_request_t *r, std::string_view etag) noexcept
+{
+    switch (condition_of(r, etag)) {
+    case condition::failed:
+        return send_failed_condition(r);
+    case condition::not_modified:
+        return send_not_modified(r);
+    case condition::met:
+        break;
+    }
+    return std::nullopt;
+}
+
+
+/// The header of what is not to be cached; nothing when the content comes next, else the end of the answer. The request's
+/// preconditions are about the content, although it has no ETag.
+std::optional<ngx_int_t> begin_uncached(ngx_http_request_t *r) noexcept
+{
+    if (!add_header(r, "Cache-Control", "no-cache")) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return answer_by_condition(r, {});
+}
+
+
+/// The next one of a long answer.
+std::optional<ngx_int_t> send_piece(request_turns &turns) noexcept
+{
+    auto &body = static_cast<long_answer *>(turns.work)->body;
+    ngx_chain_t *piece = body.take();
+    const bool ends = body.empty();
+    piece->buf->last_buf = ends && turns.r == turns.r->main;
+    piece->buf->last_in_chain = ends;
+    // What the client does not take yet waits in the request's output.
+    const ngx_int_t rc = ngx_http_output_filter(turns.r, piece);
+    return ends || rc == NGX_ERROR ? std::optional(rc) : std::nullopt;
+}
+
 } // namespace
 
 
@@ -139,10 +188,7 @@ ngx_chain_t *make_body(ngx_http_request_t *r, std::string_view type,
     buffer->last_in_chain = 1;
     *chain = {buffer, nullptr};
 
-    r->headers_out.content_type = str_of(type);
-    r->headers_out.content_type_len = type.size();
-    r->headers_out.content_type_lowcase = nullptr;
-    r->headers_out.content_length_n = static_cast<off_t>(size);
+    set_content(r, type, size);
     return chain;
 }
 
@@ -167,35 +213,35 @@ try {
 }
 
 
-namespace {
-
-/// The answer that the request's conditional headers make of one with this tag; nothing if its body is to be sent.
-std::optional<ngx_int_t> answer_by_condition(ngx_http_request_t *r, std::string_view etag) noexcept
-{
-    switch (condition_of(r, etag)) {
-    case condition::failed:
-        return send_failed_condition(r);
-    case condition::not_modified:
-        return send_not_modified(r);
-    case condition::met:
-        break;
-    }
-    return std::nullopt;
-}
-
-} // namespace
-
-
 ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
                     std::initializer_list<std::string_view> parts) noexcept
 {
-    if (!add_header(r, "Cache-Control", "no-cache")) {
+    const auto end = begin_uncached(r);
+    return end ? *end : send_body(r, NGX_HTTP_OK, make_body(r, type, parts));
+}
+
+
+ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &what) noexcept
+{
+    if (!what.body.whole() || what.body.empty()) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (const auto answered = answer_by_condition(r, {})) {
-        return *answered;
+    if (const auto end = begin_uncached(r)) {
+        return *end;
     }
-    return send_body(r, NGX_HTTP_OK, make_body(r, type, parts));
+    set_content(r, type, what.body.size());
+    r->headers_out.status = NGX_HTTP_OK;
+    r->disable_not_modified = 1;
+    const ngx_int_t rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+    what.turns.r = r;
+    what.turns.work = &what;
+    if (const auto end = send_piece(what.turns)) {
+        return *end;
+    }
+    return begin_turns(what.turns, r, &what, send_piece) ? NGX_DONE : NGX_ERROR;
 }
 
 

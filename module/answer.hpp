@@ -2,8 +2,10 @@
 #pragma once
 
 #include "common/task.hpp"
+#include "module/body_pieces.hpp"
 #include "module/ngx.hpp"
 #include "module/problem.hpp"
+#include "module/request_turns.hpp"
 #include "module/task_table.hpp"
 
 #include <array>
@@ -21,6 +23,16 @@ ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record 
 /// request's preconditions are about, although it has no ETag.
 ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
                     std::initializer_list<std::string_view> parts) noexcept;
+
+/// A long answer, in the request's pool: its body, which is sent a piece in each turn of the event loop.
+struct long_answer {
+    body_pieces body;
+    request_turns turns;
+};
+
+/// The same with a body that may be long. Of a request that is held (its count is one up for that), as long as the result is NGX_DONE;
+/// else the result is for ngx_http_finalize_request.
+ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &what) noexcept;
 
 /// Sends an answer without content (204).
 ngx_int_t send_nothing(ngx_http_request_t *r) noexcept;

@@ -85,27 +85,64 @@ problem fill_from_query(ngx_http_request_t *r, const api_route &route, json_t *m
 }
 
 
-/// The page as the client reads it. Empty where rolloutd had none.
-std::string page_text(const json_t *message, const char *members, dialect words)
+bool is_of_models(const api_request &request) noexcept
 {
-    json_t *all = json_object_get(message, members);
-    if (!json_is_array(all)) {
-        return {};
+    return request.route.is == api_route::shape::models;
+}
+
+
+/// A document of the page, as the client reads it.
+void add_document(api_request &request, std::string_view document, const task_record *task) noexcept
+{
+    const auto add = [&request](std::string_view text) { request.page->body.append(request.r->pool, text); };
+    add(!request.page->body.empty() ? "," : is_of_models(request) ? R"({"models":[)" : R"({"tasks":[)");
+    const auto words = location_of(request.r).words;
+    if (task == nullptr || words == dialect::standard) {
+        add(document);
+        return;
     }
-    for (std::size_t i = 0; words != dialect::standard && i < json_array_size(all); ++i) {
+    const auto at = task->status_at();
+    add(document.substr(0, at));
+    add(status_name(task->status, words));
+    add(document.substr(at + status_name(task->status).size()));
+}
+
+
+void on_document(link_call &call, std::string_view document, const task_record *task)
+{
+    add_document(*static_cast<api_request *>(call.asker), document, task);
+}
+
+
+/// The documents in the frame itself: of a rolloutd that sends them so. False when it has no page.
+bool add_members(api_request &request, const json_t *message)
+{
+    const json_t *all = json_object_get(message, is_of_models(request) ? "models" : "tasks");
+    const auto words = is_of_models(request) ? dialect::standard : location_of(request.r).words;
+    for (std::size_t i = 0; i < json_array_size(all); ++i) {
         json_t *document = json_array_get(all, i);
-        if (const auto status = status_from(json_text(document, "status"))) {
+        const auto status = status_from(json_text(document, "status"));
+        if (words != dialect::standard && status) {
             json_put(document, "status", status_name(*status, words));
         }
+        add_document(request, json_compact(document), nullptr);
     }
-    json_ptr page = json_make_object();
-    json_put(page.get(), members, json_share(all));
+    return all == nullptr || json_is_array(all);
+}
+
+
+/// Behind the documents.
+void end_page(api_request &request, const json_t *message)
+{
     const json_t *next = json_object_get(message, "next");
-    json_put(page.get(), "next_page_token",
-             json_is_integer(next)  ? json_make(std::to_string(json_integer_value(next)))
-             : json_is_string(next) ? json_make(json_text(next))
-                                    : json_ptr(json_null()));
-    return json_compact(page.get());
+    const json_ptr token = json_is_integer(next)  ? json_make(std::to_string(json_integer_value(next)))
+                           : json_is_string(next) ? json_make(json_text(next))
+                                                  : json_ptr(json_null());
+    auto &body = request.page->body;
+    if (body.empty()) {
+        body.append(request.r->pool, is_of_models(request) ? R"({"models":[)" : R"({"tasks":[)");
+    }
+    body.append(request.r->pool, R"(],"next_page_token":)" + json_compact(token.get()) + "}");
 }
 
 
@@ -113,12 +150,11 @@ void on_page(link_call &call, link_result result, const task_record *, const jso
 {
     auto &request = *static_cast<api_request *>(call.asker);
     resume(request, [&] {
-        const bool models = request.route.is == api_route::shape::models;
-        const std::string page = result == link_result::page
-                                     ? page_text(message, models ? "models" : "tasks", location_of(request.r).words)
-                                     : std::string();
-        return page.empty() ? send_problem(request.r, away("rolloutd did not answer with the list; ask again."))
-                            : send_json(request.r, page);
+        if (result != link_result::page || !add_members(request, message)) {
+            return send_problem(request.r, away("rolloutd did not answer with the list; ask again."));
+        }
+        end_page(request, message);
+        return send_long(request.r, "application/json", *request.page);
     });
 }
 
@@ -209,9 +245,12 @@ ngx_int_t list(api_request &request)
     if (const auto fault = fill_from_query(r, request.route, message.get()); !fault.detail.empty()) {
         return send_problem(r, fault);
     }
+    json_put(message.get(), "in_lines", json_ptr(json_true()));
     request.call.done = on_page;
+    request.call.document = on_document;
     request.call.asker = &request;
-    if (!suspend(request)) {
+    request.page = make_in_pool<long_answer>(r->pool);
+    if (request.page == nullptr || !suspend(request)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();

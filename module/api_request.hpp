@@ -40,7 +40,8 @@ struct api_request {
     bool submitting = false;
     bool suspended = false;
     task_memory memory;
-    task_record task{}; ///< as it was when the answer was last held, in `memory`
+    task_record task{};          ///< as it was when the answer was last held, in `memory`
+    long_answer *page = nullptr; ///< of a list: as far as its documents have come
 };
 
 

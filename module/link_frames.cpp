@@ -66,9 +66,7 @@ void worker_link::take(const json_t *message)
     } else if (type == "rejected" || type == "found") {
         take_answer(message, type);
     } else if (type == "listed" || type == "listed_models" || type == "metered") {
-        const auto id = json_count(message, "id");
-        unanswered_.erase(id);
-        answer(id, link_result::page, nullptr, message);
+        take_page(message, type);
     } else if (type == "update") {
         take_update(message);
     } else if (type == "shared") {
@@ -207,6 +205,40 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
     if (!stored) {
         disconnect("the zone is locked");
     }
+}
+
+
+/// A list comes in several frames, the last of which says where the next page begins.
+void worker_link::take_page(const json_t *message, std::string_view type)
+{
+    const auto id = json_count(message, "id");
+    if (!take_documents(id, type == "listed")) {
+        disconnect("a list without readable documents");
+        return;
+    }
+    if (json_is_true(json_object_get(message, "more"))) {
+        return;
+    }
+    unanswered_.erase(id);
+    answer(id, link_result::page, nullptr, message);
+}
+
+
+bool worker_link::take_documents(std::uint64_t id, bool are_tasks)
+{
+    const auto asked = calls_.find(id);
+    link_call *call = asked != calls_.end() && asked->second->document != nullptr ? asked->second : nullptr;
+    for (auto lines = reader_.lines(); !lines.empty();) {
+        const auto line = next_line(lines);
+        task_record task;
+        if (are_tasks ? !read_task(line, task) : !line.starts_with('{') || !line.ends_with('}')) {
+            return false;
+        }
+        if (call != nullptr) {
+            call->document(*call, are_tasks ? task.document : line, are_tasks ? &task : nullptr);
+        }
+    }
+    return true;
 }
 
 

@@ -1,18 +1,15 @@
 // The routes that rolloutd sends: a full set behind its welcome, then each that changes.
 #include "common/upstream_name.hpp"
-#include "module/state_file.hpp"
 #include "module/worker_link.hpp"
 
 #include <algorithm>
+#include <exception>
+#include <iterator>
 #include <utility>
 
 namespace rollout {
 
 namespace {
-
-/// Before a state file that could not be written is tried again.
-constexpr ngx_msec_t rewrite_pause_ms = 2000;
-
 
 std::string name_of(std::string_view model_id, std::string_view part)
 {
@@ -46,7 +43,6 @@ void worker_link::take_routes(const json_t *message)
     }
     bool is_old = false;
     bool whole = true;
-    std::string known_routes;
     {
         zone_writer writer(zone_);
         if (!writer) {
@@ -60,9 +56,6 @@ void worker_link::take_routes(const json_t *message)
         in_full_set_ = in_full_set_ && !ends;
         if (!is_old && !in_full_set_) {
             zone_.header->routes_revision = std::max(zone_.header->routes_revision, revision);
-            if (zone_.state_file.len != 0) {
-                known_routes = render_state(zone_);
-            }
         }
     }
     if (is_old) {
@@ -71,57 +64,49 @@ void worker_link::take_routes(const json_t *message)
                       revision);
         return;
     }
-    // Before the answer: what rolloutd takes for applied, a restarted nginx must know as well.
-    if (!known_routes.empty()) {
-        keep_routes(known_routes);
+    if (!in_full_set_) {
+        keep_routes(revision);
     }
     if (!whole) {
         disconnect("zone is too small for the routes: give rollout_zone more memory");
         return;
     }
     warn_of_servers(routes);
-    if (!in_full_set_) {
-        json_ptr answer = message_of("applied");
-        json_put(answer.get(), "revision", json_make_number(revision));
-        send(answer.get());
-    }
 }
 
 
-/// Writes the state file, now and, as long as that fails, every few seconds: until it is written there is none.
-void worker_link::keep_routes(const std::string &known_routes) noexcept
+/// What rolloutd takes for applied, a restarted nginx must know as well: with a state file the answer comes once they are in it, or
+/// there is none.
+void worker_link::keep_routes(std::uint64_t revision)
 {
-    if (write_state_file(zone_, known_routes, log_, std::exchange(told_unwritten_, true))) {
-        told_unwritten_ = false;
-    } else if (!rewrite_timer_.timer_set) {
-        ngx_add_timer(&rewrite_timer_, rewrite_pause_ms);
+    if (zone_.state_file.len == 0) {
+        send_applied(revision);
+        return;
     }
+    auto &up_to = unkept_[state_file_.write()];
+    up_to = std::max(up_to, revision);
 }
 
 
-void worker_link::on_rewrite_timer(ngx_event_t *event) noexcept
+void worker_link::on_kept(std::uint64_t write) noexcept
+try {
+    const auto end = unkept_.upper_bound(write);
+    if (end == unkept_.begin()) {
+        return; // they came by an earlier connection
+    }
+    const auto revision = std::prev(end)->second;
+    unkept_.erase(unkept_.begin(), end);
+    send_applied(revision);
+} catch (const std::exception &error) {
+    disconnect(error.what());
+}
+
+
+void worker_link::send_applied(std::uint64_t revision)
 {
-    auto *self = static_cast<worker_link *>(event->data);
-    if (!self->streams_ || self->in_full_set_) {
-        return; // whoever carries the stream now writes it
-    }
-    try {
-        std::string known_routes;
-        {
-            const zone_writer writer(self->zone_);
-            if (writer) {
-                known_routes = render_state(self->zone_);
-            }
-        }
-        if (!known_routes.empty()) {
-            self->keep_routes(known_routes);
-        } else {
-            ngx_add_timer(event, rewrite_pause_ms);
-        }
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_ERR, self->log_, 0, "rollout: %s", error.what());
-        ngx_add_timer(event, rewrite_pause_ms);
-    }
+    json_ptr answer = message_of("applied");
+    json_put(answer.get(), "revision", json_make_number(revision));
+    send(answer.get());
 }
 
 

@@ -223,10 +223,17 @@ std::optional<std::uint64_t> meter_table::last_minute(std::string_view model_id,
 }
 
 
-std::vector<meter_table::reading> meter_table::read() const
+std::size_t meter_table::places() const noexcept
+{
+    return header_->places;
+}
+
+
+std::vector<meter_table::reading> meter_table::read(std::size_t first, std::size_t count) const
 {
     std::vector<reading> all;
-    for (std::size_t i = 0; i < header_->places; ++i) {
+    const std::size_t end = std::min<std::size_t>(header_->places, first + count);
+    for (std::size_t i = first; i < end; ++i) {
         place &at = places_[i];
         const auto generation = std::atomic_ref(at.generation).load(std::memory_order_acquire);
         if (i != 0 && generation % 2 == 0) {

@@ -80,7 +80,12 @@ class meter_table {
         std::array<slot_reading, 2> slots; ///< by `slot`
     };
 
-    std::vector<reading> read() const;
+    /// How many places there are, taken or not.
+    std::size_t places() const noexcept;
+
+    /// Of these places, those that are taken: from the first of them on, so many.
+    std::vector<reading> read(std::size_t first, std::size_t count) const;
+    std::vector<reading> read() const { return read(0, places()); }
 
   private:
     struct header;

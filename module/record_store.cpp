@@ -184,6 +184,72 @@ record_store::found record_store::read(record_map map, std::string_view key, con
 }
 
 
+/// The keys that hang in a bucket. False if a writer stays at it for longer than a write takes.
+bool record_store::copy_keys(const bucket &of, std::vector<std::string> &keys) const
+{
+    for (unsigned attempt = 0; attempt < read_attempts; ++attempt) {
+        const std::uint32_t sequence = load(of.sequence, std::memory_order_acquire);
+        if (sequence & 1) {
+            sched_yield();
+            continue;
+        }
+        const auto unchanged = [&of, sequence] {
+            std::atomic_thread_fence(std::memory_order_acquire);
+            return load(of.sequence) == sequence;
+        };
+
+        keys.clear();
+        bool torn = false;
+        cell_index index = load(of.first, std::memory_order_acquire);
+        for (unsigned steps = 1; is_cell(index) && !torn; ++steps) {
+            const head &record = head_at(index);
+            const std::size_t size = load(record.key_bytes);
+            std::string key(std::min(size, max_key_bytes), '\0');
+            char *to = key.data();
+            torn = size > max_key_bytes || !walk(index, 0, size, [&to](const unsigned char *bytes, std::size_t part) {
+                       std::memcpy(to, bytes, part);
+                       to += part;
+                       return true;
+                   });
+            keys.push_back(std::move(key));
+            torn = torn || (steps % steps_between_checks == 0 && !unchanged());
+            index = load(record.chain, std::memory_order_acquire);
+        }
+        if (!torn && unchanged()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+
+record_store::found record_store::read_each(record_map map,
+                                            const function_ref<void(std::string_view, std::string_view)> &visit) const
+{
+    std::vector<std::string> keys;
+    std::string value;
+    const auto &place = header_->maps[static_cast<std::size_t>(map)];
+    for (std::uint32_t i = 0; i <= place.mask; ++i) {
+        if (!copy_keys(bucket_of(map, i), keys)) {
+            return found::busy;
+        }
+        for (const auto &key : keys) {
+            const auto there = read(map, key, [&value](std::size_t size) {
+                value.resize(size);
+                return reinterpret_cast<unsigned char *>(value.data());
+            });
+            if (there == found::busy) {
+                return found::busy;
+            }
+            if (there == found::yes) { // else it has gone since
+                visit(key, value);
+            }
+        }
+    }
+    return found::yes;
+}
+
+
 bool record_store::begin_write() noexcept
 {
     const bool ended = header_->writing == 0;

@@ -18,7 +18,9 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace rollout {
 
@@ -64,6 +66,11 @@ class record_store {
     /// does; the caller takes the writers' lock, repairs and reads again.
     found read(record_map map, std::string_view key, const allocate_fn &allocate) const;
 
+    /// Calls `visit` with a copy of each record that is there all the while, as it was or as it is now. `busy`, as above, ends it:
+    /// then not all have been visited. Throws std::bad_alloc, and whatever `visit` does.
+    found read_each(record_map map,
+                    const function_ref<void(std::string_view key, std::string_view value)> &visit) const;
+
     // Writing: one process at a time, with a lock of the caller's around `begin_write` … `end_write`.
 
     /// False when the writer before did not come to its end: call `repair` before anything else.
@@ -108,6 +115,7 @@ class record_store {
     struct head;
 
     bucket &bucket_of(record_map map, std::uint32_t hash) const noexcept;
+    bool copy_keys(const bucket &of, std::vector<std::string> &keys) const;
     head &head_at(cell_index index) const noexcept;
     bool is_cell(cell_index index) const noexcept;
     bool key_is(cell_index index, std::string_view key) const noexcept;

@@ -203,19 +203,13 @@ void route_table::forget(std::string_view model_id, std::string_view part)
 }
 
 
-void route_table::each(const std::function<void(const route &)> &visit) const
+bool route_table::each(const function_ref<void(const route &)> &visit) const
 {
-    records_.each(record_map::routes, [&](std::string_view key) {
-        std::string bytes;
+    const auto found = records_.read_each(record_map::routes, [&](std::string_view key, std::string_view value) {
         route_head head;
         route_choice blue;
         route_choice green;
-        const auto found = records_.read(record_map::routes, key, [&bytes](std::size_t size) {
-            bytes.resize(size);
-            return reinterpret_cast<unsigned char *>(bytes.data());
-        });
-        if (found != record_store::found::yes ||
-            !open_record(reinterpret_cast<unsigned char *>(bytes.data()), bytes.size(), head, blue, green)) {
+        if (!open_record(reinterpret_cast<const unsigned char *>(value.data()), value.size(), head, blue, green)) {
             return;
         }
         const auto target = [](const route_choice &choice) -> std::optional<route_target> {
@@ -228,6 +222,7 @@ void route_table::each(const std::function<void(const route &)> &visit) const
         visit({std::string(key.substr(0, border)), std::string(key.substr(border + 1)), target(blue), target(green),
                head.weight, head.watched != 0});
     });
+    return found == record_store::found::yes;
 }
 
 } // namespace rollout

@@ -47,6 +47,10 @@ class route_table {
     record_store::found choose(const question &asked, const record_store::allocate_fn &allocate,
                                route_choice &choice) const;
 
+    /// Every route that is there all the while, each as it was or as it is now, for the state file. Without a lock, in any process and
+    /// thread. False when a killed writer is in the way: then not all have been visited.
+    [[nodiscard]] bool each(const function_ref<void(const route &)> &visit) const;
+
     // Writing: between the store's begin_write and end_write.
 
     /// Puts a route in force, or forgets it when it has no target. False when the zone is full.
@@ -57,9 +61,6 @@ class route_table {
 
     /// Releases the meters of routes that are not there: a writer that was killed may have left some. Takes no memory.
     void release_meters();
-
-    /// Every route, for the state file; by a writer.
-    void each(const std::function<void(const route &)> &visit) const;
 
     std::size_t count() const noexcept { return records_.count(record_map::routes); }
 

@@ -158,6 +158,26 @@ void shared_zone::set_route_source(route_source from) noexcept
 }
 
 
+std::uint64_t shared_zone::begin_state_write() noexcept
+{
+    return std::atomic_ref(header->state_writes).fetch_add(1) + 1;
+}
+
+
+std::uint64_t shared_zone::named_state_write() const noexcept
+{
+    return std::atomic_ref(header->state_named).load();
+}
+
+
+void shared_zone::note_named_state(std::uint64_t write) noexcept
+{
+    std::atomic_ref named(header->state_named);
+    for (auto known = named.load(); known < write && !named.compare_exchange_weak(known, write);) {
+    }
+}
+
+
 ngx_int_t shared_zone::init(ngx_shm_zone_t *zone, void *old) noexcept
 {
     auto *self = static_cast<shared_zone *>(zone->data);

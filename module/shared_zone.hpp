@@ -22,7 +22,7 @@ namespace rollout {
 /// What stands at the start of the memory. Its layout and that of all behind it is `layout_version`'s.
 struct zone_header {
     static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
-    static constexpr std::uint32_t layout_version = 6;
+    static constexpr std::uint32_t layout_version = 7;
 
     std::uint64_t magic;
     std::uint32_t layout;
@@ -39,6 +39,8 @@ struct zone_header {
     std::uint64_t traffic_offset;
     std::uint64_t doubts; ///< times that what the table holds was found to be perhaps not all
     std::uint64_t meters_offset;
+    std::uint64_t state_writes; ///< writes of the state file that have begun
+    std::uint64_t state_named;  ///< the latest of them that has its file under the name
     task_counts tasks;
 };
 
@@ -113,6 +115,18 @@ class shared_zone {
     bool routes_are_of_file() const noexcept;
 
     void set_route_source(route_source from) noexcept;
+
+    // Several processes may write the state file at a time: one that has lost the link, and the one that has it now. From any thread.
+
+    /// The number of a write of the state file that begins now: it holds all that was in force before, and so all that writes of lower
+    /// numbers had to hold.
+    std::uint64_t begin_state_write() noexcept;
+
+    /// The highest number of a write whose file has got the name.
+    std::uint64_t named_state_write() const noexcept;
+
+    /// The file of that write has the name.
+    void note_named_state(std::uint64_t write) noexcept;
 
   private:
     /// Of the table of tasks.

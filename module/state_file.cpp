@@ -1,6 +1,7 @@
 #include "module/state_file.hpp"
 
 #include "common/json.hpp"
+#include "common/json_writer.hpp"
 #include "common/route.hpp"
 #include "common/text.hpp"
 #include "module/shared_zone.hpp"
@@ -101,6 +102,15 @@ bool write_all(int fd, const std::string &text) noexcept
     return true;
 }
 
+/// Of the folder: the name of a file is in it. A folder that may be written to but not read cannot be synced, and some file systems
+/// have nothing to sync there.
+bool sync_folder(const std::string &path) noexcept
+{
+    const descriptor folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return folder.get() < 0 ? errno == EACCES : fsync(folder.get()) == 0 || errno == EINVAL;
+}
+
+
 /// Removes a file, or leaves nothing in it. False, with errno, when it is as it was.
 bool take_away(const std::string &path) noexcept
 {
@@ -190,62 +200,84 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
 }
 
 
-std::string render_state(const shared_zone &zone)
+std::optional<std::string> render_state(const shared_zone &zone, const state_head &head)
 {
-    json_ptr list = json_make_array();
+    json_writer to;
+    to.begin_object().name("format").text(format_name).name("version").number(format_version);
+    to.name("journal").text(head.journal).name("revision").number(head.revision).name("routes").begin_array();
     record_store store(zone.records);
-    route_table(store).each([&list](const route &one) { json_add(list.get(), route_to_json(one)); });
-
-    json_ptr root = json_make_object();
-    json_put(root.get(), "format", format_name);
-    json_put(root.get(), "version", json_made(json_integer(format_version)));
-    json_put(root.get(), "journal", zone.journal());
-    json_put(root.get(), "revision", json_make_number(zone.header->routes_revision));
-    json_put(root.get(), "routes", std::move(list));
-    return json_compact(root.get()) + "\n";
+    const bool whole =
+        route_table(store).each([&to](const route &one) { to.raw(json_compact(route_to_json(one).get())); });
+    if (!whole) {
+        return std::nullopt;
+    }
+    to.end_array().end_object();
+    return to.take() + "\n";
 }
 
 
-bool write_state_file(const shared_zone &zone, const std::string &text, ngx_log_t *log, bool told) noexcept
-try {
-    const std::string path(view_of(zone.state_file));
-    const std::string beside = path + std::string(beside_ending) + std::to_string(ngx_pid);
-    const descriptor file(open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
-    // The sync holds up this process's requests for as long as the disk takes, some milliseconds, at each change of a route:
-    // a rollout has a handful. Without it a power cut can leave an empty file under the name. The name itself is not synced:
-    // until it is, the file before has it, which is whole as well.
-    if (file.get() >= 0 && write_all(file.get(), text) && fsync(file.get()) == 0 &&
-        rename(beside.c_str(), path.c_str()) == 0) {
-        if (told) {
-            ngx_log_error(NGX_LOG_NOTICE, log, 0, "rollout: the state file \"%V\" is written again",
-                          &zone.state_file);
+std::optional<state_write> make_state_write(shared_zone &zone)
+{
+    state_write what;
+    what.path = view_of(zone.state_file);
+    what.beside = what.path + std::string(beside_ending) + std::to_string(ngx_pid);
+    what.head.journal.reserve(sizeof(zone_header::journal)); // nothing under the lock may throw
+    {
+        const zone_writer writer(zone); // a consistent pair, and what is to repair is repaired
+        if (!writer) {
+            return std::nullopt;
         }
-        return true;
+        what.head.journal = zone.journal();
+        what.head.revision = zone.header->routes_revision;
     }
-    const ngx_err_t cause = errno;
-    if (file.get() >= 0) {
-        unlink(beside.c_str());
+    what.number = zone.begin_state_write();
+    return what;
+}
+
+
+state_written write_state(shared_zone &zone, const state_write &what) noexcept
+{
+    const auto is_newest = [&] { return zone.named_state_write() <= what.number; };
+    using result = state_written::result;
+    bool named = false;
+    int cause = ENOMEM;
+    try {
+        const auto text = render_state(zone, what.head);
+        if (!text) {
+            return {result::blocked};
+        }
+        const std::filesystem::path path(what.path);
+        if (what.removes_leftovers) {
+            remove_leftovers(path);
+        }
+        const descriptor file(open(what.beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+        // Without the first sync a power cut can leave an empty file under the name, without the second an older one.
+        if (file.get() >= 0 && write_all(file.get(), *text) && fsync(file.get()) == 0) {
+            if (!is_newest()) {
+                unlink(what.beside.c_str());
+                return {result::yes};
+            }
+            named = rename(what.beside.c_str(), what.path.c_str()) == 0;
+            if (named) {
+                zone.note_named_state(what.number);
+                if (sync_folder(path.parent_path())) {
+                    // Another process has named its file between the look and the name.
+                    return {is_newest() ? result::yes : result::again};
+                }
+            }
+        }
+        cause = errno;
+        if (file.get() >= 0 && !named) {
+            unlink(what.beside.c_str());
+        }
+    } catch (const std::exception &) {
+        // Memory is out, or the file system's error has no room for its words.
     }
-    const bool is_gone = take_away(path);
-    if (!told) {
-        ngx_log_error(NGX_LOG_ERR, log, cause,
-                      "rollout: the state file \"%V\" could not be written and is tried again; the user of the "
-                      "worker processes needs to "
-                      "write to its folder",
-                      &zone.state_file);
+    if (!is_newest()) {
+        return {named ? result::again : result::yes};
     }
-    if (!is_gone && !told) {
-        ngx_log_error(NGX_LOG_ALERT, log, errno,
-                      "rollout: the state file \"%V\" holds old routes and cannot be removed either: remove it, or "
-                      "an nginx that starts "
-                      "while rolloutd is away follows them",
-                      &zone.state_file);
-    }
-    return false;
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, log, 0, "rollout: the state file \"%V\" could not be written: %s", &zone.state_file,
-                  error.what());
-    return false;
+    const bool is_gone = take_away(what.path);
+    return {result::failed, cause, is_gone ? 0 : errno};
 }
 
 } // namespace rollout

@@ -19,6 +19,9 @@ constexpr ngx_msec_t longest_backoff_ms = 800;
 /// rolloutd pings more often than that; a link that is silent for longer leads nowhere.
 constexpr ngx_msec_t silence_ms = 15000;
 
+/// A turn of the event loop ends once it has read so much.
+constexpr std::size_t turn_bytes = 64 * 1024;
+
 /// An event loop that runs is not so late with a timer.
 constexpr ngx_msec_t late_ms = 1000;
 
@@ -33,7 +36,8 @@ bool is_past(ngx_msec_t time) noexcept
 
 
 worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams)
-    : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), backoff_(settings.reconnect)
+    : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), backoff_(settings.reconnect),
+      state_file_(zone, log, [this](std::uint64_t write) { on_kept(write); })
 {
     connect_timer_.handler = on_connect_timer;
     connect_timer_.data = this;
@@ -44,17 +48,13 @@ worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_l
     flush_event_.data = this;
     flush_event_.log = log;
 
-    rewrite_timer_.handler = on_rewrite_timer;
-    rewrite_timer_.data = this;
-    rewrite_timer_.log = log;
-    rewrite_timer_.cancelable = 1;
-
     ngx_add_timer(&connect_timer_, 0);
 }
 
 
 worker_link::~worker_link()
 {
+    state_file_.finish(); // before another process is given the stream: the state file is as new as what that one has
     if (state_ == state::up) {
         // The last words tell rolloutd not to wait for this process; whether they arrive is not waited for.
         try {
@@ -64,10 +64,8 @@ worker_link::~worker_link()
         }
     }
     close_connection();
-    for (auto *timer : {&connect_timer_, &rewrite_timer_}) {
-        if (timer->timer_set) {
-            ngx_del_timer(timer);
-        }
+    if (connect_timer_.timer_set) {
+        ngx_del_timer(&connect_timer_);
     }
     for (auto &[id, call] : calls_) {
         call->id = 0;
@@ -250,6 +248,7 @@ void worker_link::close_connection() noexcept
     in_full_set_ = false;
     full_set_.clear();
     unanswered_.clear();
+    unkept_.clear();
 }
 
 
@@ -296,9 +295,8 @@ void worker_link::on_read(ngx_event_t *event) noexcept
 void worker_link::read() noexcept
 try {
     ngx_connection_t *c = connection_;
-    u_char buffer[65536];
-    // A turn reads so much at most: requests wait beside it.
-    for (int reads = 0; reads < 4 && connection_ == c; ++reads) {
+    u_char buffer[turn_bytes];
+    for (std::size_t received = 0; received < turn_bytes;) {
         const ssize_t n = c->recv(c, buffer, sizeof(buffer));
         if (n == NGX_AGAIN) {
             if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
@@ -312,6 +310,7 @@ try {
         }
         ngx_add_timer(c->read, silence_ms);
         heard_ = ngx_current_msec;
+        received += static_cast<std::size_t>(n);
         reader_.feed({reinterpret_cast<char *>(buffer), static_cast<std::size_t>(n)});
 
         json_ptr message;
@@ -331,9 +330,7 @@ try {
             }
         }
     }
-    if (connection_ == c) {
-        ngx_post_event(c->read, &ngx_posted_events);
-    }
+    ngx_post_event(c->read, &ngx_posted_next_events); // requests are served before it goes on
 } catch (const std::exception &error) {
     disconnect(error.what());
 }

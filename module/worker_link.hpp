@@ -13,6 +13,7 @@
 #include "module/known_upstreams.hpp"
 #include "module/ngx.hpp"
 #include "module/shared_zone.hpp"
+#include "module/state_writer.hpp"
 #include "module/task_request.hpp"
 #include "module/watch_groups.hpp"
 
@@ -52,7 +53,12 @@ enum class link_result {
 struct link_call {
     using done_fn = void (*)(link_call &call, link_result result, const task_record *task, const json_t *message);
 
+    /// Of a list: one of its documents, and the task that it is of, or null; before `done`, which then has the frame of the end. It must
+    /// not throw, and not end the call.
+    using document_fn = void (*)(link_call &call, std::string_view document, const task_record *task);
+
     done_fn done = nullptr;
+    document_fn document = nullptr;
     void *asker = nullptr;
 
     // the link's own
@@ -149,13 +155,16 @@ class worker_link {
     void take_accepted();
     void take_accepted(std::uint64_t id, std::string_view how, const task_record &task);
     void take_answer(const json_t *message, std::string_view type);
+    void take_page(const json_t *message, std::string_view type);
+    bool take_documents(std::uint64_t id, bool are_tasks);
     void answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message);
     void take_update(const json_t *message);
     void take_routes(const json_t *message);
     bool are_old(std::uint64_t revision) noexcept;
     bool put_in_force(zone_writer &writer, const std::vector<route> &routes, bool ends);
-    static void on_rewrite_timer(ngx_event_t *event) noexcept;
-    void keep_routes(const std::string &known_routes) noexcept;
+    void keep_routes(std::uint64_t revision);
+    void on_kept(std::uint64_t write) noexcept;
+    void send_applied(std::uint64_t revision);
     void warn_of_servers(const std::vector<route> &routes);
     void take_sample(const json_t *message);
     void take_measure(const json_t *message);
@@ -172,7 +181,6 @@ class worker_link {
     ngx_connection_t *connection_ = nullptr;
     ngx_event_t connect_timer_{};
     ngx_event_t flush_event_{};
-    ngx_event_t rewrite_timer_{};
     ngx_msec_t backoff_;
     ngx_msec_t heard_ = 0;    ///< when something came from rolloutd last, or the connection was made
     bool tried_ = false;      ///< to connect
@@ -183,7 +191,6 @@ class worker_link {
     bool denied_ = false;
     bool told_refused_ = false;
     bool told_full_ = false;
-    bool told_unwritten_ = false; ///< that the state file cannot be written
 
     frame_reader reader_;
     std::string submissions_; ///< lines of the next frame
@@ -207,6 +214,10 @@ class worker_link {
     std::unordered_set<std::string> full_set_; ///< the routes of a full set that is coming in
     bool in_full_set_ = false;
     bool full_set_is_old_ = false;
+
+    state_writer state_file_;
+    std::map<std::uint64_t, std::uint64_t>
+        unkept_; ///< by the write of the state file that holds them: routes in force up to there
 };
 
 } // namespace rollout

@@ -3,12 +3,14 @@
 #include "common/json_writer.hpp"
 #include "common/limits.hpp"
 #include "common/names.hpp"
+#include "worker/gateway_messages.hpp"
 #include "worker/gateway_server.hpp"
 #include "worker/gateway_session.hpp"
 #include "worker/log.hpp"
 #include "worker/words.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace rollout {
 
@@ -20,6 +22,9 @@ constexpr std::size_t most_pages = 4;
 /// A link that has so much to be sent gets no page on top.
 constexpr std::size_t most_unsent_bytes = 8 * 1024 * 1024;
 
+
+/// Entries of models that are written in a turn of the loop.
+constexpr std::size_t models_a_turn = 32;
 
 /// Tasks that the entry of a model names.
 constexpr std::size_t most_tasks = 100;
@@ -88,6 +93,7 @@ json_ptr listed(const model &from, const std::vector<lost_revision> &losses, con
 }
 
 
+/// Of a page that comes in the frame itself, for an nginx that does not ask for lines.
 std::string page_of(const std::vector<task_row> &rows, bool more)
 {
     std::string text = "\"tasks\":[";
@@ -97,27 +103,37 @@ std::string page_of(const std::vector<task_row> &rows, bool more)
     return text + "],\"next\":" + (more ? std::to_string(rows.back().sequence) : "null");
 }
 
-
-std::string page_of(const std::vector<model> &models, bool more,
-                    const std::function<std::vector<lost_revision>(const std::string &)> &losses_of,
-                    const std::function<std::vector<std::string>(const std::string &, std::size_t)> &tasks_of)
-{
-    std::string text = "\"models\":[";
-    std::string last;
-    for (const auto &one : models) {
-        const auto entry =
-            json_compact(listed(one, losses_of(one.model_id), tasks_of(one.model_id, most_tasks)).get());
-        if (!last.empty() && text.size() + entry.size() > limits::page_bytes) {
-            more = true;
-            break;
-        }
-        text += (last.empty() ? "" : ",") + entry;
-        last = one.model_id;
-    }
-    return text + "],\"next\":" + (more ? "\"" + last + "\"" : "null");
-}
-
 } // namespace
+
+
+/// Models that are being written for a client.
+struct gateway_server::models_page {
+    std::vector<model> models;
+    bool more = false;
+    bool in_lines = false;
+    page_fn done;
+    std::size_t next = 0;  ///< of the models
+    std::size_t bytes = 0; ///< so far
+    std::string text;      ///< of the next part
+    std::string last;      ///< the last model in it
+};
+
+
+/// Tasks are as the journal has them: to pass them on takes next to no time.
+void gateway_server::send_tasks(const std::vector<task_row> &rows, bool more, const page_fn &done)
+{
+    page_part part{"\"more\":true", {}, false};
+    for (const auto &row : rows) {
+        if (part.lines.size() > limits::batch_bytes) {
+            done(outcome::ok(), part);
+            part.lines.clear();
+        }
+        append_task(part.lines += '\n', row);
+    }
+    part.members = "\"next\":" + (more ? std::to_string(rows.back().sequence) : "null");
+    part.is_last = true;
+    done(outcome::ok(), part);
+}
 
 
 void gateway_server::take_list(const session_ptr &from, const json_t *message)
@@ -138,12 +154,18 @@ void gateway_server::take_list(const session_ptr &from, const json_t *message)
     if (!may_ask(from)) {
         return;
     }
+    const bool in_lines = json_is_true(json_object_get(message, "in_lines"));
     pages_.push_back({from, json_count(message, "id"), "listed", "\"tasks\":null,\"next\":null",
-                      [this, which, limit](const page_fn &done) {
-                          journal_.list(which, limit, limits::page_bytes,
-                                        [done](const outcome &ended, const std::vector<task_row> &rows, bool more) {
-                                            done(ended, ended ? page_of(rows, more) : "");
-                                        });
+                      [this, which, limit, in_lines](const page_fn &done) {
+                          journal_.list(
+                              which, limit, limits::page_bytes,
+                              [in_lines, done](const outcome &ended, const std::vector<task_row> &rows, bool more) {
+                                  if (!ended || !in_lines) {
+                                      done(ended, {ended ? page_of(rows, more) : "", {}});
+                                  } else {
+                                      send_tasks(rows, more, done);
+                                  }
+                              });
                       }});
     read_pages();
 }
@@ -160,15 +182,61 @@ void gateway_server::take_models(const session_ptr &from, const json_t *message)
     if (!may_ask(from)) {
         return;
     }
+    const bool in_lines = json_is_true(json_object_get(message, "in_lines"));
     pages_.push_back({from, json_count(message, "id"), "listed_models", "\"models\":null,\"next\":null",
-                      [this, after, limit](const page_fn &done) {
+                      [this, after, limit, in_lines](const page_fn &done) {
                           journal_.list_models(
                               after, limit,
-                              [this, done](const outcome &ended, const std::vector<model> &models, bool more) {
-                                  done(ended, ended ? page_of(models, more, losses_of, tasks_of) : "");
+                              [this, in_lines, done](const outcome &ended, std::vector<model> models, bool more) {
+                                  if (!ended) {
+                                      done(ended, {});
+                                      return;
+                                  }
+                                  models_pages_.push_back(std::make_shared<models_page>(
+                                      models_page{std::move(models), more, in_lines, done, 0, 0, {}, {}}));
+                                  write_models();
                               });
                       }});
     read_pages();
+}
+
+
+/// Some of the page whose turn it is: what is asked of rolloutd at the same time does not wait for a thousand of them.
+void gateway_server::write_models()
+{
+    if (models_pages_.empty()) {
+        return;
+    }
+    const auto page = models_pages_.front();
+    models_pages_.pop_front();
+    const std::size_t end = std::min(page->models.size(), page->next + models_a_turn);
+    for (const std::size_t before = page->bytes; page->next < end && page->bytes - before <= limits::batch_bytes;) {
+        const auto &one = page->models[page->next];
+        const auto entry =
+            json_compact(listed(one, losses_of(one.model_id), tasks_of(one.model_id, most_tasks)).get());
+        if (page->bytes != 0 && page->bytes + entry.size() > limits::page_bytes) {
+            page->more = true;
+            page->next = page->models.size();
+            break;
+        }
+        page->text += (page->in_lines ? "\n" : page->bytes == 0 ? "" : ",") + entry;
+        page->bytes += entry.size();
+        page->last = one.model_id;
+        ++page->next;
+    }
+    const bool ends = page->next == page->models.size();
+    if (!ends) {
+        models_pages_.push_back(page);
+    }
+    if (!models_pages_.empty()) {
+        models_timer_.start(std::chrono::milliseconds(1), [this] { write_models(); });
+    }
+    if (ends || page->in_lines) {
+        std::string text = std::exchange(page->text, {});
+        const std::string next = "\"next\":" + (page->more ? "\"" + page->last + "\"" : "null");
+        page->done(outcome::ok(), page->in_lines ? page_part{ends ? next : "\"more\":true", std::move(text), ends}
+                                                 : page_part{"\"models\":[" + text + "]," + next, {}});
+    }
 }
 
 
@@ -185,26 +253,39 @@ void gateway_server::take_metrics(const session_ptr &from, const json_t *message
 void gateway_server::read_pages()
 {
     while (pages_under_way_ < most_pages && !pages_.empty()) {
-        const page_question asked = std::move(pages_.front());
+        const auto asked = std::make_shared<page_question>(std::move(pages_.front()));
         pages_.pop_front();
-        if (asked.by.expired()) {
+        if (asked->by.expired()) {
             continue;
         }
         ++pages_under_way_;
-        asked.read([this, by = asked.by, id = asked.id, type = asked.type,
-                    none = asked.none](const outcome &ended, const std::string &page) {
-            --pages_under_way_;
-            if (!ended) {
-                log(log_level::error, "A list could not be read: " + ended.detail);
-            }
-            if (const auto open = by.lock(); open && !open->closed()) {
-                --open->questions;
-                const bool there = ended && open->unsent() < most_unsent_bytes;
-                send(open, std::string("{\"type\":\"") + type + "\",\"id\":" + std::to_string(id) + "," +
-                               (there ? page : none) + "}");
-            }
-            read_pages();
-        });
+        asked->read([this, asked](const outcome &ended, const page_part &part) { send_page(*asked, ended, part); });
+    }
+}
+
+
+void gateway_server::send_page(page_question &asked, const outcome &ended, const page_part &part)
+{
+    if (!ended) {
+        log(log_level::error, "A list could not be read: " + ended.detail);
+    }
+    const auto open = asked.by.lock();
+    if (open && !open->closed()) {
+        if (!std::exchange(asked.is_begun, true)) {
+            asked.is_refused = !ended || open->unsent() >= most_unsent_bytes;
+        }
+        if (part.is_last) {
+            --open->questions;
+        }
+        if (!asked.is_refused || part.is_last) {
+            send(open, std::string("{\"type\":\"") + asked.type + "\",\"id\":" + std::to_string(asked.id) + "," +
+                           (asked.is_refused ? asked.none : part.members) + "}" +
+                           (asked.is_refused ? "" : part.lines));
+        }
+    }
+    if (part.is_last) {
+        --pages_under_way_;
+        read_pages();
     }
 }
 

@@ -49,7 +49,8 @@ std::string unknown_upstream_words(const std::string &gateway, int pid, const st
 
 
 gateway_server::gateway_server(uv_loop_t *loop, journal &from)
-    : loop_(loop), journal_(from), news_timer_(loop), lost_timer_(loop), reread_timer_(loop), ping_timer_(loop)
+    : loop_(loop), journal_(from), models_timer_(loop), news_timer_(loop), lost_timer_(loop), reread_timer_(loop),
+      ping_timer_(loop)
 {
     for (const auto &one : from.models()) {
         for (const auto &part : routes_of(one)) {
@@ -76,6 +77,7 @@ gateway_server::~gateway_server()
 void gateway_server::close()
 {
     closing_ = true;
+    models_timer_.stop();
     news_timer_.stop();
     lost_timer_.stop();
     reread_timer_.stop();

@@ -116,7 +116,11 @@ class gateway_server final : public traffic {
     class follow_wait;
     class flight_question;
     class traffic_question;
+    struct page_part;
+    struct page_question;
+    struct models_page;
     using session_ptr = std::shared_ptr<session>;
+    using page_fn = std::function<void(const outcome &, const page_part &)>;
 
     static void on_connection(uv_stream_t *server, int status);
     static void on_prepare(uv_prepare_t *handle);
@@ -147,6 +151,9 @@ class gateway_server final : public traffic {
     void take_models(const session_ptr &from, const json_t *message);
     void take_metrics(const session_ptr &from, const json_t *message);
     void read_pages();
+    void send_page(page_question &asked, const outcome &ended, const page_part &part);
+    void write_models();
+    static void send_tasks(const std::vector<task_row> &rows, bool more, const page_fn &done);
     answer_fn answer_to(const session_ptr &from, std::uint64_t id, asked_change what);
     void answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id, const answer &how,
                      bool steered);
@@ -203,7 +210,12 @@ class gateway_server final : public traffic {
 
     std::unordered_map<std::string, std::map<watcher_name, watcher>> watchers_; ///< by task
 
-    using page_fn = std::function<void(const outcome &, const std::string &)>;
+    /// What goes into one frame of a page.
+    struct page_part {
+        std::string members; ///< of the message, behind its id
+        std::string lines;   ///< each behind a line feed
+        bool is_last = true;
+    };
 
     /// A page that was asked for and waits for its turn.
     struct page_question {
@@ -212,9 +224,14 @@ class gateway_server final : public traffic {
         const char *type; ///< of the answer
         const char *none; ///< the answer where there can be no page
         std::function<void(const page_fn &)> read;
+        bool is_refused = false; ///< there is no page, or no room for it
+        bool is_begun = false;
     };
     std::deque<page_question> pages_;
     std::size_t pages_under_way_ = 0;
+
+    std::deque<std::shared_ptr<models_page>> models_pages_; ///< that are being written, a turn of the loop each
+    timer models_timer_;
 
     std::list<follow_wait *> waits_;
     std::map<std::uint64_t, flight_question *> questions_;

@@ -268,7 +268,7 @@ class gateway {
             }
             always(found, "a task in the table can be read");
         });
-        const auto written = parsed_json(render_state(memory_.zone));
+        const auto written = parsed_json(render_state(memory_.zone, {}).value());
         const json_t *routes = json_object_get(written.get(), "routes");
         for (std::size_t i = 0; i < json_array_size(routes); ++i) {
             std::string reason;

@@ -108,10 +108,15 @@ void let_read()
 
 void run_posted()
 {
-    while (!ngx_queue_empty(&ngx_posted_events)) {
-        auto *event = ngx_queue_data(ngx_queue_head(&ngx_posted_events), ngx_event_t, queue);
-        ngx_delete_posted_event(event);
-        event->handler(event);
+    for (auto *queue : {&ngx_posted_events, &ngx_posted_next_events}) {
+        while (!ngx_queue_empty(queue)) {
+            auto *event = ngx_queue_data(ngx_queue_head(queue), ngx_event_t, queue);
+            ngx_delete_posted_event(event);
+            event->handler(event);
+        }
+    }
+    if (!ngx_queue_empty(&ngx_posted_events)) {
+        run_posted();
     }
 }
 
@@ -147,6 +152,7 @@ zone_memory::zone_memory(const std::string &state_path) : state_path_(state_path
     ngx_io.recv = receive;
     ngx_io.send = send_bytes;
     ngx_queue_init(&ngx_posted_events);
+    ngx_queue_init(&ngx_posted_next_events);
     timers.clear();
     the_other_end = {};
     the_cycle.log = &silent;
@@ -244,6 +250,7 @@ ngx_uint_t ngx_exiting = 0;
 volatile ngx_cycle_t *ngx_cycle;
 ngx_os_io_t ngx_io;
 ngx_queue_t ngx_posted_events;
+ngx_queue_t ngx_posted_next_events;
 ngx_rbtree_t ngx_event_timer_rbtree;
 static ngx_atomic_t connections;
 ngx_atomic_t *ngx_connection_counter = &connections;
@@ -335,6 +342,20 @@ void *ngx_pnalloc(ngx_pool_t *pool, size_t size)
     return access::allocate(access::of(pool), size);
 }
 
+ngx_buf_t *ngx_create_temp_buf(ngx_pool_t *pool, size_t size)
+{
+    auto *buffer = static_cast<ngx_buf_t *>(access::allocate(access::of(pool), sizeof(ngx_buf_t)));
+    *buffer = {};
+    buffer->start = buffer->pos = buffer->last = static_cast<u_char *>(ngx_pnalloc(pool, size));
+    buffer->end = buffer->start + size;
+    return buffer;
+}
+
+ngx_chain_t *ngx_alloc_chain_link(ngx_pool_t *pool)
+{
+    return static_cast<ngx_chain_t *>(access::allocate(access::of(pool), sizeof(ngx_chain_t)));
+}
+
 ngx_int_t ngx_pfree(ngx_pool_t *, void *)
 {
     return NGX_DECLINED;
@@ -406,9 +427,16 @@ ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t, const task_record &task, 
     return access::answer(access::of(r), task.document);
 }
 
-ngx_int_t send_json(ngx_http_request_t *r, std::string_view body) noexcept
+ngx_int_t send_long(ngx_http_request_t *r, std::string_view, long_answer &what) noexcept
 {
-    always(is_whole_json(body), "an answer is JSON");
+    std::string body;
+    while (const ngx_chain_t *piece = what.body.take()) {
+        body.append(piece->buf->pos, piece->buf->last);
+    }
+    always(what.body.whole() && body.size() == what.body.size(), "an answer is as long as it says");
+    // Documents are rolloutd's: who sends others has them passed on.
+    always(body.starts_with("{\"tasks\":[") || body.starts_with("{\"models\":["), "a list begins as one");
+    always(body.ends_with("}") && body.find("],\"next_page_token\":") != std::string::npos, "and ends as one");
     return access::answer(access::of(r), body);
 }
 

@@ -25,7 +25,7 @@ std::string state_after(std::string_view text, bool &known)
            "the tasks of whatever journal are fetched again");
     // A journal's id is in every file that is written.
     std::memset(memory.zone.header->journal, 'j', sizeof(memory.zone.header->journal));
-    return render_state(memory.zone);
+    return render_state(memory.zone, {std::string(memory.zone.journal()), memory.zone.routes_revision()}).value();
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 """The file of the last known routes: it counts while rolloutd cannot be asked, and an old one is never taken for the newest."""
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -13,8 +14,17 @@ from processes import DEADLINE_S, wait_until
 
 @pytest.fixture
 def gateway(make_gateway):
+    return with_a_model(make_gateway())
+
+
+@pytest.fixture
+def alone(make_gateway):
+    """The same with one worker process."""
+    return with_a_model(make_gateway(nginx={"workers": 1}))
+
+
+def with_a_model(made):
     """Has a model that answers `first`, and the file that says so, as `first_file`."""
-    made = make_gateway()
     made.folder = made.home / "state"
     made.folder.mkdir()
     made.folder.chmod(0o777)
@@ -136,3 +146,90 @@ def test_what_a_failed_write_left_is_no_route(gateway):
     gateway.rolloutd.start()
     gateway.await_link()
     assert gateway.infer("m") == "second"
+
+
+class HeldWrites:
+    """The next write of the state file by each worker process stands still, as on a disk that hangs: a pipe without a reader is in its
+    way."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+        self.pipes = {pid: gateway.folder / f"{gateway.file.name}.new.{pid}" for pid in gateway.nginx.worker_pids()}
+        for pipe in self.pipes.values():
+            os.mkfifo(pipe)
+            pipe.chmod(0o666)
+
+    def writer(self):
+        """The worker process that writes, once it stands."""
+        def standing():
+            return next((pid for pid in self.pipes if len(os.listdir(f"/proc/{pid}/task")) > 1), None)
+        wait_until(standing, "a write of the state file")
+        return standing()
+
+    def let_go(self, pid):
+        """What was written into the pipe. It cannot be synced, so that this write fails."""
+        return self.pipes[pid].read_text()
+
+
+def test_requests_are_answered_while_the_state_file_is_being_written(alone):
+    alone.make_model("n", "other")
+    held = HeldWrites(alone)
+    tasks = [alone.post("/deploy", {"model_id": model}).task() for model in ("m", "n")]
+    writer = held.writer()
+    for model, answer in (("m", "second"), ("n", "other")):
+        wait_until(lambda asked=model, expected=answer: alone.infer(asked) == expected, "the route, in force beside the write")
+    for _ in range(20):
+        alone.get("/deploy-status/m").task()
+    # A restarted nginx would not know the routes yet: for rolloutd they are not followed.
+    assert all(alone.task(task)["status"] == "in_progress" for task in tasks)
+    assert alone.file.read_text() == alone.first_file
+    held.let_go(writer)
+    for task in tasks:
+        alone.wait(task, status="completed")
+    wait_until(lambda: alone.file.exists() and sorted(models_in(alone.file.read_text())) == ["m__r2", "n__r1"],
+               "what changed meanwhile")
+
+
+def test_a_worker_process_that_ends_writes_what_it_knows(alone):
+    held = HeldWrites(alone)
+    alone.post("/deploy", {"model_id": "m"}).task()
+    writer = held.writer()
+    wait_until(lambda: alone.infer("m") == "second", "the route")
+    alone.nginx.send_signal(signal.SIGQUIT)
+    held.let_go(writer)
+    alone.nginx.wait()
+    route, = json.loads(alone.file.read_text())["routes"]
+    assert (route["green"]["model"], route["weight"]) == ("m__r2", 100)
+    assert [path.name for path in alone.folder.iterdir()] == [alone.file.name]
+
+
+def test_a_worker_process_that_is_killed_while_it_writes_leaves_nothing_behind(alone):
+    held = HeldWrites(alone)
+    task = alone.post("/deploy", {"model_id": "m"}).task()
+    os.kill(held.writer(), signal.SIGKILL)
+    alone.wait(task, status="completed")
+    assert models_in(alone.file.read_text()) == ["m__r2"]
+    assert [path.name for path in alone.folder.iterdir()] == [alone.file.name]
+    alone.expected_alerts = ["exited on signal 9"]
+
+
+def test_an_older_write_that_comes_to_its_end_late_takes_nothing_away(gateway):
+    """The process that wrote has lost the stream to another one, which has written since."""
+    held = HeldWrites(gateway)
+    task = gateway.post("/deploy", {"model_id": "m"}).task()
+    late = held.writer()
+    for pid, pipe in held.pipes.items():
+        if pid != late:
+            pipe.unlink()
+    os.kill(late, signal.SIGSTOP)
+    try:
+        gateway.rolloutd.stop()
+        gateway.rolloutd.start()
+        wait_until(lambda: models_in(gateway.file.read_text()) == ["m__r2"], "the other process's file")
+    finally:
+        os.kill(late, signal.SIGCONT)
+    held.let_go(late)
+    gateway.wait(task, status="completed")
+    wait_until(lambda: len(os.listdir(f"/proc/{late}/task")) == 1, "the end of the late write")
+    assert models_in(gateway.file.read_text()) == ["m__r2"]
+    assert "could not be written" not in gateway.nginx.errors()

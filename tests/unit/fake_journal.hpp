@@ -27,6 +27,7 @@ class fake_journal : public rollout::journal {
     bool held = false; ///< writes wait until it is not
     std::vector<rollout::known_gateway> known_gateways;
     std::vector<listed_fn> lists; ///< that were asked for, and are the test's to answer
+    std::vector<models_fn> model_lists;
 
     const std::string &id() const override { return id_; }
     std::uint64_t revision() const override { return file_.revision; }
@@ -150,7 +151,10 @@ class fake_journal : public rollout::journal {
     {
         lists.push_back(std::move(done));
     }
-    void list_models(const std::string &, std::size_t, models_fn) override {}
+    void list_models(const std::string &, std::size_t, models_fn done) override
+    {
+        model_lists.push_back(std::move(done));
+    }
     std::vector<rollout::known_gateway> gateways() override { return known_gateways; }
 
     /// Lets the writes go that were held.

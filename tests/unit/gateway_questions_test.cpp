@@ -1,6 +1,7 @@
 // What the engine asks the gateways and they ask of it, over a real socket: each question has one answer, whenever the others
 // come.
 #include "common/frame.hpp"
+#include "common/limits.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fake_journal.hpp"
 #include "tests/unit/json_of.hpp"
@@ -53,8 +54,7 @@ class worker_process {
         json_ptr message;
         loop.run_until([&] {
             std::array<char, 4096> bytes{};
-            const ssize_t n = recv(fd_, bytes.data(), bytes.size(), 0);
-            if (n > 0) {
+            for (ssize_t n = 0; (n = recv(fd_, bytes.data(), bytes.size(), 0)) > 0;) {
                 reader_.feed({bytes.data(), static_cast<std::size_t>(n)});
             }
             std::string reason;
@@ -67,6 +67,9 @@ class worker_process {
         });
         return message;
     }
+
+    /// Behind the message that was heard last.
+    std::string_view lines() const { return reader_.lines(); }
 
   private:
     int fd_;
@@ -171,6 +174,102 @@ void four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn(void **)
     assert_int_equal(world.book.lists.size(), 6);
 }
 
+rollout::task_row task_number(std::uint64_t number, std::size_t bytes)
+{
+    rollout::task_row row;
+    row.task_id = "t" + std::to_string(number);
+    row.model_id = "m";
+    row.sequence = number;
+    row.document = R"({"status":"pending","text":")" + std::string(bytes, 'x') + "\"}";
+    return row;
+}
+
+void a_page_of_tasks_comes_in_frames_of_bounded_size(void **)
+{
+    linked_gateway world;
+    std::vector<rollout::task_row> rows;
+    for (std::uint64_t number = 1000; number > 0; --number) {
+        rows.push_back(task_number(number, 200 + number % 900));
+    }
+    rows.push_back(task_number(0, rollout::limits::document_bytes - 100));
+    world.nginx->say(R"({"type": "list", "kind": "deploy", "limit": 1000, "id": 1, "in_lines": true})");
+    world.greet();
+    world.book.lists.at(0)(rollout::outcome::ok(), rows, true);
+    std::size_t next = 0;
+    int frames = 0;
+    for (bool more = true; more; ++frames) {
+        const auto listed = world.nginx->hear(world.loop, "listed");
+        assert_int_equal(rollout::json_number(listed.get(), "id"), 1);
+        more = json_is_true(json_object_get(listed.get(), "more"));
+        auto lines = world.nginx->lines();
+        assert_true(lines.size() <= 2 * rollout::limits::batch_bytes + 1024);
+        while (!lines.empty()) {
+            const auto line = rollout::next_line(lines);
+            assert_true(line.ends_with(" " + rows.at(next).task_id + " m " + rows.at(next).document));
+            ++next;
+        }
+        assert_int_equal(rollout::json_number(listed.get(), "next", -1), more ? -1 : 0);
+    }
+    assert_int_equal(next, rows.size());
+    assert_true(frames > 5);
+}
+
+std::vector<rollout::model> some_models(int count)
+{
+    std::vector<rollout::model> models(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) {
+        models[static_cast<std::size_t>(i)].model_id = "m" + std::to_string(i);
+    }
+    return models;
+}
+
+void a_page_of_models_is_written_some_in_a_turn_and_others_are_answered_between(void **)
+{
+    constexpr int count = 500;
+    linked_gateway world;
+    int written = 0;
+    world.server->losses_of = [&](const std::string &) {
+        ++written;
+        return std::vector<rollout::lost_revision>();
+    };
+    world.nginx->say(R"({"type": "models", "limit": 1000, "id": 1, "in_lines": true})");
+    world.nginx->say(R"({"type": "models", "limit": 1000, "id": 2})"); // as an nginx of before asks
+    world.greet();
+    world.book.model_lists.at(0)(rollout::outcome::ok(), some_models(count), false);
+    world.book.model_lists.at(1)(rollout::outcome::ok(), some_models(count), true);
+    world.nginx->say(R"({"type": "metrics", "id": 3})");
+    world.nginx->hear(world.loop, "metered");
+    assert_true(written < 2 * count / 3);
+    for (int before = written; written < 2 * count; before = written) {
+        uv_run(world.loop.get(), UV_RUN_ONCE);
+        assert_true(written - before <= 32);
+    }
+}
+
+void a_page_of_models_is_the_same_in_lines_and_in_one_frame(void **)
+{
+    linked_gateway world;
+    world.nginx->say(R"({"type": "models", "limit": 1000, "id": 1, "in_lines": true})");
+    world.greet();
+    world.book.model_lists.at(0)(rollout::outcome::ok(), some_models(300), true);
+    std::string in_lines;
+    for (bool more = true; more;) {
+        const auto listed = world.nginx->hear(world.loop, "listed_models");
+        more = json_is_true(json_object_get(listed.get(), "more"));
+        auto lines = world.nginx->lines();
+        while (!lines.empty()) {
+            in_lines += (in_lines.empty() ? "" : ",") + std::string(rollout::next_line(lines));
+        }
+        assert_text(rollout::json_text(listed.get(), "next"), more ? "" : "m299");
+    }
+    world.nginx->say(R"({"type": "models", "limit": 1000, "id": 2})");
+    world.greet();
+    world.book.model_lists.at(1)(rollout::outcome::ok(), some_models(300), true);
+    const auto listed = world.nginx->hear(world.loop, "listed_models");
+    assert_text(rollout::json_text(listed.get(), "next"), "m299");
+    assert_text(rollout::json_compact(json_object_get(listed.get(), "models")), "[" + in_lines + "]");
+}
+
 void a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes(void **)
 {
     linked_gateway world(std::vector<rollout::known_gateway>{{"second", ""}});
@@ -240,6 +339,9 @@ int main()
         cmocka_unit_test(a_count_that_comes_when_the_question_has_ended_is_dropped),
         cmocka_unit_test(a_measure_that_comes_when_the_question_has_ended_is_dropped),
         cmocka_unit_test(four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn),
+        cmocka_unit_test(a_page_of_tasks_comes_in_frames_of_bounded_size),
+        cmocka_unit_test(a_page_of_models_is_written_some_in_a_turn_and_others_are_answered_between),
+        cmocka_unit_test(a_page_of_models_is_the_same_in_lines_and_in_one_frame),
         cmocka_unit_test(a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes),
         cmocka_unit_test(a_name_that_is_no_users_does_not_let_everybody_in),
         cmocka_unit_test(a_socket_that_is_not_proven_dead_is_left_there),

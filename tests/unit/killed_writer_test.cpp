@@ -109,6 +109,13 @@ void kill_everywhere(const std::function<void(record_store &)> &write, const std
                 busy += value == busy_bucket;
                 assert_true(value == values.before || value == values.after || value == busy_bucket);
             }
+            std::map<std::string, std::string> all;
+            const auto found = left.read_each(
+                tasks, [&all](std::string_view key, std::string_view value) { all.emplace(key, value); });
+            assert_true(found == record_store::found::yes || found == record_store::found::busy);
+            for (int i = 0; found == record_store::found::yes && i < neighbours; ++i) {
+                assert_true(changed.contains(name_of(i)) || all[name_of(i)] == text_of(i));
+            }
             for (int i = 0; i < neighbours; i += 37) {
                 const std::string value = value_of(left, tasks, name_of(i));
                 assert_true(changed.contains(name_of(i)) || value == text_of(i) || value == busy_bucket);

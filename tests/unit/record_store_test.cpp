@@ -245,6 +245,25 @@ void each_key_is_visited_once_and_may_be_erased_then(void **)
     assert_int_equal(store.count(tasks), 300);
 }
 
+void each_record_of_a_map_is_read_once(void **)
+{
+    const table_memory memory(1024 * 1024);
+    record_store store(memory.get());
+    std::multiset<std::pair<std::string, std::string>> expected;
+    for (int i = 0; i < 300; ++i) {
+        const std::string key = "key" + std::to_string(i) + std::string(static_cast<std::size_t>(i % 250), 'k');
+        const std::string value(static_cast<std::size_t>(i * 7 % 900), static_cast<char>('a' + i % 26));
+        expected.emplace(key, value);
+        assert_true(store.put(routes, key, {value}, none));
+        assert_true(store.put(tasks, key, {"a task"}, none));
+    }
+    std::multiset<std::pair<std::string, std::string>> seen;
+    const auto found =
+        store.read_each(routes, [&](std::string_view key, std::string_view value) { seen.emplace(key, value); });
+    assert_true(found == record_store::found::yes);
+    assert_true(seen == expected);
+}
+
 void two_views_of_the_memory_are_one_store(void **)
 {
     const table_memory memory;
@@ -322,6 +341,7 @@ int main()
         cmocka_unit_test(the_oldest_is_the_one_whose_last_writing_is_longest_ago),
         cmocka_unit_test(an_oldest_key_that_does_not_fit_is_not_cut),
         cmocka_unit_test(each_key_is_visited_once_and_may_be_erased_then),
+        cmocka_unit_test(each_record_of_a_map_is_read_once),
         cmocka_unit_test(two_views_of_the_memory_are_one_store),
         cmocka_unit_test(the_memory_may_be_mapped_elsewhere),
         cmocka_unit_test(any_order_of_writes_leaves_what_a_map_would_hold),

@@ -14,8 +14,8 @@ namespace limits = rollout::limits;
 std::map<std::string, route> all_of(const rollout::route_table &table)
 {
     std::map<std::string, route> routes;
-    table.each(
-        [&routes](const route &one) { assert_true(routes.emplace(one.model_id + "/" + one.part, one).second); });
+    assert_true(table.each(
+        [&routes](const route &one) { assert_true(routes.emplace(one.model_id + "/" + one.part, one).second); }));
     return routes;
 }
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <functional>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -215,6 +216,56 @@ void a_choice_is_never_of_two_routes(void **)
     assert_true(seen.whole.load() > 0);
 }
 
+void who_reads_all_routes_finds_each_that_stays_whole_and_no_other(void **)
+{
+    if (races_are_errors()) {
+        _skip(__FILE__, __LINE__);
+    }
+    // More routes than buckets; of each third that changes all the time, one is replaced, one comes and goes, one stays.
+    constexpr int count = 240;
+    const table_memory memory(2 * record_store::min_bytes);
+    record_store store(memory.get());
+    const auto version = [](int i, std::uint64_t n) {
+        const std::string name = "m" + std::to_string(i);
+        return route{
+            name, "", route_target{n, std::string(1 + n % 200, 'u'), name + std::string(n % 200, 'x')}, {}, 0};
+    };
+    for (int i = 0; i < count; ++i) {
+        assert_true(route_table(store).put(version(i, 1)));
+    }
+    tally seen;
+    read_and_write(
+        100,
+        [&](int) {
+            record_store mine(memory.get());
+            std::set<std::string> found;
+            const bool all = route_table(mine).each([&](const route &one) {
+                const int i = std::stoi(one.model_id.substr(1));
+                const bool is_new = found.insert(one.model_id).second;
+                ++(is_new && i < count && one == version(i, one.blue->revision) ? seen.whole : seen.torn);
+            });
+            if (!all) {
+                ++seen.busy;
+                return;
+            }
+            for (int i = 0; i < count; ++i) {
+                seen.missing += i % 3 != 1 && !found.contains("m" + std::to_string(i));
+            }
+        },
+        [&](std::uint64_t n) {
+            const int i = static_cast<int>(n * 3 % count);
+            route_table(store).put(version(i, n));
+            if (n % 2 == 0) {
+                route_table(store).put({"m" + std::to_string(i + 1), "", {}, {}, 0}); // it has no target: it goes
+            } else {
+                route_table(store).put(version(i + 1, n));
+            }
+        });
+    assert_int_equal(seen.torn.load(), 0);
+    assert_int_equal(seen.missing.load(), 0);
+    assert_true(seen.whole.load() > 0);
+}
+
 } // namespace
 
 int main()
@@ -224,6 +275,7 @@ int main()
         cmocka_unit_test(records_that_come_and_go_are_whole_or_missing),
         cmocka_unit_test(a_task_that_is_updated_all_the_time_reads_as_one_of_its_versions),
         cmocka_unit_test(a_choice_is_never_of_two_routes),
+        cmocka_unit_test(who_reads_all_routes_finds_each_that_stays_whole_and_no_other),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
