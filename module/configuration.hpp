@@ -1,10 +1,10 @@
 // What the directives set, and how a request finds it. The directives themselves are in directives.cpp.
 #pragma once
 
-#include "common/task.hpp"
-#include "module/ngx.hpp"
-#include "module/shared_zone.hpp"
-#include "module/worker_link.hpp"
+#include "common/domain/task.hpp"
+#include "module/link/worker_link.hpp"
+#include "module/nginx/ngx.hpp"
+#include "module/zone/shared_zone.hpp"
 
 namespace rollout {
 

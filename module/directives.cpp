@@ -1,9 +1,9 @@
 #include "module/directives.hpp"
 
-#include "common/limits.hpp"
-#include "module/api_handler.hpp"
+#include "common/domain/limits.hpp"
 #include "module/configuration.hpp"
-#include "module/metrics_handler.hpp"
+#include "module/handlers/api_handler.hpp"
+#include "module/handlers/metrics_handler.hpp"
 
 #include <optional>
 #include <string_view>

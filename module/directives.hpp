@@ -2,7 +2,7 @@
 #pragma once
 
 #include "module/configuration.hpp"
-#include "module/ngx.hpp"
+#include "module/nginx/ngx.hpp"
 
 namespace rollout {
 

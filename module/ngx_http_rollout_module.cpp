@@ -1,14 +1,14 @@
 // ngx_http_rollout_module: its commands, the life of a configuration and of a worker process. What a directive takes is in
 // directives.cpp, what a request meets in api_handler.cpp and route_handler.cpp, what both read in shared_zone.hpp, how it
 // comes there in worker_link.hpp.
-#include "module/api_handler.hpp"
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
-#include "module/error_filter.hpp"
-#include "module/known_upstreams.hpp"
-#include "module/metrics_handler.hpp"
-#include "module/route_handler.hpp"
-#include "module/route_result.hpp"
+#include "module/handlers/api_handler.hpp"
+#include "module/handlers/error_filter.hpp"
+#include "module/handlers/metrics_handler.hpp"
+#include "module/handlers/route_handler.hpp"
+#include "module/handlers/route_result.hpp"
+#include "module/link/known_upstreams.hpp"
 #include "module/worker_access.hpp"
 
 #include <algorithm>

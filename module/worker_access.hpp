@@ -1,7 +1,7 @@
 // What the user of nginx's worker processes will not be allowed to do: said when the configuration is tested.
 #pragma once
 
-#include "module/ngx.hpp"
+#include "module/nginx/ngx.hpp"
 
 namespace rollout {
 

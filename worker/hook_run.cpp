@@ -1,7 +1,7 @@
 #include "worker/hook_run.hpp"
 
-#include "worker/backend/server_words.hpp"
-#include "worker/command_run.hpp"
+#include "worker/backend/triton/server_words.hpp"
+#include "worker/os/command_run.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -1,9 +1,9 @@
 // One hook: a POST to a URL, or a run of a program.
 #pragma once
 
-#include "worker/http_client.hpp"
-#include "worker/outcome.hpp"
-#include "worker/settings.hpp"
+#include "worker/async/outcome.hpp"
+#include "worker/config/settings.hpp"
+#include "worker/net/http_client.hpp"
 
 #include <string>
 

@@ -1,9 +1,9 @@
 // What of the configuration may not work on this machine, as it is now.
-#include "worker/artifact/source.hpp"
-#include "worker/name_template.hpp"
+#include "worker/base/words.hpp"
+#include "worker/config/name_template.hpp"
+#include "worker/config/settings.hpp"
+#include "worker/net/source.hpp"
 #include "worker/rollout/gate_plan.hpp"
-#include "worker/settings.hpp"
-#include "worker/words.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,6 +1,6 @@
 #include "worker/statistics.hpp"
 
-#include "common/metrics_text.hpp"
+#include "common/base/metrics_text.hpp"
 
 #include <algorithm>
 

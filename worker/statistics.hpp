@@ -1,7 +1,7 @@
 // What rolloutd counts of itself since its start, and how it stands: for the gateways' metrics.
 #pragma once
 
-#include "common/task.hpp"
+#include "common/domain/task.hpp"
 #include "worker/journal/journal.hpp"
 
 #include <array>

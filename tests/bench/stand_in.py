@@ -1,4 +1,4 @@
-"""A gateway whose rolloutd is a stand-in: it says what rolloutd's stream says (common/frame.hpp), with as many routes and at
+"""A gateway whose rolloutd is a stand-in: it says what rolloutd's stream says (common/link/frame.hpp), with as many routes and at
 such a rate of updates as is asked for, and does nothing else, so that what is measured is nginx."""
 
 import json

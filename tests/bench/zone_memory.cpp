@@ -1,7 +1,7 @@
 // How much of a zone a task takes, with all that belongs to it: fills a table until something would have to go.
 //
 // usage: zone_memory DOCUMENT_BYTES MODELS      prints the tasks that fit, and the bytes of the whole memory for each
-#include "module/task_table.hpp"
+#include "module/tables/task_table.hpp"
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-"""Failpoints as rolloutd names them (worker/failpoint.hpp): which a run passes, and a sample of them."""
+"""Failpoints as rolloutd names them (worker/base/failpoint.hpp): which a run passes, and a sample of them."""
 
 import collections
 

@@ -2,8 +2,8 @@
 // sizes is taken from a seed of two bytes; what follows is the stream.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/frame.hpp"
-#include "common/limits.hpp"
+#include "common/domain/limits.hpp"
+#include "common/link/frame.hpp"
 
 #include <random>
 #include <vector>

@@ -1,7 +1,7 @@
 // What the fuzzers share: a property that must hold, and the input cut into pieces.
 #pragma once
 
-#include "common/json.hpp"
+#include "common/base/json.hpp"
 
 #include <cstddef>
 #include <cstdint>

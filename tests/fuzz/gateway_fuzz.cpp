@@ -7,9 +7,9 @@
 //   q                the engine asks how many requests are in flight, and what they came to, and waits for a route
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/limits.hpp"
-#include "common/names.hpp"
-#include "worker/gateway_session.hpp"
+#include "common/domain/limits.hpp"
+#include "common/domain/names.hpp"
+#include "worker/gateway/gateway_session.hpp"
 
 #include <algorithm>
 #include <array>

@@ -9,11 +9,11 @@
 #include "tests/fuzz/fuzzing.hpp"
 #include "tests/fuzz/nginx_stand_in.hpp"
 
-#include "common/names.hpp"
-#include "common/submission.hpp"
-#include "module/preferences.hpp"
-#include "module/requester_of.hpp"
-#include "module/state_file.hpp"
+#include "common/domain/names.hpp"
+#include "common/link/submission_line.hpp"
+#include "module/nginx/preferences.hpp"
+#include "module/nginx/requester_of.hpp"
+#include "module/zone/state_file.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -22,7 +22,7 @@ using namespace rollout;
 
 namespace {
 
-/// What rolloutd takes (worker/gateway_server.hpp), as the frames' own contract has it.
+/// What rolloutd takes (worker/gateway/gateway_server.hpp), as the frames' own contract has it.
 void check_sent(const json_t *message, std::string_view lines)
 {
     const auto type = json_text(message, "type");

@@ -1,9 +1,9 @@
 // config.pbtxt and model-settings.json, whose name is rewritten. Input: a byte that chooses the file, the new name, the text.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/route.hpp"
-#include "worker/artifact/model_name.hpp"
-#include "worker/artifact/pbtxt.hpp"
+#include "common/domain/route.hpp"
+#include "worker/model_files/model_name.hpp"
+#include "worker/model_files/pbtxt.hpp"
 
 #include <algorithm>
 

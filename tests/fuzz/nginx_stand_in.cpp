@@ -1,6 +1,6 @@
 #include "tests/fuzz/nginx_stand_in.hpp"
 
-#include "module/requester_of.hpp"
+#include "module/nginx/requester_of.hpp"
 #include "tests/fuzz/fuzzing.hpp"
 
 #include <algorithm>

@@ -2,9 +2,9 @@
 // posted events that it runs, a zone in plain memory, requests whose answers are looked at and dropped.
 #pragma once
 
-#include "module/api_request.hpp"
 #include "module/configuration.hpp"
-#include "module/shared_zone.hpp"
+#include "module/handlers/api_request.hpp"
+#include "module/zone/shared_zone.hpp"
 
 #include <memory>
 #include <string>

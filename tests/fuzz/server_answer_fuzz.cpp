@@ -2,9 +2,9 @@
 // wrong, the body.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "worker/backend/repository_index.hpp"
-#include "worker/backend/server_words.hpp"
-#include "worker/words.hpp"
+#include "worker/backend/triton/repository_index.hpp"
+#include "worker/backend/triton/server_words.hpp"
+#include "worker/base/words.hpp"
 
 #include <algorithm>
 

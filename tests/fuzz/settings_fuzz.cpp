@@ -1,13 +1,13 @@
 // rolloutd.json, and what a task's own `config` asks for on top of it. Input: the file's text, a model's id, the config.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/limits.hpp"
-#include "common/names.hpp"
-#include "worker/hook_settings.hpp"
-#include "worker/model_settings.hpp"
-#include "worker/name_template.hpp"
-#include "worker/plan.hpp"
-#include "worker/words.hpp"
+#include "common/domain/limits.hpp"
+#include "common/domain/names.hpp"
+#include "worker/base/words.hpp"
+#include "worker/config/hook_settings.hpp"
+#include "worker/config/model_settings.hpp"
+#include "worker/config/name_template.hpp"
+#include "worker/rollout/plan.hpp"
 
 #include <sys/mman.h>
 #include <sys/un.h>

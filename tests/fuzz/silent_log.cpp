@@ -1,5 +1,5 @@
 // rolloutd's log without its lines: a fuzzer's hostile peers would fill a disk with them.
-#include "worker/log.hpp"
+#include "worker/base/log.hpp"
 
 namespace rollout {
 

@@ -2,8 +2,8 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include "worker/artifact/fetch.hpp"
-#include "worker/artifact/source.hpp"
-#include "worker/words.hpp"
+#include "worker/base/words.hpp"
+#include "worker/net/source.hpp"
 
 #include <algorithm>
 

@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzzing.hpp"
 #include "tests/fuzz/nginx_stand_in.hpp"
 
-#include "module/state_file.hpp"
+#include "module/zone/state_file.hpp"
 
 #include <cstring>
 

@@ -2,12 +2,12 @@
 // chooses, a model's id, the JSON text.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/limits.hpp"
-#include "common/names.hpp"
-#include "common/traffic_counters.hpp"
-#include "worker/gateway_messages.hpp"
-#include "worker/model.hpp"
-#include "worker/task.hpp"
+#include "common/domain/limits.hpp"
+#include "common/domain/names.hpp"
+#include "common/domain/traffic_counters.hpp"
+#include "worker/domain/model.hpp"
+#include "worker/domain/task.hpp"
+#include "worker/gateway/gateway_messages.hpp"
 
 #include <algorithm>
 

@@ -2,10 +2,10 @@
 // there is a key, the key, the URI, the body.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/limits.hpp"
-#include "common/names.hpp"
-#include "module/api_route.hpp"
-#include "module/task_request.hpp"
+#include "common/domain/limits.hpp"
+#include "common/domain/names.hpp"
+#include "module/api/api_route.hpp"
+#include "module/api/task_request.hpp"
 
 using namespace rollout;
 

@@ -89,7 +89,7 @@ struct behaviour {
 };
 
 /// One of fifty sticky clients always fails; of these failures the gateways count one in ten seconds and leave out the others
-/// (module/client_table.hpp), each gateway process for itself.
+/// (module/tables/client_table.hpp), each gateway process for itself.
 constexpr double clients = 50;
 constexpr int clump_processes = 2;
 

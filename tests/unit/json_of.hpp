@@ -1,9 +1,9 @@
 // JSON as a test writes it.
 #pragma once
 
-#include "common/json.hpp"
-#include "worker/json_reader.hpp"
-#include "worker/task.hpp"
+#include "common/base/json.hpp"
+#include "worker/base/json_reader.hpp"
+#include "worker/domain/task.hpp"
 
 #include <memory>
 #include <stdexcept>

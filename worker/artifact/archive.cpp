@@ -1,8 +1,8 @@
 #include "worker/artifact/archive.hpp"
 
 #include "worker/artifact/archive_entries.hpp"
-#include "worker/artifact/io_failure.hpp"
-#include "worker/words.hpp"
+#include "worker/base/words.hpp"
+#include "worker/fs/io_failure.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -8,9 +8,9 @@
 // a file can be run. What an operating system left behind (left_behind.hpp) stays out.
 #pragma once
 
-#include "worker/artifact/copy_tree.hpp"
-#include "worker/outcome.hpp"
-#include "worker/thread_work.hpp"
+#include "worker/async/outcome.hpp"
+#include "worker/async/thread_work.hpp"
+#include "worker/fs/copy_tree.hpp"
 
 #include <cstdint>
 #include <filesystem>

@@ -1,10 +1,10 @@
 #include "worker/artifact/archive_entries.hpp"
 
-#include "worker/artifact/archive_kind.hpp"
-#include "worker/artifact/io_failure.hpp"
-#include "worker/artifact/left_behind.hpp"
 #include "worker/artifact/proven_file.hpp"
-#include "worker/words.hpp"
+#include "worker/base/words.hpp"
+#include "worker/fs/io_failure.hpp"
+#include "worker/fs/left_behind.hpp"
+#include "worker/model_files/archive_kind.hpp"
 
 #include <algorithm>
 #include <cctype>

@@ -1,12 +1,12 @@
 #include "worker/artifact/download.hpp"
 
-#include "worker/artifact/address_rule.hpp"
-#include "worker/artifact/destination.hpp"
 #include "worker/artifact/partial_file.hpp"
-#include "worker/artifact/sha256.hpp"
-#include "worker/artifact/source.hpp"
-#include "worker/curl.hpp"
-#include "worker/words.hpp"
+#include "worker/base/words.hpp"
+#include "worker/fs/destination.hpp"
+#include "worker/fs/sha256.hpp"
+#include "worker/net/address_rule.hpp"
+#include "worker/net/curl.hpp"
+#include "worker/net/source.hpp"
 
 #include <algorithm>
 #include <array>

@@ -2,10 +2,10 @@
 // resumed where a connection breaks, and proven by its checksum.
 #pragma once
 
+#include "common/base/unique_fd.hpp"
 #include "worker/artifact/fetch_progress.hpp"
-#include "worker/fd.hpp"
-#include "worker/outcome.hpp"
-#include "worker/thread_work.hpp"
+#include "worker/async/outcome.hpp"
+#include "worker/async/thread_work.hpp"
 
 #include <cstdint>
 #include <filesystem>

@@ -1,9 +1,9 @@
 // Brings a model's files from an allowed source into a folder: checked, bounded, nothing from outside the allowed.
 #pragma once
 
-#include "common/json.hpp"
+#include "common/base/json.hpp"
 #include "worker/artifact/fetch_progress.hpp"
-#include "worker/outcome.hpp"
+#include "worker/async/outcome.hpp"
 
 #include <uv.h>
 

@@ -1,8 +1,8 @@
 #include "worker/artifact/partial_file.hpp"
 
-#include "worker/artifact/copy_file.hpp"
-#include "worker/artifact/io_failure.hpp"
-#include "worker/words.hpp"
+#include "worker/base/words.hpp"
+#include "worker/fs/copy_file.hpp"
+#include "worker/fs/io_failure.hpp"
 
 #include <cerrno>
 

@@ -1,10 +1,10 @@
 // A file that grows by what is downloaded, with the checksum of what it holds.
 #pragma once
 
-#include "worker/artifact/sha256.hpp"
-#include "worker/fd.hpp"
-#include "worker/outcome.hpp"
-#include "worker/thread_work.hpp"
+#include "common/base/unique_fd.hpp"
+#include "worker/async/outcome.hpp"
+#include "worker/async/thread_work.hpp"
+#include "worker/fs/sha256.hpp"
 
 #include <cstdint>
 #include <filesystem>

@@ -1,7 +1,7 @@
 #include "worker/artifact/proven_file.hpp"
 
-#include "worker/artifact/io_failure.hpp"
-#include "worker/artifact/sha256.hpp"
+#include "worker/fs/io_failure.hpp"
+#include "worker/fs/sha256.hpp"
 
 #include <openssl/sha.h>
 

@@ -2,8 +2,8 @@
 // what is used is what the checksum was of, whatever somebody else does to the file meanwhile.
 #pragma once
 
-#include "worker/outcome.hpp"
-#include "worker/thread_work.hpp"
+#include "worker/async/outcome.hpp"
+#include "worker/async/thread_work.hpp"
 
 #include <array>
 #include <cstdint>

@@ -1,8 +1,8 @@
 // An inference server as the rollout engine drives it. One file beside this one for each kind of server.
 #pragma once
 
-#include "common/json.hpp"
-#include "worker/outcome.hpp"
+#include "common/base/json.hpp"
+#include "worker/async/outcome.hpp"
 
 #include <chrono>
 #include <cstdint>

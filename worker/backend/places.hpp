@@ -1,7 +1,7 @@
 // Whether a configuration's backends can be staged to, looked at before there is anything to stage.
 #pragma once
 
-#include "worker/settings.hpp"
+#include "worker/config/settings.hpp"
 
 #include <string>
 #include <vector>

@@ -1,10 +1,10 @@
 #include "worker/backend/repository.hpp"
 
-#include "worker/artifact/io_failure.hpp"
-#include "worker/artifact/model_name.hpp"
-#include "worker/artifact/rename.hpp"
-#include "worker/fd.hpp"
-#include "worker/words.hpp"
+#include "common/base/unique_fd.hpp"
+#include "worker/base/words.hpp"
+#include "worker/fs/io_failure.hpp"
+#include "worker/fs/rename.hpp"
+#include "worker/model_files/model_name.hpp"
 
 #include <cerrno>
 #include <cstdio>

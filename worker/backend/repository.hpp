@@ -2,8 +2,8 @@
 // that a server never sees half of one. All calls block and belong on a thread; all but `check_vacant` can run again.
 #pragma once
 
-#include "worker/outcome.hpp"
-#include "worker/thread_work.hpp"
+#include "worker/async/outcome.hpp"
+#include "worker/async/thread_work.hpp"
 
 #include <filesystem>
 #include <string>

@@ -5,9 +5,9 @@
 // the revision that it has. The interface does not assume that this process is the only writer.
 #pragma once
 
-#include "worker/model.hpp"
-#include "worker/outcome.hpp"
-#include "worker/task.hpp"
+#include "worker/async/outcome.hpp"
+#include "worker/domain/model.hpp"
+#include "worker/domain/task.hpp"
 
 #include <chrono>
 #include <cstdint>

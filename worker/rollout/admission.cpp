@@ -1,8 +1,8 @@
 #include "worker/rollout/admission.hpp"
 
-#include "worker/model_settings.hpp"
+#include "worker/base/words.hpp"
+#include "worker/config/model_settings.hpp"
 #include "worker/rollout/task_run.hpp"
-#include "worker/words.hpp"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 // The steps of a deletion: unroute, drain, unload, remove. It takes away all that stands of a model: what serves, what was
 // kept, and what an earlier task had to leave.
-#include "worker/rollout/combine.hpp"
+#include "worker/async/combine.hpp"
 #include "worker/rollout/shared_work.hpp"
 
 #include <algorithm>

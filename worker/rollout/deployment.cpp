@@ -1,5 +1,5 @@
 // The steps of a deployment: fetch, stage, load, ready, smoke, shift, promote, retire.
-#include "worker/rollout/combine.hpp"
+#include "worker/async/combine.hpp"
 #include "worker/rollout/fetching.hpp"
 #include "worker/rollout/hooks.hpp"
 #include "worker/rollout/shared_work.hpp"

@@ -1,8 +1,8 @@
 #include "worker/rollout/fetching.hpp"
 
-#include "worker/rollout/combine.hpp"
+#include "worker/async/combine.hpp"
+#include "worker/base/words.hpp"
 #include "worker/rollout/shared_work.hpp"
-#include "worker/words.hpp"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "worker/rollout/gate.hpp"
 
-#include "worker/words.hpp"
+#include "worker/base/words.hpp"
 
 #include <algorithm>
 #include <cmath>

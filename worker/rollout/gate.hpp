@@ -3,11 +3,11 @@
 // rolled back with the chance that it was given (gate_plan.hpp) and no more. No clock and no I/O here.
 #pragma once
 
-#include "common/json.hpp"
-#include "common/traffic_counters.hpp"
+#include "common/base/json.hpp"
+#include "common/domain/traffic_counters.hpp"
+#include "worker/config/settings.hpp"
 #include "worker/rollout/evidence.hpp"
 #include "worker/rollout/gate_plan.hpp"
-#include "worker/settings.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -1,7 +1,7 @@
 #include "worker/rollout/gate_plan.hpp"
 
+#include "worker/base/words.hpp"
 #include "worker/rollout/evidence.hpp"
-#include "worker/words.hpp"
 
 #include <algorithm>
 #include <array>

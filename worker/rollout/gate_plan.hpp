@@ -1,8 +1,8 @@
 // How a rollout spends its chance of a false alarm: divided once, over its holds and over the tests that its gate makes in each.
 #pragma once
 
-#include "common/json.hpp"
-#include "worker/settings.hpp"
+#include "common/base/json.hpp"
+#include "worker/config/settings.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
 // What a hold waits for, in words: pure, no clock and no I/O here. hold.cpp says which of these it is.
 #pragma once
 
-#include "worker/task.hpp"
+#include "worker/domain/task.hpp"
 
 #include <cstdint>
 #include <string>

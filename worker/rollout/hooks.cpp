@@ -1,6 +1,6 @@
 #include "worker/rollout/hooks.hpp"
 
-#include "worker/rollout/combine.hpp"
+#include "worker/async/combine.hpp"
 
 #include <string_view>
 

@@ -1,6 +1,6 @@
 #include "worker/rollout/placed_work.hpp"
 
-#include "worker/words.hpp"
+#include "worker/base/words.hpp"
 
 #include <utility>
 #include <vector>

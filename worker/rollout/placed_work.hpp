@@ -1,10 +1,10 @@
 // The work on a revision that stands on a server: what tasks do, and what is tried again when no task is there.
 #pragma once
 
+#include "worker/async/clock.hpp"
+#include "worker/async/combine.hpp"
 #include "worker/backend/backend.hpp"
-#include "worker/model.hpp"
-#include "worker/rollout/clock.hpp"
-#include "worker/rollout/combine.hpp"
+#include "worker/domain/model.hpp"
 #include "worker/rollout/traffic.hpp"
 
 #include <chrono>

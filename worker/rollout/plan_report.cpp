@@ -1,7 +1,7 @@
 #include "worker/rollout/plan_report.hpp"
 
-#include "common/limits.hpp"
-#include "common/text.hpp"
+#include "common/base/text.hpp"
+#include "common/domain/limits.hpp"
 #include "worker/rollout/gate_plan.hpp"
 
 #include <algorithm>

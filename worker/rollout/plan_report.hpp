@@ -1,9 +1,9 @@
 // What a task will do, for its `metadata.plan`. No clock and no I/O here.
 #pragma once
 
-#include "common/json.hpp"
-#include "common/task.hpp"
-#include "worker/plan.hpp"
+#include "common/base/json.hpp"
+#include "common/domain/task.hpp"
+#include "worker/rollout/plan.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -1,9 +1,9 @@
 #include "worker/rollout/shared_work.hpp"
 
-#include "worker/rollout/combine.hpp"
+#include "worker/async/combine.hpp"
+#include "worker/base/words.hpp"
 #include "worker/rollout/waiting_words.hpp"
 #include "worker/rollout/while_waiting.hpp"
-#include "worker/words.hpp"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "worker/rollout/shift.hpp"
 
-#include "worker/rollout/combine.hpp"
+#include "worker/async/combine.hpp"
 #include "worker/rollout/hold.hpp"
 #include "worker/rollout/plan_report.hpp"
 #include "worker/rollout/shared_work.hpp"

@@ -1,13 +1,13 @@
 #include "worker/rollout/task_run.hpp"
 
-#include "worker/failpoint.hpp"
-#include "worker/log.hpp"
-#include "worker/model_settings.hpp"
+#include "worker/async/combine.hpp"
+#include "worker/base/failpoint.hpp"
+#include "worker/base/log.hpp"
+#include "worker/base/words.hpp"
+#include "worker/config/model_settings.hpp"
 #include "worker/rollout/admission.hpp"
-#include "worker/rollout/combine.hpp"
 #include "worker/rollout/plan_report.hpp"
 #include "worker/rollout/waiting_words.hpp"
-#include "worker/words.hpp"
 
 #include <algorithm>
 #include <set>

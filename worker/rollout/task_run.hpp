@@ -3,16 +3,16 @@
 // a step fails. The steps themselves are in deployment.cpp and deletion.cpp, the rules that refuse a task in admission.cpp.
 #pragma once
 
-#include "common/steering.hpp"
+#include "common/domain/steering.hpp"
 #include "worker/artifact/fetch.hpp"
+#include "worker/async/clock.hpp"
 #include "worker/backend/backend.hpp"
+#include "worker/base/log.hpp"
+#include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
-#include "worker/log.hpp"
-#include "worker/plan.hpp"
-#include "worker/rollout/clock.hpp"
+#include "worker/rollout/plan.hpp"
 #include "worker/rollout/traffic.hpp"
 #include "worker/rollout/work_places.hpp"
-#include "worker/settings.hpp"
 
 #include <functional>
 #include <memory>

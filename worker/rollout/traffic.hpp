@@ -1,9 +1,9 @@
 // What the engine needs of the gateways: that they follow a route, and what they have in flight.
 #pragma once
 
-#include "common/route.hpp"
-#include "common/traffic_counters.hpp"
-#include "worker/outcome.hpp"
+#include "common/domain/route.hpp"
+#include "common/domain/traffic_counters.hpp"
+#include "worker/async/outcome.hpp"
 
 #include <cstddef>
 #include <cstdint>

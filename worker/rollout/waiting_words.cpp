@@ -1,7 +1,7 @@
 #include "worker/rollout/waiting_words.hpp"
 
+#include "worker/base/words.hpp"
 #include "worker/rollout/hold_words.hpp"
-#include "worker/words.hpp"
 
 #include <bit>
 

@@ -2,8 +2,8 @@
 // words of a hold are in hold_words.hpp. Times are microseconds since 1970, UTC.
 #pragma once
 
+#include "worker/domain/task.hpp"
 #include "worker/rollout/traffic.hpp"
-#include "worker/task.hpp"
 
 #include <cstdint>
 #include <optional>

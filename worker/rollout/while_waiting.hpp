@@ -1,7 +1,7 @@
 // Work of others that a task waits for, and what its document says meanwhile.
 #pragma once
 
-#include "worker/rollout/combine.hpp"
+#include "worker/async/combine.hpp"
 #include "worker/rollout/task_run.hpp"
 
 #include <functional>

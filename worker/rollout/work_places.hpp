@@ -1,7 +1,7 @@
 // The places that bound how many runs work side by side (limits.max_concurrent_rollouts).
 #pragma once
 
-#include "worker/outcome.hpp"
+#include "worker/async/outcome.hpp"
 
 #include <string>
 

@@ -1,0 +1,58 @@
+#include "common/domain/upstream_name.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+namespace rollout {
+
+namespace {
+
+struct parts {
+    std::string_view host; ///< an IPv6 address without its brackets
+    bool has_port;
+    bool is_bracketed;
+};
+
+parts split(std::string_view upstream) noexcept
+{
+    if (upstream.starts_with('[')) {
+        const auto end = upstream.find(']');
+        const auto host = upstream.substr(1, end == std::string_view::npos ? end : end - 1);
+        return {host, end != std::string_view::npos && upstream.substr(end + 1).starts_with(':'), true};
+    }
+    const auto colon = upstream.rfind(':');
+    return {upstream.substr(0, colon), colon != std::string_view::npos, false};
+}
+
+} // namespace
+
+
+bool is_upstream_address(std::string_view upstream)
+{
+    if (upstream.starts_with("unix:")) {
+        return true;
+    }
+    const auto to = split(upstream);
+    std::array<unsigned char, sizeof(in6_addr)> bytes;
+    return inet_pton(to.is_bracketed ? AF_INET6 : AF_INET, std::string(to.host).c_str(), bytes.data()) == 1;
+}
+
+
+bool is_host_and_port(std::string_view upstream)
+{
+    return split(upstream).has_port && !is_upstream_address(upstream);
+}
+
+
+std::string upstream_key(std::string_view upstream)
+{
+    std::string key(upstream);
+    std::ranges::transform(key, key.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    return key;
+}
+
+} // namespace rollout

@@ -1,0 +1,93 @@
+#include "module/api/api_route.hpp"
+
+#include "common/domain/names.hpp"
+
+#include <string>
+
+namespace rollout {
+
+namespace {
+
+std::string_view noun(task_kind kind) noexcept
+{
+    return kind == task_kind::deploy ? "deployment" : "deletion";
+}
+
+/// What comes behind the first word: a name, or a task's id and what to do with it.
+api_route named(api_route::shape with_name, task_kind kind, std::string_view rest) noexcept
+{
+    const auto slash = rest.find('/');
+    if (slash == std::string_view::npos) {
+        return {rest.empty() ? api_route::shape::unknown : with_name, kind, rest};
+    }
+    const auto verb = steering_from(rest.substr(slash + 1));
+    // A deletion has no traffic to hold, and nothing to go back to.
+    const bool fits = verb && with_name == api_route::shape::task && slash != 0 &&
+                      (kind == task_kind::deploy || *verb == steering::cancel || *verb == steering::retry);
+    return fits ? api_route{api_route::shape::steer, kind, rest.substr(0, slash), *verb} : api_route{};
+}
+
+} // namespace
+
+
+api_route route_of(std::string_view uri) noexcept
+{
+    static constexpr struct {
+        std::string_view word;
+        api_route::shape with_name;
+        task_kind kind;
+    } words[] = {
+        {"/deploy", api_route::shape::task, task_kind::deploy},
+        {"/delete", api_route::shape::task, task_kind::remove},
+        {"/deploy-status", api_route::shape::latest, task_kind::deploy},
+        {"/delete-status", api_route::shape::latest, task_kind::remove},
+    };
+    static constexpr struct {
+        std::string_view uri;
+        api_route::shape is;
+    } plain[] = {
+        {"/models", api_route::shape::models},
+        {"/healthz", api_route::shape::health},
+        {"/readyz", api_route::shape::readiness},
+    };
+    for (const auto &[whole, is] : plain) {
+        if (uri == whole) {
+            return {is, task_kind::deploy, {}};
+        }
+    }
+    const auto slash = uri.find('/', 1);
+    for (const auto &[word, with_name, kind] : words) {
+        if (uri.substr(0, slash) != word) {
+            continue;
+        }
+        if (slash != std::string_view::npos) {
+            return named(with_name, kind, uri.substr(slash + 1));
+        }
+        return {
+            with_name == api_route::shape::task ? api_route::shape::collection : api_route::shape::unknown, kind, {}};
+    }
+    return {};
+}
+
+
+problem not_found(const api_route &route)
+{
+    problem answer;
+    answer.status = 404;
+    // Only a name that is one is repeated: what else a client sent has no place in an answer.
+    if (route.is == api_route::shape::task || route.is == api_route::shape::steer) {
+        answer.detail = "There is no " + std::string(noun(route.kind)) + " task" +
+                        (is_task_id(route.name) ? " \"" + std::string(route.name) + "\"." : " of that id.");
+    } else if (route.is == api_route::shape::latest) {
+        answer.detail =
+            "There is no " + std::string(noun(route.kind)) + " of " +
+            (is_model_id(route.name) ? "model \"" + std::string(route.name) + "\"." : "a model of that name.");
+    } else {
+        answer.detail = "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
+                        "/delete, /delete/{task_id}, /delete-status/{model_id}, /models, /healthz and /readyz, and "
+                        "POST /deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";
+    }
+    return answer;
+}
+
+} // namespace rollout

@@ -1,0 +1,42 @@
+#include "module/api/etag_list.hpp"
+
+namespace rollout {
+
+namespace {
+
+void skip_blanks(std::string_view &text, std::string_view blanks) noexcept
+{
+    const auto first = text.find_first_not_of(blanks);
+    text.remove_prefix(first == std::string_view::npos ? text.size() : first);
+}
+
+} // namespace
+
+
+bool names_etag(std::string_view list, std::string_view etag, compared how) noexcept
+{
+    skip_blanks(list, " \t");
+    if (list.substr(0, list.find_last_not_of(" \t") + 1) == "*") {
+        return true;
+    }
+    for (;;) {
+        skip_blanks(list, " \t,");
+        const bool is_weak = list.starts_with("W/");
+        list.remove_prefix(is_weak ? 2 : 0);
+        const auto end = list.starts_with('"') ? list.find('"', 1) : std::string_view::npos;
+        if (end == std::string_view::npos) {
+            return false;
+        }
+        const auto one = list.substr(0, end + 1);
+        list.remove_prefix(end + 1);
+        if (one == etag && (how == compared::weakly || !is_weak)) {
+            return true;
+        }
+        skip_blanks(list, " \t");
+        if (!list.starts_with(',')) {
+            return false;
+        }
+    }
+}
+
+} // namespace rollout

@@ -1,0 +1,115 @@
+#include "module/api/request_origin.hpp"
+
+#include "common/base/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <arpa/inet.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::uint16_t http_port = 80;
+constexpr std::uint16_t https_port = 443;
+
+struct place {
+    std::string_view host;             ///< an IPv6 address has its brackets
+    std::optional<std::uint16_t> port; ///< nothing: that of the scheme
+};
+
+
+constexpr char lower(char c) noexcept
+{
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+
+bool same_text(std::string_view one, std::string_view other) noexcept
+{
+    return std::ranges::equal(one, other, [](char a, char b) { return lower(a) == lower(b); });
+}
+
+
+/// `host[:port]`, nothing more.
+std::optional<place> read_place(std::string_view text) noexcept
+{
+    const auto bracket = text.starts_with('[') ? text.find(']') : 0;
+    if (bracket == std::string_view::npos) {
+        return std::nullopt;
+    }
+    const auto colon = text.find(':', bracket);
+    place to{text.substr(0, colon), std::nullopt};
+    if (to.host.empty() || to.host.find_first_of("/?#@\\ \t") != std::string_view::npos ||
+        (bracket != 0 && to.host.size() != bracket + 1)) {
+        return std::nullopt;
+    }
+    if (colon != std::string_view::npos && colon + 1 < text.size()) { // `host:` is as good as `host`
+        std::uint16_t port = 0;
+        if (!read_number(text.substr(colon + 1), port)) {
+            return std::nullopt;
+        }
+        to.port = port;
+    }
+    return to;
+}
+
+
+/// An IPv6 address can be written in many ways.
+std::optional<std::array<std::uint8_t, 16>> address_of(std::string_view host)
+{
+    std::array<std::uint8_t, 16> bytes{};
+    if (!host.starts_with('[')) {
+        return std::nullopt;
+    }
+    const std::string text(host.substr(1, host.size() - 2));
+    return inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1 ? std::optional(bytes) : std::nullopt;
+}
+
+
+bool same_host(std::string_view one, std::string_view other)
+{
+    if (same_text(one, other)) {
+        return true;
+    }
+    const auto address = address_of(one);
+    return address && address == address_of(other);
+}
+
+} // namespace
+
+
+bool is_own_origin(std::string_view origin, std::string_view authority, bool encrypted) noexcept
+try {
+    constexpr std::string_view mark = "://";
+    const auto scheme_end = origin.find(mark);
+    if (scheme_end == std::string_view::npos) {
+        return false; // `null`, and what is no origin
+    }
+    const auto scheme = origin.substr(0, scheme_end);
+    const bool secure = same_text(scheme, "https");
+    if (!secure && !same_text(scheme, "http")) {
+        return false;
+    }
+    const auto there = read_place(origin.substr(scheme_end + mark.size()));
+    const auto here = read_place(authority);
+    if (!there || !here || !same_host(there->host, here->host)) {
+        return false;
+    }
+    return there->port.value_or(secure ? https_port : http_port) ==
+           here->port.value_or(secure || encrypted ? https_port : http_port);
+} catch (...) {
+    return false; // memory is out
+}
+
+
+bool is_own_site(std::string_view sec_fetch_site) noexcept
+{
+    return sec_fetch_site == "same-origin" || sec_fetch_site == "none";
+}
+
+} // namespace rollout

@@ -1,0 +1,229 @@
+#include "module/handlers/api_request.hpp"
+
+#include "common/domain/limits.hpp"
+#include "module/configuration.hpp"
+
+#include <bit>
+
+namespace rollout {
+
+namespace {
+
+void forget_call(void *data)
+{
+    auto *request = static_cast<api_request *>(data);
+    if (auto *link = link_of_process()) {
+        link->forget(request->call);
+    }
+}
+
+
+/// Makes the task the request's own, until the next one is. False when memory is out.
+bool keep(api_request &request, const task_record &task) noexcept
+{
+    request.task = task;
+    if (request.memory.holds(task.document)) {
+        return true;
+    }
+    const std::size_t size = task.task_id.size() + task.model_id.size() + task.document.size();
+    auto *to = reinterpret_cast<char *>(request.memory.take(request.r->pool, size));
+    if (to == nullptr) {
+        return false;
+    }
+    for (auto *text : {&request.task.task_id, &request.task.model_id, &request.task.document}) {
+        const std::size_t length = text->copy(to, text->size());
+        *text = {to, length};
+        to += length;
+    }
+    return true;
+}
+
+
+/// Milliseconds that the answer may still be held; 0: not any longer.
+ngx_msec_t left_to_wait(const api_request &request) noexcept
+{
+    const auto left = static_cast<ngx_msec_int_t>(request.wait_until - ngx_current_msec);
+    return request.wait_until != 0 && left > 0 ? static_cast<ngx_msec_t>(left) : 0;
+}
+
+
+void on_watched(link_call &call, link_result result, const task_record *task, const json_t *);
+
+
+enum class held : std::uint8_t { no, yes, too_many };
+
+
+/// Does the client wait for a later document than this?
+held hold(api_request &request, const task_record &task)
+{
+    const auto left = left_to_wait(request);
+    if (left == 0 || is_final(task.status)) {
+        return held::no;
+    }
+    // Who shows an ETag waits for something newer than that; who shows none waits for the end.
+    if (!request.submitting && request.r->headers_in.if_none_match != nullptr) {
+        if (!matches_etag(request.r, etag_of(request.r, task).view())) {
+            return held::no;
+        }
+    }
+    auto *link = link_of_process();
+    if (link == nullptr || !suspend(request) || !keep(request, task)) {
+        return held::no;
+    }
+    request.call.done = on_watched;
+    request.call.asker = &request;
+    const auto begun = link->watch(request.call, task.kind, task.task_id, task.revision, left);
+    return begun == link_result::task ? held::yes : held::too_many;
+}
+
+
+void on_watched(link_call &call, link_result result, const task_record *task, const json_t *)
+{
+    auto &request = *static_cast<api_request *>(call.asker);
+    resume(request, [&] {
+        // Without news the time is over: as it was.
+        return result == link_result::task ? answer_or_hold(request, *task) : answer_with(request, request.task);
+    });
+}
+
+} // namespace
+
+
+unsigned char *task_memory::take(ngx_pool_t *pool, std::size_t size) noexcept
+{
+    if (bytes_ != nullptr && size <= size_) {
+        return bytes_;
+    }
+    // The first is as large as its task; documents grow as their tasks go on, and whose has grown is given room for more.
+    const std::size_t room = bytes_ == nullptr ? size : std::bit_ceil(size);
+    auto *more = static_cast<unsigned char *>(ngx_pnalloc(pool, room));
+    if (more == nullptr) {
+        return nullptr;
+    }
+    if (bytes_ != nullptr) {
+        ngx_pfree(pool, bytes_); // does nothing for a small one
+    }
+    bytes_ = more;
+    size_ = room;
+    return bytes_;
+}
+
+
+bool task_memory::holds(std::string_view text) const noexcept
+{
+    const auto *begin = reinterpret_cast<const unsigned char *>(text.data());
+    return bytes_ != nullptr && begin >= bytes_ && begin < bytes_ + size_;
+}
+
+
+problem away(std::string detail)
+{
+    problem answer;
+    answer.status = 503;
+    answer.detail = std::move(detail);
+    answer.retry_after_s = retry_after_s;
+    return answer;
+}
+
+
+void log_unconfirmed(const api_request &request, std::string_view what, link_result result) noexcept
+{
+    const ngx_str_t text = str_of(what);
+    ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %V was not confirmed: %s", &text,
+                  result == link_result::late ? "rolloutd did not answer in time" : "no link to rolloutd");
+}
+
+
+problem rejection_of(const json_t *from)
+{
+    problem answer;
+    const auto status = json_number(from, "status");
+    answer.status =
+        status >= 400 && status <= 599 ? static_cast<int>(status) : 500; // it is an error, whatever it says
+    answer.detail = json_text(from, "detail");
+    answer.task_id = json_text(from, "task_id");
+    answer.retry_after_s = static_cast<unsigned>(json_number(from, "retry_after_s"));
+    const json_t *errors = json_object_get(from, "errors");
+    for (std::size_t i = 0; i < json_array_size(errors); ++i) {
+        const json_t *error = json_array_get(errors, i);
+        answer.errors.push_back({std::string(json_text(error, "pointer")), std::string(json_text(error, "detail"))});
+    }
+    return answer;
+}
+
+
+bool suspend(api_request &request) noexcept
+{
+    if (request.suspended) {
+        return true;
+    }
+    ngx_http_request_t *r = request.r;
+    ngx_http_cleanup_t *cleanup = ngx_http_cleanup_add(r, 0);
+    if (cleanup == nullptr) {
+        return false;
+    }
+    cleanup->handler = forget_call;
+    cleanup->data = &request;
+    request.suspended = true;
+    r->write_event_handler = ngx_http_request_empty_handler;
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_test_reading;
+        // A client that has closed already, with the same packet as its request, makes no event any more.
+        if (r->connection->read->ready) {
+            ngx_post_event(r->connection->read, &ngx_posted_events);
+        }
+    }
+    return true;
+}
+
+
+ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
+{
+    ngx_http_request_t *r = request.r;
+    ngx_uint_t status = NGX_HTTP_OK;
+    if (request.submitting) {
+        const bool async = request.wants.respond_async && !is_final(task.status);
+        status = async ? NGX_HTTP_ACCEPTED : NGX_HTTP_OK;
+        try {
+            const auto base = view_of(location_of(r).base);
+            const std::string place =
+                std::string(base) + "/" + std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
+            if (!add_header(r, "Location", place)) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+            if (async && !add_header(r, "Preference-Applied", "respond-async")) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+            if (!async && request.wants.wait && !add_header(r, "Preference-Applied", "wait")) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+        } catch (const std::exception &) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return send_task(r, status, task, location_of(r).words);
+}
+
+
+ngx_int_t answer_or_hold(api_request &request, const task_record &task) noexcept
+try {
+    switch (hold(request, task)) {
+    case held::yes:
+        return NGX_DONE;
+    case held::too_many:
+        if (request.r->method != NGX_HTTP_POST) {
+            return send_problem(request.r, away("Too many clients wait for news already (max_waiting of "
+                                                "rollout_worker); ask again later, or without waiting."));
+        }
+        request.wants.wait.reset();
+        break;
+    case held::no:
+        break;
+    }
+    return answer_with(request, task);
+} catch (const std::exception &error) {
+    ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %s", error.what());
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+} // namespace rollout

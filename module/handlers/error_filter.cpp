@@ -1,0 +1,119 @@
+#include "module/handlers/error_filter.hpp"
+
+#include "module/configuration.hpp"
+#include "module/nginx/answer.hpp"
+
+#include <exception>
+#include <string>
+
+namespace rollout {
+
+namespace {
+
+ngx_http_output_header_filter_pt next_header_filter;
+ngx_http_output_body_filter_pt next_body_filter;
+
+/// What takes the page's place.
+struct replacement {
+    ngx_chain_t *body;
+    bool sent;
+};
+
+/// Marks the pool's cleanup that holds a replacement; the module's context of a request belongs to its handlers.
+void mark(void *) {}
+
+
+replacement *replacement_of(ngx_http_request_t *r) noexcept
+{
+    for (ngx_pool_cleanup_t *at = r->pool->cleanup; at != nullptr; at = at->next) {
+        if (at->handler == mark) {
+            return static_cast<replacement *>(at->data);
+        }
+    }
+    return nullptr;
+}
+
+
+std::string detail_of(ngx_uint_t status)
+{
+    switch (status) {
+    case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return "The body is larger than the gateway takes (client_max_body_size).";
+    case NGX_HTTP_UNAUTHORIZED:
+        return "The gateway asks for credentials.";
+    case NGX_HTTP_FORBIDDEN:
+        return "The gateway does not allow this client to do that.";
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+        return "The gateway's rate limit is exceeded; try again later.";
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        return "The gateway refuses the request for now (a limit of requests or connections); try again later.";
+    default:
+        return "The gateway refused the request before it reached the API.";
+    }
+}
+
+
+/// A page of nginx's own, on its way out of a location with rollout_api.
+bool is_nginx_page(ngx_http_request_t *r) noexcept
+{
+    return r == r->main && r->headers_out.status >= NGX_HTTP_BAD_REQUEST && location_of(r).api &&
+           view_of(r->headers_out.content_type) == "text/html";
+}
+
+
+ngx_int_t header_filter(ngx_http_request_t *r)
+{
+    if (!is_nginx_page(r)) {
+        return next_header_filter(r);
+    }
+    try {
+        problem answer;
+        answer.status = static_cast<int>(r->headers_out.status);
+        answer.detail = detail_of(r->headers_out.status);
+        ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(replacement));
+        ngx_chain_t *body = make_body(r, "application/problem+json", {answer.to_json()});
+        if (cleanup == nullptr || body == nullptr) {
+            return NGX_ERROR;
+        }
+        cleanup->handler = mark;
+        *static_cast<replacement *>(cleanup->data) = {body, false};
+    } catch (const std::exception &error) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
+        return NGX_ERROR;
+    }
+    return next_header_filter(r);
+}
+
+
+ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    if (in == nullptr || r != r->main || r->headers_out.status < NGX_HTTP_BAD_REQUEST || !location_of(r).api) {
+        return next_body_filter(r, in);
+    }
+    replacement *instead = replacement_of(r);
+    if (instead == nullptr) {
+        return next_body_filter(r, in);
+    }
+    for (ngx_chain_t *link = in; link != nullptr; link = link->next) {
+        link->buf->pos = link->buf->last;
+        link->buf->file_pos = link->buf->file_last;
+    }
+    if (instead->sent) {
+        return NGX_OK;
+    }
+    instead->sent = true;
+    return next_body_filter(r, instead->body);
+}
+
+} // namespace
+
+
+void install_error_filter() noexcept
+{
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = header_filter;
+    next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = body_filter;
+}
+
+} // namespace rollout

@@ -1,0 +1,253 @@
+#include "module/handlers/metrics_handler.hpp"
+
+#include "common/base/metrics_text.hpp"
+#include "common/link/frame.hpp"
+#include "module/configuration.hpp"
+#include "module/handlers/api_request.hpp"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <optional>
+#include <string>
+
+namespace rollout {
+
+namespace {
+
+using type = metrics_text::type;
+
+/// In the place of a model's id, which begins with a letter or a digit.
+constexpr std::string_view all_others = "_other";
+
+
+std::string_view name_of(const meter_table::reading &of) noexcept
+{
+    return of.model_id.empty() ? all_others : std::string_view(of.model_id);
+}
+
+
+/// An answer on its way, in the request's pool.
+struct metrics_answer {
+    api_request request;
+    long_answer page;
+    body_pieces from_worker; ///< rolloutd's own; none where it was not heard
+    bool is_linked = false;
+
+    enum class stage : std::uint8_t { own, requests, durations } at = stage::own;
+    std::size_t place = 0; ///< of the meters: the next one
+};
+
+
+/// A turn of the event loop does so much at most: some hundred lines are some ten microseconds.
+constexpr std::size_t meters_a_turn = 16;
+constexpr std::size_t places_a_turn = 256;
+
+
+/// Every slot that has had a request, of some meters: from the answer's place on. False when there are no more.
+template <class Visit>
+bool each_slot(metrics_answer &answer, const meter_table &meters, Visit visit)
+{
+    const std::size_t places = meters.places();
+    const std::size_t end = std::min(places, answer.place + places_a_turn);
+    for (std::size_t seen = 0; answer.place < end && seen < meters_a_turn; ++answer.place) {
+        for (const auto &one : meters.read(answer.place, 1)) {
+            ++seen;
+            for (const auto which : {slot::blue, slot::green}) {
+                if (const auto &counted = one.slots[static_cast<std::size_t>(which)]; counted.any()) {
+                    visit(one, slot_name(which), counted);
+                }
+            }
+        }
+    }
+    return answer.place < places;
+}
+
+
+constexpr std::string_view requests_family = "rollout_route_requests_total";
+constexpr std::string_view durations_family = "rollout_route_duration_seconds";
+
+
+bool add_requests(metrics_text &to, metrics_answer &answer, const meter_table &meters)
+{
+    to.family(requests_family);
+    return each_slot(answer, meters, [&to](const auto &of, std::string_view which, const auto &counted) {
+        static constexpr std::array<std::string_view, 5> classes = {"1xx", "2xx", "3xx", "4xx", "5xx"};
+        for (std::size_t i = 0; i < classes.size(); ++i) {
+            // A rate needs to see the zero before the first; of what inference has none, none is shown.
+            const bool is_usual = i == 1 || i >= 3;
+            if (is_usual || counted.by_class[i] != 0) {
+                to.sample({{"model", name_of(of)}, {"part", of.part}, {"slot", which}, {"code_class", classes[i]}},
+                          counted.by_class[i]);
+            }
+        }
+    });
+}
+
+
+bool add_durations(metrics_text &to, metrics_answer &answer, const meter_table &meters)
+{
+    std::array<double, meter_bounds_ms.size()> bounds;
+    std::transform(meter_bounds_ms.begin(), meter_bounds_ms.end(), bounds.begin(),
+                   [](std::uint32_t ms) { return ms / 1000.0; });
+    to.family(durations_family);
+    return each_slot(answer, meters, [&](const auto &of, std::string_view which, const auto &counted) {
+        to.histogram({{"model", name_of(of)}, {"part", of.part}, {"slot", which}}, bounds, counted.buckets,
+                     static_cast<double>(counted.sum_ms) / 1000);
+    });
+}
+
+
+/// What this gateway knows by itself, but for its routes.
+metrics_text own_metrics(const shared_zone &zone, bool linked)
+{
+    const record_store records(zone.records);
+    metrics_text to;
+    to.family("rollout_module_info", type::gauge, "The version of the nginx module.")
+        .sample({{"version", ROLLOUT_VERSION}}, std::uint64_t{1});
+    to.family("rollout_link_up", type::gauge, "1 where rolloutd is linked and has answered, else 0.")
+        .sample(linked ? 1 : 0);
+
+    to.family("rollout_tasks", type::gauge, "Tasks in the gateway's table.");
+    for (const auto kind : {task_kind::deploy, task_kind::remove}) {
+        for (std::size_t i = 0; i < task_statuses; ++i) {
+            const auto status = static_cast<task_status>(i);
+            to.sample({{"kind", kind_name(kind)}, {"status", status_name(status)}},
+                      zone.header->tasks.read(kind, status));
+        }
+    }
+    to.family("rollout_table_complete", type::gauge,
+              "1 where rolloutd has sent all of its tasks, and the gateway can say that there is no such task.")
+        .sample(zone.tasks_brought() ? 1 : 0);
+    to.family("rollout_table_revision", type::gauge, "The journal's revision that the table is filled up to.")
+        .sample(zone.tasks_revision());
+    to.family("rollout_table_evicted_tasks_total", type::counter,
+              "Tasks that had to leave the table for want of room; rolloutd answers for them.")
+        .sample(zone.evicted_tasks());
+    to.family("rollout_table_size_bytes", type::gauge, "Memory for tasks and routes in the zone.")
+        .sample(records.cells() * record_store::bytes_per_cell);
+    to.family("rollout_table_used_bytes", type::gauge, "Memory that tasks and routes take of it.")
+        .sample((records.cells() - records.free_cells()) * record_store::bytes_per_cell);
+    to.family("rollout_table_repairs_total", type::counter,
+              "Times that the table was made whole after a process was killed while it wrote.")
+        .sample(zone.repairs());
+    to.family("rollout_routes", type::gauge, "Routes in force: models, and parts of models, that requests reach.")
+        .sample(records.count(record_map::routes));
+    return to;
+}
+
+
+/// The next of the text. False when that was the end.
+bool add_more(metrics_text &to, metrics_answer &answer)
+{
+    const auto &zone = *main_of(answer.request.r).zone;
+    const meter_table meters(zone.meters);
+    using stage = metrics_answer::stage;
+    const auto begin = [&](stage what) {
+        answer.at = what;
+        answer.place = 0;
+        return true;
+    };
+    switch (answer.at) {
+    case stage::own:
+        to = own_metrics(zone, answer.is_linked);
+        to.family(requests_family, type::counter,
+                  "Requests that were sent to a model, by the slot that served them and the class of the status that "
+                  "the client got.");
+        return begin(stage::requests);
+    case stage::requests:
+        if (!add_requests(to, answer, meters)) {
+            to.family(durations_family, type::histogram,
+                      "What the upstreams of these requests took, all attempts together.");
+            return begin(stage::durations);
+        }
+        return true;
+    case stage::durations:
+        return add_durations(to, answer, meters);
+    }
+    return false;
+}
+
+
+std::optional<ngx_int_t> on_turn(request_turns &turns)
+{
+    auto &answer = *static_cast<metrics_answer *>(turns.work);
+    try {
+        metrics_text text;
+        const bool more = add_more(text, answer);
+        auto &page = answer.page;
+        page.body.append(turns.r->pool, text.take());
+        if (more && page.body.whole()) {
+            return std::nullopt;
+        }
+        page.body.append(answer.from_worker);
+        return send_long(turns.r, "text/plain; version=0.0.4; charset=utf-8", page);
+    } catch (const std::exception &error) {
+        ngx_log_error(NGX_LOG_ERR, turns.r->connection->log, 0, "rollout: %s", error.what());
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+
+/// Of a request that is held.
+ngx_int_t begin_answer(metrics_answer &answer) noexcept
+{
+    auto &request = answer.request;
+    return begin_turns(answer.page.turns, request.r, &answer, on_turn) ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+void on_metered(link_call &call, link_result result, const task_record *, const json_t *message)
+{
+    auto &answer = *static_cast<metrics_answer *>(call.asker);
+    resume(answer.request, [&] {
+        answer.is_linked = result == link_result::page;
+        if (answer.is_linked) {
+            answer.from_worker.append(answer.request.r->pool, json_text(message, "text"));
+        }
+        return begin_answer(answer);
+    });
+}
+
+
+ngx_int_t handle(ngx_http_request_t *r)
+{
+    if (!(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+    if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+        return rc;
+    }
+    auto *answer = make_in_pool<metrics_answer>(r->pool);
+    if (answer == nullptr) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    auto &request = answer->request;
+    request.r = r;
+    request.call.done = on_metered;
+    request.call.asker = answer;
+    if (!suspend(request)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    auto *link = link_of_process();
+    if (link == nullptr || link->question(request.call, message_of("metrics").get()) != link_result::task) {
+        if (const ngx_int_t rc = begin_answer(*answer); rc != NGX_DONE) {
+            return rc;
+        }
+    }
+    ++r->main->count;
+    return NGX_DONE;
+}
+
+} // namespace
+
+
+ngx_int_t handle_metrics(ngx_http_request_t *r) noexcept
+try {
+    return handle(r);
+} catch (const std::exception &error) {
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+} // namespace rollout

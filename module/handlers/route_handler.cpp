@@ -1,0 +1,479 @@
+#include "module/handlers/route_handler.hpp"
+
+#include "module/configuration.hpp"
+#include "module/handlers/absent_model.hpp"
+#include "module/handlers/route_result.hpp"
+#include "module/nginx/answer.hpp"
+
+#include <atomic>
+#include <exception>
+#include <iterator>
+#include <string>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+/// A choice is made anew when the routes changed under it; it takes a route that changes without pause to need more.
+constexpr int choice_attempts = 16;
+
+/// Between two looks of a held request, in milliseconds.
+constexpr ngx_msec_t look_again_ms = 25;
+
+enum class outcome : std::uint8_t { chosen, unknown_model, not_known_yet, failed };
+
+} // namespace
+
+
+/// A request's choice in a location: made once, the same for all who ask.
+struct route_request {
+    outcome ended = outcome::failed;
+    bool answering = false; ///< the answer's head has been sent, or the log is written: no choice is made any more
+    counted_request *counted = nullptr;
+    const ngx_http_complex_value_t *directive = nullptr; ///< rollout_route's: what is inherited is the same
+    ngx_uint_t uri_changes = 0;                          ///< r->uri_changes then
+    route_choice choice{};
+    ngx_str_t model_id{};
+    ngx_str_t part{};
+    ngx_str_t key{};
+    ngx_str_t preview{};
+    ngx_str_t revision{};
+    ngx_msec_t held_until = 0; ///< in ngx_current_msec's time; 0: it was not held
+    bool has_waited = false;   ///< for rolloutd's routes, as long as there was hope
+};
+
+
+namespace {
+
+/// In a request's context that has no choice when its answer begins.
+route_request no_choice = {.answering = true};
+
+ngx_http_output_header_filter_pt next_header_filter;
+
+bool evaluate(ngx_http_request_t *r, ngx_http_complex_value_t *value, ngx_str_t &result) noexcept
+{
+    result = {};
+    return value == nullptr || ngx_http_complex_value(r, value, &result) == NGX_OK;
+}
+
+
+bool evaluate_all(ngx_http_request_t *r, route_request &request) noexcept
+{
+    const auto &location = location_of(r);
+    return evaluate(r, location.model, request.model_id) && evaluate(r, location.part, request.part) &&
+           evaluate(r, location.key, request.key) && evaluate(r, location.preview, request.preview);
+}
+
+
+bool is_same_question(const route_request &one, const route_request &other) noexcept
+{
+    return view_of(one.model_id) == view_of(other.model_id) && view_of(one.part) == view_of(other.part) &&
+           view_of(one.key) == view_of(other.key) && view_of(one.preview) == view_of(other.preview);
+}
+
+
+/// A hash of the key, or without one of the client's address.
+std::uint64_t client_of(const ngx_http_request_t *r, const route_request &request) noexcept
+{
+    return request.key.len != 0 ? in_flight_key("key", view_of(request.key), 0)
+                                : in_flight_key("address", view_of(r->connection->addr_text), 0);
+}
+
+
+/// KServe's, Triton's and OpenAI's clients ask a model with a POST, and with a GET about it: whether it is ready, what it is. nginx
+/// makes most of its subrequests GETs.
+bool is_inference(const ngx_http_request_t *r) noexcept
+{
+    return ((r->method | r->main->method) & (NGX_HTTP_POST | NGX_HTTP_PUT | NGX_HTTP_PATCH)) != 0;
+}
+
+
+/// The choice that a request above this one has made for the same question at the same place: slice puts an answer together
+/// from subrequests, which must all be of one revision.
+const route_request *choice_above(const ngx_http_request_t *r, const route_request &asked) noexcept
+{
+    for (auto *above = r->parent; above != nullptr; above = above->parent) {
+        // At the same place, its context is a route_request as well.
+        if (ngx_http_get_module_loc_conf(above, ngx_http_rollout_module) !=
+            ngx_http_get_module_loc_conf(r, ngx_http_rollout_module)) {
+            continue;
+        }
+        const auto *made = static_cast<route_request *>(ngx_http_get_module_ctx(above, ngx_http_rollout_module));
+        if (made != nullptr && made->ended == outcome::chosen && is_same_question(*made, asked)) {
+            return made;
+        }
+    }
+    return nullptr;
+}
+
+
+/// Counts the request in first and looks once more then: a route that changed in between, and a drain that saw nobody,
+/// must not leave this request on its way to what is about to be unloaded.
+outcome choose(ngx_http_request_t *r, route_request &request) noexcept
+{
+    shared_zone &zone = *main_of(r).zone;
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(counted_request));
+    in_flight_table *flights = in_flight_of_process();
+    if (cleanup == nullptr || flights == nullptr) {
+        return outcome::failed;
+    }
+    const route_table::question asked = {view_of(request.model_id), view_of(request.part), view_of(request.key),
+                                         view_of(request.preview) == "green",
+                                         static_cast<unsigned>(ngx_random()) % places};
+    const auto count_in = [&](std::uint64_t revision_key, std::uint32_t place) {
+        const auto &choice = request.choice;
+        counted_request counted;
+        counted.request = r;
+        counted.choice = &request;
+        counted.revision_key = revision_key;
+        counted.place = place;
+        counted.which = choice.which;
+        counted.meter = choice.meter;
+        counted.watched = choice.watched;
+        counted.inference = is_inference(r);
+        if (choice.watched && counted.inference) {
+            counted.model = in_flight_key(asked.model_id, asked.part, 0);
+            counted.client = client_of(r, request);
+        }
+        request.counted = count_in_flight(cleanup, counted);
+    };
+
+    if (const auto *above = choice_above(r, request)) {
+        // Which is in flight until this one has ended as well: its revision cannot go meanwhile.
+        request.choice = above->choice;
+        request.revision = above->revision;
+        const auto revision_key = in_flight_key(asked.model_id, asked.part, request.choice.revision);
+        count_in(revision_key, flights->enter(revision_key));
+        return outcome::chosen;
+    }
+
+    const auto choose_once = [&](route_choice &choice) {
+        return read_records(zone, [&](record_store &records) {
+            const auto allocate = [r](std::size_t size) {
+                return static_cast<unsigned char *>(ngx_pnalloc(r->pool, size));
+            };
+            return route_table(records).choose(asked, allocate, choice);
+        });
+    };
+
+    // Those of the state file may be old: they count for who cannot wait for rolloutd's.
+    const auto *link = link_of_process();
+    if (zone.routes_are_of_file() && !request.has_waited && r == r->main && link != nullptr &&
+        link->may_bring_routes()) {
+        return outcome::not_known_yet;
+    }
+    const bool known = zone.routes_known() || zone.routes_are_of_file();
+    auto found = choose_once(request.choice);
+    for (int attempt = 0; attempt < choice_attempts && found == record_store::found::yes; ++attempt) {
+        const auto revision_key = in_flight_key(asked.model_id, asked.part, request.choice.revision);
+        const auto place = flights->enter(revision_key);
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+
+        route_choice again;
+        found = choose_once(again);
+        if (found == record_store::found::yes && again.revision == request.choice.revision) {
+            request.choice = again;
+            count_in(revision_key, place);
+
+            auto *text = static_cast<u_char *>(ngx_pnalloc(r->pool, NGX_INT64_LEN));
+            if (text == nullptr) {
+                return outcome::failed;
+            }
+            request.revision = {static_cast<std::size_t>(ngx_sprintf(text, "%uL", again.revision) - text), text};
+            return outcome::chosen;
+        }
+        flights->exit(place);
+        request.choice = again;
+    }
+    if (found != record_store::found::no) {
+        return outcome::failed;
+    }
+    return known ? outcome::unknown_model : outcome::not_known_yet;
+}
+
+
+/// What has not been heard of for longer than a word of rolloutd's is worth is not routed by.
+bool has_current_routes() noexcept
+{
+    auto *link = link_of_process();
+    return link == nullptr || link->has_current_routes();
+}
+
+
+/// The request's choice here, made now if it was not before. Null without rollout_route here, or when memory is out.
+route_request *choice_of(ngx_http_request_t *r) noexcept
+{
+    const auto *directive = location_of(r).model;
+    if (directive == nullptr) {
+        return nullptr;
+    }
+    auto *before = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
+    if (before != nullptr &&
+        (before->answering || (before->directive == directive && before->uri_changes == r->uri_changes))) {
+        return before;
+    }
+    auto *request = make_in_pool<route_request>(r->pool);
+    if (request == nullptr) {
+        return nullptr;
+    }
+    const bool is_evaluated = evaluate_all(r, *request);
+    // "rewrite ... last" keeps a request's contexts: whether it asks something else is seen by the values.
+    if (is_evaluated && before != nullptr && before->directive == directive && is_same_question(*before, *request)) {
+        before->uri_changes = r->uri_changes;
+        return before;
+    }
+    request->directive = directive;
+    request->uri_changes = r->uri_changes;
+    ngx_http_set_ctx(r, request, ngx_http_rollout_module);
+    request->ended = !is_evaluated          ? outcome::failed
+                     : has_current_routes() ? choose(r, *request)
+                                            : outcome::not_known_yet;
+    return request;
+}
+
+
+/// What the variables tell: the choice here, made now unless the answer has begun; otherwise the newest one that the request's
+/// client was let through to. Null: nothing.
+const route_request *told_of(ngx_http_request_t *r) noexcept
+{
+    route_request *request = choice_of(r);
+    if (request != nullptr && !request->answering) {
+        if (request->counted != nullptr) {
+            note_upstream(*request->counted);
+        }
+        return request;
+    }
+    const auto *counted = told_choice(r);
+    return counted != nullptr ? counted->choice : nullptr;
+}
+
+
+/// No variable makes a choice from here on.
+void end_choosing(ngx_http_request_t *r) noexcept
+{
+    if (location_of(r).model == nullptr) {
+        return;
+    }
+    if (auto *request = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module))) {
+        request->answering = true;
+        if (request->counted != nullptr) {
+            note_upstream(*request->counted);
+        }
+    } else {
+        ngx_http_set_ctx(r, &no_choice, ngx_http_rollout_module);
+    }
+}
+
+
+ngx_int_t header_filter(ngx_http_request_t *r)
+{
+    end_choosing(r);
+    return next_header_filter(r);
+}
+
+
+void on_held(ngx_http_request_t *r);
+
+
+/// Holds the request until the routes are known, as an nginx that has just started, or taken over from another one, is told
+/// them in a moment; at most for as long as an answer of rolloutd's is waited for. False: it is answered now.
+bool hold(ngx_http_request_t *r, route_request &request) noexcept
+{
+    const auto *link = link_of_process();
+    // A subrequest shares its connection's events with others.
+    if (r != r->main || link == nullptr || !link->may_bring_routes()) {
+        return false;
+    }
+    if (request.held_until == 0) {
+        request.held_until = ngx_current_msec + main_of(r).link.ack_timeout;
+    }
+    if (static_cast<ngx_msec_int_t>(request.held_until - ngx_current_msec) <= 0 ||
+        ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        return false;
+    }
+    // As limit_req delays a request.
+    r->read_event_handler = ngx_http_test_reading;
+    if (r->connection->read->ready) { // a client that has closed already makes no event any more
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
+    r->write_event_handler = on_held;
+    r->connection->write->delayed = 1;
+    ngx_add_timer(r->connection->write, look_again_ms);
+    return true;
+}
+
+
+void on_held(ngx_http_request_t *r)
+{
+    ngx_event_t *write = r->connection->write;
+    if (write->delayed) {
+        if (ngx_handle_write_event(write, 0) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        }
+        return;
+    }
+    auto &request = *static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
+    if (!(main_of(r).zone->routes_known() && has_current_routes()) && hold(r, request)) {
+        return;
+    }
+    request.has_waited = true;
+    request.ended = choose(r, request);
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+
+enum class field : uintptr_t { upstream, backend_model, slot, revision };
+
+
+ngx_int_t read_variable(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t data)
+{
+    const route_request *request = told_of(r);
+    if (request == nullptr || request->ended != outcome::chosen) {
+        value->not_found = 1;
+        return NGX_OK;
+    }
+    std::string_view text;
+    switch (static_cast<field>(data)) {
+    case field::upstream:
+        text = request->choice.upstream;
+        break;
+    case field::backend_model:
+        text = request->choice.model;
+        break;
+    case field::slot:
+        text = slot_name(request->choice.which);
+        break;
+    case field::revision:
+        text = view_of(request->revision);
+        break;
+    }
+    value->data = str_of(text).data;
+    value->len = static_cast<unsigned>(text.size()) & 0xfffffff;
+    value->valid = 1;
+    value->no_cacheable = 0;
+    value->not_found = 0;
+    return NGX_OK;
+}
+
+constexpr struct {
+    std::string_view name;
+    field which;
+} variables[] = {
+    {"rollout_upstream", field::upstream},
+    {"rollout_backend_model", field::backend_model},
+    {"rollout_slot", field::slot},
+    {"rollout_revision", field::revision},
+};
+
+/// Where nginx keeps the values of those that a directive uses.
+constexpr auto no_index = static_cast<ngx_uint_t>(-1);
+ngx_uint_t variable_indices[std::size(variables)];
+
+} // namespace
+
+
+ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept
+{
+    for (const auto &[name, which] : variables) {
+        ngx_str_t text = str_of(name);
+        // Not cached by nginx: after an internal redirect another location's rollout_route may have its say.
+        ngx_http_variable_t *variable = ngx_http_add_variable(cf, &text, NGX_HTTP_VAR_NOCACHEABLE);
+        if (variable == nullptr) {
+            return NGX_ERROR;
+        }
+        variable->get_handler = read_variable;
+        variable->data = static_cast<uintptr_t>(which);
+    }
+    return NGX_OK;
+}
+
+
+void find_route_variables(ngx_conf_t *cf) noexcept
+{
+    const auto *core =
+        static_cast<ngx_http_core_main_conf_t *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module));
+    const auto *indexed = static_cast<const ngx_http_variable_t *>(core->variables.elts);
+    for (std::size_t i = 0; i < std::size(variables); ++i) {
+        variable_indices[i] = no_index;
+        for (ngx_uint_t index = 0; index < core->variables.nelts; ++index) {
+            if (view_of(indexed[index].name) == variables[i].name) {
+                variable_indices[i] = index;
+            }
+        }
+    }
+}
+
+
+void install_route_filter() noexcept
+{
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = header_filter;
+}
+
+
+ngx_int_t log_route(ngx_http_request_t *r) noexcept
+{
+    end_choosing(r);
+    // The log takes the values that were read last, which may have been none, or another location's.
+    for (const auto index : variable_indices) {
+        if (index != no_index) {
+            r->variables[index].valid = 0;
+            r->variables[index].not_found = 0;
+        }
+    }
+    count_results(r);
+    return NGX_OK;
+}
+
+
+ngx_int_t handle_route(ngx_http_request_t *r) noexcept
+try {
+    if (r->uri_changes <= NGX_HTTP_MAX_URI_CHANGES) {
+        leave_location(r);
+    }
+    if (location_of(r).model == nullptr) {
+        return NGX_DECLINED;
+    }
+    route_request *request = choice_of(r);
+    if (request == nullptr) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (request->ended == outcome::not_known_yet) {
+        if (hold(r, *request)) {
+            return NGX_AGAIN;
+        }
+        if (!std::exchange(request->has_waited, true)) {
+            request->ended = choose(r, *request); // by the last known routes
+        }
+    }
+    if (request->ended == outcome::failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (request->ended == outcome::chosen) {
+        admit_to_server(*request->counted);
+        return NGX_DECLINED;
+    }
+
+    problem answer;
+    if (request->ended == outcome::unknown_model) {
+        answer = absent_model(r, view_of(request->model_id));
+    } else {
+        answer.status = 503;
+        answer.retry_after_s = 1;
+        answer.detail = "The gateway has just started and has not heard from rolloutd yet which models there are.";
+    }
+    if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+        return rc;
+    }
+    const ngx_int_t rc = send_problem(r, answer);
+    ngx_http_finalize_request(r, rc);
+    return NGX_DONE;
+} catch (const std::exception &error) {
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+} // namespace rollout

@@ -1,0 +1,98 @@
+#include "module/handlers/waiting_watch.hpp"
+
+#include "module/configuration.hpp"
+#include "module/nginx/ngx.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace rollout {
+
+namespace {
+
+/// Between two looks: an age is known that much late.
+constexpr ngx_msec_t look_ms = 50;
+
+struct {
+    waiting_request ends; ///< the first and the last of the ring, once `waited` is set
+    waited_fn waited = nullptr;
+    ngx_event_t timer;
+    ngx_connection_t no_connection; ///< nginx's debug log names a timer by its data's socket
+} list;
+
+
+void look(ngx_event_t *) noexcept
+{
+    auto *flights = in_flight_of_process();
+    for (auto *request = list.ends.next; request != &list.ends;) {
+        auto &now = *request;
+        request = request->next;
+        const auto waited = list.waited(now);
+        if (!waited || flights == nullptr) {
+            unwatch_waiting(now);
+            continue;
+        }
+        const int rung = *waited == 0 ? in_flight_table::not_on_it
+                                      : std::min(static_cast<int>(std::bit_width(*waited)) - 1,
+                                                 static_cast<int>(waiting_ages) - 1);
+        if (now.ladder == in_flight_table::no_ladder && rung != in_flight_table::not_on_it) {
+            now.ladder = flights->get_on(now.revision_key);
+        }
+        flights->move(now.ladder, now.rung, rung);
+        now.rung = now.ladder == in_flight_table::no_ladder ? in_flight_table::not_on_it : rung;
+    }
+    if (list.ends.next != &list.ends) {
+        ngx_add_timer(&list.timer, look_ms);
+    }
+}
+
+
+void begin(waited_fn waited) noexcept
+{
+    list.ends.next = list.ends.previous = &list.ends;
+    list.waited = waited;
+    list.no_connection.fd = static_cast<ngx_socket_t>(-1);
+    list.timer.handler = look;
+    list.timer.data = &list.no_connection;
+    list.timer.cancelable = 1;
+}
+
+} // namespace
+
+
+void watch_waiting(waiting_request &request, waited_fn waited) noexcept
+{
+    if (request.next != nullptr) {
+        return;
+    }
+    if (list.waited == nullptr) {
+        begin(waited);
+    }
+    // Most are at their end before they are looked at: they need no ladder.
+    request.ladder = in_flight_table::no_ladder;
+    request.rung = in_flight_table::not_on_it;
+    request.previous = list.ends.previous;
+    request.next = &list.ends;
+    request.previous->next = &request;
+    list.ends.previous = &request;
+    if (!list.timer.timer_set) {
+        list.timer.log = ngx_cycle->log;
+        ngx_add_timer(&list.timer, look_ms);
+    }
+}
+
+
+void unwatch_waiting(waiting_request &request) noexcept
+{
+    if (request.next == nullptr) {
+        return;
+    }
+    request.previous->next = request.next;
+    request.next->previous = request.previous;
+    request.previous = request.next = nullptr;
+    if (auto *flights = in_flight_of_process()) {
+        flights->get_off(request.ladder, request.rung);
+    }
+}
+
+} // namespace rollout

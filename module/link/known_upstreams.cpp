@@ -1,0 +1,76 @@
+#include "module/link/known_upstreams.hpp"
+
+#include "common/domain/limits.hpp"
+#include "common/domain/upstream_name.hpp"
+#include "module/configuration.hpp"
+
+namespace rollout {
+
+namespace {
+
+/// Does any directive use the variable? nginx gives each that is used a number.
+bool uses_variable(ngx_cycle_t *cycle, std::string_view name)
+{
+    const auto *core =
+        static_cast<ngx_http_core_main_conf_t *>(ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module));
+    const auto *variables = static_cast<const ngx_http_variable_t *>(core->variables.elts);
+    for (ngx_uint_t i = 0; i < core->variables.nelts; ++i) {
+        if (view_of(variables[i].name) == name) {
+            return true;
+        }
+    }
+    return false;
+}
+
+
+/// Are there several servers, one of which at least is taken out after failures? With a single one nginx does not.
+bool takes_servers_out(const ngx_http_upstream_srv_conf_t &block)
+{
+    if (block.servers == nullptr) {
+        return false;
+    }
+    const auto *servers = static_cast<const ngx_http_upstream_server_t *>(block.servers->elts);
+    ngx_uint_t addresses = 0;
+    bool counts_failures = false;
+    for (ngx_uint_t i = 0; i < block.servers->nelts; ++i) {
+        addresses += servers[i].naddrs;
+        counts_failures = counts_failures || servers[i].max_fails != 0;
+    }
+    return addresses > 1 && counts_failures;
+}
+
+} // namespace
+
+
+known_upstreams upstreams_of(ngx_cycle_t *cycle)
+{
+    known_upstreams known;
+    const auto *settings =
+        static_cast<main_settings *>(ngx_http_cycle_get_module_main_conf(cycle, ngx_http_rollout_module));
+    const auto *all = static_cast<ngx_http_upstream_main_conf_t *>(
+        ngx_http_cycle_get_module_main_conf(cycle, ngx_http_upstream_module));
+    if (settings == nullptr || all == nullptr || settings->route_used.file == nullptr ||
+        !uses_variable(cycle, "rollout_upstream")) {
+        return known;
+    }
+    std::vector<std::string> names;
+    std::size_t bytes = 0;
+    auto *const *blocks = static_cast<ngx_http_upstream_srv_conf_t **>(all->upstreams.elts);
+    for (ngx_uint_t i = 0; i < all->upstreams.nelts; ++i) {
+        const auto &block = *blocks[i];
+        std::string name(view_of(block.host));
+        if (block.port != 0) {
+            name += ':' + std::to_string(block.port);
+        } else if (takes_servers_out(block)) {
+            known.taking_servers_out.insert(upstream_key(name));
+        }
+        bytes += name.size();
+        names.push_back(std::move(name));
+    }
+    if (!settings->route_resolves && bytes <= limits::known_upstreams_bytes) {
+        known.names = std::move(names);
+    }
+    return known;
+}
+
+} // namespace rollout

@@ -1,0 +1,75 @@
+#include "module/link/watch_groups.hpp"
+
+namespace rollout {
+
+bool watch_groups::add(std::uint64_t id, std::string_view news)
+{
+    const auto [at, is_first] = groups_.try_emplace(std::string(news), group{id, {}});
+    try {
+        at->second.waiting.insert(id);
+        of_.emplace(id, &*at);
+        if (is_first) {
+            asked_.emplace(id, &*at);
+        }
+    } catch (...) {
+        // A group without members would be one that the next to wait does not ask for.
+        of_.erase(id);
+        at->second.waiting.erase(id);
+        if (is_first) {
+            groups_.erase(at);
+        }
+        throw;
+    }
+    return is_first;
+}
+
+
+std::optional<std::uint64_t> watch_groups::remove(std::uint64_t id) noexcept
+{
+    const auto known = of_.find(id);
+    if (known == of_.end()) {
+        return std::nullopt;
+    }
+    auto &[news, left] = *known->second;
+    of_.erase(known);
+    left.waiting.erase(id);
+    if (!left.waiting.empty()) {
+        return std::nullopt;
+    }
+    const auto question = left.question;
+    asked_.erase(question);
+    groups_.erase(groups_.find(news));
+    return question;
+}
+
+
+std::vector<std::uint64_t> watch_groups::take(std::uint64_t question)
+{
+    const auto known = asked_.find(question);
+    if (known == asked_.end()) {
+        return {};
+    }
+    auto &[news, answered] = *known->second;
+    const std::vector<std::uint64_t> all(answered.waiting.begin(), answered.waiting.end());
+    for (const auto id : all) {
+        of_.erase(id);
+    }
+    asked_.erase(known);
+    groups_.erase(groups_.find(news));
+    return all;
+}
+
+
+std::vector<std::uint64_t> watch_groups::ask_again()
+{
+    std::vector<std::uint64_t> questions;
+    asked_.clear();
+    for (auto &one : groups_) {
+        one.second.question = *one.second.waiting.begin();
+        asked_.emplace(one.second.question, &one);
+        questions.push_back(one.second.question);
+    }
+    return questions;
+}
+
+} // namespace rollout

@@ -1,0 +1,78 @@
+// How a record_store lies in its memory: for the files that implement it alone.
+#pragma once
+
+#include "module/tables/record_store.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace rollout {
+
+inline constexpr std::size_t cell_bytes = record_store::bytes_per_cell;
+inline constexpr std::size_t max_key_bytes = 288;
+
+// Single words that readers see change: never torn, never kept in a register.
+
+template <class T>
+T load(const T &from, std::memory_order order = std::memory_order_relaxed) noexcept
+{
+    return std::atomic_ref<T>(const_cast<T &>(from)).load(order);
+}
+
+
+template <class T>
+void store(T &to, T value, std::memory_order order = std::memory_order_relaxed) noexcept
+{
+    std::atomic_ref<T>(to).store(value, order);
+}
+
+
+struct record_store::bucket {
+    cell_index first;
+    std::uint32_t sequence; ///< odd while a writer changes what hangs here
+};
+
+struct record_store::cell {
+    cell_index next;
+    unsigned char bytes[cell_bytes - sizeof(cell_index)];
+};
+
+/// A record's first cell. Behind it, and through the cells after, run the key's bytes and then the value's.
+struct record_store::head {
+    cell_index next_cell;
+    cell_index chain; ///< the bucket's next record
+    cell_index older;
+    cell_index newer;
+    std::uint32_t hash;
+    std::uint32_t value_bytes;
+    std::uint16_t key_bytes;
+    age_list list;
+    record_map map;
+    unsigned char bytes[cell_bytes - 28];
+};
+
+struct record_store::header {
+    struct map_place {
+        std::uint64_t offset;
+        std::uint32_t mask;
+        std::uint32_t count;
+    };
+
+    struct list_ends {
+        cell_index oldest;
+        cell_index newest;
+    };
+
+    std::uint64_t cells_offset;
+    std::uint64_t marks_offset; ///< a bit for each cell; `repair` only
+    cell_index cell_count;      ///< cell 0 is not used
+    cell_index free_first;
+    std::uint32_t free_count;
+    std::uint32_t writing;
+    std::array<map_place, record_maps> maps;
+    std::array<list_ends, age_lists> lists;
+};
+
+} // namespace rollout

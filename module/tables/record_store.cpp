@@ -1,0 +1,509 @@
+#include "module/tables/record_layout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstring>
+
+#include <sched.h>
+
+namespace rollout {
+
+namespace {
+
+/// A reader that meets a writer this often hands over to the lock. A write holds its bucket for a microsecond.
+constexpr unsigned read_attempts = 200;
+
+/// How far a reader follows a bucket's chain before it makes sure that the chain is still one.
+constexpr unsigned steps_between_checks = 64;
+
+
+/// FNV-1a with a finish that spreads the high bits downwards. Keys are chosen by clients who may post anyway; what a
+/// flood of colliding keys could cost is a longer chain.
+std::uint32_t hash_of(std::string_view key) noexcept
+{
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    for (const char c : key) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+    }
+    hash ^= hash >> 32;
+    hash *= 0x9e3779b97f4a7c15ULL;
+    return static_cast<std::uint32_t>(hash >> 32);
+}
+
+} // namespace
+
+
+record_store::record_store(void *memory) noexcept
+    : base_(static_cast<unsigned char *>(memory)), header_(static_cast<header *>(memory))
+{
+}
+
+
+record_store::bucket &record_store::bucket_of(record_map map, std::uint32_t hash) const noexcept
+{
+    const auto &place = header_->maps[static_cast<std::size_t>(map)];
+    return reinterpret_cast<bucket *>(base_ + place.offset)[hash & place.mask];
+}
+
+
+record_store::head &record_store::head_at(cell_index index) const noexcept
+{
+    return *reinterpret_cast<head *>(base_ + header_->cells_offset + std::size_t{index} * cell_bytes);
+}
+
+
+bool record_store::is_cell(cell_index index) const noexcept
+{
+    return index != 0 && index < header_->cell_count;
+}
+
+
+/// Hands the record's bytes from `skip` on to `copy(bytes, size)`, piece by piece. False where the chain of cells ends
+/// early, as it may for a reader that meets a writer.
+template <class Copy>
+bool record_store::walk(cell_index index, std::size_t skip, std::size_t size, Copy copy) const noexcept
+{
+    const unsigned char *bytes = head_at(index).bytes;
+    std::size_t here = sizeof(head::bytes);
+    cell_index next = load(head_at(index).next_cell);
+
+    for (;;) {
+        if (skip < here) {
+            const std::size_t part = std::min(size, here - skip);
+            if (!copy(bytes + skip, part)) {
+                return false;
+            }
+            size -= part;
+            skip = 0;
+        } else {
+            skip -= here;
+        }
+        if (size == 0) {
+            return true;
+        }
+        if (!is_cell(next)) {
+            return false;
+        }
+        const auto &following = reinterpret_cast<const cell &>(head_at(next));
+        bytes = following.bytes;
+        here = sizeof(cell::bytes);
+        next = load(following.next);
+    }
+}
+
+
+bool record_store::key_is(cell_index index, std::string_view key) const noexcept
+{
+    if (load(head_at(index).key_bytes) != key.size()) {
+        return false;
+    }
+    return walk(index, 0, key.size(), [&key](const unsigned char *bytes, std::size_t size) {
+        const bool same = key.starts_with(std::string_view(reinterpret_cast<const char *>(bytes), size));
+        key.remove_prefix(size);
+        return same;
+    });
+}
+
+
+void record_store::copy_key(cell_index index, char *to, std::size_t size) const noexcept
+{
+    walk(index, 0, size, [&to](const unsigned char *bytes, std::size_t part) {
+        std::memcpy(to, bytes, part);
+        to += part;
+        return true;
+    });
+}
+
+
+/// A record's cells mostly lie one behind the other. Asked for at once, they come from a large memory in the time of one.
+inline void prefetch_behind(const void *record) noexcept
+{
+    for (std::size_t i = 1; i < 9; ++i) {
+        __builtin_prefetch(static_cast<const unsigned char *>(record) + i * cell_bytes);
+    }
+}
+
+
+record_store::found record_store::read(record_map map, std::string_view key, const allocate_fn &allocate) const
+{
+    const std::uint32_t hash = hash_of(key);
+    const bucket &at = bucket_of(map, hash);
+
+    for (unsigned attempt = 0; attempt < read_attempts; ++attempt) {
+        const std::uint32_t sequence = load(at.sequence, std::memory_order_acquire);
+        if (sequence & 1) {
+            sched_yield();
+            continue;
+        }
+        const auto unchanged = [&at, sequence] {
+            std::atomic_thread_fence(std::memory_order_acquire);
+            return load(at.sequence) == sequence;
+        };
+
+        cell_index index = load(at.first, std::memory_order_acquire);
+        bool torn = false;
+        for (unsigned steps = 1; is_cell(index); ++steps) {
+            const head &record = head_at(index);
+            prefetch_behind(&record);
+            if (load(record.hash) == hash && load(record.map) == map && key_is(index, key)) {
+                break;
+            }
+            if (steps % steps_between_checks == 0 && !unchanged()) {
+                torn = true;
+                break;
+            }
+            index = load(record.chain, std::memory_order_acquire);
+        }
+        if (torn || !unchanged()) {
+            continue;
+        }
+        if (!is_cell(index)) {
+            return found::no;
+        }
+
+        const std::size_t size = load(head_at(index).value_bytes);
+        if (!unchanged() || size > max_value_bytes) {
+            continue;
+        }
+        unsigned char *to = allocate(size);
+        if (to == nullptr) {
+            return found::failed;
+        }
+        const bool whole = walk(index, key.size(), size, [&to](const unsigned char *bytes, std::size_t part) {
+            std::memcpy(to, bytes, part);
+            to += part;
+            return true;
+        });
+        if (whole && unchanged()) {
+            return found::yes;
+        }
+    }
+    return found::busy;
+}
+
+
+/// The keys that hang in a bucket. False if a writer stays at it for longer than a write takes.
+bool record_store::copy_keys(const bucket &of, std::vector<std::string> &keys) const
+{
+    for (unsigned attempt = 0; attempt < read_attempts; ++attempt) {
+        const std::uint32_t sequence = load(of.sequence, std::memory_order_acquire);
+        if (sequence & 1) {
+            sched_yield();
+            continue;
+        }
+        const auto unchanged = [&of, sequence] {
+            std::atomic_thread_fence(std::memory_order_acquire);
+            return load(of.sequence) == sequence;
+        };
+
+        keys.clear();
+        bool torn = false;
+        cell_index index = load(of.first, std::memory_order_acquire);
+        for (unsigned steps = 1; is_cell(index) && !torn; ++steps) {
+            const head &record = head_at(index);
+            const std::size_t size = load(record.key_bytes);
+            std::string key(std::min(size, max_key_bytes), '\0');
+            char *to = key.data();
+            torn = size > max_key_bytes || !walk(index, 0, size, [&to](const unsigned char *bytes, std::size_t part) {
+                       std::memcpy(to, bytes, part);
+                       to += part;
+                       return true;
+                   });
+            keys.push_back(std::move(key));
+            torn = torn || (steps % steps_between_checks == 0 && !unchanged());
+            index = load(record.chain, std::memory_order_acquire);
+        }
+        if (!torn && unchanged()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+
+record_store::found record_store::read_each(record_map map,
+                                            const function_ref<void(std::string_view, std::string_view)> &visit) const
+{
+    std::vector<std::string> keys;
+    std::string value;
+    const auto &place = header_->maps[static_cast<std::size_t>(map)];
+    for (std::uint32_t i = 0; i <= place.mask; ++i) {
+        if (!copy_keys(bucket_of(map, i), keys)) {
+            return found::busy;
+        }
+        for (const auto &key : keys) {
+            const auto there = read(map, key, [&value](std::size_t size) {
+                value.resize(size);
+                return reinterpret_cast<unsigned char *>(value.data());
+            });
+            if (there == found::busy) {
+                return found::busy;
+            }
+            if (there == found::yes) { // else it has gone since
+                visit(key, value);
+            }
+        }
+    }
+    return found::yes;
+}
+
+
+bool record_store::begin_write() noexcept
+{
+    const bool ended = header_->writing == 0;
+    store(header_->writing, std::uint32_t{1}, std::memory_order_seq_cst);
+    return ended;
+}
+
+
+void record_store::end_write() noexcept
+{
+    store(header_->writing, std::uint32_t{0}, std::memory_order_seq_cst);
+}
+
+
+record_store::cell_index record_store::take_cells(std::size_t count) noexcept
+{
+    if (header_->free_count < count) {
+        return 0;
+    }
+    const cell_index first = header_->free_first;
+    cell_index last = first;
+    for (std::size_t i = 1; i < count; ++i) {
+        last = head_at(last).next_cell;
+    }
+    header_->free_first = head_at(last).next_cell;
+    header_->free_count -= static_cast<std::uint32_t>(count);
+    store(head_at(last).next_cell, cell_index{0});
+    return first;
+}
+
+
+void record_store::give_cells(cell_index first) noexcept
+{
+    std::uint32_t count = 1;
+    cell_index last = first;
+    while (head_at(last).next_cell != 0) {
+        last = head_at(last).next_cell;
+        ++count;
+    }
+    store(head_at(last).next_cell, header_->free_first);
+    header_->free_first = first;
+    header_->free_count += count;
+}
+
+
+/// The link (a bucket's `first` or a record's `chain`) that leads to the record, or to nothing at the chain's end.
+record_store::cell_index *record_store::find(record_map map, std::string_view key, std::uint32_t hash) const noexcept
+{
+    cell_index *link = &bucket_of(map, hash).first;
+    while (*link != 0 && !(head_at(*link).hash == hash && key_is(*link, key))) {
+        link = &head_at(*link).chain;
+    }
+    return link;
+}
+
+
+void record_store::unlink(cell_index index) noexcept
+{
+    head &record = head_at(index);
+    if (record.list == age_list::none) {
+        return;
+    }
+    auto &ends = header_->lists[static_cast<std::size_t>(record.list)];
+    (record.older != 0 ? head_at(record.older).newer : ends.oldest) = record.newer;
+    (record.newer != 0 ? head_at(record.newer).older : ends.newest) = record.older;
+}
+
+
+void record_store::append(cell_index index, age_list list) noexcept
+{
+    head &record = head_at(index);
+    record.list = list;
+    record.older = record.newer = 0;
+    if (list == age_list::none) {
+        return;
+    }
+    auto &ends = header_->lists[static_cast<std::size_t>(list)];
+    record.older = ends.newest;
+    (ends.newest != 0 ? head_at(ends.newest).newer : ends.oldest) = index;
+    ends.newest = index;
+}
+
+
+/// The one moment at which readers see a change. What was linked before may be written over afterwards, by this writer or
+/// by any later one: the fence keeps those writes behind the odd number, so that a reader of torn bytes sees that too.
+void record_store::relink(bucket &where, cell_index &link, cell_index to) noexcept
+{
+    std::atomic_ref sequence(where.sequence);
+    sequence.fetch_add(1, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    store(link, to, std::memory_order_release);
+    sequence.fetch_add(1, std::memory_order_release);
+}
+
+
+bool record_store::put(record_map map, std::string_view key, std::initializer_list<std::string_view> parts,
+                       age_list list) noexcept
+{
+    std::size_t value_bytes = 0;
+    for (const auto part : parts) {
+        value_bytes += part.size();
+    }
+    if (key.size() > max_key_bytes || value_bytes > max_value_bytes) {
+        return false;
+    }
+    const cell_index index = take_cells(cells_for(key.size(), value_bytes));
+    if (index == 0) {
+        return false;
+    }
+
+    head &record = head_at(index);
+    record.hash = hash_of(key);
+    record.value_bytes = static_cast<std::uint32_t>(value_bytes);
+    record.key_bytes = static_cast<std::uint16_t>(key.size());
+    record.map = map;
+    record.list = list; // before it can be seen: `repair` puts the record where this says
+
+    cell_index at = index;
+    unsigned char *to = record.bytes;
+    std::size_t room = sizeof(head::bytes);
+    const auto write = [&](std::string_view bytes) {
+        while (!bytes.empty()) {
+            if (room == 0) {
+                at = head_at(at).next_cell;
+                to = reinterpret_cast<cell &>(head_at(at)).bytes;
+                room = sizeof(cell::bytes);
+            }
+            const std::size_t part = std::min(room, bytes.size());
+            std::memcpy(to, bytes.data(), part);
+            to += part;
+            room -= part;
+            bytes.remove_prefix(part);
+        }
+    };
+    write(key);
+    for (const auto part : parts) {
+        write(part);
+    }
+
+    bucket &where = bucket_of(map, record.hash);
+    cell_index *link = find(map, key, record.hash);
+    const cell_index before = *link;
+    record.chain = before != 0 ? head_at(before).chain : 0;
+
+    relink(where, *link, index);
+
+    append(index, list);
+    if (before != 0) {
+        unlink(before);
+        give_cells(before);
+    } else {
+        ++header_->maps[static_cast<std::size_t>(map)].count;
+    }
+    return true;
+}
+
+
+void record_store::drop(record_map map, cell_index *link, std::uint32_t hash) noexcept
+{
+    bucket &where = bucket_of(map, hash);
+    const cell_index index = *link;
+
+    relink(where, *link, head_at(index).chain);
+
+    unlink(index);
+    give_cells(index);
+    --header_->maps[static_cast<std::size_t>(map)].count;
+}
+
+
+bool record_store::erase(record_map map, std::string_view key) noexcept
+{
+    const std::uint32_t hash = hash_of(key);
+    cell_index *link = find(map, key, hash);
+    if (*link == 0) {
+        return false;
+    }
+    drop(map, link, hash);
+    return true;
+}
+
+
+bool record_store::holds(record_map map, std::string_view key) const noexcept
+{
+    return *find(map, key, hash_of(key)) != 0;
+}
+
+
+void record_store::clear(record_map map) noexcept
+{
+    const auto &place = header_->maps[static_cast<std::size_t>(map)];
+    for (std::uint32_t i = 0; i <= place.mask; ++i) {
+        while (bucket_of(map, i).first != 0) {
+            drop(map, &bucket_of(map, i).first, i);
+        }
+    }
+}
+
+
+std::string_view record_store::oldest(age_list list, std::span<char> buffer, std::string_view except) const noexcept
+{
+    cell_index index = header_->lists[static_cast<std::size_t>(list)].oldest;
+    if (index != 0 && key_is(index, except)) {
+        index = head_at(index).newer;
+    }
+    if (index == 0 || head_at(index).key_bytes > buffer.size()) {
+        return {};
+    }
+    const std::size_t size = head_at(index).key_bytes;
+    copy_key(index, buffer.data(), size);
+    return {buffer.data(), size};
+}
+
+
+void record_store::each(record_map map, const function_ref<void(std::string_view)> &visit) const
+{
+    std::array<char, max_key_bytes> buffer;
+    const auto &place = header_->maps[static_cast<std::size_t>(map)];
+    for (std::uint32_t i = 0; i <= place.mask; ++i) {
+        for (cell_index index = bucket_of(map, i).first; index != 0;) {
+            const cell_index next = head_at(index).chain;
+            const std::size_t size = head_at(index).key_bytes;
+            copy_key(index, buffer.data(), size);
+            visit({buffer.data(), size});
+            index = next;
+        }
+    }
+}
+
+
+std::size_t record_store::count(record_map map) const noexcept
+{
+    return header_->maps[static_cast<std::size_t>(map)].count;
+}
+
+
+std::size_t record_store::cells() const noexcept
+{
+    return header_->cell_count - 1;
+}
+
+
+std::size_t record_store::free_cells() const noexcept
+{
+    return header_->free_count;
+}
+
+
+std::size_t record_store::cells_for(std::size_t key_bytes, std::size_t value_bytes) noexcept
+{
+    const std::size_t bytes = key_bytes + value_bytes;
+    return bytes <= sizeof(head::bytes)
+               ? 1
+               : 1 + (bytes - sizeof(head::bytes) + sizeof(cell::bytes) - 1) / sizeof(cell::bytes);
+}
+
+} // namespace rollout

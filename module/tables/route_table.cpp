@@ -1,0 +1,228 @@
+#include "module/tables/route_table.hpp"
+
+#include "common/domain/limits.hpp"
+
+#include <array>
+#include <cstring>
+#include <string>
+
+namespace rollout {
+
+namespace {
+
+/// A route's record: this, then blue's upstream and model, then green's. A target without an upstream is none.
+struct route_head {
+    struct target {
+        std::uint64_t revision;
+        std::uint16_t upstream_bytes;
+        std::uint16_t model_bytes;
+        std::uint32_t unused;
+    };
+
+    target blue;
+    target green;
+    std::uint32_t weight;
+    std::uint32_t watched;
+    meter_place meter;
+};
+
+/// A model's id with a part's name behind a NUL, which neither may hold.
+class route_key {
+  public:
+    route_key(std::string_view model_id, std::string_view part) noexcept
+    {
+        if (model_id.size() > limits::model_id_bytes || part.size() > limits::model_id_bytes) {
+            return; // no such route
+        }
+        model_id.copy(bytes_.data(), model_id.size());
+        bytes_[model_id.size()] = '\0';
+        part.copy(bytes_.data() + model_id.size() + 1, part.size());
+        size_ = model_id.size() + 1 + part.size();
+    }
+
+    operator std::string_view() const noexcept { return {bytes_.data(), size_}; }
+
+  private:
+    std::array<char, 2 * limits::model_id_bytes + 1> bytes_;
+    std::size_t size_ = 0;
+};
+
+
+route_head::target head_of(const std::optional<route_target> &target) noexcept
+{
+    if (!target) {
+        return {};
+    }
+    return {target->revision, static_cast<std::uint16_t>(target->upstream.size()),
+            static_cast<std::uint16_t>(target->model.size()), 0};
+}
+
+
+/// Takes a record apart. Both choices point into `bytes`.
+bool open_record(const unsigned char *bytes, std::size_t size, route_head &head, route_choice &blue,
+                 route_choice &green) noexcept
+{
+    if (size < sizeof(head)) {
+        return false;
+    }
+    std::memcpy(&head, bytes, sizeof(head));
+    if (size != sizeof(head) + head.blue.upstream_bytes + head.blue.model_bytes + head.green.upstream_bytes +
+                    head.green.model_bytes) {
+        return false;
+    }
+    const char *text = reinterpret_cast<const char *>(bytes) + sizeof(head);
+    for (auto [target, choice] : {std::pair{&head.blue, &blue}, std::pair{&head.green, &green}}) {
+        choice->revision = target->revision;
+        choice->upstream = {text, target->upstream_bytes};
+        choice->model = {text + target->upstream_bytes, target->model_bytes};
+        choice->meter = head.meter;
+        text += target->upstream_bytes + target->model_bytes;
+    }
+    blue.which = slot::blue;
+    green.which = slot::green;
+    blue.watched = head.watched != 0 || !green.upstream.empty();
+    green.watched = blue.watched;
+    return true;
+}
+
+} // namespace
+
+
+unsigned place_of(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept
+{
+    // The model and the revision go in as well: it shall not be the same few keys that meet every green first.
+    std::uint64_t hash = 0xcbf29ce484222325ULL ^ (green_revision * 0x9e3779b97f4a7c15ULL);
+    for (const auto text : {model_id, std::string_view("\0", 1), key}) {
+        for (const char c : text) {
+            hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+        }
+    }
+    // The finish of MurmurHash3: FNV alone leaves neighbouring keys in neighbouring places.
+    hash ^= hash >> 33;
+    hash *= 0xff51afd7ed558ccdULL;
+    hash ^= hash >> 33;
+    hash *= 0xc4ceb9fe1a85ec53ULL;
+    hash ^= hash >> 33;
+    return static_cast<unsigned>(hash % places);
+}
+
+
+record_store::found route_table::choose(const question &asked, const record_store::allocate_fn &allocate,
+                                        route_choice &choice) const
+{
+    const unsigned char *bytes = nullptr;
+    std::size_t size = 0;
+    const auto found =
+        records_.read(record_map::routes, route_key(asked.model_id, asked.part), [&](std::size_t wanted) {
+            size = wanted;
+            auto *to = allocate(wanted);
+            bytes = to;
+            return to;
+        });
+    if (found != record_store::found::yes) {
+        return found;
+    }
+
+    route_head head;
+    route_choice blue;
+    route_choice green;
+    if (!open_record(bytes, size, head, blue, green)) {
+        return record_store::found::failed;
+    }
+
+    if (green.upstream.empty()) {
+        choice = blue;
+    } else if (blue.upstream.empty()) {
+        choice = green;
+    } else if (asked.preview_green) {
+        choice = green;
+        choice.watched = false; // a try-out is no traffic
+    } else {
+        const unsigned place =
+            asked.key.empty() ? asked.chance : place_of(asked.key, asked.model_id, head.green.revision);
+        choice = place < head.weight * (places / 100) ? green : blue;
+    }
+    return record_store::found::yes;
+}
+
+
+bool route_table::put(const route &of)
+{
+    const route_key key(of.model_id, of.part);
+    if (of.removed()) {
+        forget(of.model_id, of.part);
+        return true;
+    }
+    const auto meter = meters_ != nullptr ? meters_->take(of.model_id, of.part) : meter_place{};
+    const route_head head = {head_of(of.blue), head_of(of.green), of.weight, of.watched ? 1u : 0u, meter};
+    const auto text = [](const std::optional<route_target> &target, auto member) {
+        return target ? std::string_view((*target).*member) : std::string_view();
+    };
+    const bool stored = records_.put(record_map::routes, key,
+                                     {{reinterpret_cast<const char *>(&head), sizeof(head)},
+                                      text(of.blue, &route_target::upstream),
+                                      text(of.blue, &route_target::model),
+                                      text(of.green, &route_target::upstream),
+                                      text(of.green, &route_target::model)},
+                                     age_list::none);
+    if (!stored && meters_ != nullptr && !records_.holds(record_map::routes, key)) {
+        meters_->release(of.model_id, of.part);
+    }
+    return stored;
+}
+
+
+void route_table::retain(const std::function<bool(std::string_view, std::string_view)> &keep)
+{
+    records_.each(record_map::routes, [&](std::string_view key) {
+        const auto border = key.find('\0');
+        if (!keep(key.substr(0, border), key.substr(border + 1))) {
+            forget(key.substr(0, border), key.substr(border + 1));
+        }
+    });
+}
+
+
+void route_table::release_meters()
+{
+    if (meters_ == nullptr) {
+        return;
+    }
+    meters_->retain([this](std::string_view model_id, std::string_view part) {
+        return records_.holds(record_map::routes, route_key(model_id, part));
+    });
+}
+
+
+void route_table::forget(std::string_view model_id, std::string_view part)
+{
+    records_.erase(record_map::routes, route_key(model_id, part));
+    if (meters_ != nullptr) {
+        meters_->release(model_id, part);
+    }
+}
+
+
+bool route_table::each(const function_ref<void(const route &)> &visit) const
+{
+    const auto found = records_.read_each(record_map::routes, [&](std::string_view key, std::string_view value) {
+        route_head head;
+        route_choice blue;
+        route_choice green;
+        if (!open_record(reinterpret_cast<const unsigned char *>(value.data()), value.size(), head, blue, green)) {
+            return;
+        }
+        const auto target = [](const route_choice &choice) -> std::optional<route_target> {
+            if (choice.upstream.empty()) {
+                return std::nullopt;
+            }
+            return route_target{choice.revision, std::string(choice.upstream), std::string(choice.model)};
+        };
+        const auto border = key.find('\0');
+        visit({std::string(key.substr(0, border)), std::string(key.substr(border + 1)), target(blue), target(green),
+               head.weight, head.watched != 0});
+    });
+    return found == record_store::found::yes;
+}
+
+} // namespace rollout

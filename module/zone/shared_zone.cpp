@@ -1,0 +1,330 @@
+#include "module/zone/shared_zone.hpp"
+
+#include "common/domain/names.hpp"
+#include "module/zone/state_file.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <exception>
+
+#include <sched.h>
+#include <time.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::size_t align_bytes = 64;
+
+/// How long a writer waits for the others; each holds the mutex for microseconds, a repair for milliseconds.
+constexpr long lock_wait_ms = 1000;
+
+
+long monotonic_ms() noexcept
+{
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+
+std::size_t aligned(std::size_t bytes) noexcept
+{
+    return (bytes + align_bytes - 1) / align_bytes * align_bytes;
+}
+
+
+template <class T>
+T read_shared(T &value) noexcept
+{
+    return std::atomic_ref<T>(value).load(std::memory_order_acquire);
+}
+
+} // namespace
+
+
+bool is_alive(pid_t pid) noexcept
+{
+    return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
+
+std::string_view shared_zone::journal() const noexcept
+{
+    return header->journal[0] == '\0' ? std::string_view()
+                                      : std::string_view(header->journal, sizeof(header->journal));
+}
+
+
+bool shared_zone::tasks_known() const noexcept
+{
+    return tasks_filled() && evicted_tasks() == 0;
+}
+
+
+std::uint64_t shared_zone::evicted_tasks() const noexcept
+{
+    return read_shared(header->evicted);
+}
+
+
+std::uint32_t shared_zone::repairs() const noexcept
+{
+    return read_shared(header->repairs);
+}
+
+
+bool shared_zone::tasks_filled() const noexcept
+{
+    return read_shared(header->tasks_complete) == whole;
+}
+
+
+bool shared_zone::tasks_brought() const noexcept
+{
+    return read_shared(header->tasks_complete) != unfilled;
+}
+
+
+void shared_zone::doubt_tasks() noexcept
+{
+    std::atomic_ref(header->doubts).fetch_add(1);
+    std::uint32_t expected = whole;
+    std::atomic_ref(header->tasks_complete).compare_exchange_strong(expected, brought);
+}
+
+
+bool shared_zone::fill_tasks(std::uint64_t doubts_before) noexcept
+{
+    std::atomic_ref(header->tasks_complete).store(whole);
+    if (doubts() == doubts_before) { // after it: a doubt that comes now takes it back by itself
+        return true;
+    }
+    std::atomic_ref(header->tasks_complete).store(brought);
+    return false;
+}
+
+
+void shared_zone::note_brought_tasks() noexcept
+{
+    std::uint32_t expected = unfilled;
+    std::atomic_ref(header->tasks_complete).compare_exchange_strong(expected, brought);
+}
+
+
+void shared_zone::forget_tasks() noexcept
+{
+    std::atomic_ref(header->tasks_complete).store(unfilled);
+    header->revision = 0;
+}
+
+
+std::uint64_t shared_zone::doubts() const noexcept
+{
+    return std::atomic_ref(header->doubts).load();
+}
+
+
+std::uint64_t shared_zone::tasks_revision() const noexcept
+{
+    return read_shared(header->revision);
+}
+
+
+std::uint64_t shared_zone::routes_revision() const noexcept
+{
+    return read_shared(header->routes_revision);
+}
+
+
+bool shared_zone::routes_known() const noexcept
+{
+    return read_shared(header->routes_known) == static_cast<std::uint32_t>(route_source::rolloutd);
+}
+
+
+bool shared_zone::routes_are_of_file() const noexcept
+{
+    return read_shared(header->routes_known) == static_cast<std::uint32_t>(route_source::state_file);
+}
+
+
+void shared_zone::set_route_source(route_source from) noexcept
+{
+    std::atomic_ref(header->routes_known).store(static_cast<std::uint32_t>(from));
+}
+
+
+std::uint64_t shared_zone::begin_state_write() noexcept
+{
+    return std::atomic_ref(header->state_writes).fetch_add(1) + 1;
+}
+
+
+std::uint64_t shared_zone::named_state_write() const noexcept
+{
+    return std::atomic_ref(header->state_named).load();
+}
+
+
+void shared_zone::note_named_state(std::uint64_t write) noexcept
+{
+    std::atomic_ref named(header->state_named);
+    for (auto known = named.load(); known < write && !named.compare_exchange_weak(known, write);) {
+    }
+}
+
+
+ngx_int_t shared_zone::init(ngx_shm_zone_t *zone, void *old) noexcept
+{
+    auto *self = static_cast<shared_zone *>(zone->data);
+    self->pool = reinterpret_cast<ngx_slab_pool_t *>(zone->shm.addr);
+
+    // A reload: the memory goes on as it is.
+    if (old != nullptr) {
+        const auto *before = static_cast<shared_zone *>(old);
+        if (before->header->magic != zone_header::magic_number ||
+            before->header->layout != zone_header::layout_version) {
+            ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                          "rollout_zone \"%V\" holds memory of another version of the module: restart nginx, or do a "
+                          "binary upgrade, instead of a reload",
+                          &zone->shm.name);
+            return NGX_ERROR;
+        }
+        self->header = before->header;
+        self->find_tables();
+        return NGX_OK;
+    }
+
+    // Memory that exists: nginx does this where processes do not inherit it.
+    if (zone->shm.exists) {
+        self->header = static_cast<zone_header *>(self->pool->data);
+        self->find_tables();
+        return NGX_OK;
+    }
+
+    return self->format(zone);
+}
+
+
+void shared_zone::find_tables() noexcept
+{
+    auto *base = reinterpret_cast<unsigned char *>(header);
+    records = base + header->records_offset;
+    in_flight = base + header->in_flight_offset;
+    traffic = base + header->traffic_offset;
+    meters = base + header->meters_offset;
+}
+
+
+ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
+{
+    // One allocation takes all there is: the tables keep their own books, which a killed process cannot spoil.
+    const std::size_t bytes = (pool->pfree > 2 ? pool->pfree - 1 : 0) * ngx_pagesize;
+    // Two generations of worker processes at a time, and some that are long in ending.
+    const auto processes = static_cast<std::size_t>(std::max<ngx_int_t>(core->worker_processes, 1));
+    const std::size_t sheets = std::clamp<std::size_t>(4 * processes + 16, 32, 1024);
+    // A revision in flight takes 16 bytes, and a third of a ladder.
+    const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 43, 4, 4096);
+    const std::size_t in_flight_bytes = aligned(in_flight_table::bytes_for(sheets, per_sheet));
+    // A rollout needs two, more of them side by side than this are rare.
+    const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / traffic_table::bytes_for(1), 3, 4096);
+    const std::size_t traffic_bytes = aligned(traffic_table::bytes_for(revisions));
+    const std::size_t metered =
+        std::clamp(bytes / 16 / meter_table::bytes_for(1), meter_table::min_places, meter_table::max_places);
+    const std::size_t meter_bytes = aligned(meter_table::bytes_for(metered));
+    const std::size_t head_bytes = aligned(sizeof(zone_header));
+
+    if (bytes < head_bytes + in_flight_bytes + traffic_bytes + meter_bytes + record_store::min_bytes) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\" is too small for %uz worker processes",
+                      &zone->shm.name, processes);
+        return NGX_ERROR;
+    }
+    auto *base = static_cast<unsigned char *>(ngx_slab_alloc(pool, bytes));
+    if (base == nullptr) {
+        return NGX_ERROR;
+    }
+
+    std::memset(base, 0, head_bytes);
+    header = new (base) zone_header{};
+    header->in_flight_offset = head_bytes;
+    header->traffic_offset = head_bytes + in_flight_bytes;
+    header->meters_offset = header->traffic_offset + traffic_bytes;
+    header->records_offset = header->meters_offset + meter_bytes;
+    find_tables();
+    in_flight_table::format(in_flight, sheets, per_sheet);
+    traffic_table::format(traffic, revisions);
+    meter_table::format(meters, metered);
+    record_store::format(records, bytes - header->records_offset);
+
+    try {
+        const std::string id = new_instance_id();
+        std::memcpy(header->gateway, id.data(), sizeof(header->gateway));
+        if (state_file.len != 0) {
+            read_state_file(*this, zone->shm.log);
+        }
+    } catch (const std::exception &error) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\": %s", &zone->shm.name, error.what());
+        return NGX_ERROR;
+    }
+
+    header->layout = zone_header::layout_version;
+    header->magic = zone_header::magic_number;
+    pool->data = header;
+    return NGX_OK;
+}
+
+
+zone_writer::zone_writer(shared_zone &zone) noexcept
+    : zone_(zone), store_(zone.records), meters_(zone.meters), exceptions_(std::uncaught_exceptions())
+{
+    ngx_shmtx_t *mutex = &zone.pool->mutex;
+    const long deadline = monotonic_ms() + lock_wait_ms;
+    for (unsigned attempt = 1; !ngx_shmtx_trylock(mutex); ++attempt) {
+        if (attempt % 1024 == 0) {
+            const auto holder = static_cast<pid_t>(*mutex->lock);
+            if (holder != 0 && !is_alive(holder)) {
+                ngx_shmtx_force_unlock(mutex, holder);
+            } else if (monotonic_ms() > deadline) {
+                ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                              "rollout: process %P has held the mutex of zone \"%V\" for a second", holder,
+                              &zone.name);
+                return;
+            }
+        }
+        sched_yield();
+    }
+    locked_ = true;
+
+    if (!store_.begin_write()) {
+        zone.forget_tasks();
+        zone.header->routes_revision = 0;
+        store_.repair();
+        tasks().rebuild_models(zone.header->evicted);
+        routes().release_meters();
+        ++zone.header->repairs;
+        ngx_log_error(
+            NGX_LOG_WARN, ngx_cycle->log, 0,
+            "rollout: a process died while it wrote to zone \"%V\"; the zone is whole again (%uz tasks), all "
+            "is fetched from rolloutd anew",
+            &zone.name, store_.count(record_map::tasks));
+    }
+}
+
+
+zone_writer::~zone_writer()
+{
+    if (!locked_) {
+        return;
+    }
+    // An exception in the middle is like a death in the middle: the next writer repairs.
+    if (std::uncaught_exceptions() == exceptions_) {
+        store_.end_write();
+    }
+    ngx_shmtx_unlock(&zone_.pool->mutex);
+}
+
+} // namespace rollout

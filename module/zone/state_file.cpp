@@ -1,0 +1,283 @@
+#include "module/zone/state_file.hpp"
+
+#include "common/base/json.hpp"
+#include "common/base/json_writer.hpp"
+#include "common/base/text.hpp"
+#include "common/domain/route.hpp"
+#include "module/zone/shared_zone.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::string_view format_name = "rollout-routes";
+constexpr json_int_t format_version = 1;
+
+/// Of the file that a process writes before it renames it, with its number behind: another gateway, which stands beside this one
+/// during a binary upgrade, writes at the same moments.
+constexpr std::string_view beside_ending = ".new.";
+
+/// Ten thousand models take about two megabytes.
+constexpr std::size_t max_file_bytes = 64 * 1024 * 1024;
+
+
+class descriptor {
+  public:
+    explicit descriptor(int fd) noexcept : fd_(fd) {}
+    ~descriptor()
+    {
+        if (fd_ >= 0) {
+            close(fd_);
+        }
+    }
+    descriptor(const descriptor &) = delete;
+    descriptor &operator=(const descriptor &) = delete;
+
+    int get() const noexcept { return fd_; }
+
+  private:
+    int fd_;
+};
+
+
+/// What is wrong with the file's content, or empty.
+std::string parse(const std::string &text, std::vector<route> &routes, std::string &journal, std::uint64_t &revision)
+{
+    json_error_t error;
+    const json_ptr root = json_read(text, JSON_REJECT_DUPLICATES, error);
+    if (!root) {
+        return std::string("it is not JSON: ") + error.text;
+    }
+    if (json_text(root.get(), "format") != format_name) {
+        return "it is not a state file of this module";
+    }
+    // A step to a later version goes here: a file of each older one is read, and written anew with the next change.
+    const auto version = json_number(root.get(), "version");
+    if (version != format_version) {
+        return "it is of version " + std::to_string(version) + ", this module reads version " +
+               std::to_string(format_version);
+    }
+    journal = json_text(root.get(), "journal");
+    const auto number = json_number(root.get(), "revision", -1);
+    const json_t *list = json_object_get(root.get(), "routes");
+    if (number < 0 || !json_is_array(list) || journal.size() != sizeof(zone_header::journal)) {
+        return "a member is missing";
+    }
+    revision = static_cast<std::uint64_t>(number);
+    for (std::size_t i = 0; i < json_array_size(list); ++i) {
+        std::string reason;
+        auto one = route_from_json(json_array_get(list, i), reason);
+        if (!one) {
+            return reason;
+        }
+        routes.push_back(std::move(*one));
+    }
+    return {};
+}
+
+
+bool write_all(int fd, const std::string &text) noexcept
+{
+    for (std::size_t done = 0; done < text.size();) {
+        const ssize_t n = write(fd, text.data() + done, text.size() - done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        done += static_cast<std::size_t>(n);
+    }
+    return true;
+}
+
+/// Of the folder: the name of a file is in it. A folder that may be written to but not read cannot be synced, and some file systems
+/// have nothing to sync there.
+bool sync_folder(const std::string &path) noexcept
+{
+    const descriptor folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return folder.get() < 0 ? errno == EACCES : fsync(folder.get()) == 0 || errno == EINVAL;
+}
+
+
+/// Removes a file, or leaves nothing in it. False, with errno, when it is as it was.
+bool take_away(const std::string &path) noexcept
+{
+    if (unlink(path.c_str()) == 0 || errno == ENOENT) {
+        return true;
+    }
+    // In a folder that is not ours any more a file of ours can still be emptied.
+    const descriptor file(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    return file.get() >= 0;
+}
+
+
+/// Removes what a process has left that was killed while it wrote.
+void remove_leftovers(const std::filesystem::path &path)
+{
+    const std::string begin = path.filename().string() + std::string(beside_ending);
+    std::error_code fault;
+    for (std::filesystem::directory_iterator at(path.parent_path(), fault), end; !fault && at != end;
+         at.increment(fault)) {
+        const std::string name = at->path().filename().string();
+        pid_t writer = 0;
+        if (name.starts_with(begin) && read_number(std::string_view(name).substr(begin.size()), writer) &&
+            writer > 0 && !is_alive(writer)) {
+            unlink(at->path().c_str());
+        }
+    }
+}
+
+} // namespace
+
+
+void read_state_file(shared_zone &zone, ngx_log_t *log)
+{
+    const std::string path(view_of(zone.state_file));
+    remove_leftovers(path);
+    const descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (file.get() < 0) {
+        if (errno != ENOENT) {
+            ngx_log_error(NGX_LOG_WARN, log, errno, "rollout: the state file \"%V\" cannot be read and is left aside",
+                          &zone.state_file);
+        }
+        return;
+    }
+
+    std::string text;
+    std::string fault;
+    struct stat info;
+    if (fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+        fault = "it is not a file";
+    } else if (static_cast<std::size_t>(info.st_size) > max_file_bytes) {
+        fault = "it is too large";
+    } else {
+        text.resize(static_cast<std::size_t>(info.st_size));
+        const ssize_t n = read(file.get(), text.data(), text.size());
+        text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    }
+
+    std::vector<route> routes;
+    std::string journal;
+    std::uint64_t revision = 0;
+    if (fault.empty() && text.empty()) {
+        fault = "it is empty, as one is left that could not be written anew";
+    }
+    if (fault.empty()) {
+        fault = parse(text, routes, journal, revision);
+    }
+    if (!fault.empty()) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "rollout: the state file \"%V\" is left aside: %s. Routes come from rolloutd once it is there",
+                      &zone.state_file, fault.c_str());
+        return;
+    }
+
+    record_store store(zone.records);
+    route_table table(store);
+    for (const auto &one : routes) {
+        if (!table.put(one)) {
+            ngx_log_error(NGX_LOG_ALERT, log, 0, "rollout: zone \"%V\" is too small for the routes of \"%V\"",
+                          &zone.name, &zone.state_file);
+            break;
+        }
+    }
+    // The tasks are not here: the table's journal and revision stay empty, so that rolloutd sends all.
+    zone.set_route_source(route_source::state_file);
+    ngx_log_error(NGX_LOG_NOTICE, log, 0, "rollout: %uz routes, of revision %uL, read from \"%V\"", routes.size(),
+                  revision, &zone.state_file);
+}
+
+
+std::optional<std::string> render_state(const shared_zone &zone, const state_head &head)
+{
+    json_writer to;
+    to.begin_object().name("format").text(format_name).name("version").number(format_version);
+    to.name("journal").text(head.journal).name("revision").number(head.revision).name("routes").begin_array();
+    record_store store(zone.records);
+    const bool whole =
+        route_table(store).each([&to](const route &one) { to.raw(json_compact(route_to_json(one).get())); });
+    if (!whole) {
+        return std::nullopt;
+    }
+    to.end_array().end_object();
+    return to.take() + "\n";
+}
+
+
+std::optional<state_write> make_state_write(shared_zone &zone)
+{
+    state_write what;
+    what.path = view_of(zone.state_file);
+    what.beside = what.path + std::string(beside_ending) + std::to_string(ngx_pid);
+    what.head.journal.reserve(sizeof(zone_header::journal)); // nothing under the lock may throw
+    {
+        const zone_writer writer(zone); // a consistent pair, and what is to repair is repaired
+        if (!writer) {
+            return std::nullopt;
+        }
+        what.head.journal = zone.journal();
+        what.head.revision = zone.header->routes_revision;
+    }
+    what.number = zone.begin_state_write();
+    return what;
+}
+
+
+state_written write_state(shared_zone &zone, const state_write &what) noexcept
+{
+    const auto is_newest = [&] { return zone.named_state_write() <= what.number; };
+    using result = state_written::result;
+    bool named = false;
+    int cause = ENOMEM;
+    try {
+        const auto text = render_state(zone, what.head);
+        if (!text) {
+            return {result::blocked};
+        }
+        const std::filesystem::path path(what.path);
+        if (what.removes_leftovers) {
+            remove_leftovers(path);
+        }
+        const descriptor file(open(what.beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+        // Without the first sync a power cut can leave an empty file under the name, without the second an older one.
+        if (file.get() >= 0 && write_all(file.get(), *text) && fsync(file.get()) == 0) {
+            if (!is_newest()) {
+                unlink(what.beside.c_str());
+                return {result::yes};
+            }
+            named = rename(what.beside.c_str(), what.path.c_str()) == 0;
+            if (named) {
+                zone.note_named_state(what.number);
+                if (sync_folder(path.parent_path())) {
+                    // Another process has named its file between the look and the name.
+                    return {is_newest() ? result::yes : result::again};
+                }
+            }
+        }
+        cause = errno;
+        if (file.get() >= 0 && !named) {
+            unlink(what.beside.c_str());
+        }
+    } catch (const std::exception &) {
+        // Memory is out, or the file system's error has no room for its words.
+    }
+    if (!is_newest()) {
+        return {named ? result::again : result::yes};
+    }
+    const bool is_gone = take_away(what.path);
+    return {result::failed, cause, is_gone ? 0 : errno};
+}
+
+} // namespace rollout

@@ -1,0 +1,98 @@
+// A clock that goes when a test lets it. All fakes wait on it, so that a whole rollout is a list of calls in one order, and
+// a process can die between any two of them.
+#pragma once
+
+#include "worker/async/clock.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+
+class fake_clock final : public rollout::clock {
+  public:
+    static constexpr std::int64_t start_us = 1795536561000000; // 2026-11-24T16:09:21Z
+
+    std::chrono::milliseconds now() const override { return now_; }
+    std::int64_t wall_us() const override { return start_us + now_.count() * 1000; }
+
+    rollout::operation_ptr after(std::chrono::milliseconds time, std::function<void()> call) override
+    {
+        return std::make_unique<alarm>(*this, add(time, std::move(call)));
+    }
+
+    /// Calls from the loop, soon, and nobody holds it.
+    void post(std::function<void()> call) { add({}, std::move(call)); }
+
+    /// Makes the next call, at its time; false where there is none.
+    bool next()
+    {
+        if (calls_.empty()) {
+            return false;
+        }
+        const auto first = calls_.begin();
+        now_ = std::max(now_, first->first.first);
+        const auto call = std::move(first->second); // which may destroy its alarm
+        calls_.erase(first);
+        call();
+        return true;
+    }
+
+    /// Makes all calls that are due within that time, and those that come of them.
+    void run_for(std::chrono::milliseconds time)
+    {
+        const auto until = now_ + time;
+        while (!calls_.empty() && calls_.begin()->first.first <= until) {
+            next();
+        }
+        now_ = until;
+    }
+
+    /// Makes all calls that are due by now.
+    void settle() { run_for({}); }
+
+    /// False where that never becomes true.
+    template <typename Condition>
+    bool run_until(const Condition &condition)
+    {
+        for (int calls = 0; !condition(); ++calls) {
+            if (calls == 100000 || !next()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// Every call comes that much later at least: work that takes time.
+    std::chrono::milliseconds least_time{0};
+
+    /// The process is dead: nothing calls it any more.
+    void forget() { calls_.clear(); }
+
+  private:
+    using key = std::pair<std::chrono::milliseconds, std::uint64_t>;
+
+    class alarm final : public rollout::operation {
+      public:
+        alarm(fake_clock &of, key at) : of_(of), at_(at) {}
+        ~alarm() override { of_.calls_.erase(at_); }
+        void cancel() override { of_.calls_.erase(at_); }
+
+      private:
+        fake_clock &of_;
+        key at_;
+    };
+
+    key add(std::chrono::milliseconds time, std::function<void()> call)
+    {
+        const key at{now_ + std::max(time, least_time), ++last_};
+        calls_.emplace(at, std::move(call));
+        return at;
+    }
+
+    std::chrono::milliseconds now_{1000};
+    std::uint64_t last_ = 0;
+    std::map<key, std::function<void()>> calls_;
+};

@@ -1,0 +1,241 @@
+// rolloutd's scheduler and engine between fakes: a journal, a gateway, an inference server and a clock. The process can be
+// killed at any call and started again; what is outside of it stays.
+#pragma once
+
+#include "tests/unit/fakes/fake_journal.hpp"
+#include "tests/unit/fakes/fake_server.hpp"
+#include "tests/unit/fakes/fake_traffic.hpp"
+#include "tests/unit/json_of.hpp"
+#include "worker/scheduler/scheduler.hpp"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+struct fake_world {
+    fake_world()
+    {
+        config.artifacts.source = "file:///srv/models/{model_id}";
+        config.backends["default"].upstream = "inference";
+        config.backends["default"].check_s = 0;        // a story is of what tasks do; model_watch_test switches it on
+        config.backends["default"].unload_retry_s = 0; // and unload_retry_test this
+        start();
+    }
+
+    /// A rolloutd on what is there.
+    void start()
+    {
+        process = std::make_unique<rolloutd>(*this);
+        std::set<std::string> routed;
+        for (const auto &model : process->book.models()) {
+            for (const auto &route : rollout::routes_of(model)) {
+                routed.insert(fake_traffic::name_of(route));
+            }
+        }
+        process->gateways.forget_others(routed);
+        for (const auto &model : process->book.models()) {
+            for (const auto &route : rollout::routes_of(model)) {
+                process->gateways.publish(route, model.route_revision);
+            }
+        }
+        process->tasks.recover();
+    }
+
+    /// kill -9 and a start.
+    void crash()
+    {
+        said.clear();
+        process.reset();
+        time.forget();
+        start();
+    }
+
+    struct answer {
+        int status = 200;
+        bool created = false;
+        std::string detail;
+        std::string errors;
+        unsigned retry_after_s = 0;
+    };
+
+    void submit(rollout::task_kind kind, const std::string &task_id, const std::string &model_id,
+                std::string_view members = "{}")
+    {
+        rollout::submission wanted;
+        wanted.kind = kind;
+        wanted.task_id = task_id;
+        wanted.model_id = model_id;
+        wanted.config = json_of(members);
+        process->tasks.submit(std::move(wanted), noted_as(task_id));
+    }
+
+    /// A client's word to a deployment; with an id for the task that it makes the answer is under that id, else under the
+    /// word's name.
+    void steer(const std::string &task_id, rollout::steering verb, const std::string &new_task_id = "")
+    {
+        process->tasks.steer({rollout::task_kind::deploy, task_id, verb, new_task_id},
+                             noted_as(new_task_id.empty() ? std::string(rollout::steering_name(verb)) : new_task_id));
+    }
+
+    rollout::gateway_server::answer_fn noted_as(const std::string &name)
+    {
+        return [this, name](const rollout::gateway_server::answer &how) {
+            const auto &no = how.refused;
+            answers[name] = how.task != nullptr
+                                ? answer{200, how.created, "", "", 0}
+                                : answer{no.status, false, no.detail, lines_of(no.errors), no.retry_after_s};
+        };
+    }
+
+    void deploy(const std::string &task_id, const std::string &model_id, std::string_view members = "{}")
+    {
+        submit(rollout::task_kind::deploy, task_id, model_id, members);
+    }
+
+    void remove(const std::string &task_id, const std::string &model_id)
+    {
+        submit(rollout::task_kind::remove, task_id, model_id);
+    }
+
+    bool knows(const std::string &task_id) const { return file.tasks.contains(task_id); }
+
+    /// As the journal has it; an empty one where it has none.
+    rollout::task task(const std::string &task_id) const
+    {
+        return knows(task_id) ? rollout::task_of(file.tasks.at(task_id)).value() : rollout::task();
+    }
+
+    std::string status(const std::string &task_id) const
+    {
+        return knows(task_id) ? std::string(rollout::status_name(file.tasks.at(task_id).status)) : "unknown";
+    }
+
+    rollout::model model(const std::string &model_id)
+    {
+        for (const auto &one : process->book.models()) {
+            if (one.model_id == model_id) {
+                return one;
+            }
+        }
+        return {};
+    }
+
+    bool is_over(const std::string &task_id) const
+    {
+        return knows(task_id) && rollout::is_final(file.tasks.at(task_id).status);
+    }
+
+    /// Runs to the end of a task; its status.
+    std::string finish(const std::string &task_id)
+    {
+        time.run_until([&] { return is_over(task_id); });
+        time.settle();
+        return status(task_id);
+    }
+
+    /// Deploys a revision, with nothing of the story left of it.
+    void deployed(const std::string &model_id)
+    {
+        const std::string task_id = "before-" + std::to_string(file.revision);
+        deploy(task_id, model_id);
+        if (finish(task_id) != "completed") {
+            throw std::runtime_error(task(task_id).detail);
+        }
+        story.clear();
+    }
+
+    /// What the server was asked and the gateway told, one a line; the journal's lines where they are wanted.
+    std::string told(bool with_journal = false) const
+    {
+        std::string lines;
+        for (const auto &line : story) {
+            if (with_journal || !line.starts_with("journal: ")) {
+                lines += line + '\n';
+            }
+        }
+        return lines;
+    }
+
+    /// Where a line of the story stands, its first time; past the end where it does not.
+    std::size_t place(const std::string &line) const
+    {
+        return static_cast<std::size_t>(std::find(story.begin(), story.end(), line) - story.begin());
+    }
+
+    bool has(const std::string &line) const { return place(line) != story.size(); }
+
+    /// What stands on the server: the loaded models, and where it is another set, what is in the repository and staged.
+    std::string server_holds() const
+    {
+        const auto list = [](const std::set<std::string> &names) {
+            std::string all;
+            for (const auto &name : names) {
+                all += (all.empty() ? "" : " ") + name;
+            }
+            return all;
+        };
+        return list(server.loaded) +
+               (server.repository == server.loaded ? "" : "; files of " + list(server.repository)) +
+               (server.staged.empty() ? "" : "; staged " + list(server.staged));
+    }
+
+    /// The route that the gateway follows; of a model of parts, those of its parts.
+    std::string route(const std::string &model_id) const
+    {
+        std::string words;
+        std::string none = "never any";
+        for (const auto &[name, one] : gateway.routes) {
+            if (one.model_id == model_id && one.removed()) {
+                none = "route of " + model_id + ": none";
+            } else if (one.model_id == model_id) {
+                words += (words.empty() ? "" : "; ") + fake_traffic::words_of(one);
+            }
+        }
+        return words.empty() ? none : words;
+    }
+
+    std::string violations() const
+    {
+        std::string lines;
+        for (const auto &one : server.violations) {
+            lines += one + '\n';
+        }
+        return lines;
+    }
+
+    struct rolloutd {
+        explicit rolloutd(fake_world &in)
+            : book(in.file, in.time, in.story), gateways(in.gateway, in.time, in.story),
+              server(in.server, in.gateway, in.time, in.story),
+              tasks(
+                  std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), book, gateways,
+                  in.time, [this](const std::string &name) { return name == "default" ? &server : nullptr; },
+                  [this](const rollout::fetch_request &request, rollout::done_fn done) {
+                      return server.fetch(request, std::move(done));
+                  },
+                  [this](const std::string &name, const rollout::hook_settings &, const std::string &body,
+                         rollout::done_fn done) { return server.hook(name, body, std::move(done)); })
+        {
+        }
+
+        fake_journal book;
+        fake_traffic gateways;
+        fake_server server;
+        rollout::scheduler tasks;
+    };
+
+    std::set<std::string> said; ///< a test's clients, to this rolloutd
+    rollout::settings config;
+    fake_clock time;
+    std::vector<std::string> story;
+    journal_file file;
+    gateway_memory gateway;
+    server_memory server;
+    std::map<std::string, answer> answers; ///< to submissions and words, by the task's id or the word's name
+    std::unique_ptr<rolloutd> process;
+};

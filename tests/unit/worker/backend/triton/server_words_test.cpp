@@ -1,0 +1,271 @@
+#include "tests/unit/cmocka.hpp"
+#include "worker/backend/triton/kserve.hpp"
+#include "worker/backend/triton/repository_index.hpp"
+#include "worker/backend/triton/server_words.hpp"
+#include "worker/base/words.hpp"
+
+namespace {
+
+using rollout::find_in_index;
+using rollout::http_answer;
+using rollout::index_state;
+using rollout::outcome;
+using rollout::server_words;
+
+http_answer answer(int status, std::string body)
+{
+    http_answer made;
+    made.status = status;
+    made.body = std::move(body);
+    return made;
+}
+
+outcome::kind kind_of(int status, std::string body)
+{
+    return rollout::refusal(answer(status, std::move(body)), "server s", "load m").is;
+}
+
+void a_json_error_is_its_text(void **)
+{
+    assert_text(server_words(R"({"error":"failed to load 'm', no version is available"})"),
+                "failed to load 'm', no version is available");
+    assert_text(server_words(R"({"error":{"code":3,"message":"no"}})"), "no");
+    assert_text(server_words(R"({"detail":"Not Found"})"), "Not Found");
+    assert_text(server_words(R"({"detail":[{"loc":["body"],"msg":"field required"}]})"),
+                R"([{"loc":["body"],"msg":"field required"}])");
+    assert_text(server_words(R"("just a string")"), "just a string");
+    assert_text(server_words("{}"), "");
+    assert_text(server_words(""), "");
+}
+
+void an_html_page_is_its_title_or_text(void **)
+{
+    assert_text(server_words("<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>x</body></html>"),
+                "502 Bad Gateway");
+    assert_text(server_words("<!DOCTYPE html><TITLE> a &amp; b\n&lt;c&gt; </TITLE>"), "a & b <c>");
+    assert_text(server_words("<html><head><style>p { color: red }</style><script>x < 1</script></head><body><h1>Not "
+                             "here</h1><p>gone &quot;away&quot;</body></html>"),
+                "Not here gone \"away\"");
+    assert_text(server_words("<html><body>cut <b"), "cut");
+    assert_text(server_words("<html><script>never ended"), "");
+}
+
+void a_traceback_is_its_last_line(void **)
+{
+    const std::string traceback = "Traceback (most recent call last):\n  File \"x.py\", line 1, in load\n"
+                                  "    raise ValueError(name)\nValueError: no such file: model.onnx\n\n";
+    assert_text(server_words(traceback), "ValueError: no such file: model.onnx");
+    assert_text(server_words("{\"error\":\"Traceback (most recent call last):\\n File\\nKeyError: 'a'\"}"),
+                "KeyError: 'a'");
+    assert_text(server_words(traceback + std::string(200000, ' ') + "\nLast: " + std::string(100, 'x')),
+                "Last: " + std::string(100, 'x'));
+}
+
+void words_are_one_clean_bounded_line(void **)
+{
+    assert_text(server_words("a\r\nb\tc\x1b[31m\x7f d\n"), "a b c [31m d");
+    assert_text(server_words("caf\xC3\xA9 \xFF\xC3"), "caf\xC3\xA9 \xEF\xBF\xBD\xEF\xBF\xBD");
+    assert_text(server_words("{\"error\":\"bad \xFF\"}"), "bad \xEF\xBF\xBD");
+    // Line separators and marks that turn the direction are no way to forge a log either.
+    assert_text(server_words("a\xE2\x80\xA8"
+                             "b\xE2\x80\xAE"
+                             "c\xC2\x85"
+                             "d"),
+                "a b c d");
+    const std::string words = server_words(std::string(5000000, 'x'));
+    assert_text(words, std::string(299, 'x') + "\xE2\x80\xA6");
+    assert_text(rollout::clean_text("\xC3\xA9\xC3\xA9\xC3\xA9", 3), "\xC3\xA9\xC3\xA9\xC3\xA9");
+    assert_text(rollout::clean_text("\xC3\xA9\xC3\xA9\xC3\xA9 ", 3), "\xC3\xA9\xC3\xA9\xC3\xA9");
+    assert_text(rollout::clean_text("\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9", 3), "\xC3\xA9\xC3\xA9\xE2\x80\xA6");
+}
+
+void what_may_pass_is_transient(void **)
+{
+    assert_true(kind_of(503, R"({"error":"Server not ready"})") == outcome::kind::transient);
+    assert_true(kind_of(502, "<html><title>502 Bad Gateway</title></html>") == outcome::kind::transient);
+    assert_true(kind_of(504, "") == outcome::kind::transient);
+    assert_true(kind_of(429, "") == outcome::kind::transient);
+    assert_true(
+        kind_of(500,
+                R"({"error":"a related model 'm' to a load/unload request is currently loading or unloading"})") ==
+        outcome::kind::transient);
+
+    http_answer none;
+    none.error = "no connection to http://127.0.0.1:8000 (Connection refused)";
+    const outcome unreached = rollout::refusal(none, "server s", "load m");
+    assert_true(unreached.is == outcome::kind::transient);
+    assert_text(unreached.detail,
+                "server s could not be asked to load m: no connection to http://127.0.0.1:8000 (Connection refused)");
+
+    none.error = "http://127.0.0.1:8000 did not answer within 30 s";
+    none.timed_out = true;
+    const outcome late = rollout::refusal(none, "server s", "load m");
+    assert_true(late.is == outcome::kind::transient);
+    assert_text(late.detail, "server s was asked to load m, and http://127.0.0.1:8000 did not answer within 30 s");
+}
+
+void the_rest_is_permanent(void **)
+{
+    const outcome refused = rollout::refusal(
+        answer(400,
+               R"({"error":"unexpected directory name 'a' for model 'b', directory name must equal model name"})"),
+        "server s", "load a");
+    assert_true(refused.is == outcome::kind::permanent);
+    assert_text(refused.detail, "server s refused to load a: HTTP 400, unexpected directory name 'a' for model 'b', "
+                                "directory name must equal model name");
+    assert_true(kind_of(500, R"({"error":"failed to load 'm', failed to poll from model repository"})") ==
+                outcome::kind::permanent);
+    assert_true(kind_of(302, "") == outcome::kind::permanent);
+
+    http_answer cut;
+    cut.error = "http://127.0.0.1:8000 answered with more than 1.0 MiB";
+    cut.lasting = true;
+    assert_true(rollout::refusal(cut, "server s", "load m").is == outcome::kind::permanent);
+
+    http_answer canceled;
+    canceled.canceled = true;
+    assert_true(rollout::refusal(canceled, "server s", "load m").is == outcome::kind::canceled);
+}
+
+void what_the_servers_configuration_forbids_comes_with_a_hint(void **)
+{
+    const outcome poll = rollout::refusal(
+        answer(503, R"({"error":"explicit model load / unload is not allowed if polling is enabled"})"), "server s",
+        "load m");
+    assert_true(poll.is == outcome::kind::permanent);
+    assert_holds(poll.detail, "--model-control-mode=explicit");
+
+    const outcome restricted = rollout::refusal(answer(403, ""), "server s", "load m");
+    assert_true(restricted.is == outcome::kind::permanent);
+    assert_holds(restricted.detail, "HTTP 403 (does the server restrict this API");
+}
+
+void a_404_that_does_not_speak_of_the_model_is_a_server_without_the_extension(void **)
+{
+    const outcome without =
+        rollout::repository_refusal(answer(404, R"({"detail":"Not Found"})"), "server s", "load m__r7", "m__r7");
+    assert_true(without.is == outcome::kind::permanent);
+    assert_holds(without.detail, "no model repository extension");
+
+    const outcome unknown = rollout::repository_refusal(answer(404, R"({"error":"Model m__r7 not found"})"),
+                                                        "server s", "load m__r7", "m__r7");
+    assert_text(unknown.detail, "server s refused to load m__r7: HTTP 404, Model m__r7 not found");
+}
+
+void the_index_tells_where_a_model_stands(void **)
+{
+    const std::string index = R"([
+        {"name":"never"},
+        {"name":"gone","version":"1","state":"UNAVAILABLE","reason":"unloaded"},
+        {"name":"bad","version":"1","state":"UNAVAILABLE","reason":"Traceback (most recent call last):\n x\nKeyError: 'k'"},
+        {"name":"odd","state":"UNAVAILABLE"},
+        {"name":"in","version":"1","state":"LOADING"},
+        {"name":"out","version":"1","state":"UNLOADING"},
+        {"name":"good","version":"1","state":"READY"},
+        {"name":"two","version":"1","state":"UNAVAILABLE","reason":"unloaded"},
+        {"name":"two","version":"2","state":"UNLOADING"},
+        {"name":"half","version":"1","state":"UNAVAILABLE","reason":"broken"},
+        {"name":"half","version":"2","state":"READY"},
+        {"name":"unknown","version":"1","state":"UNKNOWN"},
+        null, 7, {"name":8}])";
+    const auto at = [&](std::string_view model) { return find_in_index(index, model)->is; };
+    assert_true(at("missing") == index_state::absent);
+    assert_true(at("never") == index_state::unloaded);
+    assert_true(at("gone") == index_state::unloaded);
+    assert_true(at("odd") == index_state::unloaded);
+    assert_true(at("unknown") == index_state::unloaded);
+    assert_true(at("in") == index_state::loading);
+    assert_true(at("out") == index_state::unloading);
+    assert_true(at("good") == index_state::ready);
+    assert_true(at("two") == index_state::unloading);
+    assert_true(at("half") == index_state::ready);
+    assert_true(at("bad") == index_state::failed);
+    assert_text(find_in_index(index, "bad")->reason, "KeyError: 'k'");
+    for (const char *gone : {"missing", "never", "gone", "odd", "bad"}) {
+        assert_true(find_in_index(index, gone)->is_gone());
+    }
+    for (const char *there : {"in", "out", "good", "two", "half"}) {
+        assert_false(find_in_index(index, there)->is_gone());
+    }
+}
+
+void what_is_no_index_is_not_read_as_an_empty_one(void **)
+{
+    assert_false(find_in_index("", "m").has_value());
+    assert_false(find_in_index("{\"error\":\"x\"}", "m").has_value());
+    assert_false(find_in_index("<html></html>", "m").has_value());
+    assert_true(find_in_index("{\"models\":[]}", "m").has_value());
+}
+
+void requests_carry_the_model_encoded_and_its_name_in_the_config(void **)
+{
+    using namespace std::chrono_literals;
+    const std::string url = "http://h:1";
+    assert_text(rollout::kserve::ready(url, "a b/../c%").url, "http://h:1/v2/models/a%20b%2F..%2Fc%25/ready");
+
+    assert_text(rollout::kserve::load(url, "m", nullptr, 1s).body, "");
+    json_t *config = json_pack("{s:s, s:i}", "name", "old", "max_batch_size", 8);
+    const auto load = rollout::kserve::load(url, "m__r7", config, 1s);
+    const std::string kept = json_string_value(json_object_get(config, "name"));
+    json_decref(config);
+    assert_text(load.url, "http://h:1/v2/repository/models/m__r7/load");
+    assert_text(load.body, R"({"parameters":{"config":"{\"name\":\"m__r7\",\"max_batch_size\":8}"}})");
+    assert_text(kept, "old");
+}
+
+void only_outputs_make_an_inference(void **)
+{
+    assert_true(rollout::kserve::has_outputs(R"({"model_name":"m","outputs":[{"name":"o","data":[1]}]})"));
+    assert_true(rollout::kserve::has_outputs("{\"outputs\":[{\"name\":\"o\"}]}\xFF\xFE binary"));
+    assert_false(rollout::kserve::has_outputs(R"({"outputs":[]})"));
+    assert_false(rollout::kserve::has_outputs(R"({"outputs":{"a":1}})"));
+    assert_false(rollout::kserve::has_outputs(R"([{"outputs":[1]}])"));
+    assert_false(rollout::kserve::has_outputs(""));
+}
+
+void a_page_says_nothing_of_a_model(void **)
+{
+    using rollout::kserve::readiness;
+    using rollout::kserve::readiness_of;
+    const std::string page = "<html><head><title>Sign in</title></head></html>";
+    assert_true(readiness_of(answer(200, "")) == readiness::ready);
+    assert_true(readiness_of(answer(200, R"({"name":"m","ready":true})")) == readiness::ready);
+    assert_true(readiness_of(answer(200, R"({"name":"m","ready":false})")) == readiness::not_ready);
+    assert_true(readiness_of(answer(400, R"({"error":"Model version not ready"})")) == readiness::not_ready);
+    assert_true(readiness_of(answer(404, R"({"error":"Model m not found"})")) == readiness::not_ready);
+    for (const int status : {200, 302, 404, 500}) {
+        assert_true(readiness_of(answer(status, page)) == readiness::unclear);
+    }
+    for (const int status : {0, 302, 401, 403, 429, 502, 503, 504}) {
+        assert_true(readiness_of(answer(status, "")) == readiness::unclear);
+    }
+    // An answer over its bound is none, and lasts.
+    http_answer endless = answer(0, "");
+    endless.lasting = true;
+    assert_true(readiness_of(endless) == readiness::unclear);
+
+    assert_true(rollout::kserve::is_done(answer(200, "")));
+    assert_false(rollout::kserve::is_done(answer(200, page)));
+}
+
+} // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(a_json_error_is_its_text),
+        cmocka_unit_test(an_html_page_is_its_title_or_text),
+        cmocka_unit_test(a_traceback_is_its_last_line),
+        cmocka_unit_test(words_are_one_clean_bounded_line),
+        cmocka_unit_test(what_may_pass_is_transient),
+        cmocka_unit_test(the_rest_is_permanent),
+        cmocka_unit_test(what_the_servers_configuration_forbids_comes_with_a_hint),
+        cmocka_unit_test(a_404_that_does_not_speak_of_the_model_is_a_server_without_the_extension),
+        cmocka_unit_test(the_index_tells_where_a_model_stands),
+        cmocka_unit_test(what_is_no_index_is_not_read_as_an_empty_one),
+        cmocka_unit_test(requests_carry_the_model_encoded_and_its_name_in_the_config),
+        cmocka_unit_test(only_outputs_make_an_inference),
+        cmocka_unit_test(a_page_says_nothing_of_a_model),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

@@ -1,0 +1,189 @@
+// An SQLite journal on a loop of its own, asked and answered in one call.
+#pragma once
+
+#include "tests/unit/json_of.hpp"
+#include "tests/unit/temporary_folder.hpp"
+#include "tests/unit/test_loop.hpp"
+#include "worker/journal/sqlite/sqlite_journal.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+inline rollout::task task_of_model(const std::string &task_id, const std::string &model_id,
+                                   rollout::task_kind kind = rollout::task_kind::deploy)
+{
+    rollout::task made;
+    made.task_id = task_id;
+    made.model_id = model_id;
+    made.kind = kind;
+    made.created_us = made.updated_us = 1000000;
+    made.config = shared_json_of(R"({"param": "value"})");
+    return made;
+}
+
+/// One that is final since `updated_us`.
+inline rollout::task ended_task(const std::string &task_id, const std::string &model_id, std::int64_t updated_us,
+                                rollout::task_kind kind = rollout::task_kind::deploy)
+{
+    rollout::task made = task_of_model(task_id, model_id, kind);
+    made.status = rollout::task_status::completed;
+    made.updated_us = updated_us;
+    return made;
+}
+
+struct opened_journal {
+    explicit opened_journal(const std::filesystem::path &path)
+        : book(std::make_unique<rollout::sqlite_journal>(loop.get(), path.native()))
+    {
+    }
+    ~opened_journal()
+    {
+        loop.run_until([this] { return !book->busy(); });
+    }
+
+    rollout::sqlite_journal *operator->() { return book.get(); }
+
+    struct created {
+        rollout::journal::creation how;
+        rollout::task_row row;
+    };
+
+    created create(const rollout::task &wanted, bool only_look = false)
+    {
+        std::optional<created> answer;
+        book->create(
+            wanted, only_look,
+            [&](const rollout::outcome &ended, rollout::journal::creation how, const rollout::task_row &row) {
+                must(ended);
+                answer = {how, row};
+            });
+        return await(answer);
+    }
+
+    std::uint64_t save(const rollout::task &changed, const rollout::model *with = nullptr)
+    {
+        std::optional<std::uint64_t> answer;
+        book->save(changed, with, [&](const rollout::outcome &ended, std::uint64_t revision) {
+            must(ended);
+            answer = revision;
+        });
+        return await(answer);
+    }
+
+    std::uint64_t save_model(const rollout::model &changed)
+    {
+        std::optional<std::uint64_t> answer;
+        book->save_model(changed, [&](const rollout::outcome &ended, std::uint64_t revision) {
+            must(ended);
+            answer = revision;
+        });
+        return await(answer);
+    }
+
+    rollout::purge_step purge(std::int64_t before_us, rollout::purge_position from = {}, std::size_t rows = 100)
+    {
+        std::optional<rollout::purge_step> answer;
+        book->purge(from, before_us, rows, [&](const rollout::outcome &ended, const rollout::purge_step &step) {
+            must(ended);
+            answer = step;
+        });
+        return await(answer);
+    }
+
+    std::uint64_t count_tasks()
+    {
+        std::optional<std::uint64_t> answer;
+        book->count_tasks([&](const rollout::outcome &ended, std::uint64_t count) {
+            must(ended);
+            answer = count;
+        });
+        return await(answer);
+    }
+
+    std::optional<rollout::task_row> find(const std::string &task_id)
+    {
+        std::optional<std::optional<rollout::task_row>> answer;
+        book->find(task_id, found(answer));
+        return await(answer);
+    }
+
+    std::optional<rollout::task_row> find_latest(rollout::task_kind kind, const std::string &model_id)
+    {
+        std::optional<std::optional<rollout::task_row>> answer;
+        book->find_latest(kind, model_id, found(answer));
+        return await(answer);
+    }
+
+    std::vector<rollout::task_row> read_after(std::uint64_t revision, std::size_t max_bytes)
+    {
+        std::optional<std::vector<rollout::task_row>> answer;
+        book->read_after(revision, max_bytes,
+                         [&](const rollout::outcome &ended, const std::vector<rollout::task_row> &rows) {
+                             must(ended);
+                             answer = rows;
+                         });
+        return await(answer);
+    }
+
+    struct page {
+        std::vector<rollout::task_row> rows;
+        bool more = false;
+    };
+
+    page list(const rollout::task_filter &which, std::size_t limit, std::size_t max_bytes = 1 << 20)
+    {
+        std::optional<page> answer;
+        book->list(which, limit, max_bytes,
+                   [&](const rollout::outcome &ended, const std::vector<rollout::task_row> &rows, bool more) {
+                       must(ended);
+                       answer = {rows, more};
+                   });
+        return await(answer);
+    }
+
+    struct model_page {
+        std::vector<rollout::model> models;
+        bool more = false;
+    };
+
+    model_page list_models(const std::string &after, std::size_t limit)
+    {
+        std::optional<model_page> answer;
+        book->list_models(after, limit,
+                          [&](const rollout::outcome &ended, const std::vector<rollout::model> &models, bool more) {
+                              must(ended);
+                              answer = {models, more};
+                          });
+        return await(answer);
+    }
+
+    test_loop loop;
+    std::unique_ptr<rollout::sqlite_journal> book;
+
+  private:
+    static void must(const rollout::outcome &ended)
+    {
+        if (!ended) {
+            throw std::runtime_error(ended.detail);
+        }
+    }
+
+    static rollout::journal::found_fn found(std::optional<std::optional<rollout::task_row>> &answer)
+    {
+        return [&answer](const rollout::outcome &ended, const std::optional<rollout::task_row> &row) {
+            must(ended);
+            answer = row;
+        };
+    }
+
+    template <typename T>
+    T await(std::optional<T> &answer)
+    {
+        loop.run_until([&] { return answer.has_value(); });
+        return std::move(*answer);
+    }
+};

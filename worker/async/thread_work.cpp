@@ -1,0 +1,83 @@
+#include "worker/async/thread_work.hpp"
+
+#include <exception>
+#include <memory>
+#include <utility>
+
+namespace rollout {
+namespace {
+
+struct job {
+    uv_work_t request{};
+    std::function<outcome(const stop_flag &)> work;
+    done_fn done;
+    stop_flag stop{false};
+    outcome ended;
+    std::shared_ptr<job> held_by_libuv; ///< until the callback on the loop
+
+    void run() noexcept
+    {
+        try {
+            ended = work(stop);
+        } catch (const std::exception &thrown) {
+            ended = {outcome::kind::permanent, thrown.what()};
+        } catch (...) {
+            ended = {outcome::kind::permanent, "an unexpected error"};
+        }
+    }
+};
+
+class thread_operation final : public operation {
+  public:
+    explicit thread_operation(std::shared_ptr<job> of) : job_(std::move(of)) {}
+
+    ~thread_operation() override
+    {
+        job_->done = nullptr;
+        stop();
+    }
+
+    void cancel() override { stop(); }
+
+  private:
+    void stop() noexcept
+    {
+        job_->stop = true;
+        if (job_->held_by_libuv) {
+            uv_cancel(reinterpret_cast<uv_req_t *>(&job_->request)); // refused for work that runs already
+        }
+    }
+
+    std::shared_ptr<job> job_;
+};
+
+job &job_of(uv_work_t *request) noexcept
+{
+    return *static_cast<job *>(request->data);
+}
+
+} // namespace
+
+
+operation_ptr run_on_thread(uv_loop_t *loop, std::function<outcome(const stop_flag &)> work, done_fn done)
+{
+    auto made = std::make_shared<job>();
+    made->request.data = made.get();
+    made->work = std::move(work);
+    made->done = std::move(done);
+    auto held = std::make_unique<thread_operation>(made);
+
+    made->held_by_libuv = made;
+    uv_queue_work(
+        loop, &made->request, [](uv_work_t *request) { job_of(request).run(); },
+        [](uv_work_t *request, int status) {
+            const auto job = std::move(job_of(request).held_by_libuv);
+            job->work = nullptr; // what it holds goes on the loop's thread
+            if (const auto tell = std::exchange(job->done, nullptr)) {
+                tell(status == UV_ECANCELED ? outcome::canceled() : std::move(job->ended));
+            }
+        });
+    return held;
+}
+
+} // namespace rollout

@@ -1,0 +1,63 @@
+// Any server at all: for each operation rolloutd runs a program of the operator's, which gets a JSON object on its standard input
+// and answers by its exit status (0; 75: try again later; for `ready`, 1: not yet; anything else: it failed).
+#pragma once
+
+#include "worker/backend/backend.hpp"
+#include "worker/backend/repository.hpp"
+#include "worker/os/command_run.hpp"
+
+#include <uv.h>
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+struct command_settings {
+    std::string name;                 ///< the backend's name in rolloutd.json, for sentences and for the program
+    std::vector<std::string> command; ///< the program, an absolute path, and its arguments
+    std::chrono::milliseconds timeout{600000}; ///< of one run; the callers' timeouts are for servers
+    std::filesystem::path staging;             ///< where files are fetched to
+    std::filesystem::path
+        repository; ///< empty: none, and the files stay in the staging folder until they are removed
+};
+
+/// With a repository, `stage` renames the prepared files into it before it runs the program, and `remove` takes them out of it
+/// after the program has run; without one the program sees them where they were fetched to.
+class command_backend final : public backend {
+  public:
+    /// The loop must outlive the backend and its operations.
+    command_backend(uv_loop_t *loop, command_settings settings);
+
+    std::filesystem::path staging_path(const std::string &model) const override;
+    operation_ptr check_vacant(const std::string &model, done_fn done) override;
+    operation_ptr stage(const server_model &model, done_fn done) override;
+    operation_ptr load(const server_model &model, const json_t *config, std::chrono::milliseconds timeout,
+                       done_fn done) override;
+    operation_ptr ready(const server_model &model, done_fn done) override;
+
+    /// Runs `ready` for one model after the other.
+    operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) override;
+
+    /// Permanent: a program is no inference server. A plan with a smoke test for it is refused before it comes to that.
+    operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
+                        done_fn done) override;
+    operation_ptr unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done) override;
+    operation_ptr remove(const server_model &model, done_fn done) override;
+    operation_ptr discard(const std::string &model, done_fn done) override;
+
+  private:
+    operation_ptr run(const std::string &operation_name, const server_model &model, const json_t *config,
+                      done_fn done);
+    operation_ptr start(const std::string &operation_name, const server_model &model, const json_t *config,
+                        std::function<void(const command_end &)> done);
+
+    uv_loop_t *loop_;
+    command_settings settings_;
+    model_repository files_;
+};
+
+} // namespace rollout

@@ -1,0 +1,112 @@
+#include "worker/backend/failing_backend.hpp"
+
+#ifdef ROLLOUT_FAILPOINTS
+
+#include "worker/async/thread_work.hpp"
+#include "worker/async/two_parts.hpp"
+#include "worker/base/failpoint.hpp"
+
+#include <utility>
+
+namespace rollout {
+namespace {
+
+class failing_backend final : public backend {
+  public:
+    failing_backend(uv_loop_t *loop, std::shared_ptr<backend> of) : loop_(loop), of_(std::move(of)) {}
+
+    std::filesystem::path staging_path(const std::string &model) const override { return of_->staging_path(model); }
+
+    operation_ptr check_vacant(const std::string &model, done_fn done) override
+    {
+        return pass(
+            "check_vacant", [&](done_fn then) { return of_->check_vacant(model, std::move(then)); }, std::move(done));
+    }
+
+    operation_ptr stage(const server_model &model, done_fn done) override
+    {
+        return pass(
+            "stage", [&](done_fn then) { return of_->stage(model, std::move(then)); }, std::move(done));
+    }
+
+    operation_ptr load(const server_model &model, const json_t *config, std::chrono::milliseconds timeout,
+                       done_fn done) override
+    {
+        return pass(
+            "load", [&](done_fn then) { return of_->load(model, config, timeout, std::move(then)); },
+            std::move(done));
+    }
+
+    operation_ptr ready(const server_model &model, done_fn done) override
+    {
+        return pass(
+            "ready", [&](done_fn then) { return of_->ready(model, std::move(then)); }, std::move(done));
+    }
+
+    /// Not one of a task's calls: it comes whenever its time comes.
+    operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) override
+    {
+        return of_->survey(models, std::move(done));
+    }
+
+    operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
+                        done_fn done) override
+    {
+        return pass(
+            "infer", [&](done_fn then) { return of_->infer(model, request, timeout, std::move(then)); },
+            std::move(done));
+    }
+
+    operation_ptr unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done) override
+    {
+        return pass(
+            "unload", [&](done_fn then) { return of_->unload(model, timeout, std::move(then)); }, std::move(done));
+    }
+
+    operation_ptr remove(const server_model &model, done_fn done) override
+    {
+        return pass(
+            "remove", [&](done_fn then) { return of_->remove(model, std::move(then)); }, std::move(done));
+    }
+
+    operation_ptr discard(const std::string &model, done_fn done) override
+    {
+        return pass(
+            "discard", [&](done_fn then) { return of_->discard(model, std::move(then)); }, std::move(done));
+    }
+
+  private:
+    static outcome made(const char *call, fault of)
+    {
+        const std::string sentence = std::string("a test lets ") + call + " fail";
+        return of == fault::permanent ? outcome::permanent(sentence) : outcome::transient(sentence);
+    }
+
+    operation_ptr pass(const char *call, const part_fn &work, done_fn done)
+    {
+        if (const auto of = failpoint({"backend", call, "before"}, {fault::transient, fault::permanent});
+            of != fault::none) {
+            return run_on_thread(
+                loop_, [call, of](const stop_flag &) { return made(call, of); }, std::move(done));
+        }
+        return work([call, done = std::move(done)](const outcome &how) {
+            const auto of = failpoint({"backend", call, "after"}, {fault::transient});
+            done(of == fault::none ? how : made(call, of));
+        });
+    }
+
+    uv_loop_t *loop_;
+    std::shared_ptr<backend> of_;
+};
+
+} // namespace
+
+
+std::shared_ptr<backend> with_failpoints(uv_loop_t *loop, std::shared_ptr<backend> of)
+{
+    return std::make_shared<failing_backend>(loop, std::move(of));
+}
+
+} // namespace rollout
+
+#endif

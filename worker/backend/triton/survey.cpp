@@ -1,0 +1,131 @@
+#include "worker/backend/triton/survey.hpp"
+
+#include "worker/backend/triton/kserve.hpp"
+#include "worker/backend/triton/repository_index.hpp"
+#include "worker/backend/triton/server_words.hpp"
+#include "worker/backend/triton/steps.hpp"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace rollout {
+namespace {
+
+using found_ptr = std::shared_ptr<std::vector<presence>>;
+
+presence presence_of(const index_entry &entry)
+{
+    switch (entry.is) {
+    case index_state::ready:
+        return {presence::kind::loaded, {}};
+    case index_state::loading:
+    case index_state::unloading:
+        return {presence::kind::moving, {}};
+    case index_state::failed:
+        return {presence::kind::lost, entry.reason};
+    case index_state::absent:
+    case index_state::unloaded:
+        break;
+    }
+    return {presence::kind::lost, {}};
+}
+
+
+class survey final : public steps {
+  public:
+    survey(http_client &http, survey_request request, const found_ptr &found, const surveyed_fn &done)
+        : steps(http, [found, done](const outcome &) { done(*found); }), what_(std::move(request)), found_(found)
+    {
+        ask(kserve::index(what_.url), [this](http_answer answer) { index_answered(std::move(answer)); });
+    }
+
+  private:
+    void index_answered(http_answer answer)
+    {
+        if (answer.status == 200 && !is_html(answer.body)) {
+            auto index = std::make_shared<std::optional<repository_index>>();
+            const auto read = [index, body = std::move(answer.body)](const stop_flag &) {
+                *index = read_index(body); // of many models, this takes its time
+                return outcome::ok();
+            };
+            on_thread(read, [this, index](const outcome &) { *index ? index_read(**index) : ask_each(); });
+        } else if (kserve::lacks_index(answer)) {
+            ask_each();
+        } else {
+            give_up(answer, "show its repository index");
+        }
+    }
+
+    void index_read(const repository_index &index)
+    {
+        for (std::size_t i = 0; i < what_.models.size(); ++i) {
+            const auto entry = index.find(what_.models[i]);
+            (*found_)[i] = presence_of(entry == index.end() ? index_entry() : entry->second);
+        }
+        finish(outcome::ok());
+    }
+
+    void ask_each()
+    {
+        what_.no_index();
+        ask_next();
+    }
+
+    void ask_next()
+    {
+        if (next_ == what_.models.size()) {
+            finish(outcome::ok());
+            return;
+        }
+        ask(kserve::ready(what_.url, what_.models[next_]),
+            [this](const http_answer &answer) { ready_answered(answer); });
+    }
+
+    void ready_answered(const http_answer &answer)
+    {
+        presence &one = (*found_)[next_];
+        switch (kserve::readiness_of(answer)) {
+        case kserve::readiness::ready:
+            one.is = presence::kind::loaded;
+            break;
+        case kserve::readiness::not_ready:
+            one = {presence::kind::not_ready, server_words(answer.body)};
+            break;
+        case kserve::readiness::unclear:
+            if (answer.status == 0) {
+                give_up(answer, "say whether " + what_.models[next_] + " is ready");
+                return;
+            }
+            one.words = refusal(answer, what_.server, "say whether it is ready").detail;
+            break;
+        }
+        ++next_;
+        ask_next();
+    }
+
+    /// Nothing more is known of the rest.
+    void give_up(const http_answer &answer, const std::string &action)
+    {
+        const std::string words = refusal(answer, what_.server, action).detail;
+        for (std::size_t i = next_; i < found_->size(); ++i) {
+            (*found_)[i].words = words;
+        }
+        finish(outcome::ok());
+    }
+
+    const survey_request what_;
+    const found_ptr found_;
+    std::size_t next_ = 0;
+};
+
+} // namespace
+
+
+operation_ptr survey_models(http_client &http, survey_request request, surveyed_fn done)
+{
+    const auto found = std::make_shared<std::vector<presence>>(request.models.size());
+    return std::make_unique<survey>(http, std::move(request), found, done);
+}
+
+} // namespace rollout

@@ -1,0 +1,100 @@
+#include "worker/base/log.hpp"
+
+#include "common/base/json_writer.hpp"
+#include "worker/base/log_output.hpp"
+#include "worker/base/words.hpp"
+#include "worker/domain/task.hpp"
+
+#include <chrono>
+#include <climits>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::size_t max_characters = 4000;
+
+/// Of a write: what others write to the same pipe does not come in between.
+constexpr std::size_t burst_bytes = PIPE_BUF;
+
+thread_local std::string gathered;
+thread_local bool gathers = false;
+
+
+std::string_view level_name(log_level level) noexcept
+{
+    switch (level) {
+    case log_level::debug:
+        return "debug";
+    case log_level::info:
+        return "info";
+    case log_level::warning:
+        return "warning";
+    case log_level::error:
+        return "error";
+    }
+    return "error";
+}
+
+
+void write_gathered(bool with_error = false) noexcept
+{
+    if (!gathered.empty()) {
+        put_out(gathered, with_error);
+        gathered.clear();
+    }
+}
+
+} // namespace
+
+
+std::string line_of_log(log_level level, std::string_view message, log_fields fields)
+{
+    using namespace std::chrono;
+    json_writer line;
+    line.begin_object();
+    line.name("time").text(timestamp(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count()));
+    line.name("level").text(level_name(level));
+    for (const auto &[name, value] : fields) {
+        if (!value.empty()) {
+            line.name(name).text(clean_text(value, max_characters));
+        }
+    }
+    line.name("message").text(clean_text(message, max_characters));
+    return line.end_object().take() + "\n";
+}
+
+
+void log(log_level level, std::string_view message, log_fields fields) noexcept
+try {
+    // Whole lines a write: those of several threads do not run into each other.
+    const std::string text = line_of_log(level, message, fields);
+    if (!gathers) {
+        put_out(text, level == log_level::error);
+        return;
+    }
+    if (gathered.size() + text.size() > burst_bytes) {
+        write_gathered();
+    }
+    gathered += text;
+    if (level >= log_level::warning) {
+        write_gathered(level == log_level::error); // who looks for the cause of an end needs the last of these
+    }
+} catch (...) {
+    // Nowhere left to say it.
+}
+
+
+log_burst::log_burst() noexcept
+{
+    gathers = true;
+}
+
+
+log_burst::~log_burst()
+{
+    gathers = false;
+    write_gathered();
+}
+
+} // namespace rollout

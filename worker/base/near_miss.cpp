@@ -1,0 +1,80 @@
+#include "worker/base/near_miss.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+namespace {
+
+/// Longer names are not looked at: no known one is near.
+constexpr std::size_t longest = 64;
+
+constexpr std::size_t short_name = 5;
+
+
+std::string plain(std::string_view name)
+{
+    std::string made;
+    for (const unsigned char c : name) {
+        if (c != '-' && c != '_' && c != '.' && c != ' ') {
+            made += static_cast<char>(std::tolower(c));
+        }
+    }
+    return made;
+}
+
+
+/// Levenshtein's.
+std::size_t distance(std::string_view one, std::string_view other)
+{
+    std::vector<std::size_t> row(other.size() + 1);
+    for (std::size_t i = 0; i < row.size(); ++i) {
+        row[i] = i;
+    }
+    for (std::size_t i = 0; i < one.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (std::size_t j = 0; j < other.size(); ++j) {
+            const std::size_t replaced = diagonal + (one[i] == other[j] ? 0 : 1);
+            diagonal = row[j + 1];
+            row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+
+bool is_near(const std::string &name, const std::string &known)
+{
+    if (name.empty()) {
+        return false;
+    }
+    if (std::ranges::is_permutation(name, known)) {
+        return true;
+    }
+    if (known == "sha256" && name.size() > 3 && name.starts_with("sha") &&
+        std::isdigit(static_cast<unsigned char>(name[3])) != 0) {
+        return true;
+    }
+    const std::size_t edits = distance(name, known);
+    return edits <= 1 || (edits == 2 && known.size() > short_name && name.front() == known.front());
+}
+
+} // namespace
+
+
+std::string_view near_miss(std::string_view name, std::span<const std::string_view> known)
+{
+    if (name.size() > longest || std::ranges::find(known, name) != known.end()) {
+        return {};
+    }
+    const std::string written = plain(name);
+    const auto found = std::ranges::find_if(known, [&](auto one) { return is_near(written, plain(one)); });
+    return found == known.end() ? std::string_view() : *found;
+}
+
+} // namespace rollout

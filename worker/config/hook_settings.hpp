@@ -1,0 +1,30 @@
+// The members of rolloutd.json that name programs to run and addresses to call: an operator's, never a client's.
+#pragma once
+
+#include "worker/config/settings.hpp"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rollout {
+
+/// The points of a rollout at which hooks are called.
+inline constexpr std::string_view hook_names[] = {"before_stage", "before_shift", "before_promote", "after_promote",
+                                                  "after_rollback"};
+
+/// Does it begin with http:// or https:// and a host?
+bool is_web_address(std::string_view url) noexcept;
+
+/// For a fault.
+inline constexpr char web_address_rule[] = "must begin with http:// or https:// and a host";
+
+/// The member `command`: an absolute path of a program, and its arguments.
+void read_command(json_reader &reader, std::vector<std::string> &to, bool required);
+
+/// The object `hooks`: lists by name. A list replaces the one that was there before.
+void read_hooks(const json_t *from, const std::string &pointer, std::map<std::string, std::vector<hook_settings>> &to,
+                std::vector<json_fault> &faults);
+
+} // namespace rollout

@@ -1,0 +1,445 @@
+#include "worker/config/settings.hpp"
+
+#include "common/domain/route.hpp"
+#include "common/domain/upstream_name.hpp"
+#include "worker/base/words.hpp"
+#include "worker/config/hook_settings.hpp"
+#include "worker/config/model_settings.hpp"
+#include "worker/config/name_template.hpp"
+#include "worker/net/source.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <pwd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::uint64_t day_s = 86400;
+constexpr std::uint64_t year_s = 366 * day_s;
+constexpr std::uint64_t max_repeat = 1000;
+constexpr double least_false_alarm = 1e-6;
+constexpr double most_false_alarm = 0.5;
+
+
+void read_listen(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    const json_t *value = root.object("listen", true);
+    if (value == nullptr) {
+        return;
+    }
+    json_reader listen(value, "/listen", faults);
+    listen.text("path", to.listen.path, true);
+    if (!to.listen.path.empty() &&
+        (to.listen.path.front() != '/' || to.listen.path.size() >= sizeof(sockaddr_un::sun_path))) {
+        listen.fault("path", "must be an absolute path of at most " +
+                                 std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " bytes");
+    }
+
+    std::string mode;
+    listen.text("mode", mode);
+    if (!mode.empty()) {
+        const auto [end, error] = std::from_chars(mode.data(), mode.data() + mode.size(), to.listen.mode, 8);
+        if (error != std::errc() || end != mode.data() + mode.size() || to.listen.mode > 0777) {
+            listen.fault("mode", "must be a file mode in octal, as \"0660\"");
+        }
+    }
+    listen.texts("allow_users", to.listen.allow_users);
+    for (std::size_t i = 0; i < to.listen.allow_users.size(); ++i) {
+        if (getpwnam(to.listen.allow_users[i].c_str()) == nullptr) {
+            faults.push_back(
+                {"/listen/allow_users/" + std::to_string(i),
+                 "there is no user \"" + clean_text(to.listen.allow_users[i], 64) + "\" on this machine"});
+        }
+    }
+    listen.refuse_others();
+}
+
+
+void read_journal(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    const json_t *value = root.object("journal", true);
+    if (value == nullptr) {
+        return;
+    }
+    json_reader journal(value, "/journal", faults);
+    std::string type;
+    journal.word("type", type, {"sqlite"});
+    journal.text("path", to.journal.path, true);
+    if (!to.journal.path.empty() && to.journal.path.front() != '/') {
+        journal.fault("path", "must be an absolute path");
+    }
+    journal.number("retain_days", to.journal.retain_days, 1, 36500);
+    journal.number("max_tasks", to.journal.max_tasks, 1, 1000000000);
+    journal.refuse_others();
+}
+
+
+void read_limits(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    const json_t *value = root.object("limits");
+    if (value == nullptr) {
+        return;
+    }
+    json_reader limits(value, "/limits", faults);
+    limits.number("max_deployed_models", to.limits.max_deployed_models, 0, 1000000);
+    limits.number("max_known_models", to.limits.max_known_models, 1, 10000000);
+    limits.number("max_concurrent_rollouts", to.limits.max_concurrent_rollouts, 0, 1000);
+    limits.number("max_queue", to.limits.max_queue, 0, 10000000);
+    limits.number("max_unwritten", to.limits.max_unwritten, 1, 1000000);
+    limits.number("gateway_lost_s", to.limits.gateway_lost_s, 5, year_s);
+    limits.number("time_limit_s", to.limits.time_limit_s, 1, year_s);
+    limits.number("retries", to.limits.retries, 0, 1000);
+    limits.refuse_others();
+}
+
+
+void read_ca_file(json_reader &artifacts, const std::string &path)
+{
+    if (path.front() != '/') {
+        artifacts.fault("ca_file", "must be an absolute path");
+    } else if (::access(path.c_str(), R_OK) != 0) {
+        artifacts.fault("ca_file", "cannot be read: " + errno_words(errno));
+    }
+}
+
+
+void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    if (const json_t *value = root.object("artifacts")) {
+        json_reader artifacts(value, "/artifacts", faults);
+        artifacts.text("source", to.artifacts.source);
+        artifacts.texts("allow", to.artifacts.allow);
+        artifacts.number("max_bytes", to.artifacts.max_bytes, 1, std::uint64_t{1} << 60);
+        artifacts.number("max_files", to.artifacts.max_files, 1, 100000000);
+        artifacts.flag("require_sha256", to.artifacts.require_sha256);
+        artifacts.flag("allow_local", to.artifacts.allow_local);
+        artifacts.text("ca_file", to.artifacts.ca_file);
+        artifacts.refuse_others();
+        if (!to.artifacts.ca_file.empty()) {
+            read_ca_file(artifacts, to.artifacts.ca_file);
+        }
+        if (const auto fault = check_template(to.artifacts.source); !fault.empty()) {
+            artifacts.fault("source", fault);
+        }
+        for (std::size_t i = 0; i < to.artifacts.allow.size(); ++i) {
+            if (const auto fault = check_prefix(to.artifacts.allow[i]); !fault.empty()) {
+                faults.push_back({"/artifacts/allow/" + std::to_string(i), "is no prefix of sources: " + fault});
+            }
+        }
+    }
+    // A source that the operator wrote down is allowed: the folder that its fixed part names.
+    if (to.artifacts.allow.empty()) {
+        if (auto fault = allow_folder_of(to.artifacts.source, to); !fault.empty()) {
+            faults.push_back({"/artifacts/source", std::move(fault)});
+        }
+    }
+}
+
+
+void read_server(json_reader &reader, backend_settings &to)
+{
+    reader.text("url", to.url, true);
+    while (to.url.ends_with('/')) {
+        to.url.pop_back();
+    }
+    if (!to.url.empty() && !is_web_address(to.url)) {
+        reader.fault("url", web_address_rule);
+    }
+    reader.word("control", to.control, {"explicit", "poll"});
+}
+
+
+void read_backend(const std::string &name, const std::string &pointer, const json_t *value, settings &to,
+                  std::vector<json_fault> &faults)
+{
+    json_reader reader(value, pointer, faults);
+    backend_settings backend;
+    reader.word("type", backend.type, {"triton", "command"});
+    const bool is_command = backend.type == "command";
+    if (is_command) {
+        backend.check_s = command_check_s;
+        read_command(reader, backend.command, true);
+        reader.number("timeout_s", backend.timeout_s, 1, day_s);
+    } else {
+        read_server(reader, backend);
+    }
+
+    // Without a name for an upstream block, nginx goes where rolloutd goes.
+    reader.text("upstream", backend.upstream, is_command);
+    if (backend.upstream.empty() && backend.url.find("://") != std::string::npos) {
+        backend.upstream = backend.url.substr(backend.url.find("://") + 3);
+        backend.upstream.resize(std::min(backend.upstream.size(), backend.upstream.find('/')));
+    }
+    if (!backend.upstream.empty() && !is_upstream(backend.upstream)) {
+        reader.fault("upstream", "must be the name of an upstream block of nginx's, or host:port");
+    } else if (is_host_and_port(backend.upstream)) {
+        to.warnings.push_back(reader.pointer_to("upstream") + ": " + backend.upstream +
+                              " is a host's name, for which nginx needs a resolver: give the name of an upstream "
+                              "block of nginx's, as in "
+                              "\"upstream inference { server " +
+                              backend.upstream + "; }\", or an IP address");
+    }
+    reader.text("repository", backend.repository, !is_command);
+    if (!backend.repository.empty() && backend.repository.front() != '/') {
+        reader.fault("repository", "must be an absolute path");
+    }
+    while (backend.repository.size() > 1 && backend.repository.ends_with('/')) {
+        backend.repository.pop_back();
+    }
+    reader.text("staging", backend.staging);
+    if (!backend.staging.empty() && backend.staging.front() != '/') {
+        reader.fault("staging", "must be an absolute path");
+    }
+    if (backend.staging.empty() && !backend.repository.empty()) {
+        backend.staging = backend.repository + ".staging";
+    } else if (backend.staging.empty() && is_command) {
+        reader.fault("staging", "is missing: the folder for fetched files, where there is no repository");
+    }
+    reader.text("model_name", backend.model_name);
+    if (const auto fault = check_template(backend.model_name); !fault.empty()) {
+        reader.fault("model_name", fault);
+    } else if (!is_backend_model(sample_of(backend.model_name))) {
+        reader.fault("model_name", "must make names without blanks, slashes or a dot at their begin");
+    }
+    reader.number("check_s", backend.check_s, 0, day_s);
+    reader.number("max_reloads", backend.max_reloads, 1, 1000);
+    reader.number("unload_retry_s", backend.unload_retry_s, 0, day_s);
+    reader.refuse_others();
+    to.backends.emplace(name, std::move(backend));
+}
+
+
+void read_backends(json_reader &root, settings &to, std::vector<json_fault> &faults)
+{
+    const json_t *value = root.object("backends", true);
+    const char *name;
+    json_t *member;
+    json_object_foreach(const_cast<json_t *>(value), name, member)
+    {
+        read_backend(name, json_reader(value, "/backends", faults).pointer_to(name), member, to, faults);
+    }
+    if (value != nullptr && to.backends.empty()) {
+        root.fault("backends", "must name at least one backend");
+    }
+}
+
+
+void read_smoke(const json_t *value, const std::string &pointer, rollout_settings &to,
+                std::vector<json_fault> &faults)
+{
+    json_reader smoke(value, pointer, faults);
+    const json_t *request = smoke.object("request", true);
+    if (request != nullptr) {
+        to.smoke_request = share(json_share(const_cast<json_t *>(request)));
+    }
+    smoke.number("timeout_s", to.smoke_timeout_s, 1, day_s);
+    smoke.number("repeat", to.smoke_repeat, 1, max_repeat);
+    smoke.refuse_others();
+}
+
+
+void read_steps(const json_t *list, const std::string &pointer, rollout_settings &to, std::vector<json_fault> &faults)
+{
+    to.steps.clear();
+    for (std::size_t i = 0; i < json_array_size(list); ++i) {
+        json_reader reader(json_array_get(list, i), pointer + '/' + std::to_string(i), faults);
+        std::uint64_t weight = 100;
+        shift_step step;
+        reader.number("weight", weight, 0, 100);
+        reader.number("hold_s", step.hold_s, 0, year_s);
+        reader.refuse_others();
+        step.weight = static_cast<unsigned>(weight);
+        if (!to.steps.empty() && step.weight <= to.steps.back().weight) {
+            reader.fault("weight", "must be more than the weight before it");
+        }
+        to.steps.push_back(step);
+    }
+    if (to.steps.empty()) {
+        to.steps.push_back({});
+    }
+}
+
+
+void read_gate(const json_t *value, const std::string &pointer, gate_settings &to, std::vector<json_fault> &faults)
+{
+    json_reader limits(value, pointer, faults);
+    limits.number("min_requests", to.min_requests, 0, 1000000000);
+    for (const auto &[name, limit, most] : gate_limits) {
+        double given = -1;
+        limits.real(name, given, 0, most);
+        if (given >= 0) {
+            to.*limit = given;
+        }
+        if (given == 0 && limit != &gate_settings::max_error_rate) {
+            limits.fault(name, "must be more than 0: no server keeps to that");
+        }
+    }
+    limits.real("false_alarm", to.false_alarm, least_false_alarm, most_false_alarm);
+    limits.flag("absolute_unless_blue", to.absolute_unless_blue);
+    limits.word("latency", to.latency, {"total", "first_byte"});
+    limits.refuse_others();
+}
+
+/// A smoke test is an inference, which a program cannot be asked for; and what all models have no task can do without.
+void check_smoke(const settings &of, std::vector<json_fault> &faults)
+{
+    const auto command = std::ranges::find_if(of.backends, runs_command);
+    if (of.rollout.smoke_request && command != of.backends.end()) {
+        faults.push_back({"/rollout/smoke", "is an inference, which backend " + command->first +
+                                                " cannot be asked for: it runs a command, and would refuse every "
+                                                "deployment; give the smoke test to the entries of models that are "
+                                                "elsewhere"});
+    }
+}
+
+} // namespace
+
+
+bool runs_command(const std::pair<const std::string, backend_settings> &backend)
+{
+    return backend.second.type == "command";
+}
+
+
+std::string backend_names(const settings &from)
+{
+    std::string all;
+    for (const auto &[name, _] : from.backends) {
+        all += (all.empty() ? "" : ", ") + name;
+    }
+    return all;
+}
+
+
+std::string folder_of_source(const std::string &source)
+{
+    const auto fixed = source.substr(0, source.find('{'));
+    return fixed.substr(0, fixed.rfind('/') + 1);
+}
+
+
+std::string allow_folder_of(const std::string &source, settings &to)
+{
+    to.artifacts.allow.push_back(folder_of_source(source));
+    const auto fault = check_prefix(to.artifacts.allow.back());
+    return fault.empty() ? ""
+                         : "names no folder in its fixed part that could be allowed (" + fault +
+                               "): write the prefixes into artifacts.allow";
+}
+
+
+void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
+                  std::vector<json_fault> &faults, std::vector<std::string> &warnings)
+{
+    json_reader reader(from, pointer, faults);
+    reader.number("ready_timeout_s", to.ready_timeout_s, 1, year_s);
+    if (const json_t *smoke = reader.object("smoke")) {
+        read_smoke(smoke, reader.pointer_to("smoke"), to, faults);
+    }
+    if (const json_t *steps = reader.array("steps")) {
+        read_steps(steps, reader.pointer_to("steps"), to, faults);
+    }
+    if (const json_t *gate = reader.object("gate")) {
+        read_gate(gate, reader.pointer_to("gate"), to.gate.emplace(), faults);
+    }
+    reader.word("promote", to.promote, {"auto", "manual"});
+    reader.number("watch_s", to.watch_s, 0, year_s);
+    reader.number("progress_deadline_s", to.progress_deadline_s, 0, year_s);
+    reader.word("on_no_traffic", to.on_no_traffic, {"promote", "fail"});
+    if (to.watch_s != 0 && !to.gate) {
+        warnings.push_back(reader.pointer_to("watch_s") + ": without a gate nothing judges the traffic; the old "
+                                                          "revision only stays loaded for that time");
+    }
+    reader.word("old", to.old, {"delete", "archive", "keep"});
+    reader.number("keep_revisions", to.keep_revisions, 0, 100);
+    reader.number("drain_s", to.drain_s, 0, year_s);
+    reader.flag("supersede", to.supersede);
+    if (const json_t *hooks = reader.object("hooks")) {
+        read_hooks(hooks, reader.pointer_to("hooks"), to.hooks, faults);
+    }
+    reader.refuse_others();
+}
+
+
+void check_times(const rollout_settings &of, const json_t *given, const std::string &pointer, std::uint64_t limit_s,
+                 std::vector<json_fault> &faults)
+{
+    const auto too_long = [&](const std::string &member, std::uint64_t total_s) {
+        faults.push_back({pointer + member, "makes the holds and the watch last " + std::to_string(total_s) +
+                                                " s together, and the task would fail before: limits.time_limit_s of "
+                                                "rolloutd's configuration is " +
+                                                std::to_string(limit_s)});
+    };
+    std::uint64_t total_s = 0;
+    for (std::size_t i = 0; i < of.steps.size(); ++i) {
+        total_s += of.steps[i].hold_s;
+        if (total_s > limit_s) {
+            if (json_object_get(given, "steps") != nullptr) {
+                too_long("/steps/" + std::to_string(i) + "/hold_s", total_s);
+            }
+            return;
+        }
+    }
+    total_s += of.watch_s;
+    if (total_s > limit_s && json_object_get(given, "watch_s") != nullptr) {
+        too_long("/watch_s", total_s);
+    } else if (total_s > limit_s && json_object_get(given, "steps") != nullptr) {
+        too_long("/steps", total_s);
+    }
+}
+
+
+settings read_settings(const std::string &path, std::vector<json_fault> &faults)
+{
+    settings to;
+    std::ifstream file(path, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    if (!file.is_open() || file.bad()) {
+        faults.push_back({"", "the file " + shown(path) + " cannot be read: " + errno_words(errno)});
+        return to;
+    }
+    json_error_t error;
+    const auto root = share(json_ptr(json_loadb(bytes.data(), bytes.size(), JSON_REJECT_DUPLICATES, &error)));
+    if (!root) {
+        faults.push_back({"", "the file " + shown(path) + " is not JSON: " + clean_text(error.text, 200) + " (line " +
+                                  std::to_string(error.line) + ", column " + std::to_string(error.column) + ")"});
+        return to;
+    }
+
+    json_reader reader(root.get(), "", faults);
+    if (!json_is_object(root.get())) {
+        return to;
+    }
+    to.document = root;
+    read_listen(reader, to, faults);
+    read_journal(reader, to, faults);
+    read_limits(reader, to, faults);
+    read_artifacts(reader, to, faults);
+    read_backends(reader, to, faults);
+    if (const json_t *rollout = reader.object("rollout")) {
+        read_rollout(rollout, "/rollout", to.rollout, faults, to.warnings);
+        std::vector<json_fault> times; // a client may end a hold sooner
+        check_times(to.rollout, rollout, "/rollout", to.limits.time_limit_s, times);
+        for (const auto &one : times) {
+            to.warnings.push_back(one.pointer + " " + one.detail);
+        }
+    }
+    if (const json_t *models = reader.object("models")) {
+        const json_t *allow = json_object_get(json_object_get(root.get(), "artifacts"), "allow");
+        read_models(models, json_array_size(allow) == 0, to, faults);
+    }
+    check_smoke(to, faults);
+    reader.refuse_others();
+    return to;
+}
+
+} // namespace rollout

@@ -1,0 +1,172 @@
+// rolloutd.json, read and checked: what the operator has decided.
+#pragma once
+
+#include "worker/base/json_reader.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// One weight of a shift and how long it is held.
+struct shift_step {
+    unsigned weight = 100;
+    std::uint64_t hold_s = 0;
+};
+
+/// `rollout.gate`; a limit that is not given does not count.
+struct gate_settings {
+    std::uint64_t min_requests = 1; ///< of green's, before a hold may end well
+    double false_alarm = 0.01;      ///< the chance that a green within its limits is rolled back, of a whole rollout
+    bool absolute_unless_blue = false; ///< a limit that blue itself breaks meanwhile is left to the ratios
+    std::string latency = "total";     ///< or `first_byte`: what the limits of latency are about
+    std::optional<double> max_error_rate;
+    std::optional<double> max_p99_ms;
+    std::optional<double> max_mean_ms;
+    std::optional<double> max_error_ratio_to_blue;
+    std::optional<double> max_p99_ratio_to_blue;
+    std::optional<double> max_mean_ratio_to_blue;
+};
+
+struct gate_limit {
+    const char *name; ///< the member's
+    std::optional<double> gate_settings::*limit;
+    double most; ///< that it may be
+};
+
+inline constexpr gate_limit gate_limits[] = {
+    {"max_error_rate", &gate_settings::max_error_rate, 1},
+    {"max_p99_ms", &gate_settings::max_p99_ms, 1e9},
+    {"max_mean_ms", &gate_settings::max_mean_ms, 1e9},
+    {"max_error_ratio_to_blue", &gate_settings::max_error_ratio_to_blue, 1e9},
+    {"max_p99_ratio_to_blue", &gate_settings::max_p99_ratio_to_blue, 1e9},
+    {"max_mean_ratio_to_blue", &gate_settings::max_mean_ratio_to_blue, 1e9},
+};
+
+/// Who is asked, or told, at a point of a rollout: a URL, or a program and its arguments.
+struct hook_settings {
+    std::string url;
+    std::vector<std::string> command;
+    std::uint64_t timeout_s = 10;
+};
+
+/// How a rollout goes: `rollout` of the configuration, or of one task on top of it.
+struct rollout_settings {
+    std::uint64_t ready_timeout_s = 600;
+    std::shared_ptr<const json_t> smoke_request; ///< null: no smoke test
+    std::uint64_t smoke_timeout_s = 30;
+    std::uint64_t smoke_repeat = 1;
+    std::vector<shift_step> steps = {shift_step{}};
+    std::optional<gate_settings> gate;
+    std::string promote = "auto";            ///< or `manual`: at the last weight a client has to say so
+    std::uint64_t watch_s = 0;               ///< after the promotion the old blue stays loaded for so long
+    std::uint64_t progress_deadline_s = 600; ///< a hold waits so long for `min_requests`
+    std::string on_no_traffic = "fail";      ///< or `promote`
+    std::string old = "delete";              ///< what becomes of the old blue: `delete`, `archive` or `keep`
+    std::uint64_t keep_revisions = 2; ///< of a model, archived and kept together; the oldest beyond it are removed
+    std::uint64_t drain_s = 30;
+    bool supersede = false; ///< a deployment cancels those of its model that wait still
+    std::map<std::string, std::vector<hook_settings>> hooks; ///< by `before_stage` and the like; the operator's alone
+};
+
+struct backend_settings {
+    std::string type = "triton";
+    std::string control = "explicit"; ///< of a triton: or `poll`
+    std::string url;
+    std::vector<std::string> command; ///< of a command: the program and its arguments
+    std::uint64_t timeout_s = 600;    ///< of a command: for one run of it
+    std::string upstream;
+    std::string repository;
+    std::string staging;
+    std::string model_name = "{model_id}__r{revision}";
+    std::uint64_t check_s = 10;        ///< between two looks whether its models are still loaded; 0: none
+    std::uint64_t max_reloads = 4;     ///< lost models that are loaded again side by side
+    std::uint64_t unload_retry_s = 60; ///< before what no task could unload or remove is tried again; 0: it is not
+};
+
+/// Of a command: each look runs the program once a model.
+inline constexpr std::uint64_t command_check_s = 60;
+
+/// What differs for the models of one name or pattern.
+struct model_settings {
+    std::string backend;      ///< empty: as for all
+    std::string source;       ///< empty: as for all
+    bool protect = false;     ///< a deletion is refused
+    rollout_settings rollout; ///< whole: the entry's members over those of `rollout`
+};
+
+struct settings {
+    struct {
+        std::string path;
+        unsigned mode = 0660;
+        std::vector<std::string> allow_users; ///< empty: whoever the socket's mode lets in
+    } listen;
+
+    struct {
+        std::string path;
+        std::uint64_t retain_days = 30;
+        std::uint64_t max_tasks = 10000000; ///< the oldest final ones that are more go before their time
+    } journal;
+
+    struct {
+        std::uint64_t max_deployed_models = 100;
+        std::uint64_t max_known_models = 100000;   ///< that have had a revision, of which the last number is kept
+        std::uint64_t max_concurrent_rollouts = 4; ///< 0: tasks are accepted and held
+        std::uint64_t max_queue = 100000;
+        std::uint64_t max_unwritten = 4096; ///< new tasks that wait for the journal's disk
+        std::uint64_t gateway_lost_s = 600; ///< what a gateway without a link may route to stays loaded for so long
+        std::uint64_t time_limit_s = 18000;
+        std::uint64_t retries = 3;
+    } limits;
+
+    struct {
+        std::string source = "file:///srv/models/{model_id}"; ///< of a task that names none itself
+        std::vector<std::string> allow;
+        std::uint64_t max_bytes = 53687091200;
+        std::uint64_t max_files = 10000;
+        bool require_sha256 = true; ///< of a source on a web server
+        bool allow_local = false;   ///< web servers at loopback and link-local addresses are as good as others
+        std::string ca_file;        ///< trusted certificates for web servers, PEM; empty: the system's
+    } artifacts;
+
+    std::map<std::string, backend_settings> backends;
+    rollout_settings rollout;
+    std::map<std::string, model_settings> models; ///< by a model's id or a pattern of ids
+
+    std::shared_ptr<const json_t> document; ///< the file as it was read; null where there is none
+
+    std::vector<std::string> warnings; ///< what is accepted but has no effect in this version
+};
+
+/// Reads and checks the file. Every fault is in `faults`, with its pointer; the result counts only when there is none.
+settings read_settings(const std::string &path, std::vector<json_fault> &faults);
+
+/// Such a backend cannot be asked for an inference.
+bool runs_command(const std::pair<const std::string, backend_settings> &backend);
+
+/// The names of the backends, for a sentence.
+std::string backend_names(const settings &from);
+
+/// The folder that the fixed part of a source's template names, with its last slash.
+std::string folder_of_source(const std::string &source);
+
+/// Allows the sources in that folder. A sentence's end where it is no prefix that a source could be under; empty where it is.
+std::string allow_folder_of(const std::string &source, settings &to);
+
+/// What would not end within limits.time_limit_s, whatever happens: holds and the watch that are longer together. Only members
+/// of `given`, the object at `pointer`, are at fault.
+void check_times(const rollout_settings &of, const json_t *given, const std::string &pointer, std::uint64_t limit_s,
+                 std::vector<json_fault> &faults);
+
+/// What is accepted and may not work, a sentence each: folders and programs that are missing, a source that is not allowed, a
+/// repository of two backends, a gate that cannot see what it is to judge. Looks at the disk.
+std::vector<std::string> doubts_about(const settings &from);
+
+/// Reads `rollout` members over what `to` holds: for the configuration and for a task's own.
+void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
+                  std::vector<json_fault> &faults, std::vector<std::string> &warnings);
+
+} // namespace rollout

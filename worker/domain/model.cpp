@@ -1,0 +1,369 @@
+#include "worker/domain/model.hpp"
+
+#include "common/domain/names.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+namespace rollout {
+
+namespace {
+
+json_ptr copy_to_json(const placed_copy &from)
+{
+    json_ptr to = json_make_object();
+    json_put(to.get(), "model", from.model);
+    json_put(to.get(), "parts", json_make_array(from.parts));
+    if (from.server_config) {
+        json_put(to.get(), "server_config", json_share(const_cast<json_t *>(from.server_config.get())));
+    }
+    return to;
+}
+
+
+/// A revision that was written before there were parts is its own only copy.
+placed_copy copy_from_json(const json_t *from)
+{
+    placed_copy to;
+    to.model = json_text(from, "model");
+    const json_t *parts = json_object_get(from, "parts");
+    for (std::size_t i = 0; i < json_array_size(parts); ++i) {
+        to.parts.emplace_back(json_text(json_array_get(parts, i)));
+    }
+    if (to.parts.empty()) {
+        to.parts.emplace_back();
+    }
+    if (json_t *config = json_object_get(from, "server_config"); json_is_object(config)) {
+        to.server_config = share(json_share(config));
+    }
+    return to;
+}
+
+
+json_ptr revision_to_json(const placed_revision &from)
+{
+    json_ptr to = json_make_object();
+    json_put(to.get(), "revision", json_make_number(from.revision));
+    json_put(to.get(), "backend", from.backend);
+    json_put(to.get(), "upstream", from.upstream);
+    json_ptr copies = json_make_array();
+    for (const auto &one : from.copies) {
+        json_add(copies.get(), copy_to_json(one));
+    }
+    json_put(to.get(), "copies", std::move(copies));
+    json_put(to.get(), "keep_files", json_ptr(json_boolean(from.keep_files)));
+    json_put(to.get(), "stage_begun", json_ptr(json_boolean(from.stage_begun)));
+    json_put(to.get(), "load_begun", json_ptr(json_boolean(from.load_begun)));
+    if (from.was_kept) {
+        json_put(to.get(), "was_kept", json_ptr(json_true()));
+    }
+    if (from.left != 0) {
+        json_put(to.get(), "left", json_make_number(from.left));
+    }
+    return to;
+}
+
+
+bool is_sound(const placed_copy &of)
+{
+    return is_backend_model(of.model) &&
+           std::ranges::all_of(of.parts, [](const std::string &part) { return part.empty() || is_model_id(part); });
+}
+
+
+/// Nothing where a name in it is none: it would become a route that no gateway takes, or a path.
+std::optional<placed_revision> revision_from_json(const json_t *from)
+{
+    placed_revision to;
+    to.revision = json_count(from, "revision");
+    to.backend = json_text(from, "backend");
+    to.upstream = json_text(from, "upstream");
+    const json_t *copies = json_object_get(from, "copies");
+    for (std::size_t i = 0; i < json_array_size(copies); ++i) {
+        to.copies.push_back(copy_from_json(json_array_get(copies, i)));
+    }
+    if (to.copies.empty()) {
+        to.copies.push_back(copy_from_json(from));
+    }
+    to.keep_files = json_is_true(json_object_get(from, "keep_files"));
+    to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
+    to.load_begun = json_is_true(json_object_get(from, "load_begun"));
+    to.was_kept = json_is_true(json_object_get(from, "was_kept"));
+    to.left = json_count(from, "left");
+    if (!is_upstream(to.upstream) || !std::ranges::all_of(to.copies, is_sound)) {
+        return std::nullopt;
+    }
+    return to;
+}
+
+
+void add_targets(const placed_revision &from, std::optional<route_target> route::*slot,
+                 std::map<std::string, route> &to)
+{
+    for (const auto &copy : from.copies) {
+        for (const auto &part : copy.parts) {
+            to[part].*slot = route_target{from.revision, from.upstream, copy.model};
+        }
+    }
+}
+
+constexpr std::pair<const char *, std::optional<placed_revision> model::*> places[] = {
+    {"blue", &model::blue},
+    {"green", &model::green},
+    {"incoming", &model::incoming},
+};
+
+constexpr std::pair<const char *, std::vector<placed_revision> model::*> lists[] = {
+    {"retired", &model::retired},
+    {"kept", &model::kept},
+};
+
+/// The old blue, to which the traffic goes back if the new one fails.
+bool is_watched_former(const model &of, const placed_revision &retired)
+{
+    return of.blue && of.former != 0 && retired.revision == of.former;
+}
+
+
+/// Who has the lower one left the traffic earlier. Journals of before have no count of that, and their revisions are in their order.
+std::pair<std::uint64_t, std::uint64_t> age_of(const placed_revision &one)
+{
+    return {one.left, one.revision};
+}
+
+} // namespace
+
+
+std::vector<const placed_revision *> loaded_revisions(const model &of)
+{
+    std::vector<const placed_revision *> all;
+    for (const auto *place : {&of.blue, &of.green}) {
+        if (*place) {
+            all.push_back(&**place);
+        }
+    }
+    for (const auto &one : of.retired) {
+        if (is_watched_former(of, one)) {
+            all.push_back(&one);
+        }
+    }
+    for (const auto &one : of.kept) {
+        if (one.load_begun) {
+            all.push_back(&one);
+        }
+    }
+    return all;
+}
+
+
+std::vector<const placed_revision *> revisions_to_take_off(const model &of)
+{
+    std::vector<const placed_revision *> all;
+    for (const auto &one : of.retired) {
+        if (!is_watched_former(of, one)) {
+            all.push_back(&one);
+        }
+    }
+    return all;
+}
+
+
+placed_revision without_names_in_use(const model &of, placed_revision retired)
+{
+    const auto erase_names_of = [&retired](const placed_revision &other) {
+        if (other.backend == retired.backend && other.revision != retired.revision) {
+            std::erase_if(retired.copies, [&other](const placed_copy &copy) {
+                return std::ranges::find(other.copies, copy.model, &placed_copy::model) != other.copies.end();
+            });
+        }
+    };
+    for (const auto *place : {&of.blue, &of.green, &of.incoming}) {
+        if (*place) {
+            erase_names_of(**place);
+        }
+    }
+    std::ranges::for_each(of.kept, erase_names_of);
+    return retired;
+}
+
+
+void note_taken_off(model &of, std::uint64_t revision)
+{
+    const auto at = std::ranges::find(of.retired, revision, &placed_revision::revision);
+    if (at == of.retired.end()) {
+        return;
+    }
+    if (at->keep_files) {
+        of.kept.push_back(*at);
+        of.kept.back().load_begun = false;
+    }
+    of.retired.erase(at);
+}
+
+
+bool is_placed(const model &of) noexcept
+{
+    return of.blue || of.green || of.incoming || !of.retired.empty() || !of.kept.empty();
+}
+
+
+void note_leaving(model &of)
+{
+    std::uint64_t last = 0;
+    for (const auto *list : {&of.retired, &of.kept}) {
+        for (const auto &one : *list) {
+            last = std::max(last, one.left);
+        }
+    }
+    of.blue->left = last + 1;
+}
+
+
+const placed_revision *former_revision(const model &of)
+{
+    const placed_revision *found = nullptr;
+    for (const auto &one : of.kept) {
+        const bool served_before = one.left != 0 || one.revision < of.blue->revision;
+        if (served_before && (found == nullptr || age_of(*found) < age_of(one))) {
+            found = &one;
+        }
+    }
+    return found;
+}
+
+
+void bound_kept(model &of, std::size_t most)
+{
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> revisions;
+    for (const auto &one : of.kept) {
+        revisions.push_back(age_of(one));
+    }
+    for (const auto &one : of.retired) {
+        if (one.keep_files) {
+            revisions.push_back(age_of(one));
+        }
+    }
+    if (revisions.size() <= most) {
+        return;
+    }
+    std::ranges::sort(revisions);
+    revisions.resize(revisions.size() - most);
+    const auto is_too_old = [&revisions](const placed_revision &one) {
+        return std::ranges::binary_search(revisions, age_of(one));
+    };
+    std::ranges::copy_if(of.kept, std::back_inserter(of.retired), is_too_old);
+    std::erase_if(of.kept, is_too_old);
+    for (auto &one : of.retired) {
+        one.keep_files = one.keep_files && !is_too_old(one);
+    }
+}
+
+
+std::vector<std::string> placed_revision::parts() const
+{
+    std::vector<std::string> all;
+    for (const auto &copy : copies) {
+        all.insert(all.end(), copy.parts.begin(), copy.parts.end());
+    }
+    std::ranges::sort(all);
+    return all;
+}
+
+
+std::string placed_revision::names() const
+{
+    std::string all;
+    for (const auto &copy : copies) {
+        all += (all.empty() ? "" : ", ") + copy.model;
+    }
+    return all;
+}
+
+
+std::vector<route> routes_of(const model &from, const std::vector<route> &before)
+{
+    std::map<std::string, route> by_part;
+    for (const auto &one : before) {
+        by_part[one.part];
+    }
+    if (from.blue) {
+        add_targets(*from.blue, &route::blue, by_part);
+    }
+    // A first deployment has no blue: until its green has traffic, the model has no route.
+    const bool has_green = from.green && (from.blue || from.weight != 0);
+    if (has_green) {
+        add_targets(*from.green, &route::green, by_part);
+    }
+    if (by_part.empty()) {
+        by_part[""];
+    }
+    std::vector<route> all;
+    for (auto &[part, one] : by_part) {
+        one.model_id = from.model_id;
+        one.part = part;
+        one.weight = one.green ? from.weight : 0;
+        one.watched = one.blue && from.former != 0;
+        all.push_back(one);
+    }
+    return all;
+}
+
+
+json_ptr model_to_json(const model &from)
+{
+    json_ptr to = json_make_object();
+    json_put(to.get(), "last_revision", json_make_number(from.last_revision));
+    json_put(to.get(), "weight", json_made(json_integer(from.weight)));
+    json_put(to.get(), "former", json_make_number(from.former));
+    for (const auto &[name, place] : places) {
+        if (from.*place) {
+            json_put(to.get(), name, revision_to_json(*(from.*place)));
+        }
+    }
+    for (const auto &[name, list] : lists) {
+        json_ptr all = json_make_array();
+        for (const auto &one : from.*list) {
+            json_add(all.get(), revision_to_json(one));
+        }
+        json_put(to.get(), name, std::move(all));
+    }
+    return to;
+}
+
+
+std::optional<model> model_from_json(const json_t *from)
+{
+    if (!json_is_object(from)) {
+        return std::nullopt;
+    }
+    model to;
+    to.last_revision = json_count(from, "last_revision");
+    const auto weight = json_count(from, "weight");
+    if (weight > 100) {
+        return std::nullopt;
+    }
+    to.weight = static_cast<unsigned>(weight);
+    to.former = json_count(from, "former");
+    for (const auto &[name, place] : places) {
+        if (const json_t *one = json_object_get(from, name)) {
+            to.*place = revision_from_json(one);
+            if (!(to.*place)) {
+                return std::nullopt;
+            }
+        }
+    }
+    for (const auto &[name, list] : lists) {
+        const json_t *all = json_object_get(from, name);
+        for (std::size_t i = 0; i < json_array_size(all); ++i) {
+            auto one = revision_from_json(json_array_get(all, i));
+            if (!one) {
+                return std::nullopt;
+            }
+            (to.*list).push_back(std::move(*one));
+        }
+    }
+    return to;
+}
+
+} // namespace rollout

@@ -1,0 +1,24 @@
+// The audit: one line of rolloutd's log for each change that a client asked for, with who asked, and what became of it.
+#pragma once
+
+#include "common/domain/requester.hpp"
+#include "worker/gateway/gateway_server.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace rollout {
+
+/// A change as a gateway asked for it.
+struct asked_change {
+    std::string_view action; ///< `deploy`, `delete`, or a word to a task (steering.hpp)
+    std::string task_id;
+    std::string model_id; ///< empty where the gateway named the task alone
+    requester by;
+    bool steers = false; ///< a word to a task that exists
+};
+
+/// Writes the line; once, whether the client still waits for the answer or not.
+void audit(const asked_change &what, const gateway_server::answer &how) noexcept;
+
+} // namespace rollout

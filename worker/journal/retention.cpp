@@ -1,0 +1,91 @@
+#include "worker/journal/retention.hpp"
+
+#include "worker/base/log.hpp"
+#include "worker/base/words.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto interval = 3600s;
+
+/// What one transaction looks at: about a millisecond of the journal's time, since posts that came with it wait for it.
+constexpr std::size_t rows_a_step = 10;
+
+/// A step is followed by so many times its own time without one.
+constexpr int rests = 4;
+constexpr auto shortest_rest = 10ms;
+
+} // namespace
+
+
+void retention::stop()
+{
+    stopped_ = true;
+    pause_.reset();
+}
+
+
+void retention::look()
+{
+    at_ = {};
+    removed_ = 0;
+    book_.count_tasks([this](const outcome &how, std::uint64_t count) {
+        if (stopped_) {
+            return;
+        }
+        excess_ = count > rule_.max_tasks ? count - rule_.max_tasks : 0;
+        how ? step() : rest(how.detail);
+    });
+}
+
+
+void retention::step()
+{
+    const auto began = time_.now();
+    const auto age_us = std::chrono::microseconds(rule_.age).count();
+    const auto before_us = excess_ != 0 ? INT64_MAX : time_.wall_us() - age_us;
+    const auto rows = excess_ != 0 ? std::min<std::uint64_t>(rows_a_step, excess_) : rows_a_step;
+    book_.purge(at_, before_us, rows,
+                [this, began](const outcome &how, const purge_step &done) { stepped(how, done, began); });
+}
+
+
+void retention::stepped(const outcome &how, const purge_step &done, std::chrono::milliseconds began)
+{
+    if (stopped_) {
+        return;
+    }
+    if (!how) {
+        rest(how.detail);
+        return;
+    }
+    at_ = done.looked_up_to;
+    removed_ += done.removed;
+    excess_ -= std::min(excess_, done.removed);
+    if (!done.more) {
+        rest({});
+        return;
+    }
+    const auto pause = std::max<std::chrono::milliseconds>(shortest_rest, rests * (time_.now() - began));
+    pause_ = time_.after(pause, [this] { step(); });
+}
+
+
+/// Until the next look.
+void retention::rest(const std::string &fault)
+{
+    if (!fault.empty()) {
+        log(log_level::error, "Old tasks could not be removed: " + fault);
+    }
+    if (removed_ != 0) {
+        log(log_level::info, count_words(removed_, "old task", "old tasks") + " went from the journal");
+    }
+    pause_ = time_.after(interval, [this] { look(); });
+}
+
+} // namespace rollout

@@ -1,0 +1,190 @@
+#include "worker/journal/sqlite/sqlite_file.hpp"
+
+#include "common/domain/names.hpp"
+#include "worker/base/lasting_fault.hpp"
+#include "worker/base/words.hpp"
+
+#include <cerrno>
+#include <stdexcept>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+namespace rollout {
+
+namespace {
+
+/// In the file's header: "Roll". Another number is another program's file.
+constexpr std::int64_t application_id = 0x526f6c6c;
+
+/// Version 1. It stays as it is: what comes later is a step of `journal_migrations`, which a new file takes as well.
+constexpr char schema[] = R"(
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE tasks (
+        sequence INTEGER PRIMARY KEY,
+        task_id TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        model_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        updated_us INTEGER NOT NULL,
+        document TEXT NOT NULL
+    );
+    CREATE INDEX tasks_revision ON tasks (revision);
+    CREATE INDEX tasks_model ON tasks (model_id, kind, sequence);
+    CREATE INDEX tasks_open ON tasks (sequence) WHERE status IN ('pending', 'in_progress');
+    CREATE INDEX tasks_age ON tasks (updated_us) WHERE status NOT IN ('pending', 'in_progress');
+    CREATE TABLE models (model_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE gateways (gateway TEXT PRIMARY KEY) WITHOUT ROWID;
+)";
+
+
+/// What a start reads whole, in bytes: some fifty thousand tasks, in a tenth of a second.
+constexpr std::int64_t read_whole_bytes = 32 << 20;
+
+
+/// Stands beside a file that was found to be damaged while it was in use.
+std::string mark_of(const std::string &path)
+{
+    return path + ".damaged";
+}
+
+
+/// What SQLite's own look at the whole file finds, as a sentence; empty where it finds nothing.
+std::string damage_of(sqlite_database &database, const std::string &path)
+{
+    sqlite_statement check(database, "PRAGMA quick_check(1)");
+    const std::string found = check.step() ? check.text(0) : "nothing can be read";
+    check.reset();
+    if (found == "ok") {
+        return "";
+    }
+    return "the journal " + shown(path) + " is damaged: " + clean_text(found, 300) +
+           "; it is left as it is. Put a copy of it in its place, or move it away and rolloutd begins with an empty "
+           "one, without its tasks and models";
+}
+
+
+/// Takes the lock, and makes the file where there is none.
+unique_fd claim(const std::string &path)
+{
+    // The file's own lock, since SQLite would let a second rolloutd in.
+    const std::string lock_path = path + ".lock";
+    unique_fd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock) {
+        throw std::runtime_error("the journal cannot be used: " + shown(lock_path) + ": " + errno_words(errno) +
+                                 ". Its folder must be there and be rolloutd's to write");
+    }
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        throw std::runtime_error("another rolloutd uses the journal " + shown(path) +
+                                 "; give each a journal and a socket of its own");
+    }
+    // SQLite gives its other files the mode of this one.
+    const unique_fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!file) {
+        throw std::runtime_error("the journal " + shown(path) + " cannot be written: " + errno_words(errno));
+    }
+    return lock;
+}
+
+
+enum class content { none, whole, unread };
+
+
+/// What is in the file; throws where it is not to be used.
+content check(sqlite_database &database, const std::string &path, std::int64_t newest_version)
+{
+    // Neither is its log taken into it when it is refused: a file that is not understood stays as it is, byte for byte.
+    sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    // Nothing is written before it is known to be ours: the mode alone would change another program's file.
+    const bool empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
+    const auto version = database.number("PRAGMA user_version");
+    if (!empty && database.number("PRAGMA application_id") != application_id) {
+        throw lasting_fault("the file " + shown(path) + " is no journal of rolloutd's; it is left as it is");
+    }
+    if (!empty && (version < first_journal_version || version > newest_version)) {
+        throw lasting_fault("the journal " + shown(path) + " is of version " + std::to_string(version) +
+                            ", this rolloutd knows " +
+                            (newest_version == first_journal_version ? "version " : "the versions up to ") +
+                            std::to_string(newest_version) + "; it is left as it is");
+    }
+    const auto bytes = database.number("PRAGMA page_count") * database.number("PRAGMA page_size");
+    const std::string mark = mark_of(path);
+    const bool reads_whole = bytes <= read_whole_bytes || ::access(mark.c_str(), F_OK) == 0;
+    if (reads_whole) {
+        if (const auto fault = damage_of(database, path); !fault.empty()) {
+            throw lasting_fault(fault);
+        }
+        ::unlink(mark.c_str()); // this is another file, or it was mended
+    }
+    sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+    return empty ? content::none : reads_whole ? content::whole : content::unread;
+}
+
+
+void make_tables(sqlite_database &database)
+{
+    database.run("BEGIN");
+    database.run(schema);
+    database.run(("PRAGMA application_id = " + std::to_string(application_id)).c_str());
+    database.run(("PRAGMA user_version = " + std::to_string(first_journal_version)).c_str());
+    sqlite_statement(database, "INSERT INTO meta VALUES ('id', ?), ('revision', 0)")
+        .with(std::string_view(new_instance_id()))
+        .run();
+    database.run("COMMIT");
+}
+
+} // namespace
+
+
+sqlite_file::sqlite_file(const std::string &path, std::span<const migration> steps, std::function<void()> at_work)
+    : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
+{
+    writer.while_at_work(std::move(at_work));
+    const auto found = check(writer, path, newest_version(steps));
+    is_whole = found != content::unread;
+    writer.run("PRAGMA journal_mode = WAL");
+    writer.run("PRAGMA synchronous = FULL");
+    if (found == content::none) {
+        make_tables(writer);
+    }
+    migrate(writer, path, steps, found != content::none);
+
+    sqlite_statement meta(writer, "SELECT value FROM meta WHERE name = ?");
+    if (meta.with(std::string_view("id")).step()) {
+        id = meta.text(0);
+    }
+    if (meta.with(std::string_view("revision")).step()) {
+        revision = static_cast<std::uint64_t>(meta.number(0));
+    }
+    writer.while_at_work({});
+}
+
+
+outcome sqlite_file::look_for_damage(const std::string &path, const stop_flag &stop)
+{
+    constexpr int instructions_between_looks = 10000;
+    sqlite_database reader(path, SQLITE_OPEN_READONLY);
+    sqlite3_progress_handler(
+        reader.get(), instructions_between_looks,
+        [](void *flag) noexcept { return static_cast<const stop_flag *>(flag)->load() ? 1 : 0; },
+        const_cast<stop_flag *>(&stop));
+    std::string fault;
+    try {
+        fault = damage_of(reader, path);
+    } catch (const sqlite_error &error) {
+        if (stop) {
+            return outcome::canceled();
+        }
+        fault = error.what();
+    }
+    if (fault.empty()) {
+        return outcome::ok();
+    }
+    const unique_fd mark(::open(mark_of(path).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    return outcome::permanent(fault);
+}
+
+} // namespace rollout

@@ -1,0 +1,161 @@
+#include "worker/model_files/model_name.hpp"
+
+#include "common/base/json.hpp"
+#include "worker/base/words.hpp"
+#include "worker/fs/io_failure.hpp"
+#include "worker/fs/small_file.hpp"
+#include "worker/model_files/pbtxt.hpp"
+
+#include <cerrno>
+#include <system_error>
+
+#include <sys/stat.h>
+
+namespace rollout {
+namespace {
+
+std::string literal(std::string_view text)
+{
+    std::string quoted = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            quoted += '\\';
+        }
+        quoted += c;
+    }
+    return quoted + '"';
+}
+
+
+using rewrite_fn = result<std::string> (*)(std::string_view text, std::string_view name);
+
+outcome fit_file(const std::filesystem::path &path, const std::string &name, rewrite_fn rewrite)
+{
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) {
+        return errno == ENOENT ? outcome::ok() : io_failure(shown(path) + " cannot be looked at", errno);
+    }
+    std::string text;
+    if (auto read = read_small_file(path, text); !read) {
+        return read;
+    }
+    const auto fitted = rewrite(text, name);
+    if (!fitted) {
+        return outcome::permanent("the model's " + shown(path.filename()) + " cannot be read: " + fitted.sentence());
+    }
+    return *fitted == text ? outcome::ok() : replace_small_file(path, *fitted);
+}
+
+
+outcome fit_settings_below(const std::filesystem::path &model_folder, const std::string &name)
+{
+    std::string at_top;
+    const bool has_top = static_cast<bool>(read_small_file(model_folder / settings_file, at_top));
+    std::error_code error;
+    for (auto at = std::filesystem::directory_iterator(model_folder, error);
+         !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+        const auto settings = at->path() / settings_file;
+        std::error_code ignored;
+        if (!std::filesystem::is_directory(at->symlink_status(ignored)) ||
+            !std::filesystem::is_regular_file(std::filesystem::symlink_status(settings, ignored))) {
+            continue;
+        }
+        std::string text;
+        if (auto read = read_small_file(settings, text); !read) {
+            return read;
+        }
+        if (has_top && settings_name(text) != settings_name(at_top)) {
+            continue;
+        }
+        if (auto fitted = fit_file(settings, name, with_settings_name); !fitted) {
+            return fitted;
+        }
+    }
+    return error ? io_failure(shown(model_folder) + " cannot be read", error.value()) : outcome::ok();
+}
+
+} // namespace
+
+
+result<std::string> with_name(std::string_view pbtxt, std::string_view name)
+{
+    using failed = result<std::string>;
+
+    const auto fields = top_fields(pbtxt);
+    if (!fields) {
+        return failed::failure(fields.sentence());
+    }
+    std::string fitted;
+    std::size_t taken = 0;
+    for (const pbtxt_field &field : *fields) {
+        if (field.name != "name") {
+            continue;
+        }
+        if (field.literals.empty()) {
+            return failed::failure("line " + std::to_string(field.line) + ": the value of name is no string");
+        }
+        // The first literal is replaced, those that go on with it fall away; blanks and comments between them stay.
+        for (const pbtxt_literal &old : field.literals) {
+            fitted += pbtxt.substr(taken, old.at - taken);
+            if (&old == &field.literals.front()) {
+                fitted += literal(name);
+            }
+            taken = old.at + old.size;
+        }
+    }
+    fitted += pbtxt.substr(taken);
+    return fitted;
+}
+
+
+result<std::string> with_settings_name(std::string_view json, std::string_view name)
+{
+    using failed = result<std::string>;
+
+    json_error_t error{};
+    const json_ptr settings(json_loadb(json.data(), json.size(), JSON_ALLOW_NUL, &error));
+    if (!settings) {
+        return failed::failure("line " + std::to_string(error.line) + ": " + clean_text(error.text, 200));
+    }
+    if (!json_is_object(settings.get())) {
+        return failed::failure("it is no JSON object");
+    }
+    if (json_text(settings.get(), "name") == name) {
+        return std::string(json);
+    }
+    json_put(settings.get(), "name", name);
+    return json_compact(settings.get(), JSON_INDENT(4)) + "\n";
+}
+
+
+std::string settings_name(std::string_view json)
+{
+    json_error_t error{};
+    const json_ptr settings(json_loadb(json.data(), json.size(), JSON_ALLOW_NUL, &error));
+    return std::string(json_text(settings.get(), "name"));
+}
+
+
+outcome fit_model_name(const std::filesystem::path &model_folder, const std::string &name)
+{
+    if (auto fitted = fit_file(model_folder / config_file, name, with_name); !fitted) {
+        return fitted;
+    }
+    // Of --model-config-name, which stand in for config.pbtxt. There may be none.
+    std::error_code error;
+    for (auto at = std::filesystem::directory_iterator(model_folder / configs_folder, error);
+         !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+        if (at->path().extension() == ".pbtxt" && std::filesystem::is_regular_file(at->symlink_status(error))) {
+            if (auto fitted = fit_file(at->path(), name, with_name); !fitted) {
+                return fitted;
+            }
+        }
+    }
+    // The folders' first: what they are compared with is still there if this is run again.
+    if (auto fitted = fit_settings_below(model_folder, name); !fitted) {
+        return fitted;
+    }
+    return fit_file(model_folder / settings_file, name, with_settings_name);
+}
+
+} // namespace rollout

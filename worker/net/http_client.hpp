@@ -1,0 +1,58 @@
+// libcurl's multi interface on rolloutd's loop: requests to inference servers, without a thread each.
+#pragma once
+
+#include "worker/async/outcome.hpp"
+
+#include <uv.h>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace rollout {
+
+struct http_request {
+    std::string method = "GET"; ///< GET or POST
+    std::string url;
+    std::string body; ///< of a POST, sent as application/json
+    std::chrono::milliseconds timeout{30000};
+    std::size_t max_answer_bytes = 1024 * 1024; ///< an answer that goes on is cut off and fails
+};
+
+struct http_answer {
+    int status = 0; ///< 0 where there was none; then `error` says why in a sentence
+    std::string body;
+    std::string error;
+    bool timed_out = false; ///< the request was sent, and no answer came in time
+    bool canceled = false;
+    bool lasting = false; ///< no answer, and asking again will not help: no such URL, an answer over its bound
+
+    /// There was no answer, for a reason that may pass by itself.
+    bool may_pass() const noexcept { return status == 0 && !canceled && !lasting; }
+};
+
+class http_client {
+  public:
+    /// The loop must outlive the client.
+    explicit http_client(uv_loop_t *loop);
+    ~http_client();
+    http_client(const http_client &) = delete;
+    http_client &operator=(const http_client &) = delete;
+
+    /// Only http and https, no redirects, no proxy from the environment. See `operation` for the callback's rules.
+    operation_ptr send(http_request request, std::function<void(http_answer)> done);
+
+    /// Closes all handles; the loop must run once more afterwards so that libuv lets go of them. What is under way is
+    /// abandoned: its callbacks do not run any more, nor does that of a later `send`.
+    void close();
+
+    uv_loop_t *loop() const noexcept;
+
+  private:
+    class implementation;
+    std::shared_ptr<implementation> implementation_;
+};
+
+} // namespace rollout

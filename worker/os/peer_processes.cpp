@@ -1,0 +1,168 @@
+#include "worker/os/peer_processes.hpp"
+
+#include "common/base/text.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <sstream>
+
+#include <sys/socket.h>
+
+namespace rollout {
+
+namespace {
+
+constexpr std::string_view hidden = "?";
+
+/// From /proc/PID/stat.
+struct process_state {
+    std::string name;
+    char state = '?';
+    int parent = 0;
+    std::uint64_t started = 0;
+};
+
+
+std::optional<process_state> state_of(int pid)
+{
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const auto begin = text.find('(');
+    const auto end = text.rfind(')'); // a name may hold anything
+    if (begin == std::string::npos || end == std::string::npos) {
+        return std::nullopt;
+    }
+    process_state found;
+    found.name = text.substr(begin, end - begin);
+    std::istringstream rest(text.substr(end + 1));
+    rest >> found.state >> found.parent;
+    constexpr int between = 17; // fields 5 to 21
+    std::string skipped;
+    for (int i = 0; i < between; ++i) {
+        rest >> skipped;
+    }
+    rest >> found.started;
+    return rest ? std::optional(found) : std::nullopt;
+}
+
+
+bool lives(int pid, std::uint64_t started)
+{
+    if (kill(pid, 0) != 0 && errno == ESRCH) {
+        return false;
+    }
+    const auto now = state_of(pid);
+    // Another process may have the number by now; where /proc hides it, it may be the same.
+    return !now || (now->state != 'Z' && (started == 0 || now->started == started));
+}
+
+
+const std::string &this_boot()
+{
+    static const std::string id = [] {
+        std::ifstream file("/proc/sys/kernel/random/boot_id");
+        std::string text;
+        file >> text;
+        return text.empty() ? std::string("unknown") : text;
+    }();
+    return id;
+}
+
+} // namespace
+
+
+int pid_of_peer(int socket) noexcept
+{
+    ucred peer = {};
+    socklen_t size = sizeof(peer);
+    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+}
+
+
+void peer_processes::add(int pid)
+{
+    if (boot_ != this_boot()) {
+        *this = {};
+        boot_ = this_boot();
+    }
+    // Those that have ended are not of interest any more, nor does their number grow with each reload.
+    std::erase_if(started_, [](const auto &one) { return !lives(one.first, one.second); });
+    const auto worker = pid == 0 ? std::nullopt : state_of(pid);
+    if (!worker) {
+        has_hidden_ = true;
+        return;
+    }
+    started_[pid] = worker->started;
+    // A single process has a shell or a service manager for a parent.
+    if (const auto master = state_of(worker->parent); master && master->name == worker->name) {
+        started_[worker->parent] = master->started;
+    }
+}
+
+
+bool peer_processes::are_gone() const
+{
+    if (boot_.empty()) {
+        return false;
+    }
+    if (boot_ != this_boot()) {
+        return true;
+    }
+    if (has_hidden_) {
+        return false;
+    }
+    for (const auto &[pid, started] : started_) {
+        if (lives(pid, started)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+
+std::string peer_processes::text() const
+{
+    std::string all = boot_;
+    for (const auto &[pid, started] : started_) {
+        all += ' ' + std::to_string(pid) + ':' + std::to_string(started);
+    }
+    return has_hidden_ ? all + ' ' + std::string(hidden) : all;
+}
+
+
+peer_processes peer_processes::from_text(std::string_view text)
+{
+    peer_processes read;
+    read.boot_ = next_part(text, ' ');
+    while (!text.empty()) {
+        auto word = next_part(text, ' ');
+        std::uint64_t pid = 0;
+        std::uint64_t started = 0;
+        if (read_number(next_part(word, ':'), pid) && read_number(word, started) && pid != 0 && pid <= INT32_MAX) {
+            read.started_[static_cast<int>(pid)] = started;
+        } else {
+            read.has_hidden_ = true;
+        }
+    }
+    return read;
+}
+
+
+std::string peer_processes::words() const
+{
+    std::string pids;
+    bool several = false;
+    for (const auto &[pid, started] : started_) {
+        if (boot_ == this_boot() && lives(pid, started)) {
+            several = !pids.empty();
+            pids += (pids.empty() ? "" : ", ") + std::to_string(pid);
+        }
+    }
+    return pids.empty() ? "its processes are out of sight"
+                        : (several ? "processes " + pids + " live" : "process " + pids + " lives");
+}
+
+} // namespace rollout
