@@ -1,9 +1,9 @@
 #include "worker/base/log.hpp"
 
 #include "common/base/json_writer.hpp"
+#include "common/base/timestamp.hpp"
 #include "worker/base/log_output.hpp"
 #include "worker/base/words.hpp"
-#include "worker/domain/task.hpp"
 
 #include <chrono>
 #include <climits>

@@ -89,10 +89,4 @@ std::string document_of(const task &from);
 /// Reads a document back. Nothing where it is not one; `sequence` and `revision` are the journal's, not the document's.
 std::optional<task> task_from_document(const json_t *document);
 
-/// RFC 3339, UTC, with microseconds: 2026-11-24T16:09:21.000000Z.
-std::string timestamp(std::int64_t since_1970_us);
-
-/// Reads one back; 0 where the text is none, or before 1970.
-std::int64_t timestamp_us(std::string_view text) noexcept;
-
 } // namespace rollout

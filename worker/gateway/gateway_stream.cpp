@@ -1,4 +1,5 @@
 // The gateways as a whole: the streams of routes and tasks to them, those that are gone, and those who wait for them.
+#include "common/base/timestamp.hpp"
 #include "common/domain/limits.hpp"
 #include "common/link/frame.hpp"
 #include "worker/base/log.hpp"

@@ -1,5 +1,7 @@
 #include "worker/rollout/hold_words.hpp"
 
+#include "common/base/timestamp.hpp"
+
 #include <algorithm>
 
 namespace rollout {

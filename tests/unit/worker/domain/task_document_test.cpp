@@ -1,3 +1,4 @@
+#include "common/base/timestamp.hpp"
 #include "common/domain/limits.hpp"
 #include "tests/unit/characters.hpp"
 #include "tests/unit/cmocka.hpp"

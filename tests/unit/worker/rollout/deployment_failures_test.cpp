@@ -1,3 +1,4 @@
+#include "common/base/timestamp.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_world.hpp"
 
