@@ -2,6 +2,7 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include "worker/artifact/fetch.hpp"
+#include "worker/base/paths.hpp"
 #include "worker/base/words.hpp"
 #include "worker/net/source.hpp"
 

@@ -1,7 +1,7 @@
 #include "worker/fs/guarded_open.hpp"
 
+#include "worker/base/paths.hpp"
 #include "worker/fs/io_failure.hpp"
-#include "worker/net/source.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,7 @@
 #include "worker/net/source.hpp"
 
 #include "worker/artifact/fetch.hpp"
+#include "worker/base/paths.hpp"
 #include "worker/base/words.hpp"
 #include "worker/net/curl.hpp"
 
@@ -168,15 +169,6 @@ result<file_source> parse_file_source(std::string_view source)
                                " has a query or a fragment; in a file's name they are %3F and %23");
     }
     return parse_path(rest, source);
-}
-
-
-bool is_same_or_under(std::string_view path, std::string_view folder) noexcept
-{
-    if (folder == "/") {
-        return path.starts_with('/');
-    }
-    return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
 }
 
 

@@ -46,9 +46,6 @@ result<web_source> allowed_web_source(std::string_view source, const std::vector
 /// Why this cannot be a prefix of an `allow` list; empty where it can.
 std::string check_prefix(const std::string &prefix);
 
-/// Is the one path the other, or under it? Whole components count: `/srv/models-old` is not under `/srv/models`.
-bool is_same_or_under(std::string_view path, std::string_view folder) noexcept;
-
 /// The folders and files that an `allow` list's `file://` members name; what is no `file://` source is left out.
 std::vector<file_source> allowed_paths(const std::vector<std::string> &allow);
 
