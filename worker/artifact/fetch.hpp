@@ -29,10 +29,6 @@ struct fetch_request {
     std::shared_ptr<fetch_progress> progress; ///< of a download; null: nobody looks
 };
 
-/// Is the source's text under one of the allowed prefixes (whole path components, no `.`/`..`, no percent tricks)? Empty
-/// when it is, else a sentence. What links in the file system make of it is checked by `fetch` itself.
-std::string check_source(const std::string &source, const std::vector<std::string> &allow);
-
 /// Copies, or downloads, on a thread of libuv's pool; a file whose name is an archive's (archive.hpp) is unpacked. `loop` must outlive the operation. `ok`'s detail
 /// says what was fetched, for a person ("4 files, 2.2 MiB"), and that nothing was verified where there was no checksum. A failure leaves nothing, but for a download with a checksum
 /// that may be taken up again: its part stays in `destination`, where the next fetch goes on with it.

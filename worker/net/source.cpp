@@ -1,6 +1,5 @@
 #include "worker/net/source.hpp"
 
-#include "worker/artifact/fetch.hpp"
 #include "worker/base/paths.hpp"
 #include "worker/base/words.hpp"
 #include "worker/net/curl.hpp"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "worker/async/outcome.hpp"
+#include "worker/net/source.hpp"
 
 #include <filesystem>
 #include <string>
@@ -48,5 +49,9 @@ std::string check_prefix(const std::string &prefix);
 
 /// The folders and files that an `allow` list's `file://` members name; what is no `file://` source is left out.
 std::vector<file_source> allowed_paths(const std::vector<std::string> &allow);
+
+/// Is the source's text under one of the allowed prefixes (whole path components, no `.`/`..`, no percent tricks)? Empty
+/// when it is, else a sentence. What links in the file system make of it is checked by `fetch` itself.
+std::string check_source(const std::string &source, const std::vector<std::string> &allow);
 
 } // namespace rollout
