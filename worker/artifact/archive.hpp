@@ -21,9 +21,6 @@ namespace rollout {
 
 class proven_file;
 
-/// Is a file of that name taken for an archive, of any kind?
-bool is_archive_name(std::string_view name) noexcept;
-
 struct archive_source {
     int fd = -1;                   ///< open for reading, and seekable; where it stands is neither used nor changed
     std::string name;              ///< the file's, which says the kind

@@ -93,12 +93,6 @@ std::string_view view_of(const char *text) noexcept
 } // namespace
 
 
-bool is_archive_name(std::string_view name) noexcept
-{
-    return packing_of(name) != packing::none;
-}
-
-
 outcome archive_entries::open()
 {
     const packing kind = packing_of(source_.name);

@@ -147,6 +147,12 @@ packing packing_of(std::string_view name) noexcept
 }
 
 
+bool is_archive_name(std::string_view name) noexcept
+{
+    return packing_of(name) != packing::none;
+}
+
+
 outcome check_can_be_unpacked(std::string_view name, const std::string &shown)
 {
     return packing_of(name) != packing::other

@@ -24,6 +24,9 @@ enum class packing {
 /// Of a file's name, in any case of letters.
 packing packing_of(std::string_view name) noexcept;
 
+/// Is a file of that name taken for an archive, of any kind?
+bool is_archive_name(std::string_view name) noexcept;
+
 /// Permanent where the name is an archive's that is not unpacked. `shown`: for sentences.
 outcome check_can_be_unpacked(std::string_view name, const std::string &shown);
 

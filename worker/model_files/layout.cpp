@@ -1,10 +1,10 @@
 #include "worker/model_files/layout.hpp"
 
-#include "worker/artifact/archive.hpp"
 #include "worker/base/words.hpp"
 #include "worker/fs/io_failure.hpp"
 #include "worker/fs/rename.hpp"
 #include "worker/fs/small_file.hpp"
+#include "worker/model_files/archive_kind.hpp"
 #include "worker/model_files/model_name.hpp"
 #include "worker/model_files/pbtxt.hpp"
 
