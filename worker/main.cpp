@@ -21,6 +21,7 @@
 #include "worker/os/service_manager.hpp"
 #include "worker/os/signals.hpp"
 #include "worker/scheduler/scheduler.hpp"
+#include "worker/settings_doubts.hpp"
 #include "worker/statistics.hpp"
 
 #include <CLI/CLI.hpp>

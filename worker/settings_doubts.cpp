@@ -1,7 +1,7 @@
-// What of the configuration may not work on this machine, as it is now.
+#include "worker/settings_doubts.hpp"
+
 #include "worker/base/words.hpp"
 #include "worker/config/name_template.hpp"
-#include "worker/config/settings.hpp"
 #include "worker/net/source.hpp"
 #include "worker/rollout/gate_plan.hpp"
 

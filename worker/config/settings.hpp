@@ -161,10 +161,6 @@ std::string allow_folder_of(const std::string &source, settings &to);
 void check_times(const rollout_settings &of, const json_t *given, const std::string &pointer, std::uint64_t limit_s,
                  std::vector<json_fault> &faults);
 
-/// What is accepted and may not work, a sentence each: folders and programs that are missing, a source that is not allowed, a
-/// repository of two backends, a gate that cannot see what it is to judge. Looks at the disk.
-std::vector<std::string> doubts_about(const settings &from);
-
 /// Reads `rollout` members over what `to` holds: for the configuration and for a task's own.
 void read_rollout(const json_t *from, const std::string &pointer, rollout_settings &to,
                   std::vector<json_fault> &faults, std::vector<std::string> &warnings);
