@@ -84,10 +84,10 @@ class daemon {
             gateways_.publish_tasks(rows, before, now);
         };
         book_.on_attempt = [this](std::chrono::nanoseconds took, bool ok) { statistics_.committed(took, ok); };
-        gateways_.on_submit = [this](submission wanted, gateway_server::answer_fn answer) {
+        gateways_.on_submit = [this](submission wanted, answer_fn answer) {
             scheduler_.submit(std::move(wanted), std::move(answer));
         };
-        gateways_.on_steer = [this](steer_request wanted, gateway_server::answer_fn answer) {
+        gateways_.on_steer = [this](steer_request wanted, answer_fn answer) {
             scheduler_.steer(std::move(wanted), std::move(answer));
         };
         gateways_.metrics = [this] { return metrics(); };

@@ -156,14 +156,14 @@ class sidecar {
     {
         uv_loop_init(&loop_);
         server_ = std::make_unique<gateway_server>(&loop_, book_);
-        server_->on_submit = [this](submission wanted, gateway_server::answer_fn answer) {
+        server_->on_submit = [this](submission wanted, answer_fn answer) {
             always(is_task_id(wanted.task_id) && is_model_id(wanted.model_id) &&
                        json_is_object(wanted.config.get()) &&
                        (wanted.parent_id.empty() || is_task_id(wanted.parent_id)),
                    "a submission that reaches the scheduler is one");
             give(wanted.task_id, json_is_true(json_object_get(wanted.config.get(), "refuse")), answer);
         };
-        server_->on_steer = [this](const steer_request &wanted, const gateway_server::answer_fn &answer) {
+        server_->on_steer = [this](const steer_request &wanted, const answer_fn &answer) {
             always(is_task_id(wanted.task_id) && (wanted.kind == task_kind::deploy ||
                                                   wanted.verb == steering::cancel || wanted.verb == steering::retry),
                    "a word that reaches the scheduler is one");
@@ -271,7 +271,7 @@ class sidecar {
         }
     }
 
-    void give(const std::string &task_id, bool refuse, const gateway_server::answer_fn &answer)
+    void give(const std::string &task_id, bool refuse, const answer_fn &answer)
     {
         if (refuse) {
             answer({nullptr, false, {422, "No.", {{"/config", "is not liked"}}, 1}});

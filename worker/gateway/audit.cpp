@@ -12,7 +12,7 @@ struct verdict {
 };
 
 
-verdict of_accepted(const asked_change &what, const gateway_server::answer &how) noexcept
+verdict of_accepted(const asked_change &what, const request_answer &how) noexcept
 {
     if (is_final(how.task->status) && how.created) {
         return {"refused", "A task is refused"};
@@ -32,7 +32,7 @@ verdict of_rejected(const rejection &why) noexcept
 } // namespace
 
 
-void audit(const asked_change &what, const gateway_server::answer &how) noexcept
+void audit(const asked_change &what, const request_answer &how) noexcept
 try {
     const verdict is = how.task != nullptr ? of_accepted(what, how) : of_rejected(how.refused);
     std::string model_id = what.model_id;

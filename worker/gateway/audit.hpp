@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/domain/requester.hpp"
-#include "worker/gateway/gateway_server.hpp"
+#include "worker/scheduler/requests.hpp"
 
 #include <string>
 #include <string_view>
@@ -19,6 +19,6 @@ struct asked_change {
 };
 
 /// Writes the line; once, whether the client still waits for the answer or not.
-void audit(const asked_change &what, const gateway_server::answer &how) noexcept;
+void audit(const asked_change &what, const request_answer &how) noexcept;
 
 } // namespace rollout

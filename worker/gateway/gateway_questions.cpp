@@ -73,9 +73,9 @@ void gateway_server::take_steer(const session_ptr &from, const json_t *message)
 
 
 /// What happens when it is known what became of a submission, or of a word to a task.
-gateway_server::answer_fn gateway_server::answer_to(const session_ptr &from, std::uint64_t id, asked_change what)
+answer_fn gateway_server::answer_to(const session_ptr &from, std::uint64_t id, asked_change what)
 {
-    return [this, id, what = std::move(what), to = std::weak_ptr<session>(from)](const answer &how) {
+    return [this, id, what = std::move(what), to = std::weak_ptr<session>(from)](const request_answer &how) {
         audit(what, how);
         if (const auto open = to.lock(); open && !open->closed()) {
             --open->questions;
@@ -86,7 +86,7 @@ gateway_server::answer_fn gateway_server::answer_to(const session_ptr &from, std
 
 
 void gateway_server::answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id,
-                                 const answer &how, bool steered)
+                                 const request_answer &how, bool steered)
 {
     if (how.task == nullptr) {
         send_rejection(to, id, task_id, how.refused);

@@ -7,6 +7,7 @@
 #include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/traffic.hpp"
+#include "worker/scheduler/requests.hpp"
 
 #include <uv.h>
 
@@ -24,40 +25,8 @@ namespace rollout {
 struct asked_change;
 struct submission_line;
 
-/// A new task, as a gateway has parsed and checked it.
-struct submission {
-    task_kind kind = task_kind::deploy;
-    std::string task_id;
-    std::string model_id;
-    std::string parent_id;
-    json_ptr config;
-};
-
-/// A client's word to a task.
-struct steer_request {
-    task_kind kind = task_kind::deploy;
-    std::string task_id;
-    steering verb = steering::cancel;
-    std::string new_task_id; ///< the client's choice for the task that the word makes; empty: none
-};
-
-/// Why a submission created nothing, as a problem for the client.
-struct rejection {
-    int status = 500;
-    std::string detail;
-    std::vector<json_fault> errors;
-    unsigned retry_after_s = 0;
-};
-
 class gateway_server final : public traffic {
   public:
-    struct answer {
-        const task_row *task = nullptr; ///< accepted; else `refused` counts
-        bool created = false;
-        rejection refused;
-    };
-    using answer_fn = std::function<void(const answer &)>;
-
     /// The loop and the journal must outlive the server.
     gateway_server(uv_loop_t *loop, journal &from);
     ~gateway_server() override;
@@ -155,7 +124,7 @@ class gateway_server final : public traffic {
     void write_models();
     static void send_tasks(const std::vector<task_row> &rows, bool more, const page_fn &done);
     answer_fn answer_to(const session_ptr &from, std::uint64_t id, asked_change what);
-    void answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id, const answer &how,
+    void answer_word(const session_ptr &to, std::uint64_t id, const std::string &task_id, const request_answer &how,
                      bool steered);
     void send_rejection(const session_ptr &to, std::uint64_t id, const std::string &task_id, const rejection &why);
     void take_lookup(const session_ptr &from, const json_t *message);

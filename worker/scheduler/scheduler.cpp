@@ -153,7 +153,7 @@ task scheduler::new_task(task_kind kind, std::string task_id, std::string model_
 }
 
 
-void scheduler::submit(submission wanted, gateway_server::answer_fn answer)
+void scheduler::submit(submission wanted, answer_fn answer)
 {
     const std::string in_use = in_use_by(wanted);
     task made = new_task(wanted.kind, std::move(wanted.task_id), std::move(wanted.model_id),
@@ -182,7 +182,7 @@ std::vector<json_fault> scheduler::plan_faults(const task &of) const
 }
 
 
-void scheduler::accept(task made, gateway_server::answer_fn answer)
+void scheduler::accept(task made, answer_fn answer)
 {
     if (unwritten_ >= config_->limits.max_unwritten) {
         answer({nullptr,

@@ -4,10 +4,10 @@
 #pragma once
 
 #include "worker/config/settings.hpp"
-#include "worker/gateway/gateway_server.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/task_run.hpp"
 #include "worker/scheduler/model_watch.hpp"
+#include "worker/scheduler/requests.hpp"
 #include "worker/scheduler/unload_retry.hpp"
 
 #include <chrono>
@@ -34,7 +34,7 @@ class scheduler final : private work_places {
     void recover();
 
     /// A new task: checked against the configuration, written to the journal, put in its model's queue.
-    void submit(submission wanted, gateway_server::answer_fn answer);
+    void submit(submission wanted, answer_fn answer);
 
     /// For tasks that start, and for submissions, from now on; a task that runs keeps what it started with.
     void use(std::shared_ptr<const settings> config, std::function<backend *(const std::string &)> backend_of);
@@ -57,7 +57,7 @@ class scheduler final : private work_places {
     /// A client's word to a task: answered with the task once what it changes is durable, with the new task where it makes
     /// one (retry, rollback), or with a refusal that says why it makes no sense now. The same word to the same task with the
     /// same id for the new one makes it once.
-    void steer(steer_request wanted, gateway_server::answer_fn answer);
+    void steer(steer_request wanted, answer_fn answer);
 
     /// No new runs; those under way stop where they are. `stopped` is called when nothing is under way.
     void stop(std::function<void()> stopped);
@@ -125,14 +125,14 @@ class scheduler final : private work_places {
     using waiting_name = std::pair<std::string, std::string>;
 
     struct steer_call : steer_request {
-        gateway_server::answer_fn answer;
+        answer_fn answer;
         unsigned tries;
     };
 
     task new_task(task_kind kind, std::string task_id, std::string model_id, std::string parent_id,
                   std::shared_ptr<const json_t> config) const;
     std::vector<json_fault> plan_faults(const task &of) const;
-    void accept(task made, gateway_server::answer_fn answer);
+    void accept(task made, answer_fn answer);
 
     void steer(steer_call call);
     void steer_open(const steer_call &call, const task &found);
@@ -174,7 +174,7 @@ class scheduler final : private work_places {
     bool supersedes(const task &made) const;
     void cancel_superseded(const std::string &model_id);
     void cancel_superseded(const std::string &model_id, const waiting_task &older, const std::string &newer);
-    void answer_canceling(const std::string &task_id, const gateway_server::answer &how);
+    void answer_canceling(const std::string &task_id, const request_answer &how);
     bool is_full() const noexcept;
     unload_retry::surroundings around_unloads();
     void grant_place(running_task &run);
@@ -211,10 +211,10 @@ class scheduler final : private work_places {
     std::map<std::string, running_task> runs_;
     std::size_t places_taken_ = 0;
     std::size_t waiting_ = 0;
-    std::size_t unwritten_ = 0; ///< new tasks on their way into the journal
-    std::map<std::string, std::vector<gateway_server::answer_fn>> canceling_; ///< by task: who waits for the journal
-    std::set<waiting_name> unsaid_turns_; ///< whose documents may not say what they wait for
-    std::size_t turns_under_way_ = 0;     ///< being read and written
+    std::size_t unwritten_ = 0;                               ///< new tasks on their way into the journal
+    std::map<std::string, std::vector<answer_fn>> canceling_; ///< by task: who waits for the journal
+    std::set<waiting_name> unsaid_turns_;                     ///< whose documents may not say what they wait for
+    std::size_t turns_under_way_ = 0;                         ///< being read and written
     operation_ptr turns_soon_;
     std::set<std::string> following_up_; ///< ids for new tasks, while they are looked for and written
     std::map<std::uint64_t, std::pair<steer_call, operation_ptr>> steer_pauses_; ///< words that are looked at again

@@ -19,13 +19,13 @@ constexpr unsigned most_tries = 100;
 constexpr std::string_view stopping_words = "rolloutd is stopping; ask again when it is back.";
 
 
-void refuse(const gateway_server::answer_fn &answer, int status, std::string why, unsigned retry_after_s = 0)
+void refuse(const answer_fn &answer, int status, std::string why, unsigned retry_after_s = 0)
 {
     answer({nullptr, false, {status, std::move(why), {}, retry_after_s}});
 }
 
 
-gateway_server::answer not_canceled(const outcome &how)
+request_answer not_canceled(const outcome &how)
 {
     return {nullptr,
             false,
@@ -54,7 +54,7 @@ bool is_follow_up(const task &made, steering verb, const task &found)
 } // namespace
 
 
-void scheduler::steer(steer_request wanted, gateway_server::answer_fn answer)
+void scheduler::steer(steer_request wanted, answer_fn answer)
 {
     steer({std::move(wanted), std::move(answer), 0});
 }
@@ -213,7 +213,7 @@ void scheduler::cancel_waiting(const steer_call &call, task found)
 }
 
 
-void scheduler::answer_canceling(const std::string &task_id, const gateway_server::answer &how)
+void scheduler::answer_canceling(const std::string &task_id, const request_answer &how)
 {
     const auto asked = canceling_.extract(task_id);
     for (const auto &answer : asked.mapped()) {
@@ -358,7 +358,7 @@ void scheduler::follow_up(steer_call call, const task &found)
         steer_again(call); // it is being made
         return;
     }
-    call.answer = [this, id = call.new_task_id, answer = std::move(call.answer)](const gateway_server::answer &how) {
+    call.answer = [this, id = call.new_task_id, answer = std::move(call.answer)](const request_answer &how) {
         following_up_.erase(id);
         answer(how);
     };

@@ -82,9 +82,9 @@ struct fake_world {
                              noted_as(new_task_id.empty() ? std::string(rollout::steering_name(verb)) : new_task_id));
     }
 
-    rollout::gateway_server::answer_fn noted_as(const std::string &name)
+    rollout::answer_fn noted_as(const std::string &name)
     {
-        return [this, name](const rollout::gateway_server::answer &how) {
+        return [this, name](const rollout::request_answer &how) {
             const auto &no = how.refused;
             answers[name] = how.task != nullptr
                                 ? answer{200, how.created, "", "", 0}

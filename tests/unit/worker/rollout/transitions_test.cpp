@@ -131,10 +131,9 @@ std::string walk(const transition &of)
     const std::string_view event = of.event;
     if (event == "is canceled" || event == "refuses a cancel") {
         std::string said;
-        world.process->tasks.steer({of.kind, "t", steering::cancel, {}},
-                                   [&said](const rollout::gateway_server::answer &how) {
-                                       said = how.task != nullptr ? "is canceled" : "refuses a cancel";
-                                   });
+        world.process->tasks.steer({of.kind, "t", steering::cancel, {}}, [&said](const rollout::request_answer &how) {
+            said = how.task != nullptr ? "is canceled" : "refuses a cancel";
+        });
         world.time.run_until([&said] { return !said.empty(); });
         if (said != event) {
             wrong += " (it " + said + ")";

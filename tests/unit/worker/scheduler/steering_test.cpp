@@ -15,7 +15,7 @@ using rollout::task_kind;
 std::string steer(fake_world &world, const std::string &task_id, steering verb, task_kind kind = task_kind::deploy)
 {
     std::string said;
-    world.process->tasks.steer({kind, task_id, verb, {}}, [&said](const rollout::gateway_server::answer &how) {
+    world.process->tasks.steer({kind, task_id, verb, {}}, [&said](const rollout::request_answer &how) {
         said = how.task != nullptr ? "taken" : std::to_string(how.refused.status) + " " + how.refused.detail;
     });
     world.time.run_until([&said] { return !said.empty(); });
@@ -27,11 +27,10 @@ std::string steer(fake_world &world, const std::string &task_id, steering verb, 
 void follow_up(fake_world &world, steering verb, const std::string &task_id, const std::string &key,
                std::string &said)
 {
-    world.process->tasks.steer({task_kind::deploy, task_id, verb, key},
-                               [&said](const rollout::gateway_server::answer &how) {
-                                   said = how.task != nullptr ? (how.created ? "made " : "found ") + how.task->task_id
-                                                              : std::to_string(how.refused.status);
-                               });
+    world.process->tasks.steer({task_kind::deploy, task_id, verb, key}, [&said](const rollout::request_answer &how) {
+        said = how.task != nullptr ? (how.created ? "made " : "found ") + how.task->task_id
+                                   : std::to_string(how.refused.status);
+    });
 }
 
 
@@ -137,11 +136,10 @@ void a_word_is_answered_when_it_is_durable_and_not_before(void **)
         world.process->book.held = true;
         bool was_written = false;
         std::string document;
-        world.process->tasks.steer({task_kind::deploy, "t", one.verb, {}},
-                                   [&](const rollout::gateway_server::answer &how) {
-                                       was_written = one.is_written(world.task("t"));
-                                       document = how.task != nullptr ? how.task->document : how.refused.detail;
-                                   });
+        world.process->tasks.steer({task_kind::deploy, "t", one.verb, {}}, [&](const rollout::request_answer &how) {
+            was_written = one.is_written(world.task("t"));
+            document = how.task != nullptr ? how.task->document : how.refused.detail;
+        });
         world.time.run_for(100ms);
         assert_text(document, "");
         world.process->book.release();

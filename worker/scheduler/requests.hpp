@@ -1,0 +1,49 @@
+// What clients ask of the scheduler, and what they are told: the port that the gateways' server calls.
+#pragma once
+
+#include "common/base/json.hpp"
+#include "common/domain/steering.hpp"
+#include "common/domain/task.hpp"
+#include "worker/base/json_reader.hpp"
+#include "worker/journal/journal.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// A new task, as a gateway has parsed and checked it.
+struct submission {
+    task_kind kind = task_kind::deploy;
+    std::string task_id;
+    std::string model_id;
+    std::string parent_id;
+    json_ptr config;
+};
+
+/// A client's word to a task.
+struct steer_request {
+    task_kind kind = task_kind::deploy;
+    std::string task_id;
+    steering verb = steering::cancel;
+    std::string new_task_id; ///< the client's choice for the task that the word makes; empty: none
+};
+
+/// Why a submission created nothing, as a problem for the client.
+struct rejection {
+    int status = 500;
+    std::string detail;
+    std::vector<json_fault> errors;
+    unsigned retry_after_s = 0;
+};
+
+/// What became of a request.
+struct request_answer {
+    const task_row *task = nullptr; ///< accepted; else `refused` counts
+    bool created = false;
+    rejection refused;
+};
+using answer_fn = std::function<void(const request_answer &)>;
+
+} // namespace rollout
