@@ -8,7 +8,7 @@
 #include "module/handlers/metrics_handler.hpp"
 #include "module/handlers/route_handler.hpp"
 #include "module/handlers/route_result.hpp"
-#include "module/link/known_upstreams.hpp"
+#include "module/upstreams_of.hpp"
 #include "module/worker_access.hpp"
 
 #include <algorithm>

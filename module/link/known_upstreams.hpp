@@ -1,8 +1,6 @@
 // The upstreams that nginx's configuration has: rolloutd asks for them before it sends traffic to one.
 #pragma once
 
-#include "module/nginx/ngx.hpp"
-
 #include <optional>
 #include <set>
 #include <string>
@@ -18,8 +16,5 @@ struct known_upstreams {
     /// Blocks of several servers which nginx takes out for a while after failures (`max_fails`), by upstream_key.
     std::set<std::string> taking_servers_out;
 };
-
-/// Of the configuration in force.
-known_upstreams upstreams_of(ngx_cycle_t *cycle);
 
 } // namespace rollout

@@ -1,4 +1,4 @@
-#include "module/link/known_upstreams.hpp"
+#include "module/upstreams_of.hpp"
 
 #include "common/domain/limits.hpp"
 #include "common/domain/upstream_name.hpp"
