@@ -7,6 +7,7 @@
 #include "common/link/frame.hpp"
 #include "module/api/query.hpp"
 #include "module/configuration.hpp"
+#include "module/handlers/task_etag.hpp"
 #include "module/nginx/preferences.hpp"
 #include "module/nginx/request_body.hpp"
 #include "module/nginx/requester_of.hpp"

@@ -2,6 +2,7 @@
 
 #include "common/domain/limits.hpp"
 #include "module/configuration.hpp"
+#include "module/handlers/task_etag.hpp"
 
 #include <bit>
 
@@ -201,7 +202,7 @@ ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
-    return send_task(r, status, task, location_of(r).words);
+    return send_task(r, status, task, etag_of(r, task).view(), location_of(r).words);
 }
 
 

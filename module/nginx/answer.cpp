@@ -1,7 +1,6 @@
 #include "module/nginx/answer.hpp"
 
 #include "module/api/etag_list.hpp"
-#include "module/configuration.hpp"
 
 #include <exception>
 #include <optional>
@@ -251,17 +250,6 @@ ngx_int_t send_json(ngx_http_request_t *r, std::string_view body) noexcept
 }
 
 
-etag_text etag_of(ngx_http_request_t *r, const task_record &task) noexcept
-{
-    // A revision belongs to a journal; with another journal the same number is another document.
-    const ngx_str_t id = str_of(main_of(r).zone->journal().substr(0, 8));
-    etag_text etag;
-    etag.size = static_cast<std::size_t>(ngx_sprintf(etag.bytes.data(), "\"%V-%uL\"", &id, task.revision) -
-                                         etag.bytes.data());
-    return etag;
-}
-
-
 bool matches_etag(const ngx_http_request_t *r, std::string_view etag) noexcept
 {
     return any_header(r, "If-None-Match",
@@ -280,19 +268,20 @@ condition condition_of(const ngx_http_request_t *r, std::string_view etag) noexc
 }
 
 
-ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, dialect words) noexcept
+ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, std::string_view etag,
+                    dialect words) noexcept
 {
-    const ngx_str_t etag = copy_to_pool(r->pool, etag_of(r, task).view());
-    if (etag.data == nullptr) {
+    const ngx_str_t copy = copy_to_pool(r->pool, etag);
+    if (copy.data == nullptr) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    r->headers_out.etag = push_header(r, "ETag", etag);
+    r->headers_out.etag = push_header(r, "ETag", copy);
     if (r->headers_out.etag == nullptr || !add_header(r, "Cache-Control", "no-cache")) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     // A POST has created something, whatever it matches.
     if (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) {
-        if (const auto answered = answer_by_condition(r, etag_of(r, task).view())) {
+        if (const auto answered = answer_by_condition(r, etag)) {
             return *answered;
         }
     }

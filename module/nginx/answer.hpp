@@ -8,7 +8,6 @@
 #include "module/nginx/request_turns.hpp"
 #include "module/tables/task_table.hpp"
 
-#include <array>
 #include <cstdint>
 
 namespace rollout {
@@ -16,8 +15,9 @@ namespace rollout {
 /// Sends a problem as the request's answer. The result is for ngx_http_finalize_request.
 ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept;
 
-/// Sends a task's document, in that dialect, with its ETag: a copy of it.
-ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, dialect words) noexcept;
+/// Sends a task's document, in that dialect, with that ETag: copies of both.
+ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, std::string_view etag,
+                    dialect words) noexcept;
 
 /// Sends the parts one after the other, as content of that type that is not to be cached; what the
 /// request's preconditions are about, although it has no ETag.
@@ -59,16 +59,6 @@ void each_header(const ngx_http_request_t *r, Visit visit) noexcept
 
 /// The first request header of that name, compared without case; null data where there is none.
 ngx_str_t find_header(ngx_http_request_t *r, std::string_view name) noexcept;
-
-/// The ETag of a task in that state, quotes included.
-struct etag_text {
-    std::array<u_char, sizeof("\"12345678-\"") + NGX_INT64_LEN> bytes;
-    std::size_t size;
-
-    std::string_view view() const noexcept { return {reinterpret_cast<const char *>(bytes.data()), size}; }
-};
-
-etag_text etag_of(ngx_http_request_t *r, const task_record &task) noexcept;
 
 /// What the preconditions of a request come to (RFC 9110, section 13) for a document with that ETag; empty: it has none. The dates
 /// do not count, since no document here has one.

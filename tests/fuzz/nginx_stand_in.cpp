@@ -1,5 +1,6 @@
 #include "tests/fuzz/nginx_stand_in.hpp"
 
+#include "module/handlers/task_etag.hpp"
 #include "module/nginx/requester_of.hpp"
 #include "tests/fuzz/fuzzing.hpp"
 
@@ -421,7 +422,7 @@ ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept
     return access::answer(access::of(r), text);
 }
 
-ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t, const task_record &task, dialect) noexcept
+ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t, const task_record &task, std::string_view, dialect) noexcept
 {
     always(task.document.starts_with('{') && task.document.ends_with('}'), "a document looks like one");
     return access::answer(access::of(r), task.document);
