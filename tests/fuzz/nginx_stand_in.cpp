@@ -343,6 +343,12 @@ void *ngx_pnalloc(ngx_pool_t *pool, size_t size)
     return access::allocate(access::of(pool), size);
 }
 
+void *ngx_pcalloc(ngx_pool_t *pool, size_t size)
+{
+    void *memory = ngx_pnalloc(pool, size);
+    return memory == nullptr ? nullptr : std::memset(memory, 0, size);
+}
+
 ngx_buf_t *ngx_create_temp_buf(ngx_pool_t *pool, size_t size)
 {
     auto *buffer = static_cast<ngx_buf_t *>(access::allocate(access::of(pool), sizeof(ngx_buf_t)));
