@@ -11,14 +11,49 @@ namespace {
 
 constexpr std::size_t length_bytes = 4;
 
-} // namespace
 
-
-json_ptr message_of(std::string_view type)
+json_ptr message_named(std::string_view type)
 {
     json_ptr message = json_make_object();
     json_put(message.get(), "type", type);
     return message;
+}
+
+
+std::string text_named(std::string_view type, std::string_view members)
+{
+    std::string text = R"({"type":")";
+    text.append(type).append(1, '"');
+    if (!members.empty()) {
+        text.append(1, ',').append(members);
+    }
+    return text.append(1, '}');
+}
+
+} // namespace
+
+
+json_ptr message_of(gateway_frame type)
+{
+    return message_named(frame_name(type));
+}
+
+
+json_ptr message_of(rolloutd_frame type)
+{
+    return message_named(frame_name(type));
+}
+
+
+std::string message_text(gateway_frame type, std::string_view members)
+{
+    return text_named(frame_name(type), members);
+}
+
+
+std::string message_text(rolloutd_frame type, std::string_view members)
+{
+    return text_named(frame_name(type), members);
 }
 
 

@@ -1,14 +1,15 @@
 // The frames on the Unix socket between an nginx worker process and rolloutd: the format, once, for both ends.
 //
 // A frame is its length (4 bytes, big endian, of all that follows, 1 to limits::frame_bytes), a JSON object with `type`,
-// and a line for each task that it brings, each after a line feed; the object has no line feed inside. Tasks are the most
-// of what is sent, many at a time, and nginx has no need to look into their documents. Both ends may send at any time. A frame that
-// breaks these rules, one of a type that is not here, or a `hello` without a version that both ends speak (protocol.hpp), closes
-// the connection with a reason in both logs. Members that are not here are passed over: a later release may say more.
+// and a line for each task that it brings (task_line.hpp), each after a line feed; the object has no line feed inside. Both ends may
+// send at any time. A frame that breaks these rules, one of a type that is not here (frame_types.hpp), or a `hello` without a version
+// that both ends speak (protocol.hpp), closes the connection with a reason in both logs. Members that are not here are passed over: a
+// later release may say more.
 //
 //   nginx -> rolloutd
-//     hello     {protocol, protocol_oldest, pid, gateway, journal, revision}   who asks (`gateway` names one instance of the shared
-//                                                              memory) and up to where its table is filled
+//     hello     {protocol, protocol_oldest, pid, gateway, journal, revision, upstreams?}   who asks (`gateway` names one instance of
+//                                                              the shared memory), up to where its table is filled, and the names
+//                                                              of upstreams that its configuration has (none: any may be found)
 //     submit    {} and a line for each (submission_line.hpp)       `ID` in the line, as `id` below, numbers the question on this
 //                                                              connection
 //     lookup    {id, kind, task_id | model_id, after?}        with `after`: answered once the task's revision is past it
@@ -27,12 +28,13 @@
 //     pong      {}
 //
 //   rolloutd -> nginx
-//     welcome   {protocol, journal, revision, stream}         `protocol`: of this link; `stream`: this link carries its gateway's updates
+//     welcome   {protocol, journal, revision, routes, stream}   `protocol`: of this link; `routes`: the revision of the newest route;
+//                                                              `stream`: this link carries its gateway's updates
 //     stream    {}                                            this link shall carry them now; answered by a `hello`
 //     accepted  {} and for each an answer's line              durable. ID WORD and the task's line; WORD is `new`, `existed`
 //                                                              where the same task was there, or `steered`: as it is now. A link
 //                                                              that carries updates hears of its new tasks here alone
-//     rejected  {id, status, title, detail, errors?, retry_after_s?}   an RFC 9457 problem
+//     rejected  {id, status, detail, task_id, errors, retry_after_s}   an RFC 9457 problem
 //     found     {id, failed?} and the task, where there is one   `failed`: the journal could not be read
 //     listed    {id, more} and tasks, any number of times, then {id, next} and tasks   `next`: the `before` of the next page, or
 //                                                              null
@@ -41,8 +43,9 @@
 //     listed    {id, tasks | null, next}                      all in one, for who did not ask for lines; null: there is no page
 //     listed_models {id, models | null, next}                 now, ask again, which is the answer for who did as well
 //     metered   {id, text}                                    in Prometheus' text format
-//     update    {revision, complete} and tasks                `revision`: the table holds all up to here once this is
-//                                                              in; `complete`: and that is all there is
+//     update    {revision, filled?, complete} and tasks       `revision`: the table holds all up to here once this is
+//                                                              in; `filled`: that was all there is in the journal; `complete`: and no
+//                                                              other gateway may know more
 //     shared    {}                                            there are other gateways, which may know of a task before
 //                                                              this one does: what it holds is not all, until an `update`
 //                                                              says so again
@@ -53,12 +56,11 @@
 //     ping      {}
 //     refuse    {reason}                                      the last frame before rolloutd closes the connection
 //
-// A task's line is KIND SEQ REVISION STATUS TASK_ID MODEL_ID DOCUMENT: `SEQ` is its place in the order of acceptance,
-// `REVISION` the journal's counter at its last change, the document the rest of the line, as the client reads it. A route
-// is described in route.hpp.
+// A route is described in route.hpp.
 #pragma once
 
 #include "common/base/json.hpp"
+#include "common/link/frame_types.hpp"
 
 #include <cstdint>
 #include <string>
@@ -66,8 +68,13 @@
 
 namespace rollout {
 
-/// A message with that `type`, to be filled.
-json_ptr message_of(std::string_view type);
+/// A message of that type, to be filled.
+json_ptr message_of(gateway_frame type);
+json_ptr message_of(rolloutd_frame type);
+
+/// The same as text, for what is sent often: `members` as JSON, `"id":7,"next":null`, or none.
+std::string message_text(gateway_frame type, std::string_view members = {});
+std::string message_text(rolloutd_frame type, std::string_view members = {});
 
 /// Appends `message` as a frame. False, with `out` as it was, when the text is over the bound or cannot be written.
 bool append_frame(std::string &out, const json_t *message);

@@ -242,7 +242,8 @@ bool is_as_the_client_has_it(const api_request &request)
 ngx_int_t list(api_request &request)
 {
     ngx_http_request_t *r = request.r;
-    json_ptr message = message_of(request.route.is == api_route::shape::models ? "models" : "list");
+    json_ptr message =
+        message_of(request.route.is == api_route::shape::models ? gateway_frame::models : gateway_frame::list);
     if (const auto fault = fill_from_query(r, request.route, message.get()); !fault.detail.empty()) {
         return send_problem(r, fault);
     }

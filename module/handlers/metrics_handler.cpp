@@ -230,7 +230,8 @@ ngx_int_t handle(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();
-    if (link == nullptr || link->question(request.call, message_of("metrics").get()) != link_result::task) {
+    if (link == nullptr ||
+        link->question(request.call, message_of(gateway_frame::metrics).get()) != link_result::task) {
         if (const ngx_int_t rc = begin_answer(*answer); rc != NGX_DONE) {
             return rc;
         }

@@ -3,6 +3,7 @@
 #include "common/base/text.hpp"
 #include "common/domain/names.hpp"
 #include "common/link/protocol.hpp"
+#include "common/link/task_line.hpp"
 #include "module/link/worker_link.hpp"
 
 #include <algorithm>
@@ -36,20 +37,11 @@ bool is_document_of(const task_record &task)
 /// A task's line; the record points into it.
 bool read_task(std::string_view line, task_record &task)
 {
-    const auto next_word = [&line] { return next_part(line, ' '); };
-    const auto kind = kind_from(next_word());
-    const auto sequence = next_word();
-    const auto revision = next_word();
-    const auto status = status_from(next_word());
-    task.task_id = next_word();
-    task.model_id = next_word();
-    task.document = line;
-    if (!kind || !status || !read_number(sequence, task.sequence) || !read_number(revision, task.revision) ||
-        !is_task_id(task.task_id) || !is_model_id(task.model_id) || line.size() > limits::document_bytes) {
+    const auto read = read_task_line(line);
+    if (!read) {
         return false;
     }
-    task.kind = *kind;
-    task.status = *status;
+    task = {read->kind, read->status, read->sequence, read->revision, read->task_id, read->model_id, read->document};
     return is_document_of(task);
 }
 
@@ -58,36 +50,56 @@ bool read_task(std::string_view line, task_record &task)
 
 void worker_link::take(const json_t *message)
 {
-    const auto type = json_text(message, "type");
-    if (type == "welcome") {
+    const auto type = rolloutd_frame_from(json_text(message, "type"));
+    if (!type) {
+        disconnect("a frame of an unknown type");
+        return;
+    }
+    switch (*type) {
+    case rolloutd_frame::welcome:
         take_welcome(message);
-    } else if (type == "accepted") {
+        break;
+    case rolloutd_frame::accepted:
         take_accepted();
-    } else if (type == "rejected" || type == "found") {
-        take_answer(message, type);
-    } else if (type == "listed" || type == "listed_models" || type == "metered") {
-        take_page(message, type);
-    } else if (type == "update") {
+        break;
+    case rolloutd_frame::rejected:
+        take_rejection(message);
+        break;
+    case rolloutd_frame::found:
+        take_found(message);
+        break;
+    case rolloutd_frame::listed:
+    case rolloutd_frame::listed_models:
+    case rolloutd_frame::metered:
+        take_page(message, *type);
+        break;
+    case rolloutd_frame::update:
         take_update(message);
-    } else if (type == "shared") {
+        break;
+    case rolloutd_frame::shared:
         zone_.doubt_tasks();
-    } else if (type == "routes") {
+        break;
+    case rolloutd_frame::routes:
         take_routes(message);
-    } else if (type == "sample") {
+        break;
+    case rolloutd_frame::sample:
         take_sample(message);
-    } else if (type == "measure") {
+        break;
+    case rolloutd_frame::measure:
         take_measure(message);
-    } else if (type == "stream") {
+        break;
+    case rolloutd_frame::stream:
         send_hello();
-    } else if (type == "ping") {
-        send(message_of("pong").get());
+        break;
+    case rolloutd_frame::ping:
+        send(message_of(gateway_frame::pong).get());
         if (ngx_exiting) {
             end_calls(true, link_result::late); // who only waits for news does not keep an old process alive
         }
-    } else if (type == "refuse") {
+        break;
+    case rolloutd_frame::refuse:
         take_refusal(message);
-    } else {
-        disconnect("a frame of an unknown type");
+        break;
     }
 }
 
@@ -172,16 +184,18 @@ void worker_link::refused(const std::string &reason)
 }
 
 
-void worker_link::take_answer(const json_t *message, std::string_view type)
+void worker_link::take_rejection(const json_t *message)
 {
     const auto id = json_count(message, "id");
     unanswered_.erase(id);
+    answer(id, link_result::rejected, nullptr, message);
+}
 
-    if (type == "rejected") {
-        answer(id, link_result::rejected, nullptr, message);
-        return;
-    }
 
+void worker_link::take_found(const json_t *message)
+{
+    const auto id = json_count(message, "id");
+    unanswered_.erase(id);
     if (json_is_true(json_object_get(message, "failed"))) {
         answer(id, link_result::lost, nullptr, nullptr);
         return;
@@ -209,10 +223,10 @@ void worker_link::take_answer(const json_t *message, std::string_view type)
 
 
 /// A list comes in several frames, the last of which says where the next page begins.
-void worker_link::take_page(const json_t *message, std::string_view type)
+void worker_link::take_page(const json_t *message, rolloutd_frame type)
 {
     const auto id = json_count(message, "id");
-    if (!take_documents(id, type == "listed")) {
+    if (!take_documents(id, type == rolloutd_frame::listed)) {
         disconnect("a list without readable documents");
         return;
     }
@@ -363,7 +377,7 @@ void worker_link::take_sample(const json_t *message)
         requests += flights.count(
             in_flight_key(json_text(message, "model_id"), part, json_count(message, "revision")), is_alive);
     });
-    json_ptr answer = message_of("counters");
+    json_ptr answer = message_of(gateway_frame::counters);
     json_put(answer.get(), "id", json_make_number(json_count(message, "id")));
     json_put(answer.get(), "in_flight", json_make_number(requests));
     send(answer.get());
@@ -391,7 +405,7 @@ void worker_link::take_measure(const json_t *message)
         });
         json_add(counters.get(), counters_to_json(sum, revision));
     }
-    json_ptr answer = message_of("measured");
+    json_ptr answer = message_of(gateway_frame::measured);
     json_put(answer.get(), "id", json_make_number(json_count(message, "id")));
     json_put(answer.get(), "counters", std::move(counters));
     const meter_table meters(zone_.meters);

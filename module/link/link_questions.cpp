@@ -77,7 +77,7 @@ link_result worker_link::lookup(link_call &call, task_kind kind, std::string_vie
 link_result worker_link::steer(link_call &call, task_kind kind, std::string_view task_id, steering verb,
                                std::string_view new_task_id, const requester &by)
 {
-    json_ptr message = message_of("steer");
+    json_ptr message = message_of(gateway_frame::steer);
     json_put(message.get(), "kind", kind_name(kind));
     json_put(message.get(), "task_id", task_id);
     json_put(message.get(), "verb", steering_name(verb));
@@ -138,7 +138,7 @@ link_result worker_link::watch(link_call &call, task_kind kind, std::string_view
 
 void worker_link::send_lookup(const link_call &call)
 {
-    json_ptr message = message_of("lookup");
+    json_ptr message = message_of(gateway_frame::lookup);
     json_put(message.get(), "id", json_make_number(call.id));
     json_put(message.get(), "kind", kind_name(call.kind));
     json_put(message.get(), call.name_is_model ? "model_id" : "task_id", {call.name, call.name_bytes});
@@ -185,7 +185,7 @@ void worker_link::drop(link_call &call) noexcept
         return;
     }
     try {
-        json_ptr message = message_of("forget");
+        json_ptr message = message_of(gateway_frame::forget);
         json_put(message.get(), "id", json_make_number(*question));
         send(message.get());
     } catch (const std::exception &error) {

@@ -104,7 +104,7 @@ try {
 
 void worker_link::send_applied(std::uint64_t revision)
 {
-    json_ptr answer = message_of("applied");
+    json_ptr answer = message_of(gateway_frame::applied);
     json_put(answer.get(), "revision", json_make_number(revision));
     send(answer.get());
 }

@@ -58,7 +58,7 @@ worker_link::~worker_link()
     if (state_ == state::up) {
         // The last words tell rolloutd not to wait for this process; whether they arrive is not waited for.
         try {
-            send(message_of("bye").get());
+            send(message_of(gateway_frame::bye).get());
             flush();
         } catch (const std::exception &) {
         }
@@ -400,7 +400,7 @@ void worker_link::send(const json_t *message, std::string_view line)
 void worker_link::send_submissions()
 {
     if (!submissions_.empty()) {
-        append_frame(out_, R"({"type":"submit"})" + submissions_);
+        append_frame(out_, message_text(gateway_frame::submit) + submissions_);
         submissions_.clear();
     }
 }
@@ -416,7 +416,7 @@ void worker_link::send_soon()
 
 void worker_link::send_hello()
 {
-    json_ptr message = message_of("hello");
+    json_ptr message = message_of(gateway_frame::hello);
     put_protocols(message.get(), spoken_protocols);
     json_put(message.get(), "pid", json_make_number(static_cast<std::uint64_t>(ngx_pid)));
     json_put(message.get(), "gateway", zone_.gateway());

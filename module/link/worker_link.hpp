@@ -154,8 +154,9 @@ class worker_link {
     void take_welcome(const json_t *message);
     void take_accepted();
     void take_accepted(std::uint64_t id, std::string_view how, const task_record &task);
-    void take_answer(const json_t *message, std::string_view type);
-    void take_page(const json_t *message, std::string_view type);
+    void take_rejection(const json_t *message);
+    void take_found(const json_t *message);
+    void take_page(const json_t *message, rolloutd_frame type);
     bool take_documents(std::uint64_t id, bool are_tasks);
     void answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message);
     void take_update(const json_t *message);

@@ -7,7 +7,7 @@
 #include "common/domain/traffic_counters.hpp"
 #include "worker/domain/model.hpp"
 #include "worker/domain/task.hpp"
-#include "worker/gateway/gateway_messages.hpp"
+#include "worker/gateway/line_of.hpp"
 
 #include <algorithm>
 
@@ -45,7 +45,7 @@ void check_task(const json_t *from)
     row.model_id = read->model_id;
     row.document = text;
     std::string line;
-    append_task(line, row);
+    append_task_line(line, line_of(row));
     always(line.ends_with(" " + text) && line.find('\n') == std::string::npos,
            "a task on its way to a gateway is a line");
 }

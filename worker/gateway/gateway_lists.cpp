@@ -5,7 +5,7 @@
 #include "common/link/frame.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
-#include "worker/gateway/gateway_messages.hpp"
+#include "worker/gateway/line_of.hpp"
 #include "worker/gateway/gateway_server.hpp"
 #include "worker/gateway/gateway_session.hpp"
 
@@ -128,7 +128,7 @@ void gateway_server::send_tasks(const std::vector<task_row> &rows, bool more, co
             done(outcome::ok(), part);
             part.lines.clear();
         }
-        append_task(part.lines += '\n', row);
+        append_task_line(part.lines += '\n', line_of(row));
     }
     part.members = "\"next\":" + (more ? std::to_string(rows.back().sequence) : "null");
     part.is_last = true;
@@ -155,7 +155,7 @@ void gateway_server::take_list(const session_ptr &from, const json_t *message)
         return;
     }
     const bool in_lines = json_is_true(json_object_get(message, "in_lines"));
-    pages_.push_back({from, json_count(message, "id"), "listed", "\"tasks\":null,\"next\":null",
+    pages_.push_back({from, json_count(message, "id"), rolloutd_frame::listed, "\"tasks\":null,\"next\":null",
                       [this, which, limit, in_lines](const page_fn &done) {
                           journal_.list(
                               which, limit, limits::page_bytes,
@@ -183,7 +183,7 @@ void gateway_server::take_models(const session_ptr &from, const json_t *message)
         return;
     }
     const bool in_lines = json_is_true(json_object_get(message, "in_lines"));
-    pages_.push_back({from, json_count(message, "id"), "listed_models", "\"models\":null,\"next\":null",
+    pages_.push_back({from, json_count(message, "id"), rolloutd_frame::listed_models, "\"models\":null,\"next\":null",
                       [this, after, limit, in_lines](const page_fn &done) {
                           journal_.list_models(
                               after, limit,
@@ -244,7 +244,11 @@ void gateway_server::take_metrics(const session_ptr &from, const json_t *message
 {
     const bool is_heard = from->unsent() < most_unsent_bytes;
     json_writer metered;
-    metered.begin_object().name("type").text("metered").name("id").number(json_count(message, "id"));
+    metered.begin_object()
+        .name("type")
+        .text(frame_name(rolloutd_frame::metered))
+        .name("id")
+        .number(json_count(message, "id"));
     metered.name("text").text(is_heard ? metrics() : "").end_object();
     send(from, metered.take());
 }
@@ -278,9 +282,9 @@ void gateway_server::send_page(page_question &asked, const outcome &ended, const
             --open->questions;
         }
         if (!asked.is_refused || part.is_last) {
-            send(open, std::string("{\"type\":\"") + asked.type + "\",\"id\":" + std::to_string(asked.id) + "," +
-                           (asked.is_refused ? asked.none : part.members) + "}" +
-                           (asked.is_refused ? "" : part.lines));
+            const auto members =
+                "\"id\":" + std::to_string(asked.id) + "," + (asked.is_refused ? asked.none : part.members);
+            send(open, message_text(asked.type, members) + (asked.is_refused ? "" : part.lines));
         }
     }
     if (part.is_last) {

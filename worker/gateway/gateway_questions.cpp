@@ -8,7 +8,7 @@
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
 #include "worker/gateway/audit.hpp"
-#include "worker/gateway/gateway_messages.hpp"
+#include "worker/gateway/line_of.hpp"
 #include "worker/gateway/gateway_session.hpp"
 
 namespace rollout {
@@ -94,7 +94,7 @@ void gateway_server::answer_word(const session_ptr &to, std::uint64_t id, const 
     }
     to->answers.append(1, '\n').append(std::to_string(id));
     to->answers.append(how.created ? " new " : steered ? " steered " : " existed ");
-    append_task(to->answers, *how.task);
+    append_task_line(to->answers, line_of(*how.task));
     if (to->answers.size() > limits::batch_bytes) {
         send_answers(to);
     }
@@ -107,7 +107,7 @@ void gateway_server::answer_word(const session_ptr &to, std::uint64_t id, const 
 void gateway_server::send_rejection(const session_ptr &to, std::uint64_t id, const std::string &task_id,
                                     const rejection &why)
 {
-    json_ptr refused = message_of("rejected");
+    json_ptr refused = message_of(rolloutd_frame::rejected);
     json_put(refused.get(), "id", json_make_number(id));
     json_put(refused.get(), "status", json_made(json_integer(why.status)));
     json_put(refused.get(), "detail", clean_text(why.detail, limits::detail_characters));
@@ -151,7 +151,7 @@ void gateway_server::take_lookup(const session_ptr &from, const json_t *message)
         if (!ended) {
             log(log_level::error, "A task could not be read for a gateway: " + ended.detail);
             if (!waits) { // who waits hears of the next change
-                send(open, R"({"type":"found","failed":true,"id":)" + std::to_string(id) + "}");
+                send(open, message_text(rolloutd_frame::found, "\"failed\":true,\"id\":" + std::to_string(id)));
             }
             return;
         }
@@ -217,9 +217,9 @@ bool gateway_server::forget(const session_ptr &from, std::uint64_t id)
 
 void gateway_server::answer_lookup(const session_ptr &to, std::uint64_t id, const task_row *row)
 {
-    std::string text = "{\"type\":\"found\",\"id\":" + std::to_string(id) + "}";
+    std::string text = message_text(rolloutd_frame::found, "\"id\":" + std::to_string(id));
     if (row != nullptr) {
-        append_task(text += '\n', *row);
+        append_task_line(text += '\n', line_of(*row));
     }
     send(to, text);
 }

@@ -123,7 +123,7 @@ void gateway_server::end(const session_ptr &which, const std::string &reason)
     if (!reason.empty()) {
         log(log_level::warning, "The link of a gateway ended: " + reason,
             {{"gateway", which->of != nullptr ? which->of->id : ""}, {"pid", std::to_string(which->pid)}});
-        json_ptr message = message_of("refuse");
+        json_ptr message = message_of(rolloutd_frame::refuse);
         json_put(message.get(), "reason", clean_text(reason, 300));
         send(which, message);
         which->write_now();
@@ -172,7 +172,7 @@ void gateway_server::send(const session_ptr &to, std::string_view text)
 void gateway_server::send_answers(const session_ptr &to)
 {
     if (!to->answers.empty()) {
-        send_frame(to, R"({"type":"accepted"})" + std::exchange(to->answers, {}));
+        send_frame(to, message_text(rolloutd_frame::accepted) + std::exchange(to->answers, {}));
     }
 }
 
@@ -253,44 +253,62 @@ void gateway_server::receive(const session_ptr &from, const json_t *message)
 }
 
 
-void gateway_server::take(const session_ptr &from, const json_t *message, std::string_view type)
+void gateway_server::take(const session_ptr &from, const json_t *message, std::string_view name)
 {
-    if (type == "hello") {
-        take_hello(from, message);
-    } else if (from->of == nullptr) {
+    const auto type = gateway_frame_from(name);
+    if (from->of == nullptr && type != gateway_frame::hello) {
         end(from, "a frame before its hello");
-    } else if (type == "submit") {
+        return;
+    }
+    if (!type) {
+        end(from, "a frame of the unknown type " + clean_text(name, 40));
+        return;
+    }
+    switch (*type) {
+    case gateway_frame::hello:
+        take_hello(from, message);
+        break;
+    case gateway_frame::submit:
         take_submissions(from);
-    } else if (type == "lookup") {
+        break;
+    case gateway_frame::lookup:
         take_lookup(from, message);
-    } else if (type == "steer") {
+        break;
+    case gateway_frame::steer:
         take_steer(from, message);
-    } else if (type == "list") {
+        break;
+    case gateway_frame::list:
         take_list(from, message);
-    } else if (type == "models") {
+        break;
+    case gateway_frame::models:
         take_models(from, message);
-    } else if (type == "metrics") {
+        break;
+    case gateway_frame::metrics:
         take_metrics(from, message);
-    } else if (type == "forget") {
+        break;
+    case gateway_frame::forget:
         forget(from, json_count(message, "id"));
-    } else if (type == "applied") {
+        break;
+    case gateway_frame::applied:
         from->of->applied = std::max(from->of->applied, json_count(message, "revision"));
         check_waits();
-    } else if (type == "counters") {
-        const auto asked = questions_.find(json_count(message, "id"));
-        if (asked != questions_.end()) {
+        break;
+    case gateway_frame::counters:
+        if (const auto asked = questions_.find(json_count(message, "id")); asked != questions_.end()) {
             asked->second->answer(from.get(), json_count(message, "in_flight"));
         }
-    } else if (type == "measured") {
-        const auto asked = measures_.find(json_count(message, "id"));
-        if (asked != measures_.end()) {
+        break;
+    case gateway_frame::measured:
+        if (const auto asked = measures_.find(json_count(message, "id")); asked != measures_.end()) {
             asked->second->answer(from.get(), from->of->id, message);
         }
-    } else if (type == "bye") {
+        break;
+    case gateway_frame::bye:
         from->said_bye = true;
         end(from, "");
-    } else if (type != "pong") {
-        end(from, "a frame of the unknown type " + clean_text(type, 40));
+        break;
+    case gateway_frame::pong:
+        break;
     }
 }
 
@@ -353,7 +371,7 @@ void gateway_server::take_hello(const session_ptr &from, const json_t *message)
         known->stream = from;
     }
 
-    json_ptr welcome = message_of("welcome");
+    json_ptr welcome = message_of(rolloutd_frame::welcome);
     json_put(welcome.get(), "protocol", json_made(json_integer(*protocol)));
     json_put(welcome.get(), "journal", journal_.id());
     json_put(welcome.get(), "revision", json_make_number(journal_.revision()));

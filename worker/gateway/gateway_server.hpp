@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/domain/steering.hpp"
+#include "common/link/frame_types.hpp"
 #include "worker/async/timer.hpp"
 #include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
@@ -108,7 +109,7 @@ class gateway_server final : public traffic {
     void written(const session_ptr &to);
 
     void receive(const session_ptr &from, const json_t *message);
-    void take(const session_ptr &from, const json_t *message, std::string_view type);
+    void take(const session_ptr &from, const json_t *message, std::string_view name);
     void take_hello(const session_ptr &from, const json_t *message);
     void take_upstreams(const session_ptr &from, const json_t *message);
     static bool has_upstream(const gateway &of, const std::string &upstream);
@@ -190,8 +191,8 @@ class gateway_server final : public traffic {
     struct page_question {
         std::weak_ptr<session> by;
         std::uint64_t id;
-        const char *type; ///< of the answer
-        const char *none; ///< the answer where there can be no page
+        rolloutd_frame type; ///< of the answer
+        const char *none;    ///< the answer where there can be no page
         std::function<void(const page_fn &)> read;
         bool is_refused = false; ///< there is no page, or no room for it
         bool is_begun = false;

@@ -4,7 +4,7 @@
 #include "common/link/frame.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
-#include "worker/gateway/gateway_messages.hpp"
+#include "worker/gateway/line_of.hpp"
 #include "worker/gateway/gateway_session.hpp"
 #include "worker/gateway/gateway_waits.hpp"
 
@@ -38,6 +38,9 @@ constexpr std::chrono::milliseconds longest_silence = 20s;
 /// Pages of the stream wait while so much is unsent.
 constexpr std::size_t page_below_bytes = 1024 * 1024;
 
+/// Of a full set of routes: nginx parses each part, and puts it in force, in one turn of its event loop.
+constexpr std::size_t routes_part_bytes = 16 * 1024;
+
 
 std::int64_t wall_us()
 {
@@ -64,7 +67,7 @@ void gateway_server::pass_stream_on(gateway &of)
 {
     of.streaming = false;
     of.stream = of.sessions.front();
-    send(of.stream, message_of("stream"));
+    send(of.stream, message_of(rolloutd_frame::stream));
 }
 
 
@@ -83,7 +86,7 @@ void gateway_server::tell_shared()
     for (const auto &[id, one] : gateways_) {
         if (shared) {
             for (const auto &link : one->sessions) {
-                send(link, message_of("shared"));
+                send(link, message_of(rolloutd_frame::shared));
             }
         } else if (one->stream && one->streaming && one->told_complete && !one->paging) {
             send_update(one->stream, {}, one->sent, table_state::complete);
@@ -98,7 +101,7 @@ void gateway_server::send_all_routes(gateway &of)
     std::size_t bytes = 0;
     bool first = true;
     const auto send_part = [&](bool last) {
-        json_ptr message = message_of("routes");
+        json_ptr message = message_of(rolloutd_frame::routes);
         json_put(message.get(), "revision", json_make_number(routes_revision_));
         json_put(message.get(), "begin", json_ptr(json_boolean(first)));
         json_put(message.get(), "end", json_ptr(json_boolean(last)));
@@ -112,7 +115,7 @@ void gateway_server::send_all_routes(gateway &of)
         json_ptr text = route_to_json(one);
         bytes += json_compact(text.get()).size();
         json_add(list.get(), std::move(text));
-        if (bytes > limits::batch_bytes) {
+        if (bytes > routes_part_bytes) {
             send_part(false);
         }
     }
@@ -133,7 +136,7 @@ void gateway_server::publish(const route &to_follow, std::uint64_t revision)
         routes_[key] = to_follow;
     }
 
-    json_ptr message = message_of("routes");
+    json_ptr message = message_of(rolloutd_frame::routes);
     json_put(message.get(), "revision", json_make_number(revision));
     json_ptr list = json_make_array();
     json_add(list.get(), route_to_json(to_follow));
@@ -227,9 +230,11 @@ void gateway_server::send_update(const session_ptr &to, const std::vector<task_r
 {
     std::string lines;
     const auto send_part = [&](std::uint64_t up_to, table_state state) {
-        send(to, "{\"type\":\"update\",\"revision\":" + std::to_string(up_to) +
-                     (state == table_state::filled ? ",\"filled\":true" : "") +
-                     ",\"complete\":" + (state == table_state::complete ? "true" : "false") + "}" + lines);
+        send(to, message_text(rolloutd_frame::update,
+                              "\"revision\":" + std::to_string(up_to) +
+                                  (state == table_state::filled ? ",\"filled\":true" : "") +
+                                  ",\"complete\":" + (state == table_state::complete ? "true" : "false")) +
+                     lines);
         lines.clear();
     };
     for (const auto &row : rows) {
@@ -237,7 +242,7 @@ void gateway_server::send_update(const session_ptr &to, const std::vector<task_r
             told = told.subspan(1);
             continue;
         }
-        append_task(lines += '\n', row);
+        append_task_line(lines += '\n', line_of(row));
         if (lines.size() > limits::batch_bytes) {
             send_part(row.revision, table_state::partial);
         }
@@ -365,7 +370,7 @@ operation_ptr gateway_server::in_flight(const std::string &model_id, const part_
                                         std::function<void(std::optional<std::uint64_t>)> done)
 {
     auto question = std::make_unique<flight_question>(*this, std::move(done));
-    json_ptr message = message_of("sample");
+    json_ptr message = message_of(rolloutd_frame::sample);
     json_put(message.get(), "id", json_make_number(question->id));
     json_put(message.get(), "model_id", model_id);
     json_put(message.get(), "parts", json_make_array(parts));
@@ -390,7 +395,7 @@ operation_ptr gateway_server::measure(const std::string &model_id, const part_na
                                       std::function<void(const measured &)> done)
 {
     auto question = std::make_unique<traffic_question>(*this, revisions, std::move(done));
-    json_ptr message = message_of("measure");
+    json_ptr message = message_of(rolloutd_frame::measure);
     json_put(message.get(), "id", json_make_number(question->id));
     json_put(message.get(), "model_id", model_id);
     json_put(message.get(), "parts", json_make_array(parts));
@@ -419,7 +424,7 @@ void gateway_server::ping_all()
     } else {
         note_deafness(errno_words(errno));
     }
-    const json_ptr message = message_of("ping");
+    const json_ptr message = message_of(rolloutd_frame::ping);
     const auto bound = static_cast<std::uint64_t>(longest_silence.count());
     const auto now = uv_now(loop_);
     for (const auto &one : std::list<session_ptr>(sessions_)) {

@@ -63,7 +63,7 @@ std::string said_of(std::string_view bytes)
 void a_frame_is_its_length_and_its_text(void **)
 {
     std::string out = "before";
-    assert_true(append_frame(out, message_of("ping").get()));
+    assert_true(append_frame(out, message_of(rollout::rolloutd_frame::ping).get()));
     assert_true(out == std::string_view("before\0\0\0\x0f{\"type\":\"ping\"}", 6 + 4 + 15));
 
     out.clear();
@@ -74,7 +74,7 @@ void a_frame_is_its_length_and_its_text(void **)
 
 void a_message_comes_back_as_it_went(void **)
 {
-    json_ptr message = message_of("submit");
+    json_ptr message = message_of(rollout::gateway_frame::submit);
     rollout::json_put(message.get(), "id", rollout::json_make_number(7));
     rollout::json_put(message.get(), "model_id", "caf\xC3\xA9 \xF0\x9F\x9A\x80 \"quoted\" \\ \n");
     std::string bytes;
@@ -200,7 +200,7 @@ void the_longest_text_passes_and_one_byte_more_makes_no_frame(void **)
     assert_false(append_frame(out, padded_text(limits::frame_bytes + 1)));
     assert_text(out, "as it was");
 
-    json_ptr message = message_of("x");
+    json_ptr message = message_of(rollout::rolloutd_frame::ping);
     rollout::json_put(message.get(), "pad", std::string(limits::frame_bytes, 'a'));
     assert_false(append_frame(out, message.get()));
     assert_text(out, "as it was");

@@ -1,0 +1,54 @@
+// The types of the frames (frame.hpp says what each is for), so that both ends decide by a switch that the compiler checks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace rollout {
+
+/// What an nginx worker process sends.
+enum class gateway_frame : std::uint8_t {
+    hello,
+    submit,
+    lookup,
+    forget,
+    steer,
+    list,
+    models,
+    metrics,
+    applied,
+    counters,
+    measured,
+    bye,
+    pong,
+};
+
+/// What rolloutd sends.
+enum class rolloutd_frame : std::uint8_t {
+    welcome,
+    stream,
+    accepted,
+    rejected,
+    found,
+    listed,
+    listed_models,
+    metered,
+    update,
+    shared,
+    routes,
+    sample,
+    measure,
+    ping,
+    refuse,
+};
+
+/// The `type` of the frame's message.
+std::string_view frame_name(gateway_frame type) noexcept;
+std::string_view frame_name(rolloutd_frame type) noexcept;
+
+/// Nothing if no such frame exists in this release.
+std::optional<gateway_frame> gateway_frame_from(std::string_view name) noexcept;
+std::optional<rolloutd_frame> rolloutd_frame_from(std::string_view name) noexcept;
+
+} // namespace rollout
