@@ -163,7 +163,7 @@ def test_what_happens_at_a_failpoint_is_survived(make_gateway, web, request, see
     assert missed == []
 
 
-@pytest.mark.parametrize("file", ["failpoint.cpp", "backend/failing.cpp"])
+@pytest.mark.parametrize("file", ["base/failpoint.cpp", "backend/failing_backend.cpp"])
 def test_a_build_for_production_has_no_failpoints(file, tmp_path):
     made = tmp_path / "made.o"
     subprocess.run(["g++", "-std=c++20", f"-I{ROOT}", "-c", ROOT / "worker" / file, "-o", made], check=True, timeout=DEADLINE_S)
