@@ -32,13 +32,21 @@ class Storm:
             breath = self.chance.random()
             if breath < 0.1:
                 ended = self.ended()
-                wait_until(lambda: self.ended() > ended, "the end of a deployment")
+                try:
+                    wait_until(lambda: self.ended() > ended, "the end of a deployment")
+                except AssertionError as error:
+                    raise AssertionError(f"{error}; at work: {self.at_work()}") from None
             elif breath < 0.8:
                 self.let_go_on(self.chance.randint(1, 40))
 
     def let_go_on(self, steps):
         target = self.progress() + steps
         wait_until(lambda: self.progress() >= target, f"{steps} more answers for the clients")
+
+    def at_work(self):
+        """What the deployments say that have not ended."""
+        return [(task["task_id"], task["detail"]) for status in ("in_progress", "pending")
+                for task in self.gateway.get(f"/deploy?status={status}").json["tasks"]]
 
     # Blows.
 

@@ -22,7 +22,7 @@ def documented_folders():
 
 
 TMPFS, VOLUMES = documented_folders()
-assert len(TMPFS) == 2 and len(VOLUMES) == 4
+assert len(TMPFS) == 2 and len(VOLUMES) == 3
 
 
 def is_process_1(pid):

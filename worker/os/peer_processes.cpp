@@ -49,9 +49,16 @@ std::optional<process_state> state_of(int pid)
 }
 
 
+/// For certain. A process that /proc hides (hidepid, ProtectProc=) still answers to a signal, with EPERM.
+bool has_ended(int pid)
+{
+    return kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+
 bool lives(int pid, std::uint64_t started)
 {
-    if (kill(pid, 0) != 0 && errno == ESRCH) {
+    if (has_ended(pid)) {
         return false;
     }
     const auto now = state_of(pid);
@@ -92,7 +99,12 @@ void peer_processes::add(int pid)
     std::erase_if(started_, [](const auto &one) { return !lives(one.first, one.second); });
     const auto worker = pid == 0 ? std::nullopt : state_of(pid);
     if (!worker) {
-        has_hidden_ = true;
+        // One that was killed between its connect and this look is not out of sight, but gone: nobody is to wait for it.
+        if (pid != 0 && has_ended(pid)) {
+            started_[pid] = 0;
+        } else {
+            has_hidden_ = true;
+        }
         return;
     }
     started_[pid] = worker->started;
