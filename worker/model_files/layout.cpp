@@ -72,13 +72,6 @@ bool is_definition(std::string_view name, bool is_folder) noexcept
 }
 
 
-bool has_settings(const fs::path &folder)
-{
-    std::error_code error;
-    return fs::is_regular_file(fs::symlink_status(folder / settings_file, error));
-}
-
-
 struct entry {
     std::string name;
     bool is_folder = false;
@@ -99,7 +92,7 @@ outcome list(const fs::path &folder, listed_folder &into)
         const bool is_folder = fs::is_directory(at->symlink_status(error));
         into.entries.push_back({at->path().filename().native(), is_folder});
         into.shape.note(into.entries.back().name, is_folder);
-        into.shape.has_settings_below = into.shape.has_settings_below || (is_folder && has_settings(at->path()));
+        into.shape.has_settings_below = into.shape.has_settings_below || has_settings(at->path());
     }
     return error ? io_failure(shown(folder) + " cannot be read", error.value()) : outcome::ok();
 }
@@ -311,20 +304,17 @@ outcome read_configurations(const fs::path &folder, const json_t *server_config,
 
 
 /// MLServer takes each of these for a model of its own. The versions of one have one name.
-outcome refuse_several_models(const fs::path &folder, const listed_folder &here)
+outcome refuse_several_models(const fs::path &folder)
 {
     std::set<std::string> names;
-    for (const entry &one : here.entries) {
-        std::string text;
-        if (!one.is_folder || !has_settings(folder / one.name)) {
-            continue;
-        }
-        if (auto read = read_small_file(folder / one.name / settings_file, text); !read) {
-            return read;
-        }
+    auto read = each_settings_below(folder, [&names](const fs::path &, const std::string &text) {
         if (std::string name = settings_name(text); !name.empty()) {
             names.insert(clean_text(name, 200));
         }
+        return outcome::ok();
+    });
+    if (!read) {
+        return read;
     }
     if (names.size() < 2) {
         return outcome::ok();
@@ -381,7 +371,7 @@ outcome lay_out(const fs::path &folder, const json_t *server_config)
     }
     if (here.shape.is_model_folder()) {
         const bool is_one = here.shape.has_settings || here.shape.has_config;
-        return is_one ? outcome::ok() : refuse_several_models(folder, here);
+        return is_one ? outcome::ok() : refuse_several_models(folder);
     }
     if (here.entries.size() == 1 && !here.entries.front().is_folder && is_archive_name(here.entries.front().name)) {
         return outcome::permanent("the source holds nothing but " + clean_text(here.entries.front().name, 200) +

@@ -51,27 +51,11 @@ outcome fit_settings_below(const std::filesystem::path &model_folder, const std:
 {
     std::string at_top;
     const bool has_top = static_cast<bool>(read_small_file(model_folder / settings_file, at_top));
-    std::error_code error;
-    for (auto at = std::filesystem::directory_iterator(model_folder, error);
-         !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
-        const auto settings = at->path() / settings_file;
-        std::error_code ignored;
-        if (!std::filesystem::is_directory(at->symlink_status(ignored)) ||
-            !std::filesystem::is_regular_file(std::filesystem::symlink_status(settings, ignored))) {
-            continue;
-        }
-        std::string text;
-        if (auto read = read_small_file(settings, text); !read) {
-            return read;
-        }
-        if (has_top && settings_name(text) != settings_name(at_top)) {
-            continue;
-        }
-        if (auto fitted = fit_file(settings, name, with_settings_name); !fitted) {
-            return fitted;
-        }
-    }
-    return error ? io_failure(shown(model_folder) + " cannot be read", error.value()) : outcome::ok();
+    const std::string top_name = settings_name(at_top);
+    return each_settings_below(model_folder, [&](const std::filesystem::path &settings, const std::string &text) {
+        return has_top && settings_name(text) != top_name ? outcome::ok()
+                                                          : fit_file(settings, name, with_settings_name);
+    });
 }
 
 } // namespace
@@ -113,7 +97,7 @@ result<std::string> with_settings_name(std::string_view json, std::string_view n
     using failed = result<std::string>;
 
     json_error_t error{};
-    const json_ptr settings(json_loadb(json.data(), json.size(), JSON_ALLOW_NUL, &error));
+    const json_ptr settings = json_read(json, JSON_ALLOW_NUL, error);
     if (!settings) {
         return failed::failure("line " + std::to_string(error.line) + ": " + clean_text(error.text, 200));
     }
@@ -131,8 +115,39 @@ result<std::string> with_settings_name(std::string_view json, std::string_view n
 std::string settings_name(std::string_view json)
 {
     json_error_t error{};
-    const json_ptr settings(json_loadb(json.data(), json.size(), JSON_ALLOW_NUL, &error));
+    const json_ptr settings = json_read(json, JSON_ALLOW_NUL, error);
     return std::string(json_text(settings.get(), "name"));
+}
+
+
+bool has_settings(const std::filesystem::path &folder)
+{
+    std::error_code error;
+    return std::filesystem::is_directory(std::filesystem::symlink_status(folder, error)) &&
+           std::filesystem::is_regular_file(std::filesystem::symlink_status(folder / settings_file, error));
+}
+
+
+outcome each_settings_below(
+    const std::filesystem::path &folder,
+    const std::function<outcome(const std::filesystem::path &settings, const std::string &text)> &visit)
+{
+    std::error_code error;
+    for (auto at = std::filesystem::directory_iterator(folder, error);
+         !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+        if (!has_settings(at->path())) {
+            continue;
+        }
+        const auto settings = at->path() / settings_file;
+        std::string text;
+        if (auto read = read_small_file(settings, text); !read) {
+            return read;
+        }
+        if (auto visited = visit(settings, text); !visited) {
+            return visited;
+        }
+    }
+    return error ? io_failure(shown(folder) + " cannot be read", error.value()) : outcome::ok();
 }
 
 

@@ -5,6 +5,7 @@
 #include "worker/async/outcome.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,14 @@ result<std::string> with_settings_name(std::string_view json, std::string_view n
 
 /// The member `name` of a model-settings.json; empty if it has none or is no JSON object.
 std::string settings_name(std::string_view json);
+
+/// Is there a model-settings.json in the folder? Links lead nowhere here.
+bool has_settings(const std::filesystem::path &folder);
+
+/// Visits the settings in each folder in `folder`, until `visit` fails.
+outcome each_settings_below(
+    const std::filesystem::path &folder,
+    const std::function<outcome(const std::filesystem::path &settings, const std::string &text)> &visit);
 
 /// Fits what of these stands at the top of the folder, and of the settings in the folders in it, which MLServer finds too, those of the
 /// same model: with settings at the top those that have their name. Can be run again.
