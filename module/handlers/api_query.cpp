@@ -92,11 +92,18 @@ bool is_of_models(const api_request &request) noexcept
 }
 
 
+/// What the page begins with, before its documents.
+std::string_view page_opening(const api_request &request) noexcept
+{
+    return is_of_models(request) ? R"({"models":[)" : R"({"tasks":[)";
+}
+
+
 /// A document of the page, as the client reads it.
 void add_document(api_request &request, std::string_view document, const task_record *task) noexcept
 {
     const auto add = [&request](std::string_view text) { request.page->body.append(request.r->pool, text); };
-    add(!request.page->body.empty() ? "," : is_of_models(request) ? R"({"models":[)" : R"({"tasks":[)");
+    add(request.page->body.empty() ? page_opening(request) : ",");
     const auto words = location_of(request.r).words;
     if (task == nullptr || words == dialect::standard) {
         add(document);
@@ -141,7 +148,7 @@ void end_page(api_request &request, const json_t *message)
                                                   : json_ptr(json_null());
     auto &body = request.page->body;
     if (body.empty()) {
-        body.append(request.r->pool, is_of_models(request) ? R"({"models":[)" : R"({"tasks":[)");
+        body.append(request.r->pool, page_opening(request));
     }
     body.append(request.r->pool, R"(],"next_page_token":)" + json_compact(token.get()) + "}");
 }
@@ -242,8 +249,7 @@ bool is_as_the_client_has_it(const api_request &request)
 ngx_int_t list(api_request &request)
 {
     ngx_http_request_t *r = request.r;
-    json_ptr message =
-        message_of(request.route.is == api_route::shape::models ? gateway_frame::models : gateway_frame::list);
+    json_ptr message = message_of(is_of_models(request) ? gateway_frame::models : gateway_frame::list);
     if (const auto fault = fill_from_query(r, request.route, message.get()); !fault.detail.empty()) {
         return send_problem(r, fault);
     }

@@ -85,7 +85,6 @@ class meter_table {
 
     /// Of these places, those that are taken: from the first of them on, so many.
     std::vector<reading> read(std::size_t first, std::size_t count) const;
-    std::vector<reading> read() const { return read(0, places()); }
 
   private:
     struct header;

@@ -29,7 +29,7 @@ struct own_meters {
     /// All zero where that model has no place.
     meter_table::reading of(std::string_view model_id, std::string_view part = "") const
     {
-        for (auto &one : table->read()) {
+        for (auto &one : table->read(0, table->places())) {
             if (one.model_id == model_id && one.part == part) {
                 return one;
             }
@@ -40,7 +40,7 @@ struct own_meters {
     std::set<std::string> names() const
     {
         std::set<std::string> all;
-        for (const auto &one : table->read()) {
+        for (const auto &one : table->read(0, table->places())) {
             assert_true(all.insert(one.model_id + "/" + one.part).second);
         }
         return all;
