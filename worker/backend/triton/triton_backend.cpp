@@ -3,12 +3,12 @@
 #include "worker/async/thread_work.hpp"
 #include "worker/async/two_parts.hpp"
 #include "worker/backend/triton/kserve.hpp"
-#include "worker/backend/triton/polling.hpp"
+#include "worker/backend/triton/await_load.hpp"
 #include "worker/backend/triton/repository_index.hpp"
 #include "worker/backend/triton/server_words.hpp"
-#include "worker/backend/triton/steps.hpp"
-#include "worker/backend/triton/survey.hpp"
-#include "worker/backend/triton/unloading.hpp"
+#include "worker/backend/triton/request_sequence.hpp"
+#include "worker/backend/triton/probe_models.hpp"
+#include "worker/backend/triton/await_unload.hpp"
 
 #include <utility>
 

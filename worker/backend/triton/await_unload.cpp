@@ -1,4 +1,4 @@
-#include "worker/backend/triton/unloading.hpp"
+#include "worker/backend/triton/await_unload.hpp"
 
 #include "worker/base/words.hpp"
 

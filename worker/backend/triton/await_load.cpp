@@ -1,4 +1,4 @@
-#include "worker/backend/triton/polling.hpp"
+#include "worker/backend/triton/await_load.hpp"
 
 #include "worker/base/words.hpp"
 

@@ -5,7 +5,7 @@
 #include "worker/backend/triton/kserve.hpp"
 #include "worker/backend/triton/repository_index.hpp"
 #include "worker/backend/triton/server_words.hpp"
-#include "worker/backend/triton/steps.hpp"
+#include "worker/backend/triton/request_sequence.hpp"
 
 #include <algorithm>
 #include <chrono>

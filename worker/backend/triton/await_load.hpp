@@ -2,7 +2,7 @@
 // waits until it has found the files.
 #pragma once
 
-#include "worker/backend/triton/watching.hpp"
+#include "worker/backend/triton/index_poller.hpp"
 
 #include <functional>
 

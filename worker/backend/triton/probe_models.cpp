@@ -1,9 +1,9 @@
-#include "worker/backend/triton/survey.hpp"
+#include "worker/backend/triton/probe_models.hpp"
 
 #include "worker/backend/triton/kserve.hpp"
 #include "worker/backend/triton/repository_index.hpp"
 #include "worker/backend/triton/server_words.hpp"
-#include "worker/backend/triton/steps.hpp"
+#include "worker/backend/triton/request_sequence.hpp"
 
 #include <memory>
 #include <optional>

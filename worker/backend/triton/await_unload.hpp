@@ -1,7 +1,7 @@
 // Unloads a model and waits until its server says that it is gone: the answer to the unload itself says only that it begins.
 #pragma once
 
-#include "worker/backend/triton/watching.hpp"
+#include "worker/backend/triton/index_poller.hpp"
 
 #include <functional>
 
