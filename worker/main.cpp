@@ -145,9 +145,10 @@ class daemon {
     std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &one)
     {
         if (one.type == "command") {
-            return std::make_shared<command_backend>(loop_, command_settings{name, one.command,
-                                                                             std::chrono::seconds(one.timeout_s),
-                                                                             one.staging, one.repository});
+            return std::make_shared<command_backend>(loop_, time_,
+                                                     command_settings{name, one.command,
+                                                                      std::chrono::seconds(one.timeout_s),
+                                                                      one.staging, one.repository});
         }
         triton_settings made;
         made.name = name;
@@ -156,7 +157,7 @@ class daemon {
         made.staging = one.staging;
         made.polls = one.control == "poll";
         made.log = [name](const std::string &words) { log(log_level::info, words, {{"backend", name}}); };
-        return std::make_shared<triton_backend>(std::move(made), http_);
+        return std::make_shared<triton_backend>(std::move(made), server_access{http_, time_, threads_of(loop_)});
     }
 
     /// The backends of `config`; what is in `known` and as in the configuration in force is taken from there.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
+#include "worker/async/compound_operation.hpp"
 #include "worker/async/outcome.hpp"
 
 #include <chrono>
@@ -10,12 +11,10 @@
 
 namespace rollout {
 
-using start_fn = std::function<operation_ptr(done_fn)>;
-
 /// Over before it began, for who finds nothing to do or cannot do it.
 operation_ptr ended(clock &time, outcome how, done_fn done);
 
-/// Runs them in their order; ends with the first failure, or ok with the details of all. Ok where there are none.
+/// Runs them in their order; ends with the first failure, or ok with the details of all. Ok if there are none.
 operation_ptr in_order(clock &time, std::vector<start_fn> parts, done_fn done);
 
 /// Runs all of them in their order, whatever becomes of each; ends with the first failure, or ok with the details of all.
@@ -27,7 +26,7 @@ operation_ptr try_until(clock &time, start_fn attempt, std::chrono::milliseconds
                         std::chrono::milliseconds timeout, std::function<outcome(const std::string &last)> on_timeout,
                         done_fn done);
 
-/// The work, and `late` where it takes longer than `timeout`: it is abandoned then.
+/// Runs the work; ends with `late` if it takes longer than `timeout`, and abandons it then.
 operation_ptr within(clock &time, const start_fn &work, std::chrono::milliseconds timeout, outcome late,
                      done_fn done);
 

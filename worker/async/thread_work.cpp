@@ -1,5 +1,7 @@
 #include "worker/async/thread_work.hpp"
 
+#include "worker/async/completion.hpp"
+
 #include <exception>
 #include <memory>
 #include <utility>
@@ -9,8 +11,8 @@ namespace {
 
 struct job {
     uv_work_t request{};
-    std::function<outcome(const stop_flag &)> work;
-    done_fn done;
+    blocking_fn work;
+    completion<outcome> done;
     stop_flag stop{false};
     outcome ended;
     std::shared_ptr<job> held_by_libuv; ///< until the callback on the loop
@@ -33,7 +35,7 @@ class thread_operation final : public operation {
 
     ~thread_operation() override
     {
-        job_->done = nullptr;
+        job_->done.drop();
         stop();
     }
 
@@ -59,7 +61,7 @@ job &job_of(uv_work_t *request) noexcept
 } // namespace
 
 
-operation_ptr run_on_thread(uv_loop_t *loop, std::function<outcome(const stop_flag &)> work, done_fn done)
+operation_ptr run_on_thread(uv_loop_t *loop, blocking_fn work, done_fn done)
 {
     auto made = std::make_shared<job>();
     made->request.data = made.get();
@@ -73,9 +75,7 @@ operation_ptr run_on_thread(uv_loop_t *loop, std::function<outcome(const stop_fl
         [](uv_work_t *request, int status) {
             const auto job = std::move(job_of(request).held_by_libuv);
             job->work = nullptr; // what it holds goes on the loop's thread
-            if (const auto tell = std::exchange(job->done, nullptr)) {
-                tell(status == UV_ECANCELED ? outcome::canceled() : std::move(job->ended));
-            }
+            job->done(status == UV_ECANCELED ? outcome::canceled() : std::move(job->ended));
         });
     return held;
 }

@@ -3,7 +3,7 @@
 #ifdef ROLLOUT_FAILPOINTS
 
 #include "worker/async/thread_work.hpp"
-#include "worker/async/two_parts.hpp"
+#include "worker/async/compound_operation.hpp"
 #include "worker/base/failpoint.hpp"
 
 #include <utility>
@@ -82,7 +82,7 @@ class failing_backend final : public backend {
         return of == fault::permanent ? outcome::permanent(sentence) : outcome::transient(sentence);
     }
 
-    operation_ptr pass(const char *call, const part_fn &work, done_fn done)
+    operation_ptr pass(const char *call, const start_fn &work, done_fn done)
     {
         if (const auto of = failpoint({"backend", call, "before"}, {fault::transient, fault::permanent});
             of != fault::none) {

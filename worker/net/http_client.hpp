@@ -33,16 +33,25 @@ struct http_answer {
     bool may_pass() const noexcept { return status == 0 && !canceled && !lasting; }
 };
 
-class http_client {
+/// Who sends requests: the client, or a test's stand-in for all servers.
+class http_sender {
+  public:
+    virtual ~http_sender() = default;
+
+    /// Sends one request. See `operation` for the callback's rules.
+    virtual operation_ptr send(http_request request, std::function<void(http_answer)> done) = 0;
+};
+
+class http_client final : public http_sender {
   public:
     /// The loop must outlive the client.
     explicit http_client(uv_loop_t *loop);
-    ~http_client();
+    ~http_client() override;
     http_client(const http_client &) = delete;
     http_client &operator=(const http_client &) = delete;
 
-    /// Only http and https, no redirects, no proxy from the environment. See `operation` for the callback's rules.
-    operation_ptr send(http_request request, std::function<void(http_answer)> done);
+    /// Speaks only http and https, follows no redirects, and uses no proxy from the environment.
+    operation_ptr send(http_request request, std::function<void(http_answer)> done) override;
 
     /// Closes all handles; the loop must run once more afterwards so that libuv lets go of them. What is under way is
     /// abandoned: its callbacks do not run any more, nor does that of a later `send`.

@@ -1,6 +1,7 @@
 #include "worker/os/command_run.hpp"
 
 #include "common/base/text.hpp"
+#include "worker/async/completion.hpp"
 #include "worker/base/words.hpp"
 
 #include <algorithm>
@@ -89,7 +90,7 @@ struct running {
 
     uv_loop_t *loop;
     command_request request;
-    std::function<void(command_end)> done;
+    completion<command_end> done;
     std::shared_ptr<running> self;
     unsigned open = 0; ///< handles that are not closed
 
@@ -280,9 +281,7 @@ void running::tell()
 {
     close_all();
     end.words = clean_end(kept);
-    if (const auto call = std::exchange(done, nullptr)) {
-        call(std::move(end)); // which may destroy the operation
-    }
+    done(std::move(end));
 }
 
 
@@ -301,7 +300,7 @@ class command_operation final : public operation {
 
     ~command_operation() override
     {
-        of_->done = nullptr;
+        of_->done.drop();
         if (of_->runs) {
             of_->signal_group(SIGKILL);
         }

@@ -1,7 +1,8 @@
 #include "worker/backend/command/command_backend.hpp"
 
+#include "worker/async/combine.hpp"
+#include "worker/async/completion.hpp"
 #include "worker/async/thread_work.hpp"
-#include "worker/async/two_parts.hpp"
 #include "worker/os/command_run.hpp"
 
 #include <utility>
@@ -46,15 +47,14 @@ class asking_each final : public operation {
             if (++next_ < models_.size() && !canceled_) {
                 ask_next();
             } else {
-                const auto done = std::exchange(done_, nullptr); // which may destroy this
-                done(found_);
+                done_(std::move(found_));
             }
         });
     }
 
     const std::vector<server_model> models_;
     const ask_fn ask_;
-    surveyed_fn done_;
+    completion<std::vector<presence>> done_;
     std::vector<presence> found_;
     std::size_t next_ = 0;
     operation_ptr run_;
@@ -64,8 +64,8 @@ class asking_each final : public operation {
 } // namespace
 
 
-command_backend::command_backend(uv_loop_t *loop, command_settings settings)
-    : loop_(loop), settings_(std::move(settings)), files_(settings_.repository, settings_.staging)
+command_backend::command_backend(uv_loop_t *loop, clock &time, command_settings settings)
+    : loop_(loop), time_(time), settings_(std::move(settings)), files_(settings_.repository, settings_.staging)
 {
 }
 
@@ -90,16 +90,16 @@ operation_ptr command_backend::check_vacant(const std::string &model, done_fn do
 
 operation_ptr command_backend::stage(const server_model &model, done_fn done)
 {
-    const part_fn program = [this, model](done_fn then) { return run("stage", model, nullptr, std::move(then)); };
+    const start_fn program = [this, model](done_fn then) { return run("stage", model, nullptr, std::move(then)); };
     if (settings_.repository.empty()) {
         return program(std::move(done));
     }
-    const part_fn files = [this, model](done_fn then) {
+    const start_fn files = [this, model](done_fn then) {
         return run_on_thread(
             loop_, [name = model.name, in = files_](const stop_flag &stop) { return in.stage(name, stop); },
             std::move(then));
     };
-    return first_then(files, program, std::move(done));
+    return in_order(time_, {files, program}, std::move(done));
 }
 
 
@@ -144,9 +144,9 @@ operation_ptr command_backend::unload(const server_model &model, std::chrono::mi
 
 operation_ptr command_backend::remove(const server_model &model, done_fn done)
 {
-    const part_fn program = [this, model](done_fn then) { return run("remove", model, nullptr, std::move(then)); };
+    const start_fn program = [this, model](done_fn then) { return run("remove", model, nullptr, std::move(then)); };
     const bool has_repository = !settings_.repository.empty();
-    const part_fn files = [this, model, has_repository](done_fn then) {
+    const start_fn files = [this, model, has_repository](done_fn then) {
         return run_on_thread(
             loop_,
             [name = model.name, in = files_, has_repository](const stop_flag &) {
@@ -154,7 +154,7 @@ operation_ptr command_backend::remove(const server_model &model, done_fn done)
             },
             std::move(then));
     };
-    return first_then(program, files, std::move(done));
+    return in_order(time_, {program, files}, std::move(done));
 }
 
 

@@ -2,6 +2,7 @@
 // and answers by its exit status (0; 75: try again later; for `ready`, 1: not yet; anything else: it failed).
 #pragma once
 
+#include "worker/async/clock.hpp"
 #include "worker/backend/backend.hpp"
 #include "worker/backend/repository.hpp"
 #include "worker/os/command_run.hpp"
@@ -29,8 +30,8 @@ struct command_settings {
 /// after the program has run; without one the program sees them where they were fetched to.
 class command_backend final : public backend {
   public:
-    /// The loop must outlive the backend and its operations.
-    command_backend(uv_loop_t *loop, command_settings settings);
+    /// The loop and its clock must outlive the backend and its operations.
+    command_backend(uv_loop_t *loop, clock &time, command_settings settings);
 
     std::filesystem::path staging_path(const std::string &model) const override;
     operation_ptr check_vacant(const std::string &model, done_fn done) override;
@@ -56,6 +57,7 @@ class command_backend final : public backend {
                         std::function<void(const command_end &)> done);
 
     uv_loop_t *loop_;
+    clock &time_;
     command_settings settings_;
     model_repository files_;
 };

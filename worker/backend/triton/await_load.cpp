@@ -10,19 +10,19 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds first_look{50};
+constexpr milliseconds first_pause{50};
 
-/// Twice what Triton lets pass between two looks at its repository, unless told otherwise.
+/// Twice what Triton lets pass between two polls of its repository, unless told otherwise.
 constexpr milliseconds old_failure{30000};
 
-class arrival final : public watching {
+class load_wait final : public index_poller {
   public:
-    arrival(http_client &http, const arrival_request &request, done_fn done)
-        : watching(http, request, first_look, std::move(done))
+    load_wait(server_access access, const load_request &request, done_fn done)
+        : index_poller(std::move(access), request, first_pause, std::move(done)), began_(time().now())
     {
         on_thread(request.put_in, [this](outcome how) {
             if (how) {
-                look();
+                poll();
             } else {
                 finish(std::move(how));
             }
@@ -42,13 +42,13 @@ class arrival final : public watching {
         } else if (!failed) {
             first_failure_ = "";
         }
-        if (failed && (entry.reason != *first_failure_ || clock::now() - began_ >= old_failure)) {
-            finish(outcome::permanent(what_.server + " could not load " + what_.model + ": " + entry.reason));
+        if (failed && (entry.reason != *first_failure_ || time().now() - began_ >= old_failure)) {
+            finish(outcome::permanent(model_.server + " could not load " + model_.model + ": " + entry.reason));
             return;
         }
         last_ = failed ? "the server's index says " + entry.reason
                        : "the server's index has it as " + std::string(index_state_name(entry.is));
-        look_again();
+        poll_again();
     }
 
     void index_refused(const http_answer &answer) override { trouble(answer, "show its repository index"); }
@@ -60,47 +60,46 @@ class arrival final : public watching {
             finish(outcome::ok());
             return;
         case kserve::readiness::unclear:
-            trouble(answer, "say whether " + what_.model + " is ready");
+            trouble(answer, "say whether " + model_.model + " is ready");
             return;
         case kserve::readiness::not_ready:
             const std::string words = server_words(answer.body);
             last_ = "the server says HTTP " + std::to_string(answer.status) + (words.empty() ? "" : ", " + words);
-            look_again();
+            poll_again();
             return;
         }
     }
 
-    /// The server did not say: asked again where that may help.
+    /// The server did not say: asked again if that may help.
     void trouble(const http_answer &answer, const std::string &action)
     {
-        outcome refused = refusal(answer, what_.server, action);
+        outcome refused = refusal(answer, model_.server, action);
         if (refused.is == outcome::kind::permanent) {
             finish(std::move(refused));
             return;
         }
         last_ = std::move(refused.detail);
-        look_again();
+        poll_again();
     }
 
     outcome too_late() const override
     {
-        return outcome::permanent(what_.server + " has not loaded " + what_.model + " within " +
-                                  duration_words(what_.timeout) + ": " + last_ +
+        return outcome::permanent(model_.server + " has not loaded " + model_.model + " within " +
+                                  duration_words(model_.timeout) + ": " + last_ +
                                   " (does it poll its repository, and often enough?)");
     }
 
-    const clock::time_point began_ = clock::now();
-    std::optional<std::string>
-        first_failure_; ///< the index's reason at the first look; empty once it has said otherwise
-    std::string last_;  ///< what was seen last
+    const milliseconds began_;                 ///< of the clock
+    std::optional<std::string> first_failure_; ///< the index's reason at first; empty once it has said otherwise
+    std::string last_;                         ///< what the server said last
 };
 
 } // namespace
 
 
-operation_ptr await_arrival(http_client &http, const arrival_request &request, done_fn done)
+operation_ptr await_load(server_access access, const load_request &request, done_fn done)
 {
-    return std::make_unique<arrival>(http, request, std::move(done));
+    return std::make_unique<load_wait>(std::move(access), request, std::move(done));
 }
 
 } // namespace rollout

@@ -10,16 +10,16 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds first_look{20};
+constexpr milliseconds first_pause{20};
 
-class unloading final : public watching {
+class unload_wait final : public index_poller {
   public:
-    unloading(http_client &http, const unload_request &request, done_fn done)
-        : watching(http, request, first_look, std::move(done)), withdraw_(request.withdraw),
+    unload_wait(server_access access, const unload_request &request, done_fn done)
+        : index_poller(std::move(access), request, first_pause, std::move(done)), withdraw_(request.withdraw),
           in_sight_(request.withdraw != nullptr)
     {
         if (in_sight_) {
-            look();
+            poll();
         } else {
             ask_unload();
         }
@@ -28,7 +28,7 @@ class unloading final : public watching {
   private:
     void ask_unload()
     {
-        ask(kserve::unload(what_.url, what_.model, what_.timeout),
+        ask(kserve::unload(model_.url, model_.model, model_.timeout),
             [this](const http_answer &answer) { unload_answered(answer); });
     }
 
@@ -37,7 +37,7 @@ class unloading final : public watching {
         on_thread(withdraw_, [this](outcome how) {
             if (how) {
                 in_sight_ = false;
-                look();
+                poll();
             } else {
                 finish(std::move(how));
             }
@@ -47,10 +47,10 @@ class unloading final : public watching {
     void unload_answered(const http_answer &answer)
     {
         if (kserve::is_done(answer)) {
-            look();
+            poll();
             return;
         }
-        outcome refused = repository_refusal(answer, what_.server, "unload " + what_.model, what_.model);
+        outcome refused = repository_refusal(answer, model_.server, "unload " + model_.model, model_.model);
         if (refused.is == outcome::kind::transient) {
             if (says_nothing_yet(answer)) {
                 finish(std::move(refused));
@@ -64,7 +64,7 @@ class unloading final : public watching {
         trouble_.clear();
         // Some servers refuse to unload what is not loaded: gone is gone. Only a model that is there makes it a failure.
         refused_ = std::move(refused);
-        look();
+        poll();
     }
 
     void in_index(const index_entry &entry) override
@@ -81,7 +81,7 @@ class unloading final : public watching {
         } else {
             still_ = index_state_name(entry.is);
             trouble_.clear();
-            look_again();
+            poll_again();
         }
     }
 
@@ -90,17 +90,17 @@ class unloading final : public watching {
         if (in_sight_) {
             withdraw();
         } else {
-            look();
+            poll();
         }
     }
 
     void index_refused(const http_answer &answer) override
     {
         if (answer.status == 401 || answer.status == 403) {
-            finish(refusal(answer, what_.server, "show its repository index"));
+            finish(refusal(answer, model_.server, "show its repository index"));
         } else {
-            trouble_ = refusal(answer, what_.server, "show its repository index").detail;
-            look_again();
+            trouble_ = refusal(answer, model_.server, "show its repository index").detail;
+            poll_again();
         }
     }
 
@@ -108,10 +108,10 @@ class unloading final : public watching {
     {
         const auto is = kserve::readiness_of(answer);
         if (answer.status == 401 || answer.status == 403) {
-            finish(refusal(answer, what_.server, "say whether " + what_.model + " is ready"));
+            finish(refusal(answer, model_.server, "say whether " + model_.model + " is ready"));
         } else if (is == kserve::readiness::unclear) {
-            trouble_ = refusal(answer, what_.server, "say whether " + what_.model + " is ready").detail;
-            look_again();
+            trouble_ = refusal(answer, model_.server, "say whether " + model_.model + " is ready").detail;
+            poll_again();
         } else if (is == kserve::readiness::not_ready) {
             finish(outcome::ok());
         } else if (refused_) {
@@ -119,36 +119,36 @@ class unloading final : public watching {
         } else {
             still_ = "ready";
             trouble_.clear();
-            look_again();
+            poll_again();
         }
     }
 
     outcome too_late() const override
     {
-        const std::string after = " after " + duration_words(what_.timeout);
+        const std::string after = " after " + duration_words(model_.timeout);
         if (!trouble_.empty()) {
-            return outcome::transient("whether " + what_.model + " is unloaded is not known" + after + ": " +
+            return outcome::transient("whether " + model_.model + " is unloaded is not known" + after + ": " +
                                       trouble_);
         }
         return outcome::transient(
-            what_.model + " is still " + still_ + " on " + what_.server + after +
+            model_.model + " is still " + still_ + " on " + model_.server + after +
             (withdraw_ ? ": its requests have not ended, or the server has not looked at its repository"
                        : ": its requests have not ended"));
     }
 
-    std::function<outcome(const stop_flag &)> withdraw_;
+    blocking_fn withdraw_;
     bool in_sight_;                  ///< of a server that polls: the files are, or may be
-    std::optional<outcome> refused_; ///< what the server said to the unload, where that may mean "it is not loaded"
-    std::string still_;              ///< the state that was seen last
-    std::string trouble_;            ///< why the last look showed nothing
+    std::optional<outcome> refused_; ///< what the server said to the unload, if that may mean "it is not loaded"
+    std::string still_;              ///< the state that the server said last
+    std::string trouble_;            ///< why the last question showed nothing
 };
 
 } // namespace
 
 
-operation_ptr unload_and_wait(http_client &http, const unload_request &request, done_fn done)
+operation_ptr await_unload(server_access access, const unload_request &request, done_fn done)
 {
-    return std::make_unique<unloading>(http, request, std::move(done));
+    return std::make_unique<unload_wait>(std::move(access), request, std::move(done));
 }
 
 } // namespace rollout

@@ -7,14 +7,14 @@
 
 namespace rollout {
 
-struct unload_request : watched_model {
-    /// For a server that polls, in the place of the call: takes the files out of its sight, on a thread, once it does not
+struct unload_request : polled_model {
+    /// For a server that polls, in place of the call: takes the files out of its sight, on a thread, once it does not
     /// read them; then the model must also say that it is not ready. Null: the call.
-    std::function<outcome(const stop_flag &)> withdraw;
+    blocking_fn withdraw;
 };
 
 /// Ok once the server's index shows no version of the model loaded or on its way, or, without an index, once the model is not
 /// ready any more. A server that cannot be asked meanwhile is asked again until the time is over, which is transient.
-operation_ptr unload_and_wait(http_client &http, const unload_request &request, done_fn done);
+operation_ptr await_unload(server_access access, const unload_request &request, done_fn done);
 
 } // namespace rollout

@@ -1,5 +1,5 @@
-// A model that is looked at again and again until it is as it should be: in its server's repository index, or, where the server
-// has none, by the model's own readiness.
+// Polls a model until it is as it should be: in its server's repository index, or by the model's own readiness if the server
+// has no index.
 #pragma once
 
 #include "worker/backend/triton/kserve.hpp"
@@ -16,30 +16,29 @@
 
 namespace rollout {
 
-struct watched_model {
+struct polled_model {
     std::string url;
     std::string server; ///< for sentences
     std::string model;
     std::chrono::milliseconds timeout{};
-    std::function<void()> no_index; ///< called where the server turns out to have no repository index
+    std::function<void()> no_index; ///< called if the server turns out to have no repository index
 };
 
-/// Who derives from it says what each answer means, and ends it or looks again. The pauses grow up to a second.
-class watching : public steps {
+/// Who derives from it says what each answer means, and finishes or polls again. The pauses grow up to a second.
+class index_poller : public request_sequence {
   protected:
     using milliseconds = std::chrono::milliseconds;
-    using clock = std::chrono::steady_clock;
 
-    watching(http_client &http, watched_model what, milliseconds first_look, done_fn done)
-        : steps(http, std::move(done)), what_(std::move(what)), deadline_(clock::now() + what_.timeout),
-          between_(first_look)
+    index_poller(server_access access, polled_model model, milliseconds first_pause, done_fn done)
+        : request_sequence(std::move(access), std::move(done)), model_(std::move(model)),
+          deadline_(time().now() + model_.timeout), pause_(first_pause)
     {
     }
 
     virtual void in_index(const index_entry &entry) = 0;
 
-    /// The server has no index that could be read; the model's readiness is asked from now on.
-    virtual void without_index() { look(); }
+    /// The server has no index that could be read: the model's readiness is asked from now on.
+    virtual void without_index() { poll(); }
 
     virtual void index_refused(const http_answer &answer) = 0;
     virtual void ready_answered(const http_answer &answer) = 0;
@@ -47,10 +46,10 @@ class watching : public steps {
     /// What the operation ends with when the time is over.
     virtual outcome too_late() const = 0;
 
-    void look()
+    void poll()
     {
         if (has_index_) {
-            ask(bounded(kserve::index(what_.url)), [this](const http_answer &answer) { index_answered(answer); });
+            ask(bounded(kserve::index(model_.url)), [this](const http_answer &answer) { index_answered(answer); });
         } else {
             ask_readiness();
         }
@@ -58,16 +57,16 @@ class watching : public steps {
 
     void ask_readiness()
     {
-        ask(bounded(kserve::ready(what_.url, what_.model)),
+        ask(bounded(kserve::ready(model_.url, model_.model)),
             [this](const http_answer &answer) { ready_answered(answer); });
     }
 
-    void look_again()
+    void poll_again()
     {
-        after_a_pause([this] { look(); });
+        after_a_pause([this] { poll(); });
     }
 
-    /// Where there is time left for it.
+    /// Finishes with `too_late` if there is no time left.
     void after_a_pause(std::function<void()> then)
     {
         const milliseconds left = time_left();
@@ -75,32 +74,32 @@ class watching : public steps {
             finish(too_late());
             return;
         }
-        wait(std::min(between_, left), std::move(then));
-        between_ = std::min(between_ * 2, longest_between_looks);
+        pause_for(std::min(pause_, left), std::move(then));
+        pause_ = std::min(pause_ * 2, longest_pause);
     }
 
-    const watched_model what_;
+    const polled_model model_;
 
   private:
-    static constexpr milliseconds longest_between_looks{1000};
+    static constexpr milliseconds longest_pause{1000};
     static constexpr milliseconds shortest_question{
-        1000}; ///< the last look gets its answer even if that is past the time
+        1000}; ///< the last one gets its answer, even if that is past the time
 
     void index_answered(const http_answer &answer)
     {
-        const auto entry = answer.status == 200 ? find_in_index(answer.body, what_.model) : std::nullopt;
+        const auto entry = answer.status == 200 ? find_in_index(answer.body, model_.model) : std::nullopt;
         if (entry) {
             in_index(*entry);
         } else if ((answer.status == 200 && !is_html(answer.body)) || kserve::lacks_index(answer)) {
             has_index_ = false;
-            what_.no_index();
+            model_.no_index();
             without_index();
         } else {
             index_refused(answer);
         }
     }
 
-    milliseconds time_left() const { return std::chrono::ceil<milliseconds>(deadline_ - clock::now()); }
+    milliseconds time_left() const { return deadline_ - time().now(); }
 
     http_request bounded(http_request question) const
     {
@@ -108,8 +107,8 @@ class watching : public steps {
         return question;
     }
 
-    const clock::time_point deadline_;
-    milliseconds between_;
+    const milliseconds deadline_; ///< of the clock
+    milliseconds pause_;          ///< before the next question
     bool has_index_ = true;
 };
 

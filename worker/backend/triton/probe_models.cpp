@@ -32,12 +32,13 @@ presence presence_of(const index_entry &entry)
 }
 
 
-class survey final : public steps {
+class probe final : public request_sequence {
   public:
-    survey(http_client &http, survey_request request, const found_ptr &found, const surveyed_fn &done)
-        : steps(http, [found, done](const outcome &) { done(*found); }), what_(std::move(request)), found_(found)
+    probe(server_access access, probe_request request, const found_ptr &found, const surveyed_fn &done)
+        : request_sequence(std::move(access), [found, done](const outcome &) { done(*found); }),
+          asked_(std::move(request)), found_(found)
     {
-        ask(kserve::index(what_.url), [this](http_answer answer) { index_answered(std::move(answer)); });
+        ask(kserve::index(asked_.url), [this](http_answer answer) { index_answered(std::move(answer)); });
     }
 
   private:
@@ -59,8 +60,8 @@ class survey final : public steps {
 
     void index_read(const repository_index &index)
     {
-        for (std::size_t i = 0; i < what_.models.size(); ++i) {
-            const auto entry = index.find(what_.models[i]);
+        for (std::size_t i = 0; i < asked_.models.size(); ++i) {
+            const auto entry = index.find(asked_.models[i]);
             (*found_)[i] = presence_of(entry == index.end() ? index_entry() : entry->second);
         }
         finish(outcome::ok());
@@ -68,17 +69,17 @@ class survey final : public steps {
 
     void ask_each()
     {
-        what_.no_index();
+        asked_.no_index();
         ask_next();
     }
 
     void ask_next()
     {
-        if (next_ == what_.models.size()) {
+        if (next_ == asked_.models.size()) {
             finish(outcome::ok());
             return;
         }
-        ask(kserve::ready(what_.url, what_.models[next_]),
+        ask(kserve::ready(asked_.url, asked_.models[next_]),
             [this](const http_answer &answer) { ready_answered(answer); });
     }
 
@@ -94,10 +95,10 @@ class survey final : public steps {
             break;
         case kserve::readiness::unclear:
             if (answer.status == 0) {
-                give_up(answer, "say whether " + what_.models[next_] + " is ready");
+                give_up(answer, "say whether " + asked_.models[next_] + " is ready");
                 return;
             }
-            one.words = refusal(answer, what_.server, "say whether it is ready").detail;
+            one.words = refusal(answer, asked_.server, "say whether it is ready").detail;
             break;
         }
         ++next_;
@@ -107,14 +108,14 @@ class survey final : public steps {
     /// Nothing more is known of the rest.
     void give_up(const http_answer &answer, const std::string &action)
     {
-        const std::string words = refusal(answer, what_.server, action).detail;
+        const std::string words = refusal(answer, asked_.server, action).detail;
         for (std::size_t i = next_; i < found_->size(); ++i) {
             (*found_)[i].words = words;
         }
         finish(outcome::ok());
     }
 
-    const survey_request what_;
+    const probe_request asked_;
     const found_ptr found_;
     std::size_t next_ = 0;
 };
@@ -122,10 +123,10 @@ class survey final : public steps {
 } // namespace
 
 
-operation_ptr survey_models(http_client &http, survey_request request, surveyed_fn done)
+operation_ptr probe_models(server_access access, probe_request request, surveyed_fn done)
 {
     const auto found = std::make_shared<std::vector<presence>>(request.models.size());
-    return std::make_unique<survey>(http, std::move(request), found, done);
+    return std::make_unique<probe>(std::move(access), std::move(request), found, done);
 }
 
 } // namespace rollout

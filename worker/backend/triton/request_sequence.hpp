@@ -1,99 +1,56 @@
-// Several questions to a server and waits between them, seen as one operation.
+// Several questions to a server, with pauses and blocking work between them, seen as one operation.
 #pragma once
 
-#include "worker/async/outcome.hpp"
+#include "worker/async/compound_operation.hpp"
 #include "worker/async/thread_work.hpp"
-#include "worker/async/timer.hpp"
 #include "worker/net/http_client.hpp"
 
-#include <chrono>
 #include <functional>
 #include <utility>
 
 namespace rollout {
 
-/// One thing is under way at a time; its callback begins the next or ends the whole. A cancel ends whatever is under way.
-/// The members that hold it go with the operation, and with them their callbacks.
-class steps : public operation {
-  public:
-    void cancel() override
-    {
-        if (!done_ || canceled_) {
-            return;
-        }
-        canceled_ = true;
-        if (busy_) {
-            under_way_->cancel();
-        } else {
-            wait({}, [] {});
-        }
-    }
+/// What a server is asked with. It outlives every operation that has a copy.
+struct server_access {
+    http_sender &http;
+    clock &time;
+    thread_fn run_on_thread;
+};
 
+/// A cancel ends whatever is under way, and counts even if it came too late to stop it.
+class request_sequence : public compound_operation {
   protected:
-    steps(http_client &http, done_fn done) : http_(http), timer_(http.loop()), done_(std::move(done)) {}
+    request_sequence(server_access access, done_fn done)
+        : compound_operation(access.time, std::move(done)), access_(std::move(access))
+    {
+    }
 
     void ask(http_request request, std::function<void(http_answer)> then)
     {
-        busy_ = true;
-        under_way_ = http_.send(std::move(request), [this, then = std::move(then)](http_answer answer) {
-            busy_ = false;
-            if (canceled_ || answer.canceled) {
-                finish(outcome::canceled());
-            } else {
-                then(std::move(answer));
-            }
-        });
+        start<http_answer>([&](auto answered) { return access_.http.send(std::move(request), std::move(answered)); },
+                           [this, then = std::move(then)](http_answer answer) {
+                               if (is_canceled() || answer.canceled) {
+                                   finish(outcome::canceled());
+                               } else {
+                                   then(std::move(answer));
+                               }
+                           });
     }
 
-    void wait(std::chrono::milliseconds time, std::function<void()> then)
+    void on_thread(blocking_fn work, std::function<void(outcome)> then)
     {
-        timer_.start(time, [this, then = std::move(then)] {
-            if (canceled_) {
-                finish(outcome::canceled());
-            } else {
-                then();
-            }
-        });
-    }
-
-    /// Blocking work; a cancel counts even where it came too late to stop it.
-    void on_thread(std::function<outcome(const stop_flag &)> work, std::function<void(outcome)> then)
-    {
-        busy_ = true;
-        under_way_ = run_on_thread(http_.loop(), std::move(work), [this, then = std::move(then)](outcome ended) {
-            busy_ = false;
-            if (canceled_) {
-                finish(outcome::canceled());
-            } else {
-                then(std::move(ended));
-            }
-        });
-    }
-
-    /// Blocking work whose outcome is that of the whole.
-    void finish_on_thread(std::function<outcome(const stop_flag &)> work)
-    {
-        busy_ = true;
-        under_way_ = run_on_thread(http_.loop(), std::move(work), [this](outcome ended) {
-            busy_ = false;
-            finish(std::move(ended));
-        });
-    }
-
-    /// Nothing of this object may be touched afterwards: the callback may destroy it.
-    void finish(outcome ended)
-    {
-        const done_fn done = std::exchange(done_, nullptr);
-        done(std::move(ended));
+        start<outcome>([&](done_fn ended) { return access_.run_on_thread(std::move(work), std::move(ended)); },
+                       [this, then = std::move(then)](outcome how) {
+                           if (is_canceled()) {
+                               finish(outcome::canceled());
+                           } else {
+                               then(std::move(how));
+                           }
+                       });
     }
 
   private:
-    http_client &http_;
-    operation_ptr under_way_;
-    timer timer_;
-    done_fn done_;
-    bool busy_ = false; ///< `under_way_` has not ended
-    bool canceled_ = false;
+    server_access access_;
 };
 
 } // namespace rollout

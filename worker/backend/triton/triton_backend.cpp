@@ -1,7 +1,7 @@
 #include "worker/backend/triton/triton_backend.hpp"
 
 #include "worker/async/thread_work.hpp"
-#include "worker/async/two_parts.hpp"
+#include "worker/async/combine.hpp"
 #include "worker/backend/triton/kserve.hpp"
 #include "worker/backend/triton/await_load.hpp"
 #include "worker/backend/triton/repository_index.hpp"
@@ -20,10 +20,11 @@ constexpr std::chrono::seconds polled_removal{120};
 
 
 /// The readiness of a model, and where that is no, what the index knows of it.
-class readiness final : public steps {
+class readiness final : public request_sequence {
   public:
-    readiness(http_client &http, std::string url, std::string server, std::string model, done_fn done)
-        : steps(http, std::move(done)), url_(std::move(url)), server_(std::move(server)), model_(std::move(model))
+    readiness(server_access access, std::string url, std::string server, std::string model, done_fn done)
+        : request_sequence(std::move(access), std::move(done)), url_(std::move(url)), server_(std::move(server)),
+          model_(std::move(model))
     {
         ask(kserve::ready(url_, model_), [this](const http_answer &answer) { ready_answered(answer); });
     }
@@ -78,10 +79,10 @@ class readiness final : public steps {
 };
 
 
-class inference final : public steps {
+class inference final : public request_sequence {
   public:
-    inference(http_client &http, http_request request, std::string server, std::string model, done_fn done)
-        : steps(http, std::move(done)), server_(std::move(server)), model_(std::move(model))
+    inference(server_access access, http_request request, std::string server, std::string model, done_fn done)
+        : request_sequence(std::move(access), std::move(done)), server_(std::move(server)), model_(std::move(model))
     {
         ask(std::move(request), [this](http_answer answer) { answered(std::move(answer)); });
     }
@@ -109,7 +110,7 @@ class inference final : public steps {
         if (small) {
             finish(judge(stop_flag(false)));
         } else {
-            finish_on_thread(judge);
+            on_thread(judge, [this](outcome how) { finish(std::move(how)); });
         }
     }
 
@@ -131,11 +132,11 @@ std::filesystem::path default_staging(std::filesystem::path repository)
 } // namespace
 
 
-triton_backend::triton_backend(triton_settings settings, http_client &http)
+triton_backend::triton_backend(triton_settings settings, server_access access)
     : settings_(std::move(settings)), server_("server " + settings_.name),
       repository_(settings_.repository,
                   settings_.staging.empty() ? default_staging(settings_.repository) : settings_.staging),
-      http_(http)
+      access_(std::move(access))
 {
     while (settings_.url.ends_with('/')) {
         settings_.url.pop_back();
@@ -151,16 +152,15 @@ std::filesystem::path triton_backend::staging_path(const std::string &model) con
 
 operation_ptr triton_backend::check_vacant(const std::string &model, done_fn done)
 {
-    return run_on_thread(
-        http_.loop(), [model, in = repository_](const stop_flag &) { return in.check_vacant(model); },
-        std::move(done));
+    return access_.run_on_thread([model, in = repository_](const stop_flag &) { return in.check_vacant(model); },
+                                 std::move(done));
 }
 
 
 operation_ptr triton_backend::stage(const server_model &model, done_fn done)
 {
-    return run_on_thread(
-        http_.loop(), [name = model.name, in = repository_](const stop_flag &stop) { return in.stage(name, stop); },
+    return access_.run_on_thread(
+        [name = model.name, in = repository_](const stop_flag &stop) { return in.stage(name, stop); },
         std::move(done));
 }
 
@@ -170,20 +170,20 @@ operation_ptr triton_backend::load(const server_model &model, const json_t *conf
 {
     if (settings_.polls) {
         const auto put_in = [name = model.name, in = repository_](const stop_flag &) { return in.put_back(name); };
-        return await_arrival(http_, {{settings_.url, server_, model.name, timeout, tell_of_no_index()}, put_in},
-                             std::move(done));
+        return await_load(access_, {{settings_.url, server_, model.name, timeout, tell_of_no_index()}, put_in},
+                          std::move(done));
     }
-    return http_.send(kserve::load(settings_.url, model.name, config, timeout),
-                      [server = server_, name = model.name, done = std::move(done)](const http_answer &answer) {
-                          done(kserve::is_done(answer) ? outcome::ok()
-                                                       : repository_refusal(answer, server, "load " + name, name));
-                      });
+    return access_.http.send(
+        kserve::load(settings_.url, model.name, config, timeout),
+        [server = server_, name = model.name, done = std::move(done)](const http_answer &answer) {
+            done(kserve::is_done(answer) ? outcome::ok() : repository_refusal(answer, server, "load " + name, name));
+        });
 }
 
 
 operation_ptr triton_backend::ready(const server_model &model, done_fn done)
 {
-    return std::make_unique<readiness>(http_, settings_.url, server_, model.name, std::move(done));
+    return std::make_unique<readiness>(access_, settings_.url, server_, model.name, std::move(done));
 }
 
 
@@ -193,14 +193,14 @@ operation_ptr triton_backend::survey(const std::vector<server_model> &models, su
     for (const auto &one : models) {
         names.push_back(one.name);
     }
-    return survey_models(http_, {settings_.url, server_, std::move(names), tell_of_no_index()}, std::move(done));
+    return probe_models(access_, {settings_.url, server_, std::move(names), tell_of_no_index()}, std::move(done));
 }
 
 
 operation_ptr triton_backend::infer(const server_model &model, const json_t *request,
                                     std::chrono::milliseconds timeout, done_fn done)
 {
-    return std::make_unique<inference>(http_, kserve::infer(settings_.url, model.name, request, timeout), server_,
+    return std::make_unique<inference>(access_, kserve::infer(settings_.url, model.name, request, timeout), server_,
                                        model.name, std::move(done));
 }
 
@@ -211,30 +211,29 @@ operation_ptr triton_backend::unload(const server_model &model, std::chrono::mil
     if (settings_.polls) {
         request.withdraw = [name = model.name, in = repository_](const stop_flag &) { return in.withdraw(name); };
     }
-    return unload_and_wait(http_, request, std::move(done));
+    return await_unload(access_, request, std::move(done));
 }
 
 
 operation_ptr triton_backend::remove(const server_model &model, done_fn done)
 {
-    const part_fn files = [this, model](done_fn then) {
-        return run_on_thread(
-            http_.loop(), [name = model.name, in = repository_](const stop_flag &) { return in.remove(name); },
-            std::move(then));
+    const start_fn files = [this, model](done_fn then) {
+        return access_.run_on_thread(
+            [name = model.name, in = repository_](const stop_flag &) { return in.remove(name); }, std::move(then));
     };
     if (!settings_.polls) {
         return files(std::move(done));
     }
-    // What came into the repository may have been loaded, even where nobody has waited for it yet.
-    const part_fn gone = [this, model](done_fn then) { return unload(model, polled_removal, std::move(then)); };
-    return first_then(gone, files, std::move(done));
+    // What came into the repository may have been loaded, even if nobody has waited for it yet.
+    const start_fn gone = [this, model](done_fn then) { return unload(model, polled_removal, std::move(then)); };
+    return in_order(access_.time, {gone, files}, std::move(done));
 }
 
 
 operation_ptr triton_backend::discard(const std::string &model, done_fn done)
 {
-    return run_on_thread(
-        http_.loop(), [model, in = repository_](const stop_flag &) { return in.discard(model); }, std::move(done));
+    return access_.run_on_thread([model, in = repository_](const stop_flag &) { return in.discard(model); },
+                                 std::move(done));
 }
 
 

@@ -4,7 +4,7 @@
 
 #include "worker/backend/backend.hpp"
 #include "worker/backend/repository.hpp"
-#include "worker/net/http_client.hpp"
+#include "worker/backend/triton/request_sequence.hpp"
 
 #include <filesystem>
 #include <functional>
@@ -23,8 +23,8 @@ struct triton_settings {
 
 class triton_backend final : public backend {
   public:
-    /// `http` and its loop must outlive the backend.
-    triton_backend(triton_settings settings, http_client &http);
+    /// What `access` refers to must outlive the backend.
+    triton_backend(triton_settings settings, server_access access);
 
     std::filesystem::path staging_path(const std::string &model) const override;
     operation_ptr check_vacant(const std::string &model, done_fn done) override;
@@ -45,7 +45,7 @@ class triton_backend final : public backend {
     triton_settings settings_;
     std::string server_; ///< for sentences
     model_repository repository_;
-    http_client &http_;
+    server_access access_;
     bool told_of_no_index_ = false;
 };
 
