@@ -9,7 +9,7 @@
 
 #include "common/domain/limits.hpp"
 #include "common/domain/names.hpp"
-#include "worker/gateway/gateway_session.hpp"
+#include "worker/gateway/session.hpp"
 
 #include <algorithm>
 #include <array>

@@ -8,8 +8,8 @@
 #include "worker/base/failpoint.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
-#include "worker/gateway/gateway_session.hpp"
-#include "worker/gateway/gateway_waits.hpp"
+#include "worker/gateway/session.hpp"
+#include "worker/gateway/questions.hpp"
 
 #include <algorithm>
 

@@ -7,7 +7,7 @@
 #include "worker/base/words.hpp"
 #include "worker/gateway/line_of.hpp"
 #include "worker/gateway/gateway_server.hpp"
-#include "worker/gateway/gateway_session.hpp"
+#include "worker/gateway/session.hpp"
 
 #include <algorithm>
 #include <utility>

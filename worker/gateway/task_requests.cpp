@@ -9,7 +9,7 @@
 #include "worker/base/words.hpp"
 #include "worker/gateway/audit.hpp"
 #include "worker/gateway/line_of.hpp"
-#include "worker/gateway/gateway_session.hpp"
+#include "worker/gateway/session.hpp"
 
 namespace rollout {
 

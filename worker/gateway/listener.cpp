@@ -5,7 +5,7 @@
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
 #include "worker/gateway/gateway_server.hpp"
-#include "worker/gateway/gateway_session.hpp"
+#include "worker/gateway/session.hpp"
 
 #include <cerrno>
 #include <stdexcept>

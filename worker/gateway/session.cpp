@@ -1,4 +1,4 @@
-#include "worker/gateway/gateway_session.hpp"
+#include "worker/gateway/session.hpp"
 
 #include "worker/base/failpoint.hpp"
 

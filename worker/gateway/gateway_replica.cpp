@@ -5,8 +5,8 @@
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
 #include "worker/gateway/line_of.hpp"
-#include "worker/gateway/gateway_session.hpp"
-#include "worker/gateway/gateway_waits.hpp"
+#include "worker/gateway/session.hpp"
+#include "worker/gateway/questions.hpp"
 
 #include <algorithm>
 #include <cerrno>
