@@ -1,84 +1,126 @@
-// A link's connection, and what its gateway has been told: the parts of gateway_server that hold state.
+// One nginx worker process's connection: its frames in, the frames to it, and how it ends.
 #pragma once
 
-#include "common/base/unique_fd.hpp"
+#include "common/base/json.hpp"
 #include "common/link/frame.hpp"
-#include "worker/gateway/gateway_server.hpp"
-#include "worker/os/peer_processes.hpp"
+#include "common/link/task_line.hpp"
+#include "worker/gateway/upstream_names.hpp"
+
+#include <uv.h>
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace rollout {
 
-/// One nginx worker process's connection. Its pipe lives until libuv has closed it.
-struct gateway_server::session : std::enable_shared_from_this<gateway_server::session> {
-    using read_fn = std::function<void(const session_ptr &, std::string_view)>;
-    using end_fn = std::function<void(const session_ptr &, const std::string &)>;
-    using written_fn = std::function<void(const session_ptr &)>;
+class session;
+using session_ptr = std::shared_ptr<session>;
 
-    explicit session(gateway_server &) {}
+/// What a session tells its owner, from the loop. Each of these may end the session, and let it go.
+struct session_events {
+    /// Takes a frame. The session's `lines` are those behind it until this returns.
+    std::function<void(const session_ptr &from, const json_t *message, std::string_view type)> on_message;
 
-    void start(read_fn on_read, end_fn on_end);
+    /// Takes the news that a write is over: there may be room for more.
+    std::function<void(const session_ptr &to)> on_written;
 
-    /// Writes what gathered in `out`, unless a write is under way; that one calls `then` and goes on by itself.
-    void flush(const written_fn &then);
+    /// Takes leave, once, from inside `end`, which is called too when the peer ends or breaks a rule.
+    std::function<void(const session_ptr &which)> on_end;
+};
 
-    /// As a network would: the frames that come after are lost, and the read side tells of the end.
-    void break_off() const noexcept;
+/// Who is at the other end, by what its hello said.
+struct session_peer {
+    std::string gateway;                     ///< empty before its hello
+    int pid = 0;                             ///< as it calls itself
+    int seen_pid = 0;                        ///< as rolloutd sees it; 0: it is out of sight
+    std::optional<upstream_names> upstreams; ///< that its configuration has; nothing if it did not say
+    bool said_bye = false;
+};
 
-    /// What gathered in `out`, before the end: as much as the socket takes at once, also where the end of an earlier write has
-    /// not been heard of yet.
-    void write_now();
+/// What is sent gathers until `flush`, which the owner calls in each turn of the loop. A peer that does not read is cut off at
+/// `most_unsent_bytes`. The session is held by shared pointers; libuv has its handle, and the bytes of a write that is under way,
+/// for a turn of the loop longer, which has to run that turn.
+class session : public std::enable_shared_from_this<session> {
+  public:
+    static constexpr std::size_t most_unsent_bytes = 64 * 1024 * 1024;
 
-    void close();
-    bool closed() const noexcept { return pipe == nullptr; }
+    session(uv_loop_t *loop, session_events events);
+    ~session();
+    session(const session &) = delete;
+    session &operator=(const session &) = delete;
+
+    /// Take the connection that waits at a listening socket, or one that is open; false if there is none. Either once, before `start`.
+    bool accept(uv_stream_t *waiting) noexcept;
+    bool open(int descriptor) noexcept;
+
+    /// Reads from now on.
+    void start();
+
+    /// The socket; -1 if it is closed.
+    int descriptor() const noexcept;
+
+    /// Appends a frame, behind the answers that were given before it. Drops it if the session is closed, or the peer is so far behind
+    /// that the next flush ends it.
+    void send(std::string_view text);
+    void send(const json_ptr &message);
+
+    /// Gives an answer, a line of the next `accepted` frame: WORD and a task. Those of a turn share a frame.
+    void answer(std::uint64_t id, std::string_view word, const task_line &task);
+    void send_answers();
+
+    /// Writes what gathered, unless a write is under way, which goes on by itself. Ends the session of a peer that does not read.
+    void flush();
+
+    /// Counts a question of the peer that will be answered. Ends the session, and is false, if more are open than may be: a gateway keeps
+    /// to limits::requests_in_flight by itself.
+    bool begin_question();
+    void end_question() noexcept { --questions_; }
+
+    /// The lines behind the message that is being taken.
+    std::string_view lines() const noexcept { return reader_.lines(); }
 
     /// Bytes that the peer has not taken: those of the write that is under way, and what gathers meanwhile.
     std::size_t unsent() const noexcept;
 
-    uv_pipe_t *pipe = new uv_pipe_t{};
-    frame_reader reader;
-    std::string answers;             ///< lines of the next `accepted`
-    std::vector<std::uint64_t> told; ///< the revisions of new tasks that those bring, since the last update
-    std::string out;
-    bool writing = false;
-    gateway *of = nullptr;
-    int pid = 0;      ///< as it calls itself
-    int peer_pid = 0; ///< as rolloutd sees it; 0: it is out of sight
-    std::optional<std::set<std::string>>
-        upstreams;              ///< that its configuration has, by upstream_key; nothing where it did not say
-    std::uint64_t position = 0; ///< what its hello said the table is filled to, of this journal
-    bool said_bye = false;
-    std::uint64_t heard = 0;                      ///< when something came from it last, in the loop's milliseconds
-    std::size_t questions = 0;                    ///< that it waits for an answer to
-    std::map<std::uint64_t, std::string> watches; ///< the task that each of them is about
+    /// When something came last, in the loop's milliseconds.
+    std::uint64_t heard_at() const noexcept { return heard_at_; }
+
+    /// Ends the connection; does nothing if it has ended. A reason goes to the log and to the peer, an empty one means: in order.
+    void end(const std::string &reason);
+
+    /// Closes it without a word to anybody.
+    void close() noexcept;
+    bool closed() const noexcept { return pipe_ == nullptr; }
+
+    session_peer peer;
 
   private:
     struct write_request;
 
     static void on_written(uv_write_t *request, int status);
 
-    read_fn on_read_;
-    end_fn on_end_;
-    std::array<char, 65536> buffer_;
-};
+    void read(std::string_view bytes);
+    void receive(const json_t *message);
+    void send_frame(std::string_view text);
+    void write();
+    void refuse(const std::string &reason);
+    void break_off() const noexcept;
 
-/// One shared memory of nginx.
-struct gateway_server::gateway {
-    std::string id;
-    std::list<session_ptr> sessions;
-    session_ptr stream;           ///< the one that carries its updates
-    bool streaming = false;       ///< and has said where to begin
-    std::uint64_t applied = 0;    ///< it follows the routes up to here
-    std::uint64_t sent = 0;       ///< the tasks up to here are on their way
-    bool told_complete = false;   ///< that what was sent is all there is
-    bool paging = false;          ///< a page is being read
-    std::uint64_t generation = 0; ///< of the stream: pages for an older one are dropped
-    peer_processes processes;
-    bool lost = false; ///< no link since `lost_since` (the loop's milliseconds)
-    std::uint64_t lost_since = 0;
-    std::int64_t lost_since_us = 0; ///< the same for people, since 1970
-    bool told_lost = false;         ///< the log says so
+    session_events events_;
+    uv_pipe_t *pipe_ = new uv_pipe_t{}; ///< lives until libuv has closed it; null: closed
+    std::array<char, 65536> buffer_;
+    frame_reader reader_;
+    std::string answers_; ///< lines of the next `accepted`
+    std::string out_;     ///< frames of the next write
+    bool writing_ = false;
+    std::size_t questions_ = 0; ///< of the peer, that it waits for an answer to
+    std::uint64_t heard_at_;
 };
 
 } // namespace rollout
