@@ -9,7 +9,7 @@
 
 #include "common/domain/limits.hpp"
 #include "common/domain/names.hpp"
-#include "worker/gateway/gateway_session.hpp"
+#include "worker/gateway/gateway_server.hpp"
 
 #include <algorithm>
 #include <array>
@@ -170,9 +170,6 @@ class sidecar {
             give(wanted.task_id, wanted.verb == steering::pause, answer);
         };
         // It listens nowhere: the links are pairs of sockets.
-        server_->server_ = std::make_unique<uv_pipe_t>();
-        uv_pipe_init(&loop_, server_->server_.get(), 0);
-        server_->server_->data = server_.get();
         connect(0);
         connect(1);
     }
@@ -255,12 +252,7 @@ class sidecar {
         always(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()) == 0,
                "there are sockets");
         ends_[which].fd = pair[1];
-        auto one = std::make_shared<gateway_server::session>(*server_);
-        uv_pipe_init(&loop_, one->pipe, 0);
-        uv_pipe_open(one->pipe, pair[0]);
-        server_->sessions_.push_back(one);
-        one->start([this](const auto &from, std::string_view bytes) { server_->read(from, bytes); },
-                   [this](const auto &from, const std::string &reason) { server_->end(from, reason); });
+        server_->serve(pair[0]);
     }
 
     void say(std::size_t which, std::string_view bytes)
@@ -291,9 +283,6 @@ class sidecar {
         for (int i = 0; i < 3; ++i) {
             uv_run(&loop_, UV_RUN_NOWAIT);
             book_.answer();
-            for (const auto &one : std::list(server_->sessions_)) {
-                server_->flush(one);
-            }
             for (auto &end : ends_) {
                 look(end);
             }

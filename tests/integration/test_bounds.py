@@ -205,7 +205,7 @@ def test_a_link_may_watch_so_much_and_not_one_more(make_gateway):
     assert "the number of another" in other.refusal()
 
 
-UNSENT_TO_A_GATEWAY = 64 << 20  # gateway_server's
+UNSENT_TO_A_GATEWAY = 64 << 20  # of worker/gateway/session.hpp
 UNSENT_WITH_A_PAGE = 8 << 20  # above it a link gets no page of a list
 LARGE = {"a": "x" * 32_000}
 

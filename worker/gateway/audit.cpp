@@ -12,15 +12,15 @@ struct verdict {
 };
 
 
-verdict of_accepted(const asked_change &what, const request_answer &how) noexcept
+verdict of_accepted(const asked_change &asked, const request_answer &answer) noexcept
 {
-    if (is_final(how.task->status) && how.created) {
+    if (is_final(answer.task->status) && answer.created) {
         return {"refused", "A task is refused"};
     }
-    if (how.created) {
+    if (answer.created) {
         return {"created", "A task is accepted"};
     }
-    return what.steers ? verdict{"done", "A task is steered"} : verdict{"existed", "A task was there already"};
+    return asked.steers ? verdict{"done", "A task is steered"} : verdict{"existed", "A task was there already"};
 }
 
 
@@ -32,28 +32,28 @@ verdict of_rejected(const rejection &why) noexcept
 } // namespace
 
 
-void audit(const asked_change &what, const request_answer &how) noexcept
+void audit(const asked_change &asked, const request_answer &answer) noexcept
 try {
-    const verdict is = how.task != nullptr ? of_accepted(what, how) : of_rejected(how.refused);
-    std::string model_id = what.model_id;
-    if (model_id.empty() && how.task != nullptr) {
-        const auto read = task_of(*how.task);
+    const verdict is = answer.task != nullptr ? of_accepted(asked, answer) : of_rejected(answer.refused);
+    std::string model_id = asked.model_id;
+    if (model_id.empty() && answer.task != nullptr) {
+        const auto read = task_of(*answer.task);
         model_id = read ? read->model_id : "";
     }
-    const bool another = how.task != nullptr && how.task->task_id != what.task_id;
+    const bool another = answer.task != nullptr && answer.task->task_id != asked.task_id;
     log(log_level::info, is.words,
-        {{"audit", what.action},
+        {{"audit", asked.action},
          {"result", is.result},
-         {"status", how.task != nullptr ? "" : std::to_string(how.refused.status)},
-         {"task_id", what.task_id},
-         {"new_task_id", another ? how.task->task_id : ""},
+         {"status", answer.task != nullptr ? "" : std::to_string(answer.refused.status)},
+         {"task_id", asked.task_id},
+         {"new_task_id", another ? answer.task->task_id : ""},
          {"model_id", model_id},
-         {"remote_addr", what.by.address},
-         {"remote_user", what.by.user},
-         {"client_certificate", what.by.certificate}});
+         {"remote_addr", asked.by.address},
+         {"remote_user", asked.by.user},
+         {"client_certificate", asked.by.certificate}});
 } catch (...) {
     log(log_level::error, "A line of the audit could not be made",
-        {{"audit", what.action}, {"task_id", what.task_id}});
+        {{"audit", asked.action}, {"task_id", asked.task_id}});
 }
 
 } // namespace rollout

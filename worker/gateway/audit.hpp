@@ -13,12 +13,12 @@ namespace rollout {
 struct asked_change {
     std::string_view action; ///< `deploy`, `delete`, or a word to a task (steering.hpp)
     std::string task_id;
-    std::string model_id; ///< empty where the gateway named the task alone
+    std::string model_id; ///< empty if the gateway named the task alone
     requester by;
     bool steers = false; ///< a word to a task that exists
 };
 
-/// Writes the line; once, whether the client still waits for the answer or not.
-void audit(const asked_change &what, const request_answer &how) noexcept;
+/// Writes the line: once, whether the client still waits for the answer or not.
+void audit(const asked_change &asked, const request_answer &answer) noexcept;
 
 } // namespace rollout

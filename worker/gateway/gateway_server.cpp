@@ -2,310 +2,219 @@
 
 #include "common/domain/limits.hpp"
 #include "common/domain/names.hpp"
-#include "common/domain/upstream_name.hpp"
 #include "common/link/frame.hpp"
 #include "common/link/protocol.hpp"
-#include "worker/base/failpoint.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
-#include "worker/gateway/gateway_session.hpp"
-#include "worker/gateway/gateway_waits.hpp"
+#include "worker/os/peer_processes.hpp"
 
-#include <algorithm>
-
-#include <unistd.h>
+#include <chrono>
+#include <utility>
 
 namespace rollout {
 
 namespace {
 
-/// A peer that has not read so much is cut off.
-constexpr std::size_t max_unsent_bytes = 64 * 1024 * 1024;
+using namespace std::chrono_literals;
 
+/// The gateways take a silence of three of these for a dead link.
+constexpr auto ping_interval = 4s;
 
-/// What every frame that rolloutd writes begins with.
-std::string_view type_of(std::string_view text)
-{
-    constexpr std::string_view before = "{\"type\":\"";
-    text.remove_prefix(before.size());
-    return text.substr(0, text.find('"'));
-}
-
-/// What is missing in nginx's configuration, and what to write there.
-std::string unknown_upstream_words(const std::string &gateway, int pid, const std::string &upstream)
-{
-    const bool has_port = is_host_and_port(upstream);
-    const std::string name = has_port ? "inference" : upstream;
-    return "nginx (gateway " + gateway + ", worker process " + std::to_string(pid) + ") has no upstream block \"" +
-           upstream +
-           "\" and no resolver to look that name up, so that every request to the model would be a 502; write "
-           "\"upstream " +
-           name + " { server " + (has_port ? upstream : "HOST:PORT") + "; }\" into the http block of its nginx.conf" +
-           (has_port ? ", name it as the backend's \"upstream\" in rolloutd.json (\"" + name + "\"), and reload both"
-                     : ", or correct the backend's \"upstream\" in rolloutd.json, and reload");
-}
+/// A peer answers each ping, so one that is silent for so long is stuck: others of its gateway take over.
+constexpr std::chrono::milliseconds longest_silence = 20s;
 
 } // namespace
 
 
 gateway_server::gateway_server(uv_loop_t *loop, journal &from)
-    : loop_(loop), journal_(from), models_timer_(loop), news_timer_(loop), lost_timer_(loop), reread_timer_(loop),
-      ping_timer_(loop)
+    : loop_(loop), book_(from), time_(loop), listener_(loop, [this](uv_stream_t *waiting) { accept(waiting); }),
+      gateways_(from, time_), questions_(time_), lookups_(from, time_),
+      requests_({[this](submission wanted, answer_fn answer) { on_submit(std::move(wanted), std::move(answer)); },
+                 [this](steer_request wanted, answer_fn answer) { on_steer(std::move(wanted), std::move(answer)); },
+                 [this](const session &to, std::uint64_t revision) {
+                     if (auto *of = gateways_.find(to.peer.gateway)) {
+                         of->note_told(to, revision);
+                     }
+                 }}),
+      pages_({from, time_, [this](const std::string &model_id) { return losses_of(model_id); },
+              [this](const std::string &model_id, std::size_t most) { return tasks_of(model_id, most); },
+              [this] { return metrics(); }})
 {
-    for (const auto &one : from.models()) {
-        for (const auto &part : routes_of(one)) {
-            publish(part, one.route_revision);
-        }
-    }
-    // Whoever followed these routes when this process ended may do so still.
-    for (const auto &[id, processes] : from.gateways()) {
-        auto known = std::make_unique<gateway>();
-        known->id = id;
-        known->processes = peer_processes::from_text(processes);
-        lose(*known);
-        gateways_.emplace(id, std::move(known));
-    }
+    flusher_.emplace(loop, [this] { flush_all(); });
 }
 
 
 gateway_server::~gateway_server()
 {
-    close_handles(); // of a start that failed
+    for (const auto &link : sessions_) { // of a start that failed; libuv may hold them for a turn longer
+        link->close();
+    }
+}
+
+
+void gateway_server::use(const settings &from)
+{
+    gateways_.wait_for_lost(std::chrono::seconds(from.limits.gateway_lost_s));
+}
+
+
+void gateway_server::listen(const settings &from)
+{
+    use(from);
+    listener_.open(from);
+    ping_all();
 }
 
 
 void gateway_server::close()
 {
-    closing_ = true;
-    models_timer_.stop();
-    news_timer_.stop();
-    lost_timer_.stop();
-    reread_timer_.stop();
-    ping_timer_.stop();
+    pages_.stop();
+    lookups_.stop();
+    gateways_.stop();
+    next_ping_.reset();
     while (!sessions_.empty()) {
-        end(session_ptr(sessions_.front()), "");
+        session_ptr(sessions_.front())->end("");
     }
-    if (server_) {
-        unlink(path_.c_str());
-    }
-    close_handles();
+    listener_.close();
+    flusher_.reset();
 }
 
 
 // Sessions.
 
-void gateway_server::read(const session_ptr &from, std::string_view bytes)
+session_ptr gateway_server::new_session()
 {
-    from->heard = uv_now(loop_);
-    from->reader.feed(bytes);
-    json_ptr message;
-    std::string reason;
-    while (!from->closed()) {
-        switch (from->reader.next(message, reason)) {
-        case frame_reader::state::need_more:
-            return;
-        case frame_reader::state::broken:
-            end(from, reason);
-            return;
-        case frame_reader::state::message:
-            receive(from, message.get());
-        }
+    return std::make_shared<session>(
+        loop_, session_events{[this](const session_ptr &from, const json_t *message, std::string_view type) {
+                                  on_message(from, message, type);
+                              },
+                              [this](const session_ptr &to) { gateways_.on_written(to); },
+                              [this](const session_ptr &which) { on_end(which); }});
+}
+
+
+void gateway_server::accept(uv_stream_t *waiting)
+{
+    const auto link = new_session();
+    if (link->accept(waiting)) {
+        admit(link);
     }
 }
 
 
-/// An empty reason: in order.
-void gateway_server::end(const session_ptr &which, const std::string &reason)
+void gateway_server::serve(int descriptor)
 {
-    if (which->closed()) {
+    const auto link = new_session();
+    if (link->open(descriptor)) {
+        admit(link);
+    }
+}
+
+
+void gateway_server::admit(const session_ptr &link)
+{
+    sessions_.push_back(link);
+    link->peer.seen_pid = pid_of_peer(link->descriptor());
+    if (const auto stranger = listener_.stranger_at(link->descriptor())) {
+        link->end("user " + *stranger + " is not in allow_users; name it in listen.allow_users of rolloutd.json");
         return;
     }
-    if (!reason.empty()) {
-        log(log_level::warning, "The link of a gateway ended: " + reason,
-            {{"gateway", which->of != nullptr ? which->of->id : ""}, {"pid", std::to_string(which->pid)}});
-        json_ptr message = message_of(rolloutd_frame::refuse);
-        json_put(message.get(), "reason", clean_text(reason, 300));
-        send(which, message);
-        which->write_now();
+    if (sessions_.size() > limits::gateway_links) {
+        link->end("there are " + std::to_string(limits::gateway_links) + " links already");
+        return;
     }
-    which->close();
+    link->start();
+}
+
+
+void gateway_server::on_end(const session_ptr &which)
+{
     sessions_.remove(which);
-    while (!which->watches.empty()) {
-        forget(which, which->watches.begin()->first);
+    lookups_.on_end(*which);
+    questions_.on_end(*which);
+    gateways_.leave(which);
+}
+
+
+void gateway_server::flush_all()
+{
+    for (auto next = sessions_.begin(); next != sessions_.end();) {
+        const session_ptr link = *next++; // which may end
+        link->send_answers();
+        link->flush();
     }
-    for (auto &[id, question] : questions_) {
-        if (question->asked.contains(which.get())) {
-            question->unknown();
+}
+
+
+void gateway_server::ping_all()
+{
+    listener_.check_descriptors();
+    const json_ptr message = message_of(rolloutd_frame::ping);
+    const auto bound = static_cast<std::uint64_t>(longest_silence.count());
+    const auto now = uv_now(loop_);
+    for (const auto &link : std::list<session_ptr>(sessions_)) {
+        const bool is_greeted = !link->peer.gateway.empty();
+        if (now - link->heard_at() > bound) {
+            link->end((is_greeted ? "it has said nothing for " : "it has said no hello for ") +
+                      duration_words(longest_silence));
+        } else if (is_greeted) {
+            link->send(message);
         }
     }
-    for (auto &[id, question] : measures_) {
-        question->gone(which.get());
-    }
-    if (gateway *of = which->of) {
-        which->of = nullptr;
-        of->sessions.remove(which);
-        if (of->sessions.empty()) {
-            of->stream.reset();
-            if (which->said_bye) {
-                journal_.forget_gateway(of->id);
-                gateways_.erase(of->id);
-                check_waits();
-            } else {
-                lose(*of);
-            }
-            tell_shared();
-        } else if (of->stream == which) {
-            pass_stream_on(*of);
-        }
-    }
-}
-
-
-void gateway_server::send(const session_ptr &to, std::string_view text)
-{
-    send_answers(to); // what came before it goes before it
-    send_frame(to, text);
-}
-
-
-/// Those of a commit share a frame.
-void gateway_server::send_answers(const session_ptr &to)
-{
-    if (!to->answers.empty()) {
-        send_frame(to, message_text(rolloutd_frame::accepted) + std::exchange(to->answers, {}));
-    }
-}
-
-
-void gateway_server::send_frame(const session_ptr &to, std::string_view text)
-{
-    // One turn of the loop may have an answer for each of thousands that wait: beyond the bound nothing gathers, and the turn
-    // ends with the link.
-    if (to->closed() || to->unsent() > max_unsent_bytes) {
-        return;
-    }
-    if (failpoint({"frame", "sent", type_of(text), "before"}, {fault::lost}) != fault::none) {
-        to->break_off();
-        return;
-    }
-    if (!append_frame(to->out, text)) {
-        log(log_level::error,
-            "A frame of " + std::to_string(text.size()) + " bytes is over the bound and was not sent");
-    }
-    const std::initializer_list<std::string_view> sent = {"frame", "sent", type_of(text), "after"};
-    if (failpoint_is_due(sent)) {
-        flush(to);
-    }
-    if (failpoint(sent, {fault::lost}) != fault::none) {
-        to->break_off();
-    }
-}
-
-
-void gateway_server::send(const session_ptr &to, const json_ptr &message)
-{
-    send(to, json_compact(message.get()));
-}
-
-
-void gateway_server::on_prepare(uv_prepare_t *handle)
-{
-    auto *self = static_cast<gateway_server *>(handle->data);
-    for (auto at = self->sessions_.begin(); at != self->sessions_.end();) {
-        const session_ptr one = *at++;
-        self->send_answers(one);
-        self->flush(one);
-    }
-}
-
-
-void gateway_server::flush(const session_ptr &to)
-{
-    if (to->unsent() > max_unsent_bytes) {
-        end(to, "it does not read what it is sent");
-        return;
-    }
-    to->flush([this](const session_ptr &which) { written(which); });
-}
-
-
-void gateway_server::written(const session_ptr &to)
-{
-    if (to->of != nullptr && to->of->stream == to) {
-        pump(*to->of);
-    }
+    next_ping_ = time_.after(ping_interval, [this] { ping_all(); });
 }
 
 
 // Frames.
 
-void gateway_server::receive(const session_ptr &from, const json_t *message)
-{
-    const auto type = json_text(message, "type");
-    if (failpoint({"frame", "received", type, "before"}, {fault::lost}) != fault::none) {
-        end(from, "");
-        return;
-    }
-    take(from, message, type);
-    if (failpoint({"frame", "received", type, "after"}, {fault::lost}) != fault::none) {
-        end(from, "");
-    }
-}
-
-
-void gateway_server::take(const session_ptr &from, const json_t *message, std::string_view name)
+void gateway_server::on_message(const session_ptr &from, const json_t *message, std::string_view name)
 {
     const auto type = gateway_frame_from(name);
-    if (from->of == nullptr && type != gateway_frame::hello) {
-        end(from, "a frame before its hello");
+    if (from->peer.gateway.empty() && type != gateway_frame::hello) {
+        from->end("a frame before its hello");
         return;
     }
     if (!type) {
-        end(from, "a frame of the unknown type " + clean_text(name, 40));
+        from->end("a frame of the unknown type " + clean_text(name, 40));
         return;
     }
     switch (*type) {
     case gateway_frame::hello:
-        take_hello(from, message);
+        on_hello(from, message);
         break;
     case gateway_frame::submit:
-        take_submissions(from);
+        requests_.on_submissions(from);
         break;
     case gateway_frame::lookup:
-        take_lookup(from, message);
+        lookups_.on_lookup(from, message);
         break;
     case gateway_frame::steer:
-        take_steer(from, message);
+        requests_.on_steer(from, message);
         break;
     case gateway_frame::list:
-        take_list(from, message);
+        pages_.on_list(from, message);
         break;
     case gateway_frame::models:
-        take_models(from, message);
+        pages_.on_models(from, message);
         break;
     case gateway_frame::metrics:
-        take_metrics(from, message);
+        pages_.on_metrics(from, message);
         break;
     case gateway_frame::forget:
-        forget(from, json_count(message, "id"));
+        lookups_.on_forget(*from, message);
         break;
     case gateway_frame::applied:
-        from->of->applied = std::max(from->of->applied, json_count(message, "revision"));
-        check_waits();
+        gateways_.confirm(*from, json_count(message, "revision"));
         break;
     case gateway_frame::counters:
-        if (const auto asked = questions_.find(json_count(message, "id")); asked != questions_.end()) {
-            asked->second->answer(from.get(), json_count(message, "in_flight"));
-        }
+        questions_.on_counters(*from, message);
         break;
     case gateway_frame::measured:
-        if (const auto asked = measures_.find(json_count(message, "id")); asked != measures_.end()) {
-            asked->second->answer(from.get(), from->of->id, message);
-        }
+        questions_.on_measured(*from, message);
         break;
     case gateway_frame::bye:
-        from->said_bye = true;
-        end(from, "");
+        from->peer.said_bye = true;
+        from->end("");
         break;
     case gateway_frame::pong:
         break;
@@ -313,143 +222,120 @@ void gateway_server::take(const session_ptr &from, const json_t *message, std::s
 }
 
 
-void gateway_server::take_hello(const session_ptr &from, const json_t *message)
+void gateway_server::on_hello(const session_ptr &from, const json_t *message)
 {
     const auto spoken = protocols_of(message);
     const auto protocol = common_protocol(spoken_protocols, spoken);
-    const auto id = json_text(message, "gateway");
+    const std::string id(json_text(message, "gateway"));
     if (!protocol) {
-        end(from, "it speaks " + protocol_words(spoken) + " of the protocol, rolloutd " +
-                      protocol_words(spoken_protocols) + "; upgrade " +
-                      (spoken.newest < spoken_protocols.oldest ? "nginx's module" : "rolloutd"));
+        from->end("it speaks " + protocol_words(spoken) + " of the protocol, rolloutd " +
+                  protocol_words(spoken_protocols) + "; upgrade " +
+                  (spoken.newest < spoken_protocols.oldest ? "nginx's module" : "rolloutd"));
         return;
     }
-    if (!is_task_id(id) || (from->of != nullptr && from->of->id != id)) {
-        end(from, "a hello without a usable gateway");
+    const bool is_first = from->peer.gateway.empty();
+    if (!is_task_id(id) || (!is_first && from->peer.gateway != id)) {
+        from->end("a hello without a usable gateway");
         return;
     }
-    from->pid = static_cast<int>(json_number(message, "pid"));
-    take_upstreams(from, message);
-    from->position = json_text(message, "journal") == journal_.id() ? json_count(message, "revision") : 0;
-    if (from->position >
-        journal_.revision()) { // the file was put back from a copy: what it holds now may all be other
-        from->position = 0;
-        if (!std::exchange(journal_is_behind_, true)) {
-            log(log_level::warning,
-                "A gateway knows more than this journal, which is an earlier copy of what it was; it is told all "
-                "anew",
-                {{"gateway", id}, {"pid", std::to_string(from->pid)}});
-        }
-    }
+    from->peer.pid = static_cast<int>(json_number(message, "pid"));
+    from->peer.upstreams = upstream_names::of_hello(message);
+    const auto position = position_of(message, id, from->peer.pid);
 
-    if (!gateways_.contains(std::string(id)) && gateways_.size() >= limits::gateways) {
-        end(from, "there are " + std::to_string(limits::gateways) + " gateways already");
+    gateway_replica *of = is_first ? gateways_.join(from, id) : gateways_.find(id);
+    if (of == nullptr) {
+        from->end("there are " + std::to_string(limits::gateways) + " gateways already");
         return;
     }
-    auto &known = gateways_[std::string(id)];
-    if (!known) {
-        known = std::make_unique<gateway>();
-        known->id = id;
+    const bool carries_stream = of->stream() == from;
+    send_welcome(from, *protocol, carries_stream);
+    if (carries_stream) {
+        of->start_stream(position);
     }
-    if (from->of == nullptr) {
-        from->of = known.get();
-        known->processes.add(from->peer_pid);
-        journal_.remember_gateway(known->id, known->processes.text());
-        if (std::exchange(known->told_lost, false)) {
-            log(log_level::info, "A gateway is back", {{"gateway", known->id}});
-        }
-        known->sessions.push_back(from);
-        known->lost = false;
-        if (known->sessions.size() == 1) {
-            tell_shared();
-        }
-        log(log_level::info, "A worker process of nginx is linked",
-            {{"gateway", known->id}, {"pid", std::to_string(from->pid)}});
-        warn_of_unknown_upstreams(*known, *from);
-    }
-    if (!known->stream) {
-        known->stream = from;
-    }
+}
 
+
+/// Up to where the gateway's table is filled with the tasks of this journal.
+std::uint64_t gateway_server::position_of(const json_t *hello, const std::string &gateway, int pid)
+{
+    const auto position = json_text(hello, "journal") == book_.id() ? json_count(hello, "revision") : 0;
+    if (position <= book_.revision()) {
+        return position;
+    }
+    // The file was put back from a copy: what it holds now may all be other.
+    if (!std::exchange(journal_is_behind_, true)) {
+        log(log_level::warning,
+            "A gateway knows more than this journal, which is an earlier copy of what it was; it is told all "
+            "anew",
+            {{"gateway", gateway}, {"pid", std::to_string(pid)}});
+    }
+    return 0;
+}
+
+
+void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, bool carries_stream)
+{
     json_ptr welcome = message_of(rolloutd_frame::welcome);
-    json_put(welcome.get(), "protocol", json_made(json_integer(*protocol)));
-    json_put(welcome.get(), "journal", journal_.id());
-    json_put(welcome.get(), "revision", json_make_number(journal_.revision()));
-    json_put(welcome.get(), "routes", json_make_number(routes_revision_));
-    json_put(welcome.get(), "stream", json_ptr(json_boolean(known->stream == from)));
-    send(from, welcome);
-    if (known->stream == from) {
-        start_stream(*known);
-    }
+    json_put(welcome.get(), "protocol", json_made(json_integer(protocol)));
+    json_put(welcome.get(), "journal", book_.id());
+    json_put(welcome.get(), "revision", json_make_number(book_.revision()));
+    json_put(welcome.get(), "routes", json_make_number(gateways_.routes().revision()));
+    json_put(welcome.get(), "stream", json_ptr(json_boolean(carries_stream)));
+    to->send(welcome);
 }
 
 
-// Upstreams.
+// What the engine wants.
 
-void gateway_server::take_upstreams(const session_ptr &from, const json_t *message)
+void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
 {
-    from->upstreams.reset();
-    const json_t *list = json_object_get(message, "upstreams");
-    if (!json_is_array(list)) {
-        return; // of a release that does not say, or a gateway that has nothing to say
-    }
-    auto &names = from->upstreams.emplace();
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < json_array_size(list); ++i) {
-        const auto name = json_text(json_array_get(list, i));
-        bytes += name.size();
-        if (bytes > limits::known_upstreams_bytes) {
-            from->upstreams.reset();
-            return;
-        }
-        names.insert(upstream_key(name));
-    }
+    gateways_.send_tasks(rows, before, now);
+    lookups_.on_changed(rows);
 }
 
 
-/// While an nginx reloads, worker processes of both configurations are linked, and the old ones soon take no new requests (nginx tells
-/// them to end 100 ms after it started the new ones): what one of them has is there.
-bool gateway_server::has_upstream(const gateway &of, const std::string &upstream)
+void gateway_server::publish(const route &to_follow, std::uint64_t revision)
 {
-    if (is_upstream_address(upstream)) {
-        return true;
-    }
-    const std::string key = upstream_key(upstream);
-    return std::ranges::any_of(of.sessions, [&key](const session_ptr &one) {
-        return !one->upstreams || one->upstreams->contains(key) || one->upstreams->contains(key + ":80") ||
-               one->upstreams->contains(key + ":443"); // as a proxy_pass to that host, without a port, has it
-    });
+    gateways_.publish(to_follow, revision);
+}
+
+
+std::string gateway_server::missing() const
+{
+    return gateways_.missing();
+}
+
+
+operation_ptr gateway_server::when_followed(std::uint64_t revision, done_fn done)
+{
+    return gateways_.when_followed(revision, std::move(done));
+}
+
+
+traffic::followers gateway_server::followers_of(std::uint64_t revision) const
+{
+    return gateways_.followers_of(revision);
+}
+
+
+operation_ptr gateway_server::in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
+                                        std::function<void(std::optional<std::uint64_t>)> done)
+{
+    return questions_.in_flight(gateways_.streams(), model_id, parts, revision, std::move(done));
+}
+
+
+operation_ptr gateway_server::measure(const std::string &model_id, const part_names &parts,
+                                      const std::vector<std::uint64_t> &revisions,
+                                      std::function<void(const measured &)> done)
+{
+    return questions_.measure(gateways_.streams(), model_id, parts, revisions, std::move(done));
 }
 
 
 std::string gateway_server::objection_to(const std::string &upstream) const
 {
-    for (const auto &[id, one] : gateways_) {
-        if (!one->sessions.empty() && !has_upstream(*one, upstream)) {
-            return unknown_upstream_words(id, one->sessions.back()->pid, upstream);
-        }
-    }
-    return {};
-}
-
-
-/// Of what is in force already: its requests fail.
-void gateway_server::warn_of_unknown_upstreams(const gateway &of, const session &by) const
-{
-    std::set<std::string> unknown;
-    for (const auto &[_, one] : routes_) {
-        for (const auto *slot : {&one.blue, &one.green}) {
-            if (slot->has_value() && !has_upstream(of, (*slot)->upstream)) {
-                unknown.insert((*slot)->upstream);
-            }
-        }
-    }
-    for (const auto &upstream : unknown) {
-        log(log_level::warning,
-            "Models are routed to an upstream that a gateway does not know: " +
-                unknown_upstream_words(of.id, by.pid, upstream),
-            {{"gateway", of.id}, {"pid", std::to_string(by.pid)}});
-    }
+    return gateways_.objection_to(upstream);
 }
 
 } // namespace rollout

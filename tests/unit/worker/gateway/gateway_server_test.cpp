@@ -15,7 +15,6 @@
 #include <csignal>
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
 
 #include <sys/socket.h>
@@ -289,47 +288,6 @@ void a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes(void **)
     assert_true(followed);
 }
 
-
-std::string refusal_to_listen(const std::function<void(rollout::settings &)> &how)
-{
-    linked_gateway world;
-    gateway_server other(world.loop.get(), world.book);
-    rollout::settings config;
-    config.listen.path = (world.folder.path() / "other.sock").native();
-    how(config);
-    try {
-        other.listen(config);
-    } catch (const std::runtime_error &error) {
-        return error.what();
-    }
-    other.close();
-    return "it listens";
-}
-
-void a_name_that_is_no_users_does_not_let_everybody_in(void **)
-{
-    assert_text(refusal_to_listen([](rollout::settings &config) { config.listen.allow_users = {"root"}; }),
-                "it listens");
-    assert_text(refusal_to_listen([](rollout::settings &config) { config.listen.allow_users = {"nobody here"}; }),
-                "there is no user \"nobody here\" on this machine, whom allow_users names");
-}
-
-/// What does not answer a stream's connection is not rolloutd's, and not dead.
-void a_socket_that_is_not_proven_dead_is_left_there(void **)
-{
-    std::string path;
-    const int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    const std::string said = refusal_to_listen([&](rollout::settings &config) {
-        path = config.listen.path;
-        sockaddr_un address = {};
-        address.sun_family = AF_UNIX;
-        path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-        assert_int_equal(bind(fd, reinterpret_cast<sockaddr *>(&address), sizeof(address)), 0);
-    });
-    close(fd);
-    assert_holds(said, "whether another process listens on " + path + " cannot be told, and it is left there: ");
-}
-
 } // namespace
 
 int main()
@@ -343,8 +301,6 @@ int main()
         cmocka_unit_test(a_page_of_models_is_written_some_in_a_turn_and_others_are_answered_between),
         cmocka_unit_test(a_page_of_models_is_the_same_in_lines_and_in_one_frame),
         cmocka_unit_test(a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes),
-        cmocka_unit_test(a_name_that_is_no_users_does_not_let_everybody_in),
-        cmocka_unit_test(a_socket_that_is_not_proven_dead_is_left_there),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

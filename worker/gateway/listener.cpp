@@ -1,16 +1,14 @@
-// Where gateways come in: the socket, and who may connect to it.
-#include "common/base/text.hpp"
+#include "worker/gateway/listener.hpp"
+
 #include "common/base/unique_fd.hpp"
-#include "common/domain/limits.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
-#include "worker/gateway/gateway_server.hpp"
-#include "worker/gateway/gateway_session.hpp"
 
 #include <cerrno>
 #include <stdexcept>
 #include <utility>
 
+#include <fcntl.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,8 +19,8 @@ namespace rollout {
 
 namespace {
 
-/// A socket that nobody answers is left from a process that was killed. That it is dead is what a refused connection proves,
-/// and nothing else: the socket of another user's rolloutd, which may not be asked, is alive.
+/// Removes a socket that nobody answers: it is left from a process that was killed. That it is dead is what a refused connection
+/// proves, and nothing else: the socket of another user's rolloutd, which may not be asked, is alive.
 void clear_away_dead_socket(const std::string &path)
 {
     sockaddr_un address = {};
@@ -52,15 +50,20 @@ void clear_away_dead_socket(const std::string &path)
 } // namespace
 
 
-void gateway_server::use(const settings &from)
+listener::listener(uv_loop_t *loop, std::function<void(uv_stream_t *)> on_connection)
+    : loop_(loop), on_connection_(std::move(on_connection))
 {
-    lost_for_ = std::chrono::seconds(from.limits.gateway_lost_s);
 }
 
 
-void gateway_server::listen(const settings &from)
+listener::~listener()
 {
-    use(from);
+    close_handle(); // of a start that failed
+}
+
+
+void listener::open(const settings &from)
+{
     path_ = from.listen.path;
     for (const auto &name : from.listen.allow_users) {
         const passwd *user = getpwnam(name.c_str());
@@ -72,15 +75,22 @@ void gateway_server::listen(const settings &from)
     }
     clear_away_dead_socket(path_);
 
-    server_ = std::make_unique<uv_pipe_t>();
-    uv_pipe_init(loop_, server_.get(), 0);
-    server_->data = this;
+    socket_ = new uv_pipe_t{};
+    uv_pipe_init(loop_, socket_, 0);
+    socket_->data = this;
     // Nobody may connect between the making of the socket and the setting of its mode.
     const mode_t before = umask(0777);
-    int rc = uv_pipe_bind(server_.get(), path_.c_str());
+    int rc = uv_pipe_bind(socket_, path_.c_str());
     umask(before);
     if (rc == 0) {
-        rc = uv_listen(reinterpret_cast<uv_stream_t *>(server_.get()), 512, on_connection);
+        rc = uv_listen(reinterpret_cast<uv_stream_t *>(socket_), 512, [](uv_stream_t *socket, int status) {
+            auto *self = static_cast<listener *>(socket->data);
+            if (status == 0) {
+                self->on_connection_(socket);
+            } else {
+                self->note_deafness(uv_strerror(status));
+            }
+        });
     }
     if (rc != 0) {
         throw std::runtime_error("the socket " + shown(path_) + " cannot be opened: " + uv_strerror(rc));
@@ -96,87 +106,56 @@ void gateway_server::listen(const settings &from)
     if (chmod(path_.c_str(), from.listen.mode) != 0) {
         throw std::runtime_error("the mode of " + shown(path_) + " cannot be set: " + errno_words(errno));
     }
-
-    prepare_ = std::make_unique<uv_prepare_t>();
-    uv_prepare_init(loop_, prepare_.get());
-    prepare_->data = this;
-    uv_prepare_start(prepare_.get(), on_prepare);
-    uv_unref(reinterpret_cast<uv_handle_t *>(prepare_.get()));
-    ping_all();
 }
 
 
-void gateway_server::close_handles()
+void listener::close()
 {
-    if (server_) {
-        uv_close(reinterpret_cast<uv_handle_t *>(server_.release()),
+    if (socket_ != nullptr) {
+        unlink(path_.c_str());
+    }
+    close_handle();
+}
+
+
+void listener::close_handle()
+{
+    if (uv_pipe_t *closing = std::exchange(socket_, nullptr)) {
+        uv_close(reinterpret_cast<uv_handle_t *>(closing),
                  [](uv_handle_t *handle) { delete reinterpret_cast<uv_pipe_t *>(handle); });
     }
-    if (prepare_) {
-        uv_close(reinterpret_cast<uv_handle_t *>(prepare_.release()),
-                 [](uv_handle_t *handle) { delete reinterpret_cast<uv_prepare_t *>(handle); });
-    }
 }
 
 
-void gateway_server::on_connection(uv_stream_t *server, int status)
+void listener::check_descriptors()
 {
-    auto *self = static_cast<gateway_server *>(server->data);
-    if (status == 0) {
-        self->accept();
+    if (const unique_fd spare(::open("/dev/null", O_RDONLY | O_CLOEXEC)); spare) {
+        deafness_logged_ = false;
     } else {
-        self->note_deafness(uv_strerror(status));
+        note_deafness(errno_words(errno));
     }
 }
 
 
-/// Once, until it is over: nginx tries again and again.
-void gateway_server::note_deafness(const std::string &why)
+/// Logs it once, until it is over: nginx tries again and again.
+void listener::note_deafness(const std::string &why)
 {
-    if (!std::exchange(deaf_, true)) {
+    if (!std::exchange(deafness_logged_, true)) {
         log(log_level::error, "No worker process of nginx can be linked, and deployments fail, until this passes: " +
                                   why + " (ulimit -n, or LimitNOFILE of a systemd unit)");
     }
 }
 
 
-void gateway_server::accept()
-{
-    auto one = std::make_shared<session>(*this);
-    uv_pipe_init(loop_, one->pipe, 0);
-    if (uv_accept(reinterpret_cast<uv_stream_t *>(server_.get()), reinterpret_cast<uv_stream_t *>(one->pipe)) != 0) {
-        one->close();
-        return;
-    }
-    sessions_.push_back(one);
-    one->heard = uv_now(loop_);
-
-    uv_os_fd_t fd = -1;
-    uv_fileno(reinterpret_cast<uv_handle_t *>(one->pipe), &fd);
-    std::string who;
-    one->peer_pid = pid_of_peer(fd);
-    if (!may_connect(fd, who)) {
-        end(one, "user " + who + " is not in allow_users; name it in listen.allow_users of rolloutd.json");
-        return;
-    }
-    if (sessions_.size() > limits::gateway_links) {
-        end(one, "there are " + std::to_string(limits::gateway_links) + " links already");
-        return;
-    }
-    one->start([this](const session_ptr &from, std::string_view bytes) { read(from, bytes); },
-               [this](const session_ptr &from, const std::string &reason) { end(from, reason); });
-}
-
-
-bool gateway_server::may_connect(int fd, std::string &who)
+std::optional<std::string> listener::stranger_at(int descriptor)
 {
     ucred peer = {};
     socklen_t size = sizeof(peer);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
-        return false;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+        return std::string();
     }
     if (allowed_uids_.empty() || peer.uid == 0 || peer.uid == geteuid() || allowed_uids_.contains(peer.uid)) {
-        return true;
+        return std::nullopt;
     }
     // The users of a machine may be a directory's, which is asked once: who is refused comes again and again.
     auto [name, is_new] = refused_users_.try_emplace(peer.uid);
@@ -184,8 +163,7 @@ bool gateway_server::may_connect(int fd, std::string &who)
         const passwd *user = getpwuid(peer.uid);
         name->second = user != nullptr ? user->pw_name : std::to_string(peer.uid);
     }
-    who = name->second;
-    return false;
+    return name->second;
 }
 
 } // namespace rollout

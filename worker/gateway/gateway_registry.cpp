@@ -1,0 +1,330 @@
+#include "worker/gateway/gateway_registry.hpp"
+
+#include "common/base/timestamp.hpp"
+#include "common/domain/limits.hpp"
+#include "worker/base/log.hpp"
+#include "worker/base/words.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A living gateway is back within a second: then its loss is nothing to speak of.
+constexpr std::chrono::milliseconds lost_grace = 5s;
+
+/// Between two looks whether the processes of a gateway without a link live.
+constexpr auto lost_pause = 500ms;
+
+/// Before pages that could not be read are read again.
+constexpr auto reread_pause = 1000ms;
+
+} // namespace
+
+
+gateway_registry::gateway_registry(journal &book, clock &time) : book_(book), time_(time), waits_(time)
+{
+    for (const auto &placed : book.models()) {
+        for (const auto &part : routes_of(placed)) {
+            publish(part, placed.route_revision);
+        }
+    }
+    // Whoever followed these routes when this process ended may do so still.
+    for (const auto &[id, processes] : book.gateways()) {
+        const bool is_first = !has_lost();
+        auto &known = add(id);
+        known.processes = peer_processes::from_text(processes);
+        lose(known, is_first);
+    }
+}
+
+
+void gateway_registry::stop()
+{
+    stopped_ = true;
+    lost_look_.reset();
+    reread_.reset();
+}
+
+
+gateway_registry::member &gateway_registry::add(const std::string &id)
+{
+    auto &known = known_[id];
+    if (!known) {
+        known = std::make_unique<member>(
+            id,
+            gateway_replica::surroundings{book_, routes_, [this] { return is_shared(); },
+                                          [this] { reread_ = time_.after(reread_pause, [this] { pump_all(); }); }});
+    }
+    return *known;
+}
+
+
+gateway_replica *gateway_registry::find(const std::string &id)
+{
+    const auto known = known_.find(id);
+    return known == known_.end() ? nullptr : &known->second->replica;
+}
+
+
+// Links that come and go.
+
+gateway_replica *gateway_registry::join(const session_ptr &link, const std::string &id)
+{
+    if (!known_.contains(id) && known_.size() >= limits::gateways) {
+        return nullptr;
+    }
+    auto &known = add(id);
+    link->peer.gateway = id;
+    known.processes.add(link->peer.seen_pid);
+    book_.remember_gateway(id, known.processes.text());
+    if (std::exchange(known.lost_logged, false)) {
+        log(log_level::info, "A gateway is back", {{"gateway", id}});
+    }
+    const bool was_linked = known.replica.is_linked();
+    known.replica.add(link);
+    if (!was_linked) {
+        tell_shared();
+    }
+    log(log_level::info, "A worker process of nginx is linked",
+        {{"gateway", id}, {"pid", std::to_string(link->peer.pid)}});
+    warn_of_unknown_upstreams(known.replica, *link);
+    return &known.replica;
+}
+
+
+void gateway_registry::leave(const session_ptr &link)
+{
+    const auto found = known_.find(link->peer.gateway);
+    if (found == known_.end()) {
+        return; // it said no hello
+    }
+    const bool had_lost = has_lost();
+    member &known = *found->second;
+    known.replica.remove(link);
+    if (known.replica.is_linked()) {
+        return;
+    }
+    if (link->peer.said_bye) {
+        book_.forget_gateway(found->first);
+        known_.erase(found);
+        check_waits();
+    } else {
+        lose(known, !had_lost);
+    }
+    tell_shared();
+}
+
+
+/// Whether several gateways are linked, so that each may learn of a task from the others.
+bool gateway_registry::is_shared() const
+{
+    return std::ranges::count_if(known_, [](const auto &entry) { return entry.second->replica.is_linked(); }) > 1;
+}
+
+
+void gateway_registry::tell_shared() const
+{
+    const bool shared = is_shared();
+    for (const auto &[_, known] : known_) {
+        known->replica.tell_shared(shared);
+    }
+}
+
+
+void gateway_registry::on_written(const session_ptr &link)
+{
+    if (auto *of = find(link->peer.gateway); of != nullptr && of->stream() == link) {
+        of->pump();
+    }
+}
+
+
+void gateway_registry::pump_all()
+{
+    for (const auto &[_, known] : known_) {
+        known->replica.pump();
+    }
+}
+
+
+std::vector<session_ptr> gateway_registry::streams() const
+{
+    std::vector<session_ptr> all;
+    for (const auto &[_, known] : known_) {
+        all.push_back(known->replica.stream());
+    }
+    return all;
+}
+
+
+// Routes and tasks.
+
+void gateway_registry::publish(const route &to_follow, std::uint64_t revision)
+{
+    routes_.put(to_follow, revision);
+    const std::string frame = published_routes::change(to_follow, revision);
+    for (const auto &[_, known] : known_) {
+        known->replica.send_routes(frame);
+    }
+}
+
+
+void gateway_registry::send_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
+{
+    for (const auto &[_, known] : known_) {
+        known->replica.send_tasks(rows, before, now);
+    }
+}
+
+
+std::string gateway_registry::objection_to(const std::string &upstream) const
+{
+    for (const auto &[id, known] : known_) {
+        if (known->replica.is_linked() && !known->replica.has_upstream(upstream)) {
+            return unknown_upstream_words(id, known->replica.links().back()->peer.pid, upstream);
+        }
+    }
+    return {};
+}
+
+
+/// Speaks of what is in force already: its requests fail.
+void gateway_registry::warn_of_unknown_upstreams(const gateway_replica &of, const session &by) const
+{
+    for (const auto &upstream : routes_.upstreams()) {
+        if (!of.has_upstream(upstream)) {
+            log(log_level::warning,
+                "Models are routed to an upstream that a gateway does not know: " +
+                    unknown_upstream_words(of.id(), by.peer.pid, upstream),
+                {{"gateway", of.id()}, {"pid", std::to_string(by.peer.pid)}});
+        }
+    }
+}
+
+
+// Those that are lost.
+
+bool gateway_registry::has_lost() const
+{
+    return std::ranges::any_of(known_, [](const auto &entry) { return !entry.second->replica.is_linked(); });
+}
+
+
+/// `is_first`: no other one is lost. Else the looks are under way, and must not begin anew with each loss.
+void gateway_registry::lose(member &which, bool is_first)
+{
+    which.lost_at = time_.now();
+    which.lost_at_us = time_.wall_us();
+    which.lost_logged = false;
+    if (!stopped_ && is_first) {
+        lost_look_ = time_.after(lost_pause, [this] { drop_lost(); });
+    }
+}
+
+
+/// A gateway that cannot link itself routes on by what it knows: what it may route to has to stay, unless it is certain that none
+/// of its processes is left.
+bool gateway_registry::is_to_be_dropped(member &which) const
+{
+    const auto &id = which.replica.id();
+    if (which.processes.are_gone()) {
+        log(log_level::info, "A gateway is gone: its processes have ended", {{"gateway", id}});
+        return true;
+    }
+    const std::chrono::milliseconds away = time_.now() - which.lost_at + 1ms;
+    const auto limit = which.processes.were_noted() ? lost_for_ : lost_grace;
+    if (away >= limit) {
+        log(log_level::warning,
+            "A gateway had no link for " + duration_words(limit) + " and is not waited for any longer (" +
+                which.processes.words() +
+                "): what it may still route to is unloaded from now on; stop it, or mend its link",
+            {{"gateway", id}});
+        return true;
+    }
+    if (away >= lost_grace && !std::exchange(which.lost_logged, true)) {
+        log(log_level::warning,
+            "A gateway has no link, and " + which.processes.words() +
+                ": what it may route to stays loaded until it is back, for " + duration_words(limit) +
+                " at most (limits.gateway_lost_s). nginx's error log says why it has none",
+            {{"gateway", id}});
+    }
+    return false;
+}
+
+
+void gateway_registry::drop_lost()
+{
+    for (auto next = known_.begin(); next != known_.end();) {
+        const auto entry = next++;
+        if (!entry->second->replica.is_linked() && is_to_be_dropped(*entry->second)) {
+            book_.forget_gateway(entry->first);
+            known_.erase(entry);
+        }
+    }
+    if (has_lost()) {
+        lost_look_ = time_.after(lost_pause, [this] { drop_lost(); });
+    }
+    check_waits();
+}
+
+
+std::string gateway_registry::missing() const
+{
+    std::string all;
+    for (const auto &[id, known] : known_) {
+        if (!known->replica.is_linked()) {
+            all += (all.empty() ? "gateway " : "; gateway ") + id.substr(0, 8) + " has had no link since " +
+                   timestamp(known->lost_at_us) + " (" + known->processes.words() +
+                   ") and is waited for, as it may route still";
+        }
+    }
+    return all;
+}
+
+
+// Those who wait.
+
+void gateway_registry::confirm(const session &by, std::uint64_t routes_revision)
+{
+    if (auto *of = find(by.peer.gateway)) {
+        of->confirm(routes_revision);
+        check_waits();
+    }
+}
+
+
+operation_ptr gateway_registry::when_followed(std::uint64_t revision, done_fn done)
+{
+    auto wait = waits_.start(revision, std::move(done));
+    check_waits();
+    return wait;
+}
+
+
+void gateway_registry::check_waits()
+{
+    if (known_.empty()) {
+        return;
+    }
+    std::uint64_t followed = UINT64_MAX;
+    for (const auto &[_, known] : known_) {
+        followed = std::min(followed, known->replica.followed());
+    }
+    waits_.end_up_to(followed);
+}
+
+
+traffic::followers gateway_registry::followers_of(std::uint64_t revision) const
+{
+    const auto is_behind = [revision](const auto &entry) {
+        return !entry.second->replica.is_linked() || entry.second->replica.followed() < revision;
+    };
+    return {known_.size(), static_cast<std::size_t>(std::ranges::count_if(known_, is_behind))};
+}
+
+} // namespace rollout

@@ -1,0 +1,16 @@
+// A model as a client reads it in a list.
+#pragma once
+
+#include "common/base/json.hpp"
+#include "worker/domain/model.hpp"
+
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// `losses`: what its servers have lost of it. `tasks`: at work on it, or waiting for it, by id.
+json_ptr model_document(const model &from, const std::vector<lost_revision> &losses,
+                        const std::vector<std::string> &tasks);
+
+} // namespace rollout

@@ -1,0 +1,63 @@
+// The tasks that a gateway does not hold and asks for: as they are, or once they change.
+#pragma once
+
+#include "worker/async/clock.hpp"
+#include "worker/gateway/session.hpp"
+#include "worker/journal/journal.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace rollout {
+
+/// The journal and the clock outlive this, and this the reads that it has asked the journal for.
+class task_lookups {
+  public:
+    task_lookups(journal &book, clock &time) : book_(book), time_(time) {}
+    task_lookups(const task_lookups &) = delete;
+    task_lookups &operator=(const task_lookups &) = delete;
+
+    /// A `lookup` frame. With `after` its question waits, until the task's revision is past it. Ends the session if the question is none,
+    /// or one too many.
+    void on_lookup(const session_ptr &from, const json_t *message);
+
+    /// A `forget` frame: nobody waits for that answer any more.
+    void on_forget(session &from, const json_t *message);
+
+    /// Answers who waits for one of these, after those who changed them have their answers: thousands may wait.
+    void on_changed(const std::vector<task_row> &rows);
+
+    /// A link has ended.
+    void on_end(session &which);
+
+    /// Answers nobody any more.
+    void stop() { news_soon_.reset(); }
+
+  private:
+    struct watcher {
+        std::uint64_t after;
+        task_kind kind;
+    };
+    using watcher_name = std::pair<session *, std::uint64_t>; ///< the link, and its number for the question
+    using task_of_question = std::map<std::uint64_t, std::string>;
+
+    bool watch(const session_ptr &from, std::uint64_t id, const std::string &task_id, watcher added);
+    bool forget(session *from, std::uint64_t id);
+    void erase_watcher(const std::string &task_id, const watcher_name &name);
+    void tell_news();
+    void wake_watchers(const task_row &row);
+
+    journal &book_;
+    clock &time_;
+    std::unordered_map<std::string, std::map<watcher_name, watcher>> watchers_; ///< by task
+    std::map<session *, task_of_question> watched_;                             ///< by link
+    std::vector<task_row> news_;                                                ///< that somebody waits for
+    operation_ptr news_soon_;
+};
+
+} // namespace rollout

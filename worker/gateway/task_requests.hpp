@@ -1,0 +1,47 @@
+// What clients want to change, as gateways pass it on: new tasks, and words to tasks. Checked, handed to the scheduler, answered.
+#pragma once
+
+#include "common/domain/steering.hpp"
+#include "common/link/submission_line.hpp"
+#include "worker/gateway/session.hpp"
+#include "worker/scheduler/requests.hpp"
+
+#include <cstdint>
+#include <functional>
+
+namespace rollout {
+
+struct asked_change;
+
+/// Each request has one answer and one line in the audit, whether its client still waits or not. This outlives the answers that are
+/// to come.
+class task_requests {
+  public:
+    struct surroundings {
+        /// What becomes of a submission, or of a client's word to a task; the answer may come later.
+        std::function<void(submission, answer_fn)> submit;
+        std::function<void(steer_request, answer_fn)> steer;
+
+        /// An answer over that link tells of a new task, which has that revision.
+        std::function<void(const session &to, std::uint64_t revision)> on_told;
+    };
+
+    explicit task_requests(surroundings around) : around_(std::move(around)) {}
+    task_requests(const task_requests &) = delete;
+    task_requests &operator=(const task_requests &) = delete;
+
+    /// A `submit` frame, with a line for each submission; the first that is none ends the session.
+    void on_submissions(const session_ptr &from);
+
+    /// A `steer` frame.
+    void on_steer(const session_ptr &from, const json_t *message);
+
+  private:
+    void take_submission(const session_ptr &from, const submission_line &line);
+    answer_fn answer_to(const session_ptr &from, std::uint64_t id, asked_change asked);
+    void send_answer(session &to, std::uint64_t id, const asked_change &asked, const request_answer &answer);
+
+    surroundings around_;
+};
+
+} // namespace rollout
