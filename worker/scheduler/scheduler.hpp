@@ -6,7 +6,7 @@
 #include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/task_run.hpp"
-#include "worker/scheduler/model_watch.hpp"
+#include "worker/scheduler/model_monitor.hpp"
 #include "worker/scheduler/requests.hpp"
 #include "worker/scheduler/unload_retry.hpp"
 

@@ -1,4 +1,4 @@
-#include "worker/scheduler/model_watch.hpp"
+#include "worker/scheduler/model_monitor.hpp"
 
 #include "worker/async/combine.hpp"
 #include "worker/base/words.hpp"
