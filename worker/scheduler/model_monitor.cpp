@@ -16,16 +16,18 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds longest_pause = 300s;
-constexpr auto let_go_look = 10ms;
-constexpr auto let_go_timeout = 60s;
+constexpr auto release_pause = 10ms;
+constexpr auto release_timeout = 60s;
 
 } // namespace
 
 
-model_watch::model_watch(const std::map<std::string, model> &models, clock &time) : models_(models), time_(time) {}
+model_monitor::model_monitor(const std::map<std::string, model> &models, clock &time) : models_(models), time_(time)
+{
+}
 
 
-void model_watch::use(std::shared_ptr<const settings> config, backend_fn backend_of)
+void model_monitor::use(std::shared_ptr<const settings> config, backend_fn backend_of)
 {
     config_ = std::move(config);
     backend_of_ = std::move(backend_of);
@@ -33,22 +35,23 @@ void model_watch::use(std::shared_ptr<const settings> config, backend_fn backend
         const auto known = config_->backends.find(backend);
         return known != config_->backends.end() && known->second.check_s != 0;
     };
-    std::erase_if(views_, [&](const auto &one) { return !is_watched(one.first); });
-    std::erase_if(losses_, [&](const auto &one) { return !is_watched(one.first.first) && !one.second.work; });
+    std::erase_if(backends_, [&](const auto &entry) { return !is_watched(entry.first); });
+    std::erase_if(
+        losses_, [&](const auto &entry) { return !is_watched(entry.first.backend) && !entry.second.is_under_way(); });
     for (const auto &[backend, _] : config_->backends) {
-        if (is_watched(backend) && !views_[backend].question) {
-            views_[backend].pause = time_.after(0ms, [this, backend = backend] { look(backend); });
+        if (is_watched(backend) && !backends_[backend].question) {
+            backends_[backend].pause = time_.after(0ms, [this, backend = backend] { poll(backend); });
         }
     }
 }
 
 
-void model_watch::stop(std::function<void()> stopped)
+void model_monitor::stop(std::function<void()> stopped)
 {
-    views_.clear();
-    std::erase_if(losses_, [](const auto &one) { return !one.second.work; });
-    for (auto &[at, one] : losses_) {
-        cancel(one);
+    backends_.clear();
+    std::erase_if(losses_, [](const auto &entry) { return !entry.second.is_under_way(); });
+    for (auto &[_, lost] : losses_) {
+        cancel(lost);
     }
     if (losses_.empty()) {
         stopped();
@@ -58,13 +61,13 @@ void model_watch::stop(std::function<void()> stopped)
 }
 
 
-// Looking.
+// Polling.
 
-std::vector<model_watch::standing_copy> model_watch::standing_on(const std::string &backend) const
+std::vector<model_monitor::standing_copy> model_monitor::standing_on(const std::string &backend) const
 {
     std::vector<standing_copy> all;
-    for (const auto &[model_id, one] : models_) {
-        for (const auto *placed : loaded_revisions(one)) {
+    for (const auto &[model_id, entry] : models_) {
+        for (const auto *placed : loaded_revisions(entry)) {
             if (placed->backend != backend) {
                 continue;
             }
@@ -77,297 +80,303 @@ std::vector<model_watch::standing_copy> model_watch::standing_on(const std::stri
 }
 
 
-bool model_watch::stands(const std::string &backend, const standing_copy &one) const
+bool model_monitor::stands(const std::string &backend, const standing_copy &copy) const
 {
-    const auto known = models_.find(one.model_id);
+    const auto known = models_.find(copy.model_id);
     return known != models_.end() &&
            std::ranges::any_of(loaded_revisions(known->second), [&](const placed_revision *placed) {
-               return placed->backend == backend && placed->revision == one.revision;
+               return placed->backend == backend && placed->revision == copy.revision;
            });
 }
 
 
-void model_watch::look(const std::string &backend)
+void model_monitor::poll(const std::string &backend)
 {
-    view &at = views_.at(backend);
-    at.asked = standing_on(backend);
+    polled_backend &polled = backends_.at(backend);
+    polled.asked = standing_on(backend);
     class backend *server = backend_of_(backend);
-    if (at.asked.empty() || server == nullptr) {
-        at.silent = false;
-        at.looked = false;
-        look_later(backend);
+    if (polled.asked.empty() || server == nullptr) {
+        polled.state = backend_state::unasked;
+        poll_later(backend);
         return;
     }
     std::vector<server_model> models;
-    for (const auto &one : at.asked) {
-        models.push_back(server_model_of(one.model_id, one.revision, one.copy));
+    for (const auto &copy : polled.asked) {
+        models.push_back(server_model_of(copy.model_id, copy.revision, copy.copy));
     }
     // What finds the backend keeps it.
-    at.question = server->survey(
-        models, [this, backend, keeps = backend_of_](const std::vector<presence> &found) { looked(backend, found); });
+    polled.question = server->survey(models, [this, backend, keeps = backend_of_](
+                                                 const std::vector<presence> &found) { on_polled(backend, found); });
 }
 
 
-void model_watch::look_later(const std::string &backend)
+void model_monitor::poll_later(const std::string &backend)
 {
     const auto pause = std::chrono::seconds(config_->backends.at(backend).check_s);
-    views_.at(backend).pause = time_.after(pause, [this, backend] { look(backend); });
+    backends_.at(backend).pause = time_.after(pause, [this, backend] { poll(backend); });
 }
 
 
-void model_watch::looked(const std::string &backend, const std::vector<presence> &found)
+void model_monitor::on_polled(const std::string &backend, const std::vector<presence> &found)
 {
-    view &at = views_.at(backend);
-    const auto ended = std::move(at.question);
-    const auto asked = std::exchange(at.asked, {});
-    note_silence(backend, at, found);
+    polled_backend &polled = backends_.at(backend);
+    const auto ended = std::move(polled.question);
+    const auto asked = std::exchange(polled.asked, {});
+    note_silence(backend, polled, found);
     for (std::size_t i = 0; i < asked.size(); ++i) {
         judge({backend, asked[i].copy.model}, asked[i], found[i]);
     }
-    std::erase_if(losses_, [&](const auto &one) {
-        return one.first.first == backend && !one.second.work && !stands(backend, one.second.of);
+    std::erase_if(losses_, [&](const auto &entry) {
+        const auto &[name, lost] = entry;
+        return name.backend == backend && !lost.is_under_way() && !stands(backend, lost.of);
     });
     start_reloads(backend);
-    look_later(backend);
+    poll_later(backend);
 }
 
 
-/// A server that is away has lost nothing: it is there again, or empty, when it answers.
-void model_watch::note_silence(const std::string &backend, view &at, const std::vector<presence> &found)
+/// Notes whether the backend answers. A server that is away has lost nothing: it is there again, or empty, when it answers.
+void model_monitor::note_silence(const std::string &backend, polled_backend &polled,
+                                 const std::vector<presence> &found)
 {
-    const bool silent =
-        std::ranges::all_of(found, [](const presence &one) { return one.is == presence::kind::unknown; });
-    if (silent && !at.silent) {
+    const bool was_silent = polled.state == backend_state::silent;
+    const bool is_silent =
+        std::ranges::all_of(found, [](const presence &copy) { return copy.is == presence::kind::unknown; });
+    if (is_silent && !was_silent) {
         log(log_level::warning,
             "Backend " + backend + " does not say whether its " +
                 count_words(found.size(), "model is", "models are") + " still loaded; it is asked again every " +
                 duration_words(std::chrono::seconds(config_->backends.at(backend).check_s)) +
                 (found.front().words.empty() ? "" : ": " + found.front().words),
             {{"backend", backend}});
-    } else if (!silent && at.silent) {
+    } else if (!is_silent && was_silent) {
         log(log_level::info, "Backend " + backend + " says again which models are loaded", {{"backend", backend}});
     }
-    at.silent = silent;
-    at.silence = silent ? found.front().words : "";
-    at.looked = true;
+    polled.state = is_silent ? backend_state::silent : backend_state::answering;
+    polled.silence = is_silent ? found.front().words : "";
 }
 
 
-void model_watch::judge(const place &at, const standing_copy &one, const presence &found)
+void model_monitor::judge(const server_name &name, const standing_copy &copy, const presence &found)
 {
-    const auto known = losses_.find(at);
-    if (known != losses_.end() && known->second.work) {
+    const auto known = losses_.find(name);
+    if (known != losses_.end() && known->second.is_under_way()) {
         return; // what it comes to will tell
     }
     switch (found.is) {
     case presence::kind::loaded:
-        if (known != losses_.end() && known->second.sure) {
-            say(log_level::info, at, known->second, "A lost model is there again");
+        if (known != losses_.end() && known->second.state != loss_state::suspected) {
+            say(log_level::info, name, known->second, "A lost model is there again");
         }
-        losses_.erase(at);
+        losses_.erase(name);
         return;
     case presence::kind::unknown:
     case presence::kind::moving:
-        if (known != losses_.end()) {
-            known->second.due = false;
+        if (known != losses_.end() && known->second.state == loss_state::due) {
+            known->second.state = loss_state::lost;
         }
         return;
     case presence::kind::lost:
     case presence::kind::not_ready:
         break;
     }
-    if (!stands(at.first, one)) {
+    if (!stands(name.backend, copy)) {
         return; // a task has taken it away meanwhile
     }
-    loss &lost = losses_[at];
-    lost.of = one;
+    const bool was_suspected = known != losses_.end() && known->second.state == loss_state::suspected;
+    loss &lost = losses_[name];
+    lost.of = copy;
     lost.words = found.words;
-    ++lost.looks;
-    if (!lost.sure && (found.is == presence::kind::lost || lost.looks > 1)) {
-        lost.sure = true;
-        say(log_level::warning, at, lost, sentence_of(at, lost));
+    if (lost.state == loss_state::suspected && (found.is == presence::kind::lost || was_suspected)) {
+        lost.state = loss_state::lost;
+        say(log_level::warning, name, lost, sentence_of(name, lost));
     }
-    lost.due = lost.sure && time_.now() >= lost.not_before;
+    if (lost.state != loss_state::suspected) {
+        lost.state = time_.now() >= lost.not_before ? loss_state::due : loss_state::lost;
+    }
 }
 
 
 // Loading.
 
-void model_watch::start_reloads(const std::string &backend)
+void model_monitor::start_reloads(const std::string &backend)
 {
     const auto settings = config_->backends.find(backend);
     if (settings == config_->backends.end() || stopped_) {
         return;
     }
-    const auto is_here = [&](const auto &one) { return one.first.first == backend; };
-    auto under_way = static_cast<std::uint64_t>(
-        std::ranges::count_if(losses_, [&](const auto &one) { return is_here(one) && one.second.work != nullptr; }));
-    for (auto &[at, one] : losses_) {
-        if (under_way < settings->second.max_reloads && at.first == backend && one.due) {
-            reload(at, one);
+    auto under_way = static_cast<std::uint64_t>(std::ranges::count_if(
+        losses_, [&](const auto &entry) { return entry.first.backend == backend && entry.second.is_under_way(); }));
+    for (auto &[name, lost] : losses_) {
+        if (under_way < settings->second.max_reloads && name.backend == backend && lost.state == loss_state::due) {
+            reload(name, lost);
             ++under_way;
         }
     }
 }
 
 
-void model_watch::reload(const place &at, loss &one)
+void model_monitor::reload(const server_name &name, loss &lost)
 {
-    one.due = false;
-    backend *server = backend_of_(at.first);
-    const auto limit = std::chrono::seconds(rollout_of(*config_, one.of.model_id).ready_timeout_s);
-    const server_model model = server_model_of(one.of.model_id, one.of.revision, one.of.copy);
-    one.work = in_order(time_,
-                        {[server, model, config = one.of.copy.server_config, limit](done_fn then) {
-                             return server->load(model, config.get(), limit, std::move(then));
-                         },
-                         [this, server, model, limit](done_fn then) {
-                             return ready_within(time_, *server, model, limit, std::move(then));
-                         }},
-                        [this, at, keeps = backend_of_](const outcome &how) { reloaded(at, how); });
+    lost.state = loss_state::loading;
+    backend *server = backend_of_(name.backend);
+    const auto limit = std::chrono::seconds(rollout_of(*config_, lost.of.model_id).ready_timeout_s);
+    const server_model model = server_model_of(lost.of.model_id, lost.of.revision, lost.of.copy);
+    lost.work = in_order(time_,
+                         {[server, model, config = lost.of.copy.server_config, limit](done_fn then) {
+                              return server->load(model, config.get(), limit, std::move(then));
+                          },
+                          [this, server, model, limit](done_fn then) {
+                              return ready_within(time_, *server, model, limit, std::move(then));
+                          }},
+                         [this, name, keeps = backend_of_](const outcome &result) { on_reloaded(name, result); });
 }
 
 
-void model_watch::reloaded(const place &at, const outcome &how)
+void model_monitor::on_reloaded(const server_name &name, const outcome &result)
 {
-    const auto known = losses_.find(at);
-    loss &one = known->second;
-    const auto ended = std::move(one.work);
-    if (how || one.canceled) {
-        if (how) {
-            say(log_level::info, at, one, "A lost model is loaded again");
+    const auto known = losses_.find(name);
+    loss &lost = known->second;
+    const auto ended = std::move(lost.work);
+    const bool is_canceled = lost.state == loss_state::canceling;
+    lost.state = loss_state::lost;
+    if (result || is_canceled) {
+        if (result) {
+            say(log_level::info, name, lost, "A lost model is loaded again");
         }
         losses_.erase(known);
     } else {
-        ++one.failures;
-        one.failure = how.detail;
-        const std::chrono::milliseconds first =
-            config_->backends.contains(at.first) ? std::chrono::seconds(config_->backends.at(at.first).check_s) : 1s;
-        one.not_before = time_.now() + std::min(first * (1u << std::min(one.failures - 1, 10u)), longest_pause);
-        say(log_level::warning, at, one, sentence_of(at, one));
+        ++lost.failures;
+        lost.failure = result.detail;
+        const std::chrono::milliseconds first = config_->backends.contains(name.backend)
+                                                    ? std::chrono::seconds(config_->backends.at(name.backend).check_s)
+                                                    : 1s;
+        lost.not_before = time_.now() + std::min(first * (1u << std::min(lost.failures - 1, 10u)), longest_pause);
+        say(log_level::warning, name, lost, sentence_of(name, lost));
     }
     if (!stopped_) {
-        start_reloads(at.first);
+        start_reloads(name.backend);
     } else if (losses_.empty()) {
         std::exchange(stopped_, nullptr)();
     }
 }
 
 
-void model_watch::cancel(loss &one)
+void model_monitor::cancel(loss &lost)
 {
-    if (!std::exchange(one.canceled, true)) {
-        one.work->cancel();
+    if (std::exchange(lost.state, loss_state::canceling) != loss_state::canceling) {
+        lost.work->cancel();
     }
 }
 
 
-operation_ptr model_watch::let_go(const std::string &model_id, std::uint64_t revision, done_fn done)
+operation_ptr model_monitor::release(const std::string &model_id, std::uint64_t revision, done_fn done)
 {
-    const auto is_it = [model_id, revision](const loss &one) {
-        return one.of.model_id == model_id && one.of.revision == revision;
+    const auto is_it = [model_id, revision](const loss &lost) {
+        return lost.of.model_id == model_id && lost.of.revision == revision;
     };
-    std::erase_if(losses_, [&](const auto &one) { return is_it(one.second) && !one.second.work; });
-    bool busy = false;
-    for (auto &[at, one] : losses_) {
-        if (is_it(one)) {
-            busy = true;
-            cancel(one);
+    std::erase_if(losses_, [&](const auto &entry) { return is_it(entry.second) && !entry.second.is_under_way(); });
+    bool is_held = false;
+    for (auto &[_, lost] : losses_) {
+        if (is_it(lost)) {
+            is_held = true;
+            cancel(lost);
         }
     }
-    if (!busy) {
+    if (!is_held) {
         return nullptr;
     }
-    const auto look_for_end = [this, is_it](done_fn then) {
-        const bool still = std::ranges::any_of(losses_, [&](const auto &one) { return is_it(one.second); });
+    const auto check = [this, is_it](done_fn then) {
+        const bool still = std::ranges::any_of(losses_, [&](const auto &entry) { return is_it(entry.second); });
         return ended(time_, still ? outcome::transient("it is still being loaded again") : outcome::ok(),
                      std::move(then));
     };
     return try_until(
-        time_, look_for_end, let_go_look, let_go_timeout,
+        time_, check, release_pause, release_timeout,
         [](const std::string &last) { return outcome::transient(last); }, std::move(done));
 }
 
 
 // Saying.
 
-std::string model_watch::sentence_of(const place &at, const loss &one) const
+std::string model_monitor::sentence_of(const server_name &name, const loss &lost) const
 {
-    const std::string what = at.second + " is not loaded on backend " + at.first + " any more" +
-                             (one.words.empty() ? "" : " (" + one.words + ")");
-    if (one.work) {
-        return what + " and is being loaded again.";
+    const std::string sentence = name.model + " is not loaded on backend " + name.backend + " any more" +
+                                 (lost.words.empty() ? "" : " (" + lost.words + ")");
+    if (lost.is_under_way()) {
+        return sentence + " and is being loaded again.";
     }
-    return what + (one.failures == 0 ? " and is loaded again in its turn."
-                                     : "; loading it again failed (" + one.failure + ") and is repeated.");
+    return sentence + (lost.failures == 0 ? " and is loaded again in its turn."
+                                          : "; loading it again failed (" + lost.failure + ") and is repeated.");
 }
 
 
-std::vector<lost_revision> model_watch::losses_of(const std::string &model_id) const
+std::vector<lost_revision> model_monitor::losses_of(const std::string &model_id) const
 {
     std::map<std::uint64_t, lost_revision> by_revision;
-    for (const auto &[at, one] : losses_) {
-        if (one.of.model_id != model_id || !one.sure || !stands(at.first, one.of)) {
+    for (const auto &[name, lost] : losses_) {
+        if (lost.of.model_id != model_id || lost.state == loss_state::suspected || !stands(name.backend, lost.of)) {
             continue;
         }
-        lost_revision &lost = by_revision[one.of.revision];
-        lost.revision = one.of.revision;
-        lost.reloading = lost.reloading || one.work != nullptr;
-        lost.detail += (lost.detail.empty() ? "" : " ") + sentence_of(at, one);
+        lost_revision &revision = by_revision[lost.of.revision];
+        revision.revision = lost.of.revision;
+        revision.reloading = revision.reloading || lost.is_under_way();
+        revision.detail += (revision.detail.empty() ? "" : " ") + sentence_of(name, lost);
     }
     const auto known = models_.find(model_id);
     for (const auto *placed :
          known == models_.end() ? std::vector<const placed_revision *>() : loaded_revisions(known->second)) {
-        const auto seen = views_.find(placed->backend);
-        if (seen != views_.end() && seen->second.silent && !by_revision.contains(placed->revision)) {
+        const auto polled = backends_.find(placed->backend);
+        if (polled != backends_.end() && polled->second.state == backend_state::silent &&
+            !by_revision.contains(placed->revision)) {
             by_revision[placed->revision] = {
                 placed->revision, true, false,
                 "Backend " + placed->backend + " does not answer" +
-                    (seen->second.silence.empty() ? "" : " (" + seen->second.silence + ")") +
+                    (polled->second.silence.empty() ? "" : " (" + polled->second.silence + ")") +
                     ", so that it is not known "
                     "whether revision " +
                     std::to_string(placed->revision) + " serves."};
         }
     }
     std::vector<lost_revision> all;
-    for (auto &[_, lost] : by_revision) {
-        all.push_back(std::move(lost));
+    for (auto &[_, revision] : by_revision) {
+        all.push_back(std::move(revision));
     }
     return all;
 }
 
 
-std::size_t model_watch::lost_models() const
+std::size_t model_monitor::lost_models() const
 {
     std::set<std::string> models;
-    for (const auto &[at, one] : losses_) {
-        if (one.sure && stands(at.first, one.of)) {
-            models.insert(one.of.model_id);
+    for (const auto &[name, lost] : losses_) {
+        if (lost.state != loss_state::suspected && stands(name.backend, lost.of)) {
+            models.insert(lost.of.model_id);
         }
     }
     return models.size();
 }
 
 
-std::map<std::string, bool> model_watch::backends_up() const
+std::map<std::string, bool> model_monitor::backends_up() const
 {
     std::map<std::string, bool> all;
-    for (const auto &[backend, seen] : views_) {
-        if (seen.looked) {
-            all.emplace(backend, !seen.silent);
+    for (const auto &[backend, polled] : backends_) {
+        if (polled.state != backend_state::unasked) {
+            all.emplace(backend, polled.state == backend_state::answering);
         }
     }
     return all;
 }
 
 
-void model_watch::say(log_level level, const place &at, const loss &one, const std::string &message) const
+void model_monitor::say(log_level level, const server_name &name, const loss &lost, const std::string &message) const
 {
     log(level, message,
-        {{"model_id", one.of.model_id},
-         {"revision", std::to_string(one.of.revision)},
-         {"backend", at.first},
-         {"model", at.second}});
+        {{"model_id", lost.of.model_id},
+         {"revision", std::to_string(lost.of.revision)},
+         {"backend", name.backend},
+         {"model", name.model}});
 }
 
 } // namespace rollout

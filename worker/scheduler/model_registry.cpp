@@ -1,7 +1,7 @@
-// What the scheduler remembers of models: where each stands while it stands somewhere, and else its last revision's number.
-#include "worker/scheduler/scheduler.hpp"
+#include "worker/scheduler/model_registry.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace rollout {
 
@@ -17,47 +17,40 @@ bool has_revision(const model &of, Predicate is_it)
 } // namespace
 
 
-std::size_t scheduler::deployed_models() const
+void model_registry::add(model known)
 {
-    return static_cast<std::size_t>(std::count_if(models_.begin(), models_.end(), [](const auto &entry) {
-        return entry.second.blue || entry.second.green || entry.second.incoming;
-    }));
+    const std::string model_id = known.model_id;
+    models_.emplace(model_id, std::move(known));
+    put_aside(model_id);
 }
 
 
-std::string scheduler::holder_of(const std::string &model_id, const std::string &backend,
-                                 const std::string &name) const
+const model *model_registry::find(const std::string &model_id) const
 {
-    for (const auto &[id, one] : models_) {
-        if (id == model_id) {
-            continue;
-        }
-        const auto is_it = [&](const placed_revision &placed) {
-            return placed.backend == backend &&
-                   std::ranges::any_of(placed.copies, [&](const auto &copy) { return copy.model == name; });
-        };
-        if (has_revision(one, is_it)) {
-            return id;
-        }
+    const auto known = models_.find(model_id);
+    return known == models_.end() ? nullptr : &known->second;
+}
+
+
+model *model_registry::find(const std::string &model_id)
+{
+    const auto known = models_.find(model_id);
+    return known == models_.end() ? nullptr : &known->second;
+}
+
+
+model &model_registry::take_up(const std::string &model_id)
+{
+    model &entry = models_[model_id];
+    entry.model_id = model_id;
+    if (const auto before = last_revisions_.extract(model_id)) {
+        entry.last_revision = before.mapped();
     }
-    return {};
+    return entry;
 }
 
 
-std::vector<std::string> scheduler::models_on(const std::string &backend) const
-{
-    std::vector<std::string> all;
-    for (const auto &[id, one] : models_) {
-        if (has_revision(one, [&](const placed_revision &placed) { return placed.backend == backend; })) {
-            all.push_back(id);
-        }
-    }
-    return all;
-}
-
-
-/// A model that stands nowhere leaves only its last revision's number to remember, and that only if it ever had one.
-void scheduler::put_aside(const std::string &model_id)
+void model_registry::put_aside(const std::string &model_id)
 {
     const auto known = models_.find(model_id);
     if (known == models_.end() || is_placed(known->second)) {
@@ -70,25 +63,45 @@ void scheduler::put_aside(const std::string &model_id)
 }
 
 
-/// The model's entry, for a task of it.
-model &scheduler::take_up(const std::string &model_id)
+std::size_t model_registry::deployed() const
 {
-    model &of = models_[model_id];
-    of.model_id = model_id;
-    if (const auto before = last_revisions_.extract(model_id)) {
-        of.last_revision = before.mapped();
-    }
-    return of;
+    return static_cast<std::size_t>(std::ranges::count_if(
+        models_, [](const auto &entry) { return entry.second.blue || entry.second.green || entry.second.incoming; }));
 }
 
 
-std::size_t scheduler::known_models() const
+std::size_t model_registry::known(const std::function<bool(const std::string &model_id)> &is_at_work) const
 {
-    const auto is_new = [this](const auto &entry) {
-        const auto known = models_.find(entry.first);
-        return known != models_.end() && known->second.last_revision == 0;
+    const auto is_new = [&](const auto &entry) { return entry.second.last_revision == 0 && is_at_work(entry.first); };
+    return models_.size() + last_revisions_.size() - static_cast<std::size_t>(std::ranges::count_if(models_, is_new));
+}
+
+
+std::vector<std::string> model_registry::models_on(const std::string &backend) const
+{
+    std::vector<std::string> all;
+    for (const auto &[model_id, entry] : models_) {
+        if (has_revision(entry, [&](const placed_revision &placed) { return placed.backend == backend; })) {
+            all.push_back(model_id);
+        }
+    }
+    return all;
+}
+
+
+std::string model_registry::holder_of(const std::string &model_id, const std::string &backend,
+                                      const std::string &name) const
+{
+    const auto has_the_name = [&](const placed_revision &placed) {
+        return placed.backend == backend &&
+               std::ranges::any_of(placed.copies, [&](const auto &copy) { return copy.model == name; });
     };
-    return models_.size() + last_revisions_.size() - static_cast<std::size_t>(std::ranges::count_if(runs_, is_new));
+    for (const auto &[other, entry] : models_) {
+        if (other != model_id && has_revision(entry, has_the_name)) {
+            return other;
+        }
+    }
+    return {};
 }
 
 } // namespace rollout

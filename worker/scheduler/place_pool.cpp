@@ -1,5 +1,4 @@
-// Who holds a place among the runs that work, and who waits for one.
-#include "worker/scheduler/scheduler.hpp"
+#include "worker/scheduler/place_pool.hpp"
 
 #include <utility>
 
@@ -12,15 +11,15 @@ using namespace std::chrono_literals;
 } // namespace
 
 
-/// A run that waits for a place.
-class scheduler::place_wait final : public operation {
+/// A task at work that waits for a place.
+class place_pool::place_wait final : public operation {
   public:
-    /// The run's own: it goes before `run` does.
-    place_wait(scheduler &of, running_task &run, const std::string &model_id, done_fn done)
-        : of_(of), run_(run), turn_{urgency::under_way, run.task.sequence, model_id}, done_(std::move(done))
+    /// `of` is destroyed after it, and so is the task's entry there.
+    place_wait(place_pool &of, worker &task, const std::string &model_id, done_fn done)
+        : of_(of), task_(task), turn_{urgency::under_way, task.sequence, model_id}, done_(std::move(done))
     {
-        run_.waits = this;
-        of_.turns_.insert(turn_);
+        task_.waits = this;
+        of_.line_.insert(turn_);
     }
 
     ~place_wait() override { leave(); }
@@ -40,82 +39,122 @@ class scheduler::place_wait final : public operation {
   private:
     void leave()
     {
-        if (run_.waits == this) {
-            run_.waits = nullptr;
-            of_.turns_.erase(turn_);
+        if (task_.waits == this) {
+            task_.waits = nullptr;
+            of_.line_.erase(turn_);
         }
     }
 
-    void end(outcome how)
+    void end(outcome result)
     {
         if (!end_) {
-            end_ = of_.time_.after(0ms, [done = std::move(done_), how = std::move(how)] { done(how); });
+            end_ = of_.time_.after(0ms, [done = std::move(done_), result = std::move(result)] { done(result); });
         }
     }
 
-    scheduler &of_;
-    running_task &run_;
+    place_pool &of_;
+    worker &task_;
     const turn turn_;
     done_fn done_;
     operation_ptr end_;
 };
 
 
-bool scheduler::has_place(const std::string &model_id) const
+place_pool::place_pool(clock &time, surroundings around) : time_(time), around_(std::move(around)) {}
+
+
+void place_pool::line_up(turn with_first_task)
 {
-    return runs_.at(model_id).has_place;
+    leave_line(with_first_task.model_id);
+    line_.insert(with_first_task);
+    const std::string model_id = with_first_task.model_id;
+    lined_up_.emplace(model_id, std::move(with_first_task));
 }
 
 
-operation_ptr scheduler::take_place(const std::string &model_id, done_fn done)
+void place_pool::leave_line(const std::string &model_id)
 {
-    running_task &run = runs_.at(model_id);
-    auto wait = std::make_unique<place_wait>(*this, run, model_id, std::move(done));
-    if (run.has_place) {
+    if (const auto known = lined_up_.extract(model_id)) {
+        line_.erase(known.mapped());
+    }
+}
+
+
+void place_pool::hand_out()
+{
+    while (!stopped_ && !line_.empty()) {
+        const turn next = *line_.begin();
+        const bool is_free = !is_full();
+        if (!is_free && next.is != urgency::begun) {
+            return;
+        }
+        line_.erase(line_.begin());
+        if (lined_up_.erase(next.model_id) == 0) {
+            grant(at_work_.at(next.model_id));
+            continue;
+        }
+        at_work_.emplace(next.model_id, worker{next.sequence, is_free});
+        taken_ += is_free;
+        around_.begin(next.model_id);
+    }
+    around_.offer_rest();
+}
+
+
+void place_pool::hand_out_soon()
+{
+    if (!stopped_) {
+        soon_ = time_.after(0ms, [this] { hand_out(); });
+    }
+}
+
+
+void place_pool::grant(worker &to)
+{
+    to.has_place = true;
+    ++taken_;
+    to.waits->granted();
+}
+
+
+void place_pool::end(const std::string &model_id)
+{
+    give_place_back(model_id);
+    at_work_.erase(model_id);
+}
+
+
+void place_pool::stop()
+{
+    stopped_ = true;
+    soon_.reset();
+}
+
+
+bool place_pool::has_place(const std::string &model_id) const
+{
+    return at_work_.at(model_id).has_place;
+}
+
+
+operation_ptr place_pool::take_place(const std::string &model_id, done_fn done)
+{
+    worker &task = at_work_.at(model_id);
+    auto wait = std::make_unique<place_wait>(*this, task, model_id, std::move(done));
+    if (task.has_place) {
         wait->granted();
     } else {
-        start_next();
+        hand_out();
     }
     return wait;
 }
 
 
-/// Whether all places are taken, by tasks or by what is tried again behind them.
-bool scheduler::is_full() const noexcept
+void place_pool::give_place_back(const std::string &model_id)
 {
-    return places_taken_ + unloads_.places() >= config_->limits.max_concurrent_rollouts;
-}
-
-
-/// A place that a task waits for is the task's.
-unload_retry::surroundings scheduler::around_unloads()
-{
-    unload_retry::surroundings around;
-    around.is_at_work = [this](const std::string &model_id) { return runs_.contains(model_id); };
-    around.has_room = [this] { return !stopping_ && turns_.empty() && !is_full(); };
-    around.place_given_back = [this] { start_soon(); };
-    around.let_go = [this](const std::string &model_id, std::uint64_t revision, done_fn done) {
-        return watch_.let_go(model_id, revision, std::move(done));
-    };
-    around.taken_off = [this](const std::string &model_id) { put_aside(model_id); };
-    return around;
-}
-
-
-void scheduler::grant_place(running_task &run)
-{
-    run.has_place = true;
-    ++places_taken_;
-    run.waits->granted();
-}
-
-
-void scheduler::give_place_back(const std::string &model_id)
-{
-    running_task &run = runs_.at(model_id);
-    if (std::exchange(run.has_place, false)) {
-        --places_taken_;
-        start_soon();
+    if (std::exchange(at_work_.at(model_id).has_place, false)) {
+        --taken_;
+        hand_out_soon();
     }
 }
 

@@ -1,10 +1,10 @@
-// What the documents of tasks say that wait for their turn. They are not kept in memory, only their ids: one whose words may be
-// others by now is read and, if they are, written.
-#include "worker/rollout/waiting_words.hpp"
-#include "worker/scheduler/scheduler.hpp"
+#include "worker/scheduler/turn_writer.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 
 namespace rollout {
 
@@ -12,72 +12,46 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Tasks that are read and written at a time: of a long queue, one after the other, behind what is more urgent.
-constexpr std::size_t most_turns = 8;
+/// Tasks that are read and written at a time.
+constexpr std::size_t most_under_way = 8;
 
 constexpr auto retry_pause = 1000ms;
 
 } // namespace
 
 
-/// `before`: the task of the model that is before it in the queue; empty: none.
-wait_state scheduler::waiting_words_of(const std::string &model_id, const std::string &before, bool was_begun) const
+turn_writer::turn_writer(const task_queues &queues, journal &book, clock &time, turn_words_fn words)
+    : queues_(queues), book_(book), time_(time), words_(std::move(words))
 {
-    turn_view view;
-    view.was_begun = was_begun;
-    view.behind = before;
-    if (const auto run = runs_.find(model_id); run != runs_.end()) {
-        view.running = run->second.task.task_id;
-        view.running_waits_for = run->second.run ? run->second.run->what.waits_for : wait_reason::none;
-    }
-    view.none_may_run = config_->limits.max_concurrent_rollouts == 0;
-    view.is_full = is_full();
-    return wait_for_turn(view);
 }
 
 
-wait_state scheduler::waiting_words_of(const waiting_name &which, bool was_begun) const
+void turn_writer::update(task_name which)
 {
-    const auto &queue = queues_.at(which.first);
-    const auto at = std::ranges::find(queue, which.second, &waiting_task::task_id);
-    return waiting_words_of(which.first, at == queue.begin() ? "" : std::prev(at)->task_id, was_begun);
+    unwritten_.insert(std::move(which));
+    work_after(0ms);
 }
 
 
-/// Null where it does not wait any more.
-const scheduler::waiting_task *scheduler::find_waiting(const waiting_name &which) const
+void turn_writer::update_first(const std::string &model_id)
 {
-    const auto queue = queues_.find(which.first);
-    if (queue == queues_.end()) {
-        return nullptr;
-    }
-    const auto at = std::ranges::find(queue->second, which.second, &waiting_task::task_id);
-    return at == queue->second.end() ? nullptr : &*at;
-}
-
-
-/// Where the document of a task that waits says something else than what it waits for.
-void scheduler::check_turn(const task_row &row, const std::string &before)
-{
-    const auto words = waiting_words_of(row.model_id, before, row.status == task_status::in_progress);
-    if (row.document.find(words.sentence) == std::string::npos) { // none of its characters are escaped
-        say_turn({row.model_id, row.task_id});
+    if (const auto &queue = queues_.of(model_id); !queue.empty()) {
+        update({model_id, queue.front().task_id});
     }
 }
 
 
-/// Of these, those that wait.
-void scheduler::check_turns(const std::vector<task_row> &of)
+void turn_writer::check(const std::vector<task_row> &rows)
 {
-    std::unordered_map<std::string_view, const task_row *> rows;
-    for (const auto &row : of) {
-        rows.emplace(row.task_id, &row);
+    std::unordered_map<std::string_view, const task_row *> by_id;
+    for (const auto &row : rows) {
+        by_id.emplace(row.task_id, &row);
     }
-    for (const auto &[_, queue] : queues_) {
+    for (const auto &[_, queue] : queues_.all()) {
         std::string before;
         for (const auto &waits : queue) {
-            if (const auto row = rows.find(waits.task_id); row != rows.end()) {
-                check_turn(*row->second, before);
+            if (const auto row = by_id.find(waits.task_id); row != by_id.end()) {
+                check(*row->second, before);
             }
             before = waits.task_id;
         }
@@ -85,105 +59,88 @@ void scheduler::check_turns(const std::vector<task_row> &of)
 }
 
 
-/// Of a task that has just been put in its queue, unless it has begun.
-void scheduler::check_last_turn(const task_row &row)
+void turn_writer::check_last(const task_row &row)
 {
-    const auto known = queues_.find(row.model_id);
-    if (known != queues_.end() && known->second.back().task_id == row.task_id) {
-        const auto &queue = known->second;
-        check_turn(row, queue.size() == 1 ? "" : queue[queue.size() - 2].task_id);
+    if (queues_.last(row.model_id) == row.task_id) {
+        check(row, queues_.before({row.model_id, row.task_id}));
     }
 }
 
 
-std::vector<std::string> scheduler::tasks_of(const std::string &model_id, std::size_t most) const
+void turn_writer::check(const task_row &row, const std::string &before)
 {
-    std::vector<std::string> ids;
-    if (const auto run = runs_.find(model_id); run != runs_.end() && most != 0) {
-        ids.push_back(run->second.task.task_id);
-    }
-    if (const auto queue = queues_.find(model_id); queue != queues_.end()) {
-        for (auto at = queue->second.begin(); at != queue->second.end() && ids.size() < most; ++at) {
-            ids.push_back(at->task_id);
-        }
-    }
-    return ids;
-}
-
-
-void scheduler::say_turn_of_first(const std::string &model_id)
-{
-    if (const auto queue = queues_.find(model_id); queue != queues_.end()) {
-        say_turn({model_id, queue->second.front().task_id});
+    const auto words = words_(row.model_id, before, row.status == task_status::in_progress);
+    if (row.document.find(words.sentence) == std::string::npos) { // none of its characters are escaped
+        update({row.model_id, row.task_id});
     }
 }
 
 
-void scheduler::say_turn(const waiting_name &which)
+void turn_writer::stop()
 {
-    unsaid_turns_.insert(which);
-    write_turns_after(0ms);
+    stopped_ = true;
+    soon_.reset();
 }
 
 
-void scheduler::write_turns()
+void turn_writer::work()
 {
-    while (!stopping_ && turns_under_way_ < most_turns && !unsaid_turns_.empty()) {
-        const waiting_name which = std::move(unsaid_turns_.extract(unsaid_turns_.begin()).value());
-        if (find_waiting(which) == nullptr) {
+    while (!stopped_ && under_way_ < most_under_way && !unwritten_.empty()) {
+        const task_name which = std::move(unwritten_.extract(unwritten_.begin()).value());
+        if (!queues_.contains(which)) {
             continue; // it has begun
         }
-        ++turns_under_way_;
-        book_.find(which.second, [this, which](const outcome &how, const std::optional<task_row> &row) {
-            if (how && row && !stopping_ && find_waiting(which) != nullptr) {
-                write_turn(which, *row);
+        ++under_way_;
+        book_.find(which.task_id, [this, which](const outcome &result, const std::optional<task_row> &row) {
+            if (result && row && !stopped_ && queues_.contains(which)) {
+                write(which, *row);
             } else {
-                on_turn_written(which, how);
+                on_ended(which, result);
             }
         });
     }
 }
 
 
-void scheduler::write_turn(const waiting_name &which, const task_row &row)
+void turn_writer::work_after(std::chrono::milliseconds pause)
 {
-    auto of = task_of(row);
-    if (!of || is_final(of->status)) {
-        on_turn_written(which, outcome::ok());
-        return;
-    }
-    const auto words = waiting_words_of(which, of->status == task_status::in_progress);
-    if (of->waits_for == words.reason && of->detail == words.sentence) {
-        on_turn_written(which, outcome::ok());
-        return;
-    }
-    of->set_waiting(words);
-    of->detail = words.sentence;
-    of->updated_us = std::max(time_.wall_us(), of->updated_us);
-    book_.save(*of, nullptr, [this, which](const outcome &how, std::uint64_t) { on_turn_written(which, how); });
-}
-
-
-/// One that could not be read or written is tried again later, with those that come meanwhile.
-void scheduler::on_turn_written(const waiting_name &which, const outcome &how)
-{
-    --turns_under_way_;
-    if (!how) {
-        unsaid_turns_.insert(which);
-        write_turns_after(retry_pause);
-    } else if (!turns_soon_) {
-        write_turns();
-    }
-}
-
-
-void scheduler::write_turns_after(std::chrono::milliseconds pause)
-{
-    if (!turns_soon_ && !stopping_) {
-        turns_soon_ = time_.after(pause, [this] {
-            turns_soon_.reset();
-            write_turns();
+    if (!soon_ && !stopped_) {
+        soon_ = time_.after(pause, [this] {
+            soon_.reset();
+            work();
         });
+    }
+}
+
+
+void turn_writer::write(const task_name &which, const task_row &row)
+{
+    auto waits = task_of(row);
+    if (!waits || is_final(waits->status)) {
+        on_ended(which, outcome::ok());
+        return;
+    }
+    const auto words = words_(which.model_id, queues_.before(which), waits->status == task_status::in_progress);
+    if (waits->waits_for == words.reason && waits->detail == words.sentence) {
+        on_ended(which, outcome::ok());
+        return;
+    }
+    waits->set_waiting(words);
+    waits->detail = words.sentence;
+    waits->updated_us = std::max(time_.wall_us(), waits->updated_us);
+    book_.save(*waits, nullptr, [this, which](const outcome &result, std::uint64_t) { on_ended(which, result); });
+}
+
+
+/// Tries one that could not be read or written again later, with those that come meanwhile.
+void turn_writer::on_ended(const task_name &which, const outcome &result)
+{
+    --under_way_;
+    if (!result) {
+        unwritten_.insert(which);
+        work_after(retry_pause);
+    } else if (!soon_) {
+        work();
     }
 }
 
