@@ -1,6 +1,7 @@
 #include "worker/scheduler/queue_cancellation.hpp"
 
 #include "worker/base/log.hpp"
+#include "worker/scheduler/journal_entry.hpp"
 #include "worker/scheduler/refusal.hpp"
 
 #include <optional>
@@ -71,7 +72,7 @@ void queue_cancellation::cancel_superseded(const std::string &model_id, const wa
     canceling_[older.task_id];
     book_.find(
         older.task_id, [this, model_id, older, newer](const outcome &result, const std::optional<task_row> &row) {
-            auto found = result && row ? task_of(*row) : std::nullopt;
+            auto found = result && row ? read_entry(*row) : std::nullopt;
             if (found) {
                 write_superseded(std::move(*found), older, newer);
             } else {

@@ -4,6 +4,7 @@
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
 #include "worker/rollout/waiting_words.hpp"
+#include "worker/scheduler/journal_entry.hpp"
 
 #include <algorithm>
 #include <set>
@@ -291,8 +292,8 @@ void scheduler::start_alone(const std::string &model_id, const task_row &row)
 void scheduler::start(const std::string &model_id, const task_row &row)
 {
     model &entry = models_.take_up(model_id);
-    auto begun = task_of(row);
-    if (!begun || begun->task_id != row.task_id || begun->model_id != model_id) {
+    auto begun = read_entry(row);
+    if (!begun) {
         begun = intake_.new_task(row.kind, row.task_id, model_id, {}, share(json_make_object()));
         begun->sequence = row.sequence;
         begun->revision = row.revision;

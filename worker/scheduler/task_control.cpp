@@ -1,6 +1,7 @@
 #include "worker/scheduler/task_control.hpp"
 
 #include "worker/base/log.hpp"
+#include "worker/scheduler/journal_entry.hpp"
 #include "worker/scheduler/refusal.hpp"
 
 #include <chrono>
@@ -62,7 +63,7 @@ void task_control::steer(verb_call call)
                                     request.task_id + "\"."));
             return;
         }
-        const auto found = task_of(*row);
+        const auto found = read_entry(*row);
         if (!found) {
             answer(refused(500, "The journal's entry of the task cannot be read; nothing was changed."));
         } else if (stopped_) {

@@ -4,6 +4,7 @@
 #include "worker/base/log.hpp"
 #include "worker/config/model_settings.hpp"
 #include "worker/rollout/plan.hpp"
+#include "worker/scheduler/journal_entry.hpp"
 #include "worker/scheduler/refusal.hpp"
 
 #include <algorithm>
@@ -170,7 +171,7 @@ void task_intake::on_created(const waiting_task &wanted, journal::creation resul
 
 void task_intake::enqueue(const task_row &unfinished)
 {
-    const auto read = task_of(unfinished);
+    const auto read = read_entry(unfinished);
     queues_.push(unfinished.model_id, read ? waiting_task_of(*read).numbered(unfinished.sequence)
                                            : waiting_task{unfinished.sequence, unfinished.task_id, 0,
                                                           urgency_of(unfinished.kind, unfinished.status, 0)});

@@ -1,5 +1,7 @@
 #include "worker/scheduler/turn_writer.hpp"
 
+#include "worker/scheduler/journal_entry.hpp"
+
 #include <algorithm>
 #include <optional>
 #include <string_view>
@@ -115,7 +117,7 @@ void turn_writer::work_after(std::chrono::milliseconds pause)
 
 void turn_writer::write(const task_name &which, const task_row &row)
 {
-    auto waits = task_of(row);
+    auto waits = read_entry(row);
     if (!waits || is_final(waits->status)) {
         on_ended(which, outcome::ok());
         return;

@@ -86,7 +86,7 @@ void a_newer_deployment_cancels_those_that_it_supersedes(void **)
 
 void a_superseded_task_that_cannot_be_read_or_written_waits_on(void **)
 {
-    for (const std::string fault : {"read", "write", "document"}) {
+    for (const std::string fault : {"read", "write", "document", "document of another"}) {
         cancellation_of_queues world;
         world.queue("t1", "m");
         world.queue("t2", "m", true);
@@ -95,7 +95,7 @@ void a_superseded_task_that_cannot_be_read_or_written_waits_on(void **)
         } else if (fault == "write") {
             world.book.failing_writes = 1;
         } else {
-            world.file.tasks["t1"].document = "{\"half";
+            world.file.tasks["t1"].document = fault == "document" ? "{\"half" : world.file.tasks.at("t2").document;
         }
         world.cancellation.cancel_superseded("m");
         world.cancellation.await("t1", world.client());

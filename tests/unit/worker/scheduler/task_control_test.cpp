@@ -78,9 +78,12 @@ void what_cannot_be_read_is_left_as_it_is(void **)
     world.book.failing_reads = 1;
     assert_text(world.steer("t", steering::cancel), "500 The task could not be read, and nothing was changed: the "
                                                     "disk does not answer. Ask again once the cause is mended.");
-    world.file.tasks["t"].document = "{\"half";
-    assert_text(world.steer("t", steering::cancel),
-                "500 The journal's entry of the task cannot be read; nothing was changed.");
+    world.store("other", "m");
+    for (const auto &damaged : {std::string("{\"half"), world.file.tasks.at("other").document}) {
+        world.file.tasks["t"].document = damaged;
+        assert_text(world.steer("t", steering::cancel),
+                    "500 The journal's entry of the task cannot be read; nothing was changed.");
+    }
     assert_text(world.waiting("m"), "t");
 }
 

@@ -186,10 +186,12 @@ void what_the_journal_has_unfinished_goes_on_by_its_urgency(void **)
     world.store("waits", "m");
     world.store("damaged", "m");
     world.file.tasks["damaged"].document = "{\"half";
-    for (const char *task_id : {"begun", "waits", "damaged"}) {
+    world.store("mixed", "m");
+    world.file.tasks["mixed"].document = world.file.tasks.at("waits").document;
+    for (const char *task_id : {"begun", "waits", "damaged", "mixed"}) {
         world.intake.enqueue(world.file.tasks.at(task_id));
     }
-    assert_text(world.waiting("m"), "begun waits damaged");
+    assert_text(world.waiting("m"), "begun waits damaged mixed");
     const auto &queue = world.queues.of("m");
     assert_true(queue[0].is == rollout::urgency::begun);
     assert_true(queue[1].is == rollout::urgency::deployment);

@@ -107,6 +107,17 @@ void a_task_that_is_over_is_let_be(void **)
     assert_int_equal(world.writes(), 1); // the test's own
 }
 
+void a_document_of_another_task_is_let_be(void **)
+{
+    writer_and_queues world;
+    world.queue("a", "m");
+    world.store("other", "n");
+    world.file.tasks["a"].document = world.file.tasks.at("other").document;
+    world.writer.update_first("m");
+    world.time.settle();
+    assert_int_equal(world.writes(), 0);
+}
+
 void of_many_only_a_few_are_under_way_and_all_are_written(void **)
 {
     writer_and_queues world;
@@ -213,6 +224,7 @@ int main()
         cmocka_unit_test(the_first_of_a_queue_says_what_is_in_its_way),
         cmocka_unit_test(a_task_that_has_begun_meanwhile_is_let_be),
         cmocka_unit_test(a_task_that_is_over_is_let_be),
+        cmocka_unit_test(a_document_of_another_task_is_let_be),
         cmocka_unit_test(of_many_only_a_few_are_under_way_and_all_are_written),
         cmocka_unit_test(what_cannot_be_read_or_written_is_tried_again),
         cmocka_unit_test(at_a_start_only_those_are_written_that_say_something_else),
