@@ -1,13 +1,14 @@
 #include "worker/scheduler/scheduler.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/names.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/words.hpp"
-#include "worker/config/model_settings.hpp"
-#include "worker/rollout/plan.hpp"
+#include "worker/rollout/waiting_words.hpp"
+#include "worker/scheduler/journal_entry.hpp"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 namespace rollout {
 
@@ -15,24 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned queue_retry_after_s = 5;
-constexpr unsigned disk_retry_after_s = 1;
 constexpr auto reread_pause = 1000ms;
-
-
-/// As many faults as a problem may name; a pointer that is too long to repeat becomes that of what is around.
-rejection unprocessable(std::vector<json_fault> faults)
-{
-    faults.resize(std::min(faults.size(), limits::problem_members));
-    for (auto &fault : faults) {
-        while (fault.pointer.size() > limits::pointer_bytes) {
-            fault.pointer.resize(fault.pointer.rfind('/'));
-        }
-    }
-    rejection refused = {422, faults.front().pointer + " " + faults.front().detail + ".", {}, 0};
-    refused.errors = std::move(faults);
-    return refused;
-}
 
 } // namespace
 
@@ -41,9 +25,22 @@ scheduler::scheduler(std::shared_ptr<const settings> config, journal &book, traf
                      std::function<backend *(const std::string &)> backend_of,
                      std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook)
     : config_(std::move(config)), book_(book), gateways_(gateways), time_(time), backend_of_(std::move(backend_of)),
-      fetch_(std::move(fetch)), run_hook_(std::move(run_hook)), watch_(models_, time),
-      unloads_(models_, book, gateways, time, around_unloads())
+      fetch_(std::move(fetch)), run_hook_(std::move(run_hook)), monitor_(models_.models(), time),
+      unloads_(models_, book, gateways, time, around_unloads()), places_(time, around_places()),
+      turns_(queues_, book, time,
+             [this](const std::string &model_id, const std::string &before, bool was_begun) {
+                 return turn_words(model_id, before, was_begun);
+             }),
+      cancellation_(queues_, book, time, [this] { places_.hand_out(); }),
+      intake_(config_, queues_, book, time, around_intake()),
+      follow_ups_(intake_, models_, book,
+                  [this](const std::string &model_id, const std::string &but_for) {
+                      return has_other_task(model_id, but_for);
+                  }),
+      control_(book, time, cancellation_, follow_ups_, around_control())
 {
+    queues_.on_changed = [this](const std::string &model_id) { update_turn(model_id); };
+    queues_.on_moved = [this](const task_name &which) { turns_.update(which); };
 }
 
 
@@ -52,12 +49,13 @@ void scheduler::use(std::shared_ptr<const settings> config, std::function<backen
     const bool held_all = config_->limits.max_concurrent_rollouts == 0;
     config_ = std::move(config);
     backend_of_ = std::move(backend_of);
-    watch_.use(config_, backend_of_);
+    intake_.use(config_);
+    monitor_.use(config_, backend_of_);
     unloads_.use(config_, backend_of_);
-    start_next(); // there may be more room
+    places_.hand_out(); // there may be more room
     if (held_all != (config_->limits.max_concurrent_rollouts == 0)) {
-        for (const auto &waits : turns_) {
-            say_turn_of_first(waits.model_id);
+        for (const auto &waits : places_.line()) {
+            turns_.update_first(waits.model_id);
         }
     }
 }
@@ -65,16 +63,14 @@ void scheduler::use(std::shared_ptr<const settings> config, std::function<backen
 
 void scheduler::recover()
 {
-    for (auto &one : book_.models()) {
-        const auto id = one.model_id;
-        models_.emplace(id, std::move(one));
-        put_aside(id);
+    for (auto &known : book_.models()) {
+        models_.add(std::move(known));
     }
     auto unfinished = book_.unfinished();
     std::set<std::string> models_with_tasks;
     for (const auto &row : unfinished) {
         if (is_task_id(row.task_id) && is_model_id(row.model_id)) {
-            enqueue(row.model_id, waiting(row));
+            intake_.enqueue(row);
             models_with_tasks.insert(row.model_id);
         } else {
             log(log_level::error, "A task of the journal has no usable names and is left aside",
@@ -82,287 +78,195 @@ void scheduler::recover()
         }
     }
     for (const auto &model_id : models_with_tasks) {
-        cancel_superseded(model_id);
+        cancellation_.cancel_superseded(model_id);
     }
-    if (waiting_ != 0) {
-        log(log_level::info, "The journal has " + count_words(waiting_, "unfinished task", "unfinished tasks"));
+    if (waiting() != 0) {
+        log(log_level::info, "The journal has " + count_words(waiting(), "unfinished task", "unfinished tasks"));
     }
-    watch_.use(config_, backend_of_);
+    monitor_.use(config_, backend_of_);
     unloads_.use(config_, backend_of_);
     recovery_ = time_.after(0ms, [this, unfinished = std::move(unfinished)] {
-        start_next();
-        check_turns(unfinished);
+        places_.hand_out();
+        turns_.check(unfinished);
     });
-}
-
-
-/// A task of the journal's.
-scheduler::waiting_task scheduler::waiting(const task_row &row) const
-{
-    const auto read = task_of(row);
-    if (!read) {
-        return {row.sequence, row.task_id, 0, urgency_of(row.kind, row.status, 0)};
-    }
-    return waiting(*read).numbered(row.sequence);
-}
-
-
-scheduler::waiting_task scheduler::waiting(const task &of) const
-{
-    return {of.sequence, of.task_id, of.created_us, urgency_of(of.kind, of.status, of.rollback_to), supersedes(of)};
-}
-
-
-/// `supersede` of the task's own rollout settings, or else of its model's.
-bool scheduler::supersedes(const task &made) const
-{
-    if (made.kind != task_kind::deploy || made.rollback_to != 0) {
-        return false;
-    }
-    const json_t *given = json_object_get(json_object_get(made.config.get(), "rollout"), "supersede");
-    return given != nullptr ? json_is_true(given) : rollout_of(*config_, made.model_id).supersede;
-}
-
-
-// New tasks.
-
-/// Why the model of a deletion cannot be deleted now, as a sentence; empty where no deployment of it runs.
-std::string scheduler::in_use_by(const submission &wanted) const
-{
-    const auto found = runs_.find(wanted.model_id);
-    if (wanted.kind != task_kind::remove || found == runs_.end() || !found->second.run ||
-        found->second.run->what.kind != task_kind::deploy || is_final(found->second.run->what.status)) {
-        return {};
-    }
-    return "Model " + wanted.model_id + " is in use by deployment task " + found->second.run->what.task_id +
-           ", which is running; cancel it or wait for its end.";
-}
-
-
-task scheduler::new_task(task_kind kind, std::string task_id, std::string model_id, std::string parent_id,
-                         std::shared_ptr<const json_t> config) const
-{
-    task made;
-    made.kind = kind;
-    made.task_id = std::move(task_id);
-    made.model_id = std::move(model_id);
-    made.parent_id = std::move(parent_id);
-    made.config = std::move(config);
-    made.created_us = made.updated_us = time_.wall_us();
-    return made;
 }
 
 
 void scheduler::submit(submission wanted, answer_fn answer)
 {
-    const std::string in_use = in_use_by(wanted);
-    task made = new_task(wanted.kind, std::move(wanted.task_id), std::move(wanted.model_id),
-                         std::move(wanted.parent_id), share(std::move(wanted.config)));
-    if (!in_use.empty()) {
-        made.status = task_status::refused;
-        made.detail = in_use;
-    }
-
-    if (auto faults = plan_faults(made); !faults.empty()) {
-        answer({nullptr, false, unprocessable(std::move(faults))});
-        return;
-    }
-    accept(std::move(made), std::move(answer));
+    intake_.submit(std::move(wanted), std::move(answer));
 }
 
 
-/// What the configuration has against the task.
-std::vector<json_fault> scheduler::plan_faults(const task &of) const
+void scheduler::steer(steer_request wanted, answer_fn answer)
 {
-    std::vector<json_fault> faults;
-    if (of.kind == task_kind::deploy) {
-        plan_deployment(*config_, of.model_id, 1, of.config.get(), faults);
-    }
-    return faults;
+    control_.steer(std::move(wanted), std::move(answer));
 }
 
 
-void scheduler::accept(task made, answer_fn answer)
+std::vector<std::string> scheduler::tasks_of(const std::string &model_id, std::size_t most) const
 {
-    if (unwritten_ >= config_->limits.max_unwritten) {
-        answer({nullptr,
-                false,
-                {429,
-                 "There are " + std::to_string(unwritten_) +
-                     " tasks waiting for the journal's disk, and max_unwritten allows no more; nothing was created. "
-                     "Post again later.",
-                 {},
-                 disk_retry_after_s}});
-        return;
+    std::vector<std::string> ids;
+    if (const auto at_work = runs_.find(model_id); at_work != runs_.end() && most != 0) {
+        ids.push_back(at_work->second.task_id);
     }
-    ++unwritten_;
-    if (!is_final(made.status)) {
-        const auto queue = queues_.find(made.model_id);
-        const wait_state words =
-            waiting_words_of(made.model_id, queue == queues_.end() ? "" : queue->second.back().task_id, false);
-        made.set_waiting(words);
-        made.detail = words.sentence;
-    }
-    // With a full queue a task that exists already is still found: a client that asks again gets its answer.
-    const bool full = waiting_ >= config_->limits.max_queue;
-    if (!full) {
-        ++waiting_; // what the journal is about to take counts
-    }
-    book_.create(
-        made, full,
-        [this, full, one = waiting(made), answer = std::move(answer)](const outcome &how, journal::creation what,
-                                                                      const task_row &row) {
-            --unwritten_;
-            if (!full) {
-                --waiting_;
-            }
-            if (!how) {
-                log(log_level::error, "A task could not be written: " + how.detail,
-                    {{"task_id", row.task_id}, {"model_id", row.model_id}});
-                answer({nullptr,
-                        false,
-                        {500,
-                         "The task could not be made durable: " + how.detail +
-                             ". Post it again with the same task_id once the cause is mended.",
-                         {},
-                         0}});
-                return;
-            }
-            switch (what) {
-            case journal::creation::created:
-                if (is_final(row.status)) {
-                    answer({&row, true, {}});
-                    return;
-                }
-                enqueue(row.model_id, one.numbered(row.sequence));
-                answer({&row, true, {}});
-                cancel_superseded(row.model_id);
-                start_next();
-                check_last_turn(row);
-                return;
-            case journal::creation::existed:
-                answer({&row, false, {}});
-                return;
-            case journal::creation::conflict:
-                answer({nullptr,
-                        false,
-                        {409,
-                         "There is another task with the id \"" + row.task_id + "\"; give this one an id of its own.",
-                         {},
-                         0}});
-                return;
-            case journal::creation::absent:
-                answer({nullptr,
-                        false,
-                        {429,
-                         "There are " + std::to_string(config_->limits.max_queue) +
-                             " tasks waiting, and max_queue allows no more; nothing was created. Post again later.",
-                         {},
-                         queue_retry_after_s}});
-                return;
-            }
-        });
-}
-
-
-// The queues.
-
-scheduler::urgency scheduler::urgency_of(task_kind kind, task_status status, std::uint64_t rollback_to) noexcept
-{
-    return status != task_status::pending ? urgency::begun
-           : kind == task_kind::remove    ? urgency::deletion
-           : rollback_to != 0             ? urgency::rollback
-                                          : urgency::deployment;
-}
-
-
-scheduler::turn scheduler::turn_of(const std::string &model_id) const
-{
-    const waiting_task &first = queues_.at(model_id).front();
-    return {first.is, first.sequence, model_id};
-}
-
-
-void scheduler::enqueue(const std::string &model_id, waiting_task one)
-{
-    auto &queue = queues_[model_id];
-    waiting_since_.emplace(one.sequence, one.created_us);
-    queue.push_back(std::move(one));
-    ++waiting_;
-    if (queue.size() == 1 && !runs_.contains(model_id)) {
-        turns_.insert(turn_of(model_id));
-    }
-}
-
-
-void scheduler::start_next()
-{
-    while (!stopping_ && !turns_.empty()) {
-        const turn next = *turns_.begin();
-        const bool is_free = !is_full();
-        if (!is_free && next.is != urgency::begun) {
-            return;
+    for (const auto &waits : queues_.of(model_id)) {
+        if (ids.size() >= most) {
+            break;
         }
-        turns_.erase(turns_.begin());
-        if (const auto run = runs_.find(next.model_id); run != runs_.end()) {
-            grant_place(run->second);
-        } else {
-            begin_next_of(next.model_id, is_free);
-        }
+        ids.push_back(waits.task_id);
     }
-    unloads_.use_room();
-}
-
-
-/// From the loop: who gives a place back is in the middle of something.
-void scheduler::start_soon()
-{
-    if (!stopping_) {
-        soon_ = time_.after(0ms, [this] { start_next(); });
-    }
-}
-
-
-void scheduler::begin_next_of(const std::string &model_id, bool with_place)
-{
-    auto &queue = queues_.at(model_id);
-    waiting_task first = std::move(queue.front());
-    queue.pop_front();
-    if (queue.empty()) {
-        queues_.erase(model_id);
-    } else {
-        say_turn_of_first(model_id);
-    }
-    --waiting_;
-    waiting_since_.erase(first.sequence);
-    running_task &run = runs_[model_id];
-    run.task = std::move(first);
-    run.has_place = with_place;
-    places_taken_ += with_place;
-    read(model_id, run.task.task_id);
+    return ids;
 }
 
 
 std::chrono::microseconds scheduler::longest_wait() const
 {
-    const std::int64_t since = waiting_since_.empty() ? time_.wall_us() : waiting_since_.begin()->second;
-    return std::chrono::microseconds(std::max<std::int64_t>(0, time_.wall_us() - since));
+    const std::int64_t now_us = time_.wall_us();
+    return std::chrono::microseconds(std::max<std::int64_t>(0, now_us - queues_.oldest_us().value_or(now_us)));
 }
 
 
-/// Tasks that wait are not kept in memory, only their ids.
+// What the parts ask, and what they tell.
+
+place_pool::surroundings scheduler::around_places()
+{
+    place_pool::surroundings around;
+    around.most = [this] { return config_->limits.max_concurrent_rollouts; };
+    around.taken_apart = [this] { return unloads_.places(); };
+    around.begin = [this](const std::string &model_id) { begin(model_id); };
+    around.offer_rest = [this] { unloads_.use_room(); };
+    return around;
+}
+
+
+/// A place that a task waits for is the task's.
+unload_retry::surroundings scheduler::around_unloads()
+{
+    unload_retry::surroundings around;
+    around.is_at_work = [this](const std::string &model_id) { return runs_.contains(model_id); };
+    around.has_room = [this] { return places_.has_rest(); };
+    around.place_given_back = [this] { places_.hand_out_soon(); };
+    around.release = [this](const std::string &model_id, std::uint64_t revision, done_fn done) {
+        return monitor_.release(model_id, revision, std::move(done));
+    };
+    return around;
+}
+
+
+task_intake::surroundings scheduler::around_intake()
+{
+    task_intake::surroundings around;
+    around.running_deployment = [this](const std::string &model_id) { return running_deployment(model_id); };
+    around.words = [this](const std::string &model_id, const std::string &before, bool was_begun) {
+        return turn_words(model_id, before, was_begun);
+    };
+    around.accepted = [this](const task_row &row) { on_accepted(row); };
+    return around;
+}
+
+
+task_control::surroundings scheduler::around_control()
+{
+    task_control::surroundings around;
+    around.position_of = [this](const task_name &which) { return position_of(which); };
+    around.steer = [this](const std::string &model_id, steering verb, task_control::steered_fn done) {
+        return runs_.at(model_id).run->steer(verb, std::move(done));
+    };
+    return around;
+}
+
+
+/// Keeps a model in the line with its first task while none of its tasks is at work.
+void scheduler::update_turn(const std::string &model_id)
+{
+    const auto &queue = queues_.of(model_id);
+    if (queue.empty() || runs_.contains(model_id)) {
+        places_.leave_line(model_id);
+    } else {
+        places_.line_up({queue.front().is, queue.front().sequence, model_id});
+    }
+}
+
+
+wait_state scheduler::turn_words(const std::string &model_id, const std::string &before, bool was_begun) const
+{
+    turn_view view;
+    view.was_begun = was_begun;
+    view.behind = before;
+    if (const auto at_work = runs_.find(model_id); at_work != runs_.end()) {
+        const auto &[task_id, config, environment, run, pause] = at_work->second;
+        view.running = task_id;
+        view.running_waits_for = run ? run->what.waits_for : wait_reason::none;
+    }
+    view.none_may_run = config_->limits.max_concurrent_rollouts == 0;
+    view.is_full = places_.is_full();
+    return wait_for_turn(view);
+}
+
+
+void scheduler::on_accepted(const task_row &row)
+{
+    cancellation_.cancel_superseded(row.model_id);
+    places_.hand_out();
+    turns_.check_last(row);
+}
+
+
+std::string scheduler::running_deployment(const std::string &model_id) const
+{
+    const auto at_work = runs_.find(model_id);
+    if (at_work == runs_.end() || !at_work->second.run) {
+        return {};
+    }
+    const task &running = at_work->second.run->what;
+    return running.kind != task_kind::deploy || is_final(running.status) ? "" : running.task_id;
+}
+
+
+bool scheduler::has_other_task(const std::string &model_id, const std::string &but_for) const
+{
+    const auto at_work = runs_.find(model_id);
+    return !queues_.of(model_id).empty() || (at_work != runs_.end() && at_work->second.task_id != but_for);
+}
+
+
+task_position scheduler::position_of(const task_name &which) const
+{
+    if (const auto at_work = runs_.find(which.model_id);
+        at_work != runs_.end() && at_work->second.task_id == which.task_id) {
+        const auto &run = at_work->second.run;
+        return !run                      ? task_position::starting
+               : run->is_being_steered() ? task_position::steered
+                                         : task_position::running;
+    }
+    return queues_.contains(which) ? task_position::queued : task_position::between;
+}
+
+
+// A task that is carried out.
+
+void scheduler::begin(const std::string &model_id)
+{
+    running_task &begun = runs_[model_id];
+    begun.task_id = queues_.pop(model_id).task_id;
+    read(model_id, begun.task_id);
+}
+
+
+/// Reads a task whose turn has come: those that wait are not kept in memory, only their ids.
 void scheduler::read(const std::string &model_id, const std::string &task_id)
 {
-    book_.find(task_id, [this, model_id, task_id](const outcome &how, const std::optional<task_row> &row) {
+    book_.find(task_id, [this, model_id, task_id](const outcome &result, const std::optional<task_row> &row) {
         if (stopping_) {
             return;
         }
-        if (how && row) {
+        if (result && row) {
             start_alone(model_id, *row);
-        } else if (how) {
+        } else if (result) {
             on_ended(model_id);
         } else {
-            log(log_level::error, "A task could not be read and is tried again: " + how.detail,
+            log(log_level::error, "A task could not be read and is tried again: " + result.detail,
                 {{"task_id", task_id}, {"model_id", model_id}});
             runs_.at(model_id).pause =
                 time_.after(reread_pause, [this, model_id, task_id] { read(model_id, task_id); });
@@ -371,7 +275,7 @@ void scheduler::read(const std::string &model_id, const std::string &task_id)
 }
 
 
-/// Once nothing of the model is tried behind its tasks.
+/// Starts it once nothing of the model is tried behind its tasks.
 void scheduler::start_alone(const std::string &model_id, const task_row &row)
 {
     const bool waits = unloads_.release(model_id, [this, model_id, row] {
@@ -387,54 +291,58 @@ void scheduler::start_alone(const std::string &model_id, const task_row &row)
 
 void scheduler::start(const std::string &model_id, const task_row &row)
 {
-    model &of = take_up(model_id);
-    auto what = task_of(row);
-    if (!what || what->task_id != row.task_id || what->model_id != model_id) {
-        what = new_task(row.kind, row.task_id, model_id, {}, share(json_make_object()));
-        what->sequence = row.sequence;
-        what->revision = row.revision;
-        what->status = task_status::in_progress; // it cannot go on, takes the way back and ends
+    model &entry = models_.take_up(model_id);
+    auto begun = read_entry(row);
+    if (!begun) {
+        begun = intake_.new_task(row.kind, row.task_id, model_id, {}, share(json_make_object()));
+        begun->sequence = row.sequence;
+        begun->revision = row.revision;
+        begun->status = task_status::in_progress; // it cannot go on, takes the way back and ends
     }
-    running_task &at = runs_.at(model_id);
-    at.config = config_;
-    at.environment = std::make_unique<run_environment>(
-        run_environment{*at.config, book_, gateways_, time_, backend_of_, fetch_,
-                        [this] { return deployed_models(); }, [this] { return known_models(); },
-                        [this](const std::string &id, const std::string &backend, const std::string &name) {
-                            return holder_of(id, backend, name);
-                        },
-                        run_hook_,
-                        [this](const std::string &id, std::uint64_t revision, done_fn done) {
-                            return watch_.let_go(id, revision, std::move(done));
-                        },
-                        [this, model_id] { say_turn_of_first(model_id); }, *this});
-    at.run =
-        std::make_unique<task_run>(*at.environment, std::move(*what), of, [this, model_id] { on_ended(model_id); });
-    at.run->start();
+    running_task &running = runs_.at(model_id);
+    running.config = config_;
+    running.environment = std::make_unique<run_environment>(environment_of(model_id, *running.config));
+    running.run = std::make_unique<task_run>(*running.environment, std::move(*begun), entry,
+                                             [this, model_id] { on_ended(model_id); });
+    running.run->start();
+}
+
+
+run_environment scheduler::environment_of(const std::string &model_id, const settings &config)
+{
+    return {config,
+            book_,
+            gateways_,
+            time_,
+            backend_of_,
+            fetch_,
+            [this] { return deployed_models(); },
+            [this] { return models_.known([this](const std::string &id) { return runs_.contains(id); }); },
+            [this](const std::string &id, const std::string &backend, const std::string &name) {
+                return models_.holder_of(id, backend, name);
+            },
+            run_hook_,
+            [this](const std::string &id, std::uint64_t revision, done_fn done) {
+                return monitor_.release(id, revision, std::move(done));
+            },
+            [this, model_id] { turns_.update_first(model_id); },
+            places_};
 }
 
 
 void scheduler::on_ended(const std::string &model_id)
 {
-    give_place_back(model_id);
     runs_.erase(model_id);
-    release(model_id);
+    places_.end(model_id);
+    update_turn(model_id);
+    turns_.update_first(model_id);
+    models_.put_aside(model_id);
+    unloads_.on_task_ended(model_id);
     if (stopping_) {
         tell_if_stopped();
         return;
     }
-    start_next();
-}
-
-
-void scheduler::release(const std::string &model_id)
-{
-    if (queues_.contains(model_id)) {
-        turns_.insert(turn_of(model_id));
-        say_turn_of_first(model_id);
-    }
-    put_aside(model_id);
-    unloads_.look(model_id);
+    places_.hand_out();
 }
 
 
@@ -443,9 +351,9 @@ void scheduler::stop(std::function<void()> stopped)
     stopping_ = true;
     stopped_ = std::move(stopped);
     recovery_.reset();
-    soon_.reset();
-    turns_soon_.reset();
-    refuse_words_that_wait();
+    places_.stop();
+    turns_.stop();
+    control_.stop();
     std::vector<std::string> at_work;
     for (const auto &[model_id, _] : runs_) {
         at_work.push_back(model_id);
@@ -457,20 +365,18 @@ void scheduler::stop(std::function<void()> stopped)
             on_ended(model_id);
         }
     }
-    watch_.stop([this] {
-        watches_ = false;
+    const auto on_part_stopped = [this] {
+        --parts_to_stop_;
         tell_if_stopped();
-    });
-    unloads_.stop([this] {
-        retries_unloads_ = false;
-        tell_if_stopped();
-    });
+    };
+    monitor_.stop(on_part_stopped);
+    unloads_.stop(on_part_stopped);
 }
 
 
 void scheduler::tell_if_stopped()
 {
-    if (runs_.empty() && !watches_ && !retries_unloads_ && stopped_) {
+    if (runs_.empty() && parts_to_stop_ == 0 && stopped_) {
         std::exchange(stopped_, nullptr)();
     }
 }

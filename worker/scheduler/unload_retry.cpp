@@ -26,9 +26,10 @@ constexpr double jitter = 0.25;
 /// An attempt that waits for a place.
 class unload_retry::place_wait final : public operation {
   public:
-    place_wait(unload_retry &of, attempts &one, done_fn done) : of_(of), one_(&one), done_(std::move(done))
+    place_wait(unload_retry &of, attempts &waiting, done_fn done)
+        : of_(of), waiting_(&waiting), done_(std::move(done))
     {
-        one_->waits = this;
+        waiting_->waits = this;
         of_.use_room();
     }
 
@@ -42,7 +43,7 @@ class unload_retry::place_wait final : public operation {
 
     void granted()
     {
-        one_->has_place = true;
+        waiting_->has_place = true;
         ++of_.places_;
         leave();
         end(outcome::ok());
@@ -51,42 +52,43 @@ class unload_retry::place_wait final : public operation {
   private:
     void leave()
     {
-        if (one_ != nullptr) {
-            std::exchange(one_, nullptr)->waits = nullptr;
+        if (waiting_ != nullptr) {
+            std::exchange(waiting_, nullptr)->waits = nullptr;
         }
     }
 
-    void end(outcome how)
+    void end(outcome result)
     {
         if (!end_) {
-            end_ = of_.time_.after(0ms, [done = std::move(done_), how = std::move(how)] { done(how); });
+            end_ = of_.time_.after(0ms, [done = std::move(done_), result = std::move(result)] { done(result); });
         }
     }
 
     unload_retry &of_;
-    attempts *one_; ///< whose work this is a part of; null when it does not wait any more
+    attempts *waiting_; ///< whose work this is a part of; null when it does not wait any more
     done_fn done_;
     operation_ptr end_;
 };
 
 
-/// The model without that revision is durable, and known from then on. A write cannot be taken back: to cancel it changes nothing.
+/// Makes the model without that revision durable, and known from then on. A write cannot be taken back: to cancel it changes
+/// nothing.
 class unload_retry::model_write final : public operation {
   public:
-    model_write(unload_retry &of, const name &which, done_fn done)
+    model_write(unload_retry &of, const revision_name &which, done_fn done)
     {
-        model changed = of.models_.at(which.first);
-        note_taken_off(changed, which.second);
-        of.book_.save_model(changed,
-                            [&of, which, alive = alive_, done = std::move(done)](const outcome &how, std::uint64_t) {
-                                if (!*alive) {
-                                    return;
-                                }
-                                if (how) {
-                                    note_taken_off(of.models_.at(which.first), which.second);
-                                }
-                                done(how); // which may destroy this
-                            });
+        model changed = *of.models_.find(which.model_id);
+        note_taken_off(changed, which.revision);
+        of.book_.save_model(
+            changed, [&of, which, alive = alive_, done = std::move(done)](const outcome &result, std::uint64_t) {
+                if (!*alive) {
+                    return;
+                }
+                if (result) {
+                    note_taken_off(*of.models_.find(which.model_id), which.revision);
+                }
+                done(result); // which may destroy this
+            });
     }
 
     ~model_write() override { *alive_ = false; }
@@ -98,8 +100,7 @@ class unload_retry::model_write final : public operation {
 };
 
 
-unload_retry::unload_retry(std::map<std::string, model> &models, journal &book, traffic &gateways, clock &time,
-                           surroundings around)
+unload_retry::unload_retry(model_registry &models, journal &book, traffic &gateways, clock &time, surroundings around)
     : models_(models), book_(book), gateways_(gateways), time_(time), around_(std::move(around))
 {
 }
@@ -109,12 +110,12 @@ void unload_retry::use(std::shared_ptr<const settings> config, backend_fn backen
 {
     config_ = std::move(config);
     backend_of_ = std::move(backend_of);
-    for (auto &[which, one] : attempts_) { // what was in the way may be out of it by now
-        one.failures = 0;
-        one.not_before = time_.now() + pause_after(one.backend, 0);
+    for (auto &[_, tried] : attempts_) { // what was in the way may be out of it by now
+        tried.failures = 0;
+        tried.not_before = time_.now() + pause_after(tried.backend, 0);
     }
-    for (const auto &[model_id, one] : models_) {
-        look_at(one);
+    for (const auto &[_, known] : models_.models()) {
+        take_up(known);
     }
     start_due();
 }
@@ -124,9 +125,9 @@ void unload_retry::stop(std::function<void()> stopped)
 {
     stopping_ = true;
     pause_.reset();
-    std::erase_if(attempts_, [](const auto &entry) { return !entry.second.work; });
-    for (auto &[which, one] : attempts_) {
-        cancel(one);
+    std::erase_if(attempts_, [](const auto &entry) { return entry.second.state == attempt_state::pausing; });
+    for (auto &[_, under_way] : attempts_) {
+        cancel(under_way);
     }
     if (attempts_.empty()) {
         stopped();
@@ -136,40 +137,40 @@ void unload_retry::stop(std::function<void()> stopped)
 }
 
 
-void unload_retry::look(const std::string &model_id)
+void unload_retry::on_task_ended(const std::string &model_id)
 {
-    if (const auto known = models_.find(model_id); known != models_.end()) {
-        look_at(known->second);
+    if (const model *const known = models_.find(model_id)) {
+        take_up(*known);
     }
     start_due();
 }
 
 
-void unload_retry::look_at(const model &of)
+void unload_retry::take_up(const model &from)
 {
-    if (stopping_ || around_.is_at_work(of.model_id)) {
+    if (stopping_ || around_.is_at_work(from.model_id)) {
         return;
     }
-    for (const auto *one : revisions_to_take_off(of)) {
-        attempts &known = attempts_[{of.model_id, one->revision}];
-        known.backend = one->backend;
-        if (!known.work) { // a task may just have tried
-            known.not_before = std::max(known.not_before, time_.now() + pause_after(one->backend, 0));
+    for (const auto *placed : revisions_to_take_off(from)) {
+        attempts &tried = attempts_[{from.model_id, placed->revision}];
+        tried.backend = placed->backend;
+        if (tried.state == attempt_state::pausing) { // a task may just have tried
+            tried.not_before = std::max(tried.not_before, time_.now() + pause_after(placed->backend, 0));
         }
     }
 }
 
 
-/// Null where it is not to be taken off any more.
-const placed_revision *unload_retry::find(const name &which) const
+/// Returns null if it is not to be taken off any more.
+const placed_revision *unload_retry::find(const revision_name &which) const
 {
-    const auto known = models_.find(which.first);
-    if (known == models_.end()) {
+    const model *const known = models_.find(which.model_id);
+    if (known == nullptr) {
         return nullptr;
     }
-    const auto all = revisions_to_take_off(known->second);
-    const auto at = std::ranges::find(all, which.second, &placed_revision::revision);
-    return at == all.end() ? nullptr : *at;
+    const auto all = revisions_to_take_off(*known);
+    const auto placed = std::ranges::find(all, which.revision, &placed_revision::revision);
+    return placed == all.end() ? nullptr : *placed;
 }
 
 
@@ -187,132 +188,137 @@ std::chrono::milliseconds unload_retry::pause_after(const std::string &backend, 
 
 // Trying.
 
-bool unload_retry::may_start(const name &which, const attempts &one) const
+bool unload_retry::may_start(const revision_name &which, const attempts &due) const
 {
-    const auto settings = config_->backends.find(one.backend);
+    const auto settings = config_->backends.find(due.backend);
     if (settings != config_->backends.end() && settings->second.unload_retry_s == 0) {
         return false;
     }
-    return std::ranges::none_of(attempts_, [&](const auto &other) {
-        return other.second.work && (other.second.backend == one.backend || other.first.first == which.first);
+    return std::ranges::none_of(attempts_, [&](const auto &entry) {
+        const auto &[name, other] = entry;
+        return other.state != attempt_state::pausing &&
+               (other.backend == due.backend || name.model_id == which.model_id);
     });
 }
 
 
-/// What is due and may not start yet is looked at again when what is before it has ended.
+/// Starts what is due. What may not start yet is looked at again when what is before it has ended.
 void unload_retry::start_due()
 {
     if (stopping_) {
         return;
     }
     std::erase_if(attempts_, [this](const auto &entry) { // what a task has taken off
-        return !entry.second.work && find(entry.first) == nullptr;
+        return entry.second.state == attempt_state::pausing && find(entry.first) == nullptr;
     });
-    std::vector<std::pair<std::chrono::milliseconds, name>> due;
+    std::vector<std::pair<std::chrono::milliseconds, revision_name>> due;
     std::optional<std::chrono::milliseconds> next;
-    for (const auto &[which, one] : attempts_) {
-        if (one.work || around_.is_at_work(which.first)) {
+    for (const auto &[which, tried] : attempts_) {
+        if (tried.state != attempt_state::pausing || around_.is_at_work(which.model_id)) {
             continue;
         }
-        if (one.not_before <= time_.now()) {
-            due.emplace_back(one.not_before, which);
+        if (tried.not_before <= time_.now()) {
+            due.emplace_back(tried.not_before, which);
         } else {
-            next = std::min(next.value_or(one.not_before), one.not_before);
+            next = std::min(next.value_or(tried.not_before), tried.not_before);
         }
     }
     std::ranges::sort(due);
     for (const auto &[_, which] : due) {
-        if (attempts &one = attempts_.at(which); may_start(which, one)) {
-            start(which, one);
+        if (attempts &tried = attempts_.at(which); may_start(which, tried)) {
+            start(which, tried);
         }
     }
     pause_ = next ? time_.after(*next - time_.now(), [this] { start_due(); }) : nullptr;
 }
 
 
-void unload_retry::start(const name &which, attempts &one)
+void unload_retry::start(const revision_name &which, attempts &due)
 {
     const placed_revision retired = *find(which);
-    const placed_revision of = without_names_in_use(models_.at(which.first), retired);
-    const auto drain_limit = std::chrono::seconds(rollout_of(*config_, which.first).drain_s);
+    const placed_revision revision = without_names_in_use(*models_.find(which.model_id), retired);
+    const auto drain_limit = std::chrono::seconds(rollout_of(*config_, which.model_id).drain_s);
     const auto seen = std::make_shared<std::optional<std::uint64_t>>();
-    backend *const server = backend_of_(of.backend);
-    one.work = in_order(
+    backend *const server = backend_of_(revision.backend);
+    due.state = attempt_state::under_way;
+    due.work = in_order(
         time_,
         {[this, which](done_fn then) { return check_gateways(which, std::move(then)); },
          [this, which, retired, drain_limit, seen](done_fn then) {
-             return await_drain(time_, gateways_, which.first, retired, drain_limit, seen, std::move(then));
+             return await_drain(time_, gateways_, which.model_id, retired, drain_limit, seen, std::move(then));
          },
-         [this, &one](done_fn then) { return std::make_unique<place_wait>(*this, one, std::move(then)); },
-         [this, which, of, server](done_fn then) { return take_off(which, of, server, std::move(then)); },
+         [this, &due](done_fn then) { return std::make_unique<place_wait>(*this, due, std::move(then)); },
+         [this, which, revision, server](done_fn then) { return take_off(which, revision, server, std::move(then)); },
          [this, which](done_fn then) { return std::make_unique<model_write>(*this, which, std::move(then)); }},
-        [this, which, keeps_server = backend_of_](const outcome &how) { ended(which, how); });
+        [this, which, keeps_server = backend_of_](const outcome &result) { on_ended(which, result); });
 }
 
 
-/// As long as a gateway may route to it, a revision stays.
-operation_ptr unload_retry::check_gateways(const name &which, done_fn done)
+/// Fails as long as a gateway may route to it: the revision stays.
+operation_ptr unload_retry::check_gateways(const revision_name &which, done_fn done)
 {
-    const auto followers = gateways_.followers_of(models_.at(which.first).route_revision);
-    outcome how;
+    const auto followers = gateways_.followers_of(models_.find(which.model_id)->route_revision);
+    outcome result;
     if (followers.known == 0) {
-        how = outcome::transient("no gateway is connected, and one that comes may still route to it");
+        result = outcome::transient("no gateway is connected, and one that comes may still route to it");
     } else if (followers.behind != 0) {
         const std::string missing = gateways_.missing();
-        how =
+        result =
             outcome::transient("not every gateway follows the route of the model, so that one may still route to it" +
                                (missing.empty() ? "" : ": " + missing));
     }
-    return rollout::ended(time_, std::move(how), std::move(done));
+    return ended(time_, std::move(result), std::move(done));
 }
 
 
-operation_ptr unload_retry::take_off(const name &which, const placed_revision &of, backend *server, done_fn done)
+operation_ptr unload_retry::take_off(const revision_name &which, const placed_revision &revision, backend *server,
+                                     done_fn done)
 {
     if (server == nullptr) {
-        return rollout::ended(time_, lost_backend(of), std::move(done));
+        return ended(time_, lost_backend(revision), std::move(done));
     }
     std::vector<start_fn> parts;
-    if (of.load_begun) {
+    if (revision.load_begun) {
         parts.push_back([this, which](done_fn then) {
-            auto waits = around_.let_go(which.first, which.second, then);
-            return waits ? std::move(waits) : rollout::ended(time_, outcome::ok(), std::move(then));
+            auto waits = around_.release(which.model_id, which.revision, then);
+            return waits ? std::move(waits) : ended(time_, outcome::ok(), std::move(then));
         });
-        parts.push_back([this, server, which, of](done_fn then) {
-            return on_copies(time_, *server, which.first, of, unload_copy, std::move(then));
+        parts.push_back([this, server, which, revision](done_fn then) {
+            return on_copies(time_, *server, which.model_id, revision, unload_copy, std::move(then));
         });
     }
-    if (!of.keep_files) {
-        parts.push_back([this, server, which, of](done_fn then) {
-            return on_copies(time_, *server, which.first, of, removal_of(of), std::move(then));
+    if (!revision.keep_files) {
+        parts.push_back([this, server, which, revision](done_fn then) {
+            return on_copies(time_, *server, which.model_id, revision, removal_of(revision), std::move(then));
         });
     }
     return in_order(time_, std::move(parts), std::move(done));
 }
 
 
-void unload_retry::ended(const name &which, const outcome &how)
+void unload_retry::on_ended(const revision_name &which, const outcome &result)
 {
     const auto known = attempts_.find(which);
-    attempts &one = known->second;
-    const auto work = std::move(one.work);
-    const auto released = std::move(one.released);
-    if (std::exchange(one.has_place, false)) {
+    attempts &tried = known->second;
+    const auto work = std::move(tried.work);
+    const auto released = std::move(tried.released);
+    const bool is_canceled = std::exchange(tried.state, attempt_state::pausing) == attempt_state::canceling;
+    if (std::exchange(tried.has_place, false)) {
         --places_;
         around_.place_given_back();
     }
-    if (how) {
+    if (result) {
         log(log_level::info,
-            "Revision " + std::to_string(which.second) + " of model " + which.first + " is off backend " +
-                one.backend + " now",
-            {{"model_id", which.first}, {"revision", std::to_string(which.second)}, {"backend", one.backend}});
+            "Revision " + std::to_string(which.revision) + " of model " + which.model_id + " is off backend " +
+                tried.backend + " now",
+            {{"model_id", which.model_id}, {"revision", std::to_string(which.revision)}, {"backend", tried.backend}});
         attempts_.erase(known);
-        around_.taken_off(which.first);
+        models_.put_aside(which.model_id);
     } else if (stopping_) {
         attempts_.erase(known);
-    } else if (!std::exchange(one.canceled, false)) { // what is canceled fails in whatever words
-        one.not_before = time_.now() + pause_after(one.backend, ++one.failures);
-        log_failure(which, one, how.detail);
+    } else if (!is_canceled) { // what is canceled fails in whatever words
+        tried.not_before = time_.now() + pause_after(tried.backend, ++tried.failures);
+        log_failure(which, tried, result.detail);
     }
     if (released) {
         released();
@@ -324,43 +330,45 @@ void unload_retry::ended(const name &which, const outcome &how)
 }
 
 
-/// Each cause once.
-void unload_retry::log_failure(const name &which, attempts &one, const std::string &why) const
+/// Logs each cause once.
+void unload_retry::log_failure(const revision_name &which, attempts &failed, const std::string &why) const
 {
-    if (std::exchange(one.logged, why) != why) {
+    if (std::exchange(failed.logged, why) != why) {
         log(log_level::warning,
-            "Revision " + std::to_string(which.second) + " of model " + which.first +
-                " could not be taken off backend " + one.backend +
+            "Revision " + std::to_string(which.revision) + " of model " + which.model_id +
+                " could not be taken off backend " + failed.backend +
                 "; it is tried again, with pauses of up to an hour: " + why,
-            {{"model_id", which.first}, {"revision", std::to_string(which.second)}, {"backend", one.backend}});
+            {{"model_id", which.model_id},
+             {"revision", std::to_string(which.revision)},
+             {"backend", failed.backend}});
     }
 }
 
 
 void unload_retry::use_room()
 {
-    for (auto &[which, one] : attempts_) {
-        if (one.waits != nullptr && around_.has_room()) {
-            one.waits->granted();
+    for (auto &[_, tried] : attempts_) {
+        if (tried.waits != nullptr && around_.has_room()) {
+            tried.waits->granted();
         }
     }
 }
 
 
-void unload_retry::cancel(attempts &one)
+void unload_retry::cancel(attempts &under_way)
 {
-    if (!std::exchange(one.canceled, true)) {
-        one.work->cancel();
+    if (std::exchange(under_way.state, attempt_state::canceling) != attempt_state::canceling) {
+        under_way.work->cancel();
     }
 }
 
 
 bool unload_retry::release(const std::string &model_id, std::function<void()> then)
 {
-    for (auto &[which, one] : attempts_) {
-        if (which.first == model_id && one.work) {
-            one.released = std::move(then);
-            cancel(one);
+    for (auto &[which, tried] : attempts_) {
+        if (which.model_id == model_id && tried.state != attempt_state::pausing) {
+            tried.released = std::move(then);
+            cancel(tried);
             return true;
         }
     }
@@ -374,9 +382,9 @@ std::map<std::string, std::size_t> unload_retry::pending() const
     for (const auto &[backend, _] : config_->backends) {
         all.emplace(backend, 0);
     }
-    for (const auto &[which, one] : attempts_) {
+    for (const auto &[which, tried] : attempts_) {
         if (find(which) != nullptr) {
-            ++all[one.backend];
+            ++all[tried.backend];
         }
     }
     return all;

@@ -9,15 +9,16 @@
 #include "worker/domain/model.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/traffic.hpp"
+#include "worker/scheduler/model_registry.hpp"
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <random>
 #include <string>
-#include <utility>
 
 namespace rollout {
 
@@ -28,22 +29,18 @@ class unload_retry {
   public:
     using backend_fn = std::function<backend *(const std::string &name)>;
 
-    /// What the owner of the models says and is told.
+    /// What the owner of the tasks says and is told.
     struct surroundings {
         std::function<bool(const std::string &model_id)> is_at_work; ///< a task of the model
         std::function<bool()> has_room;                              ///< for `places() + 1`
         std::function<void()> place_given_back;
 
-        /// Completes once the watch over lost models has released the revision. Null if it does not hold it.
-        std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> let_go;
-
-        std::function<void(const std::string &model_id)> taken_off; ///< a revision; the model may stand nowhere now
+        /// Completes once the monitor of lost models has released the revision. Null if it does not hold it.
+        std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> release;
     };
 
-    /// `models` are the scheduler's, by their ids; what is taken off is noted there once the journal has it. All of these outlive
-    /// the retry.
-    unload_retry(std::map<std::string, model> &models, journal &book, traffic &gateways, clock &time,
-                 surroundings around);
+    /// What is taken off is noted in `models` once the journal has it. All of these outlive the retry.
+    unload_retry(model_registry &models, journal &book, traffic &gateways, clock &time, surroundings around);
 
     /// Tries by these settings and with these backends from now on; what has failed is tried again soon. A backend lives as
     /// long as the `backend_of` that names it.
@@ -52,8 +49,8 @@ class unload_retry {
     /// Starts nothing more, and cancels what is under way; `stopped` is called when nothing is.
     void stop(std::function<void()> stopped);
 
-    /// Looks at what the model's task has left. Called when a task is over.
-    void look(const std::string &model_id);
+    /// Takes up what the model's task has left.
+    void on_task_ended(const std::string &model_id);
 
     /// Starts what waits for a place, if there is one.
     void use_room();
@@ -61,52 +58,63 @@ class unload_retry {
     /// Cancels what is under way of the model. True: `then` is called once, from the loop, when it has ended; false: nothing is.
     bool release(const std::string &model_id, std::function<void()> then);
 
-    /// How many of the places are taken.
+    /// Counts the places that are taken.
     std::size_t places() const noexcept { return places_; }
 
-    /// How many revisions no task could take off each backend, and are there yet; 0 for the configuration's others. What a task
-    /// that is at work is about to take off is not among them.
+    /// Counts the revisions that no task could take off each backend, and that are there yet; 0 for the configuration's others.
+    /// What a task that is at work is about to take off is not among them.
     std::map<std::string, std::size_t> pending() const;
 
   private:
     class place_wait;
     class model_write;
 
-    /// A model, and its revision.
-    using name = std::pair<std::string, std::uint64_t>;
+    struct revision_name {
+        std::string model_id;
+        std::uint64_t revision;
+
+        auto operator<=>(const revision_name &) const = default;
+    };
+
+    enum class attempt_state : std::uint8_t {
+        pausing, ///< before the next attempt, or until what is before it has ended
+        under_way,
+        canceling, ///< an attempt that is to end: a task has the model, or rolloutd stops
+    };
 
     struct attempts {
         std::string backend;
         std::chrono::milliseconds not_before{0};
         unsigned failures = 0;
         std::string logged; ///< the cause that the log has
+        attempt_state state = attempt_state::pausing;
         operation_ptr work; ///< the attempt under way
         bool has_place = false;
-        place_wait *waits = nullptr; ///< for a place, if it does
-        bool canceled = false;
+        place_wait *waits = nullptr;    ///< for a place, if it does
         std::function<void()> released; ///< who waits for the end of `work`
     };
 
-    const placed_revision *find(const name &which) const;
-    void look_at(const model &of);
+    const placed_revision *find(const revision_name &which) const;
+    void take_up(const model &from);
     std::chrono::milliseconds pause_after(const std::string &backend, unsigned failures);
-    bool may_start(const name &which, const attempts &one) const;
+    bool may_start(const revision_name &which, const attempts &due) const;
     void start_due();
-    void start(const name &which, attempts &one);
-    operation_ptr check_gateways(const name &which, done_fn done);
-    operation_ptr take_off(const name &which, const placed_revision &of, backend *server, done_fn done);
-    void ended(const name &which, const outcome &how);
-    void log_failure(const name &which, attempts &one, const std::string &why) const;
-    static void cancel(attempts &one);
+    void start(const revision_name &which, attempts &due);
+    operation_ptr check_gateways(const revision_name &which, done_fn done);
+    operation_ptr take_off(const revision_name &which, const placed_revision &revision, backend *server,
+                           done_fn done);
+    void on_ended(const revision_name &which, const outcome &result);
+    void log_failure(const revision_name &which, attempts &failed, const std::string &why) const;
+    static void cancel(attempts &under_way);
 
-    std::map<std::string, model> &models_;
+    model_registry &models_;
     journal &book_;
     traffic &gateways_;
     clock &time_;
     const surroundings around_;
     std::shared_ptr<const settings> config_;
     backend_fn backend_of_;
-    std::map<name, attempts> attempts_;
+    std::map<revision_name, attempts> attempts_;
     std::size_t places_ = 0;
     operation_ptr pause_; ///< before the next attempt
     std::minstd_rand random_{std::random_device()()};

@@ -1,0 +1,124 @@
+#include "tests/unit/cmocka.hpp"
+#include "worker/scheduler/model_registry.hpp"
+
+#include <string>
+
+namespace {
+
+using rollout::model_registry;
+
+rollout::placed_revision placed(std::uint64_t revision, const std::string &backend, const std::string &name)
+{
+    rollout::placed_revision made;
+    made.revision = revision;
+    made.backend = backend;
+    made.copies = {{name, {""}, nullptr}};
+    return made;
+}
+
+rollout::model with_number(const std::string &model_id, std::uint64_t last_revision)
+{
+    rollout::model known;
+    known.model_id = model_id;
+    known.last_revision = last_revision;
+    return known;
+}
+
+std::size_t known(const model_registry &models, const std::string &at_work = "")
+{
+    return models.known([&](const std::string &model_id) { return model_id == at_work; });
+}
+
+void of_a_model_that_stands_nowhere_the_last_number_is_remembered(void **)
+{
+    model_registry models;
+    models.add(with_number("a", 7));
+    assert_null(models.find("a"));
+    assert_int_equal(known(models), 1);
+    assert_int_equal(models.take_up("a").last_revision, 7);
+    assert_text(models.take_up("a").model_id, "a");
+    models.take_up("a").last_revision = 8;
+    models.put_aside("a");
+    assert_null(models.find("a"));
+    assert_int_equal(models.take_up("a").last_revision, 8);
+}
+
+void of_a_model_that_never_had_a_revision_nothing_is_left(void **)
+{
+    model_registry models;
+    models.take_up("a");
+    models.put_aside("a");
+    assert_int_equal(known(models), 0);
+    models.put_aside("unknown");
+    assert_int_equal(known(models), 0);
+}
+
+void a_model_that_stands_keeps_its_entry_where_it_is(void **)
+{
+    model_registry models;
+    auto *const entry = &models.take_up("a");
+    entry->retired.push_back(placed(1, "gpu", "a__r1"));
+    models.put_aside("a");
+    models.take_up("b");
+    assert_ptr_equal(models.find("a"), entry);
+    assert_ptr_equal(&models.take_up("a"), entry);
+}
+
+void a_model_is_known_once_its_first_task_has_given_it_a_number(void **)
+{
+    model_registry models;
+    models.add(with_number("old", 3));
+    auto &entry = models.take_up("new");
+    assert_int_equal(known(models, "new"), 1);
+    entry.last_revision = 1;
+    assert_int_equal(known(models, "new"), 2);
+}
+
+void what_a_gateway_routes_to_or_is_about_to_is_deployed(void **)
+{
+    model_registry models;
+    models.take_up("blue").blue = placed(1, "gpu", "blue");
+    models.take_up("green").green = placed(1, "gpu", "green");
+    models.take_up("incoming").incoming = placed(1, "gpu", "incoming");
+    models.take_up("retired").retired = {placed(1, "gpu", "retired")};
+    models.take_up("kept").kept = {placed(1, "gpu", "kept")};
+    assert_int_equal(models.deployed(), 3);
+}
+
+void a_backend_has_the_models_of_which_anything_stands_there(void **)
+{
+    model_registry models;
+    models.take_up("a").blue = placed(1, "gpu", "a__r1");
+    models.take_up("b").blue = placed(1, "cpu", "b__r1");
+    models.take_up("b").kept = {placed(2, "gpu", "b__r2")};
+    models.take_up("c").retired = {placed(1, "cpu", "c__r1")};
+    assert_true(models.models_on("gpu") == (std::vector<std::string>{"a", "b"}));
+    assert_true(models.models_on("cpu") == (std::vector<std::string>{"b", "c"}));
+    assert_true(models.models_on("other").empty());
+}
+
+void a_name_on_a_backend_is_held_by_another_model_alone(void **)
+{
+    model_registry models;
+    models.take_up("a").incoming = placed(1, "gpu", "shared");
+    assert_text(models.holder_of("b", "gpu", "shared"), "a");
+    assert_text(models.holder_of("a", "gpu", "shared"), "");
+    assert_text(models.holder_of("b", "cpu", "shared"), "");
+    assert_text(models.holder_of("b", "gpu", "other"), "");
+}
+
+} // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(of_a_model_that_stands_nowhere_the_last_number_is_remembered),
+        cmocka_unit_test(of_a_model_that_never_had_a_revision_nothing_is_left),
+        cmocka_unit_test(a_model_that_stands_keeps_its_entry_where_it_is),
+        cmocka_unit_test(a_model_is_known_once_its_first_task_has_given_it_a_number),
+        cmocka_unit_test(what_a_gateway_routes_to_or_is_about_to_is_deployed),
+        cmocka_unit_test(a_backend_has_the_models_of_which_anything_stands_there),
+        cmocka_unit_test(a_name_on_a_backend_is_held_by_another_model_alone),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

@@ -1,0 +1,218 @@
+// New tasks, on their way into the journal and the queues.
+#include "tests/unit/cmocka.hpp"
+#include "tests/unit/fakes/scheduler_parts.hpp"
+#include "worker/scheduler/task_intake.hpp"
+
+#include <string>
+
+namespace {
+
+using rollout::task_kind;
+using rollout::task_status;
+
+struct intake_and_journal : scheduler_parts {
+    intake_and_journal()
+    {
+        config.artifacts.source = "file:///srv/models/{model_id}";
+        config.backends["default"].upstream = "inference";
+    }
+
+    rollout::task_intake::surroundings around()
+    {
+        return {[this](const std::string &model_id) { return model_id == "in-use" ? deployment : ""; },
+                [](const std::string &, const std::string &before, bool) {
+                    return rollout::wait_state{rollout::wait_reason::turn, 0, "Behind " + before + "."};
+                },
+                [this](const rollout::task_row &row) { answers.push_back("accepted " + row.task_id); }};
+    }
+
+    void submit(const std::string &task_id, const std::string &model_id, task_kind kind = task_kind::deploy,
+                std::string_view members = "{}")
+    {
+        rollout::submission wanted;
+        wanted.kind = kind;
+        wanted.task_id = task_id;
+        wanted.model_id = model_id;
+        wanted.config = json_of(members);
+        intake.submit(std::move(wanted), client());
+    }
+
+    /// The answers, in their order.
+    std::string all_answers()
+    {
+        std::string lines;
+        for (const auto &line : std::exchange(answers, {})) {
+            lines += line + '\n';
+        }
+        return lines;
+    }
+
+    rollout::settings config;
+    std::string deployment = "d";
+    rollout::task_intake intake{std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &config), queues,
+                                book, time, around()};
+};
+
+void a_task_is_answered_once_it_is_durable_and_in_its_queue(void **)
+{
+    intake_and_journal world;
+    world.book.held = true;
+    world.submit("t1", "m");
+    world.time.settle();
+    assert_text(world.all_answers(), "");
+    assert_text(world.waiting("m"), "");
+    assert_int_equal(world.intake.waiting(), 1); // it counts
+    world.book.release();
+    world.time.settle();
+    assert_text(world.all_answers(), "new t1 pending\naccepted t1\n");
+    assert_text(world.waiting("m"), "t1");
+    assert_int_equal(world.intake.waiting(), 1);
+    world.submit("t2", "m");
+    world.time.settle();
+    assert_text(world.waiting("m"), "t1 t2");
+    assert_text(world.task("t2").detail, "Behind t1.");
+    assert_int_equal(static_cast<int>(world.task("t2").waits_for), static_cast<int>(rollout::wait_reason::turn));
+}
+
+void the_same_task_again_is_found_and_another_one_is_a_conflict(void **)
+{
+    intake_and_journal world;
+    world.submit("t", "m");
+    world.time.settle();
+    world.all_answers();
+    world.submit("t", "m");
+    world.submit("t", "other");
+    world.time.settle();
+    assert_text(world.all_answers(),
+                "t pending\n409 There is another task with the id \"t\"; give this one an id of its own.\n");
+    assert_text(world.waiting("m"), "t");
+    assert_int_equal(world.intake.waiting(), 1);
+}
+
+void a_full_queue_takes_nothing_but_finds_what_it_has(void **)
+{
+    intake_and_journal world;
+    world.config.limits.max_queue = 1;
+    world.submit("t1", "m");
+    world.submit("t2", "m"); // while t1 is on its way
+    world.submit("t1", "m");
+    world.time.settle();
+    assert_text(world.all_answers(), "new t1 pending\naccepted t1\n"
+                                     "429 There are 1 tasks waiting, and max_queue allows no more; nothing was "
+                                     "created. Post again later.\n"
+                                     "t1 pending\n");
+    assert_int_equal(world.intake.waiting(), 1);
+    assert_false(world.file.tasks.contains("t2"));
+}
+
+void the_journals_disk_has_a_bound_of_its_own(void **)
+{
+    intake_and_journal world;
+    world.config.limits.max_unwritten = 1;
+    world.submit("t1", "m");
+    world.submit("t2", "m");
+    assert_text(world.all_answers(), "429 There are 1 tasks waiting for the journal's disk, and max_unwritten allows "
+                                     "no more; nothing was created. Post again later.\n");
+    world.time.settle();
+    world.submit("t2", "m");
+    world.time.settle();
+    assert_text(world.waiting("m"), "t1 t2");
+}
+
+void what_cannot_be_written_is_in_no_queue(void **)
+{
+    intake_and_journal world;
+    world.submit("t1", "m");
+    world.book.failing_writes = 1;
+    world.time.settle();
+    assert_text(world.all_answers(),
+                "500 The task could not be made durable: the disk is full. Post it again with the same task_id once "
+                "the cause is mended.\n");
+    assert_int_equal(world.intake.waiting(), 0);
+    assert_text(world.waiting("m"), "");
+}
+
+void a_config_that_does_not_fit_is_a_problem_that_names_its_members(void **)
+{
+    intake_and_journal world;
+    world.submit("t", "m", task_kind::deploy, R"({"backend": "gpu"})");
+    assert_text(world.answer(),
+                "422 /config/backend must be the name of a backend of rolloutd's configuration: default.");
+    world.time.settle();
+    assert_false(world.file.tasks.contains("t"));
+    world.submit("t", "m", task_kind::remove, R"({"backend": "gpu"})");
+    world.time.settle();
+    assert_text(world.all_answers(), "new t pending\naccepted t\n");
+}
+
+void a_deletion_of_a_model_that_is_being_deployed_is_refused_for_good(void **)
+{
+    intake_and_journal world;
+    world.submit("t", "in-use", task_kind::remove);
+    world.time.settle();
+    assert_text(world.all_answers(), "new t refused\n");
+    assert_text(world.task("t").detail,
+                "Model in-use is in use by deployment task d, which is running; cancel it or wait for its end.");
+    assert_text(world.waiting("in-use"), "");
+    assert_int_equal(world.intake.waiting(), 0);
+    world.submit("u", "in-use");
+    world.time.settle();
+    assert_text(world.all_answers(), "new u pending\naccepted u\n");
+    world.deployment.clear();
+    world.submit("v", "in-use", task_kind::remove);
+    world.time.settle();
+    assert_text(world.all_answers(), "new v pending\naccepted v\n");
+}
+
+void whether_a_task_supersedes_is_its_own_setting_or_its_models(void **)
+{
+    for (const bool of_the_model : {false, true}) {
+        intake_and_journal world;
+        auto changed = world.config;
+        changed.models["m"].rollout.supersede = of_the_model;
+        world.intake.use(std::make_shared<const rollout::settings>(changed));
+        world.submit("t1", "m", task_kind::deploy, R"({"rollout": {"supersede": true}})");
+        world.submit("t2", "m");
+        world.submit("t3", "m", task_kind::deploy, R"({"rollout": {"supersede": false}})");
+        world.time.settle();
+        assert_text(world.queues.superseded("m").newer, of_the_model ? "t2" : "t1");
+    }
+}
+
+void what_the_journal_has_unfinished_goes_on_by_its_urgency(void **)
+{
+    intake_and_journal world;
+    world.store("begun", "m", task_status::in_progress);
+    world.store("waits", "m");
+    world.store("damaged", "m");
+    world.file.tasks["damaged"].document = "{\"half";
+    world.store("mixed", "m");
+    world.file.tasks["mixed"].document = world.file.tasks.at("waits").document;
+    for (const char *task_id : {"begun", "waits", "damaged", "mixed"}) {
+        world.intake.enqueue(world.file.tasks.at(task_id));
+    }
+    assert_text(world.waiting("m"), "begun waits damaged mixed");
+    const auto &queue = world.queues.of("m");
+    assert_true(queue[0].is == rollout::urgency::begun);
+    assert_true(queue[1].is == rollout::urgency::deployment);
+    assert_true(queue[2].is == rollout::urgency::deployment);
+    assert_int_equal(queue[2].sequence, world.file.tasks.at("damaged").sequence);
+}
+
+} // namespace
+
+int main()
+{
+    const CMUnitTest tests[] = {
+        cmocka_unit_test(a_task_is_answered_once_it_is_durable_and_in_its_queue),
+        cmocka_unit_test(the_same_task_again_is_found_and_another_one_is_a_conflict),
+        cmocka_unit_test(a_full_queue_takes_nothing_but_finds_what_it_has),
+        cmocka_unit_test(the_journals_disk_has_a_bound_of_its_own),
+        cmocka_unit_test(what_cannot_be_written_is_in_no_queue),
+        cmocka_unit_test(a_config_that_does_not_fit_is_a_problem_that_names_its_members),
+        cmocka_unit_test(a_deletion_of_a_model_that_is_being_deployed_is_refused_for_good),
+        cmocka_unit_test(whether_a_task_supersedes_is_its_own_setting_or_its_models),
+        cmocka_unit_test(what_the_journal_has_unfinished_goes_on_by_its_urgency),
+    };
+    return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

@@ -1,0 +1,45 @@
+// The new task that a client's retry or rollback of a task that is over makes.
+#pragma once
+
+#include "worker/journal/journal.hpp"
+#include "worker/scheduler/model_registry.hpp"
+#include "worker/scheduler/requests.hpp"
+#include "worker/scheduler/task_intake.hpp"
+
+#include <functional>
+#include <set>
+#include <string>
+
+namespace rollout {
+
+/// A client that has chosen the new task's id may ask again: it gets what it has made then, whatever the model's state is by now.
+class follow_ups {
+  public:
+    /// Whether another task of the model than this one is at work or waits.
+    using is_busy_fn = std::function<bool(const std::string &model_id, const std::string &but_for)>;
+
+    /// `intake`, `models` and `book` outlive this.
+    follow_ups(task_intake &intake, const model_registry &models, journal &book, is_busy_fn is_busy);
+
+    /// Whether a task with the id that the client has chosen is just being looked for or made: to be asked again later.
+    bool is_being_made(const steer_request &wanted) const { return being_made_.contains(wanted.new_task_id); }
+
+    /// Answers with the new task, with the one that the same request has made before, or with a refusal. `wanted` is a retry or
+    /// a rollback of `found`, and is not being made.
+    void make(const steer_request &wanted, const task &found, answer_fn answer);
+
+  private:
+    void make_anew(const steer_request &wanted, const task &found, const answer_fn &answer);
+    void retry(const steer_request &wanted, const task &found, const answer_fn &answer);
+    void roll_back(const steer_request &wanted, const task &found, const answer_fn &answer);
+    std::string objection_to_rollback(const task &found) const;
+    task follow_up_of(const steer_request &wanted, const task &found) const;
+
+    task_intake &intake_;
+    const model_registry &models_;
+    journal &book_;
+    const is_busy_fn is_busy_;
+    std::set<std::string> being_made_; ///< ids for new tasks, while they are looked for and written
+};
+
+} // namespace rollout

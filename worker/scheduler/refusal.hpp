@@ -1,0 +1,24 @@
+// How a client's request is refused.
+#pragma once
+
+#include "worker/scheduler/requests.hpp"
+
+#include <string>
+#include <utility>
+
+namespace rollout {
+
+inline request_answer refused(int status, std::string why, unsigned retry_after_s = 0)
+{
+    request_answer answer;
+    answer.refused = {status, std::move(why), {}, retry_after_s};
+    return answer;
+}
+
+/// A task as the sentences of refusals begin with it.
+inline std::string task_words(const std::string &task_id)
+{
+    return "Task \"" + task_id + "\"";
+}
+
+} // namespace rollout

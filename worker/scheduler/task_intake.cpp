@@ -1,0 +1,198 @@
+#include "worker/scheduler/task_intake.hpp"
+
+#include "common/domain/limits.hpp"
+#include "worker/base/log.hpp"
+#include "worker/config/model_settings.hpp"
+#include "worker/rollout/plan.hpp"
+#include "worker/scheduler/journal_entry.hpp"
+#include "worker/scheduler/refusal.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+constexpr unsigned queue_retry_after_s = 5;
+constexpr unsigned disk_retry_after_s = 1;
+
+/// Names as many faults as a problem may; a pointer that is too long to repeat becomes that of what is around.
+request_answer unprocessable(std::vector<json_fault> faults)
+{
+    faults.resize(std::min(faults.size(), limits::problem_members));
+    for (auto &fault : faults) {
+        while (fault.pointer.size() > limits::pointer_bytes) {
+            fault.pointer.resize(fault.pointer.rfind('/'));
+        }
+    }
+    auto answer = refused(422, faults.front().pointer + " " + faults.front().detail + ".");
+    answer.refused.errors = std::move(faults);
+    return answer;
+}
+
+} // namespace
+
+
+task_intake::task_intake(std::shared_ptr<const settings> config, task_queues &queues, journal &book, clock &time,
+                         surroundings around)
+    : config_(std::move(config)), queues_(queues), book_(book), time_(time), around_(std::move(around))
+{
+}
+
+
+void task_intake::use(std::shared_ptr<const settings> config)
+{
+    config_ = std::move(config);
+}
+
+
+void task_intake::submit(submission wanted, answer_fn answer)
+{
+    const std::string in_use = in_use_by(wanted);
+    task accepted = new_task(wanted.kind, std::move(wanted.task_id), std::move(wanted.model_id),
+                             std::move(wanted.parent_id), share(std::move(wanted.config)));
+    if (!in_use.empty()) {
+        accepted.status = task_status::refused;
+        accepted.detail = in_use;
+    }
+
+    if (auto faults = faults_of(accepted); !faults.empty()) {
+        answer(unprocessable(std::move(faults)));
+        return;
+    }
+    accept(std::move(accepted), std::move(answer));
+}
+
+
+/// Says why the model of a deletion cannot be deleted now; empty if no deployment of it runs.
+std::string task_intake::in_use_by(const submission &wanted) const
+{
+    if (wanted.kind != task_kind::remove) {
+        return {};
+    }
+    const std::string deployment = around_.running_deployment(wanted.model_id);
+    return deployment.empty() ? ""
+                              : "Model " + wanted.model_id + " is in use by deployment task " + deployment +
+                                    ", which is running; cancel it or wait for its end.";
+}
+
+
+task task_intake::new_task(task_kind kind, std::string task_id, std::string model_id, std::string parent_id,
+                           std::shared_ptr<const json_t> config) const
+{
+    task wanted;
+    wanted.kind = kind;
+    wanted.task_id = std::move(task_id);
+    wanted.model_id = std::move(model_id);
+    wanted.parent_id = std::move(parent_id);
+    wanted.config = std::move(config);
+    wanted.created_us = wanted.updated_us = time_.wall_us();
+    return wanted;
+}
+
+
+std::vector<json_fault> task_intake::faults_of(const task &wanted) const
+{
+    std::vector<json_fault> faults;
+    if (wanted.kind == task_kind::deploy) {
+        plan_deployment(*config_, wanted.model_id, 1, wanted.config.get(), faults);
+    }
+    return faults;
+}
+
+
+void task_intake::accept(task wanted, answer_fn answer)
+{
+    if (unwritten_ >= config_->limits.max_unwritten) {
+        answer(refused(
+            429,
+            "There are " + std::to_string(unwritten_) +
+                " tasks waiting for the journal's disk, and max_unwritten allows no more; nothing was created. "
+                "Post again later.",
+            disk_retry_after_s));
+        return;
+    }
+    ++unwritten_;
+    if (!is_final(wanted.status)) {
+        const wait_state words = around_.words(wanted.model_id, queues_.last(wanted.model_id), false);
+        wanted.set_waiting(words);
+        wanted.detail = words.sentence;
+    }
+    // With a full queue a task that exists already is still found: a client that asks again gets its answer.
+    const bool full = waiting() >= config_->limits.max_queue;
+    arriving_ += !full;
+    book_.create(wanted, full,
+                 [this, full, waits = waiting_task_of(wanted), answer = std::move(answer)](
+                     const outcome &result, journal::creation creation, const task_row &row) {
+                     --unwritten_;
+                     arriving_ -= !full;
+                     if (result) {
+                         on_created(waits, creation, row, answer);
+                         return;
+                     }
+                     log(log_level::error, "A task could not be written: " + result.detail,
+                         {{"task_id", row.task_id}, {"model_id", row.model_id}});
+                     answer(refused(500, "The task could not be made durable: " + result.detail +
+                                             ". Post it again with the same task_id once the cause is mended."));
+                 });
+}
+
+
+void task_intake::on_created(const waiting_task &wanted, journal::creation result, const task_row &row,
+                             const answer_fn &answer)
+{
+    switch (result) {
+    case journal::creation::created:
+        if (is_final(row.status)) {
+            answer({&row, true, {}});
+            return;
+        }
+        queues_.push(row.model_id, wanted.numbered(row.sequence));
+        answer({&row, true, {}});
+        around_.accepted(row);
+        return;
+    case journal::creation::existed:
+        answer({&row, false, {}});
+        return;
+    case journal::creation::conflict:
+        answer(refused(409,
+                       "There is another task with the id \"" + row.task_id + "\"; give this one an id of its own."));
+        return;
+    case journal::creation::absent:
+        answer(refused(429,
+                       "There are " + std::to_string(config_->limits.max_queue) +
+                           " tasks waiting, and max_queue allows no more; nothing was created. Post again later.",
+                       queue_retry_after_s));
+        return;
+    }
+}
+
+
+void task_intake::enqueue(const task_row &unfinished)
+{
+    const auto read = read_entry(unfinished);
+    queues_.push(unfinished.model_id, read ? waiting_task_of(*read).numbered(unfinished.sequence)
+                                           : waiting_task{unfinished.sequence, unfinished.task_id, 0,
+                                                          urgency_of(unfinished.kind, unfinished.status, 0)});
+}
+
+
+waiting_task task_intake::waiting_task_of(const task &from) const
+{
+    return {from.sequence, from.task_id, from.created_us, urgency_of(from.kind, from.status, from.rollback_to),
+            supersedes(from)};
+}
+
+
+/// Reads `supersede` in the task's own rollout settings, or else in its model's.
+bool task_intake::supersedes(const task &wanted) const
+{
+    if (wanted.kind != task_kind::deploy || wanted.rollback_to != 0) {
+        return false;
+    }
+    const json_t *given = json_object_get(json_object_get(wanted.config.get(), "rollout"), "supersede");
+    return given != nullptr ? json_is_true(given) : rollout_of(*config_, wanted.model_id).supersede;
+}
+
+} // namespace rollout

@@ -1,0 +1,74 @@
+// New tasks: checked against the configuration, written to the journal, put in their model's queue.
+#pragma once
+
+#include "worker/async/clock.hpp"
+#include "worker/config/settings.hpp"
+#include "worker/journal/journal.hpp"
+#include "worker/scheduler/requests.hpp"
+#include "worker/scheduler/task_queues.hpp"
+#include "worker/scheduler/turn_writer.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// How many tasks wait is bounded by limits.max_queue, and how many are on their way into the journal by limits.max_unwritten.
+class task_intake {
+  public:
+    struct surroundings {
+        /// Names the deployment task of the model that is at work and not over; empty: there is none.
+        std::function<std::string(const std::string &model_id)> running_deployment;
+
+        turn_words_fn words;
+
+        /// A task is in its queue, and its client has the answer.
+        std::function<void(const task_row &row)> accepted;
+    };
+
+    /// `queues`, `book` and `time` outlive the intake.
+    task_intake(std::shared_ptr<const settings> config, task_queues &queues, journal &book, clock &time,
+                surroundings around);
+
+    /// Follows these settings from now on.
+    void use(std::shared_ptr<const settings> config);
+
+    /// Takes a client's task. Answered once it is durable, or with a refusal.
+    void submit(submission wanted, answer_fn answer);
+
+    /// Takes a task that fits the configuration.
+    void accept(task wanted, answer_fn answer);
+
+    task new_task(task_kind kind, std::string task_id, std::string model_id, std::string parent_id,
+                  std::shared_ptr<const json_t> config) const;
+
+    /// Lists what the configuration has against the task.
+    std::vector<json_fault> faults_of(const task &wanted) const;
+
+    /// Puts a task that the journal has unfinished in its queue. At start, in the order of acceptance.
+    void enqueue(const task_row &unfinished);
+
+    /// How many tasks wait; what the journal is about to take counts.
+    std::size_t waiting() const noexcept { return queues_.size() + arriving_; }
+
+  private:
+    waiting_task waiting_task_of(const task &from) const;
+    bool supersedes(const task &wanted) const;
+    std::string in_use_by(const submission &wanted) const;
+    void on_created(const waiting_task &wanted, journal::creation result, const task_row &row,
+                    const answer_fn &answer);
+
+    std::shared_ptr<const settings> config_;
+    task_queues &queues_;
+    journal &book_;
+    clock &time_;
+    const surroundings around_;
+    std::size_t arriving_ = 0;  ///< new tasks on their way into the queues
+    std::size_t unwritten_ = 0; ///< new tasks on their way into the journal
+};
+
+} // namespace rollout

@@ -1,0 +1,99 @@
+// The tasks that wait for their turn: a queue for each model, in the order of acceptance.
+#pragma once
+
+#include "worker/scheduler/urgency.hpp"
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// A task, and the model whose queue it is in.
+struct task_name {
+    std::string model_id;
+    std::string task_id;
+
+    auto operator<=>(const task_name &) const = default;
+};
+
+/// What is kept in memory of a task that waits; the rest is in the journal.
+struct waiting_task {
+    std::uint64_t sequence; ///< its place in the order of acceptance
+    std::string task_id;
+    std::int64_t created_us;
+    urgency is;
+    bool supersedes = false; ///< the deployments of its model before it that have not begun
+
+    waiting_task numbered(std::uint64_t by_the_journal) const
+    {
+        waiting_task same = *this;
+        same.sequence = by_the_journal;
+        return same;
+    }
+};
+
+class task_queues {
+  public:
+    using queue = std::deque<waiting_task>;
+
+    /// Called after each change of a model's queue.
+    std::function<void(const std::string &model_id)> on_changed;
+
+    /// Called if a task stands behind another one than before, or behind none any more; not of one that is pushed.
+    std::function<void(const task_name &which)> on_moved;
+
+    /// Puts a new task behind all others of its model.
+    void push(const std::string &model_id, waiting_task last);
+
+    /// Takes out the first task of a queue that is not empty.
+    waiting_task pop(const std::string &model_id);
+
+    /// Takes out one that is there.
+    waiting_task take(const task_name &which);
+
+    /// Puts one that was taken out where it was.
+    void put_back(const std::string &model_id, waiting_task taken);
+
+    bool contains(const task_name &which) const;
+
+    /// Returns a model's queue; an empty one if none of its tasks waits.
+    const queue &of(const std::string &model_id) const;
+
+    /// The queues that are not empty.
+    const std::map<std::string, queue> &all() const noexcept { return queues_; }
+
+    /// Names the task before one that waits; empty: it is the first.
+    std::string before(const task_name &which) const;
+
+    /// Names the last task of a model; empty: none waits.
+    std::string last(const std::string &model_id) const;
+
+    std::size_t size() const noexcept { return size_; }
+
+    /// When the oldest of the tasks was accepted, since 1970, UTC; nothing if none waits.
+    std::optional<std::int64_t> oldest_us() const;
+
+    /// What the last deployment of a model that supersedes others makes of those before it.
+    struct supersession {
+        std::string newer; ///< its id; empty: none supersedes
+        std::vector<waiting_task> older;
+    };
+    supersession superseded(const std::string &model_id) const;
+
+  private:
+    waiting_task remove(const std::string &model_id, queue::const_iterator at);
+    void tell_moved(const std::string &model_id, const queue &tasks, queue::const_iterator at) const;
+
+    std::map<std::string, queue> queues_;
+    std::map<std::uint64_t, std::int64_t> accepted_us_; ///< by sequence
+    std::size_t size_ = 0;
+};
+
+} // namespace rollout

@@ -1,0 +1,62 @@
+// Keeps what the documents of waiting tasks say of their turn. These documents are not in memory: one that may say something else
+// than it should by now is read and, if it does, written.
+#pragma once
+
+#include "worker/async/clock.hpp"
+#include "worker/journal/journal.hpp"
+#include "worker/scheduler/task_queues.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// Says what a task waits for, by the model, the task before it in the queue (empty: it is the first), and whether it was
+/// begun before a restart.
+using turn_words_fn =
+    std::function<wait_state(const std::string &model_id, const std::string &before, bool was_begun)>;
+
+/// A few at a time: of a long queue, one after the other, behind what is more urgent. One that cannot be read or written is tried
+/// again.
+class turn_writer {
+  public:
+    /// All of these outlive the writer.
+    turn_writer(const task_queues &queues, journal &book, clock &time, turn_words_fn words);
+
+    /// Brings a task's document up to date soon, if the task waits by then.
+    void update(task_name which);
+
+    /// The same of the first task in the model's queue, if there is one.
+    void update_first(const std::string &model_id);
+
+    /// Updates those of these that wait and whose documents say something else than they should.
+    void check(const std::vector<task_row> &rows);
+
+    /// The same of a task that has just been put in its queue, unless it has begun.
+    void check_last(const task_row &row);
+
+    /// Reads and writes nothing more.
+    void stop();
+
+  private:
+    void check(const task_row &row, const std::string &before);
+    void work();
+    void work_after(std::chrono::milliseconds pause);
+    void write(const task_name &which, const task_row &row);
+    void on_ended(const task_name &which, const outcome &result);
+
+    const task_queues &queues_;
+    journal &book_;
+    clock &time_;
+    const turn_words_fn words_;
+    std::set<task_name> unwritten_; ///< whose documents may not say what they wait for
+    std::size_t under_way_ = 0;     ///< being read and written
+    operation_ptr soon_;
+    bool stopped_ = false;
+};
+
+} // namespace rollout
