@@ -4,10 +4,10 @@
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
 #include "module/handlers/api_handler.hpp"
-#include "module/handlers/error_filter.hpp"
+#include "module/handlers/problem_filter.hpp"
 #include "module/handlers/metrics_handler.hpp"
 #include "module/handlers/route_handler.hpp"
-#include "module/handlers/route_result.hpp"
+#include "module/handlers/request_accounting.hpp"
 #include "module/upstreams_of.hpp"
 #include "module/worker_access.hpp"
 

@@ -6,7 +6,7 @@
 #include "module/api/request_origin.hpp"
 #include "module/api/task_request.hpp"
 #include "module/configuration.hpp"
-#include "module/handlers/api_request.hpp"
+#include "module/handlers/pending_request.hpp"
 #include "module/nginx/request_body.hpp"
 #include "module/nginx/requester_of.hpp"
 

@@ -3,7 +3,7 @@
 #include "common/base/metrics_text.hpp"
 #include "common/link/frame.hpp"
 #include "module/configuration.hpp"
-#include "module/handlers/api_request.hpp"
+#include "module/handlers/pending_request.hpp"
 
 #include <algorithm>
 #include <array>

@@ -2,7 +2,7 @@
 
 #include "module/configuration.hpp"
 #include "module/handlers/absent_model.hpp"
-#include "module/handlers/route_result.hpp"
+#include "module/handlers/request_accounting.hpp"
 #include "module/nginx/answer.hpp"
 
 #include <atomic>

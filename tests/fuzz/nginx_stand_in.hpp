@@ -3,7 +3,7 @@
 #pragma once
 
 #include "module/configuration.hpp"
-#include "module/handlers/api_request.hpp"
+#include "module/handlers/pending_request.hpp"
 #include "module/zone/shared_zone.hpp"
 
 #include <memory>

@@ -1,4 +1,4 @@
-#include "module/handlers/api_request.hpp"
+#include "module/handlers/pending_request.hpp"
 
 #include "common/domain/limits.hpp"
 #include "module/configuration.hpp"

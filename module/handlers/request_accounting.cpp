@@ -1,4 +1,4 @@
-#include "module/handlers/route_result.hpp"
+#include "module/handlers/request_accounting.hpp"
 
 #include "module/configuration.hpp"
 #include "module/tables/client_table.hpp"

@@ -1,4 +1,4 @@
-#include "module/handlers/error_filter.hpp"
+#include "module/handlers/problem_filter.hpp"
 
 #include "module/configuration.hpp"
 #include "module/nginx/answer.hpp"

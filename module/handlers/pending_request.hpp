@@ -89,7 +89,7 @@ ngx_int_t answer_with(api_request &request, const task_record &task) noexcept;
 /// 503 where too many wait already; what has been done is answered as it is.
 ngx_int_t answer_or_hold(api_request &request, const task_record &task) noexcept;
 
-// api_query.cpp: lists, and words to tasks. NGX_DONE: the answer comes later, over the link.
+// task_list.cpp: lists, and words to tasks. NGX_DONE: the answer comes later, over the link.
 
 /// `GET /deploy`, `/delete` and `/models`.
 ngx_int_t list(api_request &request);

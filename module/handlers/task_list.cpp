@@ -1,5 +1,5 @@
 // Lists of tasks and of models, and a client's word to a task: what rolloutd alone can answer.
-#include "module/handlers/api_request.hpp"
+#include "module/handlers/pending_request.hpp"
 
 #include "common/base/text.hpp"
 #include "common/domain/limits.hpp"
