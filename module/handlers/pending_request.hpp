@@ -4,10 +4,10 @@
 #include "module/api/api_route.hpp"
 #include "module/link/worker_link.hpp"
 #include "module/nginx/answer.hpp"
+#include "module/nginx/guard.hpp"
 #include "module/nginx/preferences.hpp"
 #include "module/tables/task_table.hpp"
 
-#include <exception>
 #include <string>
 #include <string_view>
 
@@ -51,12 +51,7 @@ template <class Answer>
 void resume(api_request &request, Answer answer) noexcept
 {
     ngx_http_request_t *r = request.r;
-    ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-    try {
-        rc = answer();
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    }
+    const ngx_int_t rc = guarded(r, answer);
     if (rc != NGX_DONE) {
         // Outside of a request's own handlers, nginx does not go on with posted requests by itself.
         ngx_connection_t *c = r->connection;
@@ -83,7 +78,7 @@ void log_unconfirmed(const api_request &request, std::string_view what, link_res
 problem rejection_of(const json_t *from);
 
 /// The answer with a task.
-ngx_int_t answer_with(api_request &request, const task_record &task) noexcept;
+ngx_int_t answer_with(api_request &request, const task_record &task);
 
 /// A document is at hand: the answer with it, or NGX_DONE when the client waits for a later one. A read that would wait is a
 /// 503 where too many wait already; what has been done is answered as it is.
