@@ -7,10 +7,11 @@
 #include "module/api/task_request.hpp"
 #include "module/configuration.hpp"
 #include "module/handlers/pending_request.hpp"
+#include "module/link/process_link.hpp"
+#include "module/nginx/guard.hpp"
 #include "module/nginx/request_body.hpp"
 #include "module/nginx/requester_of.hpp"
 
-#include <exception>
 #include <string>
 
 namespace rollout {
@@ -222,12 +223,8 @@ ngx_int_t submit(api_request &request)
 void on_body(ngx_http_request_t *r)
 {
     auto &request = *static_cast<api_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
-    ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-    try {
-        rc = request.route.is == api_route::shape::steer ? steer(request) : submit(request);
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    }
+    const ngx_int_t rc =
+        guarded(r, [&] { return request.route.is == api_route::shape::steer ? steer(request) : submit(request); });
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);
     }
@@ -437,11 +434,8 @@ ngx_int_t handle(ngx_http_request_t *r)
 
 
 ngx_int_t handle_api(ngx_http_request_t *r) noexcept
-try {
-    return handle(r);
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+{
+    return guarded(r, [r] { return handle(r); });
 }
 
 } // namespace rollout

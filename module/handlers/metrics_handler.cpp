@@ -4,10 +4,11 @@
 #include "common/link/frame.hpp"
 #include "module/configuration.hpp"
 #include "module/handlers/pending_request.hpp"
+#include "module/link/process_link.hpp"
+#include "module/nginx/guard.hpp"
 
 #include <algorithm>
 #include <array>
-#include <exception>
 #include <optional>
 #include <string>
 
@@ -172,20 +173,18 @@ bool add_more(metrics_text &to, metrics_answer &answer)
 std::optional<ngx_int_t> on_turn(request_turns &turns)
 {
     auto &answer = *static_cast<metrics_answer *>(turns.work);
-    try {
-        metrics_text text;
-        const bool more = add_more(text, answer);
-        auto &page = answer.page;
-        page.body.append(turns.r->pool, text.take());
-        if (more && page.body.whole()) {
-            return std::nullopt;
-        }
-        page.body.append(answer.from_worker);
-        return send_long(turns.r, "text/plain; version=0.0.4; charset=utf-8", page);
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_ERR, turns.r->connection->log, 0, "rollout: %s", error.what());
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    return guarded(turns.r->connection->log, std::optional<ngx_int_t>(NGX_HTTP_INTERNAL_SERVER_ERROR),
+                   [&]() -> std::optional<ngx_int_t> {
+                       metrics_text text;
+                       const bool more = add_more(text, answer);
+                       auto &page = answer.page;
+                       page.body.append(turns.r->pool, text.take());
+                       if (more && page.body.whole()) {
+                           return std::nullopt;
+                       }
+                       page.body.append(answer.from_worker);
+                       return send_long(turns.r, "text/plain; version=0.0.4; charset=utf-8", page);
+                   });
 }
 
 
@@ -244,11 +243,8 @@ ngx_int_t handle(ngx_http_request_t *r)
 
 
 ngx_int_t handle_metrics(ngx_http_request_t *r) noexcept
-try {
-    return handle(r);
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+{
+    return guarded(r, [r] { return handle(r); });
 }
 
 } // namespace rollout

@@ -3,6 +3,7 @@
 #include "common/domain/limits.hpp"
 #include "module/configuration.hpp"
 #include "module/handlers/task_etag.hpp"
+#include "module/link/process_link.hpp"
 
 #include <bit>
 
@@ -178,27 +179,22 @@ bool suspend(api_request &request) noexcept
 }
 
 
-ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
+ngx_int_t answer_with(api_request &request, const task_record &task)
 {
     ngx_http_request_t *r = request.r;
     ngx_uint_t status = NGX_HTTP_OK;
     if (request.submitting) {
         const bool async = request.wants.respond_async && !is_final(task.status);
         status = async ? NGX_HTTP_ACCEPTED : NGX_HTTP_OK;
-        try {
-            const auto base = view_of(location_of(r).base);
-            const std::string place =
-                std::string(base) + "/" + std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
-            if (!add_header(r, "Location", place)) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-            if (async && !add_header(r, "Preference-Applied", "respond-async")) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-            if (!async && request.wants.wait && !add_header(r, "Preference-Applied", "wait")) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-        } catch (const std::exception &) {
+        const std::string place = std::string(view_of(location_of(r).base)) + "/" +
+                                  std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
+        if (!add_header(r, "Location", place)) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        if (async && !add_header(r, "Preference-Applied", "respond-async")) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        if (!async && request.wants.wait && !add_header(r, "Preference-Applied", "wait")) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -207,24 +203,23 @@ ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
 
 
 ngx_int_t answer_or_hold(api_request &request, const task_record &task) noexcept
-try {
-    switch (hold(request, task)) {
-    case held::yes:
-        return NGX_DONE;
-    case held::too_many:
-        if (request.r->method != NGX_HTTP_POST) {
-            return send_problem(request.r, away("Too many clients wait for news already (max_waiting of "
-                                                "rollout_worker); ask again later, or without waiting."));
+{
+    return guarded(request.r, [&]() -> ngx_int_t {
+        switch (hold(request, task)) {
+        case held::yes:
+            return NGX_DONE;
+        case held::too_many:
+            if (request.r->method != NGX_HTTP_POST) {
+                return send_problem(request.r, away("Too many clients wait for news already (max_waiting of "
+                                                    "rollout_worker); ask again later, or without waiting."));
+            }
+            request.wants.wait.reset();
+            break;
+        case held::no:
+            break;
         }
-        request.wants.wait.reset();
-        break;
-    case held::no:
-        break;
-    }
-    return answer_with(request, task);
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %s", error.what());
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return answer_with(request, task);
+    });
 }
 
 } // namespace rollout

@@ -2,6 +2,7 @@
 
 #include "module/configuration.hpp"
 #include "module/tables/client_table.hpp"
+#include "module/zone/process_in_flight.hpp"
 #include "module/zone/shared_zone.hpp"
 
 #include <algorithm>

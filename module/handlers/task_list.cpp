@@ -8,6 +8,7 @@
 #include "module/api/query.hpp"
 #include "module/configuration.hpp"
 #include "module/handlers/task_etag.hpp"
+#include "module/link/process_link.hpp"
 #include "module/nginx/preferences.hpp"
 #include "module/nginx/request_body.hpp"
 #include "module/nginx/requester_of.hpp"

@@ -2,6 +2,7 @@
 
 #include "module/configuration.hpp"
 #include "module/nginx/ngx.hpp"
+#include "module/zone/process_in_flight.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -4,6 +4,7 @@
 
 #include "module/configuration.hpp"
 #include "module/handlers/pending_request.hpp"
+#include "module/link/process_link.hpp"
 #include "module/zone/shared_zone.hpp"
 
 #include <memory>
