@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/domain/task.hpp"
-#include "module/link/worker_link.hpp"
+#include "module/link/link_settings.hpp"
 #include "module/nginx/ngx.hpp"
 #include "module/zone/shared_zone.hpp"
 

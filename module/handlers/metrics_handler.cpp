@@ -1,10 +1,10 @@
 #include "module/handlers/metrics_handler.hpp"
 
 #include "common/base/metrics_text.hpp"
-#include "common/link/frame.hpp"
 #include "module/configuration.hpp"
 #include "module/handlers/pending_request.hpp"
 #include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
 #include "module/nginx/guard.hpp"
 
 #include <algorithm>
@@ -30,7 +30,7 @@ std::string_view name_of(const meter_table::reading &of) noexcept
 
 /// An answer on its way, in the request's pool.
 struct metrics_answer {
-    api_request request;
+    pending_request request;
     long_answer page;
     body_pieces from_worker; ///< rolloutd's own; none where it was not heard
     bool is_linked = false;
@@ -229,8 +229,7 @@ ngx_int_t handle(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();
-    if (link == nullptr ||
-        link->question(request.call, message_of(gateway_frame::metrics).get()) != link_result::task) {
+    if (link == nullptr || link->metrics(request.call) != link_result::task) {
         if (const ngx_int_t rc = begin_answer(*answer); rc != NGX_DONE) {
             return rc;
         }

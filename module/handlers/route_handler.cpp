@@ -4,6 +4,7 @@
 #include "module/handlers/absent_model.hpp"
 #include "module/handlers/request_accounting.hpp"
 #include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
 #include "module/nginx/answer.hpp"
 #include "module/nginx/guard.hpp"
 #include "module/zone/process_in_flight.hpp"
@@ -152,10 +153,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
 
     const auto choose_once = [&](route_choice &choice) {
         return read_records(zone, [&](record_store &records) {
-            const auto allocate = [r](std::size_t size) {
-                return static_cast<unsigned char *>(ngx_pnalloc(r->pool, size));
-            };
-            return route_table(records).choose(asked, allocate, choice);
+            return route_table(records).choose(asked, pool_memory(r->pool), choice);
         });
     };
 

@@ -1,9 +1,8 @@
-#include "module/link/worker_link.hpp"
+#include "module/link/connection.hpp"
 
-#include "common/link/protocol.hpp"
+#include "module/nginx/guard.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include <sys/socket.h>
@@ -25,19 +24,11 @@ constexpr std::size_t turn_bytes = 64 * 1024;
 /// An event loop that runs is not so late with a timer.
 constexpr ngx_msec_t late_ms = 1000;
 
-
-/// In ngx_current_msec's time, which goes round.
-bool is_past(ngx_msec_t time) noexcept
-{
-    return static_cast<ngx_msec_int_t>(ngx_current_msec - time) > 0;
-}
-
 } // namespace
 
 
-worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams)
-    : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), backoff_(settings.reconnect),
-      state_file_(zone, log, [this](std::uint64_t write) { on_kept(write); })
+connection::connection(const link_settings &settings, ngx_log_t *log, user &of)
+    : settings_(settings), log_(log), user_(of), backoff_(settings.reconnect)
 {
     connect_timer_.handler = on_connect_timer;
     connect_timer_.data = this;
@@ -52,101 +43,63 @@ worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_l
 }
 
 
-worker_link::~worker_link()
+connection::~connection()
 {
-    state_file_.finish(); // before another process is given the stream: the state file is as new as what that one has
-    if (state_ == state::up) {
-        // The last words tell rolloutd not to wait for this process; whether they arrive is not waited for.
-        try {
-            send(message_of(gateway_frame::bye).get());
-            flush();
-        } catch (const std::exception &) {
-        }
-    }
-    close_connection();
+    shut();
     if (connect_timer_.timer_set) {
         ngx_del_timer(&connect_timer_);
-    }
-    for (auto &[id, call] : calls_) {
-        call->id = 0;
-        if (call->timer.timer_set) {
-            ngx_del_timer(&call->timer);
-        }
     }
 }
 
 
 /// The read side's timer, or that of the next attempt to connect, should have fired long ago.
-bool worker_link::stood_still() const noexcept
+bool connection::stood_still() const noexcept
 {
     return state_ == state::down ? tried_ && connect_timer_.timer_set && is_past(connect_timer_.timer.key + late_ms)
                                  : is_past(heard_ + silence_ms + late_ms);
 }
 
 
-void worker_link::begin_to_catch_up() noexcept
+/// Connects anew after a standstill: what has come in was sent before it.
+void connection::restart() noexcept
 {
-    ngx_log_error(
-        NGX_LOG_WARN, log_, 0,
-        "rollout: this process stood still for a while: requests wait until rolloutd at \"unix:%V\" has told "
-        "it the routes of now",
-        &settings_.path);
-    catches_up_ = true;
-    catches_up_until_ = ngx_current_msec + settings_.ack_timeout;
-    awaited_routes_ = UINT64_MAX;
-}
-
-
-/// What has come in was sent before the standstill: rolloutd is asked anew.
-void worker_link::catch_up() noexcept
-{
-    const bool told = std::exchange(told_down_, true); // this end is nothing to speak of
+    const bool logged = std::exchange(down_logged_, true); // this end is nothing to speak of
     disconnect("");
-    told_down_ = told;
+    down_logged_ = logged;
     backoff_ = settings_.reconnect;
-    begin_to_catch_up();
-    connected();
+    user_.on_standstill();
+    open();
 }
 
 
-bool worker_link::has_current_routes() noexcept
+void connection::read_soon() noexcept
 {
-    if (!catches_up_) {
-        if (!stood_still()) {
-            return true;
-        }
-        begin_to_catch_up();
-        if (connection_ != nullptr) { // else the timer is due
-            ngx_post_event(connection_->read, &ngx_posted_events);
-        }
+    if (socket_ != nullptr) { // else the timer is due
+        ngx_post_event(socket_->read, &ngx_posted_events);
     }
-    if (is_past(catches_up_until_) || zone_.routes_revision() >= awaited_routes_) {
-        catches_up_ = false;
-    }
-    return !catches_up_;
 }
 
 
-void worker_link::on_connect_timer(ngx_event_t *event) noexcept
+void connection::on_connect_timer(ngx_event_t *event) noexcept
 {
-    auto *self = static_cast<worker_link *>(event->data);
+    auto *self = static_cast<connection *>(event->data);
     if (self->tried_ &&
         is_past(event->timer.key + late_ms)) { // the first one is set before the process has its clock
-        self->begin_to_catch_up();
+        self->user_.on_standstill();
     }
     self->connect();
 }
 
 
-void worker_link::connect() noexcept
+void connection::connect() noexcept
 {
     tried_ = true;
     if (const char *fault = open_socket()) {
         const ngx_err_t error = ngx_socket_errno;
-        close_connection();
-        catches_up_ = false; // rolloutd is away: what is known counts
+        shut();
+        user_.on_unreachable();
         const bool was_denied = std::exchange(denied_, error == NGX_EACCES || error == NGX_EPERM);
-        if (!std::exchange(told_down_, true) ||
+        if (!std::exchange(down_logged_, true) ||
             denied_ != was_denied) { // with another cause something else is to be done
             ngx_log_error(
                 NGX_LOG_ERR, log_, error,
@@ -167,17 +120,11 @@ void worker_link::connect() noexcept
     state_ = state::greeting;
     denied_ = false;
     heard_ = ngx_current_msec;
-    try {
-        send_hello();
-    } catch (const std::exception &error) {
-        disconnect(error.what());
-    }
+    guarded_by([this] { user_.on_open(); }, [this](const std::exception &error) { disconnect(error.what()); });
 }
 
 
-/// A question does not wait for the next attempt to connect: rolloutd may be back just now. Frames behind the hello are
-/// taken in their order.
-bool worker_link::connected() noexcept
+bool connection::open() noexcept
 {
     if (state_ == state::down && connect_timer_.timer_set) {
         ngx_del_timer(&connect_timer_);
@@ -188,19 +135,19 @@ bool worker_link::connected() noexcept
 
 
 /// What failed, or null.
-const char *worker_link::open_socket() noexcept
+const char *connection::open_socket() noexcept
 {
     const ngx_socket_t fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return "socket()";
     }
-    connection_ = ngx_get_connection(fd, log_);
-    if (connection_ == nullptr) {
+    socket_ = ngx_get_connection(fd, log_);
+    if (socket_ == nullptr) {
         ngx_close_socket(fd);
         return "a connection (worker_connections)";
     }
 
-    ngx_connection_t *c = connection_;
+    ngx_connection_t *c = socket_;
     c->data = this;
     c->log = log_;
     c->recv = ngx_recv;
@@ -230,57 +177,66 @@ const char *worker_link::open_socket() noexcept
 }
 
 
-void worker_link::close_connection() noexcept
+void connection::shut() noexcept
 {
     if (flush_event_.posted) {
         ngx_delete_posted_event(&flush_event_);
     }
-    if (connection_ != nullptr) {
-        ngx_close_connection(connection_);
-        connection_ = nullptr;
+    if (socket_ != nullptr) {
+        ngx_close_connection(socket_);
+        socket_ = nullptr;
     }
     state_ = state::down;
     reader_ = frame_reader();
-    submissions_.clear();
     out_.clear();
-    sent_ = 0;
-    streams_ = false;
-    in_full_set_ = false;
-    full_set_.clear();
-    unanswered_.clear();
-    unkept_.clear();
 }
 
 
-void worker_link::disconnect(const char *reason) noexcept
+void connection::welcomed() noexcept
 {
-    if (!std::exchange(told_down_, true)) {
+    state_ = state::up;
+    backoff_ = settings_.reconnect;
+    const ngx_uint_t level = down_logged_ ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+    ngx_log_error(level, log_, 0, "rollout: linked to rolloutd at \"unix:%V\"", &settings_.path);
+    down_logged_ = false;
+    refusal_logged_ = false;
+}
+
+
+void connection::disconnect(const char *reason) noexcept
+{
+    if (!std::exchange(down_logged_, true)) {
         ngx_log_error(
             NGX_LOG_ERR, log_, 0,
             "rollout: the link to rolloutd at \"unix:%V\" ended: %s; routing and reads go on by what is known, "
             "new tasks are refused until it is back",
             &settings_.path, reason);
     }
-    catches_up_ = false;
-    const bool in_doubt = std::ranges::any_of(unanswered_, [](const auto &entry) { return entry.second; });
-    close_connection();
-    if (in_doubt) {
-        zone_.doubt_tasks();
-    }
+    shut();
     if (!connect_timer_.timer_set) {
         ngx_add_timer(&connect_timer_, backoff_);
     }
-    end_calls(false, link_result::lost);
+    user_.on_end();
 }
 
 
-void worker_link::on_read(ngx_event_t *event) noexcept
+void connection::refuse(const std::string &reason, bool denied) noexcept
+{
+    denied_ = denied;
+    if (!std::exchange(refusal_logged_, true)) {
+        down_logged_ = false;
+    }
+    disconnect(reason.c_str());
+}
+
+
+void connection::on_read(ngx_event_t *event) noexcept
 {
     auto *c = static_cast<ngx_connection_t *>(event->data);
-    auto *self = static_cast<worker_link *>(c->data);
+    auto *self = static_cast<connection *>(c->data);
     if (self->stood_still()) {
         event->timedout = 0;
-        self->catch_up();
+        self->restart();
         return;
     }
     if (event->timedout) {
@@ -292,9 +248,15 @@ void worker_link::on_read(ngx_event_t *event) noexcept
 }
 
 
-void worker_link::read() noexcept
-try {
-    ngx_connection_t *c = connection_;
+void connection::read() noexcept
+{
+    guarded_by([this] { read_frames(); }, [this](const std::exception &error) { disconnect(error.what()); });
+}
+
+
+void connection::read_frames()
+{
+    ngx_connection_t *c = socket_;
     u_char buffer[turn_bytes];
     for (std::size_t received = 0; received < turn_bytes;) {
         const ssize_t n = c->recv(c, buffer, sizeof(buffer));
@@ -324,39 +286,42 @@ try {
             if (next == frame_reader::state::need_more) {
                 break;
             }
-            take(message.get());
-            if (connection_ != c) {
+            user_.on_message(message.get(), reader_.lines());
+            if (socket_ != c) {
                 return;
             }
         }
     }
     ngx_post_event(c->read, &ngx_posted_next_events); // requests are served before it goes on
-} catch (const std::exception &error) {
-    disconnect(error.what());
 }
 
 
-void worker_link::on_write(ngx_event_t *event) noexcept
+void connection::on_write(ngx_event_t *event) noexcept
 {
-    static_cast<worker_link *>(static_cast<ngx_connection_t *>(event->data)->data)->flush();
+    static_cast<connection *>(static_cast<ngx_connection_t *>(event->data)->data)->flush();
 }
 
 
-void worker_link::on_flush(ngx_event_t *event) noexcept
+void connection::on_flush(ngx_event_t *event) noexcept
 {
-    static_cast<worker_link *>(event->data)->flush();
+    static_cast<connection *>(event->data)->flush();
 }
 
 
-void worker_link::flush() noexcept
-try {
-    send_submissions();
-    ngx_connection_t *c = connection_;
-    while (c != nullptr && sent_ < out_.size()) {
+void connection::flush() noexcept
+{
+    guarded_by([this] { write_frames(); }, [this](const std::exception &error) { disconnect(error.what()); });
+}
+
+
+void connection::write_frames()
+{
+    ngx_connection_t *c = socket_;
+    for (auto rest = out_.next(); c != nullptr && !rest.empty(); rest = out_.next()) {
         if (!c->write->ready) {
             return;
         }
-        const ssize_t n = c->send(c, reinterpret_cast<u_char *>(out_.data()) + sent_, out_.size() - sent_);
+        const ssize_t n = c->send(c, reinterpret_cast<u_char *>(const_cast<char *>(rest.data())), rest.size());
         if (n == NGX_AGAIN) {
             if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
                 disconnect("its events cannot be awaited");
@@ -366,79 +331,48 @@ try {
         if (n < 0) {
             // rolloutd has closed it. What it said before, why perhaps, is still to be read, and behind it the end.
             out_.clear();
-            sent_ = 0;
             ngx_post_event(c->read, &ngx_posted_events);
             return;
         }
-        sent_ += static_cast<std::size_t>(n);
+        out_.note_sent(static_cast<std::size_t>(n));
     }
-    out_.clear();
-    sent_ = 0;
-} catch (const std::exception &error) {
-    disconnect(error.what());
 }
 
 
-/// Frames gather and go out together at the end of this turn of the event loop.
-void worker_link::send(const json_t *message, std::string_view line)
+void connection::send(const json_t *message, std::string_view line)
 {
-    send_submissions(); // what came before it goes before it
-    std::string text = json_compact(message);
-    if (!line.empty()) {
-        text.append(1, '\n').append(line);
-    }
-    if (!append_frame(out_, text)) {
+    if (!out_.add(message, line)) {
         ngx_log_error(NGX_LOG_ALERT, log_, 0, "rollout: a frame of type \"%s\" is too large and was not sent",
                       json_string_value(json_object_get(message, "type")));
         return;
     }
-    send_soon();
+    flush_soon();
 }
 
 
-/// Those of a turn share a frame.
-void worker_link::send_submissions()
+void connection::send(const submission_line &submission)
 {
-    if (!submissions_.empty()) {
-        append_frame(out_, message_text(gateway_frame::submit) + submissions_);
-        submissions_.clear();
-    }
+    out_.add(submission);
+    flush_soon();
 }
 
 
-void worker_link::send_soon()
+void connection::send_last(const json_t *message) noexcept
+{
+    guarded_by(
+        [&] {
+            send(message);
+            flush();
+        },
+        [](const std::exception &) {});
+}
+
+
+void connection::flush_soon()
 {
     if (!flush_event_.posted) {
         ngx_post_event(&flush_event_, &ngx_posted_events);
     }
-}
-
-
-void worker_link::send_hello()
-{
-    json_ptr message = message_of(gateway_frame::hello);
-    put_protocols(message.get(), spoken_protocols);
-    json_put(message.get(), "pid", json_make_number(static_cast<std::uint64_t>(ngx_pid)));
-    json_put(message.get(), "gateway", zone_.gateway());
-    std::string journal;
-    journal.reserve(sizeof(zone_header::journal)); // nothing under the lock may throw
-    std::uint64_t revision = 0;
-    {
-        const zone_writer writer(
-            zone_); // a consistent pair of journal and revision, and what is to repair is repaired
-        journal = zone_.journal();
-        revision = zone_.header->revision;
-        repairs_at_hello_ = zone_.header->repairs;
-        doubts_at_hello_ = zone_.doubts();
-    }
-    if (upstreams_.names) {
-        json_put(message.get(), "upstreams", json_make_array(*upstreams_.names));
-    }
-    brought_ = revision;
-    awaits_welcome_ = true;
-    json_put(message.get(), "journal", journal);
-    json_put(message.get(), "revision", json_make_number(revision));
-    send(message.get());
 }
 
 } // namespace rollout
