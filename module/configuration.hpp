@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/domain/task.hpp"
-#include "module/link/worker_link.hpp"
+#include "module/link/link_settings.hpp"
 #include "module/nginx/ngx.hpp"
 #include "module/zone/shared_zone.hpp"
 
@@ -49,12 +49,5 @@ inline location_settings &location_of(ngx_http_request_t *r) noexcept
 {
     return *static_cast<location_settings *>(ngx_http_get_module_loc_conf(r, ngx_http_rollout_module));
 }
-
-
-/// This worker process's link; null in a process that has none (a configuration without rollout_worker).
-worker_link *link_of_process() noexcept;
-
-/// This process's own view of the in-flight counts, with the sheet that it joined; null where there is no zone.
-in_flight_table *in_flight_of_process() noexcept;
 
 } // namespace rollout

@@ -4,17 +4,17 @@
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
 #include "module/handlers/api_handler.hpp"
-#include "module/handlers/error_filter.hpp"
+#include "module/handlers/problem_filter.hpp"
 #include "module/handlers/metrics_handler.hpp"
 #include "module/handlers/route_handler.hpp"
-#include "module/handlers/route_result.hpp"
+#include "module/handlers/request_accounting.hpp"
+#include "module/link/process_link.hpp"
+#include "module/nginx/guard.hpp"
 #include "module/upstreams_of.hpp"
 #include "module/worker_access.hpp"
+#include "module/zone/process_in_flight.hpp"
 
 #include <algorithm>
-#include <exception>
-#include <memory>
-#include <optional>
 
 using namespace rollout;
 
@@ -49,9 +49,6 @@ ngx_http_module_t context = {
     create_location,      merge_location,
 };
 
-std::unique_ptr<worker_link> process_link;
-std::optional<in_flight_table> process_in_flight;
-
 } // namespace
 
 extern "C" {
@@ -78,18 +75,6 @@ __attribute__((visibility("default"))) char *ngx_module_names[] = {const_cast<ch
 __attribute__((visibility("default"))) char *ngx_module_order[] = {nullptr};
 
 } // extern "C"
-
-
-worker_link *rollout::link_of_process() noexcept
-{
-    return process_link.get();
-}
-
-
-in_flight_table *rollout::in_flight_of_process() noexcept
-{
-    return process_in_flight ? &*process_in_flight : nullptr;
-}
 
 
 namespace {
@@ -232,32 +217,25 @@ ngx_int_t init_process(ngx_cycle_t *cycle)
     if (settings == nullptr || settings->zone == nullptr) {
         return NGX_OK;
     }
-    try {
-        process_in_flight.emplace(settings->zone->in_flight);
-        if (!process_in_flight->join(ngx_pid, is_alive)) {
-            ngx_log_error(
-                NGX_LOG_WARN, cycle->log, 0,
-                "rollout: zone \"%V\" keeps counts for %uz processes and all are in use; drains may take longer",
-                &settings->zone->name, process_in_flight->processes());
-        }
-        if (settings->link.path.len != 0) {
-            process_link =
-                std::make_unique<worker_link>(settings->link, *settings->zone, cycle->log, upstreams_of(cycle));
-        }
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "rollout: %s", error.what());
-        return NGX_ERROR;
-    }
-    return NGX_OK;
+    return guarded_by(
+        [&]() -> ngx_int_t {
+            join_in_flight(*settings->zone, cycle->log);
+            if (settings->link.path.len != 0) {
+                begin_process_link(settings->link, *settings->zone, cycle->log, upstreams_of(cycle));
+            }
+            return NGX_OK;
+        },
+        [cycle](const std::exception &error) -> ngx_int_t {
+            log_exception(cycle->log, error, NGX_LOG_EMERG);
+            return NGX_ERROR;
+        });
 }
 
 
 void exit_process(ngx_cycle_t *)
 {
-    process_link.reset();
-    if (process_in_flight) {
-        process_in_flight->leave();
-    }
+    end_process_link();
+    leave_in_flight();
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "module/worker_access.hpp"
 
 #include "module/configuration.hpp"
+#include "module/nginx/guard.hpp"
 
 #include <algorithm>
 #include <array>
@@ -61,11 +62,9 @@ class worker_user {
     std::vector<gid_t> groups_;
 };
 
-} // namespace
 
-
-void warn_of_denied_access(ngx_cycle_t *cycle, const main_settings &settings) noexcept
-try {
+void warn(ngx_cycle_t *cycle, const main_settings &settings)
+{
     const auto *core = reinterpret_cast<ngx_core_conf_t *>(ngx_get_conf(cycle->conf_ctx, ngx_core_module));
     if (geteuid() != 0 || core->username == nullptr) {
         return;
@@ -96,8 +95,14 @@ try {
                 core->username, &settings.link.path);
         }
     }
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "rollout: %s", error.what());
+}
+
+} // namespace
+
+
+void warn_of_denied_access(ngx_cycle_t *cycle, const main_settings &settings) noexcept
+{
+    guarded(cycle->log, [&] { warn(cycle, settings); });
 }
 
 } // namespace rollout

@@ -14,10 +14,7 @@ std::optional<task_record> latest_task(ngx_http_request_t *r, task_kind kind, st
 {
     task_record task;
     const auto found = read_records(*main_of(r).zone, [&](record_store &records) {
-        const auto allocate = [r](std::size_t size) {
-            return static_cast<unsigned char *>(ngx_pnalloc(r->pool, size));
-        };
-        return task_table(records).latest(kind, model_id, allocate, task);
+        return task_table(records).latest(kind, model_id, pool_memory(r->pool), task);
     });
     return found == record_store::found::yes ? std::optional(task) : std::nullopt;
 }

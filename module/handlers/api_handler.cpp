@@ -1,109 +1,24 @@
 #include "module/handlers/api_handler.hpp"
 
-#include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
 #include "module/api/query.hpp"
 #include "module/api/request_origin.hpp"
-#include "module/api/task_request.hpp"
 #include "module/configuration.hpp"
-#include "module/handlers/api_request.hpp"
+#include "module/handlers/pending_request.hpp"
+#include "module/handlers/task_list.hpp"
+#include "module/handlers/task_read.hpp"
+#include "module/handlers/task_submit.hpp"
+#include "module/handlers/task_verb.hpp"
+#include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
+#include "module/nginx/guard.hpp"
 #include "module/nginx/request_body.hpp"
-#include "module/nginx/requester_of.hpp"
+#include "module/zone/shared_zone.hpp"
 
-#include <exception>
-#include <string>
+#include <string_view>
 
 namespace rollout {
 
 namespace {
-
-// Reading.
-
-void on_looked_up(link_call &call, link_result result, const task_record *task, const json_t *)
-{
-    auto &request = *static_cast<api_request *>(call.asker);
-    resume(request, [&] {
-        switch (result) {
-        case link_result::task:
-            return answer_or_hold(request, *task);
-        case link_result::none:
-            return send_problem(request.r, not_found(request.route));
-        default:
-            return send_problem(request.r, away("rolloutd did not answer whether there is such a task; ask again."));
-        }
-    });
-}
-
-
-/// The task is not in the table, and the table does not hold all: rolloutd knows.
-ngx_int_t ask_worker(api_request &request)
-{
-    ngx_http_request_t *r = request.r;
-    const bool by_id = request.route.is == api_route::shape::task;
-    request.call.done = on_looked_up;
-    request.call.asker = &request;
-    if (!suspend(request)) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    auto *link = link_of_process();
-    const auto begun = link == nullptr ? link_result::lost
-                                       : link->lookup(request.call, request.route.kind,
-                                                      by_id ? request.route.name : std::string_view(),
-                                                      by_id ? std::string_view() : request.route.name);
-    if (begun != link_result::task) {
-        return send_problem(r,
-                            away(begun == link_result::full
-                                     ? "Too many look-ups are under way; ask again."
-                                     : "Whether there is such a task is not known: rolloutd is away and the gateway "
-                                       "does not hold all tasks. Ask again when it is back."));
-    }
-    ++r->main->count;
-    return NGX_DONE;
-}
-
-
-ngx_int_t read_task(api_request &request)
-{
-    ngx_http_request_t *r = request.r;
-    const auto &route = request.route;
-    const bool by_id = route.is == api_route::shape::task;
-    if (!(by_id ? is_task_id(route.name) : is_model_id(route.name))) {
-        return send_problem(r, not_found(route));
-    }
-
-    shared_zone &zone = *main_of(r).zone;
-    const bool known = zone.tasks_known(); // before the look: what comes in between is found
-    if (!by_id && !zone.tasks_filled()) {
-        // A newer one may be on its way. With rolloutd away, what there is has to do.
-        if (const auto *link = link_of_process(); link != nullptr && link->up()) {
-            return ask_worker(request);
-        }
-    }
-    task_record task;
-    const auto found = read_records(zone, [&](record_store &records) {
-        const auto allocate = [&request](std::size_t size) { return request.memory.take(request.r->pool, size); };
-        const task_table table(records);
-        return by_id ? table.by_id(route.kind, route.name, allocate, task)
-                     : table.latest(route.kind, route.name, allocate, task);
-    });
-    if (found == record_store::found::busy) {
-        return send_problem(r, away("The gateway's table is being repaired; ask again."));
-    }
-    if (found == record_store::found::failed) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    if (found == record_store::found::no) {
-        // And after it: what went in between is not missing.
-        return known && zone.tasks_known() ? send_problem(r, not_found(route)) : ask_worker(request);
-    }
-    const ngx_int_t rc = answer_or_hold(request, task);
-    if (rc == NGX_DONE) {
-        ++r->main->count;
-    }
-    return rc;
-}
-
 
 /// Is there anything that would make the gateway's answers, or its routes, less than they are with rolloutd beside it?
 ngx_int_t answer_readiness(ngx_http_request_t *r)
@@ -126,111 +41,6 @@ ngx_int_t answer_readiness(ngx_http_request_t *r)
         return send_problem(r, away("The gateway is still being told which tasks there are."));
     }
     return send_json(r, R"({"status":"ready"})");
-}
-
-
-// Writing.
-
-/// Why a submission was not confirmed, with what the client can do.
-problem unconfirmed(const api_request &request, link_result result)
-{
-    problem answer;
-    const std::string id(view_of(request.task_id));
-    const std::string kind(kind_name(request.route.kind));
-    answer.task_id = id;
-    if (result == link_result::full) {
-        answer.status = 429;
-        answer.retry_after_s = retry_after_s;
-        answer.detail = "Too many tasks are being submitted at once; nothing was created. Post again later.";
-        return answer;
-    }
-    answer.status = 500;
-    const auto *link = link_of_process();
-    const std::string look_up =
-        "look the task up with GET /" + kind + "/" + id + ", or post again with the same task_id.";
-    answer.detail =
-        result == link_result::late ? "rolloutd did not confirm the task in time; it may exist: " + look_up
-        : link != nullptr && link->denied()
-            ? "rolloutd's socket is closed to nginx, so the task could not be confirmed. nginx's error log says what "
-              "to "
-              "do (the socket's group, listen.allow_users); then " +
-                  look_up
-            : "rolloutd cannot be reached, so the task could not be confirmed. Check that rolloutd runs, then " +
-                  look_up;
-    return answer;
-}
-
-
-ngx_int_t answer_unconfirmed(api_request &request, link_result result)
-{
-    if (result != link_result::full) {
-        log_unconfirmed(request,
-                        "task " + std::string(view_of(request.task_id)) + " of model " +
-                            std::string(view_of(request.model_id)),
-                        result);
-    }
-    return send_problem(request.r, unconfirmed(request, result));
-}
-
-
-void on_submitted(link_call &call, link_result result, const task_record *task, const json_t *rejection)
-{
-    auto &request = *static_cast<api_request *>(call.asker);
-    resume(request, [&] {
-        switch (result) {
-        case link_result::task:
-            return answer_or_hold(request, *task);
-        case link_result::rejected:
-            return send_problem(request.r, rejection_of(rejection));
-        default:
-            return answer_unconfirmed(request, result);
-        }
-    });
-}
-
-
-/// The body is in. NGX_DONE: the answer comes later.
-ngx_int_t submit(api_request &request)
-{
-    ngx_http_request_t *r = request.r;
-    std::string body;
-    if (const auto fault = read_body(r, body); !fault.detail.empty()) {
-        return send_problem(r, fault);
-    }
-    const ngx_str_t key = find_header(r, "Idempotency-Key");
-    auto parsed = parse_task_request(request.route.kind, body,
-                                     key.data != nullptr ? std::optional(unquoted(view_of(key))) : std::nullopt);
-    if (const auto *fault = std::get_if<problem>(&parsed)) {
-        return send_problem(r, *fault);
-    }
-
-    const auto &wanted = std::get<task_request>(parsed);
-    request.submitting = true;
-    request.task_id = copy_to_pool(r->pool, wanted.task_id);
-    request.model_id = copy_to_pool(r->pool, wanted.model_id);
-    request.call.done = on_submitted;
-    request.call.asker = &request;
-    if (request.task_id.data == nullptr || request.model_id.data == nullptr || !suspend(request)) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    auto *link = link_of_process();
-    const auto begun = link != nullptr ? link->submit(request.call, wanted, requester_of(r)) : link_result::lost;
-    return begun == link_result::task ? NGX_DONE : answer_unconfirmed(request, begun);
-}
-
-
-void on_body(ngx_http_request_t *r)
-{
-    auto &request = *static_cast<api_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
-    ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-    try {
-        rc = request.route.is == api_route::shape::steer ? steer(request) : submit(request);
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    }
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
 }
 
 
@@ -342,7 +152,7 @@ problem refuse_arguments(const ngx_http_request_t *r)
 }
 
 
-ngx_int_t read(api_request &request)
+ngx_int_t read(pending_request &request)
 {
     ngx_http_request_t *r = request.r;
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
@@ -373,7 +183,18 @@ ngx_int_t read(api_request &request)
 }
 
 
-ngx_int_t write(api_request &request)
+void on_body(ngx_http_request_t *r)
+{
+    auto &request = *static_cast<pending_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
+    const ngx_int_t rc =
+        guarded(r, [&] { return request.route.is == api_route::shape::steer ? steer(request) : submit(request); });
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+ngx_int_t write(pending_request &request)
 {
     ngx_http_request_t *r = request.r;
     auto fault = refuse_arguments(r);
@@ -398,7 +219,7 @@ ngx_int_t handle(ngx_http_request_t *r)
     auto uri = view_of(r->uri);
     const auto base = view_of(location.base);
 
-    auto *request = make_in_pool<api_request>(r->pool);
+    auto *request = make_in_pool<pending_request>(r->pool);
     if (request == nullptr) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -437,11 +258,8 @@ ngx_int_t handle(ngx_http_request_t *r)
 
 
 ngx_int_t handle_api(ngx_http_request_t *r) noexcept
-try {
-    return handle(r);
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+{
+    return guarded(r, [r] { return handle(r); });
 }
 
 } // namespace rollout

@@ -1,13 +1,14 @@
 #include "module/handlers/metrics_handler.hpp"
 
 #include "common/base/metrics_text.hpp"
-#include "common/link/frame.hpp"
 #include "module/configuration.hpp"
-#include "module/handlers/api_request.hpp"
+#include "module/handlers/pending_request.hpp"
+#include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
+#include "module/nginx/guard.hpp"
 
 #include <algorithm>
 #include <array>
-#include <exception>
 #include <optional>
 #include <string>
 
@@ -29,7 +30,7 @@ std::string_view name_of(const meter_table::reading &of) noexcept
 
 /// An answer on its way, in the request's pool.
 struct metrics_answer {
-    api_request request;
+    pending_request request;
     long_answer page;
     body_pieces from_worker; ///< rolloutd's own; none where it was not heard
     bool is_linked = false;
@@ -172,20 +173,18 @@ bool add_more(metrics_text &to, metrics_answer &answer)
 std::optional<ngx_int_t> on_turn(request_turns &turns)
 {
     auto &answer = *static_cast<metrics_answer *>(turns.work);
-    try {
-        metrics_text text;
-        const bool more = add_more(text, answer);
-        auto &page = answer.page;
-        page.body.append(turns.r->pool, text.take());
-        if (more && page.body.whole()) {
-            return std::nullopt;
-        }
-        page.body.append(answer.from_worker);
-        return send_long(turns.r, "text/plain; version=0.0.4; charset=utf-8", page);
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_ERR, turns.r->connection->log, 0, "rollout: %s", error.what());
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    return guarded(turns.r->connection->log, std::optional<ngx_int_t>(NGX_HTTP_INTERNAL_SERVER_ERROR),
+                   [&]() -> std::optional<ngx_int_t> {
+                       metrics_text text;
+                       const bool more = add_more(text, answer);
+                       auto &page = answer.page;
+                       page.body.append(turns.r->pool, text.take());
+                       if (more && page.body.whole()) {
+                           return std::nullopt;
+                       }
+                       page.body.append(answer.from_worker);
+                       return send_long(turns.r, "text/plain; version=0.0.4; charset=utf-8", page);
+                   });
 }
 
 
@@ -230,8 +229,7 @@ ngx_int_t handle(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();
-    if (link == nullptr ||
-        link->question(request.call, message_of(gateway_frame::metrics).get()) != link_result::task) {
+    if (link == nullptr || link->metrics(request.call) != link_result::task) {
         if (const ngx_int_t rc = begin_answer(*answer); rc != NGX_DONE) {
             return rc;
         }
@@ -244,11 +242,8 @@ ngx_int_t handle(ngx_http_request_t *r)
 
 
 ngx_int_t handle_metrics(ngx_http_request_t *r) noexcept
-try {
-    return handle(r);
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+{
+    return guarded(r, [r] { return handle(r); });
 }
 
 } // namespace rollout

@@ -2,11 +2,14 @@
 
 #include "module/configuration.hpp"
 #include "module/handlers/absent_model.hpp"
-#include "module/handlers/route_result.hpp"
+#include "module/handlers/request_accounting.hpp"
+#include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
 #include "module/nginx/answer.hpp"
+#include "module/nginx/guard.hpp"
+#include "module/zone/process_in_flight.hpp"
 
 #include <atomic>
-#include <exception>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -150,10 +153,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
 
     const auto choose_once = [&](route_choice &choice) {
         return read_records(zone, [&](record_store &records) {
-            const auto allocate = [r](std::size_t size) {
-                return static_cast<unsigned char *>(ngx_pnalloc(r->pool, size));
-            };
-            return route_table(records).choose(asked, allocate, choice);
+            return route_table(records).choose(asked, pool_memory(r->pool), choice);
         });
     };
 
@@ -372,6 +372,51 @@ constexpr struct {
 constexpr auto no_index = static_cast<ngx_uint_t>(-1);
 ngx_uint_t variable_indices[std::size(variables)];
 
+
+ngx_int_t handle(ngx_http_request_t *r)
+{
+    if (r->uri_changes <= NGX_HTTP_MAX_URI_CHANGES) {
+        leave_location(r);
+    }
+    if (location_of(r).model == nullptr) {
+        return NGX_DECLINED;
+    }
+    route_request *request = choice_of(r);
+    if (request == nullptr) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (request->ended == outcome::not_known_yet) {
+        if (hold(r, *request)) {
+            return NGX_AGAIN;
+        }
+        if (!std::exchange(request->has_waited, true)) {
+            request->ended = choose(r, *request); // by the last known routes
+        }
+    }
+    if (request->ended == outcome::failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (request->ended == outcome::chosen) {
+        admit_to_server(*request->counted);
+        return NGX_DECLINED;
+    }
+
+    problem answer;
+    if (request->ended == outcome::unknown_model) {
+        answer = absent_model(r, view_of(request->model_id));
+    } else {
+        answer.status = 503;
+        answer.retry_after_s = 1;
+        answer.detail = "The gateway has just started and has not heard from rolloutd yet which models there are.";
+    }
+    if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+        return rc;
+    }
+    const ngx_int_t rc = send_problem(r, answer);
+    ngx_http_finalize_request(r, rc);
+    return NGX_DONE;
+}
+
 } // namespace
 
 
@@ -430,50 +475,8 @@ ngx_int_t log_route(ngx_http_request_t *r) noexcept
 
 
 ngx_int_t handle_route(ngx_http_request_t *r) noexcept
-try {
-    if (r->uri_changes <= NGX_HTTP_MAX_URI_CHANGES) {
-        leave_location(r);
-    }
-    if (location_of(r).model == nullptr) {
-        return NGX_DECLINED;
-    }
-    route_request *request = choice_of(r);
-    if (request == nullptr) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    if (request->ended == outcome::not_known_yet) {
-        if (hold(r, *request)) {
-            return NGX_AGAIN;
-        }
-        if (!std::exchange(request->has_waited, true)) {
-            request->ended = choose(r, *request); // by the last known routes
-        }
-    }
-    if (request->ended == outcome::failed) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    if (request->ended == outcome::chosen) {
-        admit_to_server(*request->counted);
-        return NGX_DECLINED;
-    }
-
-    problem answer;
-    if (request->ended == outcome::unknown_model) {
-        answer = absent_model(r, view_of(request->model_id));
-    } else {
-        answer.status = 503;
-        answer.retry_after_s = 1;
-        answer.detail = "The gateway has just started and has not heard from rolloutd yet which models there are.";
-    }
-    if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
-        return rc;
-    }
-    const ngx_int_t rc = send_problem(r, answer);
-    ngx_http_finalize_request(r, rc);
-    return NGX_DONE;
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+{
+    return guarded(r, [r] { return handle(r); });
 }
 
 } // namespace rollout

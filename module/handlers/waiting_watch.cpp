@@ -1,7 +1,7 @@
 #include "module/handlers/waiting_watch.hpp"
 
-#include "module/configuration.hpp"
 #include "module/nginx/ngx.hpp"
+#include "module/zone/process_in_flight.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -1,418 +1,315 @@
 #include "module/link/worker_link.hpp"
 
+#include "common/base/text.hpp"
+#include "common/domain/names.hpp"
+#include "common/domain/upstream_name.hpp"
+#include "common/link/frame.hpp"
 #include "common/link/protocol.hpp"
+#include "module/link/measurements.hpp"
+#include "module/link/record_of.hpp"
+#include "module/nginx/guard.hpp"
 
 #include <algorithm>
-#include <exception>
+#include <string>
 #include <utility>
-
-#include <sys/socket.h>
-#include <sys/un.h>
 
 namespace rollout {
 
 namespace {
 
-/// The longest pause between two attempts, unless `reconnect` is longer: rolloutd is found again within a second.
-constexpr ngx_msec_t longest_backoff_ms = 800;
+/// What may wait to be sent before a new question is refused.
+constexpr std::size_t max_unsent_bytes = 8 * 1024 * 1024;
 
-/// rolloutd pings more often than that; a link that is silent for longer leads nowhere.
-constexpr ngx_msec_t silence_ms = 15000;
-
-/// A turn of the event loop ends once it has read so much.
-constexpr std::size_t turn_bytes = 64 * 1024;
-
-/// An event loop that runs is not so late with a timer.
-constexpr ngx_msec_t late_ms = 1000;
+constexpr char unreadable_answer[] = "an answer without a readable task";
 
 
-/// In ngx_current_msec's time, which goes round.
-bool is_past(ngx_msec_t time) noexcept
+/// What a look-up or a watch is about.
+void name_subject(link_call &call, task_kind kind, std::string_view name, bool is_model, std::uint64_t after) noexcept
 {
-    return static_cast<ngx_msec_int_t>(ngx_current_msec - time) > 0;
+    call.kind = kind;
+    call.after = after;
+    call.name_is_model = is_model;
+    call.name_bytes = static_cast<std::uint8_t>(std::min(name.size(), sizeof(call.name)));
+    ngx_memcpy(call.name, name.data(), call.name_bytes);
 }
 
 } // namespace
 
 
 worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams)
-    : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), backoff_(settings.reconnect),
-      state_file_(zone, log, [this](std::uint64_t write) { on_kept(write); })
+    : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), replica_(zone, log),
+      calls_(settings.max_waiting, log,
+             {[this] { zone_.doubt_tasks(); }, [this](std::uint64_t question) { forget_watch(question); }}),
+      connection_(settings, log, *this), state_file_(zone, log, [this](std::uint64_t write) { on_kept(write); })
 {
-    connect_timer_.handler = on_connect_timer;
-    connect_timer_.data = this;
-    connect_timer_.log = log;
-    connect_timer_.cancelable = 1;
-
-    flush_event_.handler = on_flush;
-    flush_event_.data = this;
-    flush_event_.log = log;
-
-    ngx_add_timer(&connect_timer_, 0);
 }
 
 
 worker_link::~worker_link()
 {
     state_file_.finish(); // before another process is given the stream: the state file is as new as what that one has
-    if (state_ == state::up) {
-        // The last words tell rolloutd not to wait for this process; whether they arrive is not waited for.
-        try {
-            send(message_of(gateway_frame::bye).get());
-            flush();
-        } catch (const std::exception &) {
-        }
-    }
-    close_connection();
-    if (connect_timer_.timer_set) {
-        ngx_del_timer(&connect_timer_);
-    }
-    for (auto &[id, call] : calls_) {
-        call->id = 0;
-        if (call->timer.timer_set) {
-            ngx_del_timer(&call->timer);
-        }
+    if (up()) {
+        // Tells rolloutd not to wait for this process.
+        guarded_by([this] { connection_.send_last(message_of(gateway_frame::bye).get()); },
+                   [](const std::exception &) {});
     }
 }
 
 
-/// The read side's timer, or that of the next attempt to connect, should have fired long ago.
-bool worker_link::stood_still() const noexcept
+bool worker_link::has_current_routes() noexcept
 {
-    return state_ == state::down ? tried_ && connect_timer_.timer_set && is_past(connect_timer_.timer.key + late_ms)
-                                 : is_past(heard_ + silence_ms + late_ms);
+    if (!freshness_.catches_up()) {
+        if (!connection_.stood_still()) {
+            return true;
+        }
+        on_standstill();
+        connection_.read_soon();
+    }
+    return freshness_.is_current(zone_.routes_revision());
 }
 
 
-void worker_link::begin_to_catch_up() noexcept
+// What is asked.
+
+link_result worker_link::submit(link_call &call, const task_request &request, const requester &by)
+{
+    return ask(call, true, [&] {
+        const std::string who = line_of(by);
+        connection_.send(submission_line{call.id, request.kind, request.task_id, request.model_id, request.parent_id,
+                                         request.config, who});
+    });
+}
+
+
+link_result worker_link::lookup(link_call &call, task_kind kind, std::string_view task_id, std::string_view model_id)
+{
+    if (!connection_.open()) {
+        return link_result::lost;
+    }
+    name_subject(call, kind, task_id.empty() ? model_id : task_id, task_id.empty(), 0);
+    call.survives = false;
+    call.submits = false;
+    return calls_.begin(call, settings_.ack_timeout, [&] { send_lookup(call); });
+}
+
+
+link_result worker_link::steer(link_call &call, task_kind kind, std::string_view task_id, steering verb,
+                               std::string_view new_task_id, const requester &by)
+{
+    json_ptr message = message_of(gateway_frame::steer);
+    json_put(message.get(), "kind", kind_name(kind));
+    json_put(message.get(), "task_id", task_id);
+    json_put(message.get(), "verb", steering_name(verb));
+    if (!new_task_id.empty()) {
+        json_put(message.get(), "new_task_id", new_task_id);
+    }
+    return ask(call, true, [&] {
+        json_put(message.get(), "id", json_make_number(call.id));
+        connection_.send(message.get(), line_of(by));
+    });
+}
+
+
+link_result worker_link::list(link_call &call, const task_page &page)
+{
+    json_ptr message = message_of(gateway_frame::list);
+    json_put(message.get(), "limit", json_make_number(page.limit));
+    json_put(message.get(), "kind", kind_name(page.kind));
+    if (page.before) {
+        json_put(message.get(), "before", json_make_number(*page.before));
+    }
+    if (page.model_id) {
+        json_put(message.get(), "model_id", *page.model_id);
+    }
+    if (page.status) {
+        json_put(message.get(), "status", status_name(*page.status));
+    }
+    json_put(message.get(), "in_lines", json_ptr(json_true()));
+    return ask_page(call, message.get());
+}
+
+
+link_result worker_link::list(link_call &call, const model_page &page)
+{
+    json_ptr message = message_of(gateway_frame::models);
+    json_put(message.get(), "limit", json_make_number(page.limit));
+    json_put(message.get(), "after", page.after);
+    json_put(message.get(), "in_lines", json_ptr(json_true()));
+    return ask_page(call, message.get());
+}
+
+
+link_result worker_link::metrics(link_call &call)
+{
+    return ask_page(call, message_of(gateway_frame::metrics).get());
+}
+
+
+link_result worker_link::ask_page(link_call &call, json_t *message)
+{
+    return ask(call, false, [&] {
+        json_put(message, "id", json_make_number(call.id));
+        connection_.send(message);
+    });
+}
+
+
+link_result worker_link::ask(link_call &call, bool submits, const function_ref<void()> &send_it)
+{
+    if (!connection_.open()) {
+        return link_result::lost;
+    }
+    if (connection_.unsent_bytes() > max_unsent_bytes) {
+        return link_result::full;
+    }
+    call.survives = false;
+    call.submits = submits;
+    return calls_.begin(call, settings_.ack_timeout, send_it);
+}
+
+
+link_result worker_link::watch(link_call &call, task_kind kind, std::string_view task_id, std::uint64_t after,
+                               ngx_msec_t timeout)
+{
+    name_subject(call, kind, task_id, false, after);
+    return calls_.begin_watch(call, timeout, [&] {
+        if (up()) {
+            send_lookup(call);
+        }
+    });
+}
+
+
+void worker_link::send_lookup(const link_call &call)
+{
+    json_ptr message = message_of(gateway_frame::lookup);
+    json_put(message.get(), "id", json_make_number(call.id));
+    json_put(message.get(), "kind", kind_name(call.kind));
+    json_put(message.get(), call.name_is_model ? "model_id" : "task_id", {call.name, call.name_bytes});
+    if (call.survives) {
+        json_put(message.get(), "after", json_make_number(call.after));
+    }
+    connection_.send(message.get());
+}
+
+
+void worker_link::forget_watch(std::uint64_t question) noexcept
+{
+    if (!up()) {
+        return;
+    }
+    guarded(log_, [&] {
+        json_ptr message = message_of(gateway_frame::forget);
+        json_put(message.get(), "id", json_make_number(question));
+        connection_.send(message.get());
+    });
+}
+
+
+// What the connection tells.
+
+void worker_link::on_open()
+{
+    send_hello();
+}
+
+
+void worker_link::on_end() noexcept
+{
+    freshness_.trust();
+    const bool in_doubt = calls_.in_doubt();
+    replica_.end_stream();
+    unkept_.clear();
+    calls_.forget_unanswered();
+    if (in_doubt) {
+        zone_.doubt_tasks();
+    }
+    calls_.end_questions(link_result::lost);
+}
+
+
+void worker_link::on_unreachable() noexcept
+{
+    freshness_.trust();
+}
+
+
+void worker_link::on_standstill() noexcept
 {
     ngx_log_error(
         NGX_LOG_WARN, log_, 0,
         "rollout: this process stood still for a while: requests wait until rolloutd at \"unix:%V\" has told "
         "it the routes of now",
         &settings_.path);
-    catches_up_ = true;
-    catches_up_until_ = ngx_current_msec + settings_.ack_timeout;
-    awaited_routes_ = UINT64_MAX;
+    freshness_.begin_to_catch_up(ngx_current_msec + settings_.ack_timeout);
 }
 
 
-/// What has come in was sent before the standstill: rolloutd is asked anew.
-void worker_link::catch_up() noexcept
+void worker_link::on_message(const json_t *message, std::string_view lines)
 {
-    const bool told = std::exchange(told_down_, true); // this end is nothing to speak of
-    disconnect("");
-    told_down_ = told;
-    backoff_ = settings_.reconnect;
-    begin_to_catch_up();
-    connected();
-}
-
-
-bool worker_link::has_current_routes() noexcept
-{
-    if (!catches_up_) {
-        if (!stood_still()) {
-            return true;
-        }
-        begin_to_catch_up();
-        if (connection_ != nullptr) { // else the timer is due
-            ngx_post_event(connection_->read, &ngx_posted_events);
-        }
-    }
-    if (is_past(catches_up_until_) || zone_.routes_revision() >= awaited_routes_) {
-        catches_up_ = false;
-    }
-    return !catches_up_;
-}
-
-
-void worker_link::on_connect_timer(ngx_event_t *event) noexcept
-{
-    auto *self = static_cast<worker_link *>(event->data);
-    if (self->tried_ &&
-        is_past(event->timer.key + late_ms)) { // the first one is set before the process has its clock
-        self->begin_to_catch_up();
-    }
-    self->connect();
-}
-
-
-void worker_link::connect() noexcept
-{
-    tried_ = true;
-    if (const char *fault = open_socket()) {
-        const ngx_err_t error = ngx_socket_errno;
-        close_connection();
-        catches_up_ = false; // rolloutd is away: what is known counts
-        const bool was_denied = std::exchange(denied_, error == NGX_EACCES || error == NGX_EPERM);
-        if (!std::exchange(told_down_, true) ||
-            denied_ != was_denied) { // with another cause something else is to be done
-            ngx_log_error(
-                NGX_LOG_ERR, log_, error,
-                "rollout: %s to rolloutd at \"unix:%V\" failed; routing and reads go on by what is known, new "
-                "tasks are refused until it is there%s",
-                fault, &settings_.path,
-                denied_ ? ": the user of nginx's worker processes may not connect; make it a member of the socket's "
-                          "group, and "
-                          "name it in listen.allow_users of rolloutd.json"
-                        : "");
-        }
-        const ngx_msec_t jitter = static_cast<ngx_msec_t>(ngx_random()) % (backoff_ / 4 + 1);
-        ngx_add_timer(&connect_timer_, backoff_ - jitter);
-        backoff_ = std::min(backoff_ * 2, std::max(longest_backoff_ms, settings_.reconnect));
+    const auto type = rolloutd_frame_from(json_text(message, "type"));
+    if (!type) {
+        connection_.disconnect("a frame of an unknown type");
         return;
     }
-
-    state_ = state::greeting;
-    denied_ = false;
-    heard_ = ngx_current_msec;
-    try {
-        send_hello();
-    } catch (const std::exception &error) {
-        disconnect(error.what());
+    switch (*type) {
+    case rolloutd_frame::welcome:
+        on_welcome(message);
+        break;
+    case rolloutd_frame::accepted:
+        on_accepted(lines);
+        break;
+    case rolloutd_frame::rejected: {
+        const auto id = json_count(message, "id");
+        calls_.note_answer(id);
+        calls_.answer(id, link_result::rejected, nullptr, message);
+        break;
     }
-}
-
-
-/// A question does not wait for the next attempt to connect: rolloutd may be back just now. Frames behind the hello are
-/// taken in their order.
-bool worker_link::connected() noexcept
-{
-    if (state_ == state::down && connect_timer_.timer_set) {
-        ngx_del_timer(&connect_timer_);
-        connect();
-    }
-    return state_ != state::down;
-}
-
-
-/// What failed, or null.
-const char *worker_link::open_socket() noexcept
-{
-    const ngx_socket_t fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return "socket()";
-    }
-    connection_ = ngx_get_connection(fd, log_);
-    if (connection_ == nullptr) {
-        ngx_close_socket(fd);
-        return "a connection (worker_connections)";
-    }
-
-    ngx_connection_t *c = connection_;
-    c->data = this;
-    c->log = log_;
-    c->recv = ngx_recv;
-    c->send = ngx_send;
-    c->log_error = NGX_ERROR_ERR;
-    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
-    c->read->handler = on_read;
-    c->read->log = log_;
-    c->read->cancelable = 1;
-    c->write->handler = on_write;
-    c->write->log = log_;
-    c->write->cancelable = 1;
-
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    ngx_memcpy(address.sun_path, settings_.path.data, settings_.path.len);
-    if (::connect(fd, reinterpret_cast<sockaddr *>(&address), sizeof(address)) != 0) {
-        return "connect()";
-    }
-
-    c->write->ready = 1;
-    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-        return "waiting";
-    }
-    ngx_add_timer(c->read, silence_ms);
-    return nullptr;
-}
-
-
-void worker_link::close_connection() noexcept
-{
-    if (flush_event_.posted) {
-        ngx_delete_posted_event(&flush_event_);
-    }
-    if (connection_ != nullptr) {
-        ngx_close_connection(connection_);
-        connection_ = nullptr;
-    }
-    state_ = state::down;
-    reader_ = frame_reader();
-    submissions_.clear();
-    out_.clear();
-    sent_ = 0;
-    streams_ = false;
-    in_full_set_ = false;
-    full_set_.clear();
-    unanswered_.clear();
-    unkept_.clear();
-}
-
-
-void worker_link::disconnect(const char *reason) noexcept
-{
-    if (!std::exchange(told_down_, true)) {
-        ngx_log_error(
-            NGX_LOG_ERR, log_, 0,
-            "rollout: the link to rolloutd at \"unix:%V\" ended: %s; routing and reads go on by what is known, "
-            "new tasks are refused until it is back",
-            &settings_.path, reason);
-    }
-    catches_up_ = false;
-    const bool in_doubt = std::ranges::any_of(unanswered_, [](const auto &entry) { return entry.second; });
-    close_connection();
-    if (in_doubt) {
+    case rolloutd_frame::found:
+        on_found(message, lines);
+        break;
+    case rolloutd_frame::listed:
+        on_page(message, lines, true);
+        break;
+    case rolloutd_frame::listed_models:
+    case rolloutd_frame::metered:
+        on_page(message, lines, false);
+        break;
+    case rolloutd_frame::update:
+        on_update(message, lines);
+        break;
+    case rolloutd_frame::shared:
         zone_.doubt_tasks();
+        break;
+    case rolloutd_frame::routes:
+        on_routes(message);
+        break;
+    case rolloutd_frame::sample:
+        connection_.send(sampled(zone_, message).get());
+        break;
+    case rolloutd_frame::measure:
+        connection_.send(measured(zone_, message, static_cast<std::uint32_t>(ngx_current_msec / 1000)).get());
+        break;
+    case rolloutd_frame::stream:
+        send_hello();
+        break;
+    case rolloutd_frame::ping:
+        on_ping();
+        break;
+    case rolloutd_frame::refuse:
+        on_refusal(message);
+        break;
     }
-    if (!connect_timer_.timer_set) {
-        ngx_add_timer(&connect_timer_, backoff_);
-    }
-    end_calls(false, link_result::lost);
 }
 
 
-void worker_link::on_read(ngx_event_t *event) noexcept
+void worker_link::disconnect(const link_fault &fault) noexcept
 {
-    auto *c = static_cast<ngx_connection_t *>(event->data);
-    auto *self = static_cast<worker_link *>(c->data);
-    if (self->stood_still()) {
-        event->timedout = 0;
-        self->catch_up();
-        return;
-    }
-    if (event->timedout) {
-        event->timedout = 0;
-        self->disconnect("rolloutd has been silent for 15 seconds");
-        return;
-    }
-    self->read();
+    connection_.disconnect(fault->c_str());
 }
 
 
-void worker_link::read() noexcept
-try {
-    ngx_connection_t *c = connection_;
-    u_char buffer[turn_bytes];
-    for (std::size_t received = 0; received < turn_bytes;) {
-        const ssize_t n = c->recv(c, buffer, sizeof(buffer));
-        if (n == NGX_AGAIN) {
-            if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-                disconnect("its events cannot be awaited");
-            }
-            return;
-        }
-        if (n <= 0) {
-            disconnect(n == 0 ? "rolloutd closed it" : "an error while reading");
-            return;
-        }
-        ngx_add_timer(c->read, silence_ms);
-        heard_ = ngx_current_msec;
-        received += static_cast<std::size_t>(n);
-        reader_.feed({reinterpret_cast<char *>(buffer), static_cast<std::size_t>(n)});
-
-        json_ptr message;
-        std::string reason;
-        for (;;) {
-            const auto next = reader_.next(message, reason);
-            if (next == frame_reader::state::broken) {
-                disconnect(reason.c_str());
-                return;
-            }
-            if (next == frame_reader::state::need_more) {
-                break;
-            }
-            take(message.get());
-            if (connection_ != c) {
-                return;
-            }
-        }
-    }
-    ngx_post_event(c->read, &ngx_posted_next_events); // requests are served before it goes on
-} catch (const std::exception &error) {
-    disconnect(error.what());
-}
-
-
-void worker_link::on_write(ngx_event_t *event) noexcept
-{
-    static_cast<worker_link *>(static_cast<ngx_connection_t *>(event->data)->data)->flush();
-}
-
-
-void worker_link::on_flush(ngx_event_t *event) noexcept
-{
-    static_cast<worker_link *>(event->data)->flush();
-}
-
-
-void worker_link::flush() noexcept
-try {
-    send_submissions();
-    ngx_connection_t *c = connection_;
-    while (c != nullptr && sent_ < out_.size()) {
-        if (!c->write->ready) {
-            return;
-        }
-        const ssize_t n = c->send(c, reinterpret_cast<u_char *>(out_.data()) + sent_, out_.size() - sent_);
-        if (n == NGX_AGAIN) {
-            if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-                disconnect("its events cannot be awaited");
-            }
-            return;
-        }
-        if (n < 0) {
-            // rolloutd has closed it. What it said before, why perhaps, is still to be read, and behind it the end.
-            out_.clear();
-            sent_ = 0;
-            ngx_post_event(c->read, &ngx_posted_events);
-            return;
-        }
-        sent_ += static_cast<std::size_t>(n);
-    }
-    out_.clear();
-    sent_ = 0;
-} catch (const std::exception &error) {
-    disconnect(error.what());
-}
-
-
-/// Frames gather and go out together at the end of this turn of the event loop.
-void worker_link::send(const json_t *message, std::string_view line)
-{
-    send_submissions(); // what came before it goes before it
-    std::string text = json_compact(message);
-    if (!line.empty()) {
-        text.append(1, '\n').append(line);
-    }
-    if (!append_frame(out_, text)) {
-        ngx_log_error(NGX_LOG_ALERT, log_, 0, "rollout: a frame of type \"%s\" is too large and was not sent",
-                      json_string_value(json_object_get(message, "type")));
-        return;
-    }
-    send_soon();
-}
-
-
-/// Those of a turn share a frame.
-void worker_link::send_submissions()
-{
-    if (!submissions_.empty()) {
-        append_frame(out_, message_text(gateway_frame::submit) + submissions_);
-        submissions_.clear();
-    }
-}
-
-
-void worker_link::send_soon()
-{
-    if (!flush_event_.posted) {
-        ngx_post_event(&flush_event_, &ngx_posted_events);
-    }
-}
-
+// The greeting.
 
 void worker_link::send_hello()
 {
@@ -420,25 +317,226 @@ void worker_link::send_hello()
     put_protocols(message.get(), spoken_protocols);
     json_put(message.get(), "pid", json_make_number(static_cast<std::uint64_t>(ngx_pid)));
     json_put(message.get(), "gateway", zone_.gateway());
-    std::string journal;
-    journal.reserve(sizeof(zone_header::journal)); // nothing under the lock may throw
-    std::uint64_t revision = 0;
-    {
-        const zone_writer writer(
-            zone_); // a consistent pair of journal and revision, and what is to repair is repaired
-        journal = zone_.journal();
-        revision = zone_.header->revision;
-        repairs_at_hello_ = zone_.header->repairs;
-        doubts_at_hello_ = zone_.doubts();
-    }
+    const auto held = replica_.greet();
     if (upstreams_.names) {
         json_put(message.get(), "upstreams", json_make_array(*upstreams_.names));
     }
-    brought_ = revision;
-    awaits_welcome_ = true;
-    json_put(message.get(), "journal", journal);
-    json_put(message.get(), "revision", json_make_number(revision));
-    send(message.get());
+    json_put(message.get(), "journal", held.journal);
+    json_put(message.get(), "revision", json_make_number(held.revision));
+    connection_.send(message.get());
+}
+
+
+void worker_link::on_welcome(const json_t *message)
+{
+    const auto protocol = json_number(message, "protocol");
+    if (!common_protocol(spoken_protocols, {protocol, protocol})) {
+        connection_.refuse("rolloutd answers in version " + std::to_string(protocol) +
+                               " of the protocol, this module speaks " + protocol_words(spoken_protocols) +
+                               "; upgrade the older of the two",
+                           false);
+        return;
+    }
+    if (const auto fault = replica_.on_welcome(message)) {
+        disconnect(fault);
+        return;
+    }
+    freshness_.expect(json_count(message, "routes"));
+    if (up()) {
+        return;
+    }
+    connection_.welcomed();
+    calls_.ask_again([this](const link_call &call) { send_lookup(call); });
+}
+
+
+void worker_link::on_ping()
+{
+    connection_.send(message_of(gateway_frame::pong).get());
+    if (ngx_exiting) {
+        calls_.end_watches(link_result::late); // who only waits for news does not keep an old process alive
+    }
+}
+
+
+void worker_link::on_refusal(const json_t *message)
+{
+    const auto reason = json_text(message, "reason");
+    connection_.refuse("rolloutd refused it: " + std::string(reason.substr(0, 300)),
+                       reason.find("allow_users") != std::string_view::npos);
+}
+
+
+// Answers.
+
+void worker_link::on_accepted(std::string_view lines)
+{
+    const std::string all(lines); // a client's end may end the connection that they came by
+    for (std::string_view rest = all; !rest.empty();) {
+        auto line = next_line(rest);
+        std::uint64_t id = 0;
+        const bool numbered = read_number(next_part(line, ' '), id);
+        const auto how = next_part(line, ' ');
+        const bool known = how == "new" || how == "existed" || how == "steered";
+        const auto task = numbered && known ? record_of(line) : std::nullopt;
+        if (!task) {
+            connection_.disconnect(unreadable_answer);
+            return;
+        }
+        on_accepted(id, how, *task);
+    }
+}
+
+
+void worker_link::on_accepted(std::uint64_t id, std::string_view how, const task_record &task)
+{
+    calls_.note_answer(id);
+    link_fault fault;
+    if (how == "existed") {
+        replica_.on_existing(task);
+    } else {
+        fault = replica_.on_accepted(task);
+    }
+    calls_.answer(id, link_result::task, &task, nullptr);
+    if (fault) {
+        disconnect(fault);
+    }
+}
+
+
+void worker_link::on_found(const json_t *message, std::string_view lines)
+{
+    const auto id = json_count(message, "id");
+    calls_.note_answer(id);
+    if (json_is_true(json_object_get(message, "failed"))) {
+        calls_.answer(id, link_result::lost, nullptr, nullptr);
+        return;
+    }
+
+    const std::string line(next_line(lines)); // its client's end may end the connection that it came by
+    if (line.empty()) {
+        calls_.answer(id, link_result::none, nullptr, nullptr);
+        return;
+    }
+    const auto task = record_of(line);
+    if (!task) {
+        connection_.disconnect(unreadable_answer);
+        return;
+    }
+    const auto fault = replica_.on_found(*task);
+    calls_.answer(id, link_result::task, &*task, nullptr);
+    if (fault) {
+        disconnect(fault);
+    }
+}
+
+
+/// A list comes in several frames, the last of which says where the next page begins.
+void worker_link::on_page(const json_t *message, std::string_view lines, bool has_tasks)
+{
+    const auto id = json_count(message, "id");
+    if (!on_documents(id, lines, has_tasks)) {
+        connection_.disconnect("a list without readable documents");
+        return;
+    }
+    if (json_is_true(json_object_get(message, "more"))) {
+        return;
+    }
+    calls_.note_answer(id);
+    calls_.answer(id, link_result::page, nullptr, message);
+}
+
+
+bool worker_link::on_documents(std::uint64_t id, std::string_view lines, bool are_tasks)
+{
+    link_call *call = calls_.find(id);
+    while (!lines.empty()) {
+        const auto line = next_line(lines);
+        const auto task = are_tasks ? record_of(line) : std::nullopt;
+        if (are_tasks ? !task : !line.starts_with('{') || !line.ends_with('}')) {
+            return false;
+        }
+        if (call != nullptr && call->document != nullptr) {
+            call->document(*call, task ? task->document : line, task ? &*task : nullptr);
+        }
+    }
+    return true;
+}
+
+
+// The replica.
+
+void worker_link::on_update(const json_t *message, std::string_view lines)
+{
+    const auto result = replica_.on_update(message, lines);
+    if (result.fault) {
+        disconnect(result.fault);
+    } else if (result.is_to_greet) {
+        send_hello();
+    }
+}
+
+
+void worker_link::on_routes(const json_t *message)
+{
+    const auto result = replica_.on_routes(message);
+    if (result.in_force) {
+        keep_routes(*result.in_force);
+    }
+    if (result.fault) {
+        disconnect(result.fault);
+        return;
+    }
+    warn_of_servers(result.routes);
+}
+
+
+/// What rolloutd takes for applied, a restarted nginx must know as well: with a state file the answer comes once they are in it, or
+/// there is none.
+void worker_link::keep_routes(std::uint64_t revision)
+{
+    if (zone_.state_file.len == 0) {
+        send_applied(revision);
+    } else {
+        unkept_.add(state_file_.write(), revision);
+    }
+}
+
+
+void worker_link::on_kept(std::uint64_t write) noexcept
+{
+    guarded_by(
+        [&] {
+            if (const auto revision = unkept_.take(write)) { // else they came by an earlier connection
+                send_applied(*revision);
+            }
+        },
+        [this](const std::exception &error) { connection_.disconnect(error.what()); });
+}
+
+
+void worker_link::send_applied(std::uint64_t revision)
+{
+    json_ptr answer = message_of(gateway_frame::applied);
+    json_put(answer.get(), "revision", json_make_number(revision));
+    connection_.send(answer.get());
+}
+
+
+/// nginx takes a server that fails out for all models alike, whichever revision has failed.
+void worker_link::warn_of_servers(const std::vector<route> &routes)
+{
+    for (const auto &one : routes) {
+        for (const auto *slot : {&one.blue, &one.green}) {
+            if (slot->has_value() && upstreams_.taking_servers_out.erase(upstream_key((*slot)->upstream)) != 0) {
+                ngx_log_error(NGX_LOG_WARN, log_, 0,
+                              "rollout: upstream \"%s\" has several servers with max_fails: failures of one model's "
+                              "green make nginx "
+                              "take them out for every model; write \"max_fails=0\" behind each of its servers",
+                              (*slot)->upstream.c_str());
+            }
+        }
+    }
 }
 
 } // namespace rollout

@@ -1,8 +1,8 @@
 #include "module/nginx/answer.hpp"
 
 #include "module/api/etag_list.hpp"
+#include "module/nginx/guard.hpp"
 
-#include <exception>
 #include <optional>
 #include <string>
 
@@ -76,14 +76,13 @@ ngx_int_t send_not_modified(ngx_http_request_t *r) noexcept
 
 
 ngx_int_t send_failed_condition(ngx_http_request_t *r) noexcept
-try {
-    problem answer;
-    answer.status = NGX_HTTP_PRECONDITION_FAILED;
-    answer.detail = "The document is not the one that If-Match names; read it again.";
-    return send_problem(r, answer);
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+{
+    return guarded(r, [r] {
+        problem answer;
+        answer.status = NGX_HTTP_PRECONDITION_FAILED;
+        answer.detail = "The document is not the one that If-Match names; read it again.";
+        return send_problem(r, answer);
+    });
 }
 
 
@@ -193,22 +192,21 @@ ngx_chain_t *make_body(ngx_http_request_t *r, std::string_view type,
 
 
 ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept
-try {
-    const std::string body = what.to_json();
-    // nginx has no words of its own for 422.
-    const ngx_str_t line =
-        copy_to_pool(r->pool, std::to_string(what.status) + " " + std::string(status_title(what.status)));
-    if (line.data == nullptr) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    r->headers_out.status_line = line;
-    if (what.retry_after_s != 0 && !add_header(r, "Retry-After", std::to_string(what.retry_after_s))) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    return send_body(r, static_cast<ngx_uint_t>(what.status), make_body(r, "application/problem+json", {body}));
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+{
+    return guarded(r, [&]() -> ngx_int_t {
+        const std::string body = what.to_json();
+        // nginx has no words of its own for 422.
+        const ngx_str_t line =
+            copy_to_pool(r->pool, std::to_string(what.status) + " " + std::string(status_title(what.status)));
+        if (line.data == nullptr) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        r->headers_out.status_line = line;
+        if (what.retry_after_s != 0 && !add_header(r, "Retry-After", std::to_string(what.retry_after_s))) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        return send_body(r, static_cast<ngx_uint_t>(what.status), make_body(r, "application/problem+json", {body}));
+    });
 }
 
 

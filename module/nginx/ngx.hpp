@@ -9,6 +9,7 @@ extern "C" {
 #include <ngx_http.h>
 }
 
+#include <cstddef>
 #include <new>
 #include <string_view>
 #include <type_traits>
@@ -56,6 +57,28 @@ T *make_in_pool(ngx_pool_t *pool, Args &&...args) noexcept
     static_assert(std::is_trivially_destructible_v<T>);
     void *memory = ngx_pcalloc(pool, sizeof(T));
     return memory != nullptr ? new (memory) T{std::forward<Args>(args)...} : nullptr;
+}
+
+
+/// Gives memory of a pool, as a record_store's reads ask for it; null when memory is out.
+class pool_memory {
+  public:
+    explicit pool_memory(ngx_pool_t *pool) noexcept : pool_(pool) {}
+
+    unsigned char *operator()(std::size_t size) const noexcept
+    {
+        return static_cast<unsigned char *>(ngx_pnalloc(pool_, size));
+    }
+
+  private:
+    ngx_pool_t *pool_;
+};
+
+
+/// Is that over? In ngx_current_msec's time, which goes round.
+inline bool is_past(ngx_msec_t time) noexcept
+{
+    return static_cast<ngx_msec_int_t>(ngx_current_msec - time) > 0;
 }
 
 } // namespace rollout

@@ -11,6 +11,8 @@
 
 #include "common/domain/names.hpp"
 #include "common/link/submission_line.hpp"
+#include "module/handlers/task_list.hpp"
+#include "module/handlers/task_verb.hpp"
 #include "module/nginx/preferences.hpp"
 #include "module/nginx/requester_of.hpp"
 #include "module/zone/state_file.hpp"
@@ -180,7 +182,7 @@ class gateway {
         client.returned(steer(client.api));
     }
 
-    /// As api_handler does once a body is in.
+    /// As task_submit does once a body is in.
     void submit(std::string_view body)
     {
         const auto parsed = parse_task_request(task_kind::deploy, body, std::nullopt);
@@ -212,7 +214,7 @@ class gateway {
 
     static void answer(link_call &call, link_result result, const task_record *task, const json_t *message)
     {
-        auto &request = *static_cast<api_request *>(call.asker);
+        auto &request = *static_cast<pending_request *>(call.asker);
         resume(request, [&] {
             switch (result) {
             case link_result::task:

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "module/configuration.hpp"
-#include "module/handlers/api_request.hpp"
+#include "module/handlers/pending_request.hpp"
+#include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
 #include "module/zone/shared_zone.hpp"
 
 #include <memory>
@@ -68,7 +70,7 @@ class request {
     const std::string &answer() const noexcept { return answer_; }
 
     ngx_http_request_t r{};
-    rollout::api_request api{};
+    rollout::pending_request api{};
 
   private:
     friend struct access;

@@ -22,7 +22,7 @@ struct fake_world {
     {
         config.artifacts.source = "file:///srv/models/{model_id}";
         config.backends["default"].upstream = "inference";
-        config.backends["default"].check_s = 0;        // a story is of what tasks do; model_monitor_test switches it on
+        config.backends["default"].check_s = 0; // a story is of what tasks do; model_monitor_test switches it on
         config.backends["default"].unload_retry_s = 0; // and unload_retry_test this
         start();
     }

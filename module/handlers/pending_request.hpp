@@ -2,12 +2,12 @@
 #pragma once
 
 #include "module/api/api_route.hpp"
-#include "module/link/worker_link.hpp"
+#include "module/link/link_call.hpp"
 #include "module/nginx/answer.hpp"
+#include "module/nginx/guard.hpp"
 #include "module/nginx/preferences.hpp"
 #include "module/tables/task_table.hpp"
 
-#include <exception>
 #include <string>
 #include <string_view>
 
@@ -29,7 +29,7 @@ class task_memory {
 
 
 /// A request under way: in the request's pool, from the first look at the URI to the answer.
-struct api_request {
+struct pending_request {
     ngx_http_request_t *r = nullptr;
     api_route route{};
     preferences wants{};
@@ -48,15 +48,10 @@ struct api_request {
 /// Goes on with a request that was waiting for the link: `answer` sends something and says how that went, or NGX_DONE
 /// when the request waits on. Nothing is thrown into the link.
 template <class Answer>
-void resume(api_request &request, Answer answer) noexcept
+void resume(pending_request &request, Answer answer) noexcept
 {
     ngx_http_request_t *r = request.r;
-    ngx_int_t rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-    try {
-        rc = answer();
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-    }
+    const ngx_int_t rc = guarded(r, answer);
     if (rc != NGX_DONE) {
         // Outside of a request's own handlers, nginx does not go on with posted requests by itself.
         ngx_connection_t *c = r->connection;
@@ -68,7 +63,7 @@ void resume(api_request &request, Answer answer) noexcept
 
 /// Before a question: what happens when the client goes away while the request waits for the link. It ends the request,
 /// not what was asked for. False when memory is out.
-bool suspend(api_request &request) noexcept;
+bool suspend(pending_request &request) noexcept;
 
 /// Of what is worth another try soon.
 inline constexpr unsigned retry_after_s = 1;
@@ -77,24 +72,16 @@ inline constexpr unsigned retry_after_s = 1;
 problem away(std::string detail);
 
 /// For the error log: rolloutd has not confirmed `what` a client asked for.
-void log_unconfirmed(const api_request &request, std::string_view what, link_result result) noexcept;
+void log_unconfirmed(const pending_request &request, std::string_view what, link_result result) noexcept;
 
 /// Of a `rejected` frame.
 problem rejection_of(const json_t *from);
 
 /// The answer with a task.
-ngx_int_t answer_with(api_request &request, const task_record &task) noexcept;
+ngx_int_t answer_with(pending_request &request, const task_record &task);
 
 /// A document is at hand: the answer with it, or NGX_DONE when the client waits for a later one. A read that would wait is a
 /// 503 where too many wait already; what has been done is answered as it is.
-ngx_int_t answer_or_hold(api_request &request, const task_record &task) noexcept;
-
-// api_query.cpp: lists, and words to tasks. NGX_DONE: the answer comes later, over the link.
-
-/// `GET /deploy`, `/delete` and `/models`.
-ngx_int_t list(api_request &request);
-
-/// `POST /deploy/{task_id}/VERB`, once the body is in.
-ngx_int_t steer(api_request &request);
+ngx_int_t answer_or_hold(pending_request &request, const task_record &task) noexcept;
 
 } // namespace rollout

@@ -1,7 +1,8 @@
-#include "module/handlers/route_result.hpp"
+#include "module/handlers/request_accounting.hpp"
 
 #include "module/configuration.hpp"
 #include "module/tables/client_table.hpp"
+#include "module/zone/process_in_flight.hpp"
 #include "module/zone/shared_zone.hpp"
 
 #include <algorithm>

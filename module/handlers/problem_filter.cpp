@@ -1,9 +1,9 @@
-#include "module/handlers/error_filter.hpp"
+#include "module/handlers/problem_filter.hpp"
 
 #include "module/configuration.hpp"
 #include "module/nginx/answer.hpp"
+#include "module/nginx/guard.hpp"
 
-#include <exception>
 #include <string>
 
 namespace rollout {
@@ -66,7 +66,7 @@ ngx_int_t header_filter(ngx_http_request_t *r)
     if (!is_nginx_page(r)) {
         return next_header_filter(r);
     }
-    try {
+    const ngx_int_t rc = guarded(r->connection->log, ngx_int_t{NGX_ERROR}, [r]() -> ngx_int_t {
         problem answer;
         answer.status = static_cast<int>(r->headers_out.status);
         answer.detail = detail_of(r->headers_out.status);
@@ -77,11 +77,9 @@ ngx_int_t header_filter(ngx_http_request_t *r)
         }
         cleanup->handler = mark;
         *static_cast<replacement *>(cleanup->data) = {body, false};
-    } catch (const std::exception &error) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "rollout: %s", error.what());
-        return NGX_ERROR;
-    }
-    return next_header_filter(r);
+        return NGX_OK;
+    });
+    return rc == NGX_OK ? next_header_filter(r) : rc;
 }
 
 

@@ -1,8 +1,10 @@
-#include "module/handlers/api_request.hpp"
+#include "module/handlers/pending_request.hpp"
 
 #include "common/domain/limits.hpp"
 #include "module/configuration.hpp"
 #include "module/handlers/task_etag.hpp"
+#include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
 
 #include <bit>
 
@@ -12,7 +14,7 @@ namespace {
 
 void forget_call(void *data)
 {
-    auto *request = static_cast<api_request *>(data);
+    auto *request = static_cast<pending_request *>(data);
     if (auto *link = link_of_process()) {
         link->forget(request->call);
     }
@@ -20,7 +22,7 @@ void forget_call(void *data)
 
 
 /// Makes the task the request's own, until the next one is. False when memory is out.
-bool keep(api_request &request, const task_record &task) noexcept
+bool keep(pending_request &request, const task_record &task) noexcept
 {
     request.task = task;
     if (request.memory.holds(task.document)) {
@@ -41,7 +43,7 @@ bool keep(api_request &request, const task_record &task) noexcept
 
 
 /// Milliseconds that the answer may still be held; 0: not any longer.
-ngx_msec_t left_to_wait(const api_request &request) noexcept
+ngx_msec_t left_to_wait(const pending_request &request) noexcept
 {
     const auto left = static_cast<ngx_msec_int_t>(request.wait_until - ngx_current_msec);
     return request.wait_until != 0 && left > 0 ? static_cast<ngx_msec_t>(left) : 0;
@@ -55,7 +57,7 @@ enum class held : std::uint8_t { no, yes, too_many };
 
 
 /// Does the client wait for a later document than this?
-held hold(api_request &request, const task_record &task)
+held hold(pending_request &request, const task_record &task)
 {
     const auto left = left_to_wait(request);
     if (left == 0 || is_final(task.status)) {
@@ -80,7 +82,7 @@ held hold(api_request &request, const task_record &task)
 
 void on_watched(link_call &call, link_result result, const task_record *task, const json_t *)
 {
-    auto &request = *static_cast<api_request *>(call.asker);
+    auto &request = *static_cast<pending_request *>(call.asker);
     resume(request, [&] {
         // Without news the time is over: as it was.
         return result == link_result::task ? answer_or_hold(request, *task) : answer_with(request, request.task);
@@ -127,7 +129,7 @@ problem away(std::string detail)
 }
 
 
-void log_unconfirmed(const api_request &request, std::string_view what, link_result result) noexcept
+void log_unconfirmed(const pending_request &request, std::string_view what, link_result result) noexcept
 {
     const ngx_str_t text = str_of(what);
     ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %V was not confirmed: %s", &text,
@@ -153,7 +155,7 @@ problem rejection_of(const json_t *from)
 }
 
 
-bool suspend(api_request &request) noexcept
+bool suspend(pending_request &request) noexcept
 {
     if (request.suspended) {
         return true;
@@ -178,27 +180,22 @@ bool suspend(api_request &request) noexcept
 }
 
 
-ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
+ngx_int_t answer_with(pending_request &request, const task_record &task)
 {
     ngx_http_request_t *r = request.r;
     ngx_uint_t status = NGX_HTTP_OK;
     if (request.submitting) {
         const bool async = request.wants.respond_async && !is_final(task.status);
         status = async ? NGX_HTTP_ACCEPTED : NGX_HTTP_OK;
-        try {
-            const auto base = view_of(location_of(r).base);
-            const std::string place =
-                std::string(base) + "/" + std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
-            if (!add_header(r, "Location", place)) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-            if (async && !add_header(r, "Preference-Applied", "respond-async")) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-            if (!async && request.wants.wait && !add_header(r, "Preference-Applied", "wait")) {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR;
-            }
-        } catch (const std::exception &) {
+        const std::string place = std::string(view_of(location_of(r).base)) + "/" +
+                                  std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
+        if (!add_header(r, "Location", place)) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        if (async && !add_header(r, "Preference-Applied", "respond-async")) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        if (!async && request.wants.wait && !add_header(r, "Preference-Applied", "wait")) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -206,25 +203,24 @@ ngx_int_t answer_with(api_request &request, const task_record &task) noexcept
 }
 
 
-ngx_int_t answer_or_hold(api_request &request, const task_record &task) noexcept
-try {
-    switch (hold(request, task)) {
-    case held::yes:
-        return NGX_DONE;
-    case held::too_many:
-        if (request.r->method != NGX_HTTP_POST) {
-            return send_problem(request.r, away("Too many clients wait for news already (max_waiting of "
-                                                "rollout_worker); ask again later, or without waiting."));
+ngx_int_t answer_or_hold(pending_request &request, const task_record &task) noexcept
+{
+    return guarded(request.r, [&]() -> ngx_int_t {
+        switch (hold(request, task)) {
+        case held::yes:
+            return NGX_DONE;
+        case held::too_many:
+            if (request.r->method != NGX_HTTP_POST) {
+                return send_problem(request.r, away("Too many clients wait for news already (max_waiting of "
+                                                    "rollout_worker); ask again later, or without waiting."));
+            }
+            request.wants.wait.reset();
+            break;
+        case held::no:
+            break;
         }
-        request.wants.wait.reset();
-        break;
-    case held::no:
-        break;
-    }
-    return answer_with(request, task);
-} catch (const std::exception &error) {
-    ngx_log_error(NGX_LOG_ERR, request.r->connection->log, 0, "rollout: %s", error.what());
-    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return answer_with(request, task);
+    });
 }
 
 } // namespace rollout

@@ -1,0 +1,102 @@
+#include "module/handlers/task_read.hpp"
+
+#include "common/domain/names.hpp"
+#include "module/configuration.hpp"
+#include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
+#include "module/zone/shared_zone.hpp"
+
+#include <string_view>
+
+namespace rollout {
+
+namespace {
+
+void on_looked_up(link_call &call, link_result result, const task_record *task, const json_t *)
+{
+    auto &request = *static_cast<pending_request *>(call.asker);
+    resume(request, [&] {
+        switch (result) {
+        case link_result::task:
+            return answer_or_hold(request, *task);
+        case link_result::none:
+            return send_problem(request.r, not_found(request.route));
+        default:
+            return send_problem(request.r, away("rolloutd did not answer whether there is such a task; ask again."));
+        }
+    });
+}
+
+
+/// The task is not in the table, and the table does not hold all: rolloutd knows.
+ngx_int_t ask_worker(pending_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    const bool by_id = request.route.is == api_route::shape::task;
+    request.call.done = on_looked_up;
+    request.call.asker = &request;
+    if (!suspend(request)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    auto *link = link_of_process();
+    const auto begun = link == nullptr ? link_result::lost
+                                       : link->lookup(request.call, request.route.kind,
+                                                      by_id ? request.route.name : std::string_view(),
+                                                      by_id ? std::string_view() : request.route.name);
+    if (begun != link_result::task) {
+        return send_problem(r,
+                            away(begun == link_result::full
+                                     ? "Too many look-ups are under way; ask again."
+                                     : "Whether there is such a task is not known: rolloutd is away and the gateway "
+                                       "does not hold all tasks. Ask again when it is back."));
+    }
+    ++r->main->count;
+    return NGX_DONE;
+}
+
+} // namespace
+
+
+ngx_int_t read_task(pending_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    const auto &route = request.route;
+    const bool by_id = route.is == api_route::shape::task;
+    if (!(by_id ? is_task_id(route.name) : is_model_id(route.name))) {
+        return send_problem(r, not_found(route));
+    }
+
+    shared_zone &zone = *main_of(r).zone;
+    const bool known = zone.tasks_known(); // before the look: what comes in between is found
+    if (!by_id && !zone.tasks_filled()) {
+        // A newer one may be on its way. With rolloutd away, what there is has to do.
+        if (const auto *link = link_of_process(); link != nullptr && link->up()) {
+            return ask_worker(request);
+        }
+    }
+    task_record task;
+    const auto found = read_records(zone, [&](record_store &records) {
+        const auto allocate = [&request](std::size_t size) { return request.memory.take(request.r->pool, size); };
+        const task_table table(records);
+        return by_id ? table.by_id(route.kind, route.name, allocate, task)
+                     : table.latest(route.kind, route.name, allocate, task);
+    });
+    if (found == record_store::found::busy) {
+        return send_problem(r, away("The gateway's table is being repaired; ask again."));
+    }
+    if (found == record_store::found::failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (found == record_store::found::no) {
+        // And after it: what went in between is not missing.
+        return known && zone.tasks_known() ? send_problem(r, not_found(route)) : ask_worker(request);
+    }
+    const ngx_int_t rc = answer_or_hold(request, task);
+    if (rc == NGX_DONE) {
+        ++r->main->count;
+    }
+    return rc;
+}
+
+} // namespace rollout

@@ -1,0 +1,12 @@
+// A new task: POST /deploy and POST /delete.
+#pragma once
+
+#include "module/handlers/pending_request.hpp"
+
+namespace rollout {
+
+/// Checks the body, once it is in, and submits the task to rolloutd. NGX_DONE: the answer comes later, over the link; else the result
+/// is for ngx_http_finalize_request.
+ngx_int_t submit(pending_request &request);
+
+} // namespace rollout

@@ -1,0 +1,147 @@
+#include "module/handlers/task_verb.hpp"
+
+#include "common/domain/names.hpp"
+#include "module/configuration.hpp"
+#include "module/handlers/task_etag.hpp"
+#include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
+#include "module/nginx/preferences.hpp"
+#include "module/nginx/request_body.hpp"
+#include "module/nginx/requester_of.hpp"
+#include "module/zone/shared_zone.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+problem unusable(std::string detail)
+{
+    problem answer;
+    answer.status = 422;
+    answer.detail = std::move(detail);
+    return answer;
+}
+
+
+ngx_int_t answer_unheard(const pending_request &request, link_result result)
+{
+    if (result == link_result::full) {
+        return send_problem(request.r, away("Too many requests wait for rolloutd; ask again."));
+    }
+    log_unconfirmed(request,
+                    std::string(steering_name(request.route.verb)) + " of task " + std::string(request.route.name),
+                    result);
+    const bool late = result == link_result::late;
+    const auto *link = link_of_process();
+    if (!late && link != nullptr && link->denied()) {
+        problem answer;
+        answer.detail = "rolloutd's socket is closed to nginx, so that the task was not steered. nginx's error log "
+                        "says what to do (the "
+                        "socket's group, listen.allow_users); then ask again.";
+        return send_problem(request.r, answer);
+    }
+    problem answer;
+    answer.status = 500;
+    answer.detail = late
+                        ? "rolloutd did not answer in time whether the task took it; look at the task, and ask again."
+                        : "rolloutd cannot be reached, so that the task was not steered. Check that rolloutd runs, "
+                          "then ask again.";
+    return send_problem(request.r, answer);
+}
+
+
+void on_steered(link_call &call, link_result result, const task_record *task, const json_t *message)
+{
+    auto &request = *static_cast<pending_request *>(call.asker);
+    resume(request, [&] {
+        switch (result) {
+        case link_result::task:
+            request.submitting = task->task_id != request.route.name; // a new one: retry, rollback
+            return answer_or_hold(request, *task);
+        case link_result::rejected:
+            return send_problem(request.r, rejection_of(message));
+        default:
+            return answer_unheard(request, result);
+        }
+    });
+}
+
+
+bool is_empty_object(const std::string &body)
+{
+    if (body.find_first_not_of(" \t\r\n") == std::string::npos) {
+        return true;
+    }
+    json_error_t error;
+    const json_ptr parsed = json_read(body, 0, error);
+    return json_is_object(parsed.get()) && json_object_size(parsed.get()) == 0;
+}
+
+
+/// Does If-Match name the task as it is? Of one that is not there something else is to be said.
+bool is_as_the_client_has_it(const pending_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    if (find_header(r, "If-Match").data == nullptr) {
+        return true;
+    }
+    shared_zone &zone = *main_of(r).zone;
+    const bool known = zone.tasks_known();
+    task_record task;
+    const auto found = read_records(zone, [&](record_store &records) {
+        return task_table(records).by_id(request.route.kind, request.route.name, pool_memory(r->pool), task);
+    });
+    if (found != record_store::found::yes) {
+        return known || condition_of(r, {}) != condition::failed;
+    }
+    return condition_of(r, etag_of(r, task).view()) != condition::failed;
+}
+
+} // namespace
+
+
+ngx_int_t steer(pending_request &request)
+{
+    ngx_http_request_t *r = request.r;
+    std::string body;
+    if (const auto fault = read_body(r, body); !fault.detail.empty()) {
+        return send_problem(r, fault);
+    }
+    if (!is_empty_object(body)) {
+        return send_problem(r, unusable("To steer a task takes no members: leave the body empty, or send {}."));
+    }
+    if (!is_task_id(request.route.name)) {
+        return send_problem(r, not_found(request.route));
+    }
+    if (!is_as_the_client_has_it(request)) {
+        problem answer;
+        answer.status = NGX_HTTP_PRECONDITION_FAILED;
+        answer.detail = "The task is not as If-Match names it any more; read it again.";
+        return send_problem(r, answer);
+    }
+    const auto &route = request.route;
+    const ngx_str_t key = find_header(r, "Idempotency-Key");
+    const bool names_the_new = key.data != nullptr && makes_a_task(route.verb);
+    const auto new_task_id = names_the_new ? unquoted(view_of(key)) : std::string_view();
+    if (names_the_new && !is_task_id(new_task_id)) {
+        return send_problem(
+            r, unusable("The header Idempotency-Key must be 1 to 64 characters A-Z a-z 0-9 _ -: it is the "
+                        "new task's id."));
+    }
+    request.call.done = on_steered;
+    request.call.asker = &request;
+    if (!suspend(request)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    auto *link = link_of_process();
+    const auto begun =
+        link != nullptr ? link->steer(request.call, route.kind, route.name, route.verb, new_task_id, requester_of(r))
+                        : link_result::lost;
+    return begun == link_result::task ? NGX_DONE : answer_unheard(request, begun);
+}
+
+} // namespace rollout
