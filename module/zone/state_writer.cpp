@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -19,6 +20,17 @@ constexpr ngx_msec_t rewrite_pause_ms = 2000;
 
 /// A disk that takes longer is worth a line in the log: rollouts wait for it.
 constexpr ngx_msec_t late_ms = 5000;
+
+
+/// How much less urgent than its process a write is: if all cores are busy, requests come first.
+constexpr int niceness = 10;
+
+
+/// Linux has a niceness for each thread, which is what 0 names here (setpriority(2), "C library/kernel differences").
+void give_way_to_requests() noexcept
+{
+    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + niceness);
+}
 
 
 /// No signal of this process's goes to the threads that are made meanwhile: nginx's handlers are for its main thread.
@@ -147,6 +159,7 @@ void state_writer::start_thread()
 {
     const blocked_signals none;
     thread_ = std::thread([this, fd = wakeup_->fd]() noexcept {
+        give_way_to_requests();
         result_ = write_state(zone_, what_);
         eventfd_write(fd, 1);
     });
