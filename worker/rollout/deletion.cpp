@@ -1,7 +1,7 @@
 // The steps of a deletion: unroute, drain, unload, remove. It takes away all that stands of a model: what serves, what was
 // kept, and what an earlier task had to leave.
 #include "worker/async/combine.hpp"
-#include "worker/rollout/shared_work.hpp"
+#include "worker/rollout/revision_work.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 // The steps of a deployment: fetch, stage, load, ready, smoke, shift, promote, retire.
 #include "worker/async/combine.hpp"
-#include "worker/rollout/fetching.hpp"
+#include "worker/rollout/fetch_step.hpp"
 #include "worker/rollout/hooks.hpp"
-#include "worker/rollout/shared_work.hpp"
+#include "worker/rollout/revision_work.hpp"
 #include "worker/rollout/shift.hpp"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 #include "worker/async/combine.hpp"
 #include "worker/rollout/hold.hpp"
 #include "worker/rollout/plan_report.hpp"
-#include "worker/rollout/shared_work.hpp"
+#include "worker/rollout/revision_work.hpp"
 
 namespace rollout {
 

@@ -1,8 +1,8 @@
-#include "worker/rollout/fetching.hpp"
+#include "worker/rollout/fetch_step.hpp"
 
 #include "worker/async/combine.hpp"
 #include "worker/base/words.hpp"
-#include "worker/rollout/shared_work.hpp"
+#include "worker/rollout/revision_work.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "worker/rollout/shared_work.hpp"
+#include "worker/rollout/revision_work.hpp"
 
 #include "worker/async/combine.hpp"
 #include "worker/base/words.hpp"
