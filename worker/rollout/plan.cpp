@@ -2,7 +2,6 @@
 
 #include "common/domain/limits.hpp"
 #include "common/domain/names.hpp"
-#include "worker/artifact/fetch.hpp"
 #include "worker/base/near_miss.hpp"
 #include "worker/base/words.hpp"
 #include "worker/config/model_settings.hpp"

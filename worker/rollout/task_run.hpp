@@ -4,7 +4,7 @@
 #pragma once
 
 #include "common/domain/steering.hpp"
-#include "worker/artifact/fetch.hpp"
+#include "worker/artifact/fetch_request.hpp"
 #include "worker/async/clock.hpp"
 #include "worker/backend/backend.hpp"
 #include "worker/base/log.hpp"
