@@ -13,23 +13,23 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto ready_look = 100ms;
+constexpr auto ready_poll = 100ms;
 
 
-/// When that much time will have passed, for people: microseconds since 1970, UTC.
-std::int64_t moment_after(const task_run &run, std::chrono::microseconds time)
+/// Returns when that much time will have passed, for people: microseconds since 1970, UTC.
+std::int64_t moment_after(const run_context &run, std::chrono::microseconds time)
 {
     return run.environment.time.wall_us() + time.count();
 }
 
 
-/// Until every gateway follows the model's route. `until_us` 0: for as long as it takes. A step that fails over it says which
-/// gateway had no link.
-operation_ptr follow_route_until(task_run &run, std::int64_t until_us, done_fn done)
+/// Waits until every gateway follows the model's route. `until_us` 0: for as long as it takes. A step that fails over it says
+/// which gateway had no link.
+operation_ptr follow_route_until(run_context &run, std::int64_t until_us, done_fn done)
 {
     const auto is_noted = std::make_shared<bool>(false);
     const auto note = [&run, is_noted](const std::string &missing) {
-        step_record *step = run.what.find_step(run.what.step);
+        step_record *step = run.task.find_step(run.task.step);
         if (step != nullptr && (*is_noted || !missing.empty())) {
             *is_noted = true;
             step->detail = missing;
@@ -41,40 +41,40 @@ operation_ptr follow_route_until(task_run &run, std::int64_t until_us, done_fn d
             const auto &gateways = run.environment.gateways;
             const std::string missing = gateways.missing();
             note(missing);
-            return wait_for_gateways(run.of.model_id, gateways.followers_of(run.of.route_revision), missing, until_us,
-                                     run.environment.time.wall_us());
+            return wait_for_gateways(run.model.model_id, gateways.followers_of(run.model.route_revision), missing,
+                                     until_us, run.environment.time.wall_us());
         },
         [&run](done_fn then) {
-            return run.environment.gateways.when_followed(run.of.route_revision, std::move(then));
+            return run.environment.gateways.when_followed(run.model.route_revision, std::move(then));
         },
-        [note, done = std::move(done)](const outcome &how) {
-            if (how) {
+        [note, done = std::move(done)](const outcome &result) {
+            if (result) {
                 note({});
             }
-            done(how);
+            done(result);
         });
 }
 
 
-/// `work` for each of a revision's copies, once the watch over lost models has its hands off them.
-operation_ptr alone_on(task_run &run, const placed_revision &one, done_fn done, copy_work work)
+/// Runs `work` for each of a revision's copies, once the watch over lost models has released them.
+operation_ptr alone_on(run_context &run, const placed_revision &revision, done_fn done, copy_work work)
 {
-    const start_fn hands_off = [&run, one](done_fn then) {
-        auto waits = run.environment.let_go(run.of.model_id, one.revision, then);
+    const start_fn release = [&run, revision](done_fn then) {
+        auto waits = run.environment.release(run.model.model_id, revision.revision, then);
         return waits ? std::move(waits) : ended(run, outcome::ok(), std::move(then));
     };
-    const start_fn do_it = [&run, one, work = std::move(work)](done_fn then) {
-        return on_copies(run, one, std::move(then), work);
+    const start_fn do_it = [&run, revision, work = std::move(work)](done_fn then) {
+        return on_copies(run, revision, std::move(then), work);
     };
-    return in_order(run.environment.time, {hands_off, do_it}, std::move(done));
+    return in_order(run.environment.time, {release, do_it}, std::move(done));
 }
 
 
 class writing final : public operation {
   public:
-    writing(task_run &run, done_fn done)
+    writing(run_context &run, done_fn done)
     {
-        run.save([this, alive = alive_, done = std::move(done)] {
+        run.writer.save([this, alive = alive_, done = std::move(done)] {
             if (*alive) {
                 done(canceled_ ? outcome::canceled() : outcome::ok()); // which may destroy this
             }
@@ -92,57 +92,57 @@ class writing final : public operation {
 } // namespace
 
 
-operation_ptr write(task_run &run, done_fn done)
+operation_ptr write(run_context &run, done_fn done)
 {
     return std::make_unique<writing>(run, std::move(done));
 }
 
 
-operation_ptr while_server_works(task_run &run, const placed_revision &one, const std::string &act,
+operation_ptr while_server_works(run_context &run, const placed_revision &revision, const std::string &act,
                                  std::chrono::seconds limit, const std::function<operation_ptr(done_fn)> &work,
                                  done_fn done)
 {
-    const auto until_us = moment_after(run, limit * static_cast<int>(one.copies.size()));
+    const auto until_us = moment_after(run, limit * static_cast<int>(revision.copies.size()));
     return while_waiting(
         run,
-        [&run, act, until_us, backend = one.backend, names = one.names()] {
+        [&run, act, until_us, backend = revision.backend, names = revision.names()] {
             return wait_for_server(backend, act + ' ' + names, until_us, run.environment.time.wall_us());
         },
         work, std::move(done));
 }
 
 
-operation_ptr on_backend(task_run &run, const placed_revision &one, done_fn done,
+operation_ptr on_backend(run_context &run, const placed_revision &revision, done_fn done,
                          const std::function<operation_ptr(backend &, done_fn)> &work)
 {
-    if (backend *server = run.environment.backend_of(one.backend)) {
+    if (backend *server = run.environment.backend_of(revision.backend)) {
         return work(*server, std::move(done));
     }
-    return ended(run, lost_backend(one), std::move(done));
+    return ended(run, lost_backend(revision), std::move(done));
 }
 
 
-operation_ptr on_copies(task_run &run, const placed_revision &one, done_fn done, copy_work work)
+operation_ptr on_copies(run_context &run, const placed_revision &revision, done_fn done, copy_work work)
 {
-    return on_backend(run, one, std::move(done), [&](backend &server, done_fn then) {
-        return on_copies(run.environment.time, server, run.of.model_id, one, work, std::move(then));
+    return on_backend(run, revision, std::move(done), [&](backend &server, done_fn then) {
+        return on_copies(run.environment.time, server, run.model.model_id, revision, work, std::move(then));
     });
 }
 
 
-operation_ptr ended(task_run &run, outcome how, done_fn done)
+operation_ptr ended(run_context &run, outcome result, done_fn done)
 {
-    return ended(run.environment.time, std::move(how), std::move(done));
+    return ended(run.environment.time, std::move(result), std::move(done));
 }
 
 
-operation_ptr follow_route(task_run &run, done_fn done)
+operation_ptr follow_route(run_context &run, done_fn done)
 {
     return follow_route_until(run, 0, std::move(done));
 }
 
 
-operation_ptr follow_route_back(task_run &run, done_fn done)
+operation_ptr follow_route_back(run_context &run, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s + run.plan.rollout.drain_s);
     return within(
@@ -152,55 +152,57 @@ operation_ptr follow_route_back(task_run &run, done_fn done)
         },
         limit,
         outcome::permanent("after " + duration_words(limit) + " not every gateway follows the route of model " +
-                           run.of.model_id + ", so that what one may still route to stays loaded"),
+                           run.model.model_id + ", so that what one may still route to stays loaded"),
         std::move(done));
 }
 
 
-operation_ptr drain(task_run &run, const placed_revision &one, done_fn done)
+operation_ptr drain(run_context &run, const placed_revision &revision, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.drain_s);
     const auto seen = std::make_shared<std::optional<std::uint64_t>>();
-    const start_fn work = [&run, one, limit, seen](done_fn end) {
-        return await_drain(run.environment.time, run.environment.gateways, run.of.model_id, one, limit, seen,
+    const start_fn work = [&run, revision, limit, seen](done_fn end) {
+        return await_drain(run.environment.time, run.environment.gateways, run.model.model_id, revision, limit, seen,
                            std::move(end));
     };
     return while_waiting(
         run,
-        [&run, seen, revision = one.revision, until_us = moment_after(run, limit)] {
-            return wait_for_drain(revision, *seen, until_us, run.environment.time.wall_us());
+        [&run, seen, number = revision.revision, until_us = moment_after(run, limit)] {
+            return wait_for_drain(number, *seen, until_us, run.environment.time.wall_us());
         },
         work, std::move(done));
 }
 
 
-operation_ptr unload(task_run &run, const placed_revision &one, done_fn done)
+operation_ptr unload(run_context &run, const placed_revision &revision, done_fn done)
 {
-    if (!one.load_begun) {
+    if (!revision.load_begun) {
         return ended(run, outcome::ok(), std::move(done));
     }
-    const start_fn work = [&run, one](done_fn end) { return alone_on(run, one, std::move(end), unload_copy); };
-    return while_server_works(run, one, "unload", unload_timeout, work, std::move(done));
+    const start_fn work = [&run, revision](done_fn end) {
+        return alone_on(run, revision, std::move(end), unload_copy);
+    };
+    return while_server_works(run, revision, "unload", unload_timeout, work, std::move(done));
 }
 
 
-operation_ptr remove_files(task_run &run, const placed_revision &one, done_fn done)
+operation_ptr remove_files(run_context &run, const placed_revision &revision, done_fn done)
 {
-    run.note_if_unsaid();
-    return on_copies(run, one, std::move(done), removal_of(one));
+    run.writer.note_if_stale();
+    return on_copies(run, revision, std::move(done), removal_of(revision));
 }
 
 
-operation_ptr load(task_run &run, const placed_revision &one, done_fn done)
+operation_ptr load(run_context &run, const placed_revision &revision, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
-    const start_fn work = [&run, one, limit](done_fn end) {
-        return alone_on(run, one, std::move(end),
+    const start_fn work = [&run, revision, limit](done_fn end) {
+        return alone_on(run, revision, std::move(end),
                         [limit](backend &server, const server_model &model, const placed_copy &copy, done_fn then) {
                             return server.load(model, copy.server_config.get(), limit, std::move(then));
                         });
     };
-    return while_server_works(run, one, "load", limit, work, std::move(done));
+    return while_server_works(run, revision, "load", limit, work, std::move(done));
 }
 
 
@@ -208,7 +210,7 @@ operation_ptr ready_within(clock &time, backend &server, const server_model &mod
                            done_fn done)
 {
     return try_until(
-        time, [&server, model](done_fn again) { return server.ready(model, std::move(again)); }, ready_look, limit,
+        time, [&server, model](done_fn again) { return server.ready(model, std::move(again)); }, ready_poll, limit,
         [limit, name = model.name](const std::string &last) {
             return outcome::permanent(name + " is not ready after " + duration_words(limit) + ": " + last);
         },
@@ -216,46 +218,46 @@ operation_ptr ready_within(clock &time, backend &server, const server_model &mod
 }
 
 
-operation_ptr await_ready(task_run &run, const placed_revision &one, done_fn done)
+operation_ptr await_ready(run_context &run, const placed_revision &revision, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
-    const start_fn work = [&run, one, limit](done_fn end) {
+    const start_fn work = [&run, revision, limit](done_fn end) {
         return on_copies(
-            run, one, std::move(end),
+            run, revision, std::move(end),
             [&run, limit](backend &server, const server_model &model, const placed_copy &, done_fn then) {
                 return ready_within(run.environment.time, server, model, limit, std::move(then));
             });
     };
-    return while_server_works(run, one, "have ready", limit, work, std::move(done));
+    return while_server_works(run, revision, "have ready", limit, work, std::move(done));
 }
 
 
-operation_ptr for_each(task_run &run, const std::vector<placed_revision> &all,
-                       operation_ptr (*work)(task_run &, const placed_revision &, done_fn), done_fn done)
+operation_ptr for_each(run_context &run, const std::vector<placed_revision> &all,
+                       operation_ptr (*work)(run_context &, const placed_revision &, done_fn), done_fn done)
 {
     std::vector<start_fn> parts;
-    for (const auto &one : all) {
-        parts.push_back([&run, one, work](done_fn then) { return work(run, one, std::move(then)); });
+    for (const auto &revision : all) {
+        parts.push_back([&run, revision, work](done_fn then) { return work(run, revision, std::move(then)); });
     }
     return in_order(run.environment.time, std::move(parts), std::move(done));
 }
 
 
-operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, done_fn done)
+operation_ptr take_off(run_context &run, const std::vector<placed_revision> &all, done_fn done)
 {
     std::vector<start_fn> revisions;
     for (const auto &retired : all) {
-        const placed_revision one = without_names_in_use(run.of, retired);
-        const start_fn remove = [&run, one](done_fn then) {
-            const auto note = [&run, one, then = std::move(then)](const outcome &how) {
-                if (how) {
-                    note_taken_off(run.of, one.revision);
+        const placed_revision revision = without_names_in_use(run.model, retired);
+        const start_fn remove = [&run, revision](done_fn then) {
+            const auto note = [&run, revision, then = std::move(then)](const outcome &result) {
+                if (result) {
+                    note_taken_off(run.model, revision.revision);
                 }
-                then(how);
+                then(result);
             };
-            return one.keep_files ? ended(run, outcome::ok(), note) : remove_files(run, one, note);
+            return revision.keep_files ? ended(run, outcome::ok(), note) : remove_files(run, revision, note);
         };
-        const start_fn unload_it = [&run, one](done_fn then) { return unload(run, one, std::move(then)); };
+        const start_fn unload_it = [&run, revision](done_fn then) { return unload(run, revision, std::move(then)); };
         revisions.push_back([&run, unload_it, remove](done_fn then) {
             return in_order(run.environment.time, {unload_it, remove}, std::move(then));
         });
@@ -264,7 +266,7 @@ operation_ptr take_off(task_run &run, const std::vector<placed_revision> &all, d
 }
 
 
-operation_ptr retire(task_run &run, const std::vector<placed_revision> &all, done_fn done)
+operation_ptr retire(run_context &run, const std::vector<placed_revision> &all, done_fn done)
 {
     return in_order(run.environment.time,
                     {[&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); },

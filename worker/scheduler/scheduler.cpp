@@ -131,10 +131,10 @@ std::string scheduler::in_use_by(const submission &wanted) const
 {
     const auto found = runs_.find(wanted.model_id);
     if (wanted.kind != task_kind::remove || found == runs_.end() || !found->second.run ||
-        found->second.run->what.kind != task_kind::deploy || is_final(found->second.run->what.status)) {
+        found->second.run->task().kind != task_kind::deploy || is_final(found->second.run->task().status)) {
         return {};
     }
-    return "Model " + wanted.model_id + " is in use by deployment task " + found->second.run->what.task_id +
+    return "Model " + wanted.model_id + " is in use by deployment task " + found->second.run->task().task_id +
            ", which is running; cancel it or wait for its end.";
 }
 

@@ -28,7 +28,7 @@ wait_state scheduler::waiting_words_of(const std::string &model_id, const std::s
     view.behind = before;
     if (const auto run = runs_.find(model_id); run != runs_.end()) {
         view.running = run->second.task.task_id;
-        view.running_waits_for = run->second.run ? run->second.run->what.waits_for : wait_reason::none;
+        view.running_waits_for = run->second.run ? run->second.run->task().waits_for : wait_reason::none;
     }
     view.none_may_run = config_->limits.max_concurrent_rollouts == 0;
     view.is_full = is_full();
