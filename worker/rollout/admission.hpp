@@ -5,9 +5,9 @@
 
 namespace rollout {
 
-class task_run;
+struct run_context;
 
-/// Why the task is refused, as a sentence; empty where no rule forbids it. The run has its plan, and has changed nothing.
-std::string refusal_of(const task_run &run);
+/// Says why the task is refused, in a sentence; empty if no rule forbids it. The run has its plan, and has changed nothing.
+std::string refusal_of(const run_context &run);
 
 } // namespace rollout

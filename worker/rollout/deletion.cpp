@@ -1,7 +1,7 @@
-// The steps of a deletion: unroute, drain, unload, remove. It takes away all that stands of a model: what serves, what was
-// kept, and what an earlier task had to leave.
+#include "worker/rollout/deletion.hpp"
+
 #include "worker/async/combine.hpp"
-#include "worker/rollout/shared_work.hpp"
+#include "worker/rollout/revision_work.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,88 +11,87 @@ namespace rollout {
 
 namespace {
 
-void enter_unroute(task_run &run)
+void enter_unroute(run_context &run)
 {
-    model &of = run.of;
-    for (auto *place : {&of.blue, &of.green, &of.incoming}) {
+    auto &model = run.model;
+    for (auto *place : {&model.blue, &model.green, &model.incoming}) {
         if (*place) {
-            of.retired.push_back(**place);
+            model.retired.push_back(**place);
             place->reset();
         }
     }
-    for (auto &one : std::exchange(of.kept, {})) {
-        one.was_kept = true;
-        of.retired.push_back(std::move(one));
+    for (auto &revision : std::exchange(model.kept, {})) {
+        revision.was_kept = true;
+        model.retired.push_back(std::move(revision));
     }
-    of.weight = 0;
+    model.weight = 0;
 }
 
 
-operation_ptr drain_all(task_run &run, done_fn done)
+operation_ptr drain_all(run_context &run, done_fn done)
 {
-    return for_each(run, run.of.retired, drain, std::move(done));
+    return for_each(run, run.model.retired, drain, std::move(done));
 }
 
 
-operation_ptr unload_all(task_run &run, done_fn done)
+operation_ptr unload_all(run_context &run, done_fn done)
 {
-    return for_each(run, run.of.retired, unload, std::move(done));
+    return for_each(run, run.model.retired, unload, std::move(done));
 }
 
 
-void leave_unload(task_run &run)
+void leave_unload(run_context &run)
 {
-    for (auto &one : run.of.retired) {
-        one.load_begun = false;
-        one.was_kept = false; // there is no way back from here
+    for (auto &revision : run.model.retired) {
+        revision.load_begun = false;
+        revision.was_kept = false; // there is no way back from here
     }
 }
 
 
-operation_ptr remove_all(task_run &run, done_fn done)
+operation_ptr remove_all(run_context &run, done_fn done)
 {
-    return for_each(run, run.of.retired, remove_files, std::move(done));
+    return for_each(run, run.model.retired, remove_files, std::move(done));
 }
 
 
-void leave_remove(task_run &run)
+void leave_remove(run_context &run)
 {
-    run.of.retired.clear();
+    run.model.retired.clear();
 }
 
 
 // rollback: the model back into the traffic, and what was kept kept again
 
-/// One that is to be loaded, and is not any more, is the watch's to load again.
-void enter_rollback(task_run &run)
+/// Keeps again what was kept. What is to be loaded, and is not any more, is the watch's to load again.
+void enter_rollback(run_context &run)
 {
-    model &of = run.of;
-    for (const auto &one : of.retired) {
-        if (one.was_kept) {
-            of.kept.push_back(one);
-            of.kept.back().was_kept = false;
+    auto &model = run.model;
+    for (const auto &revision : model.retired) {
+        if (revision.was_kept) {
+            model.kept.push_back(revision);
+            model.kept.back().was_kept = false;
         }
     }
-    std::erase_if(of.retired, [](const auto &one) { return one.was_kept; });
+    std::erase_if(model.retired, [](const auto &placed) { return placed.was_kept; });
 }
 
 
-const placed_revision *former_blue(const task_run &run)
+const placed_revision *former_blue(const run_context &run)
 {
-    const auto &all = run.of.retired;
-    const auto at = std::find_if(all.begin(), all.end(), [&run](const auto &one) {
-        return one.revision == run.what.model_revision && one.load_begun;
-    });
-    return at == all.end() ? nullptr : &*at;
+    const auto &all = run.model.retired;
+    const auto found = std::ranges::find_if(
+        all, [&run](const auto &placed) { return placed.revision == run.task.model_revision && placed.load_begun; });
+    return found == all.end() ? nullptr : &*found;
 }
 
 
-/// The model serves again before the task is over: who reads that it does shall find it so.
-operation_ptr route_back(task_run &run, done_fn done)
+/// Gives the model its traffic back before the task is over: whoever reads that it serves shall find it so.
+operation_ptr route_back(run_context &run, done_fn done)
 {
-    const placed_revision one = *former_blue(run);
-    std::erase_if(run.of.retired, [&one](const auto &other) { return other.revision == one.revision; });
-    run.of.blue = one;
+    const placed_revision blue = *former_blue(run);
+    std::erase_if(run.model.retired, [&blue](const auto &placed) { return placed.revision == blue.revision; });
+    run.model.blue = blue;
     return in_order(run.environment.time,
                     {[&run](done_fn then) { return write(run, std::move(then)); },
                      [&run](done_fn then) { return follow_route_back(run, std::move(then)); }},
@@ -100,9 +99,9 @@ operation_ptr route_back(task_run &run, done_fn done)
 }
 
 
-operation_ptr bring_back(task_run &run, done_fn done)
+operation_ptr bring_back(run_context &run, done_fn done)
 {
-    if (run.of.blue) {
+    if (run.model.blue) {
         return follow_route_back(run, std::move(done)); // before a crash
     }
     const placed_revision *blue = former_blue(run);
@@ -111,34 +110,35 @@ operation_ptr bring_back(task_run &run, done_fn done)
     }
     // An unload that failed half way may have left it loaded or not; loading it makes it so either way.
     return in_order(run.environment.time,
-                    {[&run, one = *blue](done_fn then) { return load(run, one, std::move(then)); },
-                     [&run, one = *blue](done_fn then) { return await_ready(run, one, std::move(then)); },
+                    {[&run, former = *blue](done_fn then) { return load(run, former, std::move(then)); },
+                     [&run, former = *blue](done_fn then) { return await_ready(run, former, std::move(then)); },
                      [&run](done_fn then) { return route_back(run, std::move(then)); }},
                     std::move(done));
 }
 
 
+/// A deletion whose model is unloaded stays one.
+bool never(const run_context &)
+{
+    return false;
+}
+
+
 constexpr std::array steps = {
-    run_step{"unroute", enter_unroute, follow_route, nullptr, nullptr, true},
-    run_step{"drain", nullptr, drain_all, nullptr, nullptr, true},
-    run_step{"unload", nullptr, unload_all, leave_unload, nullptr},
-    run_step{"remove", nullptr, remove_all, leave_remove, nullptr},
+    run_step{.name = "unroute", .enter = enter_unroute, .work = follow_route, .waits = true},
+    run_step{.name = "drain", .work = drain_all, .waits = true},
+    run_step{.name = "unload", .work = unload_all, .leave = leave_unload},
+    run_step{.name = "remove", .work = remove_all, .leave = leave_remove, .can_be_undone = never},
 };
 
-constexpr run_step rollback = {"rollback", enter_rollback, bring_back, nullptr, nullptr};
+constexpr run_step rollback = {.name = "rollback", .enter = enter_rollback, .work = bring_back};
 
 } // namespace
 
 
-std::span<const run_step> deletion_steps()
+run_steps deletion_steps()
 {
-    return steps;
-}
-
-
-const run_step &deletion_rollback()
-{
-    return rollback;
+    return {steps, rollback};
 }
 
 } // namespace rollout

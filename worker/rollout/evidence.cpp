@@ -191,8 +191,8 @@ void evidence::add_ratio(double times, const tried &green, const tried &blue) no
 
 tried evidence::since_it_began() const noexcept
 {
-    const auto at = static_cast<std::size_t>(std::ranges::max_element(mixture_) - mixture_.begin());
-    return {all_.requests - began_[at].requests, all_.failures - began_[at].failures};
+    const auto likeliest = static_cast<std::size_t>(std::ranges::max_element(mixture_) - mixture_.begin());
+    return {all_.requests - began_[likeliest].requests, all_.failures - began_[likeliest].failures};
 }
 
 

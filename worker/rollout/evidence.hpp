@@ -74,7 +74,7 @@ double share_at_least(const tried &counted, double chance) noexcept;
 bool is_at_most(const tried &counted, double share, double chance) noexcept;
 
 /// The requests that it takes, about, until a share is found to be above the limit with that chance of a false alarm: Wald's
-/// bound. Infinite where it is not above.
+/// bound. Infinite if it is not above.
 double requests_to_see(double share, double limit, double chance) noexcept;
 
 /// The least share that so many requests can show to be above the limit; more than 1: none.

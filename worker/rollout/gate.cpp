@@ -80,7 +80,7 @@ const latency_histogram &latencies_of(const traffic_counters &of, const gate_set
 }
 
 
-/// The bucket of the slowest request; the first one where there is none.
+/// Returns the bucket of the slowest request; the first one if there is none.
 std::size_t slowest_bucket(const latency_histogram &of) noexcept
 {
     std::size_t bucket = of.size() - 1;
@@ -160,8 +160,8 @@ gate::gate(const gate_settings &limits, const std::vector<gate_share> &shares, s
            std::optional<traffic_counters> baseline)
     : limits_(limits), baseline_(std::move(baseline))
 {
-    for (const auto &one : shares) {
-        tests_.push_back({one, evidence(hold_s)});
+    for (const auto &spent : shares) {
+        tests_.push_back({spent, evidence(hold_s)});
     }
 }
 
@@ -188,13 +188,13 @@ double gate::decides_at(const test &of) const noexcept
 
 void gate::look(const gate_window &since_last)
 {
-    for (auto &one : tests_) {
-        look_at(one, since_last); // against what was known of blue before
+    for (auto &tested : tests_) {
+        look_at(tested, since_last); // against what was known of blue before
     }
     add_to(counted_.green, since_last.green);
     add_to(counted_.blue, since_last.blue);
-    for (auto &one : tests_) {
-        one.decided = one.decided || one.found.value() >= decides_at(one);
+    for (auto &tested : tests_) {
+        tested.decided = tested.decided || tested.found.value() >= decides_at(tested);
     }
 }
 
@@ -229,7 +229,7 @@ std::optional<double> gate::limit_of(const test &of) const
 }
 
 
-/// Beyond which a latency is slow; nothing where that cannot be said.
+/// Returns the latency beyond which a request is slow; nothing if that cannot be said.
 std::optional<std::size_t> gate::slow_bucket(gate_test which, double chance) const
 {
     if (which == gate_test::p99) {
@@ -332,9 +332,9 @@ std::uint64_t gate::overdue() const
 
 gate_verdict gate::verdict() const
 {
-    for (const auto &one : tests_) {
-        if (one.decided && !(limits_.absolute_unless_blue && blue_breaks(one.share.test))) {
-            return bad(words_of(one));
+    for (const auto &tested : tests_) {
+        if (tested.decided && !(limits_.absolute_unless_blue && blue_breaks(tested.share.test))) {
+            return bad(words_of(tested));
         }
     }
     if (limits_.max_error_rate && *limits_.max_error_rate == 0 && counted_.green.failures != 0) {
@@ -351,7 +351,7 @@ gate_verdict gate::verdict() const
                 count_words(late, "request of green's has", "requests of green's have") +
                     " waited too long already, and no answer has come yet"};
     }
-    return {gate_verdict::kind::good, false, counters_words(counted_.green) + could_have_seen()};
+    return {gate_verdict::kind::good, false, format_counters(counted_.green) + could_have_seen()};
 }
 
 
@@ -489,19 +489,19 @@ json_ptr gate::report(const gate_verdict &verdict, unsigned weight, std::uint64_
     json_put(to.get(), "error_rate_at_most",
              json_made(json_real(share_at_most(failed_of(counted_.green), chance_of_bounds))));
     json_ptr tests = json_make_object();
-    for (const auto &one : tests_) {
+    for (const auto &tested : tests_) {
         json_ptr entry = json_make_object();
-        json_put(entry.get(), "evidence", json_made(json_real(std::min(one.found.value(), most_evidence))));
-        json_put(entry.get(), "decides_at", json_made(json_real(decides_at(one))));
-        json_put(entry.get(), "decided", json_made(json_boolean(one.decided)));
-        json_put(tests.get(), gate_test_name(one.share.test), std::move(entry));
+        json_put(entry.get(), "evidence", json_made(json_real(std::min(tested.found.value(), most_evidence))));
+        json_put(entry.get(), "decides_at", json_made(json_real(decides_at(tested))));
+        json_put(entry.get(), "decided", json_made(json_boolean(tested.decided)));
+        json_put(tests.get(), gate_test_name(tested.share.test), std::move(entry));
     }
     json_put(to.get(), "evidence", std::move(tests));
     return to;
 }
 
 
-std::string counters_words(const traffic_counters &of)
+std::string format_counters(const traffic_counters &of)
 {
     return count_words(of.requests, "request", "requests") + ", " + std::to_string(of.failures) + " failed (" +
            percent_words(of.error_rate()) + "), p99 " + number_words(of.quantile_ms(0.99)) + " ms";

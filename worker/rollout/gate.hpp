@@ -40,19 +40,19 @@ class gate {
     gate(const gate_settings &limits, const std::vector<gate_share> &shares, std::uint64_t hold_s,
          std::optional<traffic_counters> baseline);
 
-    /// A look at what was counted since the last one; `waiting` as it is now.
+    /// Looks at what was counted since the last look; `waiting` as it is now.
     void look(const gate_window &since_last);
 
-    /// Bad as soon as the evidence is enough, and for good: the number of green's requests does not matter.
+    /// Judges: bad as soon as the evidence is enough, and for good: the number of green's requests does not matter.
     gate_verdict verdict() const;
 
-    /// The same if the hold's time is over: means are judged then, for which there is no sequential test.
+    /// Judges when the hold's time is over: means are judged then, for which there is no sequential test.
     gate_verdict verdict_at_end() const;
 
     /// All that was counted in this hold.
     const gate_window &counted() const noexcept { return counted_; }
 
-    /// For a task's `metadata.gate`: the weight, the counts, the limits, the evidence, the verdict. `lost_before`: requests that
+    /// Reports, for a task's `metadata.gate`: the weight, the counts, the limits, the evidence, the verdict. `lost_before`: requests that
     /// green has failed in the holds before this one.
     json_ptr report(const gate_verdict &verdict, unsigned weight, std::uint64_t lost_before = 0) const;
 
@@ -80,10 +80,10 @@ class gate {
     gate_window counted_;
 };
 
-/// "950 requests, 3 failed (0.32 %), p99 120 ms".
-std::string counters_words(const traffic_counters &of);
+/// Formats counters: "950 requests, 3 failed (0.32 %), p99 120 ms".
+std::string format_counters(const traffic_counters &of);
 
-/// Blue's counts that a report holds, if it had traffic then or was compared by an earlier hold's: a baseline for holds to come.
+/// Reads blue's counts from a report, if it had traffic then or was compared by an earlier hold's: a baseline for holds to come.
 std::optional<traffic_counters> baseline_of_report(const json_t *report);
 
 } // namespace rollout

@@ -125,12 +125,12 @@ std::vector<gate_share> divide_false_alarm(const gate_settings &gate, std::size_
     const double part = attempt <= 1 ? first_attempt : (1 - first_attempt) * std::exp2(1.0 - attempt);
     auto tests = weighted_tests(gate);
     double weights = 0;
-    for (const auto &one : tests) {
-        weights += one.false_alarm;
+    for (const auto &spent : tests) {
+        weights += spent.false_alarm;
     }
     const double whole = gate.false_alarm / static_cast<double>(std::max<std::size_t>(holds, 1)) * part;
-    for (auto &one : tests) {
-        one.false_alarm *= whole / weights;
+    for (auto &spent : tests) {
+        spent.false_alarm *= whole / weights;
     }
     return tests;
 }

@@ -29,20 +29,20 @@ struct gate_share {
     double false_alarm; ///< of this test in one hold
 };
 
-/// The holds that the gate judges, the watch after the promotion among them.
+/// Counts the holds that the gate judges, the watch after the promotion among them.
 std::size_t judged_holds(const rollout_settings &of) noexcept;
 
-/// What each test of one of so many holds may spend. A hold that is begun anew, after a restart of rolloutd, has less: the
+/// Divides what each test of one of so many holds may spend. A hold that is begun anew, after a restart of rolloutd, has less: the
 /// first `attempt` four fifths, each one after it half of what is left.
 std::vector<gate_share> divide_false_alarm(const gate_settings &gate, std::size_t holds, unsigned attempt = 1);
 
-/// For `metadata.plan.gate`: the limits, the division, and with the model's requests of the last minute what each hold can see.
+/// Reports, for `metadata.plan.gate`: the limits, the division, and with the model's requests of the last minute what each hold can see.
 json_ptr gate_plan_report(const rollout_settings &of, std::optional<std::uint64_t> requests_a_minute);
 
-/// What of the gate cannot work as it looks, whatever the traffic, in sentences.
+/// Says what of the gate cannot work as it looks, whatever the traffic, in sentences.
 std::vector<std::string> gate_warnings(const rollout_settings &of);
 
-/// The holds that are too short to see a breach of their own limits at the model's traffic of the last minute, or, if that is not
+/// Says which holds are too short to see a breach of their own limits at the model's traffic of the last minute, or, if that is not
 /// known, at one request a second.
 std::vector<std::string> hold_warnings(const rollout_settings &of, std::optional<std::uint64_t> requests_a_minute);
 

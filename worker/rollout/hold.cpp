@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds look_interval = 1s;
+constexpr std::chrono::milliseconds poll_interval = 1s;
 
 /// Between two clocks, so that what is said of a hold does not change by their noise.
 constexpr std::int64_t clock_tolerance_us = 2000000;
@@ -21,49 +21,50 @@ constexpr std::int64_t clock_tolerance_us = 2000000;
 
 class holding final : public operation {
   public:
-    holding(task_run &run, const hold_request &how, done_fn done)
-        : run_(run), how_(how), done_(std::move(done)), parts_((run.of.green ? *run.of.green : *run.of.blue).parts()),
+    holding(run_context &run, const hold_request &request, done_fn done)
+        : run_(run), request_(request), done_(std::move(done)),
+          parts_((run.model.green ? *run.model.green : *run.model.blue).parts()),
           started_(run.environment.time.now()), started_us_(run.environment.time.wall_us()),
-          lost_before_(json_count(run.what.gate.get(), "lost"))
+          lost_before_(json_count(run.task.gate.get(), "lost"))
     {
-        if (how_.judged && run_.plan.rollout.gate) {
-            const step_record *step = run_.what.find_step(run_.what.step);
-            const bool has_blue = how_.weight < 100;
+        if (request_.judged && run_.plan.rollout.gate) {
+            const step_record *step = run_.task.find_step(run_.task.step);
+            const bool has_blue = request_.weight < 100;
             gate_.emplace(*run_.plan.rollout.gate,
                           divide_false_alarm(*run_.plan.rollout.gate, judged_holds(run_.plan.rollout),
                                              step == nullptr ? 1 : step->attempts),
-                          static_cast<std::uint64_t>(how_.time / look_interval),
-                          has_blue ? std::nullopt : baseline_of_report(run_.what.gate.get()));
+                          static_cast<std::uint64_t>(request_.time / poll_interval),
+                          has_blue ? std::nullopt : baseline_of_report(run_.task.gate.get()));
         }
-        run_.on_steered = [this] { look_after(0ms); };
-        look_after(0ms);
+        run_.steering.on_steered = [this] { poll_after(0ms); };
+        poll_after(0ms);
     }
 
     ~holding() override
     {
-        run_.on_steered = nullptr;
-        run_.wait_for_a_person(false);
+        run_.steering.on_steered = nullptr;
+        run_.limit.end_wait(waited_for::person);
     }
 
     void cancel() override { end_soon(outcome::canceled()); }
 
   private:
-    void look_after(std::chrono::milliseconds pause)
+    void poll_after(std::chrono::milliseconds pause)
     {
         if (ended_) {
             return;
         }
         question_.reset();
-        alarm_ = run_.environment.time.after(pause, [this] { look(); });
+        alarm_ = run_.environment.time.after(pause, [this] { poll(); });
     }
 
-    void look()
+    void poll()
     {
         if (!gate_) {
             decide();
             return;
         }
-        question_ = run_.environment.gateways.measure(run_.of.model_id, parts_, {how_.green, how_.blue},
+        question_ = run_.environment.gateways.measure(run_.model.model_id, parts_, {request_.green, request_.blue},
                                                       [this](const traffic::measured &answer) {
                                                           take(answer);
                                                           decide();
@@ -86,7 +87,7 @@ class holding final : public operation {
     void note(const gate_verdict &verdict)
     {
         if (gate_) {
-            run_.what.gate = share(gate_->report(verdict, how_.weight, lost_before_));
+            run_.task.gate = share(gate_->report(verdict, request_.weight, lost_before_));
         }
     }
 
@@ -106,32 +107,32 @@ class holding final : public operation {
     void decide()
     {
         const auto elapsed = run_.environment.time.now() - started_;
-        const bool held = elapsed >= how_.time;
+        const bool held = elapsed >= request_.time;
         const auto verdict = verdict_now(held);
         if (verdict.is == gate_verdict::kind::bad) {
             note(verdict);
-            end_soon(
-                outcome::permanent("with " + std::to_string(how_.weight) + " % of the traffic, " + verdict.reason));
+            end_soon(outcome::permanent("with " + std::to_string(request_.weight) + " % of the traffic, " +
+                                        verdict.reason));
             return;
         }
-        if (run_.what.promote_asked) {
+        if (run_.task.promote_asked) {
             note(verdict);
             end_soon(outcome::ok("a client went on"));
             return;
         }
-        if (run_.what.paused || (held && how_.until_promoted)) {
+        if (run_.task.paused || (held && request_.until_promoted)) {
             wait(verdict);
             return;
         }
-        run_.wait_for_a_person(false);
+        run_.limit.end_wait(waited_for::person);
         if (!held) {
-            run_.say_waiting(wait_for_time(view()));
-            look_after(std::clamp<std::chrono::milliseconds>(how_.time - elapsed, 1ms, look_interval));
+            run_.writer.say_waiting(wait_for_time(view()));
+            poll_after(std::clamp<std::chrono::milliseconds>(request_.time - elapsed, 1ms, poll_interval));
             return;
         }
-        if (!how_.needs_traffic || verdict.is == gate_verdict::kind::good) {
+        if (!request_.needs_traffic || verdict.is == gate_verdict::kind::good) {
             note(verdict);
-            end_soon(outcome::ok(gate_ ? std::to_string(how_.weight) + " %: " + verdict.reason : ""));
+            end_soon(outcome::ok(gate_ ? std::to_string(request_.weight) + " %: " + verdict.reason : ""));
             return;
         }
         extend(elapsed, verdict);
@@ -140,13 +141,13 @@ class holding final : public operation {
     /// A person decides, for whom the task's time limit does not run; the gate goes on looking.
     void wait(const gate_verdict &verdict)
     {
-        run_.wait_for_a_person(true);
-        if (run_.what.waits_for != wait_reason::person) {
+        run_.limit.wait_for(waited_for::person);
+        if (run_.task.waits_for != wait_reason::person) {
             note(verdict);
         }
-        run_.say_waiting(wait_for_person(view(), run_.what.task_id, run_.what.paused ? "resume" : "promote"));
+        run_.writer.say_waiting(wait_for_person(view(), run_.task.task_id, run_.task.paused ? "resume" : "promote"));
         if (gate_) {
-            look_after(look_interval);
+            poll_after(poll_interval);
         } else {
             alarm_.reset(); // until a client says so
         }
@@ -156,22 +157,22 @@ class holding final : public operation {
     void extend(std::chrono::milliseconds elapsed, const gate_verdict &verdict)
     {
         const auto limit = std::max<std::chrono::milliseconds>(
-            how_.time, std::chrono::seconds(run_.plan.rollout.progress_deadline_s));
+            request_.time, std::chrono::seconds(run_.plan.rollout.progress_deadline_s));
         if (elapsed < limit) {
-            const auto until_us = view().ends_us + std::chrono::microseconds(limit - how_.time).count();
-            run_.say_waiting(verdict.hangs ? wait_for_answers(view(), until_us)
-                                           : wait_for_requests(view(), gate_->counted().green.requests,
-                                                               run_.plan.rollout.gate->min_requests, until_us,
-                                                               run_.plan.rollout.on_no_traffic));
-            look_after(std::min(limit - elapsed, look_interval));
+            const auto until_us = view().ends_us + std::chrono::microseconds(limit - request_.time).count();
+            run_.writer.say_waiting(verdict.hangs ? wait_for_answers(view(), until_us)
+                                                  : wait_for_requests(view(), gate_->counted().green.requests,
+                                                                      run_.plan.rollout.gate->min_requests, until_us,
+                                                                      run_.plan.rollout.on_no_traffic));
+            poll_after(std::min(limit - elapsed, poll_interval));
             return;
         }
         note(verdict);
         const std::string words = "after " + duration_words(limit) + " " + verdict.reason;
         if (run_.plan.rollout.on_no_traffic == "promote" && !verdict.hangs) {
-            end_soon(outcome::ok(std::to_string(how_.weight) + " %: " + words + ", and on_no_traffic goes on"));
+            end_soon(outcome::ok(std::to_string(request_.weight) + " %: " + words + ", and on_no_traffic goes on"));
         } else {
-            end_soon(outcome::permanent("with " + std::to_string(how_.weight) + " % of the traffic, " + words));
+            end_soon(outcome::permanent("with " + std::to_string(request_.weight) + " % of the traffic, " + words));
         }
     }
 
@@ -183,23 +184,23 @@ class holding final : public operation {
         if (std::abs(begun_us - started_us_) > clock_tolerance_us) { // the clock of day was set
             started_us_ = begun_us;
         }
-        return {run_.share_words(), now_us, started_us_ + std::chrono::microseconds(how_.time).count(),
-                run_.of.former};
+        return {format_share(run_.task), now_us, started_us_ + std::chrono::microseconds(request_.time).count(),
+                run_.model.former};
     }
 
-    void end_soon(outcome how)
+    void end_soon(outcome result)
     {
         if (std::exchange(ended_, true)) {
             return;
         }
-        alarm_ = run_.environment.time.after(0ms, [this, how = std::move(how)] {
+        alarm_ = run_.environment.time.after(0ms, [this, result = std::move(result)] {
             const auto done = std::exchange(done_, nullptr); // which may destroy this
-            done(how);
+            done(result);
         });
     }
 
-    task_run &run_;
-    const hold_request how_;
+    run_context &run_;
+    const hold_request request_;
     done_fn done_;
     const part_names parts_; ///< of green
     const std::chrono::milliseconds started_;
@@ -216,9 +217,9 @@ class holding final : public operation {
 } // namespace
 
 
-operation_ptr hold(task_run &run, const hold_request &how, done_fn done)
+operation_ptr hold(run_context &run, const hold_request &request, done_fn done)
 {
-    return std::make_unique<holding>(run, how, std::move(done));
+    return std::make_unique<holding>(run, request, std::move(done));
 }
 
 } // namespace rollout

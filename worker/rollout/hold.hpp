@@ -2,7 +2,7 @@
 #pragma once
 
 #include "worker/rollout/gate.hpp"
-#include "worker/rollout/task_run.hpp"
+#include "worker/rollout/run_context.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -23,8 +23,8 @@ struct hold_request {
     bool until_promoted = false; ///< and a client has to say `promote`
 };
 
-/// Ok with what was counted, for the step's detail. Permanent where the gate says no, or there was no traffic and the
-/// rollout's `on_no_traffic` is `fail`. What decided stands in the task's `gate`, to be saved with its next write.
-operation_ptr hold(task_run &run, const hold_request &how, done_fn done);
+/// Holds the traffic. Ok with what was counted, for the step's detail; permanent if the gate says no, or there was no traffic
+/// and the rollout's `on_no_traffic` is `fail`. What decided stands in the task's `gate`, to be saved with its next write.
+operation_ptr hold(run_context &run, const hold_request &request, done_fn done);
 
 } // namespace rollout

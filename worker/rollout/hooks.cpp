@@ -1,6 +1,7 @@
 #include "worker/rollout/hooks.hpp"
 
 #include "worker/async/combine.hpp"
+#include "worker/rollout/task_log.hpp"
 
 #include <string_view>
 
@@ -8,41 +9,41 @@ namespace rollout {
 
 namespace {
 
-std::string body_of(const task_run &run, const placed_revision &one, const char *name)
+std::string body_of(const run_context &run, const placed_revision &revision, const char *name)
 {
     const json_ptr body = json_make_object();
     json_put(body.get(), "hook", name);
-    json_put(body.get(), "task_id", run.what.task_id);
-    json_put(body.get(), "model_id", run.what.model_id);
-    json_put(body.get(), "revision", json_make_number(one.revision));
-    json_put(body.get(), "kind", kind_name(run.what.kind));
-    json_put(body.get(), "backend", one.backend);
-    json_put(body.get(), "model", one.copies.front().model);
+    json_put(body.get(), "task_id", run.task.task_id);
+    json_put(body.get(), "model_id", run.task.model_id);
+    json_put(body.get(), "revision", json_make_number(revision.revision));
+    json_put(body.get(), "kind", kind_name(run.task.kind));
+    json_put(body.get(), "backend", revision.backend);
+    json_put(body.get(), "model", revision.copies.front().model);
     json_put(body.get(), "config",
-             run.what.config ? json_ptr(json_deep_copy(run.what.config.get())) : json_make_object());
+             run.task.config ? json_ptr(json_deep_copy(run.task.config.get())) : json_make_object());
     return json_compact(body.get());
 }
 
 } // namespace
 
 
-operation_ptr run_hooks(task_run &run, const placed_revision &one, const char *name, done_fn done)
+operation_ptr run_hooks(run_context &run, const placed_revision &revision, const char *name, done_fn done)
 {
     const bool asks = std::string_view(name).starts_with("before_");
-    const std::string body = body_of(run, one, name);
+    const std::string body = body_of(run, revision, name);
     std::vector<start_fn> parts;
     const auto configured = run.plan.rollout.hooks.find(name);
     if (configured != run.plan.rollout.hooks.end()) {
-        run.note_if_unsaid();
+        run.writer.note_if_stale();
         for (const auto &hook : configured->second) {
             parts.push_back([&run, hook, body, asks, name = std::string(name)](done_fn then) {
-                const auto judge = [&run, asks, then = std::move(then)](const outcome &how) {
-                    if (how || asks || how.is == outcome::kind::canceled) {
-                        then(how);
+                const auto judge = [&run, asks, then = std::move(then)](const outcome &result) {
+                    if (result || asks || result.is == outcome::kind::canceled) {
+                        then(result);
                         return;
                     }
-                    run.say(log_level::warning, "A hook failed, which changes nothing: " + how.detail);
-                    then(outcome::ok(how.detail));
+                    log_task(run.task, log_level::warning, "A hook failed, which changes nothing: " + result.detail);
+                    then(outcome::ok(result.detail));
                 };
                 return run.environment.run_hook(name, hook, body, judge);
             });

@@ -11,11 +11,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto drain_look = 50ms;
+constexpr auto drain_poll = 50ms;
 
 
 /// How many requests are in flight, as an outcome: none is ok.
-operation_ptr look_in_flight(traffic &gateways, const std::string &model_id, const placed_revision &of,
+operation_ptr poll_in_flight(traffic &gateways, const std::string &model_id, const placed_revision &of,
                              const std::shared_ptr<std::optional<std::uint64_t>> &seen, done_fn done)
 {
     return gateways.in_flight(
@@ -36,9 +36,9 @@ operation_ptr look_in_flight(traffic &gateways, const std::string &model_id, con
 
 server_model server_model_of(const std::string &model_id, std::uint64_t revision, const placed_copy &copy)
 {
-    server_model made = {copy.model, model_id, revision, copy.parts};
-    std::erase(made.parts, std::string()); // of a model without parts
-    return made;
+    server_model model = {copy.model, model_id, revision, copy.parts};
+    std::erase(model.parts, std::string()); // of a model without parts
+    return model;
 }
 
 
@@ -76,9 +76,9 @@ operation_ptr await_drain(clock &time, traffic &gateways, const std::string &mod
     return try_until(
         time,
         [&gateways, model_id, of, seen = std::move(seen)](done_fn then) {
-            return look_in_flight(gateways, model_id, of, seen, std::move(then));
+            return poll_in_flight(gateways, model_id, of, seen, std::move(then));
         },
-        drain_look, limit,
+        drain_poll, limit,
         [limit, revision = of.revision](const std::string &last) {
             return outcome::ok("after " + duration_words(limit) + " revision " + std::to_string(revision) +
                                " is taken away although " + last);

@@ -19,7 +19,7 @@ namespace rollout {
 /// How long a server may take to let a model's own requests end.
 inline constexpr std::chrono::seconds unload_timeout{120};
 
-/// A copy as its backend is to know it.
+/// Describes a copy as its backend is to know it.
 server_model server_model_of(const std::string &model_id, std::uint64_t revision, const placed_copy &copy);
 
 /// Runs `work` for each of a revision's copies on its backend, one after the other. `server` outlives it.
@@ -34,7 +34,7 @@ operation_ptr unload_copy(backend &server, const server_model &model, const plac
 /// Removes what the copies of that revision have in the repository and in the staging folder.
 copy_work removal_of(const placed_revision &of);
 
-/// Ok once no gateway has a request in flight on the revision, or `limit` is over: then with a detail that says so. What the
+/// Waits until no gateway has a request in flight on the revision, or `limit` is over: then ok with a detail that says so. What the
 /// gateways say is in `seen`; nothing while one does not say.
 operation_ptr await_drain(clock &time, traffic &gateways, const std::string &model_id, const placed_revision &of,
                           std::chrono::seconds limit, std::shared_ptr<std::optional<std::uint64_t>> seen,

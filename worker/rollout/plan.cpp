@@ -2,7 +2,6 @@
 
 #include "common/domain/limits.hpp"
 #include "common/domain/names.hpp"
-#include "worker/artifact/fetch.hpp"
 #include "worker/base/near_miss.hpp"
 #include "worker/base/words.hpp"
 #include "worker/config/model_settings.hpp"
@@ -26,7 +25,7 @@ constexpr std::string_view members_of_config[] = {"source", "sha256", "backend",
                                                   "triton", "parts",  "supersede"};
 
 
-/// Of `config`, where every other member is a parameter of the task's own. `templates`: of the operator's, which may ask for one
+/// The members of `config`; every other one is a parameter of the task's own. `templates`: of the operator's, which may ask for one
 /// by such a name.
 void refuse_near_misses(const json_t *config, const std::string &templates, std::vector<json_fault> &faults)
 {
@@ -86,7 +85,7 @@ std::string backend_of(const settings &from, const model_settings *model, const 
 struct plan_base {
     const std::string &source; ///< the template for what names none itself
     const template_values values;
-    const backend_settings *server; ///< null where the task's backend is none
+    const backend_settings *server; ///< null if the task's backend is none
     const std::string &backend;
     bool requires_sha256;                  ///< of a source on a web server
     const std::vector<std::string> *allow; ///< that a source is held against; null: it is not
@@ -97,31 +96,31 @@ struct plan_base {
 /// `source`, `sha256` and `triton` of the request's `config`, or of one of its parts.
 planned_copy plan_copy(const plan_base &base, const json_t *given, const std::string &pointer, std::string_view part)
 {
-    planned_copy made;
+    planned_copy planned;
     template_values values = base.values;
     values.part = part;
 
     const json_t *source = json_object_get(given, "source");
     if (source == nullptr) {
-        made.source = fill_template(base.source, values, base.faults);
+        planned.source = fill_template(base.source, values, base.faults);
     } else {
-        made.source = json_text(source);
-        if (made.source.empty()) {
+        planned.source = json_text(source);
+        if (planned.source.empty()) {
             base.faults.push_back({pointer + "/source", "must be a string that is not empty"});
         }
     }
-    if (base.allow != nullptr && !made.source.empty()) {
-        if (auto refused = check_source(made.source, *base.allow); !refused.empty()) {
+    if (base.allow != nullptr && !planned.source.empty()) {
+        if (auto refused = check_source(planned.source, *base.allow); !refused.empty()) {
             base.faults.push_back({pointer + "/source", "cannot be fetched: " + refused});
         }
     }
     if (const json_t *digest = json_object_get(given, "sha256")) {
-        made.sha256 = json_text(digest);
-        if (!is_sha256(made.sha256)) {
+        planned.sha256 = json_text(digest);
+        if (!is_sha256(planned.sha256)) {
             base.faults.push_back({pointer + "/sha256", "must be a string of 64 hexadecimal digits"});
         }
     }
-    if (made.sha256.empty() && base.requires_sha256 && is_web_source(made.source)) {
+    if (planned.sha256.empty() && base.requires_sha256 && is_web_source(planned.source)) {
         base.faults.push_back({pointer + "/sha256", "is missing: a source on a web server is fetched only with the "
                                                     "checksum of what it must be (artifacts.require_sha256 of "
                                                     "rolloutd's configuration)"});
@@ -133,22 +132,23 @@ planned_copy plan_copy(const plan_base &base, const json_t *given, const std::st
                                                             "config.pbtxt"});
         } else if (json_is_object(config)) {
             check_server_config(config, pointer + "/triton", base.faults);
-            made.placed.server_config = share(json_share(config));
+            planned.placed.server_config = share(json_share(config));
         } else {
             base.faults.push_back({pointer + "/triton", "must be an object"});
         }
     }
 
     if (base.server != nullptr) {
-        made.placed.model = fill_template(base.server->model_name, values, base.faults);
-        if (made.placed.model.size() > limits::backend_model_bytes) {
-            base.faults.push_back({"/model_id", "makes a model name of " + std::to_string(made.placed.model.size()) +
+        planned.placed.model = fill_template(base.server->model_name, values, base.faults);
+        if (planned.placed.model.size() > limits::backend_model_bytes) {
+            base.faults.push_back({"/model_id", "makes a model name of " +
+                                                    std::to_string(planned.placed.model.size()) +
                                                     " bytes on the server, the bound is " +
                                                     std::to_string(limits::backend_model_bytes)});
         }
     }
-    made.placed.parts = {std::string(part)};
-    return made;
+    planned.placed.parts = {std::string(part)};
+    return planned;
 }
 
 
@@ -182,17 +182,17 @@ void plan_parts(const plan_base &base, const json_t *parts, std::vector<planned_
                                    "a digit"});
             continue;
         }
-        auto made = plan_copy(base, given, pointer, name);
-        const auto same = std::ranges::find_if(to, [&](const auto &one) { return is_same_model(one, made); });
+        auto planned = plan_copy(base, given, pointer, name);
+        const auto same = std::ranges::find_if(to, [&](const auto &one) { return is_same_model(one, planned); });
         if (same != to.end()) {
             same->placed.parts.emplace_back(name);
             continue;
         }
-        if (std::ranges::any_of(to, [&](const auto &one) { return one.placed.model == made.placed.model; })) {
+        if (std::ranges::any_of(to, [&](const auto &one) { return one.placed.model == planned.placed.model; })) {
             base.faults.push_back({"/config/parts", "are several models, and the backend's model_name gives them one "
                                                     "name: let it hold {part}"});
         }
-        to.push_back(std::move(made));
+        to.push_back(std::move(planned));
     }
 }
 

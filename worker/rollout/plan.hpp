@@ -10,7 +10,7 @@
 
 namespace rollout {
 
-/// A model on the server, and where it comes from.
+/// A model on the server, and its source.
 struct planned_copy {
     placed_copy placed;
     std::string source;
@@ -29,7 +29,7 @@ struct deployment_plan {
 /// (fetch looks again), and that no member's name is a near miss of a known one, which would then not count.
 enum class plan_for { request, accepted };
 
-/// Faults point into the request (`/config/backend`). `revision` is the deployment's own; any number will do to check.
+/// Makes the plan. Faults point into the request (`/config/backend`). `revision` is the deployment's own; any number will do to check.
 deployment_plan plan_deployment(const settings &from, const std::string &model_id, std::uint64_t revision,
                                 const json_t *config, std::vector<json_fault> &faults,
                                 plan_for purpose = plan_for::request);

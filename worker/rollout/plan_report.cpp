@@ -19,10 +19,10 @@ json_ptr steps_report(const std::vector<shift_step> &steps)
 {
     json_ptr list = json_make_array();
     for (const auto &step : steps) {
-        json_ptr one = json_make_object();
-        json_put(one.get(), "weight", json_make_number(step.weight));
-        json_put(one.get(), "hold_s", json_make_number(step.hold_s));
-        json_add(list.get(), std::move(one));
+        json_ptr entry = json_make_object();
+        json_put(entry.get(), "weight", json_make_number(step.weight));
+        json_put(entry.get(), "hold_s", json_make_number(step.hold_s));
+        json_add(list.get(), std::move(entry));
     }
     return list;
 }
@@ -32,12 +32,12 @@ json_ptr servers_report(const std::vector<const backend_settings *> &servers)
 {
     json_ptr list = json_make_array();
     for (const auto *server : servers) {
-        json_ptr one = json_make_object();
+        json_ptr entry = json_make_object();
         if (!server->url.empty()) { // a backend that runs a command has none
-            json_put(one.get(), "url", clean_text(server->url, url_characters));
+            json_put(entry.get(), "url", clean_text(server->url, url_characters));
         }
-        json_put(one.get(), "upstream", server->upstream);
-        json_add(list.get(), std::move(one));
+        json_put(entry.get(), "upstream", server->upstream);
+        json_add(list.get(), std::move(entry));
     }
     return list;
 }

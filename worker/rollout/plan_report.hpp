@@ -19,12 +19,11 @@ struct plan_view {
     std::optional<std::uint64_t> requests_a_minute; ///< of the model, if they are known
 };
 
-/// The weights of a rollout. Without a blue there is nothing to hold back for.
+/// Returns the weights of a rollout. Without a blue there is nothing to hold back for.
 std::vector<shift_step> weights_of(const deployment_plan &plan, bool has_blue);
 
-/// `steps`, `promote`, `watch_s`, `old`, `drain_s`, `progress_deadline_s`, `on_no_traffic`, `gate` if it judges something, `servers` and
-/// `warnings`; of a deletion
-/// `drain_s` and `servers`.
+/// Makes `steps`, `promote`, `watch_s`, `old`, `drain_s`, `progress_deadline_s`, `on_no_traffic`, `gate` if it judges something,
+/// `servers` and `warnings`; of a deletion `drain_s` and `servers`.
 json_ptr plan_report(const plan_view &of);
 
 } // namespace rollout

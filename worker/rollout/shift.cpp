@@ -2,33 +2,35 @@
 
 #include "worker/async/combine.hpp"
 #include "worker/rollout/hold.hpp"
+#include "worker/rollout/hold_words.hpp"
 #include "worker/rollout/plan_report.hpp"
-#include "worker/rollout/shared_work.hpp"
+#include "worker/rollout/revision_work.hpp"
+#include "worker/rollout/task_log.hpp"
 
 namespace rollout {
 
 namespace {
 
-/// Of this rollout. What served before is proven, and goes straight to 100.
-std::vector<shift_step> weights_of(const task_run &run)
+/// Returns the weights of this rollout. What served before is proven, and goes straight to 100.
+std::vector<shift_step> weights_of(const run_context &run)
 {
-    return weights_of(run.plan, run.of.blue.has_value() && run.what.rollback_to == 0);
+    return weights_of(run.plan, run.model.blue.has_value() && run.task.rollback_to == 0);
 }
 
 
 /// Puts green at a weight: with the next write it is the route.
-void set_weight(task_run &run, unsigned weight)
+void set_weight(run_context &run, unsigned weight)
 {
-    run.of.weight = weight;
-    run.what.traffic_weight = weight;
-    run.what.detail = run.share_words() + ".";
+    run.model.weight = weight;
+    run.task.traffic_weight = weight;
+    run.task.detail = format_share(run.task) + ".";
 }
 
 
-/// The next weight: a client's word for the hold before it has done its work, and goes with the same write.
-void go_on_to(task_run &run, unsigned weight)
+/// Goes on to the next weight: a client's promote of the hold before it has done its work, and goes with the same write.
+void go_on_to(run_context &run, unsigned weight)
 {
-    run.what.promote_asked = false;
+    run.task.promote_asked = false;
     set_weight(run, weight);
 }
 
@@ -37,10 +39,10 @@ void go_on_to(task_run &run, unsigned weight)
 /// has written.
 class shifting final : public operation {
   public:
-    shifting(task_run &run, done_fn done) : run_(run), weights_(weights_of(run)), done_(std::move(done))
+    shifting(run_context &run, done_fn done) : run_(run), weights_(weights_of(run)), done_(std::move(done))
     {
-        while (at_ + 1 < weights_.size() && weights_[at_].weight < run.of.weight) {
-            ++at_;
+        while (current_ + 1 < weights_.size() && weights_[current_].weight < run.model.weight) {
+            ++current_;
         }
         follow();
     }
@@ -56,9 +58,9 @@ class shifting final : public operation {
   private:
     void follow()
     {
-        part_ = follow_route(run_, [this](const outcome &how) {
-            if (!how) {
-                end(how);
+        part_ = follow_route(run_, [this](const outcome &result) {
+            if (!result) {
+                end(result);
             } else if (canceled_) {
                 end(outcome::canceled());
             } else {
@@ -69,38 +71,42 @@ class shifting final : public operation {
 
     void hold_here()
     {
-        const bool has_blue = run_.of.blue.has_value() && run_.what.rollback_to == 0;
-        const bool is_last = at_ + 1 == weights_.size();
+        const bool has_blue = run_.model.blue.has_value() && run_.task.rollback_to == 0;
+        const bool is_last = current_ + 1 == weights_.size();
         const bool manual = is_last && has_blue && run_.plan.rollout.promote == "manual";
-        const auto &step = weights_[at_];
+        const auto &step = weights_[current_];
         // What is not held is not judged either; a person who is waited for decides.
-        if (!has_blue || (step.hold_s == 0 && !manual && !run_.what.paused)) {
-            part_ = ended(run_, outcome::ok(), [this](const outcome &how) { next(how); });
+        if (!has_blue || (step.hold_s == 0 && !manual && !run_.task.paused)) {
+            part_ = ended(run_, outcome::ok(), [this](const outcome &result) { next(result); });
             return;
         }
         const bool judged = step.weight != 0 && (step.hold_s != 0 || manual);
-        const hold_request request = {
-            std::chrono::seconds(step.hold_s), step.weight, run_.what.model_revision, run_.of.blue->revision, judged,
-            judged && step.hold_s != 0,        manual};
-        part_ = hold(run_, request, [this](const outcome &how) { next(how); });
+        const hold_request request = {.time = std::chrono::seconds(step.hold_s),
+                                      .weight = step.weight,
+                                      .green = run_.task.model_revision,
+                                      .blue = run_.model.blue->revision,
+                                      .judged = judged,
+                                      .needs_traffic = judged && step.hold_s != 0,
+                                      .until_promoted = manual};
+        part_ = hold(run_, request, [this](const outcome &result) { next(result); });
     }
 
-    void next(const outcome &how)
+    void next(const outcome &result)
     {
-        if (!how || canceled_) {
-            end(how ? outcome::canceled() : how);
+        if (!result || canceled_) {
+            end(result ? outcome::canceled() : result);
             return;
         }
-        if (!how.detail.empty()) {
-            details_ += (details_.empty() ? "" : "; ") + how.detail;
+        if (!result.detail.empty()) {
+            details_ += (details_.empty() ? "" : "; ") + result.detail;
         }
-        if (at_ + 1 == weights_.size()) {
+        if (current_ + 1 == weights_.size()) {
             end(outcome::ok(details_));
             return;
         }
-        ++at_;
-        go_on_to(run_, weights_[at_].weight);
-        run_.say(log_level::info, run_.what.detail);
+        ++current_;
+        go_on_to(run_, weights_[current_].weight);
+        log_task(run_.task, log_level::info, run_.task.detail);
         part_ = write(run_, [this](const outcome &written) {
             if (written) {
                 follow();
@@ -110,18 +116,18 @@ class shifting final : public operation {
         });
     }
 
-    void end(const outcome &how)
+    void end(const outcome &result)
     {
         const auto done = std::exchange(done_, nullptr); // which may destroy this
         if (done) {
-            done(how);
+            done(result);
         }
     }
 
-    task_run &run_;
+    run_context &run_;
     std::vector<shift_step> weights_;
     done_fn done_;
-    std::size_t at_ = 0;
+    std::size_t current_ = 0;
     std::string details_; ///< what the gate saw at each weight
     operation_ptr part_;
     bool canceled_ = false;
@@ -130,36 +136,36 @@ class shifting final : public operation {
 } // namespace
 
 
-void enter_shift(task_run &run)
+void enter_shift(run_context &run)
 {
-    if (run.of.incoming && run.of.incoming->revision == run.what.model_revision) {
-        run.of.green = std::move(run.of.incoming);
-        run.of.incoming.reset();
+    if (is_ours(run, run.model.incoming)) {
+        run.model.green = std::move(run.model.incoming);
+        run.model.incoming.reset();
         set_weight(run, weights_of(run).front().weight);
     } else {
-        set_weight(run, run.of.weight); // as before a crash
+        set_weight(run, run.model.weight); // as before a crash
     }
 }
 
 
-operation_ptr shift_traffic(task_run &run, done_fn done)
+operation_ptr shift_traffic(run_context &run, done_fn done)
 {
     return std::make_unique<shifting>(run, std::move(done));
 }
 
 
-operation_ptr promote_and_watch(task_run &run, done_fn done)
+operation_ptr promote_and_watch(run_context &run, done_fn done)
 {
-    if (run.of.former == 0) {
+    if (run.model.former == 0) {
         return follow_route(run, std::move(done));
     }
-    const hold_request request = {std::chrono::seconds(run.plan.rollout.watch_s),
-                                  100,
-                                  run.what.model_revision,
-                                  run.of.former,
-                                  true,
-                                  false,
-                                  false};
+    const hold_request request = {.time = std::chrono::seconds(run.plan.rollout.watch_s),
+                                  .weight = 100,
+                                  .green = run.task.model_revision,
+                                  .blue = run.model.former,
+                                  .judged = true,
+                                  .needs_traffic = false,
+                                  .until_promoted = false};
     return in_order(run.environment.time,
                     {[&run](done_fn then) { return follow_route(run, std::move(then)); },
                      [&run, request](done_fn then) { return hold(run, request, std::move(then)); }},

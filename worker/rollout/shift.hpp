@@ -2,14 +2,14 @@
 // a revision that has been promoted, while the old one can have its traffic back at once.
 #pragma once
 
-#include "worker/rollout/task_run.hpp"
+#include "worker/rollout/run_context.hpp"
 
 namespace rollout {
 
-void enter_shift(task_run &run);
-operation_ptr shift_traffic(task_run &run, done_fn done);
+void enter_shift(run_context &run);
+operation_ptr shift_traffic(run_context &run, done_fn done);
 
-/// Until every gateway has green as its blue, and then for `watch_s` where the model's `former` is set.
-operation_ptr promote_and_watch(task_run &run, done_fn done);
+/// Waits until every gateway has green as its blue, and then for `watch_s` if the model's `former` is set.
+operation_ptr promote_and_watch(run_context &run, done_fn done);
 
 } // namespace rollout

@@ -1,49 +1,67 @@
-// A client's word to a task that runs, and the time that does not count: a client is waited for, or a place.
+#include "worker/rollout/task_steering.hpp"
+
 #include "worker/rollout/hold_words.hpp"
-#include "worker/rollout/task_run.hpp"
+#include "worker/rollout/run_step.hpp"
+
+#include <utility>
 
 namespace rollout {
 
-std::string task_run::steer(steering verb, steered_fn done)
+task_steering::task_steering(rollout::task &task, task_writer &writer, run_control run)
+    : task_(task), writer_(writer), run_(std::move(run))
+{
+}
+
+
+task_steering::~task_steering()
+{
+    *alive_ = false;
+}
+
+
+std::string task_steering::steer(steering verb, task_writer::written_fn done)
 {
     if (std::string why = objection_to(verb); !why.empty()) {
         return why;
     }
-    const client_words before = {what.paused, what.cancel_asked, what.promote_asked};
-    take_word(verb);
-    note_time();
-    note_told();
-    being_steered_ = true;
-    environment.book.save(what, nullptr,
-                          [this, alive = alive_, verb, before, row = row_of(what, 0),
-                           done = std::move(done)](const outcome &how, std::uint64_t revision) mutable {
-                              if (*alive) {
-                                  being_steered_ = false;
-                                  how ? follow_word(verb) : take_back(verb, before);
-                              }
-                              row.revision = revision;
-                              done(how, row);
-                          });
+    const client_wishes before = {task_.paused, task_.cancel_asked, task_.promote_asked};
+    take(verb);
+    is_under_way_ = true;
+    writer_.write_once(
+        [this, alive = alive_, verb, before, done = std::move(done)](const outcome &result, const task_row &row) {
+            if (*alive) {
+                is_under_way_ = false;
+                result ? follow(verb) : take_back(verb, before);
+            }
+            done(result, row);
+        });
     return {};
 }
 
 
-/// Why that word makes no sense now.
-std::string task_run::objection_to(steering verb) const
+/// Also when it is back, and its final state is on its way to the journal.
+bool task_steering::is_on_its_way_back() const
 {
-    const std::string now = "Step " + what.step + " of task " + what.task_id + " is running";
-    if (rolling_back_) {
-        return "Task " + what.task_id + " is taking the way back already; wait for its end.";
+    return task_.step == rollback_step_name;
+}
+
+
+/// Says why that verb makes no sense now; empty if it does.
+std::string task_steering::objection_to(steering verb) const
+{
+    const std::string now = "Step " + task_.step + " of task " + task_.task_id + " is running";
+    if (is_on_its_way_back()) {
+        return "Task " + task_.task_id + " is taking the way back already; wait for its end.";
     }
-    if (is_final(what.status)) {
-        return "Task " + what.task_id + " is " + std::string(status_name(what.status)) +
+    if (is_final(task_.status)) {
+        return "Task " + task_.task_id + " is " + std::string(status_name(task_.status)) +
                " and takes nothing any more.";
     }
     switch (verb) {
     case steering::cancel:
-        if (past_the_point_of_no_return()) {
-            return now + (what.kind == task_kind::deploy
-                              ? ": revision " + std::to_string(what.model_revision) +
+        if (!run_.can_be_undone()) {
+            return now + (task_.kind == task_kind::deploy
+                              ? ": revision " + std::to_string(task_.model_revision) +
                                     " has been promoted and stays; a completed deployment takes rollback."
                               : ": the model is unloaded already; post a deployment to bring it back.");
         }
@@ -51,92 +69,65 @@ std::string task_run::objection_to(steering verb) const
     case steering::promote:
         return on_steered != nullptr ? "" : now + "; promote is for a hold, or a rollout that waits for it.";
     case steering::pause:
-        if (what.kind != task_kind::deploy || what.step != "shift") {
+        if (task_.kind != task_kind::deploy || task_.step != "shift") {
             return now + "; only a shift can be paused.";
         }
-        if (shifted) {
+        if (run_.is_shifted()) {
             return now + ", and its last hold is over; cancel the task to keep it from promoting.";
         }
-        return what.paused ? "Task " + what.task_id + " is paused already." : "";
+        return task_.paused ? "Task " + task_.task_id + " is paused already." : "";
     case steering::resume:
-        return what.paused ? "" : "Task " + what.task_id + " is not paused.";
+        return task_.paused ? "" : "Task " + task_.task_id + " is not paused.";
     case steering::retry:
     case steering::rollback:
         break;
     }
-    return "Task " + what.task_id + " runs; " + std::string(steering_name(verb)) +
+    return "Task " + task_.task_id + " runs; " + std::string(steering_name(verb)) +
            " is for one that has come to its end.";
 }
 
 
-/// What is to be written.
-void task_run::take_word(steering verb)
+/// Changes what is to be written.
+void task_steering::take(steering verb)
 {
     if (verb == steering::cancel) {
-        what.cancel_asked = true;
+        task_.cancel_asked = true;
         return;
     }
-    what.paused = verb == steering::pause;
-    what.promote_asked = what.promote_asked || verb == steering::promote;
+    task_.paused = verb == steering::pause;
+    task_.promote_asked = task_.promote_asked || verb == steering::promote;
     if (verb == steering::resume) {
-        stop_waiting();
-        what.detail = share_words() + ".";
+        writer_.stop_waiting();
+        task_.detail = format_share(task_) + ".";
     } else if (verb == steering::pause && on_steered) {
-        const wait_state person = wait_for_person({share_words(), 0, what.hold_ends_us, 0}, what.task_id, "resume");
-        what.set_waiting(person);
-        what.detail = person.sentence;
+        const wait_state person =
+            wait_for_person({format_share(task_), 0, task_.hold_ends_us, 0}, task_.task_id, "resume");
+        task_.set_waiting(person);
+        task_.detail = person.sentence;
     }
 }
 
 
-/// Now that it is durable. The run may have come upon it already.
-void task_run::follow_word(steering verb)
+/// Lets the verb take effect now that it is durable. The run may have come upon it already.
+void task_steering::follow(steering verb)
 {
     if (verb == steering::cancel) {
-        if (!rolling_back_ && !stopping_) {
-            interrupt();
-        }
+        run_.end_work();
     } else if (on_steered) {
         on_steered();
     }
 }
 
 
-/// A word that could not be written is none, but for one that the run has come upon already.
-void task_run::take_back(steering verb, const client_words &before)
+/// Takes back a verb that could not be written, unless the run has come upon it already.
+void task_steering::take_back(steering verb, const client_wishes &before)
 {
-    const bool went_on = verb == steering::promote && !what.promote_asked;
-    what.cancel_asked = before.cancel_asked || (what.cancel_asked && rolling_back_);
-    what.paused = before.paused && !went_on;
-    what.promote_asked = before.promote_asked && what.promote_asked;
+    const bool went_on = verb == steering::promote && !task_.promote_asked;
+    task_.cancel_asked = before.cancel_asked || (task_.cancel_asked && is_on_its_way_back());
+    task_.paused = before.paused && !went_on;
+    task_.promote_asked = before.promote_asked && task_.promote_asked;
     if (on_steered) {
         on_steered();
-    }
-}
-
-
-void task_run::wait_for_a_person(bool waits)
-{
-    if (waits != waits_for_a_person_ && !stopping_) {
-        waits_for_a_person_ = waits;
-        let_time_stand(waits);
-    }
-}
-
-
-void task_run::let_time_stand(bool stands)
-{
-    if (stands == time_stands_ || stopping_) {
-        return;
-    }
-    note_time();
-    elapsed_before_ms_ = what.elapsed_ms;
-    started_ = environment.time.now();
-    time_stands_ = stands;
-    if (stands) {
-        deadline_.reset();
-    } else if (!timed_out_) {
-        start_deadline();
     }
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 std::string at_the_latest(std::int64_t until_us, std::int64_t now_us)
 {
-    return until_us == 0 ? "" : ", until " + moment_words(until_us, now_us) + " at the latest";
+    return until_us == 0 ? "" : ", until " + format_moment(until_us, now_us) + " at the latest";
 }
 
 
@@ -81,7 +81,7 @@ wait_state wait_for_retry(unsigned attempts, const std::string &step, std::int64
 {
     return {wait_reason::time, 0,
             "Attempt " + std::to_string(attempts) + " of step " + step + " failed and is repeated at " +
-                moment_words(at_us, now_us) + ": " + why};
+                format_moment(at_us, now_us) + ": " + why};
 }
 
 

@@ -11,24 +11,24 @@
 
 namespace rollout {
 
-/// Every gateway is to follow the route of a model. `missing`: as traffic::missing says it. `until_us` 0: for as long as it takes.
+/// Says that every gateway is to follow the route of a model. `missing`: as traffic::missing says it. `until_us` 0: for as long as it takes.
 wait_state wait_for_gateways(const std::string &model_id, const traffic::followers &are, const std::string &missing,
                              std::int64_t until_us, std::int64_t now_us);
 
-/// Requests in flight on a revision that is out of the traffic are to end; it is taken away at `until_us` all the same. Their
-/// count is rounded up to a power of two, so that what is said seldom changes. Nothing: a gateway does not say.
+/// Says that requests in flight on a revision that is out of the traffic are to end; it is taken away at `until_us` all the
+/// same. Their count is rounded up to a power of two, so that what is said seldom changes. Nothing: a gateway does not say.
 wait_state wait_for_drain(std::uint64_t revision, const std::optional<std::uint64_t> &in_flight,
                           std::int64_t until_us, std::int64_t now_us);
 
-/// An inference server is to do something: `act` is "load 123__r7". `until_us` 0: no one bound for all of it.
+/// Says that an inference server is to do something: `act` is "load 123__r7". `until_us` 0: no one bound for all of it.
 wait_state wait_for_server(const std::string &backend, const std::string &act, std::int64_t until_us,
                            std::int64_t now_us);
 
-/// A step is tried again.
+/// Says that a step is tried again.
 wait_state wait_for_retry(unsigned attempts, const std::string &step, std::int64_t at_us, std::int64_t now_us,
                           const std::string &why);
 
-/// A task that has begun is to work again, and as many do as may.
+/// Says that a task that has begun is to work again, and as many do as may.
 wait_state wait_for_place(const std::string &step, std::uint64_t revision);
 
 /// Why a task has not begun, or not gone on since a restart. Of the first that applies.

@@ -8,22 +8,22 @@ using namespace std::chrono_literals;
 
 /// What is over sooner was no wait that anybody could read of, and costs no write to the journal.
 constexpr auto grace = 100ms;
-constexpr auto look_interval = 1000ms;
+constexpr auto poll_interval = 1000ms;
 
 
 class waiting_work final : public operation {
   public:
-    waiting_work(task_run &run, std::function<wait_state()> words, const start_fn &work, done_fn done)
+    waiting_work(run_context &run, std::function<wait_state()> words, const start_fn &work, done_fn done)
         : run_(run), words_(std::move(words)), done_(std::move(done))
     {
         say_after(grace);
-        work_ = work([this](const outcome &how) {
+        work_ = work([this](const outcome &result) {
             alarm_.reset();
             if (said_) {
-                run_.stop_waiting();
+                run_.writer.stop_waiting();
             }
             const auto then = std::move(done_); // which may destroy this
-            then(how);
+            then(result);
         });
     }
 
@@ -34,12 +34,12 @@ class waiting_work final : public operation {
     {
         alarm_ = run_.environment.time.after(pause, [this] {
             said_ = true;
-            run_.say_waiting(words_());
-            say_after(look_interval);
+            run_.writer.say_waiting(words_());
+            say_after(poll_interval);
         });
     }
 
-    task_run &run_;
+    run_context &run_;
     std::function<wait_state()> words_;
     done_fn done_;
     bool said_ = false;
@@ -50,7 +50,7 @@ class waiting_work final : public operation {
 } // namespace
 
 
-operation_ptr while_waiting(task_run &run, std::function<wait_state()> words, const start_fn &work, done_fn done)
+operation_ptr while_waiting(run_context &run, std::function<wait_state()> words, const start_fn &work, done_fn done)
 {
     return std::make_unique<waiting_work>(run, std::move(words), work, std::move(done));
 }

@@ -4,7 +4,7 @@
 #include "worker/base/words.hpp"
 #include "worker/config/model_settings.hpp"
 #include "worker/rollout/placed_work.hpp"
-#include "worker/rollout/shared_work.hpp"
+#include "worker/rollout/revision_work.hpp"
 
 #include <algorithm>
 #include <set>

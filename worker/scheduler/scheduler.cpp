@@ -197,7 +197,7 @@ wait_state scheduler::turn_words(const std::string &model_id, const std::string 
     if (const auto at_work = runs_.find(model_id); at_work != runs_.end()) {
         const auto &[task_id, config, environment, run, pause] = at_work->second;
         view.running = task_id;
-        view.running_waits_for = run ? run->what.waits_for : wait_reason::none;
+        view.running_waits_for = run ? run->task().waits_for : wait_reason::none;
     }
     view.none_may_run = config_->limits.max_concurrent_rollouts == 0;
     view.is_full = places_.is_full();
@@ -219,7 +219,7 @@ std::string scheduler::running_deployment(const std::string &model_id) const
     if (at_work == runs_.end() || !at_work->second.run) {
         return {};
     }
-    const task &running = at_work->second.run->what;
+    const task &running = at_work->second.run->task();
     return running.kind != task_kind::deploy || is_final(running.status) ? "" : running.task_id;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "tests/unit/fakes/fake_traffic.hpp"
-#include "worker/artifact/fetch.hpp"
+#include "worker/artifact/fetch_request.hpp"
 #include "worker/backend/backend.hpp"
 
 #include <deque>

@@ -16,6 +16,7 @@ struct gateway_memory {
     std::map<std::uint64_t, std::optional<std::uint64_t>> requests; ///< in flight, by revision; none where not said
     std::map<std::uint64_t, rollout::traffic_counters> counters;    ///< by revision
     std::map<std::uint64_t, rollout::traffic_counters> growth;      ///< of these, from one look to the next
+    std::optional<std::uint64_t> last_minute;                       ///< requests of any model; none: it does not say
     bool absent = false;                                            ///< with `follows` false: there is no gateway
     bool follows = true;                                            ///< takes new routes over as they come
 
@@ -106,6 +107,7 @@ class fake_traffic final : public rollout::traffic {
             memory_.counters[revision] += memory_.growth[revision];
             answer["gateway"].revisions.push_back(memory_.counters[revision]);
         }
+        answer["gateway"].last_minute = memory_.last_minute;
         return time_.after({}, [done = std::move(done), answer] { done(answer); });
     }
 

@@ -1,8 +1,8 @@
-#include "worker/rollout/fetching.hpp"
+#include "worker/rollout/fetch_step.hpp"
 
 #include "worker/async/combine.hpp"
 #include "worker/base/words.hpp"
-#include "worker/rollout/shared_work.hpp"
+#include "worker/rollout/revision_work.hpp"
 
 #include <algorithm>
 
@@ -19,29 +19,29 @@ constexpr auto progress_interval = 1s;
 class watched_fetch final : public operation {
   public:
     /// `number` of `count` copies.
-    watched_fetch(task_run &run, fetch_request request, std::size_t number, std::size_t count, done_fn done)
+    watched_fetch(run_context &run, fetch_request request, std::size_t number, std::size_t count, done_fn done)
         : run_(run), number_(number), count_(count), progress_(std::make_shared<fetch_progress>())
     {
         request.progress = progress_;
-        fetch_ = run.environment.fetch(std::move(request), [this, done = std::move(done)](const outcome &how) {
-            look_.reset();
-            done(how); // which may destroy this
+        fetch_ = run.environment.fetch(std::move(request), [this, done = std::move(done)](const outcome &result) {
+            poll_.reset();
+            done(result); // which may destroy this
         });
-        look_later();
+        poll_later();
     }
 
     void cancel() override { fetch_->cancel(); }
 
   private:
-    void look_later()
+    void poll_later()
     {
-        look_ = run_.environment.time.after(progress_interval, [this] {
-            look();
-            look_later();
+        poll_ = run_.environment.time.after(progress_interval, [this] {
+            poll();
+            poll_later();
         });
     }
 
-    void look()
+    void poll()
     {
         const std::uint64_t done = progress_->done_bytes;
         const std::uint64_t total = progress_->total_bytes;
@@ -50,26 +50,26 @@ class watched_fetch final : public operation {
         }
         seen_ = done;
         const double share = total == 0 ? 0 : std::min(static_cast<double>(done) / static_cast<double>(total), 1.0);
-        run_.note_progress((static_cast<double>(number_) + share) / static_cast<double>(count_),
-                           size_words(done) + (total == 0 ? "" : " of " + size_words(total)));
+        run_.writer.note_progress((static_cast<double>(number_) + share) / static_cast<double>(count_),
+                                  size_words(done) + (total == 0 ? "" : " of " + size_words(total)));
     }
 
-    task_run &run_;
+    run_context &run_;
     std::size_t number_;
     std::size_t count_;
     std::shared_ptr<fetch_progress> progress_;
     std::uint64_t seen_ = 0;
     operation_ptr fetch_;
-    operation_ptr look_;
+    operation_ptr poll_;
 };
 
 } // namespace
 
 
-operation_ptr fetch_source(task_run &run, const placed_revision &one, done_fn done)
+operation_ptr fetch_source(run_context &run, const placed_revision &revision, done_fn done)
 {
     return on_copies(
-        run, one, std::move(done),
+        run, revision, std::move(done),
         [&run](backend &server, const server_model &, const placed_copy &copy, done_fn then) {
             const auto planned = std::ranges::find_if(
                 run.plan.copies, [&copy](const auto &wanted) { return wanted.placed.parts == copy.parts; });

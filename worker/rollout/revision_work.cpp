@@ -1,0 +1,277 @@
+#include "worker/rollout/revision_work.hpp"
+
+#include "worker/async/combine.hpp"
+#include "worker/base/words.hpp"
+#include "worker/rollout/waiting_words.hpp"
+#include "worker/rollout/while_waiting.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto ready_poll = 100ms;
+
+
+/// Returns when that much time will have passed, for people: microseconds since 1970, UTC.
+std::int64_t moment_after(const run_context &run, std::chrono::microseconds time)
+{
+    return run.environment.time.wall_us() + time.count();
+}
+
+
+/// Waits until every gateway follows the model's route. `until_us` 0: for as long as it takes. A step that fails over it says
+/// which gateway had no link.
+operation_ptr follow_route_until(run_context &run, std::int64_t until_us, done_fn done)
+{
+    const auto is_noted = std::make_shared<bool>(false);
+    const auto note = [&run, is_noted](const std::string &missing) {
+        step_record *step = run.task.find_step(run.task.step);
+        if (step != nullptr && (*is_noted || !missing.empty())) {
+            *is_noted = true;
+            step->detail = missing;
+        }
+    };
+    return while_waiting(
+        run,
+        [&run, until_us, note] {
+            const auto &gateways = run.environment.gateways;
+            const std::string missing = gateways.missing();
+            note(missing);
+            return wait_for_gateways(run.model.model_id, gateways.followers_of(run.model.route_revision), missing,
+                                     until_us, run.environment.time.wall_us());
+        },
+        [&run](done_fn then) {
+            return run.environment.gateways.when_followed(run.model.route_revision, std::move(then));
+        },
+        [note, done = std::move(done)](const outcome &result) {
+            if (result) {
+                note({});
+            }
+            done(result);
+        });
+}
+
+
+/// Runs `work` for each of a revision's copies, once the watch over lost models has released them.
+operation_ptr alone_on(run_context &run, const placed_revision &revision, done_fn done, copy_work work)
+{
+    const start_fn release = [&run, revision](done_fn then) {
+        auto waits = run.environment.release(run.model.model_id, revision.revision, then);
+        return waits ? std::move(waits) : ended(run, outcome::ok(), std::move(then));
+    };
+    const start_fn do_it = [&run, revision, work = std::move(work)](done_fn then) {
+        return on_copies(run, revision, std::move(then), work);
+    };
+    return in_order(run.environment.time, {release, do_it}, std::move(done));
+}
+
+
+class writing final : public operation {
+  public:
+    writing(run_context &run, done_fn done)
+    {
+        run.writer.save([this, alive = alive_, done = std::move(done)] {
+            if (*alive) {
+                done(canceled_ ? outcome::canceled() : outcome::ok()); // which may destroy this
+            }
+        });
+    }
+    ~writing() override { *alive_ = false; }
+
+    void cancel() override { canceled_ = true; }
+
+  private:
+    bool canceled_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+} // namespace
+
+
+operation_ptr write(run_context &run, done_fn done)
+{
+    return std::make_unique<writing>(run, std::move(done));
+}
+
+
+operation_ptr while_server_works(run_context &run, const placed_revision &revision, const std::string &act,
+                                 std::chrono::seconds limit, const std::function<operation_ptr(done_fn)> &work,
+                                 done_fn done)
+{
+    const auto until_us = moment_after(run, limit * static_cast<int>(revision.copies.size()));
+    return while_waiting(
+        run,
+        [&run, act, until_us, backend = revision.backend, names = revision.names()] {
+            return wait_for_server(backend, act + ' ' + names, until_us, run.environment.time.wall_us());
+        },
+        work, std::move(done));
+}
+
+
+operation_ptr on_backend(run_context &run, const placed_revision &revision, done_fn done,
+                         const std::function<operation_ptr(backend &, done_fn)> &work)
+{
+    if (backend *server = run.environment.backend_of(revision.backend)) {
+        return work(*server, std::move(done));
+    }
+    return ended(run, lost_backend(revision), std::move(done));
+}
+
+
+operation_ptr on_copies(run_context &run, const placed_revision &revision, done_fn done, copy_work work)
+{
+    return on_backend(run, revision, std::move(done), [&](backend &server, done_fn then) {
+        return on_copies(run.environment.time, server, run.model.model_id, revision, work, std::move(then));
+    });
+}
+
+
+operation_ptr ended(run_context &run, outcome result, done_fn done)
+{
+    return ended(run.environment.time, std::move(result), std::move(done));
+}
+
+
+operation_ptr follow_route(run_context &run, done_fn done)
+{
+    return follow_route_until(run, 0, std::move(done));
+}
+
+
+operation_ptr follow_route_back(run_context &run, done_fn done)
+{
+    const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s + run.plan.rollout.drain_s);
+    return within(
+        run.environment.time,
+        [&run, until_us = moment_after(run, limit)](done_fn then) {
+            return follow_route_until(run, until_us, std::move(then));
+        },
+        limit,
+        outcome::permanent("after " + duration_words(limit) + " not every gateway follows the route of model " +
+                           run.model.model_id + ", so that what one may still route to stays loaded"),
+        std::move(done));
+}
+
+
+operation_ptr drain(run_context &run, const placed_revision &revision, done_fn done)
+{
+    const auto limit = std::chrono::seconds(run.plan.rollout.drain_s);
+    const auto seen = std::make_shared<std::optional<std::uint64_t>>();
+    const start_fn work = [&run, revision, limit, seen](done_fn end) {
+        return await_drain(run.environment.time, run.environment.gateways, run.model.model_id, revision, limit, seen,
+                           std::move(end));
+    };
+    return while_waiting(
+        run,
+        [&run, seen, number = revision.revision, until_us = moment_after(run, limit)] {
+            return wait_for_drain(number, *seen, until_us, run.environment.time.wall_us());
+        },
+        work, std::move(done));
+}
+
+
+operation_ptr unload(run_context &run, const placed_revision &revision, done_fn done)
+{
+    if (!revision.load_begun) {
+        return ended(run, outcome::ok(), std::move(done));
+    }
+    const start_fn work = [&run, revision](done_fn end) {
+        return alone_on(run, revision, std::move(end), unload_copy);
+    };
+    return while_server_works(run, revision, "unload", unload_timeout, work, std::move(done));
+}
+
+
+operation_ptr remove_files(run_context &run, const placed_revision &revision, done_fn done)
+{
+    run.writer.note_if_stale();
+    return on_copies(run, revision, std::move(done), removal_of(revision));
+}
+
+
+operation_ptr load(run_context &run, const placed_revision &revision, done_fn done)
+{
+    const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
+    const start_fn work = [&run, revision, limit](done_fn end) {
+        return alone_on(run, revision, std::move(end),
+                        [limit](backend &server, const server_model &model, const placed_copy &copy, done_fn then) {
+                            return server.load(model, copy.server_config.get(), limit, std::move(then));
+                        });
+    };
+    return while_server_works(run, revision, "load", limit, work, std::move(done));
+}
+
+
+operation_ptr ready_within(clock &time, backend &server, const server_model &model, std::chrono::seconds limit,
+                           done_fn done)
+{
+    return try_until(
+        time, [&server, model](done_fn again) { return server.ready(model, std::move(again)); }, ready_poll, limit,
+        [limit, name = model.name](const std::string &last) {
+            return outcome::permanent(name + " is not ready after " + duration_words(limit) + ": " + last);
+        },
+        std::move(done));
+}
+
+
+operation_ptr await_ready(run_context &run, const placed_revision &revision, done_fn done)
+{
+    const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
+    const start_fn work = [&run, revision, limit](done_fn end) {
+        return on_copies(
+            run, revision, std::move(end),
+            [&run, limit](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+                return ready_within(run.environment.time, server, model, limit, std::move(then));
+            });
+    };
+    return while_server_works(run, revision, "have ready", limit, work, std::move(done));
+}
+
+
+operation_ptr for_each(run_context &run, const std::vector<placed_revision> &all,
+                       operation_ptr (*work)(run_context &, const placed_revision &, done_fn), done_fn done)
+{
+    std::vector<start_fn> parts;
+    for (const auto &revision : all) {
+        parts.push_back([&run, revision, work](done_fn then) { return work(run, revision, std::move(then)); });
+    }
+    return in_order(run.environment.time, std::move(parts), std::move(done));
+}
+
+
+operation_ptr take_off(run_context &run, const std::vector<placed_revision> &all, done_fn done)
+{
+    std::vector<start_fn> revisions;
+    for (const auto &retired : all) {
+        const placed_revision revision = without_names_in_use(run.model, retired);
+        const start_fn remove = [&run, revision](done_fn then) {
+            const auto note = [&run, revision, then = std::move(then)](const outcome &result) {
+                if (result) {
+                    note_taken_off(run.model, revision.revision);
+                }
+                then(result);
+            };
+            return revision.keep_files ? ended(run, outcome::ok(), note) : remove_files(run, revision, note);
+        };
+        const start_fn unload_it = [&run, revision](done_fn then) { return unload(run, revision, std::move(then)); };
+        revisions.push_back([&run, unload_it, remove](done_fn then) {
+            return in_order(run.environment.time, {unload_it, remove}, std::move(then));
+        });
+    }
+    return each_in_turn(run.environment.time, std::move(revisions), std::move(done));
+}
+
+
+operation_ptr retire(run_context &run, const std::vector<placed_revision> &all, done_fn done)
+{
+    return in_order(run.environment.time,
+                    {[&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); },
+                     [&run, all](done_fn then) { return take_off(run, all, std::move(then)); }},
+                    std::move(done));
+}
+
+} // namespace rollout

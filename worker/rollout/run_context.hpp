@@ -1,0 +1,51 @@
+// What the steps of a task work with, and what they change between two writes of the journal. The order of the steps, their
+// attempts and the way back are the run's (task_run.hpp), which a step does not see.
+#pragma once
+
+#include "worker/domain/model.hpp"
+#include "worker/domain/task.hpp"
+#include "worker/rollout/plan.hpp"
+#include "worker/rollout/route_publisher.hpp"
+#include "worker/rollout/run_environment.hpp"
+#include "worker/rollout/run_place.hpp"
+#include "worker/rollout/task_steering.hpp"
+#include "worker/rollout/task_writer.hpp"
+#include "worker/rollout/time_limit.hpp"
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace rollout {
+
+struct run_context {
+    /// What the parts ask of the run, and tell it.
+    struct run_control {
+        std::function<void()> end_work;      ///< under way forward: the time limit has passed, or a client cancels
+        std::function<bool()> can_be_undone; ///< as task_steering::run_control
+        std::function<void()> given_up;      ///< as task_writer::on_given_up
+    };
+
+    run_context(run_environment &environment, rollout::task task, rollout::model &model, run_control run);
+    run_context(const run_context &) = delete;
+    run_context &operator=(const run_context &) = delete;
+
+    run_environment &environment;
+    rollout::task task;
+    rollout::model &model; ///< its entry, which this run alone changes
+    deployment_plan plan;
+
+    /// All weights are held, and what the gate saw; the promotion is still to be agreed.
+    std::optional<std::string> shifted;
+
+    time_limit limit;
+    route_publisher routes;
+    task_writer writer;
+    run_place place;
+    task_steering steering;
+};
+
+/// Says whether that is the revision that the task brings.
+bool is_ours(const run_context &run, const std::optional<placed_revision> &revision);
+
+} // namespace rollout

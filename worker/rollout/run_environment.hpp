@@ -1,0 +1,52 @@
+// What every run works with: the journal, the gateways, the clock, the servers, and whom it asks for all else.
+#pragma once
+
+#include "worker/artifact/fetch_request.hpp"
+#include "worker/async/clock.hpp"
+#include "worker/async/outcome.hpp"
+#include "worker/backend/backend.hpp"
+#include "worker/config/settings.hpp"
+#include "worker/journal/journal.hpp"
+#include "worker/rollout/traffic.hpp"
+#include "worker/rollout/work_places.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace rollout {
+
+/// Calls or runs one hook: `body` is the JSON that it is given. Permanent if it refuses.
+using hook_fn =
+    std::function<operation_ptr(const std::string &name, const hook_settings &hook, std::string body, done_fn done)>;
+
+/// All of it outlives the run, and `config` and the backends stay the same for all of it, whatever rolloutd.json says
+/// meanwhile.
+struct run_environment {
+    const settings &config;
+    rollout::journal &journal;
+    traffic &gateways;
+    clock &time;
+    std::function<backend *(const std::string &name)> backend_of; ///< null if the configuration has no such backend
+    std::function<operation_ptr(fetch_request, done_fn)> fetch;
+    std::function<std::size_t()> deployed_models; ///< how many models are deployed or about to be
+    std::function<std::size_t()> known_models;    ///< how many have had a revision
+
+    /// The other model that stands on a backend under that name, or is about to; empty when none does.
+    std::function<std::string(const std::string &model_id, const std::string &backend, const std::string &name)>
+        holder_of;
+
+    hook_fn run_hook;
+
+    /// Completes once the watch over lost models has released that revision, which the run is about to load or unload. Null
+    /// if it does not hold it.
+    std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> release;
+
+    /// The run waits for something else than before, or for nothing any more. Null: nobody wants to know.
+    std::function<void()> waits_changed;
+
+    work_places &places;
+};
+
+} // namespace rollout

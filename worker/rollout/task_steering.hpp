@@ -1,0 +1,62 @@
+// What a client's verb does to a task that runs: cancel, promote, pause and resume. A verb is acknowledged once it is durable and
+// takes effect afterwards; one that the journal does not take changes nothing.
+#pragma once
+
+#include "common/domain/steering.hpp"
+#include "worker/domain/task.hpp"
+#include "worker/rollout/task_writer.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace rollout {
+
+class task_steering {
+  public:
+    /// What a verb asks of the run, and does to it.
+    struct run_control {
+        std::function<bool()> can_be_undone; ///< what the run has done so far
+        std::function<bool()> is_shifted;    ///< its last hold is over
+        std::function<void()> end_work;      ///< under way forward, if there is any: the task is canceled
+    };
+
+    /// `task` and `writer` outlive it.
+    task_steering(rollout::task &task, task_writer &writer, run_control run);
+    ~task_steering();
+    task_steering(const task_steering &) = delete;
+    task_steering &operator=(const task_steering &) = delete;
+
+    /// Writes what the verb changes of the task. Empty if it makes sense now, else a sentence that says why not. `done` is told
+    /// once it is durable, with the task as it was written, or why it is not; even if the run is gone by then. Not while
+    /// `is_under_way`.
+    std::string steer(steering verb, task_writer::written_fn done);
+
+    /// A verb is on its way to the journal.
+    bool is_under_way() const noexcept { return is_under_way_; }
+
+    /// Set by a hold while it is under way, which `promote` is for: a verb has changed what it is to do.
+    std::function<void()> on_steered;
+
+  private:
+    /// What clients have asked of the task.
+    struct client_wishes {
+        bool paused;
+        bool cancel_asked;
+        bool promote_asked;
+    };
+
+    std::string objection_to(steering verb) const;
+    void take(steering verb);
+    void follow(steering verb);
+    void take_back(steering verb, const client_wishes &before);
+    bool is_on_its_way_back() const;
+
+    rollout::task &task_;
+    task_writer &writer_;
+    const run_control run_;
+    bool is_under_way_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+} // namespace rollout

@@ -1,0 +1,53 @@
+// How long a task has been worked on, over restarts, and the limit of that. The time for which a person or a place is waited
+// for does not count.
+#pragma once
+
+#include "worker/async/clock.hpp"
+
+#include <chrono>
+#include <functional>
+
+namespace rollout {
+
+/// Who is waited for. The time runs while it is nobody.
+enum class waited_for { nobody, person, place };
+
+class time_limit {
+  public:
+    /// `before`: worked on by the runs before this one. `on_over` is called once, from the loop, when the limit has passed.
+    time_limit(clock &time, std::chrono::milliseconds limit, std::chrono::milliseconds before,
+               std::function<void()> on_over);
+
+    /// Begins to watch for the limit.
+    void start();
+
+    /// Stands still until the wait is over.
+    void wait_for(waited_for who);
+
+    /// Runs again. Nothing changes if somebody else, or nobody, is waited for.
+    void end_wait(waited_for who);
+
+    /// Ends the watch for good. Waits that begin or end afterwards change nothing.
+    void stop();
+
+    std::chrono::milliseconds elapsed() const;
+    bool stands() const noexcept { return waits_for_ != waited_for::nobody; }
+
+    /// The limit has passed.
+    bool is_over() const noexcept { return is_over_; }
+
+  private:
+    void set(waited_for who);
+
+    clock &time_;
+    const std::chrono::milliseconds limit_;
+    const std::function<void()> on_over_;
+    std::chrono::milliseconds counted_; ///< up to `counts_since_`
+    std::chrono::milliseconds counts_since_;
+    waited_for waits_for_ = waited_for::nobody;
+    bool is_over_ = false;
+    bool is_stopped_ = false;
+    operation_ptr alarm_;
+};
+
+} // namespace rollout
