@@ -9,6 +9,7 @@ namespace rollout {
 void task_queues::push(const std::string &model_id, waiting_task last)
 {
     accepted_us_.emplace(last.sequence, last.created_us);
+    superseding_ += last.supersedes;
     queues_[model_id].push_back(std::move(last));
     ++size_;
     on_changed(model_id);
@@ -33,6 +34,7 @@ waiting_task task_queues::remove(const std::string &model_id, queue::const_itera
     queue &tasks = queues_.at(model_id);
     waiting_task taken = *at;
     accepted_us_.erase(taken.sequence);
+    superseding_ -= taken.supersedes;
     --size_;
     tell_moved(model_id, tasks, tasks.erase(at));
     if (tasks.empty()) {
@@ -47,6 +49,7 @@ void task_queues::put_back(const std::string &model_id, waiting_task taken)
 {
     queue &tasks = queues_[model_id];
     accepted_us_.emplace(taken.sequence, taken.created_us);
+    superseding_ += taken.supersedes;
     const auto at =
         tasks.insert(std::ranges::lower_bound(tasks, taken.sequence, {}, &waiting_task::sequence), std::move(taken));
     ++size_;
@@ -102,6 +105,9 @@ std::optional<std::int64_t> task_queues::oldest_us() const
 
 task_queues::supersession task_queues::superseded(const std::string &model_id) const
 {
+    if (superseding_ == 0) { // is asked with each new task, and queues may be long
+        return {};
+    }
     const queue &tasks = of(model_id);
     const auto newer =
         std::find_if(tasks.rbegin(), tasks.rend(), [](const waiting_task &task) { return task.supersedes; });

@@ -94,6 +94,7 @@ class task_queues {
     std::map<std::string, queue> queues_;
     std::map<std::uint64_t, std::int64_t> accepted_us_; ///< by sequence
     std::size_t size_ = 0;
+    std::size_t superseding_ = 0; ///< of all tasks, those that supersede others
 };
 
 } // namespace rollout
