@@ -182,6 +182,7 @@ def test_files_that_cannot_be_put_in_place_fail_the_deployment(make_gateway, fai
 def test_rolloutd_without_file_descriptors_says_so_and_goes_on(make_gateway):
     gateway = served(make_gateway())
     gateway.make_model("m", "second")
+    gateway.lacks_descriptors = True
     allow_files(gateway.rolloutd.pid, open_files(gateway.rolloutd.pid))
     try:
         gateway.nginx.reload()  # new worker processes want links
@@ -199,6 +200,7 @@ def test_rolloutd_without_file_descriptors_says_so_and_goes_on(make_gateway):
 def test_a_deployment_without_file_descriptors_fails_or_waits_and_leaves_blue(make_gateway):
     gateway = served(make_gateway())
     gateway.make_model("m", "second")
+    gateway.lacks_descriptors = True
     allow_files(gateway.rolloutd.pid, open_files(gateway.rolloutd.pid))
     task = gateway.start_deployment("m")
     failed = gateway.wait(task)

@@ -4,7 +4,8 @@
 def finish(request, gateway):
     failed = request.session.testsfailed
     logs = gateway.logs()
-    sanitizer = sanitizers_report(gateway.rolloutd.text() + gateway.nginx.text() + gateway.nginx.errors())
+    sanitizer = sanitizers_report(gateway.rolloutd.text() + gateway.nginx.text() + gateway.nginx.errors(),
+                                  getattr(gateway, "lacks_descriptors", False))
     alerts = [line for line in gateway.nginx.errors().splitlines() if "[alert]" in line or "[emerg]" in line]
     ended = gateway.close()
     if failed:
@@ -15,10 +16,14 @@ def finish(request, gateway):
     assert not [line for line in alerts if not allowed_alert(gateway, line)], alerts
 
 
-def sanitizers_report(text):
-    """The first one, with what follows it; empty where there is none."""
+def sanitizers_report(text, lacks_descriptors=False):
+    """The first one, with what follows it; empty if there is none. UBSan needs a pipe to look at an object: to a process that cannot have
+    one it says of a good object that it has an invalid vptr, and that its memory cannot be printed."""
     lines = text.splitlines()
     for at, line in enumerate(lines):
+        said = "".join(lines[at:at + 3])
+        if lacks_descriptors and "runtime error: member call" in line and "invalid vptr" in said and "memory cannot be printed" in said:
+            continue
         if "ERROR: " in line and "Sanitizer" in line or "WARNING: ThreadSanitizer" in line or "runtime error:" in line:
             return "\n".join(lines[at:at + 80])
     return ""
