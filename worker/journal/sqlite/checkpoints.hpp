@@ -1,7 +1,7 @@
 // The log of SQLite's commits (the WAL) taken into the file beside the commits, so that none of them stands still for it.
 #pragma once
 
-#include "worker/journal/sqlite/sqlite.hpp"
+#include "worker/journal/sqlite/database.hpp"
 
 #include <atomic>
 #include <condition_variable>

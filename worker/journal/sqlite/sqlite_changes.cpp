@@ -1,6 +1,6 @@
 // What a replica lacks: the tasks that changed after a revision, in the order of their revisions.
 #include "worker/journal/sqlite/sqlite_journal.hpp"
-#include "worker/journal/sqlite/sqlite_rows.hpp"
+#include "worker/journal/sqlite/rows.hpp"
 
 #include <algorithm>
 #include <array>

@@ -3,9 +3,9 @@
 #include "worker/async/thread_work.hpp"
 #include "worker/base/failpoint.hpp"
 #include "worker/base/log.hpp"
-#include "worker/journal/sqlite/commit_thread.hpp"
-#include "worker/journal/sqlite/sqlite_rows.hpp"
-#include "worker/journal/sqlite/sqlite_writes.hpp"
+#include "worker/journal/sqlite/committer.hpp"
+#include "worker/journal/sqlite/rows.hpp"
+#include "worker/journal/sqlite/writes.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -29,8 +29,8 @@ sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path, std::fu
     : loop_(loop), path_(path), soon_(loop), file_(path, journal_migrations(), std::move(at_work)),
       revision_(file_.revision), statements_(new statements{file_.writer, revision_}),
       checkpoints_(file_.writer, path),
-      commits_(std::make_unique<commit_thread>(loop, *statements_, checkpoints_,
-                                               [this](const batch &one) { end_batch(one); })),
+      commits_(std::make_unique<committer>(loop, *statements_, checkpoints_,
+                                           [this](const batch &one) { end_batch(one); })),
       reader_(path, SQLITE_OPEN_READONLY)
 {
     sqlite_statement at(file_.writer,
@@ -52,7 +52,7 @@ void sqlite_journal::look_for_damage(std::function<void(const std::string &fault
         return;
     }
     looking_ = run_on_thread(
-        loop_, [path = path_](const stop_flag &stop) { return sqlite_file::look_for_damage(path, stop); },
+        loop_, [path = path_](const stop_flag &stop) { return journal_file::look_for_damage(path, stop); },
         [this, found = std::move(found)](const outcome &how) {
             looking_.reset();
             if (how.is == outcome::kind::permanent) {

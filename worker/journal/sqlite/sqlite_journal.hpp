@@ -7,8 +7,8 @@
 #include "worker/async/timer.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/journal/sqlite/checkpoints.hpp"
-#include "worker/journal/sqlite/sqlite.hpp"
-#include "worker/journal/sqlite/sqlite_file.hpp"
+#include "worker/journal/sqlite/database.hpp"
+#include "worker/journal/sqlite/journal_file.hpp"
 
 #include <uv.h>
 
@@ -69,7 +69,7 @@ class sqlite_journal final : public journal {
     struct gateway_write;
     struct purge_write;
     struct batch;
-    class commit_thread;
+    class committer;
     using writes = std::vector<std::unique_ptr<write>>;
     using sequences = std::vector<std::uint64_t>; ///< growing
     using read_job = std::pair<std::function<void(sqlite_database &)>, std::function<void(outcome)>>;
@@ -87,13 +87,13 @@ class sqlite_journal final : public journal {
     uv_loop_t *loop_;
     std::string path_;
     timer soon_;
-    sqlite_file file_; ///< its writer: the commits' thread's, from the first write on
+    journal_file file_; ///< its writer: the commits' thread's, from the first write on
     std::uint64_t revision_;
 
     std::unique_ptr<statements> statements_; ///< as the writer
     writes waiting_;                         ///< for the end of this turn of the loop
     checkpoints checkpoints_;
-    std::unique_ptr<commit_thread> commits_;
+    std::unique_ptr<committer> commits_;
 
     /// The sequences of the tasks that have not ended, by model. Their index would be hit at random by every new task, and
     /// take most of a commit's pages.

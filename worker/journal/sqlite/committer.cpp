@@ -1,4 +1,4 @@
-#include "worker/journal/sqlite/commit_thread.hpp"
+#include "worker/journal/sqlite/committer.hpp"
 
 #include "worker/base/failpoint.hpp"
 #include "worker/os/signals.hpp"
@@ -20,18 +20,18 @@ constexpr std::size_t max_batch = 96;
 } // namespace
 
 
-sqlite_journal::commit_thread::commit_thread(uv_loop_t *loop, statements &in, checkpoints &and_then,
-                                             std::function<void(const batch &)> ended)
+sqlite_journal::committer::committer(uv_loop_t *loop, statements &in, checkpoints &and_then,
+                                     std::function<void(const batch &)> ended)
     : in_(in), checkpoints_(and_then), on_ended_(std::move(ended)), wake_(new uv_async_t)
 {
-    uv_async_init(loop, wake_, [](uv_async_t *wake) { static_cast<commit_thread *>(wake->data)->tell(); });
+    uv_async_init(loop, wake_, [](uv_async_t *wake) { static_cast<committer *>(wake->data)->tell(); });
     wake_->data = this;
     uv_unref(reinterpret_cast<uv_handle_t *>(wake_)); // alone it keeps no loop running
     thread_ = make_thread([this](const std::stop_token &stop) { run(stop); });
 }
 
 
-sqlite_journal::commit_thread::~commit_thread()
+sqlite_journal::committer::~committer()
 {
     thread_.request_stop();
     thread_.join();
@@ -40,7 +40,7 @@ sqlite_journal::commit_thread::~commit_thread()
 }
 
 
-void sqlite_journal::commit_thread::give(writes some)
+void sqlite_journal::committer::give(writes some)
 {
     if (some.empty()) {
         return;
@@ -56,7 +56,7 @@ void sqlite_journal::commit_thread::give(writes some)
 
 
 /// On the loop's thread.
-void sqlite_journal::commit_thread::tell()
+void sqlite_journal::committer::tell()
 {
     std::vector<batch> ended;
     {
@@ -73,7 +73,7 @@ void sqlite_journal::commit_thread::tell()
 }
 
 
-void sqlite_journal::commit_thread::run(const std::stop_token &stop)
+void sqlite_journal::committer::run(const std::stop_token &stop)
 {
     std::unique_lock lock(mutex_);
     while (given_.wait(lock, stop, [this] { return !waiting_.empty(); }) && !stop.stop_requested()) {
@@ -97,7 +97,7 @@ void sqlite_journal::commit_thread::run(const std::stop_token &stop)
 }
 
 
-void sqlite_journal::commit_thread::commit(batch &one) const
+void sqlite_journal::committer::commit(batch &one) const
 {
     const auto begun = std::chrono::steady_clock::now();
     const auto before = in_.revision;
@@ -122,7 +122,7 @@ void sqlite_journal::commit_thread::commit(batch &one) const
 
 
 /// The failpoints of what a batch holds; once it is committed, it cannot fail any more.
-void sqlite_journal::commit_thread::pass(const writes &some, std::string_view when)
+void sqlite_journal::committer::pass(const writes &some, std::string_view when)
 {
     if (!has_failpoints) {
         return;

@@ -2,7 +2,7 @@
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/worker/journal/sqlite/opened_journal.hpp"
 
-#include "worker/journal/sqlite/sqlite_file.hpp"
+#include "worker/journal/sqlite/journal_file.hpp"
 
 #include <array>
 #include <filesystem>
@@ -12,9 +12,9 @@
 
 namespace {
 
+using rollout::journal_file;
 using rollout::migration;
 using rollout::sqlite_database;
-using rollout::sqlite_file;
 using rollout::sqlite_statement;
 
 constexpr std::array<migration, 2> two_steps{{
@@ -27,7 +27,7 @@ constexpr std::span<const migration> one_step = std::span(two_steps).first(1);
 std::filesystem::path filled_journal(const temporary_folder &folder)
 {
     const auto path = folder / "journal.db";
-    sqlite_file made(path.native(), {});
+    journal_file made(path.native(), {});
     made.writer.run("INSERT INTO tasks SELECT value, 't' || value, 'deploy', 'a', 'pending', value, value, '{}' "
                     "FROM json_each('[1, 2, 3]')");
     made.writer.run("UPDATE meta SET value = 3 WHERE name = 'revision'");
@@ -42,7 +42,7 @@ std::int64_t number_of(const std::filesystem::path &path, const char *sql)
 std::string refusal(const std::filesystem::path &path, std::span<const migration> steps)
 {
     try {
-        const sqlite_file opened(path.native(), steps);
+        const journal_file opened(path.native(), steps);
     } catch (const std::runtime_error &error) {
         return error.what();
     }
@@ -56,12 +56,12 @@ void an_older_journal_takes_every_step_and_keeps_its_tasks(void **)
     std::string id;
     std::uint64_t revision = 0;
     {
-        const sqlite_file before(path.native(), {});
+        const journal_file before(path.native(), {});
         id = before.id;
         revision = before.revision;
     }
     {
-        const sqlite_file after(path.native(), two_steps);
+        const journal_file after(path.native(), two_steps);
         assert_text(after.id, id);
         assert_int_equal(after.revision, revision);
     }
@@ -76,7 +76,7 @@ void the_journal_as_it_was_is_kept_beside_for_who_goes_back(void **)
     const temporary_folder folder;
     const auto path = filled_journal(folder);
     {
-        const sqlite_file migrated(path.native(), one_step);
+        const journal_file migrated(path.native(), one_step);
     }
     const auto kept = folder / "journal.db.v1";
     struct stat info = {};
@@ -142,7 +142,7 @@ void a_new_journal_takes_the_steps_and_leaves_no_copy(void **)
     const temporary_folder folder;
     const auto path = folder / "journal.db";
     {
-        const sqlite_file made(path.native(), two_steps);
+        const journal_file made(path.native(), two_steps);
     }
     assert_int_equal(number_of(path, "PRAGMA user_version"), 3);
     assert_int_equal(number_of(path, "SELECT count(*) FROM owners"), 0);
@@ -163,7 +163,7 @@ void whoever_waits_for_a_start_hears_of_the_copy_and_of_each_step_while_they_run
     int during_copy = 0;
     int during_step = 0;
     {
-        const sqlite_file opened(path.native(), long_step, [&] {
+        const journal_file opened(path.native(), long_step, [&] {
             during_copy += std::filesystem::exists(folder / "journal.db.v1.new") ? 1 : 0;
             during_step += std::filesystem::exists(folder / "journal.db.v1") ? 1 : 0;
         });
@@ -172,7 +172,7 @@ void whoever_waits_for_a_start_hears_of_the_copy_and_of_each_step_while_they_run
     assert_true(during_step > 3);
 
     int afterwards = 0;
-    sqlite_file open(path.native(), long_step, [&] { ++afterwards; });
+    journal_file open(path.native(), long_step, [&] { ++afterwards; });
     afterwards = 0;
     assert_int_equal(open.writer.number("SELECT count(*) FROM numbers, (SELECT 1 UNION SELECT 2)"), 100000);
     assert_int_equal(afterwards, 0);

@@ -1,6 +1,6 @@
 // The lists: pages of tasks and of models, read beside the commits.
 #include "worker/journal/sqlite/sqlite_journal.hpp"
-#include "worker/journal/sqlite/sqlite_rows.hpp"
+#include "worker/journal/sqlite/rows.hpp"
 
 #include <algorithm>
 #include <functional>

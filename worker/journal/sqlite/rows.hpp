@@ -2,7 +2,7 @@
 #pragma once
 
 #include "worker/journal/journal.hpp"
-#include "worker/journal/sqlite/sqlite.hpp"
+#include "worker/journal/sqlite/database.hpp"
 
 #include <string>
 #include <string_view>

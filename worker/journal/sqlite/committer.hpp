@@ -2,7 +2,7 @@
 #pragma once
 
 #include "worker/journal/sqlite/checkpoints.hpp"
-#include "worker/journal/sqlite/sqlite_writes.hpp"
+#include "worker/journal/sqlite/writes.hpp"
 
 #include <uv.h>
 
@@ -29,16 +29,16 @@ struct sqlite_journal::batch {
 
 /// Takes writes in their order, as many as wait and a bound allows, and commits them together: a batch costs one sync. It
 /// goes from batch to batch by itself, so the disk works while the loop does.
-class sqlite_journal::commit_thread {
+class sqlite_journal::committer {
   public:
     /// The statements are the thread's from here on, while it has something to do. `ended` is called on the loop's thread, for
     /// each batch in their order. The loop must outlive this, and run once more after it is gone.
-    commit_thread(uv_loop_t *loop, statements &in, checkpoints &and_then, std::function<void(const batch &)> ended);
+    committer(uv_loop_t *loop, statements &in, checkpoints &and_then, std::function<void(const batch &)> ended);
 
     /// Waits for the batch that is under way, and drops what waits.
-    ~commit_thread();
-    commit_thread(const commit_thread &) = delete;
-    commit_thread &operator=(const commit_thread &) = delete;
+    ~committer();
+    committer(const committer &) = delete;
+    committer &operator=(const committer &) = delete;
 
     void give(writes some);
 

@@ -1,4 +1,4 @@
-#include "worker/journal/sqlite/sqlite_file.hpp"
+#include "worker/journal/sqlite/journal_file.hpp"
 
 #include "common/domain/names.hpp"
 #include "worker/base/lasting_fault.hpp"
@@ -139,7 +139,7 @@ void make_tables(sqlite_database &database)
 } // namespace
 
 
-sqlite_file::sqlite_file(const std::string &path, std::span<const migration> steps, std::function<void()> at_work)
+journal_file::journal_file(const std::string &path, std::span<const migration> steps, std::function<void()> at_work)
     : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
 {
     writer.while_at_work(std::move(at_work));
@@ -163,7 +163,7 @@ sqlite_file::sqlite_file(const std::string &path, std::span<const migration> ste
 }
 
 
-outcome sqlite_file::look_for_damage(const std::string &path, const stop_flag &stop)
+outcome journal_file::look_for_damage(const std::string &path, const stop_flag &stop)
 {
     constexpr int instructions_between_looks = 10000;
     sqlite_database reader(path, SQLITE_OPEN_READONLY);

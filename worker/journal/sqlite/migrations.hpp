@@ -1,7 +1,7 @@
 // How a journal of an older version becomes one of the newest.
 #pragma once
 
-#include "worker/journal/sqlite/sqlite.hpp"
+#include "worker/journal/sqlite/database.hpp"
 
 #include <cstdint>
 #include <span>
@@ -9,7 +9,7 @@
 
 namespace rollout {
 
-/// The schema's version that sqlite_file.cpp makes.
+/// The schema's version that journal_file.cpp makes.
 inline constexpr std::int64_t first_journal_version = 1;
 
 /// One version to the next: what SQLite is to run, in one transaction with the version's number. It must keep every task and model.

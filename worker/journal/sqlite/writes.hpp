@@ -2,7 +2,7 @@
 #pragma once
 
 #include "worker/journal/sqlite/sqlite_journal.hpp"
-#include "worker/journal/sqlite/sqlite_rows.hpp"
+#include "worker/journal/sqlite/rows.hpp"
 
 #include <cstdint>
 

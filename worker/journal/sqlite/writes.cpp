@@ -1,6 +1,6 @@
 // What is written: each change to tasks, models and gateways, as it goes into a commit.
 #include "worker/base/log.hpp"
-#include "worker/journal/sqlite/sqlite_writes.hpp"
+#include "worker/journal/sqlite/writes.hpp"
 
 #include <utility>
 

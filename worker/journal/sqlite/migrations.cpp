@@ -1,4 +1,4 @@
-#include "worker/journal/sqlite/migration.hpp"
+#include "worker/journal/sqlite/migrations.hpp"
 
 #include "common/base/unique_fd.hpp"
 #include "worker/base/log.hpp"
