@@ -9,35 +9,15 @@
 
 namespace rollout {
 
-/// For `row_of`.
-inline std::string select(std::string_view rest)
-{
-    return "SELECT sequence, revision, kind, status, task_id, model_id, document FROM tasks " + std::string(rest);
-}
+/// A query for the columns that `task_row_at` reads.
+std::string select_tasks(std::string_view rest);
 
+task_row task_row_at(const sqlite_statement &row);
 
-inline task_row row_of(const sqlite_statement &at)
-{
-    task_row row;
-    row.sequence = static_cast<std::uint64_t>(at.number(0));
-    row.revision = static_cast<std::uint64_t>(at.number(1));
-    row.kind = kind_from(at.text(2)).value_or(task_kind::deploy);
-    row.status = status_from(at.text(3)).value_or(task_status::failed);
-    row.task_id = at.text(4);
-    row.model_id = at.text(5);
-    row.document = at.text(6);
-    return row;
-}
+/// A query for the columns that `model_at` reads.
+std::string select_models(std::string_view rest);
 
-
-/// For `model_at`.
-inline std::string select_models(std::string_view rest)
-{
-    return "SELECT model_id, revision, state FROM models " + std::string(rest);
-}
-
-
-/// Throws sqlite_error where the entry cannot be read.
-model model_at(const sqlite_statement &at);
+/// Throws sqlite_error if the entry cannot be read.
+model model_at(const sqlite_statement &row);
 
 } // namespace rollout

@@ -1,55 +1,48 @@
-// What a commit of the journal is made of, for sqlite_journal's own files alone.
+// The changes to tasks, models and gateways, each as it goes into a commit.
 #pragma once
 
-#include "worker/journal/sqlite/sqlite_journal.hpp"
-#include "worker/journal/sqlite/rows.hpp"
+#include "worker/journal/journal.hpp"
+#include "worker/journal/sqlite/database.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
 
 namespace rollout {
 
-/// The writer's, prepared once; only the commits' thread touches them.
-struct sqlite_journal::statements {
+/// What writes run, prepared once: for one thread at a time. The database must outlive them.
+class write_statements {
+  public:
+    write_statements(sqlite_database &of, std::uint64_t last_revision);
+
     sqlite_database &database;
     std::uint64_t revision; ///< the last one given
 
-    sqlite_statement begin{database, "BEGIN IMMEDIATE"};
-    sqlite_statement commit{database, "COMMIT"};
-    sqlite_statement find{database, select("WHERE task_id = ?")};
-    sqlite_statement insert{database,
-                            "INSERT INTO tasks (sequence, revision, kind, status, task_id, document, model_id, "
-                            "updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (task_id) DO NOTHING"};
-    sqlite_statement update{
-        database, "UPDATE tasks SET revision = ?, status = ?, document = ?, updated_us = ? WHERE task_id = ?"};
-    sqlite_statement put_model{database,
-                               "INSERT OR REPLACE INTO models (model_id, revision, state) VALUES (?, ?, ?)"};
-    sqlite_statement find_model{database, select_models("WHERE model_id = ?")};
-    sqlite_statement put_gateway{database, "INSERT INTO gateways (gateway, processes) VALUES (?, ?) "
-                                           "ON CONFLICT (gateway) DO UPDATE SET processes = excluded.processes"};
-    sqlite_statement drop_gateway{database, "DELETE FROM gateways WHERE gateway = ?"};
-    sqlite_statement put_revision{database, "UPDATE meta SET value = ? WHERE name = 'revision'"};
+    sqlite_statement find;
+    sqlite_statement insert;
+    sqlite_statement update;
+    sqlite_statement put_model;
+    sqlite_statement find_model;
+    sqlite_statement put_gateway;
+    sqlite_statement drop_gateway;
     // Two, since SQLite finds its place in an index by the last column alone.
-    sqlite_statement old_at_once{database, old_tasks("updated_us = ? AND sequence > ? ORDER BY sequence LIMIT ?")};
-    sqlite_statement old_later{database,
-                               old_tasks("updated_us > ? AND updated_us < ? ORDER BY updated_us, sequence LIMIT ?")};
-    sqlite_statement remove{database, "DELETE FROM tasks WHERE sequence = ?"};
-
-    /// The third column says whether a later task of the same kind and model has ended too; the fourth is the model.
-    static std::string old_tasks(std::string_view which)
-    {
-        return "SELECT sequence, updated_us, EXISTS (SELECT 1 FROM tasks l WHERE l.model_id = t.model_id "
-               "AND l.kind = t.kind AND l.sequence > t.sequence AND l.status NOT IN ('pending', 'in_progress')), "
-               "model_id "
-               "FROM tasks t WHERE status NOT IN ('pending', 'in_progress') AND " +
-               std::string(which);
-    }
+    sqlite_statement old_at_once;
+    sqlite_statement old_later;
+    sqlite_statement remove;
 };
 
 
-/// A write that waits for its batch: `apply` runs on the commits' thread, `end` on the loop's.
-struct sqlite_journal::write {
-    virtual ~write() = default;
-    virtual void apply(statements &in) = 0;
+/// A change that waits for its commit: `apply` runs on the committer's thread, `end` on the loop's.
+class journal_write {
+  public:
+    virtual ~journal_write() = default;
+
+    /// Inside a transaction. May throw: the transaction fails then.
+    virtual void apply(write_statements &with) = 0;
+
+    /// Once, when its transaction has ended.
     virtual void end(const outcome &ended) = 0;
 
     /// Of its failpoints.
@@ -58,5 +51,20 @@ struct sqlite_journal::write {
     /// What replicas must hear of, once it is committed; null for nothing.
     virtual task_row *news() { return nullptr; }
 };
+
+using write_ptr = std::unique_ptr<journal_write>;
+
+
+/// What each does is said of journal's function of that name.
+namespace writes {
+
+write_ptr create(const task &wanted, bool only_look, journal::created_fn done);
+write_ptr save(const task &changed, const model *with, journal::saved_fn done);
+write_ptr save_model(const model &changed, journal::saved_fn done);
+write_ptr remember_gateway(const std::string &gateway, const std::string &processes);
+write_ptr forget_gateway(const std::string &gateway);
+write_ptr purge(purge_position from, std::int64_t before_us, std::size_t rows, journal::purged_fn done);
+
+} // namespace writes
 
 } // namespace rollout
