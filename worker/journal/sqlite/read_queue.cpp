@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <iterator>
 #include <vector>
 
@@ -48,7 +49,7 @@ void read_queue::start()
                         throw sqlite_error("the journal: a test lets it fail");
                     }
                     (*questions)[i].read(database_);
-                } catch (const sqlite_error &error) {
+                } catch (const std::exception &error) {
                     (*outcomes)[i] = outcome::transient(error.what());
                 }
             }

@@ -5,6 +5,7 @@
 #include "worker/journal/sqlite/read_queue.hpp"
 
 #include <functional>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -65,6 +66,18 @@ void a_question_that_fails_says_why_and_fails_alone(void **)
     assert_holds(of.last.detail, "no such table: nowhere");
 }
 
+void an_answer_for_which_there_is_no_memory_is_a_failure_and_no_empty_one(void **)
+{
+    fixture of;
+    of.reads.ask<std::int64_t>([](sqlite_database &) -> std::int64_t { throw std::bad_alloc(); },
+                               [&](const outcome &ended, std::int64_t) { of.last = ended; });
+    of.ask("SELECT 2");
+    of.loop.run_until([&] { return !of.last.detail.empty(); });
+    assert_true(of.last.is == outcome::kind::transient);
+    of.run();
+    assert_text(of.story, "2 "); // those behind it are read
+}
+
 void more_questions_than_a_turn_takes_are_all_answered(void **)
 {
     fixture of;
@@ -101,6 +114,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(questions_are_answered_from_the_loop_in_their_order),
         cmocka_unit_test(a_question_that_fails_says_why_and_fails_alone),
+        cmocka_unit_test(an_answer_for_which_there_is_no_memory_is_a_failure_and_no_empty_one),
         cmocka_unit_test(more_questions_than_a_turn_takes_are_all_answered),
         cmocka_unit_test(an_answer_may_ask_again),
         cmocka_unit_test(nothing_can_be_changed_by_a_question),
