@@ -156,7 +156,7 @@ class daemon {
         made.staging = one.staging;
         made.polls = one.control == "poll";
         made.log = [name](const std::string &words) { log(log_level::info, words, {{"backend", name}}); };
-        return std::make_shared<triton_backend>(std::move(made), http_);
+        return std::make_shared<triton_backend>(std::move(made), http_, time_);
     }
 
     /// The backends of `config`; what is in `known` and as in the configuration in force is taken from there.

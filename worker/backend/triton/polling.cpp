@@ -17,8 +17,8 @@ constexpr milliseconds old_failure{30000};
 
 class arrival final : public watching {
   public:
-    arrival(http_client &http, const arrival_request &request, done_fn done)
-        : watching(http, request, first_look, std::move(done))
+    arrival(http_client &http, clock &time, const arrival_request &request, done_fn done)
+        : watching(http, time, request, first_look, std::move(done))
     {
         on_thread(request.put_in, [this](outcome how) {
             if (how) {
@@ -42,7 +42,7 @@ class arrival final : public watching {
         } else if (!failed) {
             first_failure_ = "";
         }
-        if (failed && (entry.reason != *first_failure_ || clock::now() - began_ >= old_failure)) {
+        if (failed && (entry.reason != *first_failure_ || now() - began_ >= old_failure)) {
             finish(outcome::permanent(what_.server + " could not load " + what_.model + ": " + entry.reason));
             return;
         }
@@ -89,7 +89,7 @@ class arrival final : public watching {
                                   " (does it poll its repository, and often enough?)");
     }
 
-    const clock::time_point began_ = clock::now();
+    const milliseconds began_ = now();
     std::optional<std::string>
         first_failure_; ///< the index's reason at the first look; empty once it has said otherwise
     std::string last_;  ///< what was seen last
@@ -98,9 +98,9 @@ class arrival final : public watching {
 } // namespace
 
 
-operation_ptr await_arrival(http_client &http, const arrival_request &request, done_fn done)
+operation_ptr await_arrival(http_client &http, clock &time, const arrival_request &request, done_fn done)
 {
-    return std::make_unique<arrival>(http, request, std::move(done));
+    return std::make_unique<arrival>(http, time, request, std::move(done));
 }
 
 } // namespace rollout

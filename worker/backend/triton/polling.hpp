@@ -15,6 +15,6 @@ struct arrival_request : watched_model {
 /// Ok once the server's index shows the model READY, or, without an index, once the model says that it is ready. Permanent
 /// where the index says that its load failed, and when the time is over. A failure that the index had at the first look may be
 /// that of an earlier model by this name: it counts once it has stood for longer than a server takes between two looks.
-operation_ptr await_arrival(http_client &http, const arrival_request &request, done_fn done);
+operation_ptr await_arrival(http_client &http, clock &time, const arrival_request &request, done_fn done);
 
 } // namespace rollout

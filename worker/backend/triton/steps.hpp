@@ -1,9 +1,9 @@
 // Several questions to a server and waits between them, seen as one operation.
 #pragma once
 
+#include "worker/async/clock.hpp"
 #include "worker/async/outcome.hpp"
 #include "worker/async/thread_work.hpp"
-#include "worker/async/timer.hpp"
 #include "worker/net/http_client.hpp"
 
 #include <chrono>
@@ -30,7 +30,7 @@ class steps : public operation {
     }
 
   protected:
-    steps(http_client &http, done_fn done) : http_(http), timer_(http.loop()), done_(std::move(done)) {}
+    steps(http_client &http, clock &time, done_fn done) : http_(http), time_(time), done_(std::move(done)) {}
 
     void ask(http_request request, std::function<void(http_answer)> then)
     {
@@ -47,7 +47,7 @@ class steps : public operation {
 
     void wait(std::chrono::milliseconds time, std::function<void()> then)
     {
-        timer_.start(time, [this, then = std::move(then)] {
+        pause_ = time_.after(time, [this, then = std::move(then)] {
             if (canceled_) {
                 finish(outcome::canceled());
             } else {
@@ -80,6 +80,8 @@ class steps : public operation {
         });
     }
 
+    std::chrono::milliseconds now() const { return time_.now(); }
+
     /// Nothing of this object may be touched afterwards: the callback may destroy it.
     void finish(outcome ended)
     {
@@ -89,8 +91,9 @@ class steps : public operation {
 
   private:
     http_client &http_;
+    clock &time_;
     operation_ptr under_way_;
-    timer timer_;
+    operation_ptr pause_;
     done_fn done_;
     bool busy_ = false; ///< `under_way_` has not ended
     bool canceled_ = false;

@@ -34,8 +34,8 @@ presence presence_of(const index_entry &entry)
 
 class survey final : public steps {
   public:
-    survey(http_client &http, survey_request request, const found_ptr &found, const surveyed_fn &done)
-        : steps(http, [found, done](const outcome &) { done(*found); }), what_(std::move(request)), found_(found)
+    survey(http_client &http, clock &time, survey_request request, const found_ptr &found, const surveyed_fn &done)
+        : steps(http, time, [found, done](const outcome &) { done(*found); }), what_(std::move(request)), found_(found)
     {
         ask(kserve::index(what_.url), [this](http_answer answer) { index_answered(std::move(answer)); });
     }
@@ -122,10 +122,10 @@ class survey final : public steps {
 } // namespace
 
 
-operation_ptr survey_models(http_client &http, survey_request request, surveyed_fn done)
+operation_ptr survey_models(http_client &http, clock &time, survey_request request, surveyed_fn done)
 {
     const auto found = std::make_shared<std::vector<presence>>(request.models.size());
-    return std::make_unique<survey>(http, std::move(request), found, done);
+    return std::make_unique<survey>(http, time, std::move(request), found, done);
 }
 
 } // namespace rollout

@@ -19,6 +19,6 @@ struct survey_request {
 };
 
 /// A server that stops answering is not asked for the rest, which are `unknown`; so are all after a cancel.
-operation_ptr survey_models(http_client &http, survey_request request, surveyed_fn done);
+operation_ptr survey_models(http_client &http, clock &time, survey_request request, surveyed_fn done);
 
 } // namespace rollout

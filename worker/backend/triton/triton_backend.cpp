@@ -22,8 +22,9 @@ constexpr std::chrono::seconds polled_removal{120};
 /// The readiness of a model, and where that is no, what the index knows of it.
 class readiness final : public steps {
   public:
-    readiness(http_client &http, std::string url, std::string server, std::string model, done_fn done)
-        : steps(http, std::move(done)), url_(std::move(url)), server_(std::move(server)), model_(std::move(model))
+    readiness(http_client &http, clock &time, std::string url, std::string server, std::string model, done_fn done)
+        : steps(http, time, std::move(done)), url_(std::move(url)), server_(std::move(server)),
+          model_(std::move(model))
     {
         ask(kserve::ready(url_, model_), [this](const http_answer &answer) { ready_answered(answer); });
     }
@@ -80,8 +81,9 @@ class readiness final : public steps {
 
 class inference final : public steps {
   public:
-    inference(http_client &http, http_request request, std::string server, std::string model, done_fn done)
-        : steps(http, std::move(done)), server_(std::move(server)), model_(std::move(model))
+    inference(http_client &http, clock &time, http_request request, std::string server, std::string model,
+              done_fn done)
+        : steps(http, time, std::move(done)), server_(std::move(server)), model_(std::move(model))
     {
         ask(std::move(request), [this](http_answer answer) { answered(std::move(answer)); });
     }
@@ -131,11 +133,11 @@ std::filesystem::path default_staging(std::filesystem::path repository)
 } // namespace
 
 
-triton_backend::triton_backend(triton_settings settings, http_client &http)
+triton_backend::triton_backend(triton_settings settings, http_client &http, clock &time)
     : settings_(std::move(settings)), server_("server " + settings_.name),
       repository_(settings_.repository,
                   settings_.staging.empty() ? default_staging(settings_.repository) : settings_.staging),
-      http_(http)
+      http_(http), time_(time)
 {
     while (settings_.url.ends_with('/')) {
         settings_.url.pop_back();
@@ -170,7 +172,8 @@ operation_ptr triton_backend::load(const server_model &model, const json_t *conf
 {
     if (settings_.polls) {
         const auto put_in = [name = model.name, in = repository_](const stop_flag &) { return in.put_back(name); };
-        return await_arrival(http_, {{settings_.url, server_, model.name, timeout, tell_of_no_index()}, put_in},
+        return await_arrival(http_, time_,
+                             {{settings_.url, server_, model.name, timeout, tell_of_no_index()}, put_in},
                              std::move(done));
     }
     return http_.send(kserve::load(settings_.url, model.name, config, timeout),
@@ -183,7 +186,7 @@ operation_ptr triton_backend::load(const server_model &model, const json_t *conf
 
 operation_ptr triton_backend::ready(const server_model &model, done_fn done)
 {
-    return std::make_unique<readiness>(http_, settings_.url, server_, model.name, std::move(done));
+    return std::make_unique<readiness>(http_, time_, settings_.url, server_, model.name, std::move(done));
 }
 
 
@@ -193,15 +196,16 @@ operation_ptr triton_backend::survey(const std::vector<server_model> &models, su
     for (const auto &one : models) {
         names.push_back(one.name);
     }
-    return survey_models(http_, {settings_.url, server_, std::move(names), tell_of_no_index()}, std::move(done));
+    return survey_models(http_, time_, {settings_.url, server_, std::move(names), tell_of_no_index()},
+                         std::move(done));
 }
 
 
 operation_ptr triton_backend::infer(const server_model &model, const json_t *request,
                                     std::chrono::milliseconds timeout, done_fn done)
 {
-    return std::make_unique<inference>(http_, kserve::infer(settings_.url, model.name, request, timeout), server_,
-                                       model.name, std::move(done));
+    return std::make_unique<inference>(http_, time_, kserve::infer(settings_.url, model.name, request, timeout),
+                                       server_, model.name, std::move(done));
 }
 
 
@@ -211,7 +215,7 @@ operation_ptr triton_backend::unload(const server_model &model, std::chrono::mil
     if (settings_.polls) {
         request.withdraw = [name = model.name, in = repository_](const stop_flag &) { return in.withdraw(name); };
     }
-    return unload_and_wait(http_, request, std::move(done));
+    return unload_and_wait(http_, time_, request, std::move(done));
 }
 
 

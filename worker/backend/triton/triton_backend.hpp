@@ -2,6 +2,7 @@
 // server without the repository's index is driven by the models' readiness alone, and the log says so once.
 #pragma once
 
+#include "worker/async/clock.hpp"
 #include "worker/backend/backend.hpp"
 #include "worker/backend/repository.hpp"
 #include "worker/net/http_client.hpp"
@@ -23,8 +24,8 @@ struct triton_settings {
 
 class triton_backend final : public backend {
   public:
-    /// `http` and its loop must outlive the backend.
-    triton_backend(triton_settings settings, http_client &http);
+    /// `http`, its loop and the clock must outlive the backend.
+    triton_backend(triton_settings settings, http_client &http, clock &time);
 
     std::filesystem::path staging_path(const std::string &model) const override;
     operation_ptr check_vacant(const std::string &model, done_fn done) override;
@@ -46,6 +47,7 @@ class triton_backend final : public backend {
     std::string server_; ///< for sentences
     model_repository repository_;
     http_client &http_;
+    clock &time_;
     bool told_of_no_index_ = false;
 };
 

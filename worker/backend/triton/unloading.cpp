@@ -14,8 +14,8 @@ constexpr milliseconds first_look{20};
 
 class unloading final : public watching {
   public:
-    unloading(http_client &http, const unload_request &request, done_fn done)
-        : watching(http, request, first_look, std::move(done)), withdraw_(request.withdraw),
+    unloading(http_client &http, clock &time, const unload_request &request, done_fn done)
+        : watching(http, time, request, first_look, std::move(done)), withdraw_(request.withdraw),
           in_sight_(request.withdraw != nullptr)
     {
         if (in_sight_) {
@@ -146,9 +146,9 @@ class unloading final : public watching {
 } // namespace
 
 
-operation_ptr unload_and_wait(http_client &http, const unload_request &request, done_fn done)
+operation_ptr unload_and_wait(http_client &http, clock &time, const unload_request &request, done_fn done)
 {
-    return std::make_unique<unloading>(http, request, std::move(done));
+    return std::make_unique<unloading>(http, time, request, std::move(done));
 }
 
 } // namespace rollout

@@ -15,6 +15,6 @@ struct unload_request : watched_model {
 
 /// Ok once the server's index shows no version of the model loaded or on its way, or, without an index, once the model is not
 /// ready any more. A server that cannot be asked meanwhile is asked again until the time is over, which is transient.
-operation_ptr unload_and_wait(http_client &http, const unload_request &request, done_fn done);
+operation_ptr unload_and_wait(http_client &http, clock &time, const unload_request &request, done_fn done);
 
 } // namespace rollout

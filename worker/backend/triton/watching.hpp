@@ -28,10 +28,9 @@ struct watched_model {
 class watching : public steps {
   protected:
     using milliseconds = std::chrono::milliseconds;
-    using clock = std::chrono::steady_clock;
 
-    watching(http_client &http, watched_model what, milliseconds first_look, done_fn done)
-        : steps(http, std::move(done)), what_(std::move(what)), deadline_(clock::now() + what_.timeout),
+    watching(http_client &http, clock &time, watched_model what, milliseconds first_look, done_fn done)
+        : steps(http, time, std::move(done)), what_(std::move(what)), deadline_(now() + what_.timeout),
           between_(first_look)
     {
     }
@@ -100,7 +99,7 @@ class watching : public steps {
         }
     }
 
-    milliseconds time_left() const { return std::chrono::ceil<milliseconds>(deadline_ - clock::now()); }
+    milliseconds time_left() const { return deadline_ - now(); }
 
     http_request bounded(http_request question) const
     {
@@ -108,7 +107,7 @@ class watching : public steps {
         return question;
     }
 
-    const clock::time_point deadline_;
+    const milliseconds deadline_;
     milliseconds between_;
     bool has_index_ = true;
 };
