@@ -35,7 +35,8 @@ presence presence_of(const index_entry &entry)
 class survey final : public steps {
   public:
     survey(http_client &http, clock &time, survey_request request, const found_ptr &found, const surveyed_fn &done)
-        : steps(http, time, [found, done](const outcome &) { done(*found); }), what_(std::move(request)), found_(found)
+        : steps(http, time, [found, done](const outcome &) { done(*found); }), what_(std::move(request)),
+          found_(found)
     {
         ask(kserve::index(what_.url), [this](http_answer answer) { index_answered(std::move(answer)); });
     }
@@ -49,11 +50,19 @@ class survey final : public steps {
                 *index = read_index(body); // of many models, this takes its time
                 return outcome::ok();
             };
-            on_thread(read, [this, index](const outcome &) { *index ? index_read(**index) : ask_each(); });
+            on_thread(read, [this, index](const outcome &ended) {
+                if (!ended) {
+                    give_up("the repository index of " + what_.server + " could not be read: " + ended.detail);
+                } else if (*index) {
+                    index_read(**index);
+                } else {
+                    ask_each();
+                }
+            });
         } else if (kserve::lacks_index(answer)) {
             ask_each();
         } else {
-            give_up(answer, "show its repository index");
+            give_up(refusal(answer, what_.server, "show its repository index").detail);
         }
     }
 
@@ -94,7 +103,7 @@ class survey final : public steps {
             break;
         case kserve::readiness::unclear:
             if (answer.status == 0) {
-                give_up(answer, "say whether " + what_.models[next_] + " is ready");
+                give_up(refusal(answer, what_.server, "say whether " + what_.models[next_] + " is ready").detail);
                 return;
             }
             one.words = refusal(answer, what_.server, "say whether it is ready").detail;
@@ -105,9 +114,8 @@ class survey final : public steps {
     }
 
     /// Nothing more is known of the rest.
-    void give_up(const http_answer &answer, const std::string &action)
+    void give_up(const std::string &words)
     {
-        const std::string words = refusal(answer, what_.server, action).detail;
         for (std::size_t i = next_; i < found_->size(); ++i) {
             (*found_)[i].words = words;
         }

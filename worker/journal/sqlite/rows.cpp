@@ -34,7 +34,7 @@ model model_at(const sqlite_statement &row)
 {
     const std::string text = row.text(2);
     json_error_t error;
-    const json_ptr state(json_loadb(text.data(), text.size(), 0, &error));
+    const json_ptr state = json_read(text, 0, error);
     auto read = model_from_json(state.get());
     if (!read) {
         throw sqlite_error("the journal's entry of model " + row.text(0) + " cannot be read: " +

@@ -1,4 +1,5 @@
 #include "tests/unit/cmocka.hpp"
+#include "tests/unit/failing_json_memory.hpp"
 #include "tests/unit/worker/backend/triton/asked_server.hpp"
 #include "worker/backend/triton/survey.hpp"
 
@@ -70,6 +71,21 @@ void a_server_that_does_not_answer_leaves_all_unknown(void **)
     }
 }
 
+void an_index_for_which_there_is_no_memory_is_not_taken_for_none(void **)
+{
+    asked_server of;
+    of.has("READY");
+    surveyed all;
+    {
+        const failing_json_memory none;
+        all = survey(of, {"m"});
+    }
+    assert_int_equal(all.no_index, 0);
+    assert_true(all.found[0].is == kind::unknown);
+    assert_holds(all.found[0].words, "the repository index of server s could not be read: ");
+    assert_text(of.story(), "index");
+}
+
 void a_page_of_a_proxy_is_no_index(void **)
 {
     asked_server of;
@@ -103,6 +119,7 @@ int main()
         cmocka_unit_test(one_look_at_the_index_tells_of_all),
         cmocka_unit_test(without_an_index_each_is_asked),
         cmocka_unit_test(a_server_that_does_not_answer_leaves_all_unknown),
+        cmocka_unit_test(an_index_for_which_there_is_no_memory_is_not_taken_for_none),
         cmocka_unit_test(a_page_of_a_proxy_is_no_index),
         cmocka_unit_test(a_server_that_stops_answering_is_not_asked_for_the_rest),
     };
