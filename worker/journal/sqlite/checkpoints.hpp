@@ -26,7 +26,7 @@ class checkpoints {
     checkpoints(const checkpoints &) = delete;
     checkpoints &operator=(const checkpoints &) = delete;
 
-    /// On the writer's thread, after each of its commits. Returns at once, but where the log is at its bound.
+    /// On the writer's thread, after each of its commits. Returns at once, unless the log is at its bound.
     void after_commit();
 
   private:

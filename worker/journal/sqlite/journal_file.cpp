@@ -52,7 +52,7 @@ std::string mark_of(const std::string &path)
 }
 
 
-/// What SQLite's own look at the whole file finds, as a sentence; empty where it finds nothing.
+/// Says what SQLite's own check of the whole file finds, in a sentence; empty if it finds nothing.
 std::string damage_of(sqlite_database &database, const std::string &path)
 {
     sqlite_statement check(database, "PRAGMA quick_check(1)");
@@ -67,7 +67,7 @@ std::string damage_of(sqlite_database &database, const std::string &path)
 }
 
 
-/// Takes the lock, and makes the file where there is none.
+/// Takes the lock, and makes the file if there is none.
 unique_fd claim(const std::string &path)
 {
     // The file's own lock, since SQLite would let a second rolloutd in.
@@ -93,7 +93,7 @@ unique_fd claim(const std::string &path)
 enum class content { none, whole, unread };
 
 
-/// What is in the file; throws where it is not to be used.
+/// Finds out what is in the file; throws if it is not to be used.
 content check(sqlite_database &database, const std::string &path, std::int64_t newest_version)
 {
     // Neither is its log taken into it when it is refused: a file that is not understood stays as it is, byte for byte.
