@@ -15,7 +15,7 @@
 #include "worker/gateway/gateway_server.hpp"
 #include "worker/hook_run.hpp"
 #include "worker/journal/retention.hpp"
-#include "worker/journal/sqlite/sqlite.hpp"
+#include "worker/journal/sqlite/database.hpp"
 #include "worker/journal/sqlite/sqlite_journal.hpp"
 #include "worker/net/http_client.hpp"
 #include "worker/os/service_manager.hpp"

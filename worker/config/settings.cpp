@@ -408,7 +408,7 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
         return to;
     }
     json_error_t error;
-    const auto root = share(json_ptr(json_loadb(bytes.data(), bytes.size(), JSON_REJECT_DUPLICATES, &error)));
+    const auto root = share(json_read(bytes, JSON_REJECT_DUPLICATES, error));
     if (!root) {
         faults.push_back({"", "the file " + shown(path) + " is not JSON: " + clean_text(error.text, 200) + " (line " +
                                   std::to_string(error.line) + ", column " + std::to_string(error.column) + ")"});

@@ -5,7 +5,7 @@ namespace rollout {
 std::optional<task> task_of(const task_row &row)
 {
     json_error_t error;
-    const json_ptr document(json_loadb(row.document.data(), row.document.size(), JSON_ALLOW_NUL, &error));
+    const json_ptr document = json_read(row.document, JSON_ALLOW_NUL, error);
     auto read = task_from_document(document.get());
     if (read) {
         read->sequence = row.sequence;

@@ -55,7 +55,7 @@ struct purge_step {
     bool more = false; ///< there are others behind these
 };
 
-/// The task of a row; nothing where the document cannot be read.
+/// Reads the task of a row; nothing if the document cannot be read. Throws std::bad_alloc: memory that is out damages no document.
 std::optional<task> task_of(const task_row &row);
 
 /// The row of a task that was written with that revision.
@@ -87,7 +87,7 @@ class journal {
     /// would have it.
     virtual void create(const task &wanted, bool only_look, created_fn done) = 0;
 
-    /// Stores a task's new state, and its model's with it where one is given: both or neither.
+    /// Stores a task's new state, and its model's with it if one is given: both or neither.
     virtual void save(const task &changed, const model *with, saved_fn done) = 0;
 
     /// Stores a model's state alone.
@@ -113,7 +113,7 @@ class journal {
     virtual void read_after(std::uint64_t revision, std::size_t max_bytes,
                             std::function<void(outcome, std::vector<task_row>)> done) = 0;
 
-    /// Up to `limit` tasks, or up to `max_bytes` of documents where there is more than one. `more`: others follow.
+    /// Up to `limit` tasks, or up to `max_bytes` of documents if there is more than one. `more`: others follow.
     using listed_fn = std::function<void(outcome, std::vector<task_row>, bool more)>;
     virtual void list(const task_filter &which, std::size_t limit, std::size_t max_bytes, listed_fn done) = 0;
 

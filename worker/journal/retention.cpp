@@ -30,16 +30,16 @@ void retention::stop()
 }
 
 
-void retention::look()
+void retention::sweep()
 {
     at_ = {};
     removed_ = 0;
-    book_.count_tasks([this](const outcome &how, std::uint64_t count) {
+    journal_.count_tasks([this](const outcome &ended, std::uint64_t count) {
         if (stopped_) {
             return;
         }
         excess_ = count > rule_.max_tasks ? count - rule_.max_tasks : 0;
-        how ? step() : rest(how.detail);
+        ended ? step() : rest(ended.detail);
     });
 }
 
@@ -50,18 +50,18 @@ void retention::step()
     const auto age_us = std::chrono::microseconds(rule_.age).count();
     const auto before_us = excess_ != 0 ? INT64_MAX : time_.wall_us() - age_us;
     const auto rows = excess_ != 0 ? std::min<std::uint64_t>(rows_a_step, excess_) : rows_a_step;
-    book_.purge(at_, before_us, rows,
-                [this, began](const outcome &how, const purge_step &done) { stepped(how, done, began); });
+    journal_.purge(at_, before_us, rows,
+                   [this, began](const outcome &ended, const purge_step &done) { stepped(ended, done, began); });
 }
 
 
-void retention::stepped(const outcome &how, const purge_step &done, std::chrono::milliseconds began)
+void retention::stepped(const outcome &ended, const purge_step &done, std::chrono::milliseconds began)
 {
     if (stopped_) {
         return;
     }
-    if (!how) {
-        rest(how.detail);
+    if (!ended) {
+        rest(ended.detail);
         return;
     }
     at_ = done.looked_up_to;
@@ -76,7 +76,7 @@ void retention::stepped(const outcome &how, const purge_step &done, std::chrono:
 }
 
 
-/// Until the next look.
+/// Until the next sweep.
 void retention::rest(const std::string &fault)
 {
     if (!fault.empty()) {
@@ -85,7 +85,7 @@ void retention::rest(const std::string &fault)
     if (removed_ != 0) {
         log(log_level::info, count_words(removed_, "old task", "old tasks") + " went from the journal");
     }
-    pause_ = time_.after(interval, [this] { look(); });
+    pause_ = time_.after(interval, [this] { sweep(); });
 }
 
 } // namespace rollout

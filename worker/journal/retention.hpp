@@ -1,4 +1,4 @@
-// What keeps the journal from growing without end: old tasks go, in the background.
+// Removes old finished tasks from the journal, in the background.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -21,23 +21,23 @@ struct retention_rule {
 /// rows. On the loop's thread; the journal must outlive it.
 class retention {
   public:
-    retention(journal &book, clock &time) : book_(book), time_(time) {}
+    retention(journal &from, clock &time) : journal_(from), time_(time) {}
 
-    /// In force from the next look on.
+    /// In force from the next sweep on.
     void use(retention_rule rule) { rule_ = rule; }
 
-    void start() { look(); }
+    void start() { sweep(); }
 
     /// No further steps. What the journal does just now may still end.
     void stop();
 
   private:
-    void look();
+    void sweep();
     void step();
-    void stepped(const outcome &how, const purge_step &done, std::chrono::milliseconds began);
+    void stepped(const outcome &ended, const purge_step &done, std::chrono::milliseconds began);
     void rest(const std::string &fault);
 
-    journal &book_;
+    journal &journal_;
     clock &time_;
     retention_rule rule_;
     purge_position at_;

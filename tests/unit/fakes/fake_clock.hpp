@@ -26,6 +26,9 @@ class fake_clock final : public rollout::clock {
     /// Calls from the loop, soon, and nobody holds it.
     void post(std::function<void()> call) { add({}, std::move(call)); }
 
+    /// Is there a call that is to come?
+    bool waits() const noexcept { return !calls_.empty(); }
+
     /// Makes the next call, at its time; false where there is none.
     bool next()
     {

@@ -197,7 +197,7 @@ operation_ptr command_backend::start(const std::string &operation_name, const se
     json_put(question.get(), "path",
              (settings_.repository.empty() ? files_.staged(name) : files_.in_place(name)).native());
     if (config != nullptr) {
-        json_put(question.get(), "config", json_ptr(json_deep_copy(config)));
+        json_put(question.get(), "config", json_made(json_deep_copy(config)));
     }
     command_request request;
     request.command = settings_.command;

@@ -69,7 +69,7 @@ http_request load(const std::string &url, std::string_view model, const json_t *
 {
     std::string body;
     if (config != nullptr) {
-        const json_ptr fitted(json_deep_copy(config));
+        const json_ptr fitted = json_made(json_deep_copy(config));
         if (json_object_get(fitted.get(), "name") != nullptr) {
             json_put(fitted.get(), "name", model);
         }
@@ -114,7 +114,8 @@ readiness readiness_of(const http_answer &answer)
     if (answer.status != 200) {
         return readiness::not_ready;
     }
-    const json_ptr body(json_loadb(answer.body.data(), answer.body.size(), 0, nullptr));
+    json_error_t error;
+    const json_ptr body = json_read(answer.body, 0, error);
     return json_is_false(json_object_get(body.get(), "ready")) ? readiness::not_ready : readiness::ready;
 }
 
@@ -127,7 +128,8 @@ bool lacks_index(const http_answer &answer) noexcept
 
 bool has_outputs(std::string_view body)
 {
-    const json_ptr answer(json_loadb(body.data(), body.size(), JSON_DISABLE_EOF_CHECK, nullptr));
+    json_error_t error;
+    const json_ptr answer = json_read(body, JSON_DISABLE_EOF_CHECK, error);
     return json_array_size(json_object_get(answer.get(), "outputs")) > 0;
 }
 

@@ -50,11 +50,19 @@ class probe final : public request_sequence {
                 *index = read_index(body); // of many models, this takes its time
                 return outcome::ok();
             };
-            on_thread(read, [this, index](const outcome &) { *index ? index_read(**index) : ask_each(); });
+            on_thread(read, [this, index](const outcome &ended) {
+                if (!ended) {
+                    give_up("the repository index of " + asked_.server + " could not be read: " + ended.detail);
+                } else if (*index) {
+                    index_read(**index);
+                } else {
+                    ask_each();
+                }
+            });
         } else if (kserve::lacks_index(answer)) {
             ask_each();
         } else {
-            give_up(answer, "show its repository index");
+            give_up(refusal(answer, asked_.server, "show its repository index").detail);
         }
     }
 
@@ -95,7 +103,7 @@ class probe final : public request_sequence {
             break;
         case kserve::readiness::unclear:
             if (answer.status == 0) {
-                give_up(answer, "say whether " + asked_.models[next_] + " is ready");
+                give_up(refusal(answer, asked_.server, "say whether " + asked_.models[next_] + " is ready").detail);
                 return;
             }
             one.words = refusal(answer, asked_.server, "say whether it is ready").detail;
@@ -106,9 +114,8 @@ class probe final : public request_sequence {
     }
 
     /// Nothing more is known of the rest.
-    void give_up(const http_answer &answer, const std::string &action)
+    void give_up(const std::string &words)
     {
-        const std::string words = refusal(answer, asked_.server, action).detail;
         for (std::size_t i = next_; i < found_->size(); ++i) {
             (*found_)[i].words = words;
         }

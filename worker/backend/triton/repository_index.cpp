@@ -72,7 +72,8 @@ std::string_view index_state_name(index_state state) noexcept
 
 std::optional<repository_index> read_index(std::string_view body)
 {
-    const json_ptr parsed(json_loadb(body.data(), body.size(), 0, nullptr));
+    json_error_t error;
+    const json_ptr parsed = json_read(body, 0, error);
     // Some put the array into an object, as the protocol's gRPC form does.
     const json_t *models = json_is_object(parsed.get()) ? json_object_get(parsed.get(), "models") : parsed.get();
     if (!json_is_array(models)) {

@@ -192,7 +192,8 @@ std::string server_words(std::string_view body)
     if (body.size() <= longest_json) {
         // Bytes that are not UTF-8 would make valid JSON unreadable.
         const std::string text = valid_utf8(body);
-        const json_ptr parsed(json_loadb(text.data(), text.size(), JSON_DECODE_ANY | JSON_ALLOW_NUL, nullptr));
+        json_error_t error;
+        const json_ptr parsed = json_read(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
         if (parsed) {
             const std::string words = json_words(parsed.get());
             const bool says_nothing = json_is_object(parsed.get()) && json_object_size(parsed.get()) == 0;

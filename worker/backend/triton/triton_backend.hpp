@@ -2,6 +2,7 @@
 // server without the repository's index is driven by the models' readiness alone, and the log says so once.
 #pragma once
 
+#include "worker/async/clock.hpp"
 #include "worker/backend/backend.hpp"
 #include "worker/backend/repository.hpp"
 #include "worker/backend/triton/request_sequence.hpp"

@@ -9,7 +9,7 @@ namespace rollout {
 
 namespace {
 
-/// What a commit may have to wait for, in pages, where the disk is fast enough.
+/// What a commit may have to wait for, in pages, when the disk is fast enough.
 constexpr int pages_for_writer = 60;
 
 /// Each takes in what came during the one before it, of which there is the less, the less that had to do.

@@ -1,7 +1,7 @@
 // The log of SQLite's commits (the WAL) taken into the file beside the commits, so that none of them stands still for it.
 #pragma once
 
-#include "worker/journal/sqlite/sqlite.hpp"
+#include "worker/journal/sqlite/database.hpp"
 
 #include <atomic>
 #include <condition_variable>
@@ -26,7 +26,7 @@ class checkpoints {
     checkpoints(const checkpoints &) = delete;
     checkpoints &operator=(const checkpoints &) = delete;
 
-    /// On the writer's thread, after each of its commits. Returns at once, but where the log is at its bound.
+    /// On the writer's thread, after each of its commits. Returns at once, unless the log is at its bound.
     void after_commit();
 
   private:

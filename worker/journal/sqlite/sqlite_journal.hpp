@@ -1,31 +1,26 @@
 // The journal in one SQLite file: WAL, synchronous=FULL, so that a commit is on the disk when it returns.
 //
-// Writes gather while a commit is under way on a thread of its own, and go together in the next: a batch costs one sync.
-// Reads have a connection of their own and do not wait for commits.
+// Writes go through the committer's thread, many in a commit. Reads have a connection of their own and do not wait for commits.
 #pragma once
 
-#include "worker/async/timer.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/journal/sqlite/checkpoints.hpp"
-#include "worker/journal/sqlite/sqlite.hpp"
-#include "worker/journal/sqlite/sqlite_file.hpp"
+#include "worker/journal/sqlite/committer.hpp"
+#include "worker/journal/sqlite/journal_file.hpp"
+#include "worker/journal/sqlite/open_tasks.hpp"
+#include "worker/journal/sqlite/read_queue.hpp"
 
 #include <uv.h>
 
-#include <array>
-#include <deque>
 #include <functional>
-#include <memory>
 #include <string>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace rollout {
 
 class sqlite_journal final : public journal {
   public:
-    /// Opens or makes the file; throws std::runtime_error with a sentence where it cannot be used: another rolloutd has
+    /// Opens or makes the file; throws std::runtime_error with a sentence if it cannot be used: another rolloutd has
     /// it, it is damaged, or of a newer version. `at_work` is called over and over while that takes its time. The loop must outlive
     /// the journal.
     sqlite_journal(uv_loop_t *loop, const std::string &path, std::function<void()> at_work = {});
@@ -54,7 +49,7 @@ class sqlite_journal final : public journal {
     std::vector<model> models() override;
     std::vector<known_gateway> gateways() override;
 
-    /// Reads what the start has not read of the file, beside all else, and calls back with a sentence where it is damaged.
+    /// Reads what the start has not read of the file, beside all else, and calls back with a sentence if it is damaged.
     void look_for_damage(std::function<void(const std::string &fault)> found);
     void stop_looking();
 
@@ -62,48 +57,18 @@ class sqlite_journal final : public journal {
     bool busy() const noexcept;
 
   private:
-    struct statements;
-    struct write;
-    struct create_write;
-    struct save_write;
-    struct gateway_write;
-    struct purge_write;
-    struct batch;
-    class commit_thread;
-    using writes = std::vector<std::unique_ptr<write>>;
-    using sequences = std::vector<std::uint64_t>; ///< growing
-    using read_job = std::pair<std::function<void(sqlite_database &)>, std::function<void(outcome)>>;
-
-    static bool stands_somewhere(statements &in, const std::string &model_id);
-    void add(std::unique_ptr<write> one);
-    void give_waiting();
-    void end_batch(const batch &one);
-    void read(std::function<void(sqlite_database &)> work, std::function<void(outcome)> done);
-    void start_read();
-    auto &open_of(task_kind kind) { return open_.at(static_cast<std::size_t>(kind)); }
-    void note_open(const task_row &row);
-    sequences open_tasks(task_kind kind, const std::string &model_id) const;
+    void end_batch(const commit_batch &batch);
 
     uv_loop_t *loop_;
     std::string path_;
-    timer soon_;
-    sqlite_file file_; ///< its writer: the commits' thread's, from the first write on
+    journal_file file_; ///< its writer: the committer's, from the first write on
     std::uint64_t revision_;
-
-    std::unique_ptr<statements> statements_; ///< as the writer
-    writes waiting_;                         ///< for the end of this turn of the loop
+    open_tasks open_;
     checkpoints checkpoints_;
-    std::unique_ptr<commit_thread> commits_;
-
-    /// The sequences of the tasks that have not ended, by model. Their index would be hit at random by every new task, and
-    /// take most of a commit's pages.
-    std::array<std::unordered_map<std::string, sequences>, 2> open_; ///< by kind
-
-    sqlite_database reader_;
-    std::deque<read_job> reads_;
+    committer committer_;
+    read_queue reads_;
     operation_ptr looking_; ///< for damage
     operation_ptr counting_;
-    operation_ptr reading_;
 };
 
 } // namespace rollout

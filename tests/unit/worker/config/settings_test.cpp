@@ -1,3 +1,4 @@
+#include "tests/unit/failing_json_memory.hpp"
 #include "tests/unit/worker/config/settings_text.hpp"
 #include "worker/rollout/gate_plan.hpp"
 
@@ -199,6 +200,15 @@ void a_backends_name_is_escaped_in_the_pointers_below_it(void **)
                 "/backends/a~1b/repository: must be an absolute path\n");
 }
 
+void a_file_is_not_taken_for_bad_json_when_memory_is_out(void **)
+{
+    const temporary_folder folder;
+    const auto path = folder.write("rolloutd.json", "{}").native();
+    std::vector<rollout::json_fault> faults;
+    assert_true(tells_of_no_json_memory([&] { rollout::read_settings(path, faults); }));
+    assert_true(faults.empty());
+}
+
 } // namespace
 
 int main()
@@ -219,6 +229,7 @@ int main()
         cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(an_empty_file_is_said_to_be_no_json),
         cmocka_unit_test(a_backends_name_is_escaped_in_the_pointers_below_it),
+        cmocka_unit_test(a_file_is_not_taken_for_bad_json_when_memory_is_out),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

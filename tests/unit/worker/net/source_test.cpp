@@ -1,5 +1,4 @@
 #include "tests/unit/cmocka.hpp"
-#include "worker/artifact/fetch.hpp"
 #include "worker/net/source.hpp"
 
 namespace {

@@ -1,14 +1,11 @@
 #include "tests/unit/cmocka.hpp"
-#include "worker/backend/triton/kserve.hpp"
-#include "worker/backend/triton/repository_index.hpp"
+#include "tests/unit/failing_json_memory.hpp"
 #include "worker/backend/triton/server_words.hpp"
 #include "worker/base/words.hpp"
 
 namespace {
 
-using rollout::find_in_index;
 using rollout::http_answer;
-using rollout::index_state;
 using rollout::outcome;
 using rollout::server_words;
 
@@ -77,6 +74,11 @@ void words_are_one_clean_bounded_line(void **)
     assert_text(rollout::clean_text("\xC3\xA9\xC3\xA9\xC3\xA9", 3), "\xC3\xA9\xC3\xA9\xC3\xA9");
     assert_text(rollout::clean_text("\xC3\xA9\xC3\xA9\xC3\xA9 ", 3), "\xC3\xA9\xC3\xA9\xC3\xA9");
     assert_text(rollout::clean_text("\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9", 3), "\xC3\xA9\xC3\xA9\xE2\x80\xA6");
+}
+
+void an_error_that_cannot_be_read_for_want_of_memory_is_not_taken_for_plain_text(void **)
+{
+    assert_true(tells_of_no_json_memory([] { server_words(R"({"error":"no"})"); }));
 }
 
 void what_may_pass_is_transient(void **)
@@ -152,102 +154,6 @@ void a_404_that_does_not_speak_of_the_model_is_a_server_without_the_extension(vo
     assert_text(unknown.detail, "server s refused to load m__r7: HTTP 404, Model m__r7 not found");
 }
 
-void the_index_tells_where_a_model_stands(void **)
-{
-    const std::string index = R"([
-        {"name":"never"},
-        {"name":"gone","version":"1","state":"UNAVAILABLE","reason":"unloaded"},
-        {"name":"bad","version":"1","state":"UNAVAILABLE","reason":"Traceback (most recent call last):\n x\nKeyError: 'k'"},
-        {"name":"odd","state":"UNAVAILABLE"},
-        {"name":"in","version":"1","state":"LOADING"},
-        {"name":"out","version":"1","state":"UNLOADING"},
-        {"name":"good","version":"1","state":"READY"},
-        {"name":"two","version":"1","state":"UNAVAILABLE","reason":"unloaded"},
-        {"name":"two","version":"2","state":"UNLOADING"},
-        {"name":"half","version":"1","state":"UNAVAILABLE","reason":"broken"},
-        {"name":"half","version":"2","state":"READY"},
-        {"name":"unknown","version":"1","state":"UNKNOWN"},
-        null, 7, {"name":8}])";
-    const auto at = [&](std::string_view model) { return find_in_index(index, model)->is; };
-    assert_true(at("missing") == index_state::absent);
-    assert_true(at("never") == index_state::unloaded);
-    assert_true(at("gone") == index_state::unloaded);
-    assert_true(at("odd") == index_state::unloaded);
-    assert_true(at("unknown") == index_state::unloaded);
-    assert_true(at("in") == index_state::loading);
-    assert_true(at("out") == index_state::unloading);
-    assert_true(at("good") == index_state::ready);
-    assert_true(at("two") == index_state::unloading);
-    assert_true(at("half") == index_state::ready);
-    assert_true(at("bad") == index_state::failed);
-    assert_text(find_in_index(index, "bad")->reason, "KeyError: 'k'");
-    for (const char *gone : {"missing", "never", "gone", "odd", "bad"}) {
-        assert_true(find_in_index(index, gone)->is_gone());
-    }
-    for (const char *there : {"in", "out", "good", "two", "half"}) {
-        assert_false(find_in_index(index, there)->is_gone());
-    }
-}
-
-void what_is_no_index_is_not_read_as_an_empty_one(void **)
-{
-    assert_false(find_in_index("", "m").has_value());
-    assert_false(find_in_index("{\"error\":\"x\"}", "m").has_value());
-    assert_false(find_in_index("<html></html>", "m").has_value());
-    assert_true(find_in_index("{\"models\":[]}", "m").has_value());
-}
-
-void requests_carry_the_model_encoded_and_its_name_in_the_config(void **)
-{
-    using namespace std::chrono_literals;
-    const std::string url = "http://h:1";
-    assert_text(rollout::kserve::ready(url, "a b/../c%").url, "http://h:1/v2/models/a%20b%2F..%2Fc%25/ready");
-
-    assert_text(rollout::kserve::load(url, "m", nullptr, 1s).body, "");
-    json_t *config = json_pack("{s:s, s:i}", "name", "old", "max_batch_size", 8);
-    const auto load = rollout::kserve::load(url, "m__r7", config, 1s);
-    const std::string kept = json_string_value(json_object_get(config, "name"));
-    json_decref(config);
-    assert_text(load.url, "http://h:1/v2/repository/models/m__r7/load");
-    assert_text(load.body, R"({"parameters":{"config":"{\"name\":\"m__r7\",\"max_batch_size\":8}"}})");
-    assert_text(kept, "old");
-}
-
-void only_outputs_make_an_inference(void **)
-{
-    assert_true(rollout::kserve::has_outputs(R"({"model_name":"m","outputs":[{"name":"o","data":[1]}]})"));
-    assert_true(rollout::kserve::has_outputs("{\"outputs\":[{\"name\":\"o\"}]}\xFF\xFE binary"));
-    assert_false(rollout::kserve::has_outputs(R"({"outputs":[]})"));
-    assert_false(rollout::kserve::has_outputs(R"({"outputs":{"a":1}})"));
-    assert_false(rollout::kserve::has_outputs(R"([{"outputs":[1]}])"));
-    assert_false(rollout::kserve::has_outputs(""));
-}
-
-void a_page_says_nothing_of_a_model(void **)
-{
-    using rollout::kserve::readiness;
-    using rollout::kserve::readiness_of;
-    const std::string page = "<html><head><title>Sign in</title></head></html>";
-    assert_true(readiness_of(answer(200, "")) == readiness::ready);
-    assert_true(readiness_of(answer(200, R"({"name":"m","ready":true})")) == readiness::ready);
-    assert_true(readiness_of(answer(200, R"({"name":"m","ready":false})")) == readiness::not_ready);
-    assert_true(readiness_of(answer(400, R"({"error":"Model version not ready"})")) == readiness::not_ready);
-    assert_true(readiness_of(answer(404, R"({"error":"Model m not found"})")) == readiness::not_ready);
-    for (const int status : {200, 302, 404, 500}) {
-        assert_true(readiness_of(answer(status, page)) == readiness::unclear);
-    }
-    for (const int status : {0, 302, 401, 403, 429, 502, 503, 504}) {
-        assert_true(readiness_of(answer(status, "")) == readiness::unclear);
-    }
-    // An answer over its bound is none, and lasts.
-    http_answer endless = answer(0, "");
-    endless.lasting = true;
-    assert_true(readiness_of(endless) == readiness::unclear);
-
-    assert_true(rollout::kserve::is_done(answer(200, "")));
-    assert_false(rollout::kserve::is_done(answer(200, page)));
-}
-
 } // namespace
 
 int main()
@@ -257,15 +163,11 @@ int main()
         cmocka_unit_test(an_html_page_is_its_title_or_text),
         cmocka_unit_test(a_traceback_is_its_last_line),
         cmocka_unit_test(words_are_one_clean_bounded_line),
+        cmocka_unit_test(an_error_that_cannot_be_read_for_want_of_memory_is_not_taken_for_plain_text),
         cmocka_unit_test(what_may_pass_is_transient),
         cmocka_unit_test(the_rest_is_permanent),
         cmocka_unit_test(what_the_servers_configuration_forbids_comes_with_a_hint),
         cmocka_unit_test(a_404_that_does_not_speak_of_the_model_is_a_server_without_the_extension),
-        cmocka_unit_test(the_index_tells_where_a_model_stands),
-        cmocka_unit_test(what_is_no_index_is_not_read_as_an_empty_one),
-        cmocka_unit_test(requests_carry_the_model_encoded_and_its_name_in_the_config),
-        cmocka_unit_test(only_outputs_make_an_inference),
-        cmocka_unit_test(a_page_says_nothing_of_a_model),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

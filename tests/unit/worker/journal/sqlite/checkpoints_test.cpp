@@ -122,7 +122,7 @@ class small_log {
     static constexpr std::uintmax_t most_bytes = (4 * log_pages + 20) * (page_bytes + 24);
 
     const std::filesystem::path path;
-    rollout::sqlite_file file{path.native()};
+    rollout::journal_file file{path.native()};
     sqlite_database &base = file.writer;
     rollout::checkpoints after{base, path.native(), log_pages};
 

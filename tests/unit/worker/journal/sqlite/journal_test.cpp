@@ -15,16 +15,6 @@ using rollout::task_kind;
 using rollout::task_row;
 using rollout::task_status;
 
-model placed_model(const std::string &model_id)
-{
-    model made;
-    made.model_id = model_id;
-    made.last_revision = 1;
-    made.blue.emplace();
-    made.blue->revision = 1;
-    return made;
-}
-
 void a_task_is_created_with_the_next_revision(void **)
 {
     const temporary_folder folder;

@@ -1,9 +1,9 @@
 // An SQLite journal on a loop of its own, asked and answered in one call.
 #pragma once
 
-#include "tests/unit/json_of.hpp"
 #include "tests/unit/temporary_folder.hpp"
 #include "tests/unit/test_loop.hpp"
+#include "tests/unit/worker/journal/sqlite/sample_task.hpp"
 #include "worker/journal/sqlite/sqlite_journal.hpp"
 
 #include <filesystem>
@@ -12,28 +12,6 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
-
-inline rollout::task task_of_model(const std::string &task_id, const std::string &model_id,
-                                   rollout::task_kind kind = rollout::task_kind::deploy)
-{
-    rollout::task made;
-    made.task_id = task_id;
-    made.model_id = model_id;
-    made.kind = kind;
-    made.created_us = made.updated_us = 1000000;
-    made.config = shared_json_of(R"({"param": "value"})");
-    return made;
-}
-
-/// One that is final since `updated_us`.
-inline rollout::task ended_task(const std::string &task_id, const std::string &model_id, std::int64_t updated_us,
-                                rollout::task_kind kind = rollout::task_kind::deploy)
-{
-    rollout::task made = task_of_model(task_id, model_id, kind);
-    made.status = rollout::task_status::completed;
-    made.updated_us = updated_us;
-    return made;
-}
 
 struct opened_journal {
     explicit opened_journal(const std::filesystem::path &path)
@@ -187,3 +165,20 @@ struct opened_journal {
         return std::move(*answer);
     }
 };
+
+/// Another connection to the file, as an operator's sqlite3 has it.
+inline void run_on(const std::filesystem::path &path, const std::string &sql)
+{
+    rollout::sqlite_database(path.native(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE).run(sql.c_str());
+}
+
+inline std::filesystem::path filled_journal(const temporary_folder &folder)
+{
+    const auto path = folder / "journal.db";
+    opened_journal book(path);
+    book.create(task_of_model("t1", "a"));
+    rollout::model of;
+    of.model_id = "a";
+    book.save_model(of);
+    return path;
+}

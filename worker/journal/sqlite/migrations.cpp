@@ -1,4 +1,4 @@
-#include "worker/journal/sqlite/migration.hpp"
+#include "worker/journal/sqlite/migrations.hpp"
 
 #include "common/base/unique_fd.hpp"
 #include "worker/base/log.hpp"
@@ -52,7 +52,7 @@ std::span<const migration> journal_migrations() noexcept
 {
     static constexpr migration steps[] = {
         // Every commit of new tasks hit the index of models in as many places as it had tasks. The tasks that have not ended are
-        // in memory (sqlite_journal), and the others come to their index one at a time.
+        // in memory (open_tasks), and the others come to their index one at a time.
         {R"(
             DROP INDEX tasks_model;
             DROP INDEX tasks_open;
@@ -60,7 +60,7 @@ std::span<const migration> journal_migrations() noexcept
             CREATE INDEX IF NOT EXISTS tasks_status ON tasks (kind, status, sequence);
             CREATE INDEX tasks_ended ON tasks (model_id, kind, sequence) WHERE status NOT IN ('pending', 'in_progress');
         )"},
-        // A new task is in one index the fewer: as long as it is as it was accepted, its sequence is its revision (sqlite_changes).
+        // A new task is in one index the fewer: as long as it is as it was accepted, its sequence is its revision (reads.cpp).
         {R"(
             DROP INDEX tasks_revision;
             CREATE INDEX tasks_changed ON tasks (revision) WHERE status <> 'pending' OR revision > sequence;

@@ -1,4 +1,4 @@
-#include "worker/journal/sqlite/sqlite_file.hpp"
+#include "worker/journal/sqlite/journal_file.hpp"
 
 #include "common/domain/names.hpp"
 #include "worker/base/lasting_fault.hpp"
@@ -52,7 +52,7 @@ std::string mark_of(const std::string &path)
 }
 
 
-/// What SQLite's own look at the whole file finds, as a sentence; empty where it finds nothing.
+/// Says what SQLite's own check of the whole file finds, in a sentence; empty if it finds nothing.
 std::string damage_of(sqlite_database &database, const std::string &path)
 {
     sqlite_statement check(database, "PRAGMA quick_check(1)");
@@ -67,7 +67,7 @@ std::string damage_of(sqlite_database &database, const std::string &path)
 }
 
 
-/// Takes the lock, and makes the file where there is none.
+/// Takes the lock, and makes the file if there is none.
 unique_fd claim(const std::string &path)
 {
     // The file's own lock, since SQLite would let a second rolloutd in.
@@ -93,7 +93,7 @@ unique_fd claim(const std::string &path)
 enum class content { none, whole, unread };
 
 
-/// What is in the file; throws where it is not to be used.
+/// Finds out what is in the file; throws if it is not to be used.
 content check(sqlite_database &database, const std::string &path, std::int64_t newest_version)
 {
     // Neither is its log taken into it when it is refused: a file that is not understood stays as it is, byte for byte.
@@ -139,7 +139,7 @@ void make_tables(sqlite_database &database)
 } // namespace
 
 
-sqlite_file::sqlite_file(const std::string &path, std::span<const migration> steps, std::function<void()> at_work)
+journal_file::journal_file(const std::string &path, std::span<const migration> steps, std::function<void()> at_work)
     : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
 {
     writer.while_at_work(std::move(at_work));
@@ -163,7 +163,7 @@ sqlite_file::sqlite_file(const std::string &path, std::span<const migration> ste
 }
 
 
-outcome sqlite_file::look_for_damage(const std::string &path, const stop_flag &stop)
+outcome journal_file::look_for_damage(const std::string &path, const stop_flag &stop)
 {
     constexpr int instructions_between_looks = 10000;
     sqlite_database reader(path, SQLITE_OPEN_READONLY);

@@ -1,4 +1,4 @@
-#include "worker/journal/sqlite/sqlite.hpp"
+#include "worker/journal/sqlite/database.hpp"
 
 #include <utility>
 

@@ -3,8 +3,8 @@
 
 #include "common/base/unique_fd.hpp"
 #include "worker/async/thread_work.hpp"
-#include "worker/journal/sqlite/migration.hpp"
-#include "worker/journal/sqlite/sqlite.hpp"
+#include "worker/journal/sqlite/migrations.hpp"
+#include "worker/journal/sqlite/database.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -13,14 +13,14 @@
 namespace rollout {
 
 /// The file, open. No other rolloutd can open it for as long as this lives.
-struct sqlite_file {
-    /// Makes the file where there is none. Throws std::runtime_error with a sentence where it cannot be used: another
-    /// rolloutd has it; a lasting_fault where it is damaged, no journal, or of a newer version. A file that is refused stays as it is; one of an older
+struct journal_file {
+    /// Makes the file if there is none. Throws std::runtime_error with a sentence if it cannot be used: another
+    /// rolloutd has it; a lasting_fault if it is damaged, no journal, or of a newer version. A file that is refused stays as it is; one of an older
     /// version is brought to the newest by `steps`, see `migrate`. A large file is not read whole here, as a start must not take
     /// the longer the more tasks there are: see `look_for_damage`.
     /// `at_work` is called over and over while that takes its time, as the steps do for a large file.
-    explicit sqlite_file(const std::string &path, std::span<const migration> steps = journal_migrations(),
-                         std::function<void()> at_work = {});
+    explicit journal_file(const std::string &path, std::span<const migration> steps = journal_migrations(),
+                          std::function<void()> at_work = {});
 
     /// Reads the whole file, which takes seconds for a million tasks: for a thread, while the file is in use. Where it is damaged
     /// the sentence is the outcome's, and the next start reads the file whole before it uses it. Throws sqlite_error.

@@ -2,7 +2,7 @@
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/worker/journal/sqlite/opened_journal.hpp"
 
-#include "worker/journal/sqlite/sqlite_file.hpp"
+#include "worker/journal/sqlite/journal_file.hpp"
 
 #include <array>
 #include <filesystem>
@@ -12,9 +12,9 @@
 
 namespace {
 
+using rollout::journal_file;
 using rollout::migration;
 using rollout::sqlite_database;
-using rollout::sqlite_file;
 using rollout::sqlite_statement;
 
 constexpr std::array<migration, 2> two_steps{{
@@ -23,11 +23,10 @@ constexpr std::array<migration, 2> two_steps{{
 }};
 constexpr std::span<const migration> one_step = std::span(two_steps).first(1);
 
-/// Of version 1.
-std::filesystem::path filled_journal(const temporary_folder &folder)
+std::filesystem::path journal_of_version_1(const temporary_folder &folder)
 {
     const auto path = folder / "journal.db";
-    sqlite_file made(path.native(), {});
+    journal_file made(path.native(), {});
     made.writer.run("INSERT INTO tasks SELECT value, 't' || value, 'deploy', 'a', 'pending', value, value, '{}' "
                     "FROM json_each('[1, 2, 3]')");
     made.writer.run("UPDATE meta SET value = 3 WHERE name = 'revision'");
@@ -42,7 +41,7 @@ std::int64_t number_of(const std::filesystem::path &path, const char *sql)
 std::string refusal(const std::filesystem::path &path, std::span<const migration> steps)
 {
     try {
-        const sqlite_file opened(path.native(), steps);
+        const journal_file opened(path.native(), steps);
     } catch (const std::runtime_error &error) {
         return error.what();
     }
@@ -52,16 +51,16 @@ std::string refusal(const std::filesystem::path &path, std::span<const migration
 void an_older_journal_takes_every_step_and_keeps_its_tasks(void **)
 {
     const temporary_folder folder;
-    const auto path = filled_journal(folder);
+    const auto path = journal_of_version_1(folder);
     std::string id;
     std::uint64_t revision = 0;
     {
-        const sqlite_file before(path.native(), {});
+        const journal_file before(path.native(), {});
         id = before.id;
         revision = before.revision;
     }
     {
-        const sqlite_file after(path.native(), two_steps);
+        const journal_file after(path.native(), two_steps);
         assert_text(after.id, id);
         assert_int_equal(after.revision, revision);
     }
@@ -74,9 +73,9 @@ void an_older_journal_takes_every_step_and_keeps_its_tasks(void **)
 void the_journal_as_it_was_is_kept_beside_for_who_goes_back(void **)
 {
     const temporary_folder folder;
-    const auto path = filled_journal(folder);
+    const auto path = journal_of_version_1(folder);
     {
-        const sqlite_file migrated(path.native(), one_step);
+        const journal_file migrated(path.native(), one_step);
     }
     const auto kept = folder / "journal.db.v1";
     struct stat info = {};
@@ -102,7 +101,7 @@ void a_step_that_fails_changes_nothing_and_says_why(void **)
     constexpr std::array<migration, 2> second_fails{
         {two_steps[0], {"CREATE TABLE halfway (x); DROP TABLE missing;"}}};
     const temporary_folder folder;
-    const auto path = filled_journal(folder);
+    const auto path = journal_of_version_1(folder);
     const auto said = refusal(path, second_fails);
     assert_holds(said, ("the journal " + path.native() + " cannot be brought to version 3: ").c_str());
     assert_holds(said, "no such table: missing");
@@ -120,7 +119,7 @@ void a_step_that_fails_changes_nothing_and_says_why(void **)
 void without_room_for_the_copy_nothing_is_changed(void **)
 {
     const temporary_folder folder;
-    const auto path = filled_journal(folder);
+    const auto path = journal_of_version_1(folder);
     std::filesystem::create_directories(folder / "journal.db.v1.new" / "in the way");
     assert_holds(refusal(path, one_step), ("cannot be copied to " + path.native() + ".v1: ").c_str());
     assert_int_equal(number_of(path, "PRAGMA user_version"), 1);
@@ -130,7 +129,7 @@ void without_room_for_the_copy_nothing_is_changed(void **)
 void what_a_copy_that_was_cut_short_left_is_no_obstacle(void **)
 {
     const temporary_folder folder;
-    const auto path = filled_journal(folder);
+    const auto path = journal_of_version_1(folder);
     std::ofstream(folder / "journal.db.v1.new") << "half of it";
     std::ofstream(folder / "journal.db.v1") << "of an earlier upgrade";
     assert_text(refusal(path, one_step), "it was opened");
@@ -142,7 +141,7 @@ void a_new_journal_takes_the_steps_and_leaves_no_copy(void **)
     const temporary_folder folder;
     const auto path = folder / "journal.db";
     {
-        const sqlite_file made(path.native(), two_steps);
+        const journal_file made(path.native(), two_steps);
     }
     assert_int_equal(number_of(path, "PRAGMA user_version"), 3);
     assert_int_equal(number_of(path, "SELECT count(*) FROM owners"), 0);
@@ -156,14 +155,14 @@ void whoever_waits_for_a_start_hears_of_the_copy_and_of_each_step_while_they_run
          "SELECT x FROM n;"},
     }};
     const temporary_folder folder;
-    const auto path = filled_journal(folder);
+    const auto path = journal_of_version_1(folder);
     sqlite_database(path.native(), SQLITE_OPEN_READWRITE)
         .run("WITH RECURSIVE n (x) AS (SELECT 4 UNION ALL SELECT x + 1 FROM n LIMIT 50000) "
              "INSERT INTO tasks SELECT x, 't' || x, 'deploy', 'a', 'completed', x, x, '{}' FROM n");
     int during_copy = 0;
     int during_step = 0;
     {
-        const sqlite_file opened(path.native(), long_step, [&] {
+        const journal_file opened(path.native(), long_step, [&] {
             during_copy += std::filesystem::exists(folder / "journal.db.v1.new") ? 1 : 0;
             during_step += std::filesystem::exists(folder / "journal.db.v1") ? 1 : 0;
         });
@@ -172,7 +171,7 @@ void whoever_waits_for_a_start_hears_of_the_copy_and_of_each_step_while_they_run
     assert_true(during_step > 3);
 
     int afterwards = 0;
-    sqlite_file open(path.native(), long_step, [&] { ++afterwards; });
+    journal_file open(path.native(), long_step, [&] { ++afterwards; });
     afterwards = 0;
     assert_int_equal(open.writer.number("SELECT count(*) FROM numbers, (SELECT 1 UNION SELECT 2)"), 100000);
     assert_int_equal(afterwards, 0);
@@ -182,7 +181,7 @@ void a_journal_of_no_known_version_is_left_as_it_is(void **)
 {
     for (const char *version : {"PRAGMA user_version = 0", "PRAGMA user_version = 4", "PRAGMA user_version = -1"}) {
         const temporary_folder folder;
-        const auto path = filled_journal(folder);
+        const auto path = journal_of_version_1(folder);
         sqlite_database(path.native(), SQLITE_OPEN_READWRITE).run(version);
         assert_holds(refusal(path, two_steps), "this rolloutd knows the versions up to 3; it is left as it is");
         assert_int_equal(number_of(path, "SELECT count(*) FROM tasks"), 3);

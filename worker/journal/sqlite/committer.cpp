@@ -1,0 +1,159 @@
+#include "worker/journal/sqlite/committer.hpp"
+
+#include "worker/base/failpoint.hpp"
+#include "worker/os/signals.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <initializer_list>
+#include <iterator>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+/// A batch is a transaction, and what waits for it waits for all of it. Were it larger, hundreds of clients that post at once
+/// would go through nginx, the loop and the disk in one body, each of which would stand still for the others.
+constexpr std::size_t max_batch = 96;
+
+/// So many writes do not wait for the end of the loop's turn, which may take in posts for milliseconds while the disk has
+/// nothing to do.
+constexpr std::size_t worth_a_sync = 16;
+
+} // namespace
+
+
+committer::committer(uv_loop_t *loop, sqlite_database &writer, std::uint64_t last_revision,
+                     std::function<void()> after_commit, std::function<void(const commit_batch &)> ended)
+    : statements_(writer, last_revision), begin_(writer, "BEGIN IMMEDIATE"),
+      put_revision_(writer, "UPDATE meta SET value = ? WHERE name = 'revision'"), commit_(writer, "COMMIT"),
+      after_commit_(std::move(after_commit)), on_ended_(std::move(ended)), turn_end_(loop), wake_(new uv_async_t)
+{
+    uv_async_init(loop, wake_, [](uv_async_t *wake) { static_cast<committer *>(wake->data)->tell(); });
+    wake_->data = this;
+    uv_unref(reinterpret_cast<uv_handle_t *>(wake_)); // alone it keeps no loop running
+    thread_ = make_thread([this](const std::stop_token &stop) { run(stop); });
+}
+
+
+committer::~committer()
+{
+    thread_.request_stop();
+    thread_.join();
+    uv_close(reinterpret_cast<uv_handle_t *>(wake_),
+             [](uv_handle_t *handle) { delete reinterpret_cast<uv_async_t *>(handle); });
+}
+
+
+void committer::add(write_ptr write)
+{
+    gathered_.push_back(std::move(write));
+    if (gathered_.size() >= worth_a_sync && unended_ == 0) {
+        give();
+    } else if (gathered_.size() == 1) {
+        turn_end_.start(std::chrono::milliseconds(0), [this] { give(); });
+    }
+}
+
+
+void committer::give()
+{
+    turn_end_.stop();
+    if (gathered_.empty()) {
+        return;
+    }
+    unended_ += gathered_.size();
+    uv_ref(reinterpret_cast<uv_handle_t *>(wake_));
+    {
+        const std::scoped_lock lock(mutex_);
+        std::ranges::move(gathered_, std::back_inserter(waiting_));
+    }
+    gathered_.clear();
+    given_.notify_one();
+}
+
+
+/// On the loop's thread.
+void committer::tell()
+{
+    std::vector<commit_batch> ended;
+    {
+        const std::scoped_lock lock(mutex_);
+        ended.swap(ended_);
+    }
+    for (const auto &batch : ended) {
+        unended_ -= batch.writes.size();
+        on_ended_(batch);
+    }
+    if (unended_ == 0) {
+        uv_unref(reinterpret_cast<uv_handle_t *>(wake_));
+    }
+}
+
+
+void committer::run(const std::stop_token &stop)
+{
+    std::unique_lock lock(mutex_);
+    while (given_.wait(lock, stop, [this] { return !waiting_.empty(); }) && !stop.stop_requested()) {
+        commit_batch batch;
+        const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(std::min(waiting_.size(), max_batch));
+        batch.writes.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end));
+        waiting_.erase(waiting_.begin(), end);
+
+        lock.unlock();
+        commit(batch);
+        const bool committed = static_cast<bool>(batch.ended);
+        lock.lock();
+        ended_.push_back(std::move(batch));
+        lock.unlock();
+        uv_async_send(wake_);
+        if (committed) {
+            after_commit_();
+        }
+        lock.lock();
+    }
+}
+
+
+void committer::commit(commit_batch &batch)
+{
+    const auto begun = std::chrono::steady_clock::now();
+    const auto before = statements_.revision;
+    try {
+        pass(batch.writes, "before");
+        begin_.run();
+        for (auto &write : batch.writes) {
+            write->apply(statements_);
+        }
+        put_revision_.with(statements_.revision).run();
+        pass(batch.writes, "applied");
+        commit_.run();
+        pass(batch.writes, "committed");
+    } catch (const std::exception &error) {
+        statements_.database.roll_back();
+        statements_.revision = before;
+        batch.ended = outcome::transient(error.what());
+    }
+    batch.revision = statements_.revision;
+    batch.took = std::chrono::steady_clock::now() - begun;
+}
+
+
+/// Passes the failpoints of what a batch holds; once it is committed, it cannot fail any more.
+void committer::pass(const std::vector<write_ptr> &writes, std::string_view when)
+{
+    if (!has_failpoints) {
+        return;
+    }
+    for (const auto &write : writes) {
+        const std::initializer_list<std::string_view> name = {"journal", write->name(), when};
+        if (when == "committed") {
+            failpoint(name);
+        } else if (failpoint(name, {fault::error}) != fault::none) {
+            throw sqlite_error("the journal: a test lets it fail");
+        }
+    }
+}
+
+} // namespace rollout

@@ -1,0 +1,284 @@
+#include "worker/journal/sqlite/reads.hpp"
+
+#include "worker/journal/sqlite/rows.hpp"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <set>
+#include <string_view>
+#include <utility>
+
+namespace rollout::reads {
+
+namespace {
+
+/// The largest that the journal counts to: SQLite's integers have a sign.
+constexpr std::uint64_t no_end = INT64_MAX;
+
+/// Tasks as they were accepted: no index has their revisions, which are their sequences.
+constexpr std::string_view new_ones =
+    "INDEXED BY tasks_status WHERE kind = ? AND status = 'pending' AND sequence > ? "
+    "AND revision = sequence ORDER BY sequence";
+
+constexpr std::string_view all_others = "INDEXED BY tasks_changed WHERE (status <> 'pending' OR revision > sequence) "
+                                        "AND revision > ? ORDER BY revision";
+
+
+/// What several statements read while this lives is of one moment.
+class one_moment {
+  public:
+    explicit one_moment(sqlite_database &database) : database_(database) { database_.run("BEGIN"); }
+    ~one_moment() { database_.roll_back(); }
+    one_moment(const one_moment &) = delete;
+    one_moment &operator=(const one_moment &) = delete;
+
+  private:
+    sqlite_database &database_;
+};
+
+
+/// Rows in the order of their revisions, the next of which can be looked at.
+class changes {
+  public:
+    template <class... Values>
+    changes(sqlite_database &database, std::string_view which, const Values &...values)
+        : rows_(database, select_tasks(which))
+    {
+        rows_.with(values...);
+        next();
+    }
+
+    /// Of the next row; larger than all if there is none.
+    std::uint64_t revision() const noexcept { return revision_; }
+
+    task_row take()
+    {
+        task_row row = task_row_at(rows_);
+        next();
+        return row;
+    }
+
+  private:
+    void next() { revision_ = rows_.step() ? static_cast<std::uint64_t>(rows_.number(1)) : UINT64_MAX; }
+
+    sqlite_statement rows_;
+    std::uint64_t revision_ = UINT64_MAX;
+};
+
+
+/// The sequences of tasks that may be on the page, newest first: at least the newest `most` of those that are on it.
+class candidates {
+  public:
+    candidates(sqlite_database &database, const task_filter &which, std::uint64_t before, std::size_t most)
+        : database_(database), kind_(kind_name(which.kind)), before_(before), most_(most)
+    {
+    }
+
+    /// Adds those that had not ended a moment ago.
+    void add_open(const std::vector<std::uint64_t> &open)
+    {
+        all_.insert(open.begin(), std::ranges::lower_bound(open, before_));
+    }
+
+    /// Adds those of a model that have ended.
+    void add_ended(std::string_view model_id, std::optional<task_status> status)
+    {
+        sqlite_statement ended(
+            database_, "SELECT sequence FROM tasks INDEXED BY tasks_ended WHERE model_id = ? AND kind = ? AND "
+                       "status NOT IN ('pending', 'in_progress') AND sequence < ? " +
+                           std::string(status ? "AND status = ? " : "") + "ORDER BY sequence DESC LIMIT ?");
+        if (status) {
+            add(ended.with(model_id, kind_, before_, status_name(*status), most_));
+        } else {
+            add(ended.with(model_id, kind_, before_, most_));
+        }
+    }
+
+    /// Adds those of all models.
+    void add_all(task_status status)
+    {
+        sqlite_statement of_status(database_,
+                                   "SELECT sequence FROM tasks INDEXED BY tasks_status WHERE kind = ? AND status = ? "
+                                   "AND sequence < ? ORDER BY sequence DESC LIMIT ?");
+        add(of_status.with(kind_, status_name(status), before_, most_));
+    }
+
+    const auto &newest_first() const noexcept { return all_; }
+
+  private:
+    void add(sqlite_statement &found)
+    {
+        while (found.step()) {
+            all_.insert(static_cast<std::uint64_t>(found.number(0)));
+        }
+    }
+
+    sqlite_database &database_;
+    std::string_view kind_;
+    std::uint64_t before_;
+    std::size_t most_;
+    std::set<std::uint64_t, std::greater<>> all_;
+};
+
+
+candidates find_candidates(sqlite_database &database, const task_filter &which, std::size_t most,
+                           const std::vector<std::uint64_t> &open)
+{
+    const auto before = which.before == 0 || which.before > no_end ? no_end : which.before;
+    candidates found(database, which, before, most);
+    if (!which.model_id.empty()) {
+        found.add_open(open);
+        found.add_ended(which.model_id, which.status);
+        return found;
+    }
+    // In the order in which a task goes through them: one that goes on meanwhile is found the second time.
+    for (std::size_t i = 0; i < task_statuses; ++i) {
+        const auto status = static_cast<task_status>(i);
+        if (!which.status || *which.status == status) {
+            found.add_all(status);
+        }
+    }
+    return found;
+}
+
+} // namespace
+
+
+std::optional<task_row> find(sqlite_database &database, const std::string &task_id)
+{
+    sqlite_statement found(database, select_tasks("WHERE task_id = ?"));
+    if (!found.with(std::string_view(task_id)).step()) {
+        return std::nullopt;
+    }
+    return task_row_at(found);
+}
+
+
+std::optional<task_row> find_latest(sqlite_database &database, task_kind kind, const std::string &model_id,
+                                    std::uint64_t last_open)
+{
+    std::optional<task_row> latest;
+    sqlite_statement ended(database, select_tasks("INDEXED BY tasks_ended WHERE model_id = ? AND kind = ? AND "
+                                                  "status NOT IN ('pending', 'in_progress') "
+                                                  "ORDER BY sequence DESC LIMIT 1"));
+    if (ended.with(std::string_view(model_id), kind_name(kind)).step()) {
+        latest = task_row_at(ended);
+    }
+    // One that waited can have ended, canceled, before an earlier one.
+    sqlite_statement open(database, select_tasks("WHERE sequence = ?"));
+    if ((!latest || latest->sequence < last_open) && open.with(last_open).step()) {
+        latest = task_row_at(open);
+    }
+    return latest;
+}
+
+
+std::vector<task_row> tasks(sqlite_database &database, const std::vector<std::uint64_t> &sequences)
+{
+    std::vector<task_row> rows;
+    sqlite_statement found(database, select_tasks("WHERE sequence = ?"));
+    for (const auto sequence : sequences) {
+        if (found.with(sequence).step()) {
+            rows.push_back(task_row_at(found));
+        }
+        found.reset();
+    }
+    return rows;
+}
+
+
+std::vector<task_row> changes_after(sqlite_database &database, std::uint64_t revision, std::size_t max_bytes)
+{
+    std::vector<task_row> rows;
+    const one_moment now(database);
+    std::array some{changes(database, new_ones, kind_name(task_kind::deploy), revision),
+                    changes(database, new_ones, kind_name(task_kind::remove), revision),
+                    changes(database, all_others, revision)};
+    for (std::size_t bytes = 0; bytes < max_bytes;) {
+        auto &first = *std::ranges::min_element(some, {}, &changes::revision);
+        if (first.revision() == UINT64_MAX) {
+            break;
+        }
+        rows.push_back(first.take());
+        bytes += rows.back().document.size();
+    }
+    return rows;
+}
+
+
+task_page list(sqlite_database &database, const task_filter &which, std::size_t limit, std::size_t max_bytes,
+               const std::vector<std::uint64_t> &open)
+{
+    task_page page;
+    const auto candidates = find_candidates(database, which, limit + 1, open);
+    sqlite_statement found(database, select_tasks("WHERE sequence = ?"));
+    std::size_t bytes = 0;
+    for (const auto sequence : candidates.newest_first()) {
+        found.reset();
+        if (!found.with(sequence).step()) {
+            continue; // purged a moment ago
+        }
+        auto row = task_row_at(found);
+        if (which.status && row.status != *which.status) {
+            continue;
+        }
+        bytes += row.document.size();
+        if (page.rows.size() == limit || (!page.rows.empty() && bytes > max_bytes)) {
+            page.more = true;
+            break;
+        }
+        page.rows.push_back(std::move(row));
+    }
+    return page;
+}
+
+
+model_page list_models(sqlite_database &database, const std::string &after, std::size_t limit)
+{
+    model_page page;
+    sqlite_statement found(database, select_models("WHERE model_id > ? ORDER BY model_id"));
+    found.with(std::string_view(after));
+    while (found.step()) {
+        auto read = model_at(found);
+        if (!is_placed(read)) {
+            continue; // deleted, and remembered for its last revision alone
+        }
+        if (page.models.size() == limit) {
+            page.more = true;
+            break;
+        }
+        page.models.push_back(std::move(read));
+    }
+    return page;
+}
+
+
+std::vector<model> all_models(sqlite_database &database)
+{
+    std::vector<model> all;
+    sqlite_statement found(database, select_models(""));
+    while (found.step()) {
+        all.push_back(model_at(found));
+    }
+    return all;
+}
+
+
+std::vector<known_gateway> gateways(sqlite_database &database)
+{
+    std::vector<known_gateway> all;
+    sqlite_statement found(database, "SELECT gateway, processes FROM gateways");
+    while (found.step()) {
+        all.push_back({found.text(0), found.text(1)});
+    }
+    return all;
+}
+
+
+std::uint64_t count_tasks(sqlite_database &database)
+{
+    return static_cast<std::uint64_t>(database.number("SELECT count(*) FROM tasks"));
+}
+
+} // namespace rollout::reads

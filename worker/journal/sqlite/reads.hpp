@@ -1,0 +1,50 @@
+// What is read of the journal: each question as a function of one connection. Nothing here waits for commits or changes
+// anything. All throw sqlite_error.
+#pragma once
+
+#include "worker/journal/journal.hpp"
+#include "worker/journal/sqlite/database.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rollout::reads {
+
+std::optional<task_row> find(sqlite_database &database, const std::string &task_id);
+
+/// The latest of that kind and model; `last_open` is the sequence of the latest that has not ended, 0 if there is none.
+std::optional<task_row> find_latest(sqlite_database &database, task_kind kind, const std::string &model_id,
+                                    std::uint64_t last_open);
+
+/// The tasks of these sequences that are there, in that order.
+std::vector<task_row> tasks(sqlite_database &database, const std::vector<std::uint64_t> &sequences);
+
+/// What a replica lacks: see journal::read_after.
+std::vector<task_row> changes_after(sqlite_database &database, std::uint64_t revision, std::size_t max_bytes);
+
+struct task_page {
+    std::vector<task_row> rows;
+    bool more = false;
+};
+
+/// See journal::list. `open`: the sequences, growing, of that model's tasks of that kind that have not ended; they may be left
+/// out when the filter names no model, or a final status.
+task_page list(sqlite_database &database, const task_filter &which, std::size_t limit, std::size_t max_bytes,
+               const std::vector<std::uint64_t> &open);
+
+struct model_page {
+    std::vector<model> models;
+    bool more = false;
+};
+
+/// See journal::list_models.
+model_page list_models(sqlite_database &database, const std::string &after, std::size_t limit);
+
+std::vector<model> all_models(sqlite_database &database);
+std::vector<known_gateway> gateways(sqlite_database &database);
+std::uint64_t count_tasks(sqlite_database &database);
+
+} // namespace rollout::reads

@@ -1,0 +1,282 @@
+#include "worker/journal/sqlite/writes.hpp"
+
+#include "worker/base/log.hpp"
+#include "worker/journal/sqlite/rows.hpp"
+
+#include <utility>
+#include <vector>
+
+namespace rollout {
+
+namespace {
+
+/// The third column says whether a later task of the same kind and model has ended too; the fourth is the model.
+std::string select_old_tasks(std::string_view which)
+{
+    return "SELECT sequence, updated_us, EXISTS (SELECT 1 FROM tasks l WHERE l.model_id = t.model_id "
+           "AND l.kind = t.kind AND l.sequence > t.sequence AND l.status NOT IN ('pending', 'in_progress')), "
+           "model_id "
+           "FROM tasks t WHERE status NOT IN ('pending', 'in_progress') AND " +
+           std::string(which);
+}
+
+
+bool same_request(const task_row &one, const task_row &other)
+{
+    const auto a = task_of(one);
+    const auto b = task_of(other);
+    return a && b && a->kind == b->kind && a->model_id == b->model_id && a->parent_id == b->parent_id &&
+           json_same(a->config.get(), b->config.get());
+}
+
+
+/// Whether something of the model is on a server; taken to be so if its entry cannot be read.
+bool stands_somewhere(write_statements &with, const std::string &model_id)
+{
+    with.find_model.with(std::string_view(model_id));
+    if (!with.find_model.step()) {
+        return false;
+    }
+    bool stands = true;
+    try {
+        stands = is_placed(model_at(with.find_model));
+    } catch (const sqlite_error &) {
+        // The start has told of it.
+    }
+    with.find_model.reset();
+    return stands;
+}
+
+
+class create_write final : public journal_write {
+  public:
+    create_write(const task &wanted, bool only_look, journal::created_fn done)
+        : row_(row_of(wanted, 0)), updated_us_(wanted.updated_us), only_look_(only_look), done_(std::move(done))
+    {
+    }
+
+    void apply(write_statements &with) override
+    {
+        if (!only_look_ && insert(with)) {
+            creation_ = journal::creation::created;
+            return;
+        }
+        with.find.with(std::string_view(row_.task_id));
+        if (!with.find.step()) {
+            creation_ = journal::creation::absent;
+            return;
+        }
+        task_row existing = task_row_at(with.find);
+        with.find.reset();
+        creation_ = same_request(existing, row_) ? journal::creation::existed : journal::creation::conflict;
+        row_ = std::move(existing);
+    }
+
+    const char *name() const noexcept override { return only_look_ ? "look" : "create"; }
+    void end(const outcome &ended) override { done_(ended, creation_, row_); }
+    task_row *news() override { return creation_ == journal::creation::created ? &row_ : nullptr; }
+
+  private:
+    /// False if the id is taken.
+    bool insert(write_statements &with)
+    {
+        row_.sequence = row_.revision = with.revision + 1;
+        with.insert
+            .with(row_.sequence, row_.revision, kind_name(row_.kind), status_name(row_.status),
+                  std::string_view(row_.task_id), std::string_view(row_.document), std::string_view(row_.model_id),
+                  updated_us_)
+            .run();
+        const bool is_new = sqlite3_changes(with.database.get()) != 0;
+        with.revision += is_new ? 1 : 0;
+        return is_new;
+    }
+
+    task_row row_; ///< the new one, until another is found in its place
+    std::int64_t updated_us_;
+    bool only_look_;
+    journal::created_fn done_;
+    journal::creation creation_ = journal::creation::created;
+};
+
+
+/// Of a task, a model, or both.
+class save_write final : public journal_write {
+  public:
+    save_write(const task *changed, const model *with, journal::saved_fn done) : done_(std::move(done))
+    {
+        if (changed != nullptr) {
+            row_ = row_of(*changed, 0);
+            updated_us_ = changed->updated_us;
+        }
+        if (with != nullptr) {
+            model_id_ = with->model_id;
+            model_state_ = json_compact(model_to_json(*with).get());
+        }
+    }
+
+    void apply(write_statements &with) override
+    {
+        revision_ = ++with.revision;
+        if (has_task()) {
+            row_.revision = revision_;
+            with.update
+                .with(revision_, status_name(row_.status), std::string_view(row_.document), updated_us_,
+                      std::string_view(row_.task_id))
+                .run();
+        }
+        if (!model_id_.empty()) {
+            with.put_model.with(std::string_view(model_id_), revision_, std::string_view(model_state_)).run();
+        }
+    }
+
+    const char *name() const noexcept override { return has_task() ? "save" : "save_model"; }
+    void end(const outcome &ended) override { done_(ended, revision_); }
+    task_row *news() override { return has_task() ? &row_ : nullptr; }
+
+  private:
+    bool has_task() const noexcept { return !row_.task_id.empty(); }
+
+    task_row row_; ///< without a task_id: the model alone
+    std::int64_t updated_us_ = 0;
+    std::string model_id_; ///< empty: the task alone
+    std::string model_state_;
+    journal::saved_fn done_;
+    std::uint64_t revision_ = 0;
+};
+
+
+class gateway_write final : public journal_write {
+  public:
+    gateway_write(std::string gateway, std::string processes, bool known)
+        : gateway_(std::move(gateway)), processes_(std::move(processes)), known_(known)
+    {
+    }
+
+    void apply(write_statements &with) override
+    {
+        if (known_) {
+            with.put_gateway.with(std::string_view(gateway_), std::string_view(processes_)).run();
+        } else {
+            with.drop_gateway.with(std::string_view(gateway_)).run();
+        }
+    }
+
+    const char *name() const noexcept override { return known_ ? "remember_gateway" : "forget_gateway"; }
+
+    void end(const outcome &ended) override
+    {
+        if (!ended) {
+            log(log_level::error, "A gateway could not be noted: " + ended.detail, {{"gateway", gateway_}});
+        }
+    }
+
+  private:
+    std::string gateway_;
+    std::string processes_;
+    bool known_; ///< from now on
+};
+
+
+class purge_write final : public journal_write {
+  public:
+    purge_write(purge_position from, std::int64_t before_us, std::size_t rows, journal::purged_fn done)
+        : from_(from), before_us_(before_us), rows_(rows), done_(std::move(done))
+    {
+    }
+
+    void apply(write_statements &with) override
+    {
+        step_ = {from_, 0, false};
+        std::size_t looked_at = 0;
+        std::vector<std::int64_t> to_remove;
+        const auto look_at = [&](sqlite_statement &old) {
+            for (; looked_at < rows_ && old.step(); ++looked_at) {
+                step_.looked_up_to = {old.number(1), static_cast<std::uint64_t>(old.number(0))};
+                if (old.number(2) != 0 || !stands_somewhere(with, old.text(3))) {
+                    to_remove.push_back(old.number(0));
+                }
+            }
+            old.reset();
+        };
+        if (from_.updated_us < before_us_) {
+            look_at(with.old_at_once.with(from_.updated_us, from_.sequence, static_cast<std::int64_t>(rows_)));
+        }
+        look_at(with.old_later.with(from_.updated_us, before_us_, static_cast<std::int64_t>(rows_ - looked_at)));
+        for (const auto sequence : to_remove) {
+            with.remove.with(sequence).run();
+        }
+        step_.removed = to_remove.size();
+        step_.more = looked_at == rows_;
+    }
+
+    const char *name() const noexcept override { return "purge"; }
+    void end(const outcome &ended) override { done_(ended, step_); }
+
+  private:
+    purge_position from_;
+    std::int64_t before_us_;
+    std::size_t rows_;
+    journal::purged_fn done_;
+    purge_step step_;
+};
+
+} // namespace
+
+
+write_statements::write_statements(sqlite_database &of, std::uint64_t last_revision)
+    : database(of), revision(last_revision), find(of, select_tasks("WHERE task_id = ?")),
+      insert(of, "INSERT INTO tasks (sequence, revision, kind, status, task_id, document, model_id, updated_us) "
+                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (task_id) DO NOTHING"),
+      update(of, "UPDATE tasks SET revision = ?, status = ?, document = ?, updated_us = ? WHERE task_id = ?"),
+      put_model(of, "INSERT OR REPLACE INTO models (model_id, revision, state) VALUES (?, ?, ?)"),
+      find_model(of, select_models("WHERE model_id = ?")),
+      put_gateway(of, "INSERT INTO gateways (gateway, processes) VALUES (?, ?) "
+                      "ON CONFLICT (gateway) DO UPDATE SET processes = excluded.processes"),
+      drop_gateway(of, "DELETE FROM gateways WHERE gateway = ?"),
+      old_at_once(of, select_old_tasks("updated_us = ? AND sequence > ? ORDER BY sequence LIMIT ?")),
+      old_later(of, select_old_tasks("updated_us > ? AND updated_us < ? ORDER BY updated_us, sequence LIMIT ?")),
+      remove(of, "DELETE FROM tasks WHERE sequence = ?")
+{
+}
+
+
+namespace writes {
+
+write_ptr create(const task &wanted, bool only_look, journal::created_fn done)
+{
+    return std::make_unique<create_write>(wanted, only_look, std::move(done));
+}
+
+
+write_ptr save(const task &changed, const model *with, journal::saved_fn done)
+{
+    return std::make_unique<save_write>(&changed, with, std::move(done));
+}
+
+
+write_ptr save_model(const model &changed, journal::saved_fn done)
+{
+    return std::make_unique<save_write>(nullptr, &changed, std::move(done));
+}
+
+
+write_ptr remember_gateway(const std::string &gateway, const std::string &processes)
+{
+    return std::make_unique<gateway_write>(gateway, processes, true);
+}
+
+
+write_ptr forget_gateway(const std::string &gateway)
+{
+    return std::make_unique<gateway_write>(gateway, "", false);
+}
+
+
+write_ptr purge(purge_position from, std::int64_t before_us, std::size_t rows, journal::purged_fn done)
+{
+    return std::make_unique<purge_write>(from, before_us, rows, std::move(done));
+}
+
+} // namespace writes
+
+} // namespace rollout

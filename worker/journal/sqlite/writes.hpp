@@ -1,0 +1,70 @@
+// The changes to tasks, models and gateways, each as it goes into a commit.
+#pragma once
+
+#include "worker/journal/journal.hpp"
+#include "worker/journal/sqlite/database.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace rollout {
+
+/// What writes run, prepared once: for one thread at a time. The database must outlive them.
+class write_statements {
+  public:
+    write_statements(sqlite_database &of, std::uint64_t last_revision);
+
+    sqlite_database &database;
+    std::uint64_t revision; ///< the last one given
+
+    sqlite_statement find;
+    sqlite_statement insert;
+    sqlite_statement update;
+    sqlite_statement put_model;
+    sqlite_statement find_model;
+    sqlite_statement put_gateway;
+    sqlite_statement drop_gateway;
+    // Two, since SQLite finds its place in an index by the last column alone.
+    sqlite_statement old_at_once;
+    sqlite_statement old_later;
+    sqlite_statement remove;
+};
+
+
+/// A change that waits for its commit: `apply` runs on the committer's thread, `end` on the loop's.
+class journal_write {
+  public:
+    virtual ~journal_write() = default;
+
+    /// Inside a transaction. May throw: the transaction fails then.
+    virtual void apply(write_statements &with) = 0;
+
+    /// Once, when its transaction has ended.
+    virtual void end(const outcome &ended) = 0;
+
+    /// Of its failpoints.
+    virtual const char *name() const noexcept = 0;
+
+    /// What replicas must hear of, once it is committed; null for nothing.
+    virtual task_row *news() { return nullptr; }
+};
+
+using write_ptr = std::unique_ptr<journal_write>;
+
+
+/// What each does is said of journal's function of that name.
+namespace writes {
+
+write_ptr create(const task &wanted, bool only_look, journal::created_fn done);
+write_ptr save(const task &changed, const model *with, journal::saved_fn done);
+write_ptr save_model(const model &changed, journal::saved_fn done);
+write_ptr remember_gateway(const std::string &gateway, const std::string &processes);
+write_ptr forget_gateway(const std::string &gateway);
+write_ptr purge(purge_position from, std::int64_t before_us, std::size_t rows, journal::purged_fn done);
+
+} // namespace writes
+
+} // namespace rollout
