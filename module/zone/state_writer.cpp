@@ -7,8 +7,8 @@
 #include <utility>
 
 #include <pthread.h>
-#include <sys/resource.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace rollout {

@@ -129,16 +129,15 @@ def test_a_deletion_in_the_middle_of_a_reload_takes_the_model_away(gateway, m):
 
 def test_a_server_that_is_away_has_lost_nothing_until_it_answers(gateway, m):
     gateway.serve_blue(m)
-    said = lambda: len(lines_with(gateway, "Backend default does not say whether"))
-    again = lambda: len(lines_with(gateway, "Backend default says again"))
-    before = said(), again()
+    away, back = "Backend default does not say whether", "Backend default says again"
+    before = {text: len(lines_with(gateway, text)) for text in (away, back)}
     gateway.inference.kill()
     wait_until(lambda: state_of(gateway, m)["state"] == "unreachable", "the list to say so")
-    assert said() == before[0] + 1
+    assert len(lines_with(gateway, away)) == before[away] + 1
     assert not [line for line in lines_with(gateway, "A lost model is loaded again") if line["model_id"] == m]
     gateway.inference.start()
     wait_until(lambda: gateway.infer(m) == "blue", "the model")
-    assert again() == before[1] + 1
+    assert len(lines_with(gateway, back)) == before[back] + 1
 
 
 def test_rolloutd_and_the_server_restarted_together(gateway, m):
@@ -155,7 +154,6 @@ def test_a_server_without_an_index_is_asked_model_by_model(gateway, m):
     restart_empty(gateway)
     gateway.set_faults({"kind": "no_index"})
     wait_until(lambda: gateway.infer(m) == "blue", "the model")
-    gateway.set_faults()
 
 
 def test_a_polling_server_loads_by_itself_and_is_waited_for(make_gateway):
