@@ -3,6 +3,8 @@
 
 namespace {
 
+constexpr std::int64_t noon_us = 1795536561000000; // 2026-11-24T16:09:21Z
+
 void a_timestamp_is_rfc_3339_in_utc_with_microseconds(void **)
 {
     assert_text(rollout::timestamp(1), "1970-01-01T00:00:00.000001Z");
