@@ -135,7 +135,7 @@ class daemon {
         return statistics_.text(now);
     }
 
-    void say_ready() { manager_.ready("Gateways are listened for on " + config_->listen.path); }
+    void say_ready() { manager_.ready("Listening for gateways on " + config_->listen.path); }
 
     retention_rule rule() const
     {
@@ -226,17 +226,18 @@ class daemon {
     {
         for (const auto &fault : faults) {
             log(log_level::error,
-                "A fault of the configuration: " + fault.pointer + (fault.pointer.empty() ? "" : ": ") + fault.detail,
+                "Invalid configuration: " + fault.pointer + (fault.pointer.empty() ? "" : ": ") + fault.detail,
                 {{"file", path_}});
         }
-        log(log_level::error, "The configuration stays as it was; mend the faults of the file and send SIGHUP again",
+        log(log_level::error, "The configuration is unchanged; fix the file and send SIGHUP again",
             {{"file", path_}});
     }
 
     void take_over(const std::shared_ptr<settings> &wanted)
     {
         for (const auto &pointer : keep_what_takes_a_restart(*config_, *wanted)) {
-            log(log_level::warning, pointer + " takes a restart of rolloutd; it stays as it was");
+            log(log_level::warning,
+                pointer + " takes effect after a restart of rolloutd; it is unchanged until then");
         }
         for (const auto &warning : wanted->warnings) {
             log(log_level::warning, warning);
@@ -254,7 +255,7 @@ class daemon {
         const std::string changes = changes_between(*config_, *wanted);
         backends_ = make_backends(*wanted, *backends_);
         config_ = wanted;
-        log(log_level::info, "The configuration was read again", {{"changed", changes}});
+        log(log_level::info, "The configuration was reloaded", {{"changed", changes}});
         gateways_.use(*config_);
         scheduler_.use(config_, finder());
         retention_.use(rule());
@@ -271,10 +272,10 @@ class daemon {
             names += (names.empty() ? "" : ", ") + models[i];
         }
         log(log_level::warning,
-            "Backend \"" + name + "\" is out of the configuration, but " +
+            "Backend \"" + name + "\" is no longer in the configuration, but " +
                 count_words(models.size(), "model stands", "models stand") + " there: " + names +
                 (models.size() > most_models_named ? ", …" : "") +
-                ". They serve on; their tasks fail until it is put back",
+                ". They keep serving; their tasks fail until it is put back",
             {{"backend", name}});
     }
 
@@ -284,7 +285,7 @@ class daemon {
             return;
         }
         manager_.stopping();
-        log(log_level::info, "rolloutd stops; what is unfinished goes on with the next start");
+        log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
         retention_.stop();
         book_.stop_looking();
         scheduler_.stop([this] { wait_for_journal(); });
@@ -393,7 +394,7 @@ int main(int argc, char **argv)
 try {
     std::atexit(flush_log);
     CLI::App app{
-        "rolloutd carries out what nginx's rollout module accepts: deployments and deletions of inference models"};
+        "rolloutd carries out the deployments and deletions of inference models that nginx's rollout module accepts"};
     std::string path;
     bool check = false;
     app.add_option("--config", path, "The configuration, a JSON file")->required();

@@ -31,7 +31,7 @@ void check_folder(const std::string &pointer, const std::filesystem::path &folde
     if (const auto why = obstacle(folder, R_OK | W_OK | X_OK); !why.empty()) {
         to.push_back(pointer + ": the folder " + shown(folder.native()) + " cannot be written to: " + why);
     } else if (!std::filesystem::is_directory(folder, error)) {
-        to.push_back(pointer + ": " + shown(folder.native()) + " is no folder");
+        to.push_back(pointer + ": " + shown(folder.native()) + " is not a folder");
     }
 }
 
@@ -108,7 +108,7 @@ std::vector<std::string> doubts_about(const settings &from)
         for (auto other = from.backends.begin(); other != one; ++other) {
             if (!one->second.repository.empty() && one->second.repository == other->second.repository) {
                 all.push_back("/backends/" + one->first + "/repository: is that of backend " + other->first +
-                              " too: each loads, and removes, what is the other's");
+                              " too: each would load and remove the other's models");
             }
         }
     }

@@ -52,7 +52,7 @@ std::string statistics::text(const moment &now) const
         .sample(now.deployed_models);
 
     to.family("rollout_lost_models", type::gauge,
-              "Models of which their server has lost a revision that is to be loaded; it is loaded again.")
+              "Models with a revision that their inference server has lost; it is loaded again.")
         .sample(now.lost_models);
     to.family("rollout_backend_up", type::gauge,
               "1 if the inference server answered when it was last asked which models it has; only of backends with "
@@ -62,13 +62,12 @@ std::string statistics::text(const moment &now) const
     }
 
     to.family("rollout_unload_pending", type::gauge,
-              "Revisions out of the traffic that no task could unload or remove; they are tried again.");
+              "Retired revisions that no task could unload or remove; this is tried again.");
     for (const auto &[backend, revisions] : now.pending_unloads) {
         to.sample({{"backend", backend}}, std::uint64_t{revisions});
     }
 
-    to.family("rollout_tasks_ended_total", type::counter,
-              "Tasks that came to their end since rolloutd started, by what they came to.");
+    to.family("rollout_tasks_ended_total", type::counter, "Tasks finished since rolloutd started, by final status.");
     for (const auto kind : {task_kind::deploy, task_kind::remove}) {
         for (const auto status :
              {task_status::completed, task_status::failed, task_status::refused, task_status::canceled}) {
@@ -81,7 +80,7 @@ std::string statistics::text(const moment &now) const
               "The journal's revision: one for each change of a task or model.")
         .sample(now.revision);
     to.family("rollout_journal_commit_seconds", type::histogram,
-              "What a commit of the journal took, with its sync to the disk.")
+              "Duration of a commit of the journal, including its sync to disk.")
         .histogram({}, bounds, commits_, commit_seconds_);
     to.family("rollout_journal_failed_commits_total", type::counter, "Commits of the journal that failed.")
         .sample(failed_commits_);

@@ -260,7 +260,7 @@ std::variant<task_request, problem> parse_task_request(task_kind kind, std::stri
     const std::size_t size = request.config.size();
     if (size > limits::config_bytes) {
         return unprocessable({{kind == task_kind::deploy ? "/config" : "",
-                               "takes " + std::to_string(size) + " bytes as compact JSON, the bound is " +
+                               "takes " + std::to_string(size) + " bytes as compact JSON, and the limit is " +
                                    std::to_string(limits::config_bytes)}});
     }
 

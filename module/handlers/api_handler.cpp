@@ -27,18 +27,18 @@ ngx_int_t answer_readiness(ngx_http_request_t *r)
     const auto *link = link_of_process();
     if (link == nullptr || !link->up()) {
         return send_problem(
-            r, away(link != nullptr && link->denied()
-                        ? "rolloutd's socket is closed to nginx; nginx's error log says what to do. The gateway "
-                          "routes and answers by "
-                          "what it knows, and takes no new tasks."
-                        : "rolloutd is away: the gateway routes and answers by what it knows, and takes no new "
-                          "tasks. Check that rolloutd runs."));
+            r,
+            away(link != nullptr && link->denied()
+                     ? "nginx may not connect to rolloutd's socket; nginx's error log says what to do. The gateway "
+                       "keeps routing and serving reads from its last known state, and accepts no new tasks."
+                     : "rolloutd is down: the gateway keeps routing and serving reads from its last known state, "
+                       "and accepts no new tasks. Check that rolloutd runs."));
     }
     if (!zone.routes_known()) {
-        return send_problem(r, away("The gateway has not heard from rolloutd yet which models there are."));
+        return send_problem(r, away("The gateway has not yet received the models from rolloutd."));
     }
     if (!zone.tasks_brought()) {
-        return send_problem(r, away("The gateway is still being told which tasks there are."));
+        return send_problem(r, away("The gateway is still receiving the tasks from rolloutd."));
     }
     return send_json(r, R"({"status":"ready"})");
 }
@@ -83,7 +83,7 @@ ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
     problem answer;
     answer.status = 405;
     answer.detail = collection                             ? "Tasks are created with POST, and listed with GET."
-                    : steers                               ? "A task is steered with POST."
+                    : steers                               ? "A verb is sent to a task with POST."
                     : of_tasks                             ? "Tasks are read with GET."
                     : route.is == api_route::shape::models ? "Models are listed with GET."
                                                            : "The gateway's state is read with GET.";
@@ -232,7 +232,8 @@ ngx_int_t handle(ngx_http_request_t *r)
         answer.detail =
             "A browser sent this for a page of another site (see the request's headers Origin and Sec-Fetch-Site), "
             "which may "
-            "not change anything here. A program leaves both headers out; a proxy before the gateway passes Host on.";
+            "not change anything here. A program leaves both headers out; a proxy in front of the gateway must pass "
+            "Host on.";
         return refuse_unread(r, answer);
     }
     if (uri.starts_with(base) && !has_escaped_slash(r)) {

@@ -106,7 +106,7 @@ metrics_text own_metrics(const shared_zone &zone, bool linked)
     metrics_text to;
     to.family("rollout_module_info", type::gauge, "The version of the nginx module.")
         .sample({{"version", ROLLOUT_VERSION}}, std::uint64_t{1});
-    to.family("rollout_link_up", type::gauge, "1 where rolloutd is linked and has answered, else 0.")
+    to.family("rollout_link_up", type::gauge, "1 if rolloutd is connected and has answered, else 0.")
         .sample(linked ? 1 : 0);
 
     to.family("rollout_tasks", type::gauge, "Tasks in the gateway's table.");
@@ -118,19 +118,19 @@ metrics_text own_metrics(const shared_zone &zone, bool linked)
         }
     }
     to.family("rollout_table_complete", type::gauge,
-              "1 where rolloutd has sent all of its tasks, and the gateway can say that there is no such task.")
+              "1 if the table holds all of rolloutd's tasks, so that the gateway itself can answer 404.")
         .sample(zone.tasks_brought() ? 1 : 0);
     to.family("rollout_table_revision", type::gauge, "The journal's revision that the table is filled up to.")
         .sample(zone.tasks_revision());
     to.family("rollout_table_evicted_tasks_total", type::counter,
-              "Tasks that had to leave the table for want of room; rolloutd answers for them.")
+              "Tasks evicted from the table because it was full; rolloutd answers for them.")
         .sample(zone.evicted_tasks());
     to.family("rollout_table_size_bytes", type::gauge, "Memory for tasks and routes in the zone.")
         .sample(records.cells() * record_store::bytes_per_cell);
-    to.family("rollout_table_used_bytes", type::gauge, "Memory that tasks and routes take of it.")
+    to.family("rollout_table_used_bytes", type::gauge, "Memory used by tasks and routes.")
         .sample((records.cells() - records.free_cells()) * record_store::bytes_per_cell);
     to.family("rollout_table_repairs_total", type::counter,
-              "Times that the table was made whole after a process was killed while it wrote.")
+              "Repairs of the table after a process was killed while writing to it.")
         .sample(zone.repairs());
     to.family("rollout_routes", type::gauge, "Routes in force: models, and parts of models, that requests reach.")
         .sample(records.count(record_map::routes));
@@ -159,7 +159,7 @@ bool add_more(metrics_text &to, metrics_answer &answer)
     case stage::requests:
         if (!add_requests(to, answer, meters)) {
             to.family(durations_family, type::histogram,
-                      "What the upstreams of these requests took, all attempts together.");
+                      "Upstream response time of these requests, over all attempts.");
             return begin(stage::durations);
         }
         return true;

@@ -211,8 +211,8 @@ ngx_int_t answer_or_hold(pending_request &request, const task_record &task) noex
             return NGX_DONE;
         case held::too_many:
             if (request.r->method != NGX_HTTP_POST) {
-                return send_problem(request.r, away("Too many clients wait for news already (max_waiting of "
-                                                    "rollout_worker); ask again later, or without waiting."));
+                return send_problem(request.r, away("Too many clients are waiting already (max_waiting of "
+                                                    "rollout_worker); try again later, or without waiting."));
             }
             request.wants.wait.reset();
             break;

@@ -38,7 +38,7 @@ std::string detail_of(ngx_uint_t status)
 {
     switch (status) {
     case NGX_HTTP_REQUEST_ENTITY_TOO_LARGE:
-        return "The body is larger than the gateway takes (client_max_body_size).";
+        return "The body is larger than the gateway accepts (client_max_body_size).";
     case NGX_HTTP_UNAUTHORIZED:
         return "The gateway asks for credentials.";
     case NGX_HTTP_FORBIDDEN:

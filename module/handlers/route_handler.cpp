@@ -407,7 +407,7 @@ ngx_int_t handle(ngx_http_request_t *r)
     } else {
         answer.status = 503;
         answer.retry_after_s = 1;
-        answer.detail = "The gateway has just started and has not heard from rolloutd yet which models there are.";
+        answer.detail = "The gateway has just started and has not yet received the models from rolloutd.";
     }
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
         return rc;

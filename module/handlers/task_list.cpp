@@ -21,7 +21,7 @@ namespace {
 
 using query_arguments = std::vector<query_argument>;
 
-constexpr char token_rule[] = "must be the next_page_token of the page before";
+constexpr char token_rule[] = "must be the next_page_token of the previous page";
 
 
 /// Reads `limit`. A problem with a detail if it cannot be used.
@@ -166,7 +166,7 @@ void on_page(link_call &call, link_result result, const task_record *, const jso
     auto &request = *static_cast<pending_request *>(call.asker);
     resume(request, [&] {
         if (result != link_result::page || !add_members(request, message)) {
-            return send_problem(request.r, away("rolloutd did not answer with the list; ask again."));
+            return send_problem(request.r, away("rolloutd did not answer with the list; try again."));
         }
         end_page(request, message);
         return send_long(request.r, "application/json", *request.page);
@@ -201,8 +201,8 @@ ngx_int_t list(pending_request &request)
                                                : link->list(request.call, tasks);
     if (asked != link_result::task) {
         return send_problem(r, away(asked == link_result::full
-                                        ? "Too many requests wait for rolloutd; ask again."
-                                        : "rolloutd is away, and it alone has the list; ask again when it is back."));
+                                        ? "Too many requests are waiting for rolloutd; try again."
+                                        : "rolloutd is down, and only it has the list; try again when it is back."));
     }
     ++r->main->count;
     return NGX_DONE;

@@ -22,7 +22,7 @@ void on_looked_up(link_call &call, link_result result, const task_record *task, 
         case link_result::none:
             return send_problem(request.r, not_found(request.route));
         default:
-            return send_problem(request.r, away("rolloutd did not answer whether there is such a task; ask again."));
+            return send_problem(request.r, away("rolloutd did not answer whether this task exists; try again."));
         }
     });
 }
@@ -45,11 +45,10 @@ ngx_int_t ask_worker(pending_request &request)
                                                       by_id ? request.route.name : std::string_view(),
                                                       by_id ? std::string_view() : request.route.name);
     if (begun != link_result::task) {
-        return send_problem(r,
-                            away(begun == link_result::full
-                                     ? "Too many look-ups are under way; ask again."
-                                     : "Whether there is such a task is not known: rolloutd is away and the gateway "
-                                       "does not hold all tasks. Ask again when it is back."));
+        return send_problem(r, away(begun == link_result::full
+                                        ? "Too many lookups are in progress; try again."
+                                        : "It is not known whether this task exists: rolloutd is down and the "
+                                          "gateway does not hold all tasks. Try again when it is back."));
     }
     ++r->main->count;
     return NGX_DONE;
@@ -83,7 +82,7 @@ ngx_int_t read_task(pending_request &request)
                      : table.latest(route.kind, route.name, allocate, task);
     });
     if (found == record_store::found::busy) {
-        return send_problem(r, away("The gateway's table is being repaired; ask again."));
+        return send_problem(r, away("The gateway's table is being repaired; try again."));
     }
     if (found == record_store::found::failed) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -25,7 +25,7 @@ problem unconfirmed(const pending_request &request, link_result result)
     if (result == link_result::full) {
         answer.status = 429;
         answer.retry_after_s = retry_after_s;
-        answer.detail = "Too many tasks are being submitted at once; nothing was created. Post again later.";
+        answer.detail = "Too many tasks are being submitted at once; nothing was created. Try again later.";
         return answer;
     }
     answer.status = 500;
@@ -35,7 +35,8 @@ problem unconfirmed(const pending_request &request, link_result result)
     answer.detail =
         result == link_result::late ? "rolloutd did not confirm the task in time; it may exist: " + look_up
         : link != nullptr && link->denied()
-            ? "rolloutd's socket is closed to nginx, so the task could not be confirmed. nginx's error log says what "
+            ? "nginx may not connect to rolloutd's socket, so the task could not be confirmed. nginx's error log "
+              "says what "
               "to "
               "do (the socket's group, listen.allow_users); then " +
                   look_up

@@ -30,7 +30,7 @@ problem unusable(std::string detail)
 ngx_int_t answer_unheard(const pending_request &request, link_result result)
 {
     if (result == link_result::full) {
-        return send_problem(request.r, away("Too many requests wait for rolloutd; ask again."));
+        return send_problem(request.r, away("Too many requests are waiting for rolloutd; try again."));
     }
     log_unconfirmed(request,
                     std::string(steering_name(request.route.verb)) + " of task " + std::string(request.route.name),
@@ -39,17 +39,16 @@ ngx_int_t answer_unheard(const pending_request &request, link_result result)
     const auto *link = link_of_process();
     if (!late && link != nullptr && link->denied()) {
         problem answer;
-        answer.detail = "rolloutd's socket is closed to nginx, so that the task was not steered. nginx's error log "
+        answer.detail = "nginx may not connect to rolloutd's socket, so the task was not changed. nginx's error log "
                         "says what to do (the "
-                        "socket's group, listen.allow_users); then ask again.";
+                        "socket's group, listen.allow_users); then try again.";
         return send_problem(request.r, answer);
     }
     problem answer;
     answer.status = 500;
-    answer.detail = late
-                        ? "rolloutd did not answer in time whether the task took it; look at the task, and ask again."
-                        : "rolloutd cannot be reached, so that the task was not steered. Check that rolloutd runs, "
-                          "then ask again.";
+    answer.detail =
+        late ? "rolloutd did not confirm the request in time; read the task, and try again if it has not changed."
+             : "rolloutd cannot be reached, so the task was not changed. Check that rolloutd runs, then try again.";
     return send_problem(request.r, answer);
 }
 
@@ -112,7 +111,7 @@ ngx_int_t steer(pending_request &request)
         return send_problem(r, fault);
     }
     if (!is_empty_object(body)) {
-        return send_problem(r, unusable("To steer a task takes no members: leave the body empty, or send {}."));
+        return send_problem(r, unusable("This request takes no body; send none, or {}."));
     }
     if (!is_task_id(request.route.name)) {
         return send_problem(r, not_found(request.route));
@@ -120,7 +119,7 @@ ngx_int_t steer(pending_request &request)
     if (!is_as_the_client_has_it(request)) {
         problem answer;
         answer.status = NGX_HTTP_PRECONDITION_FAILED;
-        answer.detail = "The task is not as If-Match names it any more; read it again.";
+        answer.detail = "The task has changed since the version that If-Match names; read it again.";
         return send_problem(r, answer);
     }
     const auto &route = request.route;

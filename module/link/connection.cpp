@@ -103,8 +103,8 @@ void connection::connect() noexcept
             denied_ != was_denied) { // with another cause something else is to be done
             ngx_log_error(
                 NGX_LOG_ERR, log_, error,
-                "rollout: %s to rolloutd at \"unix:%V\" failed; routing and reads go on by what is known, new "
-                "tasks are refused until it is there%s",
+                "rollout: %s to rolloutd at \"unix:%V\" failed; the gateway keeps routing and serving reads from its "
+                "last known state, and refuses new tasks until rolloutd is up%s",
                 fault, &settings_.path,
                 denied_ ? ": the user of nginx's worker processes may not connect; make it a member of the socket's "
                           "group, and "
@@ -206,11 +206,10 @@ void connection::welcomed() noexcept
 void connection::disconnect(const char *reason) noexcept
 {
     if (!std::exchange(down_logged_, true)) {
-        ngx_log_error(
-            NGX_LOG_ERR, log_, 0,
-            "rollout: the link to rolloutd at \"unix:%V\" ended: %s; routing and reads go on by what is known, "
-            "new tasks are refused until it is back",
-            &settings_.path, reason);
+        ngx_log_error(NGX_LOG_ERR, log_, 0,
+                      "rollout: the link to rolloutd at \"unix:%V\" ended: %s; the gateway keeps routing and serving "
+                      "reads from its last known state, and refuses new tasks until rolloutd is back",
+                      &settings_.path, reason);
     }
     shut();
     if (!connect_timer_.timer_set) {

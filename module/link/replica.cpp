@@ -78,11 +78,10 @@ link_fault replica::on_welcome(const json_t *message)
         }
     }
     if (is_put_back) {
-        ngx_log_error(
-            NGX_LOG_WARN, log_, 0,
-            "rollout: rolloutd's journal is at revision %uL, before what zone \"%V\" holds: it was put back "
-            "from a copy, and all tasks and routes are fetched anew",
-            welcomed_at_, &zone_.name);
+        ngx_log_error(NGX_LOG_WARN, log_, 0,
+                      "rollout: rolloutd's journal is at revision %uL, before what zone \"%V\" holds: it looks "
+                      "restored from a backup, and all tasks and routes are fetched again",
+                      welcomed_at_, &zone_.name);
     }
     stream_ = json_is_true(json_object_get(message, "stream")) ? stream_state::streaming : stream_state::off;
     return std::nullopt;
@@ -229,7 +228,7 @@ replica::routes_result replica::on_routes(const json_t *message)
     }
     if (stale) {
         ngx_log_error(NGX_LOG_NOTICE, log_, 0,
-                      "rollout: routes of revision %uL are left aside: another process has put newer ones in force",
+                      "rollout: routes of revision %uL are ignored: another process has put newer ones in force",
                       revision);
         return {};
     }

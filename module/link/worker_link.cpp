@@ -238,8 +238,8 @@ void worker_link::on_standstill() noexcept
 {
     ngx_log_error(
         NGX_LOG_WARN, log_, 0,
-        "rollout: this process stood still for a while: requests wait until rolloutd at \"unix:%V\" has told "
-        "it the routes of now",
+        "rollout: this process was suspended for a while: requests wait until rolloutd at \"unix:%V\" has sent "
+        "it the current routes",
         &settings_.path);
     freshness_.begin_to_catch_up(ngx_current_msec + settings_.ack_timeout);
 }

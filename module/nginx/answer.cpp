@@ -80,7 +80,7 @@ ngx_int_t send_failed_condition(ngx_http_request_t *r) noexcept
     return guarded(r, [r] {
         problem answer;
         answer.status = NGX_HTTP_PRECONDITION_FAILED;
-        answer.detail = "The document is not the one that If-Match names; read it again.";
+        answer.detail = "The document has changed since the version that If-Match names; read it again.";
         return send_problem(r, answer);
     });
 }

@@ -60,7 +60,8 @@ problem read_body(ngx_http_request_t *r, std::string &body)
             if (ngx_read_file(buffer->file, reinterpret_cast<u_char *>(body.data()) + before, size,
                               buffer->file_pos) != static_cast<ssize_t>(size)) {
                 return {500,
-                        "The gateway could not read the body that it had put aside; its error log says why.",
+                        "The gateway could not read the request body back from its temporary file; its error log "
+                        "says why.",
                         {},
                         {},
                         0};

@@ -306,11 +306,10 @@ zone_writer::zone_writer(shared_zone &zone) noexcept
         tasks().rebuild_models(zone.header->evicted);
         routes().release_meters();
         ++zone.header->repairs;
-        ngx_log_error(
-            NGX_LOG_WARN, ngx_cycle->log, 0,
-            "rollout: a process died while it wrote to zone \"%V\"; the zone is whole again (%uz tasks), all "
-            "is fetched from rolloutd anew",
-            &zone.name, store_.count(record_map::tasks));
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "rollout: a process died while it wrote to zone \"%V\"; the zone is whole again (%uz tasks), "
+                      "everything is fetched from rolloutd again",
+                      &zone.name, store_.count(record_map::tasks));
     }
 }
 

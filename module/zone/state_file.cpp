@@ -149,7 +149,7 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
     const descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.get() < 0) {
         if (errno != ENOENT) {
-            ngx_log_error(NGX_LOG_WARN, log, errno, "rollout: the state file \"%V\" cannot be read and is left aside",
+            ngx_log_error(NGX_LOG_WARN, log, errno, "rollout: the state file \"%V\" cannot be read and is ignored",
                           &zone.state_file);
         }
         return;
@@ -172,14 +172,14 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
     std::string journal;
     std::uint64_t revision = 0;
     if (fault.empty() && text.empty()) {
-        fault = "it is empty, as one is left that could not be written anew";
+        fault = "it is empty, which is how one is left that could not be rewritten";
     }
     if (fault.empty()) {
         fault = parse(text, routes, journal, revision);
     }
     if (!fault.empty()) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "rollout: the state file \"%V\" is left aside: %s. Routes come from rolloutd once it is there",
+                      "rollout: the state file \"%V\" is ignored: %s. Routes come from rolloutd once it is up",
                       &zone.state_file, fault.c_str());
         return;
     }

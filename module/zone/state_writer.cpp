@@ -252,8 +252,7 @@ void state_writer::report() noexcept
     if (result_.cause_it_stays != 0) {
         ngx_log_error(NGX_LOG_ALERT, log_, result_.cause_it_stays,
                       "rollout: the state file \"%V\" holds old routes and cannot be removed either: remove it, or "
-                      "an nginx that starts "
-                      "while rolloutd is away follows them",
+                      "an nginx that starts while rolloutd is down follows them",
                       &zone_.state_file);
     }
 }

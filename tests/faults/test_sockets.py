@@ -177,8 +177,8 @@ def test_the_silent_and_the_stuck_are_cut_off_and_hold_up_no_rollout(make_gatewa
         gateway.deploy("m")
         assert gateway.infer("m") == "second"
         said = gateway.rolloutd.text()
-        assert said.count("it has said no hello for 20 s") == 2
-        assert said.count("it has said nothing for 20 s") == 2
+        assert said.count("it has sent no hello for 20 s") == 2
+        assert said.count("it has sent nothing for 20 s") == 2
     finally:
         os.kill(stuck, signal.SIGCONT)
         for peer in (silent, half_a_hello, once):

@@ -240,6 +240,6 @@ def test_a_hangup_reads_the_configuration_again(make_containers):
     gateway = make_containers(containers=1).start()
     workers = set(gateway.nginx.processes()["nginx"])
     gateway.nginx.send_signal(signal.SIGHUP)
-    wait_until(lambda: "The configuration was read again" in gateway.rolloutd.text(), "rolloutd's reading")
+    wait_until(lambda: "The configuration was reloaded" in gateway.rolloutd.text(), "rolloutd's reading")
     wait_until(lambda: len(set(gateway.nginx.processes().get("nginx", [])) & workers) == 1, "nginx's other workers")
     gateway.await_link()

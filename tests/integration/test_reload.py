@@ -10,7 +10,7 @@ def lines_with(gateway, text, since=0):
     return [line for line in gateway.rolloutd.lines(since) if text in line["message"]]
 
 
-def reload(gateway, changes=None, text=None, said="The configuration was read again"):
+def reload(gateway, changes=None, text=None, said="The configuration was reloaded"):
     """Writes the file, with changes or as that text, and returns what rolloutd said to it once it said so."""
     merge(gateway.rolloutd.config, changes or {})
     gateway.rolloutd.config_file.write_text(json.dumps(gateway.rolloutd.config) if text is None else text)

@@ -254,7 +254,7 @@ def test_a_stop_or_a_reload_right_after_the_start_is_in_order(make_gateway):
         gateway.rolloutd.start()
         gateway.rolloutd.send_signal(number)
         if number == signal.SIGHUP:
-            wait_until(lambda: "The configuration was read again" in gateway.rolloutd.text()[gateway.rolloutd.began:], "the reload")
+            wait_until(lambda: "The configuration was reloaded" in gateway.rolloutd.text()[gateway.rolloutd.began:], "the reload")
         assert gateway.rolloutd.stop() == 0
 
 

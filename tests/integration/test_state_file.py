@@ -142,7 +142,7 @@ def test_what_a_failed_write_left_is_no_route(gateway):
     gateway.nginx.stop(signal.SIGQUIT)
     gateway.nginx.start()
     gateway.get("/v2/models/m/ready").problem(503)
-    assert "it is empty, as one is left that could not be written anew" in gateway.nginx.errors()
+    assert "it is empty, which is how one is left that could not be rewritten" in gateway.nginx.errors()
     gateway.rolloutd.start()
     gateway.await_link()
     assert gateway.infer("m") == "second"

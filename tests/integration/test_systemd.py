@@ -118,7 +118,7 @@ def test_a_reload_has_the_file_read_again_and_a_faulty_one_is_refused(serve):
     gateway.configure(limits={"max_deployed_models": 0})
     gateway.rolloutd.write(gateway.rolloutd.config)
     assert gateway.rolloutd.manager.systemctl("reload", "rolloutd").returncode == 0
-    wait_until(lambda: "The configuration was read again" in gateway.rolloutd.text(), "the line in the log")
+    wait_until(lambda: "The configuration was reloaded" in gateway.rolloutd.text(), "the line in the log")
     gateway.make_model("m", "first")
     gateway.deploy("m", "refused")
 

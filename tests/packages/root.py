@@ -158,7 +158,7 @@ class InstalledRolloutd(Rolloutd):
         began = len(self.text())
         lines = [value for key, value in self.root.unit("rolloutd.service") if key == "ExecReload"]
         said = [run(*self.root.command(*shlex.split(line)), env={**self.root.environment(), "MAINPID": str(self.pid)}) for line in lines]
-        wait_until(lambda: "The configuration was read again" in self.text()[began:], "the reload")
+        wait_until(lambda: "The configuration was reloaded" in self.text()[began:], "the reload")
         return "".join(said)
 
 

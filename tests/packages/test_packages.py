@@ -298,7 +298,7 @@ def test_systemd_starts_restarts_reloads_and_stops_what_the_packages_bring(boote
     gateway.inference.start()
     gateway.use_rollout()
     root.run("systemctl", "reload", "rolloutd", "nginx")
-    wait_until(lambda: "The configuration was read again" in gateway.rolloutd.text(), "rolloutd's reload")
+    wait_until(lambda: "The configuration was reloaded" in gateway.rolloutd.text(), "rolloutd's reload")
     gateway.await_link()
     deploy(gateway)
 

@@ -95,7 +95,7 @@ class unpacking {
         return entries_.write_to(file.get(), shown(folder_ / path));
     }
 
-    /// Every folder above, and nothing that is no folder. There is no link in the tree that could lead elsewhere.
+    /// Every folder above, and nothing that is not a folder. There is no link in the tree that could lead elsewhere.
     outcome make_folders(const std::string &path)
     {
         for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
@@ -119,7 +119,7 @@ class unpacking {
             std::string target = first_target;
             for (unsigned steps = 0; links_.contains(target); target = links_.at(target)) {
                 if (++steps > most_links_in_a_row) {
-                    return entries_.refuse(path, "is a link that leads round in a circle");
+                    return entries_.refuse(path, "is a symbolic link to itself");
                 }
             }
             if (folders_.contains(target)) {
@@ -129,7 +129,7 @@ class unpacking {
                 return made;
             }
             if (::linkat(AT_FDCWD, (folder_ / target).c_str(), AT_FDCWD, (folder_ / path).c_str(), 0) != 0) {
-                return errno == ENOENT   ? entries_.refuse(path, "is a link to what is not in the archive")
+                return errno == ENOENT   ? entries_.refuse(path, "is a link to something that is not in the archive")
                        : errno == EEXIST ? twice(path)
                                          : io_failure(shown(folder_ / path) + " cannot be created", errno);
             }
@@ -170,9 +170,9 @@ outcome look_through(const archive_source &source, tree_bounds bounds, const sto
         return outcome::permanent(source.shown + " holds no file");
     }
     if (torch.is_one()) {
-        return outcome::permanent(source.shown +
-                                  " is a model of PyTorch's by what is in it, which is a zip archive by its "
-                                  "format: give it a name that ends with .pt");
+        return outcome::permanent(
+            source.shown +
+            " contains a PyTorch model, whose format is a zip archive: give it a name that ends with .pt");
     }
     into.files = entries.files();
     into.bytes = entries.bytes();

@@ -97,7 +97,7 @@ outcome archive_entries::open()
 {
     const packing kind = packing_of(source_.name);
     if (kind == packing::none) {
-        return outcome::permanent(source_.shown + " is no archive by its name");
+        return outcome::permanent(source_.shown + " is not an archive by its name");
     }
     if (auto checked = check_can_be_unpacked(source_.name, source_.shown); !checked) {
         return checked;

@@ -109,7 +109,8 @@ class downloading {
             const auto source = allowed_web_source(url, request_.allow, may_be_local);
             if (!source) {
                 return outcome::permanent(
-                    hops == 0 ? source.sentence() : shown_ + " redirects to where it may not: " + source.sentence());
+                    hops == 0 ? source.sentence()
+                              : shown_ + " redirects to a URL that is not allowed: " + source.sentence());
             }
             if (hops == 0) {
                 shown_ = source->shown;
@@ -283,10 +284,10 @@ class downloading {
         }
         if (curl_url_set(url.get(), CURLUPART_URL, source.url.c_str(), flags) != CURLUE_OK ||
             curl_url_set(url.get(), CURLUPART_URL, header("Location").c_str(), flags) != CURLUE_OK) {
-            return outcome::permanent(asked_ + " redirects to what is no URL");
+            return outcome::permanent(asked_ + " redirects to an invalid URL");
         }
         redirect = url_part(url.get(), CURLUPART_URL);
-        return redirect.empty() ? outcome::permanent(asked_ + " redirects to what is no URL") : outcome::ok();
+        return redirect.empty() ? outcome::permanent(asked_ + " redirects to an invalid URL") : outcome::ok();
     }
 
     /// At its first byte, or at its end where it has none.
@@ -300,7 +301,7 @@ class downloading {
             answer_ = answer::body;
             take_head(status == status_partial);
         } else if (status == status_no_such_range && file_.size() > 0) {
-            again(asked_ + " has another length than it had");
+            again(asked_ + " has a different length than before");
         } else {
             const bool may_pass = status == 408 || status == 425 || status == 429 || status >= 500;
             fail({may_pass ? outcome::kind::transient : outcome::kind::permanent,
@@ -321,7 +322,7 @@ class downloading {
             validator_ = tag.starts_with('"') ? tag : ""; // a weak one does not vouch for bytes (RFC 9110, 13.1.5)
         } else if (!continues_here(header("Content-Range")) ||
                    (!validator_.empty() && !tag.empty() && tag != validator_)) {
-            again(asked_ + " is not the file any more that it was");
+            again(asked_ + " is not the same file as before");
             return;
         }
         curl_off_t rest = -1;
@@ -396,7 +397,7 @@ class downloading {
     {
         auto emptied = file_.start_over();
         starts_again_ = true;
-        fail(emptied ? outcome::transient(why + ": it is fetched anew") : std::move(emptied));
+        fail(emptied ? outcome::transient(why + ": it is fetched again from the start") : std::move(emptied));
     }
 
     std::string header(const char *name) const

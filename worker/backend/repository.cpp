@@ -34,7 +34,7 @@ outcome check_name(const std::string &model)
 {
     const bool plain = !model.empty() && model.front() != '.' && model.find('/') == std::string::npos &&
                        model.find('\0') == std::string::npos;
-    return plain ? outcome::ok() : outcome::permanent("the model's name is no folder's name");
+    return plain ? outcome::ok() : outcome::permanent("the model's name is not a valid folder name");
 }
 
 
@@ -221,7 +221,7 @@ outcome model_repository::stage(const std::string &model, const stop_flag &stop)
         return sync_folder(repository_);
     }
     if (waiting != found::folder) {
-        return outcome::permanent(shown(from) + (waiting == found::nothing ? " is gone" : " is no folder") +
+        return outcome::permanent(shown(from) + (waiting == found::nothing ? " is gone" : " is not a folder") +
                                   ": there is nothing to put into the model repository");
     }
     if (holds != found::nothing) {

@@ -78,8 +78,7 @@ class failpoints {
                 return one;
             }
         }
-        std::fprintf(stderr, "ROLLOUT_FAILPOINT: %s is nothing that can happen at %s\n", action_.c_str(),
-                     name.c_str());
+        std::fprintf(stderr, "ROLLOUT_FAILPOINT: %s is not a known failure at %s\n", action_.c_str(), name.c_str());
         std::abort();
     }
 

@@ -168,7 +168,7 @@ void json_reader::refuse_others()
     json_object_foreach(const_cast<json_t *>(value_), name, member)
     {
         if (!taken_.contains(name)) {
-            faults_.push_back({pointer_to(name), "is not a member that rolloutd knows"});
+            faults_.push_back({pointer_to(name), "is not a known member"});
         }
     }
 }

@@ -99,9 +99,9 @@ class output {
             lock.unlock();
             write_to_reader(lines);
             if (dropped != 0) { // behind those that came before
-                write_to_reader(line_of_log(
-                    log_level::warning,
-                    std::to_string(dropped) + " lines of the log were dropped: its reader did not read for a while"));
+                write_to_reader(line_of_log(log_level::warning,
+                                            std::to_string(dropped) +
+                                                " lines of the log were dropped: its reader did not keep up"));
             }
             lock.lock();
             writes_ = false;

@@ -132,7 +132,7 @@ void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &fa
         }
         for (std::size_t i = 0; i < to.artifacts.allow.size(); ++i) {
             if (const auto fault = check_prefix(to.artifacts.allow[i]); !fault.empty()) {
-                faults.push_back({"/artifacts/allow/" + std::to_string(i), "is no prefix of sources: " + fault});
+                faults.push_back({"/artifacts/allow/" + std::to_string(i), "is not a prefix of sources: " + fault});
             }
         }
     }
@@ -202,13 +202,13 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
     if (backend.staging.empty() && !backend.repository.empty()) {
         backend.staging = backend.repository + ".staging";
     } else if (backend.staging.empty() && is_command) {
-        reader.fault("staging", "is missing: the folder for fetched files, where there is no repository");
+        reader.fault("staging", "is missing: the folder for fetched files, which is needed without a repository");
     }
     reader.text("model_name", backend.model_name);
     if (const auto fault = check_template(backend.model_name); !fault.empty()) {
         reader.fault("model_name", fault);
     } else if (!is_backend_model(sample_of(backend.model_name))) {
-        reader.fault("model_name", "must make names without blanks, slashes or a dot at their begin");
+        reader.fault("model_name", "must make names without blanks, slashes or a leading dot");
     }
     reader.number("check_s", backend.check_s, 0, day_s);
     reader.number("max_reloads", backend.max_reloads, 1, 1000);
@@ -280,7 +280,7 @@ void read_gate(const json_t *value, const std::string &pointer, gate_settings &t
             to.*limit = given;
         }
         if (given == 0 && limit != &gate_settings::max_error_rate) {
-            limits.fault(name, "must be more than 0: no server keeps to that");
+            limits.fault(name, "must be more than 0: no server can meet that");
         }
     }
     limits.real("false_alarm", to.false_alarm, least_false_alarm, most_false_alarm);

@@ -93,7 +93,7 @@ std::vector<route> routes_of(const model &from, const std::vector<route> &before
 
 json_ptr model_to_json(const model &from);
 
-/// Nothing where it is no object, or a weight, an upstream or a name in it is none.
+/// Nothing where it is no object, or a weight, an upstream or a name in it is invalid.
 std::optional<model> model_from_json(const json_t *from);
 
 } // namespace rollout

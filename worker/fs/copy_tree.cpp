@@ -85,7 +85,7 @@ outcome tree_pass::walk(const opened_source &folder, const std::string &path, co
 {
     const std::pair self{folder.status.st_dev, folder.status.st_ino};
     if (std::ranges::find(above_, self) != above_.end()) {
-        return outcome::permanent(shown(path) + " is a link that leads back to a folder that it is in");
+        return outcome::permanent(shown(path) + " is a link to a folder that it is in");
     }
     if (above_.size() > deepest_folder) {
         return outcome::permanent(shown(path) + " is more than " + std::to_string(deepest_folder) +

@@ -71,7 +71,7 @@ outcome open_source(int folder, const char *name, const allowed_area &area, cons
         case ENOTDIR:
             return missing(folder, name, shown);
         case ELOOP:
-            return outcome::permanent(shown + " is a link that leads round in a circle");
+            return outcome::permanent(shown + " is a symbolic link to itself");
         default:
             return io_failure(shown + " cannot be opened", error);
         }
@@ -80,7 +80,7 @@ outcome open_source(int folder, const char *name, const allowed_area &area, cons
     std::array<char, PATH_MAX> place{};
     const ssize_t size = ::readlink(own_path(found.get()).c_str(), place.data(), place.size());
     if (size < 0 || static_cast<std::size_t>(size) == place.size()) {
-        return outcome::permanent(shown + " has no place that can be checked (is /proc mounted?)");
+        return outcome::permanent(shown + " cannot be resolved (is /proc mounted?)");
     }
     if (!area.holds(std::string_view(place.data(), static_cast<std::size_t>(size)))) {
         return outcome::permanent(shown + " leads out of the allowed folders through a link (artifacts.allow)");

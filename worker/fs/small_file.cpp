@@ -21,7 +21,7 @@ outcome read_small_file(const std::filesystem::path &path, std::string &into)
         return io_failure(shown(path) + " cannot be read", errno);
     }
     if (!S_ISREG(status.st_mode)) {
-        return outcome::permanent(shown(path) + " is no file");
+        return outcome::permanent(shown(path) + " is not a file");
     }
     into.clear();
     std::array<char, 16384> buffer{};

@@ -240,16 +240,16 @@ bool gateway_registry::is_to_be_dropped(member &which) const
     const auto limit = which.processes.were_noted() ? lost_for_ : lost_grace;
     if (away >= limit) {
         log(log_level::warning,
-            "A gateway had no link for " + duration_words(limit) + " and is not waited for any longer (" +
+            "A gateway had no link for " + duration_words(limit) + " and is no longer waited for (" +
                 which.processes.words() +
-                "): what it may still route to is unloaded from now on; stop it, or mend its link",
+                "): revisions that it may still route to are unloaded from now on; stop it, or restore its link",
             {{"gateway", id}});
         return true;
     }
     if (away >= lost_grace && !std::exchange(which.lost_logged, true)) {
         log(log_level::warning,
             "A gateway has no link, and " + which.processes.words() +
-                ": what it may route to stays loaded until it is back, for " + duration_words(limit) +
+                ": the revisions that it may route to stay loaded until it is back, for " + duration_words(limit) +
                 " at most (limits.gateway_lost_s). nginx's error log says why it has none",
             {{"gateway", id}});
     }

@@ -155,7 +155,7 @@ void gateway_server::ping_all()
     for (const auto &link : std::list<session_ptr>(sessions_)) {
         const bool is_greeted = !link->peer.gateway.empty();
         if (now - link->heard_at() > bound) {
-            link->end((is_greeted ? "it has said nothing for " : "it has said no hello for ") +
+            link->end((is_greeted ? "it has sent nothing for " : "it has sent no hello for ") +
                       duration_words(longest_silence));
         } else if (is_greeted) {
             link->send(message);
@@ -235,7 +235,7 @@ void gateway_server::on_hello(const session_ptr &from, const json_t *message)
     }
     const bool is_first = from->peer.gateway.empty();
     if (!is_task_id(id) || (!is_first && from->peer.gateway != id)) {
-        from->end("a hello without a usable gateway");
+        from->end("a hello without a valid gateway id");
         return;
     }
     from->peer.pid = static_cast<int>(json_number(message, "pid"));
@@ -265,8 +265,7 @@ std::uint64_t gateway_server::position_of(const json_t *hello, const std::string
     // The file was put back from a copy: what it holds now may all be other.
     if (!std::exchange(journal_is_behind_, true)) {
         log(log_level::warning,
-            "A gateway knows more than this journal, which is an earlier copy of what it was; it is told all "
-            "anew",
+            "A gateway is ahead of this journal, which looks restored from a backup; resending everything",
             {{"gateway", gateway}, {"pid", std::to_string(pid)}});
     }
     return 0;

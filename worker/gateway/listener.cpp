@@ -38,7 +38,7 @@ void clear_away_dead_socket(const std::string &path)
         return;
     }
     if (!S_ISSOCK(info.st_mode)) {
-        throw std::runtime_error("there is something at " + shown(path) + " that is no socket; it is left there");
+        throw std::runtime_error("there is a file at " + shown(path) + " that is not a socket; it is left there");
     }
     if (error != ECONNREFUSED) {
         throw std::runtime_error("whether another process listens on " + shown(path) +
@@ -69,7 +69,7 @@ void listener::open(const settings &from)
         const passwd *user = getpwnam(name.c_str());
         if (user == nullptr) { // who is left out must not become anybody
             throw std::runtime_error("there is no user \"" + clean_text(name, 64) +
-                                     "\" on this machine, whom allow_users names");
+                                     "\" on this machine, although allow_users names it");
         }
         allowed_uids_.insert(user->pw_uid);
     }
@@ -100,7 +100,7 @@ void listener::open(const settings &from)
         if (user != nullptr && chown(path_.c_str(), static_cast<uid_t>(-1), user->pw_gid) != 0) {
             log(log_level::info, "The socket " + shown(path_) +
                                      " keeps rolloutd's own group; the users of allow_users "
-                                     "must be in it, or \"mode\" let them in");
+                                     "must be in it, or \"mode\" must let them in");
         }
     }
     if (chmod(path_.c_str(), from.listen.mode) != 0) {

@@ -70,7 +70,7 @@ void pages::on_list(const session_ptr &from, const json_t *message)
     if (!kind || limit == 0 || limit > limits::page_most ||
         (json_object_get(message, "status") != nullptr && !which.status) ||
         (!which.model_id.empty() && !is_model_id(which.model_id))) {
-        from->end("a list that is none");
+        from->end("a malformed request for a list");
         return;
     }
     which.kind = *kind;
@@ -99,7 +99,7 @@ void pages::on_models(const session_ptr &from, const json_t *message)
     const std::string after(json_text(message, "after"));
     const auto limit = json_count(message, "limit");
     if (limit == 0 || limit > limits::page_most || (!after.empty() && !is_model_id(after))) {
-        from->end("a list of models that is none");
+        from->end("a malformed request for the models");
         return;
     }
     if (!from->begin_question()) {

@@ -190,7 +190,7 @@ void session::send_frame(std::string_view text)
 void session::flush()
 {
     if (unsent() > most_unsent_bytes) {
-        end("it does not read what it is sent");
+        end("it does not read what is sent to it");
         return;
     }
     write();

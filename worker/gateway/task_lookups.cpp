@@ -33,7 +33,7 @@ void task_lookups::on_lookup(const session_ptr &from, const json_t *message)
     const std::string task_id(json_text(message, "task_id"));
     const std::string model_id(json_text(message, "model_id"));
     if (!kind || is_task_id(task_id) == is_model_id(model_id)) {
-        from->end("a look-up of nothing");
+        from->end("a malformed lookup");
         return;
     }
     const bool waits = json_object_get(message, "after") != nullptr;
@@ -87,7 +87,7 @@ bool task_lookups::watch(const session_ptr &from, std::uint64_t id, const std::s
         return false;
     }
     if (!watched.emplace(id, task_id).second) {
-        from->end("a question with the number of another");
+        from->end("a question with the number of another one that is open");
         return false;
     }
     watchers_[task_id].emplace(watcher_name(from.get(), id), added);

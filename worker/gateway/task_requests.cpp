@@ -42,7 +42,7 @@ void task_requests::on_submissions(const session_ptr &from)
         if (const auto line = read_submission(next_line(lines))) {
             take_submission(from, *line);
         } else {
-            from->end("a submission that is none");
+            from->end("a malformed submission");
         }
     }
 }
@@ -57,7 +57,7 @@ void task_requests::take_submission(const session_ptr &from, const submission_li
         wanted.config = json_read(line.config, JSON_REJECT_DUPLICATES, error);
     }
     if (!json_is_object(wanted.config.get())) {
-        from->end("a submission that is none");
+        from->end("a malformed submission");
         return;
     }
     wanted.kind = line.kind;
@@ -83,7 +83,7 @@ void task_requests::on_steer(const session_ptr &from, const json_t *message)
     if (!kind || !verb || !is_task_id(task_id) ||
         (!new_task_id.empty() && !(makes_a_task(*verb) && is_task_id(new_task_id))) ||
         (*kind == task_kind::remove && *verb != steering::cancel && *verb != steering::retry)) {
-        from->end("a word to a task that is none");
+        from->end("a malformed task verb");
         return;
     }
     if (!from->begin_question()) {

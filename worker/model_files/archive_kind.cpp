@@ -158,7 +158,7 @@ outcome check_can_be_unpacked(std::string_view name, const std::string &shown)
     return packing_of(name) != packing::other
                ? outcome::ok()
                : outcome::permanent(shown +
-                                    " is packed in a way that is not unpacked here, by its name: pack the model as "
+                                    " has the name of an archive format that is not supported: pack the model as "
                                     ".tar.gz or .zip, in one piece, or unpack it");
 }
 
@@ -175,7 +175,7 @@ outcome check_is_no_archive(int fd, std::string_view name, const std::string &sh
     }
     return kind->empty() ? outcome::ok()
                          : outcome::permanent(shown + " is " + *kind +
-                                              " by its content, and no model's file: give it the name of what it is "
+                                              " by its content, and not a file of a model: give it the matching name "
                                               "(.tar.gz, .zip) to have it unpacked, or unpack it");
 }
 

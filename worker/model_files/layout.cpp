@@ -374,7 +374,7 @@ outcome lay_out(const fs::path &folder, const json_t *server_config)
         return is_one ? outcome::ok() : refuse_several_models(folder);
     }
     if (here.entries.size() == 1 && !here.entries.front().is_folder && is_archive_name(here.entries.front().name)) {
-        return outcome::permanent("the source holds nothing but " + clean_text(here.entries.front().name, 200) +
+        return outcome::permanent("the source contains only " + clean_text(here.entries.front().name, 200) +
                                   ", an archive: name the archive itself as the source");
     }
     named_files named;

@@ -76,7 +76,7 @@ result<std::string> with_name(std::string_view pbtxt, std::string_view name)
             continue;
         }
         if (field.literals.empty()) {
-            return failed::failure("line " + std::to_string(field.line) + ": the value of name is no string");
+            return failed::failure("line " + std::to_string(field.line) + ": the value of name is not a string");
         }
         // The first literal is replaced, those that go on with it fall away; blanks and comments between them stay.
         for (const pbtxt_literal &old : field.literals) {
@@ -102,7 +102,7 @@ result<std::string> with_settings_name(std::string_view json, std::string_view n
         return failed::failure("line " + std::to_string(error.line) + ": " + clean_text(error.text, 200));
     }
     if (!json_is_object(settings.get())) {
-        return failed::failure("it is no JSON object");
+        return failed::failure("it is not a JSON object");
     }
     if (json_text(settings.get(), "name") == name) {
         return std::string(json);

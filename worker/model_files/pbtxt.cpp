@@ -68,7 +68,7 @@ class tokenizer {
         } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
             return failed(line_, "a control character");
         } else {
-            return failed(line_, "a character that does not belong there");
+            return failed(line_, "an unexpected character");
         }
         into.size = at_ - into.at;
         return true;
@@ -129,7 +129,7 @@ class tokenizer {
             }
         }
         return peek() == '\0' && at_ < text_.size() ? failed(line_, "a control character")
-                                                    : failed(line_, "a string that is not ended");
+                                                    : failed(line_, "an unterminated string");
     }
 
     std::string_view text_;
@@ -183,7 +183,7 @@ class parser {
         }
         for (;;) {
             if (at(token::kind::end)) {
-                return closer == 0 || tokens_.failed(opened, "a bracket that is not closed");
+                return closer == 0 || tokens_.failed(opened, "an unclosed bracket");
             }
             if (closer != 0 && at(closer)) {
                 return advance();
@@ -254,7 +254,7 @@ class parser {
         }
         for (;;) {
             if (at(token::kind::end)) {
-                return tokens_.failed(opened, "a bracket that is not closed");
+                return tokens_.failed(opened, "an unclosed bracket");
             }
             if (!(at('{') || at('<') ? nested(depth) : scalar(name, nullptr))) {
                 return false;
@@ -263,7 +263,7 @@ class parser {
                 return advance();
             }
             if (!at(',')) {
-                return at(token::kind::end) ? tokens_.failed(opened, "a bracket that is not closed") : unexpected();
+                return at(token::kind::end) ? tokens_.failed(opened, "an unclosed bracket") : unexpected();
             }
             if (!advance()) {
                 return false;

@@ -227,7 +227,7 @@ void check(const json_t *value, const std::string &pointer, context where, std::
         if (known == "modelrepositoryagents") {
             faults.push_back({at, "is the operator's to set up, in the model's config.pbtxt"});
         } else if (std::string_view(name).starts_with("file:")) {
-            faults.push_back({at, "is no member of a model configuration; a model's files come from its source"});
+            faults.push_back({at, "is not a member of a model configuration; a model's files come from its source"});
         } else if (leads_elsewhere(name, by_tensors ? meaning::tensor_name : meaning::any)) {
             refuse(at);
         } else {

@@ -84,7 +84,7 @@ std::string_view kind_of_local_address(const sockaddr &address) noexcept
     if (address.sa_family == AF_INET6) {
         return kind_of_six(reinterpret_cast<const sockaddr_in6 &>(address).sin6_addr.s6_addr);
     }
-    return "no address of the internet";
+    return "not a public address";
 }
 
 } // namespace rollout

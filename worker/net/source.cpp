@@ -102,7 +102,8 @@ result<file_source> parse_path(std::string_view path, std::string_view source)
         const std::string_view component = path.substr(0, path.find('/'));
         const auto decoded = decode(component);
         if (!decoded) {
-            return failed::failure(the_source(source) + " holds a % that is no %XX, or a slash or control character");
+            return failed::failure(the_source(source) + " contains a % that is not followed by two hexadecimal "
+                                                        "digits, or an encoded slash or control character");
         }
         if (decoded->empty() || *decoded == "." || *decoded == "..") {
             return failed::failure(the_source(source) + " holds an empty component, \".\" or \"..\"");
@@ -144,20 +145,21 @@ result<file_source> parse_file_source(std::string_view source)
     }
     const std::size_t colon = source.find(':');
     if (colon == std::string_view::npos) {
-        return failed::failure(the_source(source) + " is no URL: it begins with file:///, https:// or http://");
+        return failed::failure(the_source(source) +
+                               " is not a URL: it must begin with file:///, https:// or http://");
     }
     const std::string_view scheme = source.substr(0, colon);
     if (!equal_ignoring_case(scheme, "file")) {
-        return failed::failure(the_source(source) + " has a scheme that is not known here: file, https and http are");
+        return failed::failure(the_source(source) + " has an unknown scheme: file, https and http are supported");
     }
     std::string_view rest = source.substr(colon + 1);
     if (!rest.starts_with("//")) {
-        return failed::failure(the_source(source) + " lacks a slash: it begins with file:///");
+        return failed::failure(the_source(source) + " lacks a slash: it must begin with file:///");
     }
     rest.remove_prefix(2);
     const std::string_view host = rest.substr(0, rest.find('/'));
     if (!host.empty() && !equal_ignoring_case(host, "localhost")) {
-        return failed::failure(the_source(source) + " names a host: a file's URL begins with file:///");
+        return failed::failure(the_source(source) + " names a host: the URL of a file must begin with file:///");
     }
     rest.remove_prefix(host.size());
     if (rest.empty()) {
@@ -199,7 +201,7 @@ result<web_source> parse_web_source(std::string_view source)
         return failed::failure(too_long());
     }
     if (!is_web_source(source) || source.find('\0') != std::string_view::npos) {
-        return failed::failure(the_source(source) + " is no http:// or https:// URL");
+        return failed::failure(the_source(source) + " is not an http:// or https:// URL");
     }
     web_source made{std::string(source), {}, {}, {}, false};
     const std::string_view without_query = source.substr(0, source.find('?'));
@@ -215,7 +217,7 @@ result<web_source> parse_web_source(std::string_view source)
             "the source names a user or a password, which would be seen in the task; let the server "
             "know rolloutd by its address, or use a URL that is signed for the purpose");
     default:
-        return failed::failure(the_source(without_query) + " is no URL that can be read");
+        return failed::failure(the_source(without_query) + " is not a valid URL");
     }
     if (source.find('#') != std::string_view::npos) {
         return failed::failure(the_source(without_query) + " has a fragment; in a path # is %23");

@@ -173,7 +173,7 @@ std::string peer_processes::words() const
             pids += (pids.empty() ? "" : ", ") + std::to_string(pid);
         }
     }
-    return pids.empty() ? "its processes are out of sight"
+    return pids.empty() ? "its processes cannot be seen from here"
                         : (several ? "processes " + pids + " live" : "process " + pids + " lives");
 }
 

@@ -28,7 +28,7 @@ void service_manager::starting()
     }
     next_word_ = now + between_words;
     sd_notify(0, ("EXTEND_TIMEOUT_USEC=" + std::to_string(start_extension.count()) +
-                  "\nSTATUS=The journal is read, or brought up to date")
+                  "\nSTATUS=Reading the journal, or migrating it")
                      .c_str());
 }
 
@@ -45,13 +45,13 @@ void service_manager::ready(const std::string &status)
 
 void service_manager::reloading()
 {
-    sd_notify(0, "RELOADING=1\nSTATUS=The configuration is read again");
+    sd_notify(0, "RELOADING=1\nSTATUS=Reloading the configuration");
 }
 
 
 void service_manager::stopping()
 {
-    sd_notify(0, "STOPPING=1\nSTATUS=What is unfinished is put down for the next start");
+    sd_notify(0, "STOPPING=1\nSTATUS=Saving unfinished tasks for the next start");
 }
 
 

@@ -25,12 +25,12 @@ std::string refusal_of(const run_context &run)
         });
         return is_kept ? ""
                        : "Revision " + std::to_string(run.task.rollback_to) + " of model " + run.task.model_id +
-                             " is not kept any more, so that there is nothing to go back to.";
+                             " is no longer kept, so there is nothing to go back to.";
     }
     if (run.model.blue && !run.plan.versioned) {
         return "Model " + run.task.model_id +
                " is deployed already, and the backend's model_name has no {revision}, so that "
-               "two revisions cannot stand side by side; delete the model first.";
+               "two revisions cannot be loaded side by side; delete the model first.";
     }
     for (const auto &copy : run.plan.copies) {
         if (const auto other = run.environment.holder_of(run.task.model_id, run.plan.backend, copy.placed.model);

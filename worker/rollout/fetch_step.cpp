@@ -76,7 +76,7 @@ operation_ptr fetch_source(run_context &run, const placed_revision &revision, do
             if (planned == run.plan.copies.end()) {
                 return ended(
                     run,
-                    outcome::permanent("rolloutd's configuration shares the parts out otherwise than when the "
+                    outcome::permanent("rolloutd's configuration assigns the parts to other backends than when the "
                                        "task began; post it again"),
                     std::move(then));
             }

@@ -42,7 +42,7 @@ operation_ptr run_hooks(run_context &run, const placed_revision &revision, const
                         then(result);
                         return;
                     }
-                    log_task(run.task, log_level::warning, "A hook failed, which changes nothing: " + result.detail);
+                    log_task(run.task, log_level::warning, "A hook failed; the rollout continues: " + result.detail);
                     then(outcome::ok(result.detail));
                 };
                 return run.environment.run_hook(name, hook, body, judge);

@@ -36,8 +36,8 @@ void refuse_near_misses(const json_t *config, const std::string &templates, std:
         const auto meant = near_miss(name, members_of_config);
         if (!meant.empty() && templates.find("{config." + std::string(name) + "}") == std::string::npos) {
             faults.push_back({json_reader(config, "/config", faults).pointer_to(name),
-                              "is no member that rolloutd knows: did you mean `" + std::string(meant) +
-                                  "`? A parameter of the task's own needs a name that is not so near to it"});
+                              "is not a known member: did you mean `" + std::string(meant) +
+                                  "`? A parameter of your own needs a name that is less similar"});
         }
     }
 }
@@ -52,9 +52,9 @@ void refuse_others(const json_t *part, const std::string &pointer, std::vector<j
     {
         if (std::ranges::find(members_of_part, std::string_view(name)) == std::ranges::end(members_of_part)) {
             const auto meant = near_miss(name, members_of_part);
-            faults.push_back({json_reader(part, pointer, faults).pointer_to(name),
-                              "is not a member that rolloutd knows" +
-                                  (meant.empty() ? "" : ": did you mean `" + std::string(meant) + "`?")});
+            faults.push_back(
+                {json_reader(part, pointer, faults).pointer_to(name),
+                 "is not a known member" + (meant.empty() ? "" : ": did you mean `" + std::string(meant) + "`?")});
         }
     }
 }
@@ -143,7 +143,7 @@ planned_copy plan_copy(const plan_base &base, const json_t *given, const std::st
         if (planned.placed.model.size() > limits::backend_model_bytes) {
             base.faults.push_back({"/model_id", "makes a model name of " +
                                                     std::to_string(planned.placed.model.size()) +
-                                                    " bytes on the server, the bound is " +
+                                                    " bytes on the server, and the limit is " +
                                                     std::to_string(limits::backend_model_bytes)});
         }
     }

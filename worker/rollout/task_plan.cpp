@@ -50,8 +50,8 @@ std::string task_plan::make()
     run_.plan =
         plan_deployment(config, task.model_id, task.model_revision, task.config.get(), faults, plan_for::accepted);
     return faults.empty() ? ""
-                          : "rolloutd's configuration does not fit this task any more: " + faults.front().pointer +
-                                " " + faults.front().detail + ".";
+                          : "rolloutd's configuration no longer fits this task: " + faults.front().pointer + " " +
+                                faults.front().detail + ".";
 }
 
 

@@ -169,7 +169,7 @@ void task_run::list_steps()
 void task_run::resume()
 {
     rollout::task &task = context_.task;
-    say(log_level::info, "The task goes on where it was");
+    say(log_level::info, "The task continues where it was");
     const std::string no_plan = plan_.make();
     if (task.step == rollback_step_name) {
         failure_ = no_plan;
@@ -187,7 +187,7 @@ void task_run::resume()
             task.kind == task_kind::deploy && brought != 0) {
             task.model_revision = brought;
         }
-        fail("The journal's entry of the task cannot be read, or does not go with its model's.");
+        fail("The journal's entry of the task cannot be read, or does not match that of its model.");
         return;
     }
     current_ = index_of(task.step);
@@ -330,7 +330,7 @@ void task_run::on_worked(const outcome &result)
     }
     const auto &limits = context_.environment.config.limits;
     if (context_.limit.is_over()) {
-        fail("Step " + worked.name + " was not done within the task's time limit of " +
+        fail("Step " + worked.name + " did not complete within the task's time limit of " +
              std::to_string(limits.time_limit_s) + " s" +
              (worked.detail.empty() ? "." : "; before that: " + worked.detail));
         return;
@@ -416,7 +416,7 @@ void task_run::fail(const std::string &why)
     } else {
         finish(task_status::failed,
                "The model is unloaded, but not all of it is gone. " + failure_ +
-                   " Mend the cause: the rest is tried again later, and at once if you post the deletion again.");
+                   " Fix the cause: the rest is tried again later, and at once if you post the deletion again.");
     }
 }
 
@@ -472,7 +472,7 @@ void task_run::on_rolled_back(const outcome &result)
                               : blue ? " Revision " + std::to_string(blue->revision) + " serves as before."
                                      : " The model is not deployed.";
     finish(task.cancel_asked ? task_status::canceled : task_status::failed,
-           failure_ + (result ? clean : " The way back is not complete either: " + sentence(result.detail)));
+           failure_ + (result ? clean : " The rollback is not complete either: " + sentence(result.detail)));
 }
 
 

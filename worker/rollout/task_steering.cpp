@@ -51,11 +51,11 @@ std::string task_steering::objection_to(steering verb) const
 {
     const std::string now = "Step " + task_.step + " of task " + task_.task_id + " is running";
     if (is_on_its_way_back()) {
-        return "Task " + task_.task_id + " is taking the way back already; wait for its end.";
+        return "Task " + task_.task_id + " is rolling back already; wait for it to end.";
     }
     if (is_final(task_.status)) {
         return "Task " + task_.task_id + " is " + std::string(status_name(task_.status)) +
-               " and takes nothing any more.";
+               " and accepts no more verbs.";
     }
     switch (verb) {
     case steering::cancel:

@@ -68,7 +68,7 @@ void task_writer::on_saved(const outcome &result, std::uint64_t revision, const 
     }
     if (gives_up_) {
         log_task(task_, log_level::error,
-                 "The journal could not be written; the next start goes on from before: " + result.detail);
+                 "The journal could not be written; the next start continues from its last entry: " + result.detail);
         save_ = save_state::given_up;
         if (const auto tell = on_given_up) {
             tell(); // which may destroy this
@@ -157,7 +157,7 @@ void task_writer::stop_waiting()
 {
     is_stale_ = is_stale_ || task_.waits_for != wait_reason::none;
     task_.set_waiting({});
-    task_.detail = way_back_ ? *way_back_ + " The way back is being taken." : running_words();
+    task_.detail = way_back_ ? *way_back_ + " It is rolled back." : running_words();
 }
 
 

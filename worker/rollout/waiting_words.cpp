@@ -56,7 +56,7 @@ wait_state wait_for_gateways(const std::string &model_id, const traffic::followe
 wait_state wait_for_drain(std::uint64_t revision, const std::optional<std::uint64_t> &in_flight,
                           std::int64_t until_us, std::int64_t now_us)
 {
-    const std::string of = "Revision " + std::to_string(revision) + " is out of the traffic and waits";
+    const std::string of = "Revision " + std::to_string(revision) + " gets no more traffic and waits";
     const std::string until = at_the_latest(until_us, now_us) + ", and is taken away then.";
     if (!in_flight) {
         return {wait_reason::gateway, 0, of + " for a gateway to say what is in flight on it" + until};
@@ -97,7 +97,7 @@ wait_state wait_for_turn(const turn_view &of)
 {
     const auto said = [&of](const std::string &rest) {
         return wait_state{wait_reason::turn, 0,
-                          (of.was_begun ? "The task has begun before rolloutd was started again, and waits"
+                          (of.was_begun ? "The task began before rolloutd was restarted, and waits"
                                         : "The task is accepted and waits") +
                               rest};
     };

@@ -44,8 +44,8 @@ void follow_ups::make(const steer_request &wanted, const task &found, answer_fn 
     book_.find(wanted.new_task_id, [this, wanted, found, ends](const outcome &result,
                                                                const std::optional<task_row> &row) {
         if (!result) {
-            ends(refused(500, "Whether there is the new task already could not be read, and nothing was changed: " +
-                                  result.detail + ". Ask again once the cause is mended."));
+            ends(refused(500, "It could not be read whether the new task exists already, and nothing was changed: " +
+                                  result.detail + ". Retry after fixing the cause."));
         } else if (!row) {
             make_anew(wanted, found, ends);
         } else if (const auto known = task_of(*row); known && is_follow_up(*known, wanted.verb, found)) {
@@ -82,8 +82,8 @@ void follow_ups::retry(const steer_request &wanted, const task &found, const ans
     again.rollback_to = found.rollback_to;
     if (again.rollback_to == 0) {
         if (const auto faults = intake_.faults_of(again); !faults.empty()) {
-            answer(refused(409, "rolloutd's configuration does not fit the task any more: " + faults.front().pointer +
-                                    " " + faults.front().detail + "; post a task with another config."));
+            answer(refused(409, "rolloutd's configuration no longer fits the task: " + faults.front().pointer + " " +
+                                    faults.front().detail + "; post a task with another config."));
             return;
         }
     }

@@ -166,7 +166,7 @@ void model_monitor::judge(const server_name &name, const standing_copy &copy, co
     switch (found.is) {
     case presence::kind::loaded:
         if (known != losses_.end() && known->second.state != loss_state::suspected) {
-            say(log_level::info, name, known->second, "A lost model is there again");
+            say(log_level::info, name, known->second, "A lost model is back");
         }
         losses_.erase(name);
         return;

@@ -32,12 +32,11 @@ queue_cancellation::queue_cancellation(task_queues &queues, journal &book, clock
 void queue_cancellation::cancel(task waits, answer_fn answer)
 {
     const waiting_task was = queues_.take({waits.model_id, waits.task_id});
-    mark_canceled(waits, "The task was canceled by a client before its turn came; nothing of it was begun.",
-                  time_.wall_us());
+    mark_canceled(waits, "The task was canceled by a client before it began; nothing was changed.", time_.wall_us());
     canceling_[waits.task_id].push_back(std::move(answer));
     book_.save(waits, nullptr, [this, waits, was](const outcome &result, std::uint64_t revision) {
         if (!result) {
-            log(log_level::error, "A canceled task could not be written and waits on: " + result.detail,
+            log(log_level::error, "A canceled task could not be written and keeps waiting: " + result.detail,
                 {{"task_id", waits.task_id}, {"model_id", waits.model_id}});
             put_back(waits.model_id, was, result);
             return;
@@ -86,8 +85,8 @@ void queue_cancellation::cancel_superseded(const std::string &model_id, const wa
 void queue_cancellation::write_superseded(task older, const waiting_task &was, const std::string &newer)
 {
     mark_canceled(older,
-                  "The task was canceled before its turn came, and nothing of it was begun: deployment task " +
-                      newer + " of the model came after it and supersedes it.",
+                  "The task was canceled before it began, and nothing was changed: deployment task " + newer +
+                      " of the model came after it and supersedes it.",
                   time_.wall_us());
     book_.save(older, nullptr, [this, older, was, newer](const outcome &result, std::uint64_t revision) {
         if (!result) {
@@ -104,7 +103,7 @@ void queue_cancellation::write_superseded(task older, const waiting_task &was, c
 
 void queue_cancellation::keep_superseded(const std::string &model_id, const waiting_task &was, const outcome &failure)
 {
-    log(log_level::error, "A superseded task could not be canceled and waits on: " + failure.detail,
+    log(log_level::error, "A superseded task could not be canceled and keeps waiting: " + failure.detail,
         {{"task_id", was.task_id}, {"model_id", model_id}});
     put_back(model_id, was, failure);
 }
@@ -113,8 +112,8 @@ void queue_cancellation::keep_superseded(const std::string &model_id, const wait
 void queue_cancellation::put_back(const std::string &model_id, const waiting_task &was, const outcome &failure)
 {
     queues_.put_back(model_id, was);
-    answer(was.task_id, refused(500, "The task could not be canceled and waits on: " + failure.detail +
-                                         ". Ask again once the cause is mended."));
+    answer(was.task_id, refused(500, "The task could not be canceled and keeps waiting: " + failure.detail +
+                                         ". Retry after fixing the cause."));
     put_back_();
 }
 

@@ -73,7 +73,7 @@ void scheduler::recover()
             intake_.enqueue(row);
             models_with_tasks.insert(row.model_id);
         } else {
-            log(log_level::error, "A task of the journal has no usable names and is left aside",
+            log(log_level::error, "Skipping a journal entry with an invalid task_id or model_id",
                 {{"task_id", row.task_id}, {"model_id", row.model_id}});
         }
     }

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 constexpr auto between_pause = 20ms;
 constexpr unsigned most_tries = 100;
 
-constexpr std::string_view stopping_words = "rolloutd is stopping; ask again when it is back.";
+constexpr std::string_view stopping_words = "rolloutd is stopping; try again when it is back.";
 
 
 request_answer refused_for_the_stop()
@@ -54,7 +54,7 @@ void task_control::steer(verb_call call)
         const auto &[request, answer, _] = call;
         if (!result) {
             answer(refused(500, "The task could not be read, and nothing was changed: " + result.detail +
-                                    ". Ask again once the cause is mended."));
+                                    ". Retry after fixing the cause."));
             return;
         }
         if (!row || row->kind != request.kind) {
@@ -93,8 +93,8 @@ void task_control::steer_open(const verb_call &call, const task &found)
     const auto &[request, answer, _] = call;
     const std::string state(status_name(found.status));
     if (request.verb == steering::retry) {
-        answer(refused(409,
-                       task_words(request.task_id) + " is " + state + "; only one that is over can be tried again."));
+        answer(refused(409, task_words(request.task_id) + " is " + state +
+                                "; only a task that has ended can be retried."));
         return;
     }
     if (request.verb == steering::rollback) {
@@ -131,7 +131,7 @@ void task_control::steer_later(const verb_call &call)
 {
     if (call.tries >= most_tries) {
         call.answer(refused(
-            503, task_words(call.request.task_id) + " is between two states, and nothing was changed; ask again.",
+            503, task_words(call.request.task_id) + " is between two states, and nothing was changed; try again.",
             1));
         return;
     }
@@ -164,8 +164,8 @@ void task_control::steer_running(const verb_call &call, const task &found)
         const auto &[request, answer, _] = call;
         if (!result) {
             answer(refused(500, "The " + name_of(request.verb) + " of task \"" + request.task_id +
-                                    "\" could not be made durable, and it goes on without: " + result.detail +
-                                    ". Ask again once the cause is mended."));
+                                    "\" could not be made durable, and the task continues without it: " +
+                                    result.detail + ". Retry after fixing the cause."));
             return;
         }
         log(log_level::info, "A client steers a task",

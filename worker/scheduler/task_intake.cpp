@@ -105,12 +105,11 @@ std::vector<json_fault> task_intake::faults_of(const task &wanted) const
 void task_intake::accept(task wanted, answer_fn answer)
 {
     if (unwritten_ >= config_->limits.max_unwritten) {
-        answer(refused(
-            429,
-            "There are " + std::to_string(unwritten_) +
-                " tasks waiting for the journal's disk, and max_unwritten allows no more; nothing was created. "
-                "Post again later.",
-            disk_retry_after_s));
+        answer(refused(429,
+                       "There are " + std::to_string(unwritten_) +
+                           " tasks waiting for the journal's disk, and max_unwritten allows no more; nothing was "
+                           "created. Try again later.",
+                       disk_retry_after_s));
         return;
     }
     ++unwritten_;
@@ -134,7 +133,7 @@ void task_intake::accept(task wanted, answer_fn answer)
                      log(log_level::error, "A task could not be written: " + result.detail,
                          {{"task_id", row.task_id}, {"model_id", row.model_id}});
                      answer(refused(500, "The task could not be made durable: " + result.detail +
-                                             ". Post it again with the same task_id once the cause is mended."));
+                                             ". Retry with the same task_id after fixing the cause."));
                  });
 }
 
@@ -162,7 +161,7 @@ void task_intake::on_created(const waiting_task &wanted, journal::creation resul
     case journal::creation::absent:
         answer(refused(429,
                        "There are " + std::to_string(config_->limits.max_queue) +
-                           " tasks waiting, and max_queue allows no more; nothing was created. Post again later.",
+                           " tasks waiting, and max_queue allows no more; nothing was created. Try again later.",
                        queue_retry_after_s));
         return;
     }

@@ -51,7 +51,7 @@ function readArguments(args) {
   if (given.help) return { help: true };
   const { repository, host, control, flavour } = given;
   refuseUnless(repository, '--repository is missing');
-  refuseUnless(fs.statSync(repository, { throwIfNoEntry: false })?.isDirectory(), `--repository: '${repository}' is no folder`);
+  refuseUnless(fs.statSync(repository, { throwIfNoEntry: false })?.isDirectory(), `--repository: '${repository}' is not a folder`);
   refuseUnless(given.port, '--port is missing');
   refuseUnless(/^\d{1,5}$/.test(given.port) && Number(given.port) <= 65535, `--port must be a number from 0 to 65535, not '${given.port}'`);
   refuseUnless(['explicit', 'poll', 'none'].includes(control), `--control must be explicit, poll or none, not '${control}'`);

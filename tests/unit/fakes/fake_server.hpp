@@ -74,7 +74,7 @@ class fake_server final : public rollout::backend {
     rollout::operation_ptr check_vacant(const std::string &model, rollout::done_fn done) override
     {
         return work("check_vacant", model, std::move(done), [this, model] {
-            return memory_.repository.contains(model) ? rollout::outcome::permanent(model + " is there already")
+            return memory_.repository.contains(model) ? rollout::outcome::permanent(model + " exists already")
                                                       : rollout::outcome::ok();
         });
     }

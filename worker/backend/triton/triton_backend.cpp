@@ -243,8 +243,8 @@ std::function<void()> triton_backend::tell_of_no_index()
     return [this] {
         if (!std::exchange(told_of_no_index_, true)) {
             settings_.log(server_ + " (" + settings_.url +
-                          ") has no repository index: a model is taken for loaded when it is ready, and for gone as "
-                          "soon as it is not ready any more");
+                          ") has no repository index: a model counts as loaded while it is ready, and as unloaded as "
+                          "soon as it is not");
         }
     };
 }

@@ -88,8 +88,8 @@ int checkpoints::take_in(sqlite_database &by)
     const bool is_busy = (rc & 0xff) == SQLITE_BUSY; // with a person's own
     if (!is_busy && !failing_) {
         failing_ = true;
-        log(log_level::error, std::string("the journal's log cannot be taken into its file, and grows: ") +
-                                  sqlite3_errmsg(by.get()) + ". Nothing is lost; look after its disk");
+        log(log_level::error, std::string("the journal's WAL cannot be checkpointed, and grows: ") +
+                                  sqlite3_errmsg(by.get()) + ". Nothing is lost; check its disk");
     }
     return before; // another try when as many have come again
 }

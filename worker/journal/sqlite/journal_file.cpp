@@ -62,7 +62,7 @@ std::string damage_of(sqlite_database &database, const std::string &path)
         return "";
     }
     return "the journal " + shown(path) + " is damaged: " + clean_text(found, 300) +
-           "; it is left as it is. Put a copy of it in its place, or move it away and rolloutd begins with an empty "
+           "; it is left unchanged. Restore it from a backup, or move it away: rolloutd then starts with an empty "
            "one, without its tasks and models";
 }
 
@@ -75,7 +75,7 @@ unique_fd claim(const std::string &path)
     unique_fd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock) {
         throw std::runtime_error("the journal cannot be used: " + shown(lock_path) + ": " + errno_words(errno) +
-                                 ". Its folder must be there and be rolloutd's to write");
+                                 ". Its folder must exist, and rolloutd must be able to write to it");
     }
     if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
         throw std::runtime_error("another rolloutd uses the journal " + shown(path) +
@@ -102,13 +102,13 @@ content check(sqlite_database &database, const std::string &path, std::int64_t n
     const bool empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
     const auto version = database.number("PRAGMA user_version");
     if (!empty && database.number("PRAGMA application_id") != application_id) {
-        throw lasting_fault("the file " + shown(path) + " is no journal of rolloutd's; it is left as it is");
+        throw lasting_fault("the file " + shown(path) + " is not a journal of rolloutd; it is left unchanged");
     }
     if (!empty && (version < first_journal_version || version > newest_version)) {
         throw lasting_fault("the journal " + shown(path) + " is of version " + std::to_string(version) +
                             ", this rolloutd knows " +
                             (newest_version == first_journal_version ? "version " : "the versions up to ") +
-                            std::to_string(newest_version) + "; it is left as it is");
+                            std::to_string(newest_version) + "; it is left unchanged");
     }
     const auto bytes = database.number("PRAGMA page_count") * database.number("PRAGMA page_size");
     const std::string mark = mark_of(path);

@@ -18,7 +18,7 @@ namespace {
                          int of_sqlite = SQLITE_ERROR)
 {
     throw sqlite_error("the journal " + shown(path) + " cannot be " + doing + ": " + why +
-                           "; it stays of the version that it is. Mend this and start rolloutd again",
+                           "; it keeps its version. Fix this and start rolloutd again",
                        of_sqlite);
 }
 
@@ -82,7 +82,7 @@ void migrate(sqlite_database &database, const std::string &path, std::span<const
     if (keeps_copy) {
         const std::string kept = path + ".v" + std::to_string(from);
         copy(database, path, kept);
-        log(log_level::info, "The journal as it was is kept in " + shown(kept),
+        log(log_level::info, "The journal as it was before is kept in " + shown(kept),
             {{"from", std::to_string(from)}, {"to", std::to_string(newest)}});
     }
     for (auto version = from; version < newest; ++version) {

@@ -38,7 +38,7 @@ model model_at(const sqlite_statement &row)
     auto read = model_from_json(state.get());
     if (!read) {
         throw sqlite_error("the journal's entry of model " + row.text(0) + " cannot be read: " +
-                               (state ? "a weight, an upstream or a name in it is none" : error.text),
+                               (state ? "a weight, an upstream or a name in it is invalid" : error.text),
                            SQLITE_CORRUPT);
     }
     read->model_id = row.text(0);

@@ -166,7 +166,8 @@ class gateway_write final : public journal_write {
     void end(const outcome &ended) override
     {
         if (!ended) {
-            log(log_level::error, "A gateway could not be noted: " + ended.detail, {{"gateway", gateway_}});
+            log(log_level::error, "A gateway could not be recorded in the journal: " + ended.detail,
+                {{"gateway", gateway_}});
         }
     }
 

@@ -167,7 +167,7 @@ void a_config_takes_32_kib_and_not_a_byte_more(void **)
     const auto body = [](const std::string &config) { return R"({"model_id":"m","config":)" + config + "}"; };
     assert_text(deployment(body(config_of(limits::config_bytes))).faults(), "accepted");
     assert_text(deployment(body(config_of(limits::config_bytes + 1))).faults(),
-                "422 /config: takes 32769 bytes as compact JSON, the bound is 32768");
+                "422 /config: takes 32769 bytes as compact JSON, and the limit is 32768");
     assert_text(deletion(body(config_of(limits::config_bytes))).faults(), "accepted");
     assert_holds(deletion(body(config_of(limits::config_bytes + 1))).faults(), "takes 32769 bytes");
 }
@@ -179,7 +179,7 @@ void a_deletions_parameters_take_32_kib_together(void **)
     };
     assert_text(deletion(body(limits::config_bytes)).faults(), "accepted");
     assert_text(deletion(body(limits::config_bytes + 1)).faults(),
-                "422 : takes 32769 bytes as compact JSON, the bound is 32768");
+                "422 : takes 32769 bytes as compact JSON, and the limit is 32768");
 }
 
 void the_size_is_that_of_compact_json(void **)

@@ -148,7 +148,7 @@ void nothing_is_written_through_a_link(void **)
     made_archive(from.at("m.tar")).file("2/model.onnx", "x").link("2/a", "b").link("2/b", "a");
     refused(from, "leads round in a circle");
     made_archive(from.at("m.tar")).file("2/model.onnx", "x").link("2/a", "gone");
-    refused(from, "is a link to what is not in the archive");
+    refused(from, "is a link to something that is not in the archive");
 }
 
 void what_is_no_file_is_refused(void **)

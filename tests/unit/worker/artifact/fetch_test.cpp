@@ -172,10 +172,10 @@ void a_link_that_leads_nowhere_or_round_is_refused(void **)
     refused(from, "broken", "is a link to something that does not exist");
     from.link("b", "a");
     from.link("a", "b");
-    refused(from, "a", "is a link that leads round in a circle");
+    refused(from, "a", "is a symbolic link to itself");
     from.write("m/1/model.onnx", "x");
     from.link("..", "m/1/up");
-    refused(from, "m", "m/1/up is a link that leads back to a folder that it is in");
+    refused(from, "m", "m/1/up is a link to a folder that it is in");
 }
 
 void what_is_neither_a_file_nor_a_folder_is_refused_without_being_opened(void **)

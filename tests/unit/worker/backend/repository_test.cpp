@@ -143,7 +143,7 @@ void a_name_that_is_no_folders_is_refused_by_every_call(void **)
         for (const outcome &ended :
              {two.repository.check_vacant(name), two.stage(name), two.repository.remove(name),
               two.repository.discard(name), two.repository.withdraw(name), two.repository.put_back(name)}) {
-            assert_true(is_permanent(ended, "the model's name is no folder's name"));
+            assert_true(is_permanent(ended, "the model's name is not a valid folder name"));
         }
     }
     assert_text(two.folder.read("repository/keep/file"), "k");

@@ -40,7 +40,7 @@ void a_wrong_hook_is_a_fault_at_its_pointer(void **)
         {R"({"command": [7]})", "/command/0: must be a string that is not empty\n"},
         {R"({"command": ["/x", ""]})", "/command/1: must be a string that is not empty\n"},
         {R"({"url": "http://h/", "timeout_s": 0})", "/timeout_s: must be a whole number from 1 to 3600\n"},
-        {R"({"url": "http://h/", "shell": true})", "/shell: is not a member that rolloutd knows\n"},
+        {R"({"url": "http://h/", "shell": true})", "/shell: is not a known member\n"},
         {R"("http://h/")", ": must be an object\n"},
     };
     for (const auto &[hook, faults] : cases) {
@@ -50,7 +50,7 @@ void a_wrong_hook_is_a_fault_at_its_pointer(void **)
     }
     assert_text(faults_of(with(smallest, "/rollout/hooks", "[]")), "/rollout/hooks: must be an object\n");
     assert_text(faults_of(with(smallest, "/rollout/hooks/before_load", "[]")),
-                "/rollout/hooks/before_load: is not a member that rolloutd knows\n");
+                "/rollout/hooks/before_load: is not a known member\n");
     assert_text(faults_of(with(smallest, "/rollout/hooks/before_shift", "{}")),
                 "/rollout/hooks/before_shift: must be an array\n");
 }
@@ -80,8 +80,8 @@ void a_wrong_member_of_a_command_backend_is_a_fault_at_its_pointer(void **)
         {"/backends/default/staging", nullptr, "is missing"},
         {"/backends/default/staging", "\"s\"", "must be an absolute path"},
         {"/backends/default/timeout_s", "0", "must be a whole number from 1 to 86400"},
-        {"/backends/default/url", "\"http://h\"", "is not a member that rolloutd knows"},
-        {"/backends/default/control", "\"poll\"", "is not a member that rolloutd knows"},
+        {"/backends/default/url", "\"http://h\"", "is not a known member"},
+        {"/backends/default/control", "\"poll\"", "is not a known member"},
     };
     const std::string good = with(smallest, "/backends/default", command_backend);
     for (const auto &[pointer, value, words] : cases) {
@@ -89,7 +89,7 @@ void a_wrong_member_of_a_command_backend_is_a_fault_at_its_pointer(void **)
         assert_true(lines.starts_with(pointer + std::string(": ") + words));
         assert_int_equal(lines.find('\n'), lines.size() - 1);
     }
-    refuse_each({{"/backends/default/command", "[\"/x\"]", "is not a member that rolloutd knows"},
+    refuse_each({{"/backends/default/command", "[\"/x\"]", "is not a known member"},
                  {"/backends/default/control", "\"none\"", "must be one of \"explicit\", \"poll\""}});
     assert_text(read_good(with(smallest, "/backends/default/control", "\"poll\"")).backends.at("default").control,
                 "poll");

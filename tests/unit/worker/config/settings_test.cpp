@@ -134,12 +134,12 @@ void an_unknown_member_is_a_fault_at_every_level(void **)
 {
     for (const char *pointer : {"/x", "/listen/x", "/journal/x", "/limits/x", "/artifacts/x", "/backends/default/x",
                                 "/rollout/x", "/rollout/gate/x"}) {
-        refuse_each({{pointer, "1", "is not a member that rolloutd knows"}});
+        refuse_each({{pointer, "1", "is not a known member"}});
     }
     assert_text(faults_of(with(smallest, "/rollout/smoke", R"({"request": {}, "x": 1})")),
-                "/rollout/smoke/x: is not a member that rolloutd knows\n");
+                "/rollout/smoke/x: is not a known member\n");
     assert_text(faults_of(with(smallest, "/rollout/steps", R"([{"weight": 5}, {"wieght": 100}])")),
-                "/rollout/steps/1/wieght: is not a member that rolloutd knows\n");
+                "/rollout/steps/1/wieght: is not a known member\n");
 }
 
 void what_is_to_come_is_refused_rather_than_ignored(void **)
@@ -158,18 +158,18 @@ void all_faults_are_reported_at_once(void **)
                 "/listen/mode: must be a file mode in octal, as \"0660\"\n"
                 "/journal: must be an object\n"
                 "/limits/retries: must be a whole number from 0 to 1000\n"
-                "/limits/retry: is not a member that rolloutd knows\n"
+                "/limits/retry: is not a known member\n"
                 "/backends/a/url: must begin with http:// or https:// and a host\n"
                 "/backends/a/repository: is missing\n"
                 "/backends/a/staging: must be an absolute path\n"
-                "/z: is not a member that rolloutd knows\n");
+                "/z: is not a known member\n");
 }
 
 void a_pointer_escapes_what_rfc_6901_escapes(void **)
 {
     std::string text(smallest);
     text.insert(1, R"("a/b~c": 1,)");
-    assert_text(faults_of(text), "/a~1b~0c: is not a member that rolloutd knows\n");
+    assert_text(faults_of(text), "/a~1b~0c: is not a known member\n");
 }
 
 void a_file_that_is_no_json_is_refused_with_its_line(void **)

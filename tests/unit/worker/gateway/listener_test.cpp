@@ -112,7 +112,7 @@ void what_is_no_socket_is_left_there(void **)
 {
     listening world;
     world.folder.write("rolloutd.sock", "a file");
-    assert_holds(world.open(), " that is no socket; it is left there");
+    assert_holds(world.open(), " that is not a socket; it is left there");
     assert_text(world.folder.read("rolloutd.sock"), "a file");
 }
 
@@ -123,7 +123,7 @@ void a_name_that_is_no_users_does_not_let_everybody_in(void **)
     assert_text(known.open(), "it listens");
     listening unknown;
     unknown.config.listen.allow_users = {"nobody here"};
-    assert_text(unknown.open(), "there is no user \"nobody here\" on this machine, whom allow_users names");
+    assert_text(unknown.open(), "there is no user \"nobody here\" on this machine, although allow_users names it");
 }
 
 void rolloutds_own_user_may_always_connect(void **)

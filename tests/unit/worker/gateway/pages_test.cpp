@@ -162,14 +162,14 @@ void a_list_that_is_none_ends_the_link(void **)
           R"({"kind": "deploy", "limit": 1, "model_id": "a b", "id": 1})"}) {
         listing_gateway gateway;
         const auto log = logged([&] { gateway.pages.on_list(gateway.nginx.link, json_of(text).get()); });
-        assert_holds(log, "a list that is none");
+        assert_holds(log, "a malformed request for a list");
         assert_true(gateway.nginx.link->closed());
     }
     listing_gateway gateway;
     const auto log = logged([&] {
         gateway.pages.on_models(gateway.nginx.link, json_of(R"({"limit": 1, "after": "a b", "id": 1})").get());
     });
-    assert_holds(log, "a list of models that is none");
+    assert_holds(log, "a malformed request for the models");
 }
 
 } // namespace

@@ -150,7 +150,7 @@ void a_peer_that_does_not_read_is_cut_off(void **)
         }
     });
     assert_text(world.told(), "end");
-    assert_holds(log, "it does not read what it is sent");
+    assert_holds(log, "it does not read what is sent to it");
     assert_in_range(frames, 67, 69);
 }
 

@@ -157,7 +157,7 @@ void a_question_that_is_none_ends_the_link(void **)
          {R"("id": 1)", R"("id": 1, "task_id": "a b")", R"("id": 1, "task_id": "t", "model_id": "m")"}) {
         asking_gateway gateway;
         const auto log = logged([&] { gateway.ask(rest); });
-        assert_holds(log, "a look-up of nothing");
+        assert_holds(log, "a malformed lookup");
         assert_true(gateway.nginx.link->closed());
     }
 }
@@ -167,7 +167,7 @@ void two_questions_with_one_number_end_the_link(void **)
     asking_gateway gateway;
     gateway.ask(R"("id": 1, "task_id": "t5", "after": 4)");
     const auto log = logged([&] { gateway.ask(R"("id": 1, "task_id": "t6", "after": 4)"); });
-    assert_holds(log, "a question with the number of another");
+    assert_holds(log, "a question with the number of another one that is open");
     assert_true(gateway.nginx.link->closed());
     gateway.change({row(5), row(6)}); // nobody waits any more
 }

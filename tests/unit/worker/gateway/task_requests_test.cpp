@@ -97,7 +97,7 @@ void a_submission_that_is_none_ends_the_link_and_what_came_before_it_counts(void
         gateway.submit(submission(1, "t8 m . {}\t\t\t") + '\n' + submission(2, "t9 m . [1]\t\t\t") + '\n' +
                        submission(3, "t10 m . {}\t\t\t"));
     });
-    assert_holds(log, "a submission that is none");
+    assert_holds(log, "a malformed submission");
     assert_int_equal(gateway.asked.size(), 1);
     assert_true(gateway.nginx.link->closed());
 }
@@ -137,7 +137,7 @@ void a_word_that_is_none_ends_the_link(void **)
           R"("id":1,"kind":"deploy","verb":"retry","task_id":"t8","new_task_id":"t 9")",
           R"("id":1,"kind":"delete","verb":"pause","task_id":"t8")", R"("id":1,"verb":"pause","task_id":"t8")"}) {
         posting_gateway gateway;
-        assert_holds(gateway.steer(members), "a word to a task that is none");
+        assert_holds(gateway.steer(members), "a malformed task verb");
         assert_int_equal(gateway.asked.size(), 0);
         assert_true(gateway.nginx.link->closed());
     }

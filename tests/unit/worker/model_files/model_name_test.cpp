@@ -76,11 +76,11 @@ void all_that_the_format_allows_is_read(void **)
 
 void what_is_malformed_is_refused_with_its_line(void **)
 {
-    assert_holds(renamed("name: 'a'\nplatform: \"x\n"), "failed: line 2: a string that is not ended");
-    assert_holds(renamed("a: 'x"), "line 1: a string that is not ended");
-    assert_holds(renamed("a: 'x\\"), "line 1: a string that is not ended");
-    assert_holds(renamed("a: 1\ninput [ {\n name: 'x'\n"), "line 2: a bracket that is not closed");
-    assert_holds(renamed("\n\na { b: [ 1, 2"), "line 3: a bracket that is not closed");
+    assert_holds(renamed("name: 'a'\nplatform: \"x\n"), "failed: line 2: an unterminated string");
+    assert_holds(renamed("a: 'x"), "line 1: an unterminated string");
+    assert_holds(renamed("a: 'x\\"), "line 1: an unterminated string");
+    assert_holds(renamed("a: 1\ninput [ {\n name: 'x'\n"), "line 2: an unclosed bracket");
+    assert_holds(renamed("\n\na { b: [ 1, 2"), "line 3: an unclosed bracket");
     assert_holds(renamed("a { b: 1 >"), "line 1");
     assert_holds(renamed("a: 1 }"), "line 1: \"}\" does not belong there");
     assert_holds(renamed("name 'x'"), "line 1");
@@ -91,8 +91,8 @@ void what_is_malformed_is_refused_with_its_line(void **)
     assert_holds(renamed(std::string_view("a: 'x\0y'", 8)), "line 1: a control character");
     assert_holds(renamed("{\"name\": \"json\"}"), "line 1");
     assert_holds(renamed("a: 1 $"), "line 1");
-    assert_holds(renamed("name: unquoted"), "line 1: the value of name is no string");
-    assert_holds(renamed("name { }"), "line 1: the value of name is no string");
+    assert_holds(renamed("name: unquoted"), "line 1: the value of name is not a string");
+    assert_holds(renamed("name { }"), "line 1: the value of name is not a string");
     assert_holds(renamed("[a.b"), "line 1");
 }
 
@@ -130,7 +130,7 @@ void the_settings_name_is_set_and_the_rest_stays(void **)
 
 void settings_that_are_no_object_are_refused(void **)
 {
-    assert_text(with_settings_name("[]", "m").sentence(), "it is no JSON object");
+    assert_text(with_settings_name("[]", "m").sentence(), "it is not a JSON object");
     assert_holds(with_settings_name("{\n\"name\": ", "m").sentence(), "line 2");
 }
 
@@ -184,7 +184,7 @@ void a_file_that_cannot_be_fitted_fails_with_its_name(void **)
     folder.write("config.pbtxt", "name: \"old");
     auto ended = rollout::fit_model_name(folder.path(), "new");
     assert_true(ended.is == rollout::outcome::kind::permanent);
-    assert_text(ended.detail, "the model's config.pbtxt cannot be read: line 1: a string that is not ended");
+    assert_text(ended.detail, "the model's config.pbtxt cannot be read: line 1: an unterminated string");
 
     folder.write("config.pbtxt", std::string(1024 * 1024 + 1, '#'));
     ended = rollout::fit_model_name(folder.path(), "new");

@@ -67,7 +67,7 @@ void what_is_no_internet_address_is_refused(void **)
 {
     sockaddr local{};
     local.sa_family = AF_UNIX;
-    assert_text(std::string(rollout::kind_of_local_address(local)), "no address of the internet");
+    assert_text(std::string(rollout::kind_of_local_address(local)), "not a public address");
 }
 
 } // namespace

@@ -307,7 +307,7 @@ void a_deletion_that_takes_longer_than_its_limit_is_taken_back(void **)
     world.remove("t", "123");
     world.time.run_for(101s);
     assert_text(world.status("t"), "failed");
-    assert_holds(world.task("t").detail, "Step unload was not done within the task's time limit of 100 s");
+    assert_holds(world.task("t").detail, "Step unload did not complete within the task's time limit of 100 s");
     assert_text(world.route("123"), "route of 123: 123__r1");
 }
 
@@ -343,7 +343,7 @@ void files_that_stay_are_a_failure_that_a_second_deletion_mends(void **)
     assert_text(
         world.task("t").detail,
         "The model is unloaded, but not all of it is gone. Step remove failed: read-only "
-        "file system. Mend the cause: the rest is tried again later, and at once if you post the deletion again.");
+        "file system. Fix the cause: the rest is tried again later, and at once if you post the deletion again.");
     assert_text(world.route("123"), "route of 123: none");
     assert_text(world.server_holds(), "; files of 123__r1");
 

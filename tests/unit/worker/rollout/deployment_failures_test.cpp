@@ -236,7 +236,7 @@ void a_pause_between_attempts_ends_with_the_time_limit(void **)
     world.time.run_for(11s);
     assert_text(world.status("t"), "failed");
     assert_text(world.task("t").detail,
-                "Step fetch was not done within the task's time limit of 10 s; before that: busy. "
+                "Step fetch did not complete within the task's time limit of 10 s; before that: busy. "
                 "The model is not deployed.");
 }
 
@@ -359,7 +359,7 @@ void a_way_back_that_is_not_complete_is_said_so_and_taken_up_by_the_next_task(vo
     world.server.fail("unload 123__r2", outcome::permanent("it hangs"));
     world.deploy("t", "123");
     assert_text(world.finish("t"), "failed");
-    assert_text(world.task("t").detail, "Step ready failed: no. The way back is not complete either: it hangs.");
+    assert_text(world.task("t").detail, "Step ready failed: no. The rollback is not complete either: it hangs.");
     assert_text(world.server_holds(), "123__r1 123__r2");
     assert_text(world.route("123"), "route of 123: 123__r1");
 

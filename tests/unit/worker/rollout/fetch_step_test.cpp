@@ -60,7 +60,7 @@ void nothing_is_fetched_if_its_name_is_taken(void **)
     world.memory.repository.insert("123__r2");
     world.start();
     assert_true(world.requests.empty());
-    assert_text(world.result.value().detail, "123__r2 is there already");
+    assert_text(world.result.value().detail, "123__r2 exists already");
 }
 
 void the_document_follows_a_download_about_once_a_second(void **)

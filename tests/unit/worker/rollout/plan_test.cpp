@@ -103,7 +103,7 @@ void a_wrong_member_is_a_fault_at_its_pointer_in_the_request(void **)
     assert_text(faults_of(R"({"rollout": {"old": "x", "steps": [{"weight": 101}], "y": 1}})"),
                 "/config/rollout/steps/0/weight: must be a whole number from 0 to 100\n"
                 "/config/rollout/old: must be one of \"delete\", \"archive\", \"keep\"\n"
-                "/config/rollout/y: is not a member that rolloutd knows\n");
+                "/config/rollout/y: is not a known member\n");
     assert_text(faults_of(R"({"rollout": {"smoke": {"repeat": 0}}})"),
                 "/config/rollout/smoke/request: is missing\n"
                 "/config/rollout/smoke/repeat: must be a whole number from 1 to 1000\n");
@@ -193,7 +193,7 @@ void a_name_longer_than_a_folders_is_refused(void **)
         return faults_of("{\"a\": \"" + std::string(bytes, 'x') + "\"}", from);
     };
     assert_text(named(127), "");
-    assert_text(named(128), "/model_id: makes a model name of 257 bytes on the server, the bound is 255\n");
+    assert_text(named(128), "/model_id: makes a model name of 257 bytes on the server, and the limit is 255\n");
 }
 
 void a_plan_is_reported_as_it_will_be_done(void **)
@@ -269,9 +269,8 @@ void a_member_that_is_nearly_a_known_one_is_a_fault_that_names_it(void **)
         assert_holds(faults, std::string("did you mean `") + meant + "`?");
     }
     assert_holds(faults_of(R"({"parts": {"q": {"sha265": "x"}, "i": {"note": "x"}}})"),
-                 "/config/parts/q/sha265: is not a member that rolloutd knows: did you mean `sha256`?");
-    assert_holds(faults_of(R"({"parts": {"i": {"note": "x"}}})"),
-                 "/config/parts/i/note: is not a member that rolloutd knows\n");
+                 "/config/parts/q/sha265: is not a known member: did you mean `sha256`?");
+    assert_holds(faults_of(R"({"parts": {"i": {"note": "x"}}})"), "/config/parts/i/note: is not a known member\n");
 }
 
 void other_members_are_the_tasks_own(void **)

@@ -75,7 +75,7 @@ void a_configuration_that_does_not_fit_any_more_is_said(void **)
 {
     fake_run world(R"({"backend": "gone"})");
     rollout::task_plan plan(*world.run);
-    assert_holds(plan.make(), "rolloutd's configuration does not fit this task any more: /config/backend ");
+    assert_holds(plan.make(), "rolloutd's configuration no longer fits this task: /config/backend ");
 }
 
 void what_the_gateways_say_of_the_traffic_is_shown_and_written_when_it_is_there(void **)

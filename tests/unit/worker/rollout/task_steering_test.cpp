@@ -115,9 +115,9 @@ void a_verb_that_makes_no_sense_now_is_refused_and_changes_nothing(void **)
          "Step shift of task t is running: revision 7 has been promoted and stays; a completed deployment takes "
          "rollback."},
         {[](steered &run) { run.task.step = "rollback"; }, steering::cancel,
-         "Task t is taking the way back already; wait for its end."},
+         "Task t is rolling back already; wait for it to end."},
         {[](steered &run) { run.task.status = rollout::task_status::completed; }, steering::cancel,
-         "Task t is completed and takes nothing any more."},
+         "Task t is completed and accepts no more verbs."},
     };
     for (const auto &one : cases) {
         steered run;

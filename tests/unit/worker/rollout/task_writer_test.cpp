@@ -233,7 +233,7 @@ void on_the_way_back_all_that_is_said_begins_with_why(void **)
     written of;
     of.writer->say_first("Step load failed.");
     of.writer->stop_waiting();
-    assert_text(of.task.detail, "Step load failed. The way back is being taken.");
+    assert_text(of.task.detail, "Step load failed. It is rolled back.");
     of.writer->say_waiting(for_gateway);
     assert_text(of.task.detail, "Step load failed. It waits for a gateway.");
 }

@@ -204,7 +204,7 @@ void requests_in_flight_are_waited_for(void **)
     assert_true(world.time.run_until([&world] { return world.task("t").step == "retire"; }));
     world.time.run_for(2s);
     assert_says(world, "requests",
-                "Revision 1 is out of the traffic and waits for requests in flight, at most 8, until ");
+                "Revision 1 gets no more traffic and waits for requests in flight, at most 8, until ");
     world.gateway.requests[1] = std::nullopt;
     world.time.run_for(2s);
     assert_says(world, "gateway", "waits for a gateway to say what is in flight");

@@ -106,13 +106,13 @@ void requests_in_flight_are_bounded_in_words(void **)
         return rollout::wait_for_drain(6, requests, now_us + minute_us, now_us);
     };
     check(said(1), "requests", 0,
-          "Revision 6 is out of the traffic and waits for requests in flight, 1, until 16:10:21 UTC at the latest, "
+          "Revision 6 gets no more traffic and waits for requests in flight, 1, until 16:10:21 UTC at the latest, "
           "and is "
           "taken away then.");
     assert_true(said(37).sentence.find("for requests in flight, at most 64,") != std::string::npos);
     assert_text(said(37).sentence, said(64).sentence);
     check(said(std::nullopt), "gateway", 0,
-          "Revision 6 is out of the traffic and waits for a gateway to say what is in flight on it, until 16:10:21 "
+          "Revision 6 gets no more traffic and waits for a gateway to say what is in flight on it, until 16:10:21 "
           "UTC at "
           "the latest, and is taken away then.");
 }
@@ -141,7 +141,7 @@ void a_turn_says_what_it_is_behind(void **)
     said("The task is accepted and waits behind task t2 of the same model, which waits for its turn itself.");
     of = {};
     of.was_begun = true;
-    said("The task has begun before rolloutd was started again, and waits for its turn.");
+    said("The task began before rolloutd was restarted, and waits for its turn.");
 }
 
 } // namespace

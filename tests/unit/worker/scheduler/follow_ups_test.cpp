@@ -103,7 +103,7 @@ void a_retry_that_the_configuration_does_not_fit_any_more_says_what_does_not(voi
     auto found = world.over(task_status::failed);
     found.config = shared_json_of(R"({"backend": "gone"})");
     assert_text(world.follow_up(steering::retry, found),
-                "409 rolloutd's configuration does not fit the task any more: /config/backend must be the name of a "
+                "409 rolloutd's configuration no longer fits the task: /config/backend must be the name of a "
                 "backend of rolloutd's configuration: default; post a task with another config.");
 }
 
@@ -149,9 +149,10 @@ void what_cannot_be_looked_for_is_not_made(void **)
     follow_ups_and_journal world;
     const auto found = world.over(task_status::failed);
     world.book.failing_reads = 1;
-    assert_text(world.follow_up(steering::retry, found),
-                "500 Whether there is the new task already could not be read, and nothing was changed: the disk does "
-                "not answer. Ask again once the cause is mended.");
+    assert_text(
+        world.follow_up(steering::retry, found),
+        "500 It could not be read whether the new task exists already, and nothing was changed: the disk does "
+        "not answer. Retry after fixing the cause.");
     assert_text(world.follow_up(steering::retry, found), "new new pending");
 }
 

@@ -25,8 +25,7 @@ void a_task_leaves_its_queue_at_once_and_is_answered_when_that_is_durable(void *
     assert_true(world.answers.empty());
     world.time.settle();
     assert_text(world.answer(), "t2 canceled");
-    assert_text(world.task("t2").detail,
-                "The task was canceled by a client before its turn came; nothing of it was begun.");
+    assert_text(world.task("t2").detail, "The task was canceled by a client before it began; nothing was changed.");
     assert_int_equal(static_cast<int>(world.task("t2").waits_for), static_cast<int>(rollout::wait_reason::none));
     assert_false(world.cancellation.is_canceling("t2"));
     assert_int_equal(world.put_back, 0);
@@ -52,8 +51,9 @@ void without_the_journal_it_waits_on_where_it_was(void **)
     world.book.failing_writes = 1;
     world.cancellation.cancel(waits, world.client());
     world.time.settle();
-    assert_text(world.answer(), "500 The task could not be canceled and waits on: the disk is full. Ask again once "
-                                "the cause is mended.");
+    assert_text(
+        world.answer(),
+        "500 The task could not be canceled and keeps waiting: the disk is full. Retry after fixing the cause.");
     assert_text(world.waiting("m"), "t1 t2 t3");
     assert_int_equal(world.put_back, 1);
     assert_false(world.cancellation.is_canceling("t2"));
@@ -78,7 +78,7 @@ void a_newer_deployment_cancels_those_that_it_supersedes(void **)
     assert_text(world.answer(), "t2 canceled");
     assert_text(world.status("t1"), "canceled");
     assert_text(world.task("t1").detail,
-                "The task was canceled before its turn came, and nothing of it was begun: deployment task t3 of the "
+                "The task was canceled before it began, and nothing was changed: deployment task t3 of the "
                 "model came after it and supersedes it.");
     assert_text(world.status("t3"), "pending");
     assert_text(world.waiting("other"), "other");
@@ -100,7 +100,7 @@ void a_superseded_task_that_cannot_be_read_or_written_waits_on(void **)
         world.cancellation.cancel_superseded("m");
         world.cancellation.await("t1", world.client());
         world.time.settle();
-        assert_holds(world.answer(), "500 The task could not be canceled and waits on: ");
+        assert_holds(world.answer(), "500 The task could not be canceled and keeps waiting: ");
         assert_text(world.waiting("m"), "t1 t2");
         assert_int_equal(world.put_back, 1);
     }

@@ -107,8 +107,7 @@ void a_full_queue_refuses_with_its_bound_and_when_to_come_back(void **)
     assert_int_equal(world.answers["t3"].status, 429);
     assert_true(world.answers["t3"].retry_after_s > 0);
     assert_text(world.answers["t3"].detail,
-                "There are 2 tasks waiting, and max_queue allows no more; nothing was created. "
-                "Post again later.");
+                "There are 2 tasks waiting, and max_queue allows no more; nothing was created. Try again later.");
     assert_false(world.knows("t3"));
 }
 
@@ -479,7 +478,7 @@ void a_configuration_that_lost_the_backend_fails_the_task_and_says_so(void **)
     world.config.backends["another"];
     world.crash();
     assert_text(world.finish("t"), "failed");
-    assert_holds(world.task("t").detail, "rolloutd's configuration does not fit this task any more: /config/backend");
+    assert_holds(world.task("t").detail, "rolloutd's configuration no longer fits this task: /config/backend");
     assert_text(world.finish("u"), "failed");
 }
 
@@ -518,10 +517,9 @@ void a_deployment_that_supersedes_cancels_those_of_its_model_that_wait(void **)
     world.time.settle();
     for (const char *older : {"t2", "t3"}) {
         assert_text(world.status(older), "canceled");
-        assert_text(
-            world.task(older).detail,
-            "The task was canceled before its turn came, and nothing of it was begun: deployment task t4 of the "
-            "model came after it and supersedes it.");
+        assert_text(world.task(older).detail,
+                    "The task was canceled before it began, and nothing was changed: deployment task t4 of the "
+                    "model came after it and supersedes it.");
     }
     assert_text(world.status("t1"), "in_progress");
     assert_text(world.status("t4"), "pending");

@@ -77,7 +77,7 @@ void what_cannot_be_read_is_left_as_it_is(void **)
     world.queue("t", "m");
     world.book.failing_reads = 1;
     assert_text(world.steer("t", steering::cancel), "500 The task could not be read, and nothing was changed: the "
-                                                    "disk does not answer. Ask again once the cause is mended.");
+                                                    "disk does not answer. Retry after fixing the cause.");
     world.store("other", "m");
     for (const auto &damaged : {std::string("{\"half"), world.file.tasks.at("other").document}) {
         world.file.tasks["t"].document = damaged;
@@ -97,7 +97,7 @@ void a_task_that_waits_can_be_canceled_and_nothing_else(void **)
                                                 " is for a deployment that runs.");
     }
     assert_text(world.steer("t", steering::retry),
-                "409 Task \"t\" is pending; only one that is over can be tried again.");
+                "409 Task \"t\" is pending; only a task that has ended can be retried.");
     assert_text(world.steer("t", steering::rollback),
                 "409 Task \"t\" is pending; only a completed deployment can be rolled back. Cancel it.");
     assert_text(world.steer("t", steering::cancel), "t canceled");
@@ -133,8 +133,9 @@ void the_task_at_work_is_told_and_the_answer_comes_once_that_is_durable(void **)
     world.ask("t", steering::cancel);
     world.time.settle();
     world.on_durable(outcome::transient("the disk is full"), {});
-    assert_text(world.answer(), "500 The cancel of task \"t\" could not be made durable, and it goes on without: the "
-                                "disk is full. Ask again once the cause is mended.");
+    assert_text(world.answer(),
+                "500 The cancel of task \"t\" could not be made durable, and the task continues without it: the "
+                "disk is full. Retry after fixing the cause.");
 }
 
 void what_the_task_at_work_objects_to_is_refused(void **)
@@ -168,7 +169,7 @@ void one_that_never_arrives_is_waited_for_with_a_bound(void **)
     world.store("t", "m", task_status::in_progress);
     world.ask("t", steering::pause);
     world.time.run_for(1h);
-    assert_text(world.answer(), "503 Task \"t\" is between two states, and nothing was changed; ask again.");
+    assert_text(world.answer(), "503 Task \"t\" is between two states, and nothing was changed; try again.");
     assert_int_equal(world.looks, 101);
 }
 
@@ -207,8 +208,8 @@ void a_stop_answers_those_that_wait_and_those_that_come(void **)
     world.queue("u", "m");
     assert_text(world.steer("t", steering::pause), "");
     world.control.stop();
-    assert_text(world.answer(), "503 rolloutd is stopping; ask again when it is back.");
-    assert_text(world.steer("u", steering::cancel), "503 rolloutd is stopping; ask again when it is back.");
+    assert_text(world.answer(), "503 rolloutd is stopping; try again when it is back.");
+    assert_text(world.steer("u", steering::cancel), "503 rolloutd is stopping; try again when it is back.");
     assert_text(world.waiting("m"), "u");
     world.time.run_for(1h);
     assert_true(world.answers.empty());

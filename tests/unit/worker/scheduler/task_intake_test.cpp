@@ -97,10 +97,10 @@ void a_full_queue_takes_nothing_but_finds_what_it_has(void **)
     world.submit("t2", "m"); // while t1 is on its way
     world.submit("t1", "m");
     world.time.settle();
-    assert_text(world.all_answers(), "new t1 pending\naccepted t1\n"
-                                     "429 There are 1 tasks waiting, and max_queue allows no more; nothing was "
-                                     "created. Post again later.\n"
-                                     "t1 pending\n");
+    assert_text(world.all_answers(),
+                "new t1 pending\naccepted t1\n"
+                "429 There are 1 tasks waiting, and max_queue allows no more; nothing was created. Try again later.\n"
+                "t1 pending\n");
     assert_int_equal(world.intake.waiting(), 1);
     assert_false(world.file.tasks.contains("t2"));
 }
@@ -112,7 +112,7 @@ void the_journals_disk_has_a_bound_of_its_own(void **)
     world.submit("t1", "m");
     world.submit("t2", "m");
     assert_text(world.all_answers(), "429 There are 1 tasks waiting for the journal's disk, and max_unwritten allows "
-                                     "no more; nothing was created. Post again later.\n");
+                                     "no more; nothing was created. Try again later.\n");
     world.time.settle();
     world.submit("t2", "m");
     world.time.settle();
@@ -125,9 +125,8 @@ void what_cannot_be_written_is_in_no_queue(void **)
     world.submit("t1", "m");
     world.book.failing_writes = 1;
     world.time.settle();
-    assert_text(world.all_answers(),
-                "500 The task could not be made durable: the disk is full. Post it again with the same task_id once "
-                "the cause is mended.\n");
+    assert_text(world.all_answers(), "500 The task could not be made durable: the disk is full. Retry with the same "
+                                     "task_id after fixing the cause.\n");
     assert_int_equal(world.intake.waiting(), 0);
     assert_text(world.waiting("m"), "");
 }

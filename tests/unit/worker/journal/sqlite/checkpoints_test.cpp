@@ -169,7 +169,7 @@ void a_log_that_cannot_be_taken_in_is_told_once_and_goes_in_when_it_can(void **)
         more = log.write(2000);
     });
     assert_true(more > small_log::log_pages && more < 2000); // as long as the log had room
-    const std::string line = "the journal's log cannot be taken into its file, and grows: ";
+    const std::string line = "the journal's WAL cannot be checkpointed, and grows: ";
     assert_holds(said, line);
     assert_int_equal(said.find(line, said.find(line) + 1), std::string::npos);
 

@@ -33,7 +33,7 @@ void a_journal_of_a_newer_version_is_refused_with_its_name(void **)
     run_on(path, ("PRAGMA user_version = " + std::to_string(newest + 1)).c_str());
     assert_text(refusal(path), "the journal " + path.native() + " is of version " + std::to_string(newest + 1) +
                                    ", this rolloutd knows the versions up to " + std::to_string(newest) +
-                                   "; it is left as it is");
+                                   "; it is left unchanged");
     run_on(path, ("PRAGMA user_version = " + std::to_string(newest)).c_str());
     assert_text(refusal(path), "it was opened");
 }
@@ -43,7 +43,7 @@ void another_programs_file_is_refused(void **)
     const temporary_folder folder;
     const auto path = folder / "other.db";
     run_on(path, "CREATE TABLE photos (name TEXT)");
-    assert_text(refusal(path), "the file " + path.native() + " is no journal of rolloutd's; it is left as it is");
+    assert_text(refusal(path), "the file " + path.native() + " is not a journal of rolloutd; it is left unchanged");
 }
 
 void a_file_that_is_no_database_is_refused_and_stays(void **)
@@ -143,9 +143,10 @@ void a_folder_that_is_not_there_is_named(void **)
 {
     const temporary_folder folder;
     const auto path = folder / "missing/journal.db";
-    assert_text(refusal(path), "the journal cannot be used: " + path.native() +
-                                   ".lock: No such file or directory. Its folder must be there and be rolloutd's to "
-                                   "write");
+    assert_text(
+        refusal(path),
+        "the journal cannot be used: " + path.native() +
+            ".lock: No such file or directory. Its folder must exist, and rolloutd must be able to write to it");
 }
 
 void a_folder_in_the_files_place_is_refused(void **)

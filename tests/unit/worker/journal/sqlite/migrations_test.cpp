@@ -85,7 +85,7 @@ void the_journal_as_it_was_is_kept_beside_for_who_goes_back(void **)
 
     // The rolloutd of before does not touch what is newer, and goes on with the copy.
     assert_text(refusal(path, {}), "the journal " + path.native() +
-                                       " is of version 2, this rolloutd knows version 1; it is left as it is");
+                                       " is of version 2, this rolloutd knows version 1; it is left unchanged");
     for (const char *end : {"", "-wal", "-shm"}) {
         std::filesystem::remove(path.native() + end);
     }
@@ -183,7 +183,7 @@ void a_journal_of_no_known_version_is_left_as_it_is(void **)
         const temporary_folder folder;
         const auto path = journal_of_version_1(folder);
         sqlite_database(path.native(), SQLITE_OPEN_READWRITE).run(version);
-        assert_holds(refusal(path, two_steps), "this rolloutd knows the versions up to 3; it is left as it is");
+        assert_holds(refusal(path, two_steps), "this rolloutd knows the versions up to 3; it is left unchanged");
         assert_int_equal(number_of(path, "SELECT count(*) FROM tasks"), 3);
         assert_false(std::filesystem::exists(folder / "journal.db.v1"));
     }

@@ -112,7 +112,7 @@ void a_gateway_that_could_not_be_noted_is_logged_with_its_name(void **)
 {
     const auto write = writes::remember_gateway("g1", "processes");
     const auto said = logged([&] { write->end(outcome::transient("the disk is full")); });
-    assert_holds(said, "A gateway could not be noted: the disk is full");
+    assert_holds(said, "A gateway could not be recorded in the journal: the disk is full");
     assert_holds(said, R"("gateway":"g1")");
 }
 
