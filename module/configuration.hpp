@@ -1,7 +1,7 @@
 // What the directives set, and how a request finds it. The directives themselves are in directives.cpp.
 #pragma once
 
-#include "common/domain/task.hpp"
+#include "common/domain/task_status.hpp"
 #include "module/link/link_settings.hpp"
 #include "module/nginx/ngx.hpp"
 #include "module/zone/shared_zone.hpp"

@@ -6,23 +6,23 @@
 #include "worker/backend/failing_backend.hpp"
 #include "worker/backend/places.hpp"
 #include "worker/backend/triton/triton_backend.hpp"
-#include "worker/base/lasting_fault.hpp"
+#include "worker/base/permanent_start_error.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/log_output.hpp"
-#include "worker/base/words.hpp"
-#include "worker/config/reload.hpp"
+#include "worker/base/format.hpp"
+#include "worker/config/settings_diff.hpp"
 #include "worker/config/settings.hpp"
 #include "worker/gateway/gateway_server.hpp"
-#include "worker/hook_run.hpp"
+#include "worker/hook_call.hpp"
 #include "worker/journal/retention.hpp"
 #include "worker/journal/sqlite/database.hpp"
 #include "worker/journal/sqlite/sqlite_journal.hpp"
 #include "worker/net/http_client.hpp"
-#include "worker/os/service_manager.hpp"
+#include "worker/os/systemd.hpp"
 #include "worker/os/signals.hpp"
 #include "worker/scheduler/scheduler.hpp"
 #include "worker/settings_doubts.hpp"
-#include "worker/statistics.hpp"
+#include "worker/metrics.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -68,10 +68,10 @@ class daemon {
     /// `threads` is the size of libuv's pool.
     daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads)
         : loop_(loop), path_(std::move(path)), config_(std::move(config)), threads_(threads), time_(loop),
-          manager_(loop), http_(loop), book_(loop, config_->journal.path, [this] { manager_.starting(); }),
-          gateways_(loop, book_), backends_(make_backends(*config_, {})),
+          manager_(loop), http_(loop), journal_(loop, config_->journal.path, [this] { manager_.starting(); }),
+          gateways_(loop, journal_), backends_(make_backends(*config_, {})),
           scheduler_(
-              config_, book_, gateways_, time_, finder(),
+              config_, journal_, gateways_, time_, finder(),
               [this](fetch_request request, done_fn done) {
                   return fetch(loop_, std::move(request), std::move(done));
               },
@@ -79,11 +79,11 @@ class daemon {
                   return run_hook(http_, name, hook, std::move(body), std::move(done));
               })
     {
-        book_.on_commit = [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
-            statistics_.changed(rows);
+        journal_.on_commit = [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
+            metrics_.changed(rows);
             gateways_.publish_tasks(rows, before, now);
         };
-        book_.on_attempt = [this](std::chrono::nanoseconds took, bool ok) { statistics_.committed(took, ok); };
+        journal_.on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
         gateways_.on_submit = [this](submission wanted, answer_fn answer) {
             scheduler_.submit(std::move(wanted), std::move(answer));
         };
@@ -105,12 +105,12 @@ class daemon {
         scheduler_.recover();
         gateways_.listen(*config_);
         retention_.start();
-        book_.look_for_damage([this](const std::string &fault) {
+        journal_.look_for_damage([this](const std::string &fault) {
             log(log_level::error, "rolloutd stops, and does not start again by itself: " + fault);
             status_ = exit_lasting_fault;
             stop();
         });
-        log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", book_.id()}});
+        log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", journal_.id()}});
         say_ready();
     }
 
@@ -120,7 +120,7 @@ class daemon {
   private:
     std::string metrics() const
     {
-        statistics::moment now;
+        rolloutd_metrics::moment now;
         now.waiting = scheduler_.waiting();
         now.running = scheduler_.running();
         now.working = scheduler_.working();
@@ -131,8 +131,8 @@ class daemon {
         now.backends_up = scheduler_.backends_up();
         now.pending_unloads = scheduler_.pending_unloads();
         now.links = gateways_.links();
-        now.revision = book_.revision();
-        return statistics_.text(now);
+        now.revision = journal_.revision();
+        return metrics_.text(now);
     }
 
     void say_ready() { manager_.ready("Listening for gateways on " + config_->listen.path); }
@@ -273,7 +273,7 @@ class daemon {
         }
         log(log_level::warning,
             "Backend \"" + name + "\" is no longer in the configuration, but " +
-                count_words(models.size(), "model stands", "models stand") + " there: " + names +
+                format_count(models.size(), "model stands", "models stand") + " there: " + names +
                 (models.size() > most_models_named ? ", …" : "") +
                 ". They keep serving; their tasks fail until it is put back",
             {{"backend", name}});
@@ -287,13 +287,13 @@ class daemon {
         manager_.stopping();
         log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
         retention_.stop();
-        book_.stop_looking();
+        journal_.stop_looking();
         scheduler_.stop([this] { wait_for_journal(); });
     }
 
     void wait_for_journal()
     {
-        if (book_.busy() || reading_) {
+        if (journal_.busy() || reading_) {
             ending_ = time_.after(5ms, [this] { wait_for_journal(); });
             return;
         }
@@ -311,12 +311,12 @@ class daemon {
     loop_clock time_;
     service_manager manager_;
     http_client http_;
-    sqlite_journal book_;
+    sqlite_journal journal_;
     gateway_server gateways_;
     std::shared_ptr<const backend_map> backends_;
     scheduler scheduler_;
-    statistics statistics_{ROLLOUT_VERSION, std::time(nullptr)};
-    retention retention_{book_, time_};
+    rolloutd_metrics metrics_{ROLLOUT_VERSION, std::time(nullptr)};
+    retention retention_{journal_, time_};
     signal_catcher signals_{loop_};
     operation_ptr ending_;  ///< waits for what the journal has to do
     operation_ptr reading_; ///< of the configuration
@@ -430,12 +430,12 @@ try {
         }
         const auto warnings = doubts.size() + config->warnings.size();
         std::printf("%s: the configuration is good%s\n", path.c_str(),
-                    warnings == 0 ? "" : (", with " + count_words(warnings, "warning", "warnings")).c_str());
+                    warnings == 0 ? "" : (", with " + format_count(warnings, "warning", "warnings")).c_str());
         return EXIT_SUCCESS;
     }
     say_unreachable(path, places.faults);
     return run(path, config);
-} catch (const lasting_fault &error) {
+} catch (const permanent_start_error &error) {
     return cannot_start(error, exit_lasting_fault);
 } catch (const sqlite_error &error) {
     return cannot_start(error, error.is_lasting() ? exit_lasting_fault : EXIT_FAILURE);

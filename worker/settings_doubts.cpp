@@ -1,8 +1,8 @@
 #include "worker/settings_doubts.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/config/name_template.hpp"
-#include "worker/net/source.hpp"
+#include "worker/net/source_url.hpp"
 #include "worker/rollout/gate_plan.hpp"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ constexpr std::string_view file_scheme = "file://";
 /// Why rolloutd cannot use a path so, for a sentence's end; empty if it can.
 std::string obstacle(const std::filesystem::path &path, int mode)
 {
-    return ::access(path.c_str(), mode) == 0 ? "" : errno_words(errno);
+    return ::access(path.c_str(), mode) == 0 ? "" : format_errno(errno);
 }
 
 

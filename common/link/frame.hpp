@@ -3,7 +3,7 @@
 // A frame is its length (4 bytes, big endian, of all that follows, 1 to limits::frame_bytes), a JSON object with `type`,
 // and a line for each task that it brings (task_line.hpp), each after a line feed; the object has no line feed inside. Both ends may
 // send at any time. A frame that breaks these rules, one of a type that is not here (frame_types.hpp), or a `hello` without a version
-// that both ends speak (protocol.hpp), closes the connection with a reason in both logs. Members that are not here are passed over: a
+// that both ends speak (version.hpp), closes the connection with a reason in both logs. Members that are not here are passed over: a
 // later release may say more.
 //
 //   nginx -> rolloutd
@@ -14,8 +14,8 @@
 //                                                              connection
 //     lookup    {id, kind, task_id | model_id, after?}        with `after`: answered once the task's revision is past it
 //     forget    {id}                                          the client of that look-up is gone
-//     steer     {id, kind, task_id, verb, new_task_id?} and a line   a client's word to a task (steering.hpp); the line says
-//                                                              who asks (requester.hpp)
+//     steer     {id, kind, task_id, verb, new_task_id?} and a line   a client's word to a task (task_verb.hpp); the line says
+//                                                              who asks (client_identity.hpp)
 //     list      {id, kind, status?, model_id?, before?, limit, in_lines?} tasks, newest first, accepted before that `seq`
 //     models    {id, after?, limit, in_lines?}                   models, in the order of their ids, after that one; `in_lines`: the
 //                                                              documents shall come behind the answers' messages

@@ -1,7 +1,7 @@
 #include "common/link/submission_line.hpp"
 
 #include "common/base/text.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 
 namespace rollout {
 

@@ -4,10 +4,10 @@
 //     ID KIND TASK_ID MODEL_ID PARENT_ID CONFIG<tab>BY
 //
 // `ID` numbers the question on its connection; `PARENT_ID` is `.` where there is none; `CONFIG`, an object, is compact JSON,
-// which holds no tab and no line feed; `BY` says who asks (requester.hpp).
+// which holds no tab and no line feed; `BY` says who asks (client_identity.hpp).
 #pragma once
 
-#include "common/domain/task.hpp"
+#include "common/domain/task_status.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -30,7 +30,7 @@ struct submission_line {
 /// Appends it with the line feed that goes before it: all of it, or nothing where memory is out.
 void append_line(std::string &lines, const submission_line &from);
 
-/// Nothing where the line has not all of these, or a name that is none (names.hpp). The JSON is not looked into.
+/// Nothing where the line has not all of these, or a name that is none (identifiers.hpp). The JSON is not looked into.
 std::optional<submission_line> read_submission(std::string_view line) noexcept;
 
 } // namespace rollout

@@ -2,7 +2,7 @@
 
 #include "common/base/text.hpp"
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -7,7 +7,7 @@
 // the line, as the client reads it in the standard dialect.
 #pragma once
 
-#include "common/domain/task.hpp"
+#include "common/domain/task_status.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -30,7 +30,7 @@ struct task_line {
 /// Appends it without a line feed, also where the document has some between its tokens: they become blanks, which are the same to JSON.
 void append_task_line(std::string &to, const task_line &from);
 
-/// Nothing if the line has not all of these, a name that is none (names.hpp), or a document over limits::document_bytes. The document is
+/// Nothing if the line has not all of these, a name that is none (identifiers.hpp), or a document over limits::document_bytes. The document is
 /// not looked into.
 std::optional<task_line> read_task_line(std::string_view line) noexcept;
 

@@ -1,6 +1,6 @@
 #include "module/api/api_route.hpp"
 
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 
 #include <string>
 
@@ -20,10 +20,10 @@ api_route named(api_route::shape with_name, task_kind kind, std::string_view res
     if (slash == std::string_view::npos) {
         return {rest.empty() ? api_route::shape::unknown : with_name, kind, rest};
     }
-    const auto verb = steering_from(rest.substr(slash + 1));
+    const auto verb = task_verb_from(rest.substr(slash + 1));
     // A deletion has no traffic to hold, and nothing to go back to.
     const bool fits = verb && with_name == api_route::shape::task && slash != 0 &&
-                      (kind == task_kind::deploy || *verb == steering::cancel || *verb == steering::retry);
+                      (kind == task_kind::deploy || *verb == task_verb::cancel || *verb == task_verb::retry);
     return fits ? api_route{api_route::shape::steer, kind, rest.substr(0, slash), *verb} : api_route{};
 }
 

@@ -1,8 +1,8 @@
 // The routes: what a URI asks for. No nginx here.
 #pragma once
 
-#include "common/domain/steering.hpp"
-#include "common/domain/task.hpp"
+#include "common/domain/task_verb.hpp"
+#include "common/domain/task_status.hpp"
 #include "module/api/problem.hpp"
 
 #include <string_view>
@@ -15,8 +15,8 @@ struct api_route {
 
     shape is = shape::unknown;
     task_kind kind = task_kind::deploy;
-    std::string_view name;            ///< a task's id, or a model's
-    steering verb = steering::cancel; ///< of `steer`
+    std::string_view name;              ///< a task's id, or a model's
+    task_verb verb = task_verb::cancel; ///< of `steer`
 };
 
 /// `unknown` where it is none of them; the name is not checked yet.

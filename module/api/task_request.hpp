@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/base/json.hpp"
-#include "common/domain/task.hpp"
+#include "common/domain/task_status.hpp"
 #include "module/api/problem.hpp"
 
 #include <optional>

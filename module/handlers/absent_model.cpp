@@ -1,6 +1,6 @@
 #include "module/handlers/absent_model.hpp"
 
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "module/configuration.hpp"
 
 #include <optional>

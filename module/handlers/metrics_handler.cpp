@@ -22,7 +22,7 @@ using type = metrics_text::type;
 constexpr std::string_view all_others = "_other";
 
 
-std::string_view name_of(const meter_table::reading &of) noexcept
+std::string_view name_of(const route_metrics::reading &of) noexcept
 {
     return of.model_id.empty() ? all_others : std::string_view(of.model_id);
 }
@@ -47,7 +47,7 @@ constexpr std::size_t places_a_turn = 256;
 
 /// Every slot that has had a request, of some meters: from the answer's place on. False when there are no more.
 template <class Visit>
-bool each_slot(metrics_answer &answer, const meter_table &meters, Visit visit)
+bool each_slot(metrics_answer &answer, const route_metrics &meters, Visit visit)
 {
     const std::size_t places = meters.places();
     const std::size_t end = std::min(places, answer.place + places_a_turn);
@@ -69,7 +69,7 @@ constexpr std::string_view requests_family = "rollout_route_requests_total";
 constexpr std::string_view durations_family = "rollout_route_duration_seconds";
 
 
-bool add_requests(metrics_text &to, metrics_answer &answer, const meter_table &meters)
+bool add_requests(metrics_text &to, metrics_answer &answer, const route_metrics &meters)
 {
     to.family(requests_family);
     return each_slot(answer, meters, [&to](const auto &of, std::string_view which, const auto &counted) {
@@ -86,7 +86,7 @@ bool add_requests(metrics_text &to, metrics_answer &answer, const meter_table &m
 }
 
 
-bool add_durations(metrics_text &to, metrics_answer &answer, const meter_table &meters)
+bool add_durations(metrics_text &to, metrics_answer &answer, const route_metrics &meters)
 {
     std::array<double, meter_bounds_ms.size()> bounds;
     std::transform(meter_bounds_ms.begin(), meter_bounds_ms.end(), bounds.begin(),
@@ -142,7 +142,7 @@ metrics_text own_metrics(const shared_zone &zone, bool linked)
 bool add_more(metrics_text &to, metrics_answer &answer)
 {
     const auto &zone = *main_of(answer.request.r).zone;
-    const meter_table meters(zone.meters);
+    const route_metrics meters(zone.meters);
     using stage = metrics_answer::stage;
     const auto begin = [&](stage what) {
         answer.at = what;

@@ -1,7 +1,7 @@
 #include "module/handlers/problem_filter.hpp"
 
 #include "module/configuration.hpp"
-#include "module/nginx/answer.hpp"
+#include "module/nginx/response.hpp"
 #include "module/nginx/guard.hpp"
 
 #include <string>

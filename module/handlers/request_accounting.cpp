@@ -221,7 +221,7 @@ bool is_streamed(const ngx_http_upstream_t &upstream, const ngx_http_upstream_st
 void count_for_gate(const counted_request &choice, fate how, std::uint64_t latency_ms,
                     std::optional<std::uint64_t> first_byte_ms) noexcept
 {
-    traffic_table table(main_of(choice.request).zone->traffic);
+    gate_counters table(main_of(choice.request).zone->traffic);
     if (!choice.evidence) {
         table.count_left_out(choice.revision_key, now_s());
         return;
@@ -230,9 +230,9 @@ void count_for_gate(const counted_request &choice, fate how, std::uint64_t laten
         table.count_abandoned(choice.revision_key, latency_ms, now_s());
         return;
     }
-    const auto result = how == fate::failure        ? traffic_table::result::failure
-                        : how == fate::client_error ? traffic_table::result::client_error
-                                                    : traffic_table::result::good;
+    const auto result = how == fate::failure        ? gate_counters::result::failure
+                        : how == fate::client_error ? gate_counters::result::client_error
+                                                    : gate_counters::result::good;
     table.count(choice.revision_key, result, latency_ms, first_byte_ms, now_s());
     if (how == fate::failure) {
         clients.failed(choice.model, choice.client, choice.which, now_s());
@@ -448,7 +448,7 @@ void meter(counted_request &choice) noexcept
     if ((!choice.reached && !choice.ended && !is_cached(choice)) || status == 0) {
         return;
     }
-    meter_table meters(main_of(choice.request).zone->meters);
+    route_metrics meters(main_of(choice.request).zone->meters);
     meters.count(choice.meter, choice.which, static_cast<unsigned>(status),
                  choice.reached ? choice.latency_ms : request_ms(r));
     if (choice.inference && choice.reached) {

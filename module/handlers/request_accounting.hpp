@@ -14,7 +14,7 @@
 
 #include "module/handlers/waiting_watch.hpp"
 #include "module/nginx/ngx.hpp"
-#include "module/tables/meter_table.hpp"
+#include "module/tables/route_metrics.hpp"
 
 #include <cstdint>
 
@@ -30,7 +30,7 @@ struct counted_request : waiting_request {
     std::uint64_t client = 0;              ///< a hash of the key, or of the client's address
     std::uint32_t place = 0;               ///< among those in flight
     slot which = slot::blue;
-    meter_place meter;
+    route_metrics_entry meter;
     bool watched = false;
     bool inference = false;
     bool evidence = false;

@@ -2,7 +2,7 @@
 
 #include "common/base/text.hpp"
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "module/api/query.hpp"
 #include "module/configuration.hpp"
 #include "module/link/process_link.hpp"

@@ -1,6 +1,6 @@
 #include "module/handlers/task_read.hpp"
 
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "module/configuration.hpp"
 #include "module/link/process_link.hpp"
 #include "module/link/worker_link.hpp"

@@ -5,7 +5,7 @@
 #include "module/link/worker_link.hpp"
 #include "module/nginx/preferences.hpp"
 #include "module/nginx/request_body.hpp"
-#include "module/nginx/requester_of.hpp"
+#include "module/nginx/client_identity_of.hpp"
 
 #include <optional>
 #include <string>
@@ -100,7 +100,8 @@ ngx_int_t submit(pending_request &request)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();
-    const auto begun = link != nullptr ? link->submit(request.call, wanted, requester_of(r)) : link_result::lost;
+    const auto begun =
+        link != nullptr ? link->submit(request.call, wanted, client_identity_of(r)) : link_result::lost;
     return begun == link_result::task ? NGX_DONE : answer_unconfirmed(request, begun);
 }
 

@@ -1,13 +1,13 @@
 #include "module/handlers/task_verb.hpp"
 
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "module/configuration.hpp"
 #include "module/handlers/task_etag.hpp"
 #include "module/link/process_link.hpp"
 #include "module/link/worker_link.hpp"
 #include "module/nginx/preferences.hpp"
 #include "module/nginx/request_body.hpp"
-#include "module/nginx/requester_of.hpp"
+#include "module/nginx/client_identity_of.hpp"
 #include "module/zone/shared_zone.hpp"
 
 #include <string>
@@ -137,9 +137,9 @@ ngx_int_t steer(pending_request &request)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     auto *link = link_of_process();
-    const auto begun =
-        link != nullptr ? link->steer(request.call, route.kind, route.name, route.verb, new_task_id, requester_of(r))
-                        : link_result::lost;
+    const auto begun = link != nullptr ? link->steer(request.call, route.kind, route.name, route.verb, new_task_id,
+                                                     client_identity_of(r))
+                                       : link_result::lost;
     return begun == link_result::task ? NGX_DONE : answer_unheard(request, begun);
 }
 

@@ -1,11 +1,11 @@
 // Requests on their way to a watched revision that have no answer yet: this process's list of them, and the timer that has
-// them climb their revision's ladder (in_flight.hpp), so that what hangs shows before it ends.
+// them climb their revision's ladder (in_flight_table.hpp), so that what hangs shows before it ends.
 //
 // The timer runs only while there are some, and does not keep a worker process from exiting. A request that has got its first
 // byte is taken off at the next look; one that ends, by who counts its result, once that is counted.
 #pragma once
 
-#include "module/tables/in_flight.hpp"
+#include "module/tables/in_flight_table.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -3,7 +3,7 @@
 
 #include "common/base/json.hpp"
 #include "common/domain/limits.hpp"
-#include "common/domain/task.hpp"
+#include "common/domain/task_status.hpp"
 #include "module/nginx/ngx.hpp"
 #include "module/tables/task_table.hpp"
 

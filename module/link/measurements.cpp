@@ -34,7 +34,7 @@ json_ptr answer_to(const json_t *question, gateway_frame type)
 traffic_counters counters_of(const shared_zone &zone, const json_t *question, std::uint64_t revision)
 {
     const auto model_id = json_text(question, "model_id");
-    const traffic_table traffic(zone.traffic);
+    const gate_counters traffic(zone.traffic);
     const in_flight_table flights(zone.in_flight);
     traffic_counters sum;
     each_part(question, [&](std::string_view part) {
@@ -54,7 +54,7 @@ traffic_counters counters_of(const shared_zone &zone, const json_t *question, st
 std::optional<std::uint64_t> last_minute_of(const shared_zone &zone, const json_t *question, std::uint32_t now_s)
 {
     const auto model_id = json_text(question, "model_id");
-    const meter_table meters(zone.meters);
+    const route_metrics meters(zone.meters);
     std::optional<std::uint64_t> requests = 0;
     each_part(question, [&](std::string_view part) {
         const auto of_part = meters.last_minute(model_id, part, now_s);

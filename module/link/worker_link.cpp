@@ -1,10 +1,10 @@
 #include "module/link/worker_link.hpp"
 
 #include "common/base/text.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "common/domain/upstream_name.hpp"
 #include "common/link/frame.hpp"
-#include "common/link/protocol.hpp"
+#include "common/link/version.hpp"
 #include "module/link/measurements.hpp"
 #include "module/link/record_of.hpp"
 #include "module/nginx/guard.hpp"
@@ -71,7 +71,7 @@ bool worker_link::has_current_routes() noexcept
 
 // What is asked.
 
-link_result worker_link::submit(link_call &call, const task_request &request, const requester &by)
+link_result worker_link::submit(link_call &call, const task_request &request, const client_identity &by)
 {
     return ask(call, true, [&] {
         const std::string who = line_of(by);
@@ -93,8 +93,8 @@ link_result worker_link::lookup(link_call &call, task_kind kind, std::string_vie
 }
 
 
-link_result worker_link::steer(link_call &call, task_kind kind, std::string_view task_id, steering verb,
-                               std::string_view new_task_id, const requester &by)
+link_result worker_link::steer(link_call &call, task_kind kind, std::string_view task_id, task_verb verb,
+                               std::string_view new_task_id, const client_identity &by)
 {
     json_ptr message = message_of(gateway_frame::steer);
     json_put(message.get(), "kind", kind_name(kind));
@@ -332,7 +332,7 @@ void worker_link::on_welcome(const json_t *message)
     const auto protocol = json_number(message, "protocol");
     if (!common_protocol(spoken_protocols, {protocol, protocol})) {
         connection_.refuse("rolloutd answers in version " + std::to_string(protocol) +
-                               " of the protocol, this module speaks " + protocol_words(spoken_protocols) +
+                               " of the protocol, this module speaks " + format_versions(spoken_protocols) +
                                "; upgrade the older of the two",
                            false);
         return;

@@ -6,9 +6,9 @@
 #pragma once
 
 #include "common/base/function_ref.hpp"
-#include "common/domain/requester.hpp"
-#include "common/domain/steering.hpp"
-#include "common/domain/task.hpp"
+#include "common/domain/client_identity.hpp"
+#include "common/domain/task_verb.hpp"
+#include "common/domain/task_status.hpp"
 #include "module/api/task_request.hpp"
 #include "module/link/connection.hpp"
 #include "module/link/known_upstreams.hpp"
@@ -69,12 +69,12 @@ class worker_link final : private connection::user {
 
     // Each returns `task` when the question is under way, else why it is not: `lost` or `full`.
 
-    link_result submit(link_call &call, const task_request &request, const requester &by);
+    link_result submit(link_call &call, const task_request &request, const client_identity &by);
     link_result lookup(link_call &call, task_kind kind, std::string_view task_id, std::string_view model_id);
 
     /// A client's word to a task; answered as a submission is. `new_task_id`, where it is not empty: for the task that it makes.
-    link_result steer(link_call &call, task_kind kind, std::string_view task_id, steering verb,
-                      std::string_view new_task_id, const requester &by);
+    link_result steer(link_call &call, task_kind kind, std::string_view task_id, task_verb verb,
+                      std::string_view new_task_id, const client_identity &by);
 
     // Questions that change nothing, answered by a `page`.
 

@@ -2,7 +2,7 @@
 
 #include "common/domain/limits.hpp"
 #include "module/api/query.hpp"
-#include "module/nginx/answer.hpp"
+#include "module/nginx/response.hpp"
 
 #include <algorithm>
 #include <array>

@@ -2,7 +2,7 @@
 
 #include "common/domain/limits.hpp"
 #include "module/api/content_type.hpp"
-#include "module/nginx/answer.hpp"
+#include "module/nginx/response.hpp"
 
 namespace rollout {
 

@@ -10,7 +10,7 @@
 // and are then as if they were new.
 #pragma once
 
-#include "module/tables/meter_table.hpp"
+#include "module/tables/route_metrics.hpp"
 
 #include <array>
 #include <cstddef>

@@ -23,7 +23,7 @@ struct route_head {
     target green;
     std::uint32_t weight;
     std::uint32_t watched;
-    meter_place meter;
+    route_metrics_entry meter;
 };
 
 /// A model's id with a part's name behind a NUL, which neither may hold.
@@ -153,7 +153,7 @@ bool route_table::put(const route &of)
         forget(of.model_id, of.part);
         return true;
     }
-    const auto meter = meters_ != nullptr ? meters_->take(of.model_id, of.part) : meter_place{};
+    const auto meter = meters_ != nullptr ? meters_->take(of.model_id, of.part) : route_metrics_entry{};
     const route_head head = {head_of(of.blue), head_of(of.green), of.weight, of.watched ? 1u : 0u, meter};
     const auto text = [](const std::optional<route_target> &target, auto member) {
         return target ? std::string_view((*target).*member) : std::string_view();

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/domain/route.hpp"
-#include "module/tables/meter_table.hpp"
+#include "module/tables/route_metrics.hpp"
 #include "module/tables/record_store.hpp"
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct route_choice {
     std::string_view upstream;
     std::string_view model;
     bool watched = false; ///< its result is to be counted: a rollout is under way
-    meter_place meter;
+    route_metrics_entry meter;
 };
 
 /// Green's share decided for a key: the same key has the same place from 0 to 9,999 in this rollout, and green takes the
@@ -30,7 +30,7 @@ inline constexpr unsigned places = 10000;
 class route_table {
   public:
     /// `meters`: where routes that are put in force get their places; null where nothing is to be counted.
-    explicit route_table(record_store &records, meter_table *meters = nullptr) noexcept
+    explicit route_table(record_store &records, route_metrics *meters = nullptr) noexcept
         : records_(records), meters_(meters)
     {
     }
@@ -68,7 +68,7 @@ class route_table {
     void forget(std::string_view model_id, std::string_view part);
 
     record_store &records_;
-    meter_table *meters_;
+    route_metrics *meters_;
 };
 
 } // namespace rollout

@@ -2,7 +2,7 @@
 // the zone, rebuilt at any time; nothing is decided here.
 #pragma once
 
-#include "common/domain/task.hpp"
+#include "common/domain/task_status.hpp"
 #include "module/tables/record_store.hpp"
 
 #include <array>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "module/nginx/ngx.hpp"
-#include "module/tables/in_flight.hpp"
+#include "module/tables/in_flight_table.hpp"
 
 namespace rollout {
 

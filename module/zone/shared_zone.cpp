@@ -1,6 +1,6 @@
 #include "module/zone/shared_zone.hpp"
 
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "module/zone/state_file.hpp"
 
 #include <algorithm>
@@ -231,11 +231,11 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 43, 4, 4096);
     const std::size_t in_flight_bytes = aligned(in_flight_table::bytes_for(sheets, per_sheet));
     // A rollout needs two, more of them side by side than this are rare.
-    const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / traffic_table::bytes_for(1), 3, 4096);
-    const std::size_t traffic_bytes = aligned(traffic_table::bytes_for(revisions));
+    const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / gate_counters::bytes_for(1), 3, 4096);
+    const std::size_t traffic_bytes = aligned(gate_counters::bytes_for(revisions));
     const std::size_t metered =
-        std::clamp(bytes / 16 / meter_table::bytes_for(1), meter_table::min_places, meter_table::max_places);
-    const std::size_t meter_bytes = aligned(meter_table::bytes_for(metered));
+        std::clamp(bytes / 16 / route_metrics::bytes_for(1), route_metrics::min_places, route_metrics::max_places);
+    const std::size_t meter_bytes = aligned(route_metrics::bytes_for(metered));
     const std::size_t head_bytes = aligned(sizeof(zone_header));
 
     if (bytes < head_bytes + in_flight_bytes + traffic_bytes + meter_bytes + record_store::min_bytes) {
@@ -256,8 +256,8 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     header->records_offset = header->meters_offset + meter_bytes;
     find_tables();
     in_flight_table::format(in_flight, sheets, per_sheet);
-    traffic_table::format(traffic, revisions);
-    meter_table::format(meters, metered);
+    gate_counters::format(traffic, revisions);
+    route_metrics::format(meters, metered);
     record_store::format(records, bytes - header->records_offset);
 
     try {

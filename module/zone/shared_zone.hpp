@@ -6,12 +6,12 @@
 #pragma once
 
 #include "module/nginx/ngx.hpp"
-#include "module/tables/in_flight.hpp"
-#include "module/tables/meter_table.hpp"
+#include "module/tables/in_flight_table.hpp"
+#include "module/tables/route_metrics.hpp"
 #include "module/tables/record_store.hpp"
 #include "module/tables/route_table.hpp"
 #include "module/tables/task_table.hpp"
-#include "module/tables/traffic_table.hpp"
+#include "module/tables/gate_counters.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -159,7 +159,7 @@ class zone_writer {
   private:
     shared_zone &zone_;
     record_store store_;
-    meter_table meters_;
+    route_metrics meters_;
     int exceptions_;
     bool locked_ = false;
 };

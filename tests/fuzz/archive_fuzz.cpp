@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include "worker/artifact/archive.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <array>
 #include <filesystem>

@@ -8,7 +8,7 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "worker/gateway/gateway_server.hpp"
 
 #include <algorithm>
@@ -155,7 +155,7 @@ class sidecar {
     sidecar()
     {
         uv_loop_init(&loop_);
-        server_ = std::make_unique<gateway_server>(&loop_, book_);
+        server_ = std::make_unique<gateway_server>(&loop_, journal_);
         server_->on_submit = [this](submission wanted, answer_fn answer) {
             always(is_task_id(wanted.task_id) && is_model_id(wanted.model_id) &&
                        json_is_object(wanted.config.get()) &&
@@ -164,10 +164,11 @@ class sidecar {
             give(wanted.task_id, json_is_true(json_object_get(wanted.config.get(), "refuse")), answer);
         };
         server_->on_steer = [this](const steer_request &wanted, const answer_fn &answer) {
-            always(is_task_id(wanted.task_id) && (wanted.kind == task_kind::deploy ||
-                                                  wanted.verb == steering::cancel || wanted.verb == steering::retry),
+            always(is_task_id(wanted.task_id) &&
+                       (wanted.kind == task_kind::deploy || wanted.verb == task_verb::cancel ||
+                        wanted.verb == task_verb::retry),
                    "a word that reaches the scheduler is one");
-            give(wanted.task_id, wanted.verb == steering::pause, answer);
+            give(wanted.task_id, wanted.verb == task_verb::pause, answer);
         };
         // It listens nowhere: the links are pairs of sockets.
         connect(0);
@@ -182,7 +183,7 @@ class sidecar {
             end.close();
         }
         server_.reset();
-        book_.answer();
+        journal_.answer();
         uv_run(&loop_, UV_RUN_DEFAULT);
         always(uv_loop_close(&loop_) == 0, "every handle is closed");
     }
@@ -211,13 +212,13 @@ class sidecar {
             connect(what == 'n' ? 0 : 1);
             break;
         case 't': {
-            const auto before = book_.revision();
+            const auto before = journal_.revision();
             task made;
             made.task_id = "abc";
             made.model_id = "123";
             made.status = task_status::in_progress;
-            book_.put(made);
-            server_->publish_tasks({book_.changed()}, before, book_.revision());
+            journal_.put(made);
+            server_->publish_tasks({journal_.changed()}, before, journal_.revision());
             break;
         }
         case 'u': {
@@ -272,8 +273,8 @@ class sidecar {
         task made;
         made.task_id = task_id;
         made.model_id = "123";
-        book_.put(made);
-        const task_row row = book_.changed();
+        journal_.put(made);
+        const task_row row = journal_.changed();
         answer({&row, true, {}});
     }
 
@@ -282,7 +283,7 @@ class sidecar {
     {
         for (int i = 0; i < 3; ++i) {
             uv_run(&loop_, UV_RUN_NOWAIT);
-            book_.answer();
+            journal_.answer();
             for (auto &end : ends_) {
                 look(end);
             }
@@ -317,7 +318,7 @@ class sidecar {
     }
 
     uv_loop_t loop_{};
-    small_journal book_;
+    small_journal journal_;
     std::unique_ptr<gateway_server> server_;
     std::array<link_end, 2> ends_;
     std::vector<operation_ptr> questions_;

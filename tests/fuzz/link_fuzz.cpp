@@ -9,12 +9,12 @@
 #include "tests/fuzz/fuzzing.hpp"
 #include "tests/fuzz/nginx_stand_in.hpp"
 
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "common/link/submission_line.hpp"
 #include "module/handlers/task_list.hpp"
 #include "module/handlers/task_verb.hpp"
 #include "module/nginx/preferences.hpp"
-#include "module/nginx/requester_of.hpp"
+#include "module/nginx/client_identity_of.hpp"
 #include "module/zone/state_file.hpp"
 
 #include <algorithm>
@@ -44,7 +44,7 @@ void check_sent(const json_t *message, std::string_view lines)
         always(is_kind() && is_task_id(json_text(message, "task_id")) != is_model_id(json_text(message, "model_id")),
                "a look-up asks for something");
     } else if (type == "steer") {
-        always(is_kind() && is_task_id(json_text(message, "task_id")) && steering_from(json_text(message, "verb")),
+        always(is_kind() && is_task_id(json_text(message, "task_id")) && task_verb_from(json_text(message, "verb")),
                "a word to a task is one");
     } else if (type == "list") {
         const json_t *status = json_object_get(message, "status");
@@ -174,10 +174,10 @@ class gateway {
 
     void steer_task(std::string_view verb)
     {
-        const auto known = steering_from(verb.substr(0, verb.find('{')));
+        const auto known = task_verb_from(verb.substr(0, verb.find('{')));
         const auto body = verb.find('{');
         auto &client = come({}, body == std::string_view::npos ? std::string_view() : verb.substr(body));
-        client.api.route = {api_route::shape::steer, task_kind::deploy, "abc", known.value_or(steering::cancel)};
+        client.api.route = {api_route::shape::steer, task_kind::deploy, "abc", known.value_or(task_verb::cancel)};
         client.api.submitting = true;
         client.returned(steer(client.api));
     }
@@ -196,7 +196,7 @@ class gateway {
         client.api.call.done = answer;
         client.api.call.asker = &client.api;
         suspend(client.api);
-        const auto begun = link_.submit(client.api.call, *wanted, requester_of(&client.r));
+        const auto begun = link_.submit(client.api.call, *wanted, client_identity_of(&client.r));
         client.returned(begun == link_result::task ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 

@@ -1,7 +1,7 @@
 #include "tests/fuzz/nginx_stand_in.hpp"
 
 #include "module/handlers/task_etag.hpp"
-#include "module/nginx/requester_of.hpp"
+#include "module/nginx/client_identity_of.hpp"
 #include "tests/fuzz/fuzzing.hpp"
 
 #include <algorithm>
@@ -415,7 +415,7 @@ worker_link *link_of_process() noexcept
     return stand_in::link_in_use;
 }
 
-requester requester_of(ngx_http_request_t *)
+client_identity client_identity_of(ngx_http_request_t *)
 {
     return {"127.0.0.1", "somebody", ""};
 }

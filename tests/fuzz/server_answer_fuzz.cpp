@@ -3,8 +3,8 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include "worker/backend/triton/repository_index.hpp"
-#include "worker/backend/triton/server_words.hpp"
-#include "worker/base/words.hpp"
+#include "worker/backend/triton/error_text.hpp"
+#include "worker/base/format.hpp"
 
 #include <algorithm>
 
@@ -43,8 +43,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     answer.error = (trouble & 4) != 0 ? "the connection was reset" : "";
     answer.body = input.rest();
 
-    check_words(server_words(answer.body));
-    check_words(reason_words(answer.body));
+    check_words(error_text(answer.body));
+    check_words(reason_text(answer.body));
 
     const auto refused = refusal(answer, "the server", "load 123__r7");
     always(!refused, "a refusal is no success");

@@ -2,10 +2,10 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
-#include "worker/base/words.hpp"
+#include "common/domain/identifiers.hpp"
+#include "worker/base/format.hpp"
 #include "worker/config/hook_settings.hpp"
-#include "worker/config/model_settings.hpp"
+#include "worker/config/model_overrides.hpp"
 #include "worker/config/name_template.hpp"
 #include "worker/rollout/plan.hpp"
 

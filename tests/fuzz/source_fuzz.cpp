@@ -3,8 +3,8 @@
 
 #include "worker/artifact/fetch.hpp"
 #include "worker/base/paths.hpp"
-#include "worker/base/words.hpp"
-#include "worker/net/source.hpp"
+#include "worker/base/format.hpp"
+#include "worker/net/source_url.hpp"
 
 #include <algorithm>
 

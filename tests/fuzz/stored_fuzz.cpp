@@ -3,7 +3,7 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "common/domain/traffic_counters.hpp"
 #include "worker/domain/model.hpp"
 #include "worker/domain/task.hpp"
@@ -72,7 +72,7 @@ void check_model(const json_t *from, const std::string &model_id)
     const auto placed = read->kept.size() + read->retired.size();
     bound_kept(*read, 0);
     always(read->kept.empty(), "what may not be kept is retired");
-    always(std::ranges::none_of(read->retired, &placed_revision::keep_files),
+    always(std::ranges::none_of(read->retired, &served_revision::keep_files),
            "what may not be kept goes with its files");
     always(read->kept.size() + read->retired.size() == placed, "no revision is forgotten");
 }

@@ -3,7 +3,7 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "module/api/api_route.hpp"
 #include "module/api/task_request.hpp"
 

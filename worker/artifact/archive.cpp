@@ -1,7 +1,7 @@
 #include "worker/artifact/archive.hpp"
 
 #include "worker/artifact/archive_entries.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/fs/io_failure.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #include "worker/artifact/archive_entries.hpp"
 
 #include "worker/artifact/proven_file.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/fs/io_failure.hpp"
 #include "worker/fs/left_behind.hpp"
 #include "worker/model_files/archive_kind.hpp"
@@ -403,14 +403,14 @@ outcome archive_entries::count_bytes(std::uint64_t more)
 outcome archive_entries::too_many() const
 {
     return outcome::permanent(source_.shown + " holds more than " +
-                              count_words(bounds_.max_files, "file or folder", "files and folders") +
+                              format_count(bounds_.max_files, "file or folder", "files and folders") +
                               " (artifacts.max_files)");
 }
 
 
 outcome archive_entries::too_large() const
 {
-    return outcome::permanent(source_.shown + " unpacks to more than " + size_words(bounds_.max_bytes) +
+    return outcome::permanent(source_.shown + " unpacks to more than " + format_size(bounds_.max_bytes) +
                               " (artifacts.max_bytes)");
 }
 

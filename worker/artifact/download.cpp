@@ -1,12 +1,12 @@
 #include "worker/artifact/download.hpp"
 
 #include "worker/artifact/partial_file.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/fs/destination.hpp"
 #include "worker/fs/sha256.hpp"
-#include "worker/net/address_rule.hpp"
+#include "worker/net/local_address.hpp"
 #include "worker/net/curl.hpp"
-#include "worker/net/source.hpp"
+#include "worker/net/source_url.hpp"
 
 #include <algorithm>
 #include <array>
@@ -200,11 +200,10 @@ class downloading {
     {
         switch (code) {
         case CURLE_COULDNT_CONNECT:
-            return refused_address_ ? *refused_address_
-                                    : outcome::transient(failure_words(easy_.get(), code, origin));
+            return refused_address_ ? *refused_address_ : outcome::transient(failure_text(easy_.get(), code, origin));
         case CURLE_OPERATION_TIMEDOUT:
             return outcome::transient(origin + " did not answer, or stopped sending, for " +
-                                      duration_words(longest_silence) + " (or " + duration_words(longest_connect) +
+                                      format_duration(longest_silence) + " (or " + format_duration(longest_connect) +
                                       " while connecting)");
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_CACERT_BADFILE:
@@ -213,9 +212,9 @@ class downloading {
         case CURLE_URL_MALFORMAT:
         case CURLE_UNSUPPORTED_PROTOCOL:
         case CURLE_WEIRD_SERVER_REPLY:
-            return outcome::permanent(failure_words(easy_.get(), code, origin));
+            return outcome::permanent(failure_text(easy_.get(), code, origin));
         default:
-            return outcome::transient(failure_words(easy_.get(), code, origin));
+            return outcome::transient(failure_text(easy_.get(), code, origin));
         }
     }
 
@@ -357,11 +356,11 @@ class downloading {
     outcome over_bound() const
     {
         if (most_ < request_.max_bytes) {
-            return outcome::permanent(shown_ + " is more than the " + size_words(most_) +
+            return outcome::permanent(shown_ + " is more than the " + format_size(most_) +
                                       " that the file system of " + shown(request_.file.parent_path()) +
                                       " has room for");
         }
-        return outcome::permanent(shown_ + " is more than " + size_words(most_) + " (artifacts.max_bytes)");
+        return outcome::permanent(shown_ + " is more than " + format_size(most_) + " (artifacts.max_bytes)");
     }
 
     bool take_body(const char *bytes, std::size_t size)

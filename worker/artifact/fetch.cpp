@@ -5,7 +5,7 @@
 #include "worker/artifact/download.hpp"
 #include "worker/artifact/proven_file.hpp"
 #include "worker/async/thread_work.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/fs/copy_file.hpp"
 #include "worker/fs/copy_tree.hpp"
 #include "worker/fs/destination.hpp"
@@ -14,8 +14,8 @@
 #include "worker/fs/rename.hpp"
 #include "worker/fs/sha256.hpp"
 #include "worker/model_files/archive_kind.hpp"
-#include "worker/model_files/layout.hpp"
-#include "worker/net/source.hpp"
+#include "worker/model_files/model_folder.hpp"
+#include "worker/net/source_url.hpp"
 
 #include <cerrno>
 #include <optional>
@@ -36,7 +36,7 @@ constexpr char part_name[] = ".download";
 
 outcome fetched(const fetch_request &request, std::uint64_t files, std::uint64_t bytes)
 {
-    return outcome::ok(count_words(files, "file", "files") + ", " + size_words(bytes) +
+    return outcome::ok(format_count(files, "file", "files") + ", " + format_size(bytes) +
                        (request.sha256.empty() ? "; no sha256 was given, so nothing was verified" : ""));
 }
 

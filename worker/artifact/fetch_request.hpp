@@ -22,7 +22,7 @@ struct fetch_request {
     bool allow_local = false;          ///< a download may come from a loopback or link-local address
     std::string ca_file;               ///< certificates to trust in a download, PEM; empty: the system's
     std::shared_ptr<const json_t>
-        server_config; ///< the model configuration that goes with the load call (layout.hpp); or null
+        server_config; ///< the model configuration that goes with the load call (model_folder.hpp); or null
     std::shared_ptr<fetch_progress> progress; ///< of a download; null: nobody looks
 };
 

@@ -1,6 +1,6 @@
 #include "worker/artifact/partial_file.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/fs/copy_file.hpp"
 #include "worker/fs/io_failure.hpp"
 

@@ -22,7 +22,7 @@ struct server_model {
 };
 
 /// What a look at a server finds of a model that is to be loaded there.
-struct presence {
+struct model_status {
     enum class kind {
         loaded,
         moving,    ///< on its way in or out
@@ -34,7 +34,7 @@ struct presence {
     std::string words; ///< why, for a person; may be empty
 };
 
-using surveyed_fn = std::function<void(const std::vector<presence> &)>;
+using probed_fn = std::function<void(const std::vector<model_status> &)>;
 
 /// All operations are asynchronous on rolloutd's loop, can be run again after a crash in their middle, and may run for
 /// different models side by side. What concerns only the files before they are staged is given the name alone. The backend
@@ -65,7 +65,7 @@ class backend {
     virtual operation_ptr ready(const server_model &model, done_fn done) = 0;
 
     /// One look at several models, to see whether they are there: what it found of each, in their order. Changes nothing.
-    virtual operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) = 0;
+    virtual operation_ptr probe_models(const std::vector<server_model> &models, probed_fn done) = 0;
 
     /// Runs one inference (`request`: a KServe v2 inference request). Ok only for a 200 with outputs.
     virtual operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,

@@ -44,9 +44,9 @@ class failing_backend final : public backend {
     }
 
     /// Not one of a task's calls: it comes whenever its time comes.
-    operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) override
+    operation_ptr probe_models(const std::vector<server_model> &models, probed_fn done) override
     {
-        return of_->survey(models, std::move(done));
+        return of_->probe_models(models, std::move(done));
     }
 
     operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,

@@ -1,6 +1,6 @@
 #include "worker/backend/places.hpp"
 
-#include "worker/backend/repository.hpp"
+#include "worker/backend/model_repository.hpp"
 
 namespace rollout {
 

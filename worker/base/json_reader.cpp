@@ -1,6 +1,6 @@
 #include "worker/base/json_reader.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <algorithm>
 
@@ -81,7 +81,7 @@ void json_reader::real(const char *name, double &to, double least, double most)
     }
     const double number = json_number_value(value);
     if (!json_is_number(value) || !(number >= least && number <= most)) {
-        fault(name, "must be a number from " + number_words(least) + " to " + number_words(most));
+        fault(name, "must be a number from " + format_number(least) + " to " + format_number(most));
         return;
     }
     to = number;

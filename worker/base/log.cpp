@@ -3,7 +3,7 @@
 #include "common/base/json_writer.hpp"
 #include "common/base/timestamp.hpp"
 #include "worker/base/log_output.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <chrono>
 #include <climits>
@@ -85,13 +85,13 @@ try {
 }
 
 
-log_burst::log_burst() noexcept
+log_batch::log_batch() noexcept
 {
     gathers = true;
 }
 
 
-log_burst::~log_burst()
+log_batch::~log_batch()
 {
     gathers = false;
     write_gathered();

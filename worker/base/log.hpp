@@ -21,12 +21,12 @@ std::string line_of_log(log_level level, std::string_view message, log_fields fi
 
 /// While it lives, what its thread logs gathers and goes out several lines a write: for where many are logged at once. Warnings
 /// and errors do not wait. None inside another.
-class log_burst {
+class log_batch {
   public:
-    log_burst() noexcept;
-    ~log_burst();
-    log_burst(const log_burst &) = delete;
-    log_burst &operator=(const log_burst &) = delete;
+    log_batch() noexcept;
+    ~log_batch();
+    log_batch(const log_batch &) = delete;
+    log_batch &operator=(const log_batch &) = delete;
 };
 
 } // namespace rollout

@@ -1,6 +1,6 @@
 #include "worker/config/name_template.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <algorithm>
 #include <functional>

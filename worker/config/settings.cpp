@@ -2,11 +2,11 @@
 
 #include "common/domain/route.hpp"
 #include "common/domain/upstream_name.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/config/hook_settings.hpp"
-#include "worker/config/model_settings.hpp"
+#include "worker/config/model_overrides.hpp"
 #include "worker/config/name_template.hpp"
-#include "worker/net/source.hpp"
+#include "worker/net/source_url.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -107,7 +107,7 @@ void read_ca_file(json_reader &artifacts, const std::string &path)
     if (path.front() != '/') {
         artifacts.fault("ca_file", "must be an absolute path");
     } else if (::access(path.c_str(), R_OK) != 0) {
-        artifacts.fault("ca_file", "cannot be read: " + errno_words(errno));
+        artifacts.fault("ca_file", "cannot be read: " + format_errno(errno));
     }
 }
 
@@ -404,7 +404,7 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
     std::ifstream file(path, std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(file), {}};
     if (!file.is_open() || file.bad()) {
-        faults.push_back({"", "the file " + shown(path) + " cannot be read: " + errno_words(errno)});
+        faults.push_back({"", "the file " + shown(path) + " cannot be read: " + format_errno(errno)});
         return to;
     }
     json_error_t error;

@@ -91,7 +91,7 @@ struct backend_settings {
 inline constexpr std::uint64_t command_check_s = 60;
 
 /// What differs for the models of one name or pattern.
-struct model_settings {
+struct model_overrides {
     std::string backend;      ///< empty: as for all
     std::string source;       ///< empty: as for all
     bool protect = false;     ///< a deletion is refused
@@ -134,7 +134,7 @@ struct settings {
 
     std::map<std::string, backend_settings> backends;
     rollout_settings rollout;
-    std::map<std::string, model_settings> models; ///< by a model's id or a pattern of ids
+    std::map<std::string, model_overrides> models; ///< by a model's id or a pattern of ids
 
     std::shared_ptr<const json_t> document; ///< the file as it was read; null where there is none
 

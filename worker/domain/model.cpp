@@ -1,6 +1,6 @@
 #include "worker/domain/model.hpp"
 
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -10,7 +10,7 @@ namespace rollout {
 
 namespace {
 
-json_ptr copy_to_json(const placed_copy &from)
+json_ptr copy_to_json(const served_model &from)
 {
     json_ptr to = json_make_object();
     json_put(to.get(), "model", from.model);
@@ -23,9 +23,9 @@ json_ptr copy_to_json(const placed_copy &from)
 
 
 /// A revision that was written before there were parts is its own only copy.
-placed_copy copy_from_json(const json_t *from)
+served_model copy_from_json(const json_t *from)
 {
-    placed_copy to;
+    served_model to;
     to.model = json_text(from, "model");
     const json_t *parts = json_object_get(from, "parts");
     for (std::size_t i = 0; i < json_array_size(parts); ++i) {
@@ -41,7 +41,7 @@ placed_copy copy_from_json(const json_t *from)
 }
 
 
-json_ptr revision_to_json(const placed_revision &from)
+json_ptr revision_to_json(const served_revision &from)
 {
     json_ptr to = json_make_object();
     json_put(to.get(), "revision", json_make_number(from.revision));
@@ -65,7 +65,7 @@ json_ptr revision_to_json(const placed_revision &from)
 }
 
 
-bool is_sound(const placed_copy &of)
+bool is_sound(const served_model &of)
 {
     return is_backend_model(of.model) &&
            std::ranges::all_of(of.parts, [](const std::string &part) { return part.empty() || is_model_id(part); });
@@ -73,9 +73,9 @@ bool is_sound(const placed_copy &of)
 
 
 /// Nothing where a name in it is none: it would become a route that no gateway takes, or a path.
-std::optional<placed_revision> revision_from_json(const json_t *from)
+std::optional<served_revision> revision_from_json(const json_t *from)
 {
-    placed_revision to;
+    served_revision to;
     to.revision = json_count(from, "revision");
     to.backend = json_text(from, "backend");
     to.upstream = json_text(from, "upstream");
@@ -98,7 +98,7 @@ std::optional<placed_revision> revision_from_json(const json_t *from)
 }
 
 
-void add_targets(const placed_revision &from, std::optional<route_target> route::*slot,
+void add_targets(const served_revision &from, std::optional<route_target> route::*slot,
                  std::map<std::string, route> &to)
 {
     for (const auto &copy : from.copies) {
@@ -108,26 +108,26 @@ void add_targets(const placed_revision &from, std::optional<route_target> route:
     }
 }
 
-constexpr std::pair<const char *, std::optional<placed_revision> model::*> places[] = {
+constexpr std::pair<const char *, std::optional<served_revision> model::*> places[] = {
     {"blue", &model::blue},
     {"green", &model::green},
     {"incoming", &model::incoming},
 };
 
-constexpr std::pair<const char *, std::vector<placed_revision> model::*> lists[] = {
+constexpr std::pair<const char *, std::vector<served_revision> model::*> lists[] = {
     {"retired", &model::retired},
     {"kept", &model::kept},
 };
 
 /// The old blue, to which the traffic goes back if the new one fails.
-bool is_watched_former(const model &of, const placed_revision &retired)
+bool is_watched_former(const model &of, const served_revision &retired)
 {
     return of.blue && of.former != 0 && retired.revision == of.former;
 }
 
 
 /// Who has the lower one left the traffic earlier. Journals of before have no count of that, and their revisions are in their order.
-std::pair<std::uint64_t, std::uint64_t> age_of(const placed_revision &one)
+std::pair<std::uint64_t, std::uint64_t> age_of(const served_revision &one)
 {
     return {one.left, one.revision};
 }
@@ -135,9 +135,9 @@ std::pair<std::uint64_t, std::uint64_t> age_of(const placed_revision &one)
 } // namespace
 
 
-std::vector<const placed_revision *> loaded_revisions(const model &of)
+std::vector<const served_revision *> loaded_revisions(const model &of)
 {
-    std::vector<const placed_revision *> all;
+    std::vector<const served_revision *> all;
     for (const auto *place : {&of.blue, &of.green}) {
         if (*place) {
             all.push_back(&**place);
@@ -157,9 +157,9 @@ std::vector<const placed_revision *> loaded_revisions(const model &of)
 }
 
 
-std::vector<const placed_revision *> revisions_to_take_off(const model &of)
+std::vector<const served_revision *> revisions_to_take_off(const model &of)
 {
-    std::vector<const placed_revision *> all;
+    std::vector<const served_revision *> all;
     for (const auto &one : of.retired) {
         if (!is_watched_former(of, one)) {
             all.push_back(&one);
@@ -169,12 +169,12 @@ std::vector<const placed_revision *> revisions_to_take_off(const model &of)
 }
 
 
-placed_revision without_names_in_use(const model &of, placed_revision retired)
+served_revision without_names_in_use(const model &of, served_revision retired)
 {
-    const auto erase_names_of = [&retired](const placed_revision &other) {
+    const auto erase_names_of = [&retired](const served_revision &other) {
         if (other.backend == retired.backend && other.revision != retired.revision) {
-            std::erase_if(retired.copies, [&other](const placed_copy &copy) {
-                return std::ranges::find(other.copies, copy.model, &placed_copy::model) != other.copies.end();
+            std::erase_if(retired.copies, [&other](const served_model &copy) {
+                return std::ranges::find(other.copies, copy.model, &served_model::model) != other.copies.end();
             });
         }
     };
@@ -190,7 +190,7 @@ placed_revision without_names_in_use(const model &of, placed_revision retired)
 
 void note_taken_off(model &of, std::uint64_t revision)
 {
-    const auto at = std::ranges::find(of.retired, revision, &placed_revision::revision);
+    const auto at = std::ranges::find(of.retired, revision, &served_revision::revision);
     if (at == of.retired.end()) {
         return;
     }
@@ -220,9 +220,9 @@ void note_leaving(model &of)
 }
 
 
-const placed_revision *former_revision(const model &of)
+const served_revision *former_revision(const model &of)
 {
-    const placed_revision *found = nullptr;
+    const served_revision *found = nullptr;
     for (const auto &one : of.kept) {
         const bool served_before = one.left != 0 || one.revision < of.blue->revision;
         if (served_before && (found == nullptr || age_of(*found) < age_of(one))) {
@@ -249,7 +249,7 @@ void bound_kept(model &of, std::size_t most)
     }
     std::ranges::sort(revisions);
     revisions.resize(revisions.size() - most);
-    const auto is_too_old = [&revisions](const placed_revision &one) {
+    const auto is_too_old = [&revisions](const served_revision &one) {
         return std::ranges::binary_search(revisions, age_of(one));
     };
     std::ranges::copy_if(of.kept, std::back_inserter(of.retired), is_too_old);
@@ -260,7 +260,7 @@ void bound_kept(model &of, std::size_t most)
 }
 
 
-std::vector<std::string> placed_revision::parts() const
+std::vector<std::string> served_revision::parts() const
 {
     std::vector<std::string> all;
     for (const auto &copy : copies) {
@@ -271,7 +271,7 @@ std::vector<std::string> placed_revision::parts() const
 }
 
 
-std::string placed_revision::names() const
+std::string served_revision::names() const
 {
     std::string all;
     for (const auto &copy : copies) {

@@ -3,7 +3,7 @@
 #include "common/base/json_writer.hpp"
 #include "common/base/timestamp.hpp"
 #include "common/domain/limits.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/base/json.hpp"
-#include "common/domain/task.hpp"
+#include "common/domain/task_status.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -1,6 +1,6 @@
 #include "worker/fs/copy_tree.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/fs/copy_file.hpp"
 #include "worker/fs/io_failure.hpp"
 #include "worker/fs/left_behind.hpp"
@@ -56,7 +56,7 @@ outcome tree_pass::measure_file(const opened_source &file, const std::string &pa
 {
     const auto size = static_cast<std::uint64_t>(file.status.st_size);
     if (size > bounds_.max_bytes - bytes_) {
-        return outcome::permanent(shown(path) + " brings the source over " + size_words(bounds_.max_bytes) +
+        return outcome::permanent(shown(path) + " brings the source over " + format_size(bounds_.max_bytes) +
                                   " (artifacts.max_bytes)");
     }
     bytes_ += size;
@@ -161,7 +161,7 @@ outcome tree_pass::count_entry()
 {
     if (++entries_ > bounds_.max_files) {
         return outcome::permanent("the source holds more than " +
-                                  count_words(bounds_.max_files, "file or folder", "files and folders") +
+                                  format_count(bounds_.max_files, "file or folder", "files and folders") +
                                   " (artifacts.max_files)");
     }
     return outcome::ok();

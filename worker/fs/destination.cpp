@@ -1,6 +1,6 @@
 #include "worker/fs/destination.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/fs/io_failure.hpp"
 
 #include <cerrno>
@@ -49,8 +49,8 @@ outcome check_space(const fs::path &folder, std::uint64_t needed_bytes)
         return found;
     }
     if (needed_bytes > free) {
-        return outcome::permanent("the source is " + size_words(needed_bytes) + " and the file system of " +
-                                  shown(folder) + " has " + size_words(free) +
+        return outcome::permanent("the source is " + format_size(needed_bytes) + " and the file system of " +
+                                  shown(folder) + " has " + format_size(free) +
                                   " free: make room there and deploy again");
     }
     return outcome::ok();

@@ -1,6 +1,6 @@
 #include "worker/fs/io_failure.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <cerrno>
 
@@ -8,7 +8,7 @@ namespace rollout {
 
 outcome io_failure(const std::string &what, int error)
 {
-    const std::string sentence = what + " (" + errno_words(error) + ")";
+    const std::string sentence = what + " (" + format_errno(error) + ")";
     switch (error) {
     case EAGAIN:
     case EBUSY:

@@ -1,7 +1,7 @@
 #include "worker/fs/small_file.hpp"
 
 #include "common/base/unique_fd.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/fs/io_failure.hpp"
 #include "worker/fs/rename.hpp"
 
@@ -38,7 +38,7 @@ outcome read_small_file(const std::filesystem::path &path, std::string &into)
         }
         into.append(buffer.data(), static_cast<std::size_t>(size));
         if (into.size() > largest_small_file) {
-            return outcome::permanent(shown(path) + " is larger than " + size_words(largest_small_file));
+            return outcome::permanent(shown(path) + " is larger than " + format_size(largest_small_file));
         }
     }
 }

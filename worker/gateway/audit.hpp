@@ -1,7 +1,7 @@
 // The audit: one line of rolloutd's log for each change that a client asked for, with who asked, and what became of it.
 #pragma once
 
-#include "common/domain/requester.hpp"
+#include "common/domain/client_identity.hpp"
 #include "worker/scheduler/requests.hpp"
 
 #include <string>
@@ -11,10 +11,10 @@ namespace rollout {
 
 /// A change as a gateway asked for it.
 struct asked_change {
-    std::string_view action; ///< `deploy`, `delete`, or a word to a task (steering.hpp)
+    std::string_view action; ///< `deploy`, `delete`, or a word to a task (task_verb.hpp)
     std::string task_id;
     std::string model_id; ///< empty if the gateway named the task alone
-    requester by;
+    client_identity by;
     bool steers = false; ///< a word to a task that exists
 };
 

@@ -3,7 +3,7 @@
 #include "common/base/timestamp.hpp"
 #include "common/domain/limits.hpp"
 #include "worker/base/log.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -26,15 +26,15 @@ constexpr auto reread_pause = 1000ms;
 } // namespace
 
 
-gateway_registry::gateway_registry(journal &book, clock &time) : book_(book), time_(time), waits_(time)
+gateway_registry::gateway_registry(journal &journal, clock &time) : journal_(journal), time_(time), waits_(time)
 {
-    for (const auto &placed : book.models()) {
+    for (const auto &placed : journal.models()) {
         for (const auto &part : routes_of(placed)) {
             publish(part, placed.route_revision);
         }
     }
     // Whoever followed these routes when this process ended may do so still.
-    for (const auto &[id, processes] : book.gateways()) {
+    for (const auto &[id, processes] : journal.gateways()) {
         const bool is_first = !has_lost();
         auto &known = add(id);
         known.processes = peer_processes::from_text(processes);
@@ -57,7 +57,7 @@ gateway_registry::member &gateway_registry::add(const std::string &id)
     if (!known) {
         known = std::make_unique<member>(
             id,
-            gateway_replica::surroundings{book_, routes_, [this] { return is_shared(); },
+            gateway_replica::surroundings{journal_, routes_, [this] { return is_shared(); },
                                           [this] { reread_ = time_.after(reread_pause, [this] { pump_all(); }); }});
     }
     return *known;
@@ -81,7 +81,7 @@ gateway_replica *gateway_registry::join(const session_ptr &link, const std::stri
     auto &known = add(id);
     link->peer.gateway = id;
     known.processes.add(link->peer.seen_pid);
-    book_.remember_gateway(id, known.processes.text());
+    journal_.remember_gateway(id, known.processes.text());
     if (std::exchange(known.lost_logged, false)) {
         log(log_level::info, "A gateway is back", {{"gateway", id}});
     }
@@ -110,7 +110,7 @@ void gateway_registry::leave(const session_ptr &link)
         return;
     }
     if (link->peer.said_bye) {
-        book_.forget_gateway(found->first);
+        journal_.forget_gateway(found->first);
         known_.erase(found);
         check_waits();
     } else {
@@ -186,7 +186,7 @@ std::string gateway_registry::objection_to(const std::string &upstream) const
 {
     for (const auto &[id, known] : known_) {
         if (known->replica.is_linked() && !known->replica.has_upstream(upstream)) {
-            return unknown_upstream_words(id, known->replica.links().back()->peer.pid, upstream);
+            return unknown_upstream_sentence(id, known->replica.links().back()->peer.pid, upstream);
         }
     }
     return {};
@@ -200,7 +200,7 @@ void gateway_registry::warn_of_unknown_upstreams(const gateway_replica &of, cons
         if (!of.has_upstream(upstream)) {
             log(log_level::warning,
                 "Models are routed to an upstream that a gateway does not know: " +
-                    unknown_upstream_words(of.id(), by.peer.pid, upstream),
+                    unknown_upstream_sentence(of.id(), by.peer.pid, upstream),
                 {{"gateway", of.id()}, {"pid", std::to_string(by.peer.pid)}});
         }
     }
@@ -240,7 +240,7 @@ bool gateway_registry::is_to_be_dropped(member &which) const
     const auto limit = which.processes.were_noted() ? lost_for_ : lost_grace;
     if (away >= limit) {
         log(log_level::warning,
-            "A gateway had no link for " + duration_words(limit) + " and is no longer waited for (" +
+            "A gateway had no link for " + format_duration(limit) + " and is no longer waited for (" +
                 which.processes.words() +
                 "): revisions that it may still route to are unloaded from now on; stop it, or restore its link",
             {{"gateway", id}});
@@ -249,7 +249,7 @@ bool gateway_registry::is_to_be_dropped(member &which) const
     if (away >= lost_grace && !std::exchange(which.lost_logged, true)) {
         log(log_level::warning,
             "A gateway has no link, and " + which.processes.words() +
-                ": the revisions that it may route to stay loaded until it is back, for " + duration_words(limit) +
+                ": the revisions that it may route to stay loaded until it is back, for " + format_duration(limit) +
                 " at most (limits.gateway_lost_s). nginx's error log says why it has none",
             {{"gateway", id}});
     }
@@ -262,7 +262,7 @@ void gateway_registry::drop_lost()
     for (auto next = known_.begin(); next != known_.end();) {
         const auto entry = next++;
         if (!entry->second->replica.is_linked() && is_to_be_dropped(*entry->second)) {
-            book_.forget_gateway(entry->first);
+            journal_.forget_gateway(entry->first);
             known_.erase(entry);
         }
     }
@@ -319,7 +319,7 @@ void gateway_registry::check_waits()
 }
 
 
-traffic::followers gateway_registry::followers_of(std::uint64_t revision) const
+gateway_control::followers gateway_registry::followers_of(std::uint64_t revision) const
 {
     const auto is_behind = [revision](const auto &entry) {
         return !entry.second->replica.is_linked() || entry.second->replica.followed() < revision;

@@ -7,7 +7,7 @@
 #include "worker/gateway/gateway_replica.hpp"
 #include "worker/gateway/published_routes.hpp"
 #include "worker/os/peer_processes.hpp"
-#include "worker/rollout/traffic.hpp"
+#include "worker/rollout/gateway_control.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -23,7 +23,7 @@ namespace rollout {
 /// known, so that a rolloutd that has just started waits for those of before. Journal and clock outlive the registry.
 class gateway_registry {
   public:
-    gateway_registry(journal &book, clock &time);
+    gateway_registry(journal &journal, clock &time);
     gateway_registry(const gateway_registry &) = delete;
     gateway_registry &operator=(const gateway_registry &) = delete;
 
@@ -57,7 +57,7 @@ class gateway_registry {
     void publish(const route &to_follow, std::uint64_t revision);
     std::string missing() const;
     operation_ptr when_followed(std::uint64_t revision, done_fn done);
-    traffic::followers followers_of(std::uint64_t revision) const;
+    gateway_control::followers followers_of(std::uint64_t revision) const;
     std::string objection_to(const std::string &upstream) const;
 
     /// Starts nothing any more; the links may end.
@@ -85,7 +85,7 @@ class gateway_registry {
     void check_waits();
     void pump_all();
 
-    journal &book_;
+    journal &journal_;
     clock &time_;
     std::chrono::milliseconds lost_for_{0};
     published_routes routes_;

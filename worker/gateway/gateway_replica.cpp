@@ -134,18 +134,18 @@ void gateway_replica::tell_shared(bool shared)
 
 void gateway_replica::pump()
 {
-    const bool has_all = state_ == stream_state::live && sent_ >= around_.book.revision();
+    const bool has_all = state_ == stream_state::live && sent_ >= around_.journal.revision();
     if (!is_streaming() || reading_ || has_all || stream_->unsent() > page_below_bytes) {
         return;
     }
     reading_ = true;
-    around_.book.read_after(sent_, limits::batch_bytes,
-                            [this, head = around_.book.revision(),
-                             run = std::weak_ptr(run_)](const outcome &ended, const std::vector<task_row> &rows) {
-                                if (!run.expired()) {
-                                    on_page(head, ended, rows);
-                                }
-                            });
+    around_.journal.read_after(sent_, limits::batch_bytes,
+                               [this, head = around_.journal.revision(),
+                                run = std::weak_ptr(run_)](const outcome &ended, const std::vector<task_row> &rows) {
+                                   if (!run.expired()) {
+                                       on_page(head, ended, rows);
+                                   }
+                               });
 }
 
 
@@ -160,7 +160,7 @@ void gateway_replica::on_page(std::uint64_t head, const outcome &ended, const st
         return;
     }
     sent_ = rows.empty() ? std::max(sent_, head) : rows.back().revision;
-    const bool has_all = rows.empty() && sent_ >= around_.book.revision();
+    const bool has_all = rows.empty() && sent_ >= around_.journal.revision();
     state_ = has_all ? stream_state::live : stream_state::catching_up;
     send_update(rows, sent_, has_all ? state_of_full_table() : table_state::partial);
     pump();

@@ -29,7 +29,7 @@ enum class stream_state : std::uint8_t {
 class gateway_replica {
   public:
     struct surroundings {
-        journal &book;
+        rollout::journal &journal;
         const published_routes &routes;
 
         /// Whether other gateways are linked, which may know of a task first: then the table is never told that it is complete.

@@ -1,11 +1,11 @@
 #include "worker/gateway/gateway_server.hpp"
 
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "common/link/frame.hpp"
-#include "common/link/protocol.hpp"
+#include "common/link/version.hpp"
 #include "worker/base/log.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/os/peer_processes.hpp"
 
 #include <chrono>
@@ -27,7 +27,7 @@ constexpr std::chrono::milliseconds longest_silence = 20s;
 
 
 gateway_server::gateway_server(uv_loop_t *loop, journal &from)
-    : loop_(loop), book_(from), time_(loop), listener_(loop, [this](uv_stream_t *waiting) { accept(waiting); }),
+    : loop_(loop), journal_(from), time_(loop), listener_(loop, [this](uv_stream_t *waiting) { accept(waiting); }),
       gateways_(from, time_), questions_(time_), lookups_(from, time_),
       requests_({[this](submission wanted, answer_fn answer) { on_submit(std::move(wanted), std::move(answer)); },
                  [this](steer_request wanted, answer_fn answer) { on_steer(std::move(wanted), std::move(answer)); },
@@ -156,7 +156,7 @@ void gateway_server::ping_all()
         const bool is_greeted = !link->peer.gateway.empty();
         if (now - link->heard_at() > bound) {
             link->end((is_greeted ? "it has sent nothing for " : "it has sent no hello for ") +
-                      duration_words(longest_silence));
+                      format_duration(longest_silence));
         } else if (is_greeted) {
             link->send(message);
         }
@@ -228,8 +228,8 @@ void gateway_server::on_hello(const session_ptr &from, const json_t *message)
     const auto protocol = common_protocol(spoken_protocols, spoken);
     const std::string id(json_text(message, "gateway"));
     if (!protocol) {
-        from->end("it speaks " + protocol_words(spoken) + " of the protocol, rolloutd " +
-                  protocol_words(spoken_protocols) + "; upgrade " +
+        from->end("it speaks " + format_versions(spoken) + " of the protocol, rolloutd " +
+                  format_versions(spoken_protocols) + "; upgrade " +
                   (spoken.newest < spoken_protocols.oldest ? "nginx's module" : "rolloutd"));
         return;
     }
@@ -258,8 +258,8 @@ void gateway_server::on_hello(const session_ptr &from, const json_t *message)
 /// Up to where the gateway's table is filled with the tasks of this journal.
 std::uint64_t gateway_server::position_of(const json_t *hello, const std::string &gateway, int pid)
 {
-    const auto position = json_text(hello, "journal") == book_.id() ? json_count(hello, "revision") : 0;
-    if (position <= book_.revision()) {
+    const auto position = json_text(hello, "journal") == journal_.id() ? json_count(hello, "revision") : 0;
+    if (position <= journal_.revision()) {
         return position;
     }
     // The file was put back from a copy: what it holds now may all be other.
@@ -276,8 +276,8 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
 {
     json_ptr welcome = message_of(rolloutd_frame::welcome);
     json_put(welcome.get(), "protocol", json_made(json_integer(protocol)));
-    json_put(welcome.get(), "journal", book_.id());
-    json_put(welcome.get(), "revision", json_make_number(book_.revision()));
+    json_put(welcome.get(), "journal", journal_.id());
+    json_put(welcome.get(), "revision", json_make_number(journal_.revision()));
     json_put(welcome.get(), "routes", json_make_number(gateways_.routes().revision()));
     json_put(welcome.get(), "stream", json_ptr(json_boolean(carries_stream)));
     to->send(welcome);
@@ -311,7 +311,7 @@ operation_ptr gateway_server::when_followed(std::uint64_t revision, done_fn done
 }
 
 
-traffic::followers gateway_server::followers_of(std::uint64_t revision) const
+gateway_control::followers gateway_server::followers_of(std::uint64_t revision) const
 {
     return gateways_.followers_of(revision);
 }

@@ -13,7 +13,7 @@
 #include "worker/gateway/task_lookups.hpp"
 #include "worker/gateway/task_requests.hpp"
 #include "worker/journal/journal.hpp"
-#include "worker/rollout/traffic.hpp"
+#include "worker/rollout/gateway_control.hpp"
 #include "worker/scheduler/requests.hpp"
 
 #include <uv.h>
@@ -27,7 +27,7 @@
 
 namespace rollout {
 
-class gateway_server final : public traffic {
+class gateway_server final : public gateway_control {
   public:
     /// The loop and the journal must outlive the server, and the server its operations.
     gateway_server(uv_loop_t *loop, journal &from);
@@ -96,7 +96,7 @@ class gateway_server final : public traffic {
     void ping_all();
 
     uv_loop_t *loop_;
-    journal &book_;
+    journal &journal_;
     loop_clock time_;
     listener listener_;
     gateway_registry gateways_;

@@ -2,7 +2,7 @@
 
 #include "common/base/unique_fd.hpp"
 #include "worker/base/log.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <cerrno>
 #include <stdexcept>
@@ -42,7 +42,7 @@ void clear_away_dead_socket(const std::string &path)
     }
     if (error != ECONNREFUSED) {
         throw std::runtime_error("whether another process listens on " + shown(path) +
-                                 " cannot be told, and it is left there: " + errno_words(error));
+                                 " cannot be told, and it is left there: " + format_errno(error));
     }
     unlink(path.c_str());
 }
@@ -104,7 +104,7 @@ void listener::open(const settings &from)
         }
     }
     if (chmod(path_.c_str(), from.listen.mode) != 0) {
-        throw std::runtime_error("the mode of " + shown(path_) + " cannot be set: " + errno_words(errno));
+        throw std::runtime_error("the mode of " + shown(path_) + " cannot be set: " + format_errno(errno));
     }
 }
 
@@ -132,7 +132,7 @@ void listener::check_descriptors()
     if (const unique_fd spare(::open("/dev/null", O_RDONLY | O_CLOEXEC)); spare) {
         deafness_logged_ = false;
     } else {
-        note_deafness(errno_words(errno));
+        note_deafness(format_errno(errno));
     }
 }
 

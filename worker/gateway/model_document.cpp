@@ -1,7 +1,7 @@
 #include "worker/gateway/model_document.hpp"
 
 #include "common/domain/limits.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -12,7 +12,7 @@ namespace rollout {
 
 namespace {
 
-json_ptr placed(const std::optional<placed_revision> &from)
+json_ptr placed(const std::optional<served_revision> &from)
 {
     if (!from) {
         return json_ptr(json_null());
@@ -26,7 +26,7 @@ json_ptr placed(const std::optional<placed_revision> &from)
 }
 
 
-bool is_lost(const std::vector<lost_revision> &losses, const std::optional<placed_revision> &which)
+bool is_lost(const std::vector<lost_revision> &losses, const std::optional<served_revision> &which)
 {
     return which && std::ranges::any_of(losses, [&](const auto &lost) { return lost.revision == which->revision; });
 }

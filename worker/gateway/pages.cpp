@@ -2,7 +2,7 @@
 
 #include "common/base/json_writer.hpp"
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "common/link/frame.hpp"
 #include "worker/base/log.hpp"
 #include "worker/gateway/line_of.hpp"
@@ -80,7 +80,7 @@ void pages::on_list(const session_ptr &from, const json_t *message)
     const bool in_lines = json_is_true(json_object_get(message, "in_lines"));
     waiting_.push_back({from, json_count(message, "id"), rolloutd_frame::listed, "\"tasks\":null,\"next\":null",
                         [this, which, limit, in_lines](const page_fn &done) {
-                            around_.book.list(
+                            around_.journal.list(
                                 which, limit, limits::page_bytes,
                                 [in_lines, done](const outcome &ended, const std::vector<task_row> &rows, bool more) {
                                     if (!ended || !in_lines) {
@@ -108,7 +108,7 @@ void pages::on_models(const session_ptr &from, const json_t *message)
     const bool in_lines = json_is_true(json_object_get(message, "in_lines"));
     waiting_.push_back({from, json_count(message, "id"), rolloutd_frame::listed_models,
                         "\"models\":null,\"next\":null", [this, after, limit, in_lines](const page_fn &done) {
-                            around_.book.list_models(
+                            around_.journal.list_models(
                                 after, limit,
                                 [this, in_lines, done](const outcome &ended, std::vector<model> models, bool more) {
                                     if (!ended) {

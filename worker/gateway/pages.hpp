@@ -22,7 +22,7 @@ namespace rollout {
 class pages {
   public:
     struct surroundings {
-        journal &book;
+        rollout::journal &journal;
         clock &time;
 
         /// What its servers have lost of a model.

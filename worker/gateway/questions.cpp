@@ -126,11 +126,11 @@ class questions::measurement final : public operation {
         }
         if (all.size() == revisions_.size()) {
             const json_t *last_minute = json_object_get(message, "last_minute");
-            answers_.insert_or_assign(
-                from.peer.gateway,
-                traffic::gateway_traffic{std::move(all), json_is_integer(last_minute)
-                                                             ? std::optional(json_count(message, "last_minute"))
-                                                             : std::nullopt});
+            answers_.insert_or_assign(from.peer.gateway,
+                                      gateway_control::gateway_traffic{
+                                          std::move(all), json_is_integer(last_minute)
+                                                              ? std::optional(json_count(message, "last_minute"))
+                                                              : std::nullopt});
         }
         on_end(from);
     }
@@ -162,7 +162,7 @@ class questions::measurement final : public operation {
     measured_fn done_;
     operation_ptr end_;
     std::set<const session *> asked_;
-    traffic::measured answers_;
+    gateway_control::measured answers_;
 };
 
 

@@ -4,7 +4,7 @@
 
 #include "worker/async/clock.hpp"
 #include "worker/gateway/session.hpp"
-#include "worker/rollout/traffic.hpp"
+#include "worker/rollout/gateway_control.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -19,7 +19,7 @@ namespace rollout {
 class questions {
   public:
     using count_fn = std::function<void(std::optional<std::uint64_t>)>;
-    using measured_fn = std::function<void(const traffic::measured &)>;
+    using measured_fn = std::function<void(const gateway_control::measured &)>;
 
     explicit questions(clock &time) : time_(time) {}
     questions(const questions &) = delete;

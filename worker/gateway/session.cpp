@@ -3,7 +3,7 @@
 #include "common/domain/limits.hpp"
 #include "worker/base/failpoint.hpp"
 #include "worker/base/log.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <initializer_list>
 #include <utility>

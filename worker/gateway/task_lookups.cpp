@@ -1,7 +1,7 @@
 #include "worker/gateway/task_lookups.hpp"
 
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "common/link/frame.hpp"
 #include "worker/base/log.hpp"
 #include "worker/gateway/line_of.hpp"
@@ -66,9 +66,9 @@ void task_lookups::on_lookup(const session_ptr &from, const json_t *message)
         }
     };
     if (!task_id.empty()) {
-        book_.find(task_id, found);
+        journal_.find(task_id, found);
     } else {
-        book_.find_latest(*kind, model_id, found);
+        journal_.find_latest(*kind, model_id, found);
     }
 }
 

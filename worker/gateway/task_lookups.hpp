@@ -18,7 +18,7 @@ namespace rollout {
 /// The journal and the clock outlive this, and this the reads that it has asked the journal for.
 class task_lookups {
   public:
-    task_lookups(journal &book, clock &time) : book_(book), time_(time) {}
+    task_lookups(journal &journal, clock &time) : journal_(journal), time_(time) {}
     task_lookups(const task_lookups &) = delete;
     task_lookups &operator=(const task_lookups &) = delete;
 
@@ -52,7 +52,7 @@ class task_lookups {
     void tell_news();
     void wake_watchers(const task_row &row);
 
-    journal &book_;
+    journal &journal_;
     clock &time_;
     std::unordered_map<std::string, std::map<watcher_name, watcher>> watchers_; ///< by task
     std::map<session *, task_of_question> watched_;                             ///< by link

@@ -1,9 +1,9 @@
 #include "worker/gateway/task_requests.hpp"
 
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "common/link/frame.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/gateway/audit.hpp"
 #include "worker/gateway/line_of.hpp"
 
@@ -77,12 +77,12 @@ void task_requests::on_steer(const session_ptr &from, const json_t *message)
 {
     const auto id = json_count(message, "id");
     const auto kind = kind_from(json_text(message, "kind"));
-    const auto verb = steering_from(json_text(message, "verb"));
+    const auto verb = task_verb_from(json_text(message, "verb"));
     const std::string task_id(json_text(message, "task_id"));
     const std::string new_task_id(json_text(message, "new_task_id"));
     if (!kind || !verb || !is_task_id(task_id) ||
         (!new_task_id.empty() && !(makes_a_task(*verb) && is_task_id(new_task_id))) ||
-        (*kind == task_kind::remove && *verb != steering::cancel && *verb != steering::retry)) {
+        (*kind == task_kind::remove && *verb != task_verb::cancel && *verb != task_verb::retry)) {
         from->end("a malformed task verb");
         return;
     }

@@ -1,7 +1,7 @@
 // What clients want to change, as gateways pass it on: new tasks, and words to tasks. Checked, handed to the scheduler, answered.
 #pragma once
 
-#include "common/domain/steering.hpp"
+#include "common/domain/task_verb.hpp"
 #include "common/link/submission_line.hpp"
 #include "worker/gateway/session.hpp"
 #include "worker/scheduler/requests.hpp"

@@ -35,7 +35,7 @@ bool upstream_names::has(const std::string &upstream) const
 }
 
 
-std::string unknown_upstream_words(const std::string &gateway, int pid, const std::string &upstream)
+std::string unknown_upstream_sentence(const std::string &gateway, int pid, const std::string &upstream)
 {
     const bool has_port = is_host_and_port(upstream);
     const std::string name = has_port ? "inference" : upstream;

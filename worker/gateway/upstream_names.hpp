@@ -23,6 +23,6 @@ class upstream_names {
 };
 
 /// Says what is missing in nginx's configuration, and what to write there.
-std::string unknown_upstream_words(const std::string &gateway, int pid, const std::string &upstream);
+std::string unknown_upstream_sentence(const std::string &gateway, int pid, const std::string &upstream);
 
 } // namespace rollout

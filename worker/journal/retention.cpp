@@ -1,7 +1,7 @@
 #include "worker/journal/retention.hpp"
 
 #include "worker/base/log.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <algorithm>
 
@@ -83,7 +83,7 @@ void retention::rest(const std::string &fault)
         log(log_level::error, "Old tasks could not be removed: " + fault);
     }
     if (removed_ != 0) {
-        log(log_level::info, count_words(removed_, "old task", "old tasks") + " went from the journal");
+        log(log_level::info, format_count(removed_, "old task", "old tasks") + " went from the journal");
     }
     pause_ = time_.after(interval, [this] { sweep(); });
 }

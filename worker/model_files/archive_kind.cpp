@@ -1,6 +1,6 @@
 #include "worker/model_files/archive_kind.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <archive.h>
 #include <archive_entry.h>

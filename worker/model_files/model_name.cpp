@@ -1,7 +1,7 @@
 #include "worker/model_files/model_name.hpp"
 
 #include "common/base/json.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/fs/io_failure.hpp"
 #include "worker/fs/small_file.hpp"
 #include "worker/model_files/pbtxt.hpp"

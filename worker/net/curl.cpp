@@ -1,6 +1,6 @@
 #include "worker/net/curl.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 namespace rollout {
 
@@ -33,7 +33,7 @@ bool add_header(curl_list_ptr &to, const std::string &line)
 }
 
 
-std::string failure_words(CURL *easy, CURLcode code, const std::string &origin)
+std::string failure_text(CURL *easy, CURLcode code, const std::string &origin)
 {
     long system_error = 0;
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
@@ -43,7 +43,7 @@ std::string failure_words(CURL *easy, CURLcode code, const std::string &origin)
         return "no connection to " + origin + " (its name cannot be resolved)";
     case CURLE_COULDNT_CONNECT:
         return "no connection to " + origin + " (" +
-               (system_error != 0 ? errno_words(static_cast<int>(system_error)) : curl_easy_strerror(code)) + ")";
+               (system_error != 0 ? format_errno(static_cast<int>(system_error)) : curl_easy_strerror(code)) + ")";
     case CURLE_GOT_NOTHING:
         return origin + " closed the connection without an answer";
     case CURLE_PARTIAL_FILE:

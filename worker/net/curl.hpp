@@ -31,6 +31,6 @@ std::string url_part(CURLU *url, CURLUPart which, unsigned flags = 0);
 bool add_header(curl_list_ptr &to, const std::string &line);
 
 /// Why a request brought no answer, in a sentence without its full stop. Time limits are their setter's to word.
-std::string failure_words(CURL *easy, CURLcode code, const std::string &origin);
+std::string failure_text(CURL *easy, CURLcode code, const std::string &origin);
 
 } // namespace rollout

@@ -1,7 +1,7 @@
 #include "worker/net/http_client.hpp"
 
 #include "worker/async/timer.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/net/http_transfer.hpp"
 
 #include <curl/curl.h>

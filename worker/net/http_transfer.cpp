@@ -1,6 +1,6 @@
 #include "worker/net/http_transfer.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -112,14 +112,14 @@ std::string words_of(const http_transfer &of, CURLcode code)
         long request_bytes = 0;
         curl_easy_getinfo(of.easy.get(), CURLINFO_REQUEST_SIZE, &request_bytes);
         return request_bytes > 0
-                   ? of.origin + " did not answer within " + duration_words(of.request.timeout)
-                   : "no connection to " + of.origin + " within " + duration_words(connect_bound(of.request));
+                   ? of.origin + " did not answer within " + format_duration(of.request.timeout)
+                   : "no connection to " + of.origin + " within " + format_duration(connect_bound(of.request));
     }
     if (code == CURLE_WRITE_ERROR) {
-        return of.too_long ? of.origin + " answered with more than " + size_words(of.request.max_answer_bytes)
+        return of.too_long ? of.origin + " answered with more than " + format_size(of.request.max_answer_bytes)
                            : "no memory for the answer of " + of.origin;
     }
-    return failure_words(of.easy.get(), code, of.origin);
+    return failure_text(of.easy.get(), code, of.origin);
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 #include "worker/rollout/admission.hpp"
 
-#include "worker/base/words.hpp"
-#include "worker/config/model_settings.hpp"
+#include "worker/base/format.hpp"
+#include "worker/config/model_overrides.hpp"
 #include "worker/rollout/run_context.hpp"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ std::string refusal_of(const run_context &run)
                                     : "Model " + run.task.model_id + " is not deployed; there is nothing to delete.";
     }
     if (run.task.rollback_to != 0) {
-        const bool is_kept = std::ranges::any_of(run.model.kept, [&run](const placed_revision &placed) {
+        const bool is_kept = std::ranges::any_of(run.model.kept, [&run](const served_revision &placed) {
             return placed.revision == run.task.rollback_to;
         });
         return is_kept ? ""
@@ -48,13 +48,13 @@ std::string refusal_of(const run_context &run)
     const auto most = run.environment.config.limits.max_deployed_models;
     const auto deployed = run.environment.deployed_models();
     if (!run.model.blue && deployed >= most) {
-        return "There are " + count_words(deployed, "model", "models") + " deployed and max_deployed_models is " +
+        return "There are " + format_count(deployed, "model", "models") + " deployed and max_deployed_models is " +
                std::to_string(most) + "; delete one first.";
     }
     const auto most_known = run.environment.config.limits.max_known_models;
     const auto known = run.environment.known_models();
     if (run.model.last_revision == 0 && known >= most_known) {
-        return "There are " + count_words(known, "model", "models") +
+        return "There are " + format_count(known, "model", "models") +
                " with a revision number to remember, also of those that are deleted or never came to be, and "
                "max_known_models is " +
                std::to_string(most_known) + "; take a name that was there before, or raise it.";

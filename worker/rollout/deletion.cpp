@@ -77,7 +77,7 @@ void enter_rollback(run_context &run)
 }
 
 
-const placed_revision *former_blue(const run_context &run)
+const served_revision *former_blue(const run_context &run)
 {
     const auto &all = run.model.retired;
     const auto found = std::ranges::find_if(
@@ -89,7 +89,7 @@ const placed_revision *former_blue(const run_context &run)
 /// Gives the model its traffic back before the task is over: whoever reads that it serves shall find it so.
 operation_ptr route_back(run_context &run, done_fn done)
 {
-    const placed_revision blue = *former_blue(run);
+    const served_revision blue = *former_blue(run);
     std::erase_if(run.model.retired, [&blue](const auto &placed) { return placed.revision == blue.revision; });
     run.model.blue = blue;
     return in_order(run.environment.time,
@@ -104,7 +104,7 @@ operation_ptr bring_back(run_context &run, done_fn done)
     if (run.model.blue) {
         return follow_route_back(run, std::move(done)); // before a crash
     }
-    const placed_revision *blue = former_blue(run);
+    const served_revision *blue = former_blue(run);
     if (blue == nullptr) {
         return ended(run, outcome::permanent("there is nothing left that could serve"), std::move(done));
     }

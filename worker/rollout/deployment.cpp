@@ -14,7 +14,7 @@ namespace rollout {
 namespace {
 
 /// Returns the revision that this task brings, wherever it stands by now.
-placed_revision &ours(run_context &run)
+served_revision &ours(run_context &run)
 {
     return is_ours(run, run.model.incoming) ? *run.model.incoming
            : is_ours(run, run.model.green)  ? *run.model.green
@@ -27,7 +27,7 @@ placed_revision &ours(run_context &run)
 void enter_fetch(run_context &run)
 {
     if (!is_ours(run, run.model.incoming)) {
-        placed_revision &revision = run.model.incoming.emplace();
+        served_revision &revision = run.model.incoming.emplace();
         revision.revision = run.task.model_revision;
         revision.backend = run.plan.backend;
         revision.upstream = run.environment.config.backends.at(run.plan.backend).upstream;
@@ -54,7 +54,7 @@ bool brings_files(const run_context &run)
 void bring_kept(run_context &run)
 {
     auto &kept = run.model.kept;
-    const auto found = std::ranges::find(kept, run.task.rollback_to, &placed_revision::revision);
+    const auto found = std::ranges::find(kept, run.task.rollback_to, &served_revision::revision);
     if (found != kept.end()) {
         run.model.incoming = *found;
         run.model.incoming->keep_files = true; // whatever becomes of this, it can be gone back to again
@@ -73,7 +73,7 @@ void enter_stage(run_context &run)
 
 operation_ptr stage_files(run_context &run, done_fn done)
 {
-    const auto stage = [](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+    const auto stage = [](backend &server, const server_model &model, const served_model &, done_fn then) {
         return server.stage(model, std::move(then));
     };
     return in_order(run.environment.time,
@@ -131,7 +131,7 @@ operation_ptr prove_ready(run_context &run, done_fn done)
 
 operation_ptr smoke(run_context &run, done_fn done)
 {
-    const auto infer = [&run](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+    const auto infer = [&run](backend &server, const server_model &model, const served_model &, done_fn then) {
         const start_fn once = [&run, &server, model](done_fn part) {
             return server.infer(model, run.plan.rollout.smoke_request.get(),
                                 std::chrono::seconds(run.plan.rollout.smoke_timeout_s), std::move(part));
@@ -232,7 +232,7 @@ operation_ptr retire_old(run_context &run, done_fn done)
 void take_former_back(model &of)
 {
     for (auto *list : {&of.retired, &of.kept}) {
-        const auto former = std::ranges::find(*list, of.former, &placed_revision::revision);
+        const auto former = std::ranges::find(*list, of.former, &served_revision::revision);
         if (former != list->end()) {
             of.retired.push_back(*std::exchange(of.blue, *former));
             std::erase_if(*list, [&of](const auto &placed) { return placed.revision == of.blue->revision; });
@@ -263,7 +263,7 @@ void enter_rollback(run_context &run)
 
 operation_ptr roll_back(run_context &run, done_fn done)
 {
-    std::vector<placed_revision> green;
+    std::vector<served_revision> green;
     std::copy_if(run.model.retired.begin(), run.model.retired.end(), std::back_inserter(green),
                  [&run](const auto &placed) { return placed.revision == run.task.model_revision; });
     std::vector<start_fn> parts;

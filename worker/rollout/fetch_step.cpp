@@ -1,7 +1,7 @@
 #include "worker/rollout/fetch_step.hpp"
 
 #include "worker/async/combine.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/rollout/revision_work.hpp"
 
 #include <algorithm>
@@ -51,7 +51,7 @@ class watched_fetch final : public operation {
         seen_ = done;
         const double share = total == 0 ? 0 : std::min(static_cast<double>(done) / static_cast<double>(total), 1.0);
         run_.writer.note_progress((static_cast<double>(number_) + share) / static_cast<double>(count_),
-                                  size_words(done) + (total == 0 ? "" : " of " + size_words(total)));
+                                  format_size(done) + (total == 0 ? "" : " of " + format_size(total)));
     }
 
     run_context &run_;
@@ -66,11 +66,11 @@ class watched_fetch final : public operation {
 } // namespace
 
 
-operation_ptr fetch_source(run_context &run, const placed_revision &revision, done_fn done)
+operation_ptr fetch_source(run_context &run, const served_revision &revision, done_fn done)
 {
     return on_copies(
         run, revision, std::move(done),
-        [&run](backend &server, const server_model &, const placed_copy &copy, done_fn then) {
+        [&run](backend &server, const server_model &, const served_model &copy, done_fn then) {
             const auto planned = std::ranges::find_if(
                 run.plan.copies, [&copy](const auto &wanted) { return wanted.placed.parts == copy.parts; });
             if (planned == run.plan.copies.end()) {

@@ -7,6 +7,6 @@ namespace rollout {
 
 /// Brings the files of the revision that the task is to deploy, copy after copy. While it downloads, the task's document
 /// follows, about once a second.
-operation_ptr fetch_source(run_context &run, const placed_revision &revision, done_fn done);
+operation_ptr fetch_source(run_context &run, const served_revision &revision, done_fn done);
 
 } // namespace rollout

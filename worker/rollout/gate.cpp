@@ -1,6 +1,6 @@
 #include "worker/rollout/gate.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -141,7 +141,7 @@ json_ptr counters_report(const traffic_counters &from)
 std::string of_requests(const tried &counted, const char *slot)
 {
     return std::to_string(counted.failures) + " of " + slot + " " +
-           count_words(counted.requests, "request", "requests");
+           format_count(counted.requests, "request", "requests");
 }
 
 
@@ -150,7 +150,7 @@ std::string chance_words(double false_alarm)
     // Rounded down to two digits: the chance is below that.
     const double whole = std::floor(1 / false_alarm);
     const double step = std::pow(10, std::max(0.0, std::floor(std::log10(whole)) - 1));
-    return "chance of this with a good green: below 1 in " + number_words(std::floor(whole / step) * step);
+    return "chance of this with a good green: below 1 in " + format_number(std::floor(whole / step) * step);
 }
 
 } // namespace
@@ -348,7 +348,7 @@ gate_verdict gate::verdict() const
     }
     if (const auto late = overdue(); late != 0) {
         return {gate_verdict::kind::undecided, true,
-                count_words(late, "request of green's has", "requests of green's have") +
+                format_count(late, "request of green's has", "requests of green's have") +
                     " waited too long already, and no answer has come yet"};
     }
     return {gate_verdict::kind::good, false, format_counters(counted_.green) + could_have_seen()};
@@ -363,15 +363,15 @@ gate_verdict gate::verdict_at_end() const
     }
     const double mean = counted_.green.mean_ms();
     const traffic_counters &blue = blue_to_compare();
-    const auto means = "green's mean is " + number_words(mean) + " ms";
+    const auto means = "green's mean is " + format_number(mean) + " ms";
     if (limits_.max_mean_ms && mean > *limits_.max_mean_ms) {
-        return bad(means + " and max_mean_ms is " + number_words(*limits_.max_mean_ms));
+        return bad(means + " and max_mean_ms is " + format_number(*limits_.max_mean_ms));
     }
     const double blue_mean = std::max(blue.mean_ms(), 1.0);
     if (limits_.max_mean_ratio_to_blue && blue.requests >= std::max<std::uint64_t>(limits_.min_requests, 1) &&
         mean > *limits_.max_mean_ratio_to_blue * blue_mean) {
-        return bad(means + ", blue's " + number_words(blue_mean) + " ms and max_mean_ratio_to_blue is " +
-                   number_words(*limits_.max_mean_ratio_to_blue));
+        return bad(means + ", blue's " + format_number(blue_mean) + " ms and max_mean_ratio_to_blue is " +
+                   format_number(*limits_.max_mean_ratio_to_blue));
     }
     return now;
 }
@@ -385,7 +385,7 @@ std::string gate::words_of(const test &decided) const
     const auto whose = [&](const tried &all) { return since.requests < all.requests ? "green's last" : "green's"; };
     const auto at_least = [&](double limit) {
         const double share = share_at_least(since, chance_of_bounds);
-        return share > limit ? "at least " + percent_words(share) : "over " + percent_words(limit);
+        return share > limit ? "at least " + format_percent(share) : "over " + format_percent(limit);
     };
     const auto compared = [&](const tried &blues, const char *did) {
         return ", " + of_requests(blues, "blue's") + (baseline_ ? " in the last hold that it had traffic in" : "") +
@@ -396,21 +396,21 @@ std::string gate::words_of(const test &decided) const
         const double blue_share =
             std::max(blues.share(), blues.requests == 0 ? 0 : 1 / static_cast<double>(blues.requests));
         const double ratio = blue_share > 0 ? share / blue_share : 0;
-        return ratio > limit ? "about " + number_words(ratio) + " times"
-                             : "more than " + number_words(limit) + " times";
+        return ratio > limit ? "about " + format_number(ratio) + " times"
+                             : "more than " + format_number(limit) + " times";
     };
     const auto also = [&](const std::string &blues) {
         return blue_breaks(decided.share.test) ? "; blue breaks the limit as well: " + blues : std::string();
     };
     switch (decided.share.test) {
     case gate_test::error_rate: {
-        const auto limit = percent_words(*limits_.max_error_rate);
+        const auto limit = format_percent(*limits_.max_error_rate);
         return "green's error share is " + at_least(*limits_.max_error_rate) + ", the limit is " + limit + chance +
                of_requests(since, whose(failed_of(counted_.green))) + " failed, and max_error_rate is " + limit +
                ")" + also(of_requests(failed_of(blue), "blue's") + " failed");
     }
     case gate_test::p99: {
-        const auto limit = number_words(*limits_.max_p99_ms);
+        const auto limit = format_number(*limits_.max_p99_ms);
         const auto bucket = *slow_bucket(gate_test::p99, 0);
         return at_least(slow_share) + " of green's requests take longer than " + limit + " ms, 1 % may" + chance +
                of_requests(since, whose(slower_than(counted_.green, limits_, bucket))) + " did, and max_p99_ms is " +
@@ -419,14 +419,14 @@ std::string gate::words_of(const test &decided) const
     case gate_test::error_ratio: {
         const double limit = *limits_.max_error_ratio_to_blue;
         return "green fails " + times(failed_of(blue), limit) + " as often as blue, the limit is " +
-               number_words(limit) + chance + of_requests(since, whose(failed_of(counted_.green))) + " failed" +
-               compared(failed_of(blue), "") + ", and max_error_ratio_to_blue is " + number_words(limit) + ")";
+               format_number(limit) + chance + of_requests(since, whose(failed_of(counted_.green))) + " failed" +
+               compared(failed_of(blue), "") + ", and max_error_ratio_to_blue is " + format_number(limit) + ")";
     }
     case gate_test::p99_ratio: {
-        const auto limit = number_words(*limits_.max_p99_ratio_to_blue);
+        const auto limit = format_number(*limits_.max_p99_ratio_to_blue);
         return "green's p99 is more than " + limit + " times blue's" + chance + "green's is " +
-               number_words(counted_.green.quantile_ms(0.99)) + " ms, blue's " +
-               number_words(blue.quantile_ms(0.99)) + " ms, and max_p99_ratio_to_blue is " + limit + ")";
+               format_number(counted_.green.quantile_ms(0.99)) + " ms, blue's " +
+               format_number(blue.quantile_ms(0.99)) + " ms, and max_p99_ratio_to_blue is " + limit + ")";
     }
     case gate_test::client_errors:
         return "green refuses " + at_least(limit_of(decided).value_or(far_above_nothing)) +
@@ -448,12 +448,12 @@ std::string gate::could_have_seen() const
     std::string words;
     if (limits_.max_error_rate || limits_.max_error_ratio_to_blue) {
         words += "; its error share is at most " +
-                 percent_words(share_at_most(failed_of(counted_.green), chance_of_bounds)) + " (99 %)";
+                 format_percent(share_at_most(failed_of(counted_.green), chance_of_bounds)) + " (99 %)";
     }
     if (limits_.max_p99_ms) {
         const auto slow = slower_than(counted_.green, limits_, *slow_bucket(gate_test::p99, 0));
-        words += "; at most " + percent_words(share_at_most(slow, chance_of_bounds)) +
-                 " of its requests take longer than " + number_words(*limits_.max_p99_ms) + " ms (99 %)";
+        words += "; at most " + format_percent(share_at_most(slow, chance_of_bounds)) +
+                 " of its requests take longer than " + format_number(*limits_.max_p99_ms) + " ms (99 %)";
     }
     return words;
 }
@@ -503,8 +503,8 @@ json_ptr gate::report(const gate_verdict &verdict, unsigned weight, std::uint64_
 
 std::string format_counters(const traffic_counters &of)
 {
-    return count_words(of.requests, "request", "requests") + ", " + std::to_string(of.failures) + " failed (" +
-           percent_words(of.error_rate()) + "), p99 " + number_words(of.quantile_ms(0.99)) + " ms";
+    return format_count(of.requests, "request", "requests") + ", " + std::to_string(of.failures) + " failed (" +
+           format_percent(of.error_rate()) + "), p99 " + format_number(of.quantile_ms(0.99)) + " ms";
 }
 
 

@@ -1,6 +1,6 @@
 #include "worker/rollout/gate_plan.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/rollout/evidence.hpp"
 
 #include <algorithm>
@@ -157,7 +157,7 @@ json_ptr gate_plan_report(const rollout_settings &of, std::optional<std::uint64_
     const auto shares = divide_false_alarm(gate, holds.size());
     json_ptr division = json_make_object();
     for (const auto &[test, false_alarm] : shares) {
-        json_put(division.get(), gate_test_name(test), json_made(json_real(std::stod(number_words(false_alarm)))));
+        json_put(division.get(), gate_test_name(test), json_made(json_real(std::stod(format_number(false_alarm)))));
     }
     json_put(to.get(), "false_alarm_of_each_hold", std::move(division));
     if (requests_a_minute) {
@@ -232,8 +232,8 @@ std::vector<std::string> hold_warnings(const rollout_settings &of, std::optional
                 warnings.push_back(hold.name + " is too short for " + gate_test_name(test) + ": " + traffic +
                                    " green gets about " + count + " in it, which can show " +
                                    (seen > 1 ? "no breach at all"
-                                             : what + " of " + percent_words(seen) + " or more, the limit is " +
-                                                   percent_words(*limit)));
+                                             : what + " of " + format_percent(seen) + " or more, the limit is " +
+                                                   format_percent(*limit)));
             }
         }
     }

@@ -1,7 +1,7 @@
 #include "worker/rollout/hold.hpp"
 
-#include "worker/base/words.hpp"
-#include "worker/rollout/hold_words.hpp"
+#include "worker/base/format.hpp"
+#include "worker/rollout/hold_detail.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -36,13 +36,13 @@ class holding final : public operation {
                           static_cast<std::uint64_t>(request_.time / poll_interval),
                           has_blue ? std::nullopt : baseline_of_report(run_.task.gate.get()));
         }
-        run_.steering.on_steered = [this] { poll_after(0ms); };
+        run_.task_verb.on_steered = [this] { poll_after(0ms); };
         poll_after(0ms);
     }
 
     ~holding() override
     {
-        run_.steering.on_steered = nullptr;
+        run_.task_verb.on_steered = nullptr;
         run_.limit.end_wait(waited_for::person);
     }
 
@@ -65,14 +65,14 @@ class holding final : public operation {
             return;
         }
         question_ = run_.environment.gateways.measure(run_.model.model_id, parts_, {request_.green, request_.blue},
-                                                      [this](const traffic::measured &answer) {
+                                                      [this](const gateway_control::measured &answer) {
                                                           take(answer);
                                                           decide();
                                                       });
     }
 
     /// The first that a gateway says is where its counts begin.
-    void take(const traffic::measured &answer)
+    void take(const gateway_control::measured &answer)
     {
         gate_window since_last;
         for (const auto &[gateway, said] : answer) {
@@ -168,7 +168,7 @@ class holding final : public operation {
             return;
         }
         note(verdict);
-        const std::string words = "after " + duration_words(limit) + " " + verdict.reason;
+        const std::string words = "after " + format_duration(limit) + " " + verdict.reason;
         if (run_.plan.rollout.on_no_traffic == "promote" && !verdict.hangs) {
             end_soon(outcome::ok(std::to_string(request_.weight) + " %: " + words + ", and on_no_traffic goes on"));
         } else {
@@ -205,7 +205,7 @@ class holding final : public operation {
     const part_names parts_; ///< of green
     const std::chrono::milliseconds started_;
     std::int64_t started_us_; ///< the same for people, by the clock of day
-    traffic::measured last_;
+    gateway_control::measured last_;
     std::optional<gate> gate_;
     const std::uint64_t lost_before_; ///< requests that green has failed in earlier holds
     bool mean_is_judged_ = false;

@@ -9,7 +9,7 @@ namespace rollout {
 
 namespace {
 
-std::string body_of(const run_context &run, const placed_revision &revision, const char *name)
+std::string body_of(const run_context &run, const served_revision &revision, const char *name)
 {
     const json_ptr body = json_make_object();
     json_put(body.get(), "hook", name);
@@ -27,7 +27,7 @@ std::string body_of(const run_context &run, const placed_revision &revision, con
 } // namespace
 
 
-operation_ptr run_hooks(run_context &run, const placed_revision &revision, const char *name, done_fn done)
+operation_ptr run_hooks(run_context &run, const served_revision &revision, const char *name, done_fn done)
 {
     const bool asks = std::string_view(name).starts_with("before_");
     const std::string body = body_of(run, revision, name);

@@ -1,6 +1,6 @@
 #include "worker/rollout/placed_work.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <utility>
 #include <vector>
@@ -15,7 +15,7 @@ constexpr auto drain_poll = 50ms;
 
 
 /// How many requests are in flight, as an outcome: none is ok.
-operation_ptr poll_in_flight(traffic &gateways, const std::string &model_id, const placed_revision &of,
+operation_ptr poll_in_flight(gateway_control &gateways, const std::string &model_id, const served_revision &of,
                              const std::shared_ptr<std::optional<std::uint64_t>> &seen, done_fn done)
 {
     return gateways.in_flight(
@@ -24,7 +24,7 @@ operation_ptr poll_in_flight(traffic &gateways, const std::string &model_id, con
             if (!requests) {
                 done(outcome::transient("a gateway does not say what it has in flight"));
             } else if (*requests != 0) {
-                done(outcome::transient(count_words(*requests, "request is", "requests are") + " in flight"));
+                done(outcome::transient(format_count(*requests, "request is", "requests are") + " in flight"));
             } else {
                 done(outcome::ok());
             }
@@ -34,7 +34,7 @@ operation_ptr poll_in_flight(traffic &gateways, const std::string &model_id, con
 } // namespace
 
 
-server_model server_model_of(const std::string &model_id, std::uint64_t revision, const placed_copy &copy)
+server_model server_model_of(const std::string &model_id, std::uint64_t revision, const served_model &copy)
 {
     server_model model = {copy.model, model_id, revision, copy.parts};
     std::erase(model.parts, std::string()); // of a model without parts
@@ -42,7 +42,7 @@ server_model server_model_of(const std::string &model_id, std::uint64_t revision
 }
 
 
-operation_ptr on_copies(clock &time, backend &server, const std::string &model_id, const placed_revision &of,
+operation_ptr on_copies(clock &time, backend &server, const std::string &model_id, const served_revision &of,
                         const copy_work &work, done_fn done)
 {
     std::vector<start_fn> all;
@@ -55,23 +55,23 @@ operation_ptr on_copies(clock &time, backend &server, const std::string &model_i
 }
 
 
-operation_ptr unload_copy(backend &server, const server_model &model, const placed_copy &, done_fn done)
+operation_ptr unload_copy(backend &server, const server_model &model, const served_model &, done_fn done)
 {
     return server.unload(model, unload_timeout, std::move(done));
 }
 
 
-copy_work removal_of(const placed_revision &of)
+copy_work removal_of(const served_revision &of)
 {
-    return [staged = of.stage_begun](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+    return [staged = of.stage_begun](backend &server, const server_model &model, const served_model &, done_fn then) {
         return staged ? server.remove(model, std::move(then)) : server.discard(model.name, std::move(then));
     };
 }
 
 
-operation_ptr await_drain(clock &time, traffic &gateways, const std::string &model_id, const placed_revision &of,
-                          std::chrono::seconds limit, std::shared_ptr<std::optional<std::uint64_t>> seen,
-                          done_fn done)
+operation_ptr await_drain(clock &time, gateway_control &gateways, const std::string &model_id,
+                          const served_revision &of, std::chrono::seconds limit,
+                          std::shared_ptr<std::optional<std::uint64_t>> seen, done_fn done)
 {
     return try_until(
         time,
@@ -80,14 +80,14 @@ operation_ptr await_drain(clock &time, traffic &gateways, const std::string &mod
         },
         drain_poll, limit,
         [limit, revision = of.revision](const std::string &last) {
-            return outcome::ok("after " + duration_words(limit) + " revision " + std::to_string(revision) +
+            return outcome::ok("after " + format_duration(limit) + " revision " + std::to_string(revision) +
                                " is taken away although " + last);
         },
         std::move(done));
 }
 
 
-outcome lost_backend(const placed_revision &of)
+outcome lost_backend(const served_revision &of)
 {
     return outcome::permanent("rolloutd's configuration has no backend \"" + of.backend + "\" any more, where " +
                               of.names() + " stands; put it back");

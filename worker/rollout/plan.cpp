@@ -1,14 +1,14 @@
 #include "worker/rollout/plan.hpp"
 
 #include "common/domain/limits.hpp"
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "worker/base/near_miss.hpp"
-#include "worker/base/words.hpp"
-#include "worker/config/model_settings.hpp"
+#include "worker/base/format.hpp"
+#include "worker/config/model_overrides.hpp"
 #include "worker/config/name_template.hpp"
 #include "worker/fs/sha256.hpp"
-#include "worker/model_files/server_config.hpp"
-#include "worker/net/source.hpp"
+#include "worker/model_files/config_check.hpp"
+#include "worker/net/source_url.hpp"
 #include "worker/rollout/gate_plan.hpp"
 
 #include <algorithm>
@@ -61,7 +61,7 @@ void refuse_others(const json_t *part, const std::string &pointer, std::vector<j
 
 
 /// The task's choice, else its model's, else `default`, else the only one.
-std::string backend_of(const settings &from, const model_settings *model, const json_t *config,
+std::string backend_of(const settings &from, const model_overrides *model, const json_t *config,
                        std::vector<json_fault> &faults)
 {
     const json_t *given = json_object_get(config, "backend");
@@ -205,7 +205,7 @@ deployment_plan plan_deployment(const settings &from, const std::string &model_i
     const bool is_request = purpose == plan_for::request;
     deployment_plan plan;
     const auto *entry = find_model_settings(from, model_id);
-    const model_settings *model = entry == nullptr ? nullptr : &entry->second;
+    const model_overrides *model = entry == nullptr ? nullptr : &entry->second;
     plan.backend = backend_of(from, model, config, faults);
     const backend_settings *server = plan.backend.empty() ? nullptr : &from.backends.at(plan.backend);
     plan.versioned = server == nullptr || has_placeholder(server->model_name, "revision");

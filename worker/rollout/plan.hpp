@@ -12,7 +12,7 @@ namespace rollout {
 
 /// A model on the server, and its source.
 struct planned_copy {
-    placed_copy placed;
+    served_model placed;
     std::string source;
     std::string sha256;
 };

@@ -1,8 +1,8 @@
 #include "worker/rollout/revision_work.hpp"
 
 #include "worker/async/combine.hpp"
-#include "worker/base/words.hpp"
-#include "worker/rollout/waiting_words.hpp"
+#include "worker/base/format.hpp"
+#include "worker/rollout/waiting_detail.hpp"
 #include "worker/rollout/while_waiting.hpp"
 
 #include <algorithm>
@@ -57,7 +57,7 @@ operation_ptr follow_route_until(run_context &run, std::int64_t until_us, done_f
 
 
 /// Runs `work` for each of a revision's copies, once the watch over lost models has released them.
-operation_ptr alone_on(run_context &run, const placed_revision &revision, done_fn done, copy_work work)
+operation_ptr alone_on(run_context &run, const served_revision &revision, done_fn done, copy_work work)
 {
     const start_fn release = [&run, revision](done_fn then) {
         auto waits = run.environment.release(run.model.model_id, revision.revision, then);
@@ -98,7 +98,7 @@ operation_ptr write(run_context &run, done_fn done)
 }
 
 
-operation_ptr while_server_works(run_context &run, const placed_revision &revision, const std::string &act,
+operation_ptr while_server_works(run_context &run, const served_revision &revision, const std::string &act,
                                  std::chrono::seconds limit, const std::function<operation_ptr(done_fn)> &work,
                                  done_fn done)
 {
@@ -112,7 +112,7 @@ operation_ptr while_server_works(run_context &run, const placed_revision &revisi
 }
 
 
-operation_ptr on_backend(run_context &run, const placed_revision &revision, done_fn done,
+operation_ptr on_backend(run_context &run, const served_revision &revision, done_fn done,
                          const std::function<operation_ptr(backend &, done_fn)> &work)
 {
     if (backend *server = run.environment.backend_of(revision.backend)) {
@@ -122,7 +122,7 @@ operation_ptr on_backend(run_context &run, const placed_revision &revision, done
 }
 
 
-operation_ptr on_copies(run_context &run, const placed_revision &revision, done_fn done, copy_work work)
+operation_ptr on_copies(run_context &run, const served_revision &revision, done_fn done, copy_work work)
 {
     return on_backend(run, revision, std::move(done), [&](backend &server, done_fn then) {
         return on_copies(run.environment.time, server, run.model.model_id, revision, work, std::move(then));
@@ -151,13 +151,13 @@ operation_ptr follow_route_back(run_context &run, done_fn done)
             return follow_route_until(run, until_us, std::move(then));
         },
         limit,
-        outcome::permanent("after " + duration_words(limit) + " not every gateway follows the route of model " +
+        outcome::permanent("after " + format_duration(limit) + " not every gateway follows the route of model " +
                            run.model.model_id + ", so that what one may still route to stays loaded"),
         std::move(done));
 }
 
 
-operation_ptr drain(run_context &run, const placed_revision &revision, done_fn done)
+operation_ptr drain(run_context &run, const served_revision &revision, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.drain_s);
     const auto seen = std::make_shared<std::optional<std::uint64_t>>();
@@ -174,7 +174,7 @@ operation_ptr drain(run_context &run, const placed_revision &revision, done_fn d
 }
 
 
-operation_ptr unload(run_context &run, const placed_revision &revision, done_fn done)
+operation_ptr unload(run_context &run, const served_revision &revision, done_fn done)
 {
     if (!revision.load_begun) {
         return ended(run, outcome::ok(), std::move(done));
@@ -186,19 +186,19 @@ operation_ptr unload(run_context &run, const placed_revision &revision, done_fn 
 }
 
 
-operation_ptr remove_files(run_context &run, const placed_revision &revision, done_fn done)
+operation_ptr remove_files(run_context &run, const served_revision &revision, done_fn done)
 {
     run.writer.note_if_stale();
     return on_copies(run, revision, std::move(done), removal_of(revision));
 }
 
 
-operation_ptr load(run_context &run, const placed_revision &revision, done_fn done)
+operation_ptr load(run_context &run, const served_revision &revision, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
     const start_fn work = [&run, revision, limit](done_fn end) {
         return alone_on(run, revision, std::move(end),
-                        [limit](backend &server, const server_model &model, const placed_copy &copy, done_fn then) {
+                        [limit](backend &server, const server_model &model, const served_model &copy, done_fn then) {
                             return server.load(model, copy.server_config.get(), limit, std::move(then));
                         });
     };
@@ -212,19 +212,19 @@ operation_ptr ready_within(clock &time, backend &server, const server_model &mod
     return try_until(
         time, [&server, model](done_fn again) { return server.ready(model, std::move(again)); }, ready_poll, limit,
         [limit, name = model.name](const std::string &last) {
-            return outcome::permanent(name + " is not ready after " + duration_words(limit) + ": " + last);
+            return outcome::permanent(name + " is not ready after " + format_duration(limit) + ": " + last);
         },
         std::move(done));
 }
 
 
-operation_ptr await_ready(run_context &run, const placed_revision &revision, done_fn done)
+operation_ptr await_ready(run_context &run, const served_revision &revision, done_fn done)
 {
     const auto limit = std::chrono::seconds(run.plan.rollout.ready_timeout_s);
     const start_fn work = [&run, revision, limit](done_fn end) {
         return on_copies(
             run, revision, std::move(end),
-            [&run, limit](backend &server, const server_model &model, const placed_copy &, done_fn then) {
+            [&run, limit](backend &server, const server_model &model, const served_model &, done_fn then) {
                 return ready_within(run.environment.time, server, model, limit, std::move(then));
             });
     };
@@ -232,8 +232,8 @@ operation_ptr await_ready(run_context &run, const placed_revision &revision, don
 }
 
 
-operation_ptr for_each(run_context &run, const std::vector<placed_revision> &all,
-                       operation_ptr (*work)(run_context &, const placed_revision &, done_fn), done_fn done)
+operation_ptr for_each(run_context &run, const std::vector<served_revision> &all,
+                       operation_ptr (*work)(run_context &, const served_revision &, done_fn), done_fn done)
 {
     std::vector<start_fn> parts;
     for (const auto &revision : all) {
@@ -243,11 +243,11 @@ operation_ptr for_each(run_context &run, const std::vector<placed_revision> &all
 }
 
 
-operation_ptr take_off(run_context &run, const std::vector<placed_revision> &all, done_fn done)
+operation_ptr take_off(run_context &run, const std::vector<served_revision> &all, done_fn done)
 {
     std::vector<start_fn> revisions;
     for (const auto &retired : all) {
-        const placed_revision revision = without_names_in_use(run.model, retired);
+        const served_revision revision = without_names_in_use(run.model, retired);
         const start_fn remove = [&run, revision](done_fn then) {
             const auto note = [&run, revision, then = std::move(then)](const outcome &result) {
                 if (result) {
@@ -266,7 +266,7 @@ operation_ptr take_off(run_context &run, const std::vector<placed_revision> &all
 }
 
 
-operation_ptr retire(run_context &run, const std::vector<placed_revision> &all, done_fn done)
+operation_ptr retire(run_context &run, const std::vector<served_revision> &all, done_fn done)
 {
     return in_order(run.environment.time,
                     {[&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); },

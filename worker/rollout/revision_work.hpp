@@ -24,47 +24,47 @@ operation_ptr follow_route_back(run_context &run, done_fn done);
 
 /// Waits until no gateway has a request in flight on that revision, or the drain time is over: then ok all the same, with
 /// a detail that says so.
-operation_ptr drain(run_context &run, const placed_revision &revision, done_fn done);
+operation_ptr drain(run_context &run, const served_revision &revision, done_fn done);
 
 /// Unloads the revision, and ends once the server says that it is gone. One whose load never began is gone.
-operation_ptr unload(run_context &run, const placed_revision &revision, done_fn done);
+operation_ptr unload(run_context &run, const served_revision &revision, done_fn done);
 
 /// Removes its files, in the repository and in the staging folder.
-operation_ptr remove_files(run_context &run, const placed_revision &revision, done_fn done);
+operation_ptr remove_files(run_context &run, const served_revision &revision, done_fn done);
 
 /// Loads the revision, with its configuration for the server.
-operation_ptr load(run_context &run, const placed_revision &revision, done_fn done);
+operation_ptr load(run_context &run, const served_revision &revision, done_fn done);
 
 /// Asks again and again until the revision is ready, within the rollout's `ready_timeout_s`.
-operation_ptr await_ready(run_context &run, const placed_revision &revision, done_fn done);
+operation_ptr await_ready(run_context &run, const served_revision &revision, done_fn done);
 
 /// Does the same for one model on its server.
 operation_ptr ready_within(clock &time, backend &server, const server_model &model, std::chrono::seconds limit,
                            done_fn done);
 
 /// Runs `work` for each of the revisions, one after the other.
-operation_ptr for_each(run_context &run, const std::vector<placed_revision> &all,
-                       operation_ptr (*work)(run_context &, const placed_revision &, done_fn), done_fn done);
+operation_ptr for_each(run_context &run, const std::vector<served_revision> &all,
+                       operation_ptr (*work)(run_context &, const served_revision &, done_fn), done_fn done);
 
 /// Unloads and removes each revision in turn, and takes it off the model's `retired` with the next write; one with
 /// `keep_files` is only unloaded, and kept. One that cannot be taken off does not hold up the others.
-operation_ptr take_off(run_context &run, const std::vector<placed_revision> &all, done_fn done);
+operation_ptr take_off(run_context &run, const std::vector<served_revision> &all, done_fn done);
 
 /// Does the same for revisions that had traffic: drains them first.
-operation_ptr retire(run_context &run, const std::vector<placed_revision> &all, done_fn done);
+operation_ptr retire(run_context &run, const std::vector<served_revision> &all, done_fn done);
 
 /// Runs `work` while the task says that the server is to do it: `act`, as "load", of the revision's names there, within `limit`
 /// each.
-operation_ptr while_server_works(run_context &run, const placed_revision &revision, const std::string &act,
+operation_ptr while_server_works(run_context &run, const served_revision &revision, const std::string &act,
                                  std::chrono::seconds limit, const std::function<operation_ptr(done_fn)> &work,
                                  done_fn done);
 
 /// Runs `work` with the backend of a revision; fails with a sentence if the configuration has lost it.
-operation_ptr on_backend(run_context &run, const placed_revision &revision, done_fn done,
+operation_ptr on_backend(run_context &run, const served_revision &revision, done_fn done,
                          const std::function<operation_ptr(backend &server, done_fn done)> &work);
 
 /// Runs `work` for each of a revision's copies on its backend, one after the other.
-operation_ptr on_copies(run_context &run, const placed_revision &revision, done_fn done, copy_work work);
+operation_ptr on_copies(run_context &run, const served_revision &revision, done_fn done, copy_work work);
 
 /// Returns an operation that is over before it began, for a step that finds nothing to do or cannot do it.
 operation_ptr ended(run_context &run, outcome result, done_fn done);

@@ -5,7 +5,7 @@
 
 namespace rollout {
 
-route_publisher::route_publisher(traffic &gateways, rollout::model &model)
+route_publisher::route_publisher(gateway_control &gateways, rollout::model &model)
     : gateways_(gateways), model_(model), published_(routes_of(model))
 {
 }

@@ -3,7 +3,7 @@
 
 #include "common/domain/route.hpp"
 #include "worker/domain/model.hpp"
-#include "worker/rollout/traffic.hpp"
+#include "worker/rollout/gateway_control.hpp"
 
 #include <cstdint>
 #include <vector>
@@ -13,14 +13,14 @@ namespace rollout {
 class route_publisher {
   public:
     /// The gateways know the model's routes as they are now.
-    route_publisher(traffic &gateways, rollout::model &model);
+    route_publisher(gateway_control &gateways, rollout::model &model);
 
     /// Publishes each route that is another than before, now that the model is durable as it is since `revision`. A part
     /// that is not served any more has a route without a target.
     void publish(std::uint64_t revision);
 
   private:
-    traffic &gateways_;
+    gateway_control &gateways_;
     rollout::model &model_;
     std::vector<route> published_;
 };

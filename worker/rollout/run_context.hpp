@@ -42,10 +42,10 @@ struct run_context {
     route_publisher routes;
     task_writer writer;
     run_place place;
-    task_steering steering;
+    task_steering task_verb;
 };
 
 /// Says whether that is the revision that the task brings.
-bool is_ours(const run_context &run, const std::optional<placed_revision> &revision);
+bool is_ours(const run_context &run, const std::optional<served_revision> &revision);
 
 } // namespace rollout

@@ -7,7 +7,7 @@
 #include "worker/backend/backend.hpp"
 #include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
-#include "worker/rollout/traffic.hpp"
+#include "worker/rollout/gateway_control.hpp"
 #include "worker/rollout/work_places.hpp"
 
 #include <cstddef>
@@ -26,7 +26,7 @@ using hook_fn =
 struct run_environment {
     const settings &config;
     rollout::journal &journal;
-    traffic &gateways;
+    gateway_control &gateways;
     clock &time;
     std::function<backend *(const std::string &name)> backend_of; ///< null if the configuration has no such backend
     std::function<operation_ptr(fetch_request, done_fn)> fetch;

@@ -1,6 +1,6 @@
 #include "worker/rollout/run_place.hpp"
 
-#include "worker/rollout/waiting_words.hpp"
+#include "worker/rollout/waiting_detail.hpp"
 
 #include <utility>
 

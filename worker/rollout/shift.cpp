@@ -2,7 +2,7 @@
 
 #include "worker/async/combine.hpp"
 #include "worker/rollout/hold.hpp"
-#include "worker/rollout/hold_words.hpp"
+#include "worker/rollout/hold_detail.hpp"
 #include "worker/rollout/plan_report.hpp"
 #include "worker/rollout/revision_work.hpp"
 #include "worker/rollout/task_log.hpp"

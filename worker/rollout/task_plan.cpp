@@ -1,6 +1,6 @@
 #include "worker/rollout/task_plan.hpp"
 
-#include "worker/config/model_settings.hpp"
+#include "worker/config/model_overrides.hpp"
 #include "worker/rollout/plan_report.hpp"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ std::set<std::string> backends_at_work(const run_context &run)
     if (deploys && run.task.rollback_to == 0) {
         names.insert(run.plan.backend);
     }
-    const auto add = [&](const placed_revision &revision) {
+    const auto add = [&](const served_revision &revision) {
         if (!deploys || revision.revision == run.task.rollback_to) {
             names.insert(revision.backend);
         }
@@ -75,9 +75,9 @@ void task_plan::ask_for_traffic()
         run_.task.kind != task_kind::deploy) {
         return;
     }
-    const placed_revision &blue = *run_.model.blue;
+    const served_revision &blue = *run_.model.blue;
     question_ = run_.environment.gateways.measure(
-        run_.model.model_id, blue.parts(), {blue.revision}, [this](const traffic::measured &answer) {
+        run_.model.model_id, blue.parts(), {blue.revision}, [this](const gateway_control::measured &answer) {
             for (const auto &[_, gateway] : answer) {
                 if (gateway.last_minute) {
                     last_minute_ = last_minute_.value_or(0) + *gateway.last_minute;

@@ -1,12 +1,12 @@
 #include "worker/rollout/task_run.hpp"
 
 #include "worker/base/failpoint.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 #include "worker/rollout/admission.hpp"
 #include "worker/rollout/deletion.hpp"
 #include "worker/rollout/deployment.hpp"
 #include "worker/rollout/task_log.hpp"
-#include "worker/rollout/waiting_words.hpp"
+#include "worker/rollout/waiting_detail.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -100,9 +100,9 @@ void task_run::save(std::function<void()> then)
 }
 
 
-std::string task_run::steer(steering verb, task_writer::written_fn done)
+std::string task_run::steer(task_verb verb, task_writer::written_fn done)
 {
-    return context_.steering.steer(verb, std::move(done));
+    return context_.task_verb.steer(verb, std::move(done));
 }
 
 
@@ -341,7 +341,7 @@ void task_run::on_worked(const outcome &result)
     }
     worked.detail = result.detail;
     fail("Step " + worked.name + " failed" +
-         (worked.attempts > 1 ? " after " + count_words(worked.attempts, "attempt", "attempts") : "") + ": " +
+         (worked.attempts > 1 ? " after " + format_count(worked.attempts, "attempt", "attempts") : "") + ": " +
          result.detail);
 }
 
@@ -353,7 +353,7 @@ void task_run::try_again(const outcome &result)
     failed.detail = result.detail;
     const auto pause = pause_after(failed.attempts);
     say(log_level::warning, "Attempt " + std::to_string(failed.attempts) + " of step " + failed.name +
-                                " failed and is repeated in " + duration_words(pause) + ": " + result.detail);
+                                " failed and is repeated in " + format_duration(pause) + ": " + result.detail);
     const auto now_us = time.wall_us();
     const auto retry_us = now_us + std::chrono::microseconds(pause).count();
     pause_ = time.after(pause, [this] {

@@ -39,8 +39,8 @@ class task_run {
     void stop(std::function<void()> stopped);
 
     /// As task_steering::steer: not while the run `is_being_steered`.
-    std::string steer(steering verb, task_writer::written_fn done);
-    bool is_being_steered() const noexcept { return context_.steering.is_under_way(); }
+    std::string steer(task_verb verb, task_writer::written_fn done);
+    bool is_being_steered() const noexcept { return context_.task_verb.is_under_way(); }
 
     const rollout::task &task() const noexcept { return context_.task; }
 

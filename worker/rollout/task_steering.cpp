@@ -1,6 +1,6 @@
 #include "worker/rollout/task_steering.hpp"
 
-#include "worker/rollout/hold_words.hpp"
+#include "worker/rollout/hold_detail.hpp"
 #include "worker/rollout/run_step.hpp"
 
 #include <utility>
@@ -19,7 +19,7 @@ task_steering::~task_steering()
 }
 
 
-std::string task_steering::steer(steering verb, task_writer::written_fn done)
+std::string task_steering::steer(task_verb verb, task_writer::written_fn done)
 {
     if (std::string why = objection_to(verb); !why.empty()) {
         return why;
@@ -47,7 +47,7 @@ bool task_steering::is_on_its_way_back() const
 
 
 /// Says why that verb makes no sense now; empty if it does.
-std::string task_steering::objection_to(steering verb) const
+std::string task_steering::objection_to(task_verb verb) const
 {
     const std::string now = "Step " + task_.step + " of task " + task_.task_id + " is running";
     if (is_on_its_way_back()) {
@@ -58,7 +58,7 @@ std::string task_steering::objection_to(steering verb) const
                " and accepts no more verbs.";
     }
     switch (verb) {
-    case steering::cancel:
+    case task_verb::cancel:
         if (!run_.can_be_undone()) {
             return now + (task_.kind == task_kind::deploy
                               ? ": revision " + std::to_string(task_.model_revision) +
@@ -66,9 +66,9 @@ std::string task_steering::objection_to(steering verb) const
                               : ": the model is unloaded already; post a deployment to bring it back.");
         }
         return {};
-    case steering::promote:
+    case task_verb::promote:
         return on_steered != nullptr ? "" : now + "; promote is for a hold, or a rollout that waits for it.";
-    case steering::pause:
+    case task_verb::pause:
         if (task_.kind != task_kind::deploy || task_.step != "shift") {
             return now + "; only a shift can be paused.";
         }
@@ -76,10 +76,10 @@ std::string task_steering::objection_to(steering verb) const
             return now + ", and its last hold is over; cancel the task to keep it from promoting.";
         }
         return task_.paused ? "Task " + task_.task_id + " is paused already." : "";
-    case steering::resume:
+    case task_verb::resume:
         return task_.paused ? "" : "Task " + task_.task_id + " is not paused.";
-    case steering::retry:
-    case steering::rollback:
+    case task_verb::retry:
+    case task_verb::rollback:
         break;
     }
     return "Task " + task_.task_id + " runs; " + std::string(steering_name(verb)) +
@@ -88,18 +88,18 @@ std::string task_steering::objection_to(steering verb) const
 
 
 /// Changes what is to be written.
-void task_steering::take(steering verb)
+void task_steering::take(task_verb verb)
 {
-    if (verb == steering::cancel) {
+    if (verb == task_verb::cancel) {
         task_.cancel_asked = true;
         return;
     }
-    task_.paused = verb == steering::pause;
-    task_.promote_asked = task_.promote_asked || verb == steering::promote;
-    if (verb == steering::resume) {
+    task_.paused = verb == task_verb::pause;
+    task_.promote_asked = task_.promote_asked || verb == task_verb::promote;
+    if (verb == task_verb::resume) {
         writer_.stop_waiting();
         task_.detail = format_share(task_) + ".";
-    } else if (verb == steering::pause && on_steered) {
+    } else if (verb == task_verb::pause && on_steered) {
         const wait_state person =
             wait_for_person({format_share(task_), 0, task_.hold_ends_us, 0}, task_.task_id, "resume");
         task_.set_waiting(person);
@@ -109,9 +109,9 @@ void task_steering::take(steering verb)
 
 
 /// Lets the verb take effect now that it is durable. The run may have come upon it already.
-void task_steering::follow(steering verb)
+void task_steering::follow(task_verb verb)
 {
-    if (verb == steering::cancel) {
+    if (verb == task_verb::cancel) {
         run_.end_work();
     } else if (on_steered) {
         on_steered();
@@ -120,9 +120,9 @@ void task_steering::follow(steering verb)
 
 
 /// Takes back a verb that could not be written, unless the run has come upon it already.
-void task_steering::take_back(steering verb, const client_wishes &before)
+void task_steering::take_back(task_verb verb, const client_wishes &before)
 {
-    const bool went_on = verb == steering::promote && !task_.promote_asked;
+    const bool went_on = verb == task_verb::promote && !task_.promote_asked;
     task_.cancel_asked = before.cancel_asked || (task_.cancel_asked && is_on_its_way_back());
     task_.paused = before.paused && !went_on;
     task_.promote_asked = before.promote_asked && task_.promote_asked;

@@ -2,7 +2,7 @@
 // takes effect afterwards; one that the journal does not take changes nothing.
 #pragma once
 
-#include "common/domain/steering.hpp"
+#include "common/domain/task_verb.hpp"
 #include "worker/domain/task.hpp"
 #include "worker/rollout/task_writer.hpp"
 
@@ -30,7 +30,7 @@ class task_steering {
     /// Writes what the verb changes of the task. Empty if it makes sense now, else a sentence that says why not. `done` is told
     /// once it is durable, with the task as it was written, or why it is not; even if the run is gone by then. Not while
     /// `is_under_way`.
-    std::string steer(steering verb, task_writer::written_fn done);
+    std::string steer(task_verb verb, task_writer::written_fn done);
 
     /// A verb is on its way to the journal.
     bool is_under_way() const noexcept { return is_under_way_; }
@@ -46,10 +46,10 @@ class task_steering {
         bool promote_asked;
     };
 
-    std::string objection_to(steering verb) const;
-    void take(steering verb);
-    void follow(steering verb);
-    void take_back(steering verb, const client_wishes &before);
+    std::string objection_to(task_verb verb) const;
+    void take(task_verb verb);
+    void follow(task_verb verb);
+    void take_back(task_verb verb, const client_wishes &before);
     bool is_on_its_way_back() const;
 
     rollout::task &task_;

@@ -126,7 +126,7 @@ void task_writer::note_progress(double share_of_step, const std::string &words)
     const auto step = std::ranges::find(task_.steps, task_.step, &step_record::name);
     task_.progress =
         (static_cast<double>(step - task_.steps.begin()) + share_of_step) / static_cast<double>(task_.steps.size());
-    task_.detail = running_words() + " " + words + ".";
+    task_.detail = running_detail() + " " + words + ".";
     if (step != task_.steps.end()) {
         step->detail = words;
     }
@@ -134,7 +134,7 @@ void task_writer::note_progress(double share_of_step, const std::string &words)
 }
 
 
-std::string task_writer::running_words() const
+std::string task_writer::running_detail() const
 {
     return "Step " + task_.step + " of revision " + std::to_string(task_.model_revision) + " is running.";
 }
@@ -157,7 +157,7 @@ void task_writer::stop_waiting()
 {
     is_stale_ = is_stale_ || task_.waits_for != wait_reason::none;
     task_.set_waiting({});
-    task_.detail = way_back_ ? *way_back_ + " It is rolled back." : running_words();
+    task_.detail = way_back_ ? *way_back_ + " It is rolled back." : running_detail();
 }
 
 

@@ -81,7 +81,7 @@ class task_writer {
 
     void prepare();
     void on_saved(const outcome &result, std::uint64_t revision, const std::function<void()> &then);
-    std::string running_words() const;
+    std::string running_detail() const;
 
     rollout::journal &journal_;
     clock &time_;

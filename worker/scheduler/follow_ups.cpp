@@ -1,6 +1,6 @@
 #include "worker/scheduler/follow_ups.hpp"
 
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "worker/scheduler/refusal.hpp"
 
 #include <optional>
@@ -12,19 +12,19 @@ namespace {
 
 /// Tells whether `known` is what that verb to `found` makes. A retry brings what `found` brought; going back brings an earlier
 /// revision.
-bool is_follow_up(const task &known, steering verb, const task &found)
+bool is_follow_up(const task &known, task_verb verb, const task &found)
 {
     const bool same_target = known.rollback_to == found.rollback_to;
     return known.kind == found.kind && known.model_id == found.model_id && known.parent_id == found.task_id &&
            json_same(known.config.get(), found.config.get()) &&
-           (verb == steering::retry ? same_target : known.rollback_to != 0 && !same_target);
+           (verb == task_verb::retry ? same_target : known.rollback_to != 0 && !same_target);
 }
 
 } // namespace
 
 
-follow_ups::follow_ups(task_intake &intake, const model_registry &models, journal &book, is_busy_fn is_busy)
-    : intake_(intake), models_(models), book_(book), is_busy_(std::move(is_busy))
+follow_ups::follow_ups(task_intake &intake, const model_registry &models, journal &journal, is_busy_fn is_busy)
+    : intake_(intake), models_(models), journal_(journal), is_busy_(std::move(is_busy))
 {
 }
 
@@ -41,8 +41,8 @@ void follow_ups::make(const steer_request &wanted, const task &found, answer_fn 
         being_made_.erase(new_task_id);
         answer(result);
     };
-    book_.find(wanted.new_task_id, [this, wanted, found, ends](const outcome &result,
-                                                               const std::optional<task_row> &row) {
+    journal_.find(wanted.new_task_id, [this, wanted, found, ends](const outcome &result,
+                                                                  const std::optional<task_row> &row) {
         if (!result) {
             ends(refused(500, "It could not be read whether the new task exists already, and nothing was changed: " +
                                   result.detail + ". Retry after fixing the cause."));
@@ -60,7 +60,7 @@ void follow_ups::make(const steer_request &wanted, const task &found, answer_fn 
 
 void follow_ups::make_anew(const steer_request &wanted, const task &found, const answer_fn &answer)
 {
-    if (wanted.verb == steering::retry) {
+    if (wanted.verb == task_verb::retry) {
         retry(wanted, found, answer);
     } else {
         roll_back(wanted, found, answer);
@@ -107,7 +107,7 @@ void follow_ups::roll_back(const steer_request &wanted, const task &found, const
 std::string follow_ups::objection_to_rollback(const task &found) const
 {
     if (found.status != task_status::completed) {
-        return task_words(found.task_id) + " is " + std::string(status_name(found.status)) +
+        return task_phrase(found.task_id) + " is " + std::string(status_name(found.status)) +
                "; only a completed deployment can be rolled back.";
     }
     const model *const known = models_.find(found.model_id);
@@ -116,7 +116,7 @@ std::string follow_ups::objection_to_rollback(const task &found) const
     }
     const auto serving = known->blue->revision;
     if (serving != found.model_revision) {
-        return task_words(found.task_id) + " brought revision " + std::to_string(found.model_revision) +
+        return task_phrase(found.task_id) + " brought revision " + std::to_string(found.model_revision) +
                ", but revision " + std::to_string(serving) + " of model " + found.model_id +
                " serves now; roll back the deployment that brought that one.";
     }

@@ -19,7 +19,7 @@ class follow_ups {
     using is_busy_fn = std::function<bool(const std::string &model_id, const std::string &but_for)>;
 
     /// `intake`, `models` and `book` outlive this.
-    follow_ups(task_intake &intake, const model_registry &models, journal &book, is_busy_fn is_busy);
+    follow_ups(task_intake &intake, const model_registry &models, journal &journal, is_busy_fn is_busy);
 
     /// Whether a task with the id that the client has chosen is just being looked for or made: to be asked again later.
     bool is_being_made(const steer_request &wanted) const { return being_made_.contains(wanted.new_task_id); }
@@ -37,7 +37,7 @@ class follow_ups {
 
     task_intake &intake_;
     const model_registry &models_;
-    journal &book_;
+    journal &journal_;
     const is_busy_fn is_busy_;
     std::set<std::string> being_made_; ///< ids for new tasks, while they are looked for and written
 };

@@ -1,8 +1,8 @@
 #include "worker/scheduler/model_monitor.hpp"
 
 #include "worker/async/combine.hpp"
-#include "worker/base/words.hpp"
-#include "worker/config/model_settings.hpp"
+#include "worker/base/format.hpp"
+#include "worker/config/model_overrides.hpp"
 #include "worker/rollout/placed_work.hpp"
 #include "worker/rollout/revision_work.hpp"
 
@@ -84,7 +84,7 @@ bool model_monitor::stands(const std::string &backend, const standing_copy &copy
 {
     const auto known = models_.find(copy.model_id);
     return known != models_.end() &&
-           std::ranges::any_of(loaded_revisions(known->second), [&](const placed_revision *placed) {
+           std::ranges::any_of(loaded_revisions(known->second), [&](const served_revision *placed) {
                return placed->backend == backend && placed->revision == copy.revision;
            });
 }
@@ -105,8 +105,10 @@ void model_monitor::poll(const std::string &backend)
         models.push_back(server_model_of(copy.model_id, copy.revision, copy.copy));
     }
     // What finds the backend keeps it.
-    polled.question = server->survey(models, [this, backend, keeps = backend_of_](
-                                                 const std::vector<presence> &found) { on_polled(backend, found); });
+    polled.question =
+        server->probe_models(models, [this, backend, keeps = backend_of_](const std::vector<model_status> &found) {
+            on_polled(backend, found);
+        });
 }
 
 
@@ -117,7 +119,7 @@ void model_monitor::poll_later(const std::string &backend)
 }
 
 
-void model_monitor::on_polled(const std::string &backend, const std::vector<presence> &found)
+void model_monitor::on_polled(const std::string &backend, const std::vector<model_status> &found)
 {
     polled_backend &polled = backends_.at(backend);
     const auto ended = std::move(polled.question);
@@ -137,16 +139,16 @@ void model_monitor::on_polled(const std::string &backend, const std::vector<pres
 
 /// Notes whether the backend answers. A server that is away has lost nothing: it is there again, or empty, when it answers.
 void model_monitor::note_silence(const std::string &backend, polled_backend &polled,
-                                 const std::vector<presence> &found)
+                                 const std::vector<model_status> &found)
 {
     const bool was_silent = polled.state == backend_state::silent;
     const bool is_silent =
-        std::ranges::all_of(found, [](const presence &copy) { return copy.is == presence::kind::unknown; });
+        std::ranges::all_of(found, [](const model_status &copy) { return copy.is == model_status::kind::unknown; });
     if (is_silent && !was_silent) {
         log(log_level::warning,
             "Backend " + backend + " does not say whether its " +
-                count_words(found.size(), "model is", "models are") + " still loaded; it is asked again every " +
-                duration_words(std::chrono::seconds(config_->backends.at(backend).check_s)) +
+                format_count(found.size(), "model is", "models are") + " still loaded; it is asked again every " +
+                format_duration(std::chrono::seconds(config_->backends.at(backend).check_s)) +
                 (found.front().words.empty() ? "" : ": " + found.front().words),
             {{"backend", backend}});
     } else if (!is_silent && was_silent) {
@@ -157,27 +159,27 @@ void model_monitor::note_silence(const std::string &backend, polled_backend &pol
 }
 
 
-void model_monitor::judge(const server_name &name, const standing_copy &copy, const presence &found)
+void model_monitor::judge(const server_name &name, const standing_copy &copy, const model_status &found)
 {
     const auto known = losses_.find(name);
     if (known != losses_.end() && known->second.is_under_way()) {
         return; // what it comes to will tell
     }
     switch (found.is) {
-    case presence::kind::loaded:
+    case model_status::kind::loaded:
         if (known != losses_.end() && known->second.state != loss_state::suspected) {
             say(log_level::info, name, known->second, "A lost model is back");
         }
         losses_.erase(name);
         return;
-    case presence::kind::unknown:
-    case presence::kind::moving:
+    case model_status::kind::unknown:
+    case model_status::kind::moving:
         if (known != losses_.end() && known->second.state == loss_state::due) {
             known->second.state = loss_state::lost;
         }
         return;
-    case presence::kind::lost:
-    case presence::kind::not_ready:
+    case model_status::kind::lost:
+    case model_status::kind::not_ready:
         break;
     }
     if (!stands(name.backend, copy)) {
@@ -187,7 +189,7 @@ void model_monitor::judge(const server_name &name, const standing_copy &copy, co
     loss &lost = losses_[name];
     lost.of = copy;
     lost.words = found.words;
-    if (lost.state == loss_state::suspected && (found.is == presence::kind::lost || was_suspected)) {
+    if (lost.state == loss_state::suspected && (found.is == model_status::kind::lost || was_suspected)) {
         lost.state = loss_state::lost;
         say(log_level::warning, name, lost, sentence_of(name, lost));
     }
@@ -325,7 +327,7 @@ std::vector<lost_revision> model_monitor::losses_of(const std::string &model_id)
     }
     const auto known = models_.find(model_id);
     for (const auto *placed :
-         known == models_.end() ? std::vector<const placed_revision *>() : loaded_revisions(known->second)) {
+         known == models_.end() ? std::vector<const served_revision *>() : loaded_revisions(known->second)) {
         const auto polled = backends_.find(placed->backend);
         if (polled != backends_.end() && polled->second.state == backend_state::silent &&
             !by_revision.contains(placed->revision)) {

@@ -51,7 +51,7 @@ class model_monitor {
     struct standing_copy {
         std::string model_id;
         std::uint64_t revision = 0;
-        placed_copy copy;
+        served_model copy;
     };
 
     enum class backend_state : std::uint8_t {
@@ -99,9 +99,9 @@ class model_monitor {
     bool stands(const std::string &backend, const standing_copy &copy) const;
     void poll(const std::string &backend);
     void poll_later(const std::string &backend);
-    void on_polled(const std::string &backend, const std::vector<presence> &found);
-    void note_silence(const std::string &backend, polled_backend &polled, const std::vector<presence> &found);
-    void judge(const server_name &name, const standing_copy &copy, const presence &found);
+    void on_polled(const std::string &backend, const std::vector<model_status> &found);
+    void note_silence(const std::string &backend, polled_backend &polled, const std::vector<model_status> &found);
+    void judge(const server_name &name, const standing_copy &copy, const model_status &found);
     void start_reloads(const std::string &backend);
     void reload(const server_name &name, loss &lost);
     void on_reloaded(const server_name &name, const outcome &result);

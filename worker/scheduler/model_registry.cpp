@@ -81,7 +81,7 @@ std::vector<std::string> model_registry::models_on(const std::string &backend) c
 {
     std::vector<std::string> all;
     for (const auto &[model_id, entry] : models_) {
-        if (has_revision(entry, [&](const placed_revision &placed) { return placed.backend == backend; })) {
+        if (has_revision(entry, [&](const served_revision &placed) { return placed.backend == backend; })) {
             all.push_back(model_id);
         }
     }
@@ -92,7 +92,7 @@ std::vector<std::string> model_registry::models_on(const std::string &backend) c
 std::string model_registry::holder_of(const std::string &model_id, const std::string &backend,
                                       const std::string &name) const
 {
-    const auto has_the_name = [&](const placed_revision &placed) {
+    const auto has_the_name = [&](const served_revision &placed) {
         return placed.backend == backend &&
                std::ranges::any_of(placed.copies, [&](const auto &copy) { return copy.model == name; });
     };

@@ -22,9 +22,9 @@ void mark_canceled(task &waits, std::string why, std::int64_t now_us)
 } // namespace
 
 
-queue_cancellation::queue_cancellation(task_queues &queues, journal &book, clock &time,
+queue_cancellation::queue_cancellation(task_queues &queues, journal &journal, clock &time,
                                        std::function<void()> put_back)
-    : queues_(queues), book_(book), time_(time), put_back_(std::move(put_back))
+    : queues_(queues), journal_(journal), time_(time), put_back_(std::move(put_back))
 {
 }
 
@@ -34,7 +34,7 @@ void queue_cancellation::cancel(task waits, answer_fn answer)
     const waiting_task was = queues_.take({waits.model_id, waits.task_id});
     mark_canceled(waits, "The task was canceled by a client before it began; nothing was changed.", time_.wall_us());
     canceling_[waits.task_id].push_back(std::move(answer));
-    book_.save(waits, nullptr, [this, waits, was](const outcome &result, std::uint64_t revision) {
+    journal_.save(waits, nullptr, [this, waits, was](const outcome &result, std::uint64_t revision) {
         if (!result) {
             log(log_level::error, "A canceled task could not be written and keeps waiting: " + result.detail,
                 {{"task_id", waits.task_id}, {"model_id", waits.model_id}});
@@ -69,7 +69,7 @@ void queue_cancellation::cancel_superseded(const std::string &model_id, const wa
 {
     queues_.take({model_id, older.task_id});
     canceling_[older.task_id];
-    book_.find(
+    journal_.find(
         older.task_id, [this, model_id, older, newer](const outcome &result, const std::optional<task_row> &row) {
             auto found = result && row ? read_entry(*row) : std::nullopt;
             if (found) {
@@ -88,7 +88,7 @@ void queue_cancellation::write_superseded(task older, const waiting_task &was, c
                   "The task was canceled before it began, and nothing was changed: deployment task " + newer +
                       " of the model came after it and supersedes it.",
                   time_.wall_us());
-    book_.save(older, nullptr, [this, older, was, newer](const outcome &result, std::uint64_t revision) {
+    journal_.save(older, nullptr, [this, older, was, newer](const outcome &result, std::uint64_t revision) {
         if (!result) {
             keep_superseded(older.model_id, was, result);
             return;

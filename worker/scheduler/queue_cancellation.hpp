@@ -18,7 +18,7 @@ namespace rollout {
 class queue_cancellation {
   public:
     /// `queues`, `book` and `time` outlive this. `put_back` is called when a task waits again.
-    queue_cancellation(task_queues &queues, journal &book, clock &time, std::function<void()> put_back);
+    queue_cancellation(task_queues &queues, journal &journal, clock &time, std::function<void()> put_back);
 
     /// Cancels a task that is in its queue. Answered once that is durable, or could not be made so.
     void cancel(task waits, answer_fn answer);
@@ -39,7 +39,7 @@ class queue_cancellation {
     void answer(const std::string &task_id, const request_answer &result);
 
     task_queues &queues_;
-    journal &book_;
+    journal &journal_;
     clock &time_;
     const std::function<void()> put_back_;
     std::map<std::string, std::vector<answer_fn>> canceling_; ///< by task: who waits for the journal

@@ -16,7 +16,7 @@ inline request_answer refused(int status, std::string why, unsigned retry_after_
 }
 
 /// A task as the sentences of refusals begin with it.
-inline std::string task_words(const std::string &task_id)
+inline std::string task_phrase(const std::string &task_id)
 {
     return "Task \"" + task_id + "\"";
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/base/json.hpp"
-#include "common/domain/steering.hpp"
-#include "common/domain/task.hpp"
+#include "common/domain/task_verb.hpp"
+#include "common/domain/task_status.hpp"
 #include "worker/base/json_reader.hpp"
 #include "worker/journal/journal.hpp"
 
@@ -26,7 +26,7 @@ struct submission {
 struct steer_request {
     task_kind kind = task_kind::deploy;
     std::string task_id;
-    steering verb = steering::cancel;
+    task_verb verb = task_verb::cancel;
     std::string new_task_id; ///< the client's choice for the task that the word makes; empty: none
 };
 

@@ -1,9 +1,9 @@
 #include "worker/scheduler/scheduler.hpp"
 
-#include "common/domain/names.hpp"
+#include "common/domain/identifiers.hpp"
 #include "worker/base/log.hpp"
-#include "worker/base/words.hpp"
-#include "worker/rollout/waiting_words.hpp"
+#include "worker/base/format.hpp"
+#include "worker/rollout/waiting_detail.hpp"
 #include "worker/scheduler/journal_entry.hpp"
 
 #include <algorithm>
@@ -21,23 +21,24 @@ constexpr auto reread_pause = 1000ms;
 } // namespace
 
 
-scheduler::scheduler(std::shared_ptr<const settings> config, journal &book, traffic &gateways, clock &time,
+scheduler::scheduler(std::shared_ptr<const settings> config, journal &journal, gateway_control &gateways, clock &time,
                      std::function<backend *(const std::string &)> backend_of,
                      std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook)
-    : config_(std::move(config)), book_(book), gateways_(gateways), time_(time), backend_of_(std::move(backend_of)),
-      fetch_(std::move(fetch)), run_hook_(std::move(run_hook)), monitor_(models_.models(), time),
-      unloads_(models_, book, gateways, time, around_unloads()), places_(time, around_places()),
-      turns_(queues_, book, time,
+    : config_(std::move(config)), journal_(journal), gateways_(gateways), time_(time),
+      backend_of_(std::move(backend_of)), fetch_(std::move(fetch)), run_hook_(std::move(run_hook)),
+      monitor_(models_.models(), time), unloads_(models_, journal, gateways, time, around_unloads()),
+      places_(time, around_places()),
+      turns_(queues_, journal, time,
              [this](const std::string &model_id, const std::string &before, bool was_begun) {
-                 return turn_words(model_id, before, was_begun);
+                 return turn_detail(model_id, before, was_begun);
              }),
-      cancellation_(queues_, book, time, [this] { places_.hand_out(); }),
-      intake_(config_, queues_, book, time, around_intake()),
-      follow_ups_(intake_, models_, book,
+      cancellation_(queues_, journal, time, [this] { places_.hand_out(); }),
+      intake_(config_, queues_, journal, time, around_intake()),
+      follow_ups_(intake_, models_, journal,
                   [this](const std::string &model_id, const std::string &but_for) {
                       return has_other_task(model_id, but_for);
                   }),
-      control_(book, time, cancellation_, follow_ups_, around_control())
+      control_(journal, time, cancellation_, follow_ups_, around_control())
 {
     queues_.on_changed = [this](const std::string &model_id) { update_turn(model_id); };
     queues_.on_moved = [this](const task_name &which) { turns_.update(which); };
@@ -63,10 +64,10 @@ void scheduler::use(std::shared_ptr<const settings> config, std::function<backen
 
 void scheduler::recover()
 {
-    for (auto &known : book_.models()) {
+    for (auto &known : journal_.models()) {
         models_.add(std::move(known));
     }
-    auto unfinished = book_.unfinished();
+    auto unfinished = journal_.unfinished();
     std::set<std::string> models_with_tasks;
     for (const auto &row : unfinished) {
         if (is_task_id(row.task_id) && is_model_id(row.model_id)) {
@@ -81,7 +82,7 @@ void scheduler::recover()
         cancellation_.cancel_superseded(model_id);
     }
     if (waiting() != 0) {
-        log(log_level::info, "The journal has " + count_words(waiting(), "unfinished task", "unfinished tasks"));
+        log(log_level::info, "The journal has " + format_count(waiting(), "unfinished task", "unfinished tasks"));
     }
     monitor_.use(config_, backend_of_);
     unloads_.use(config_, backend_of_);
@@ -159,7 +160,7 @@ task_intake::surroundings scheduler::around_intake()
     task_intake::surroundings around;
     around.running_deployment = [this](const std::string &model_id) { return running_deployment(model_id); };
     around.words = [this](const std::string &model_id, const std::string &before, bool was_begun) {
-        return turn_words(model_id, before, was_begun);
+        return turn_detail(model_id, before, was_begun);
     };
     around.accepted = [this](const task_row &row) { on_accepted(row); };
     return around;
@@ -170,7 +171,7 @@ task_control::surroundings scheduler::around_control()
 {
     task_control::surroundings around;
     around.position_of = [this](const task_name &which) { return position_of(which); };
-    around.steer = [this](const std::string &model_id, steering verb, task_control::steered_fn done) {
+    around.steer = [this](const std::string &model_id, task_verb verb, task_control::steered_fn done) {
         return runs_.at(model_id).run->steer(verb, std::move(done));
     };
     return around;
@@ -189,7 +190,7 @@ void scheduler::update_turn(const std::string &model_id)
 }
 
 
-wait_state scheduler::turn_words(const std::string &model_id, const std::string &before, bool was_begun) const
+wait_state scheduler::turn_detail(const std::string &model_id, const std::string &before, bool was_begun) const
 {
     turn_view view;
     view.was_begun = was_begun;
@@ -257,7 +258,7 @@ void scheduler::begin(const std::string &model_id)
 /// Reads a task whose turn has come: those that wait are not kept in memory, only their ids.
 void scheduler::read(const std::string &model_id, const std::string &task_id)
 {
-    book_.find(task_id, [this, model_id, task_id](const outcome &result, const std::optional<task_row> &row) {
+    journal_.find(task_id, [this, model_id, task_id](const outcome &result, const std::optional<task_row> &row) {
         if (stopping_) {
             return;
         }
@@ -311,7 +312,7 @@ void scheduler::start(const std::string &model_id, const task_row &row)
 run_environment scheduler::environment_of(const std::string &model_id, const settings &config)
 {
     return {config,
-            book_,
+            journal_,
             gateways_,
             time_,
             backend_of_,

@@ -34,7 +34,7 @@ class scheduler final {
   public:
     /// `book`, `gateways` and `time` outlive the scheduler. `backend_of`, `fetch` and `run_hook` as for run_environment; a backend
     /// lives as long as the `backend_of` that names it.
-    scheduler(std::shared_ptr<const settings> config, journal &book, traffic &gateways, clock &time,
+    scheduler(std::shared_ptr<const settings> config, journal &journal, gateway_control &gateways, clock &time,
               std::function<backend *(const std::string &)> backend_of,
               std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook);
 
@@ -100,7 +100,7 @@ class scheduler final {
     task_control::surroundings around_control();
 
     void update_turn(const std::string &model_id);
-    wait_state turn_words(const std::string &model_id, const std::string &before, bool was_begun) const;
+    wait_state turn_detail(const std::string &model_id, const std::string &before, bool was_begun) const;
     void on_accepted(const task_row &row);
     std::string running_deployment(const std::string &model_id) const;
     bool has_other_task(const std::string &model_id, const std::string &but_for) const;
@@ -117,8 +117,8 @@ class scheduler final {
     void tell_if_stopped();
 
     std::shared_ptr<const settings> config_; ///< in force
-    journal &book_;
-    traffic &gateways_;
+    journal &journal_;
+    gateway_control &gateways_;
     clock &time_;
     std::function<backend *(const std::string &)> backend_of_;
     std::function<operation_ptr(fetch_request, done_fn)> fetch_;

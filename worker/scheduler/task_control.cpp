@@ -26,7 +26,7 @@ request_answer refused_for_the_stop()
 }
 
 
-std::string name_of(steering verb)
+std::string name_of(task_verb verb)
 {
     return std::string(steering_name(verb));
 }
@@ -34,9 +34,9 @@ std::string name_of(steering verb)
 } // namespace
 
 
-task_control::task_control(journal &book, clock &time, queue_cancellation &cancellation, follow_ups &followers,
+task_control::task_control(journal &journal, clock &time, queue_cancellation &cancellation, follow_ups &followers,
                            surroundings around)
-    : book_(book), time_(time), cancellation_(cancellation), follow_ups_(followers), around_(std::move(around))
+    : journal_(journal), time_(time), cancellation_(cancellation), follow_ups_(followers), around_(std::move(around))
 {
 }
 
@@ -50,7 +50,7 @@ void task_control::steer(steer_request wanted, answer_fn answer)
 void task_control::steer(verb_call call)
 {
     const std::string task_id = call.request.task_id;
-    book_.find(task_id, [this, call = std::move(call)](const outcome &result, const std::optional<task_row> &row) {
+    journal_.find(task_id, [this, call = std::move(call)](const outcome &result, const std::optional<task_row> &row) {
         const auto &[request, answer, _] = call;
         if (!result) {
             answer(refused(500, "The task could not be read, and nothing was changed: " + result.detail +
@@ -92,22 +92,22 @@ void task_control::steer_open(const verb_call &call, const task &found)
 {
     const auto &[request, answer, _] = call;
     const std::string state(status_name(found.status));
-    if (request.verb == steering::retry) {
-        answer(refused(409, task_words(request.task_id) + " is " + state +
+    if (request.verb == task_verb::retry) {
+        answer(refused(409, task_phrase(request.task_id) + " is " + state +
                                 "; only a task that has ended can be retried."));
         return;
     }
-    if (request.verb == steering::rollback) {
-        answer(refused(409, task_words(request.task_id) + " is " + state +
+    if (request.verb == task_verb::rollback) {
+        answer(refused(409, task_phrase(request.task_id) + " is " + state +
                                 "; only a completed deployment can be rolled back. Cancel it."));
         return;
     }
 
     if (cancellation_.is_canceling(request.task_id)) {
-        if (request.verb == steering::cancel) {
+        if (request.verb == task_verb::cancel) {
             cancellation_.await(request.task_id, answer);
         } else {
-            answer(refused(409, task_words(request.task_id) + " is being canceled."));
+            answer(refused(409, task_phrase(request.task_id) + " is being canceled."));
         }
         return;
     }
@@ -131,7 +131,7 @@ void task_control::steer_later(const verb_call &call)
 {
     if (call.tries >= most_tries) {
         call.answer(refused(
-            503, task_words(call.request.task_id) + " is between two states, and nothing was changed; try again.",
+            503, task_phrase(call.request.task_id) + " is between two states, and nothing was changed; try again.",
             1));
         return;
     }
@@ -149,10 +149,10 @@ void task_control::steer_later(const verb_call &call)
 void task_control::steer_queued(const verb_call &call, const task &found)
 {
     const auto &[request, answer, _] = call;
-    if (request.verb == steering::cancel) {
+    if (request.verb == task_verb::cancel) {
         cancellation_.cancel(found, answer);
     } else {
-        answer(refused(409, task_words(request.task_id) + " waits for its turn; " + name_of(request.verb) +
+        answer(refused(409, task_phrase(request.task_id) + " waits for its turn; " + name_of(request.verb) +
                                 " is for a deployment that runs."));
     }
 }
@@ -185,19 +185,19 @@ void task_control::steer_final(const verb_call &call, const task &found)
 {
     const auto &[request, answer, _] = call;
     switch (request.verb) {
-    case steering::retry:
-    case steering::rollback:
+    case task_verb::retry:
+    case task_verb::rollback:
         if (follow_ups_.is_being_made(request)) {
             steer_later(call);
         } else {
             follow_ups_.make(request, found, answer);
         }
         return;
-    case steering::cancel:
-    case steering::promote:
-    case steering::pause:
-    case steering::resume:
-        answer(refused(409, task_words(request.task_id) + " is over: it is " +
+    case task_verb::cancel:
+    case task_verb::promote:
+    case task_verb::pause:
+    case task_verb::resume:
+        answer(refused(409, task_phrase(request.task_id) + " is over: it is " +
                                 std::string(status_name(found.status)) + ", and there is nothing to " +
                                 name_of(request.verb) + "."));
         return;

@@ -36,11 +36,11 @@ class task_control {
         std::function<task_position(const task_name &which)> position_of;
 
         /// Gives the verb to the model's task, which is `running`: as task_run::steer.
-        std::function<std::string(const std::string &model_id, steering verb, steered_fn done)> steer;
+        std::function<std::string(const std::string &model_id, task_verb verb, steered_fn done)> steer;
     };
 
     /// All of these outlive the control.
-    task_control(journal &book, clock &time, queue_cancellation &cancellation, follow_ups &followers,
+    task_control(journal &journal, clock &time, queue_cancellation &cancellation, follow_ups &followers,
                  surroundings around);
 
     /// Answers once, with the task, with the new task that the verb makes, or with a refusal that says why it makes no sense now.
@@ -63,7 +63,7 @@ class task_control {
     void steer_final(const verb_call &call, const task &found);
     void steer_later(const verb_call &call);
 
-    journal &book_;
+    journal &journal_;
     clock &time_;
     queue_cancellation &cancellation_;
     follow_ups &follow_ups_;

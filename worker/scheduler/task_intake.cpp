@@ -2,7 +2,7 @@
 
 #include "common/domain/limits.hpp"
 #include "worker/base/log.hpp"
-#include "worker/config/model_settings.hpp"
+#include "worker/config/model_overrides.hpp"
 #include "worker/rollout/plan.hpp"
 #include "worker/scheduler/journal_entry.hpp"
 #include "worker/scheduler/refusal.hpp"
@@ -34,9 +34,9 @@ request_answer unprocessable(std::vector<json_fault> faults)
 } // namespace
 
 
-task_intake::task_intake(std::shared_ptr<const settings> config, task_queues &queues, journal &book, clock &time,
+task_intake::task_intake(std::shared_ptr<const settings> config, task_queues &queues, journal &journal, clock &time,
                          surroundings around)
-    : config_(std::move(config)), queues_(queues), book_(book), time_(time), around_(std::move(around))
+    : config_(std::move(config)), queues_(queues), journal_(journal), time_(time), around_(std::move(around))
 {
 }
 
@@ -121,20 +121,20 @@ void task_intake::accept(task wanted, answer_fn answer)
     // With a full queue a task that exists already is still found: a client that asks again gets its answer.
     const bool full = waiting() >= config_->limits.max_queue;
     arriving_ += !full;
-    book_.create(wanted, full,
-                 [this, full, waits = waiting_task_of(wanted), answer = std::move(answer)](
-                     const outcome &result, journal::creation creation, const task_row &row) {
-                     --unwritten_;
-                     arriving_ -= !full;
-                     if (result) {
-                         on_created(waits, creation, row, answer);
-                         return;
-                     }
-                     log(log_level::error, "A task could not be written: " + result.detail,
-                         {{"task_id", row.task_id}, {"model_id", row.model_id}});
-                     answer(refused(500, "The task could not be made durable: " + result.detail +
-                                             ". Retry with the same task_id after fixing the cause."));
-                 });
+    journal_.create(wanted, full,
+                    [this, full, waits = waiting_task_of(wanted), answer = std::move(answer)](
+                        const outcome &result, journal::creation creation, const task_row &row) {
+                        --unwritten_;
+                        arriving_ -= !full;
+                        if (result) {
+                            on_created(waits, creation, row, answer);
+                            return;
+                        }
+                        log(log_level::error, "A task could not be written: " + result.detail,
+                            {{"task_id", row.task_id}, {"model_id", row.model_id}});
+                        answer(refused(500, "The task could not be made durable: " + result.detail +
+                                                ". Retry with the same task_id after fixing the cause."));
+                    });
 }
 
 

@@ -31,7 +31,7 @@ class task_intake {
     };
 
     /// `queues`, `book` and `time` outlive the intake.
-    task_intake(std::shared_ptr<const settings> config, task_queues &queues, journal &book, clock &time,
+    task_intake(std::shared_ptr<const settings> config, task_queues &queues, journal &journal, clock &time,
                 surroundings around);
 
     /// Follows these settings from now on.
@@ -64,7 +64,7 @@ class task_intake {
 
     std::shared_ptr<const settings> config_;
     task_queues &queues_;
-    journal &book_;
+    journal &journal_;
     clock &time_;
     const surroundings around_;
     std::size_t arriving_ = 0;  ///< new tasks on their way into the queues

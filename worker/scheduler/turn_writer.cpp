@@ -22,8 +22,8 @@ constexpr auto retry_pause = 1000ms;
 } // namespace
 
 
-turn_writer::turn_writer(const task_queues &queues, journal &book, clock &time, turn_words_fn words)
-    : queues_(queues), book_(book), time_(time), words_(std::move(words))
+turn_writer::turn_writer(const task_queues &queues, journal &journal, clock &time, turn_words_fn words)
+    : queues_(queues), journal_(journal), time_(time), words_(std::move(words))
 {
 }
 
@@ -93,7 +93,7 @@ void turn_writer::work()
             continue; // it has begun
         }
         ++under_way_;
-        book_.find(which.task_id, [this, which](const outcome &result, const std::optional<task_row> &row) {
+        journal_.find(which.task_id, [this, which](const outcome &result, const std::optional<task_row> &row) {
             if (result && row && !stopped_ && queues_.contains(which)) {
                 write(which, *row);
             } else {
@@ -130,7 +130,7 @@ void turn_writer::write(const task_name &which, const task_row &row)
     waits->set_waiting(words);
     waits->detail = words.sentence;
     waits->updated_us = std::max(time_.wall_us(), waits->updated_us);
-    book_.save(*waits, nullptr, [this, which](const outcome &result, std::uint64_t) { on_ended(which, result); });
+    journal_.save(*waits, nullptr, [this, which](const outcome &result, std::uint64_t) { on_ended(which, result); });
 }
 
 

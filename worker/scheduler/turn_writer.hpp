@@ -25,7 +25,7 @@ using turn_words_fn =
 class turn_writer {
   public:
     /// All of these outlive the writer.
-    turn_writer(const task_queues &queues, journal &book, clock &time, turn_words_fn words);
+    turn_writer(const task_queues &queues, journal &journal, clock &time, turn_words_fn words);
 
     /// Brings a task's document up to date soon, if the task waits by then.
     void update(task_name which);
@@ -50,7 +50,7 @@ class turn_writer {
     void on_ended(const task_name &which, const outcome &result);
 
     const task_queues &queues_;
-    journal &book_;
+    journal &journal_;
     clock &time_;
     const turn_words_fn words_;
     std::set<task_name> unwritten_; ///< whose documents may not say what they wait for

@@ -1,8 +1,8 @@
 #include "worker/scheduler/unload_retry.hpp"
 
 #include "worker/base/log.hpp"
-#include "worker/base/words.hpp"
-#include "worker/config/model_settings.hpp"
+#include "worker/base/format.hpp"
+#include "worker/config/model_overrides.hpp"
 #include "worker/rollout/placed_work.hpp"
 
 #include <algorithm>
@@ -79,7 +79,7 @@ class unload_retry::model_write final : public operation {
     {
         model changed = *of.models_.find(which.model_id);
         note_taken_off(changed, which.revision);
-        of.book_.save_model(
+        of.journal_.save_model(
             changed, [&of, which, alive = alive_, done = std::move(done)](const outcome &result, std::uint64_t) {
                 if (!*alive) {
                     return;
@@ -100,8 +100,9 @@ class unload_retry::model_write final : public operation {
 };
 
 
-unload_retry::unload_retry(model_registry &models, journal &book, traffic &gateways, clock &time, surroundings around)
-    : models_(models), book_(book), gateways_(gateways), time_(time), around_(std::move(around))
+unload_retry::unload_retry(model_registry &models, journal &journal, gateway_control &gateways, clock &time,
+                           surroundings around)
+    : models_(models), journal_(journal), gateways_(gateways), time_(time), around_(std::move(around))
 {
 }
 
@@ -162,14 +163,14 @@ void unload_retry::take_up(const model &from)
 
 
 /// Returns null if it is not to be taken off any more.
-const placed_revision *unload_retry::find(const revision_name &which) const
+const served_revision *unload_retry::find(const revision_name &which) const
 {
     const model *const known = models_.find(which.model_id);
     if (known == nullptr) {
         return nullptr;
     }
     const auto all = revisions_to_take_off(*known);
-    const auto placed = std::ranges::find(all, which.revision, &placed_revision::revision);
+    const auto placed = std::ranges::find(all, which.revision, &served_revision::revision);
     return placed == all.end() ? nullptr : *placed;
 }
 
@@ -235,8 +236,8 @@ void unload_retry::start_due()
 
 void unload_retry::start(const revision_name &which, attempts &due)
 {
-    const placed_revision retired = *find(which);
-    const placed_revision revision = without_names_in_use(*models_.find(which.model_id), retired);
+    const served_revision retired = *find(which);
+    const served_revision revision = without_names_in_use(*models_.find(which.model_id), retired);
     const auto drain_limit = std::chrono::seconds(rollout_of(*config_, which.model_id).drain_s);
     const auto seen = std::make_shared<std::optional<std::uint64_t>>();
     backend *const server = backend_of_(revision.backend);
@@ -271,7 +272,7 @@ operation_ptr unload_retry::check_gateways(const revision_name &which, done_fn d
 }
 
 
-operation_ptr unload_retry::take_off(const revision_name &which, const placed_revision &revision, backend *server,
+operation_ptr unload_retry::take_off(const revision_name &which, const served_revision &revision, backend *server,
                                      done_fn done)
 {
     if (server == nullptr) {

@@ -8,7 +8,7 @@
 #include "worker/config/settings.hpp"
 #include "worker/domain/model.hpp"
 #include "worker/journal/journal.hpp"
-#include "worker/rollout/traffic.hpp"
+#include "worker/rollout/gateway_control.hpp"
 #include "worker/scheduler/model_registry.hpp"
 
 #include <chrono>
@@ -40,7 +40,8 @@ class unload_retry {
     };
 
     /// What is taken off is noted in `models` once the journal has it. All of these outlive the retry.
-    unload_retry(model_registry &models, journal &book, traffic &gateways, clock &time, surroundings around);
+    unload_retry(model_registry &models, journal &journal, gateway_control &gateways, clock &time,
+                 surroundings around);
 
     /// Tries by these settings and with these backends from now on; what has failed is tried again soon. A backend lives as
     /// long as the `backend_of` that names it.
@@ -94,22 +95,22 @@ class unload_retry {
         std::function<void()> released; ///< who waits for the end of `work`
     };
 
-    const placed_revision *find(const revision_name &which) const;
+    const served_revision *find(const revision_name &which) const;
     void take_up(const model &from);
     std::chrono::milliseconds pause_after(const std::string &backend, unsigned failures);
     bool may_start(const revision_name &which, const attempts &due) const;
     void start_due();
     void start(const revision_name &which, attempts &due);
     operation_ptr check_gateways(const revision_name &which, done_fn done);
-    operation_ptr take_off(const revision_name &which, const placed_revision &revision, backend *server,
+    operation_ptr take_off(const revision_name &which, const served_revision &revision, backend *server,
                            done_fn done);
     void on_ended(const revision_name &which, const outcome &result);
     void log_failure(const revision_name &which, attempts &failed, const std::string &why) const;
     static void cancel(attempts &under_way);
 
     model_registry &models_;
-    journal &book_;
-    traffic &gateways_;
+    journal &journal_;
+    gateway_control &gateways_;
     clock &time_;
     const surroundings around_;
     std::shared_ptr<const settings> config_;

@@ -1,7 +1,7 @@
 // Who gets the next place among the tasks that are worked on.
 #pragma once
 
-#include "common/domain/task.hpp"
+#include "common/domain/task_status.hpp"
 
 #include <cstdint>
 

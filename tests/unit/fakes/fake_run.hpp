@@ -4,7 +4,7 @@
 #include "tests/unit/fakes/fake_journal.hpp"
 #include "tests/unit/fakes/fake_places.hpp"
 #include "tests/unit/fakes/fake_server.hpp"
-#include "tests/unit/fakes/fake_traffic.hpp"
+#include "tests/unit/fakes/fake_gateways.hpp"
 #include "tests/unit/json_of.hpp"
 #include "worker/rollout/run_context.hpp"
 
@@ -47,7 +47,7 @@ struct fake_run {
     gateway_memory gateway;
     server_memory memory;
     fake_journal journal{file, time, story};
-    fake_traffic gateways{gateway, time, story};
+    fake_gateways gateways{gateway, time, story};
     fake_server server{memory, gateway, time, story};
     fake_places places{time};
     rollout::run_environment environment = {

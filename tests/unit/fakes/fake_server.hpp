@@ -2,7 +2,7 @@
 // it that rolloutd must never ask.
 #pragma once
 
-#include "tests/unit/fakes/fake_traffic.hpp"
+#include "tests/unit/fakes/fake_gateways.hpp"
 #include "worker/artifact/fetch_request.hpp"
 #include "worker/backend/backend.hpp"
 
@@ -26,8 +26,8 @@ struct server_memory {
     std::map<std::string, std::string> loads; ///< the configuration that came with a model's load
 
     bool silent = false; ///< to a survey
-    rollout::presence::kind not_loaded =
-        rollout::presence::kind::lost; ///< what a survey finds of a model that is not
+    rollout::model_status::kind not_loaded =
+        rollout::model_status::kind::lost; ///< what a survey finds of a model that is not
 
     std::vector<std::string> hook_bodies; ///< what hooks were given
 
@@ -117,11 +117,11 @@ class fake_server final : public rollout::backend {
         });
     }
 
-    rollout::operation_ptr survey(const std::vector<rollout::server_model> &models,
-                                  rollout::surveyed_fn done) override
+    rollout::operation_ptr probe_models(const std::vector<rollout::server_model> &models,
+                                        rollout::probed_fn done) override
     {
-        using kind = rollout::presence::kind;
-        const auto found = std::make_shared<std::vector<rollout::presence>>(models.size());
+        using kind = rollout::model_status::kind;
+        const auto found = std::make_shared<std::vector<rollout::model_status>>(models.size());
         return work(
             "survey", list_of(models), [done = std::move(done), found](const rollout::outcome &) { done(*found); },
             [this, models, found] {

@@ -4,7 +4,7 @@
 
 #include "tests/unit/fakes/fake_journal.hpp"
 #include "tests/unit/fakes/fake_server.hpp"
-#include "tests/unit/fakes/fake_traffic.hpp"
+#include "tests/unit/fakes/fake_gateways.hpp"
 #include "tests/unit/json_of.hpp"
 #include "worker/scheduler/scheduler.hpp"
 
@@ -32,13 +32,13 @@ struct fake_world {
     {
         process = std::make_unique<rolloutd>(*this);
         std::set<std::string> routed;
-        for (const auto &model : process->book.models()) {
+        for (const auto &model : process->journal.models()) {
             for (const auto &route : rollout::routes_of(model)) {
-                routed.insert(fake_traffic::name_of(route));
+                routed.insert(fake_gateways::name_of(route));
             }
         }
         process->gateways.forget_others(routed);
-        for (const auto &model : process->book.models()) {
+        for (const auto &model : process->journal.models()) {
             for (const auto &route : rollout::routes_of(model)) {
                 process->gateways.publish(route, model.route_revision);
             }
@@ -76,7 +76,7 @@ struct fake_world {
 
     /// A client's word to a deployment; with an id for the task that it makes the answer is under that id, else under the
     /// word's name.
-    void steer(const std::string &task_id, rollout::steering verb, const std::string &new_task_id = "")
+    void steer(const std::string &task_id, rollout::task_verb verb, const std::string &new_task_id = "")
     {
         process->tasks.steer({rollout::task_kind::deploy, task_id, verb, new_task_id},
                              noted_as(new_task_id.empty() ? std::string(rollout::steering_name(verb)) : new_task_id));
@@ -117,7 +117,7 @@ struct fake_world {
 
     rollout::model model(const std::string &model_id)
     {
-        for (const auto &one : process->book.models()) {
+        for (const auto &one : process->journal.models()) {
             if (one.model_id == model_id) {
                 return one;
             }
@@ -193,7 +193,7 @@ struct fake_world {
             if (one.model_id == model_id && one.removed()) {
                 none = "route of " + model_id + ": none";
             } else if (one.model_id == model_id) {
-                words += (words.empty() ? "" : "; ") + fake_traffic::words_of(one);
+                words += (words.empty() ? "" : "; ") + fake_gateways::words_of(one);
             }
         }
         return words.empty() ? none : words;
@@ -210,10 +210,10 @@ struct fake_world {
 
     struct rolloutd {
         explicit rolloutd(fake_world &in)
-            : book(in.file, in.time, in.story), gateways(in.gateway, in.time, in.story),
+            : journal(in.file, in.time, in.story), gateways(in.gateway, in.time, in.story),
               server(in.server, in.gateway, in.time, in.story),
               tasks(
-                  std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), book, gateways,
+                  std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), journal, gateways,
                   in.time, [this](const std::string &name) { return name == "default" ? &server : nullptr; },
                   [this](const rollout::fetch_request &request, rollout::done_fn done) {
                       return server.fetch(request, std::move(done));
@@ -223,8 +223,8 @@ struct fake_world {
         {
         }
 
-        fake_journal book;
-        fake_traffic gateways;
+        fake_journal journal;
+        fake_gateways gateways;
         fake_server server;
         rollout::scheduler tasks;
     };

@@ -42,7 +42,7 @@ struct scheduler_parts {
         stored.status = status;
         stored.config = shared_json_of(config);
         stored.created_us = stored.updated_us = time.wall_us();
-        book.create(stored, false, [](const auto &, auto, const auto &) {});
+        journal.create(stored, false, [](const auto &, auto, const auto &) {});
         time.settle();
         stored.sequence = file.tasks.at(task_id).sequence;
         return stored;
@@ -97,7 +97,7 @@ struct scheduler_parts {
     fake_clock time;
     journal_file file;
     std::vector<std::string> story;
-    counting_journal book{file, time, story};
+    counting_journal journal{file, time, story};
     rollout::task_queues queues;
     std::string moved; ///< tasks that stand behind another one than before
     std::vector<std::string> answers;

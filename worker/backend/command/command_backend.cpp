@@ -3,7 +3,7 @@
 #include "worker/async/combine.hpp"
 #include "worker/async/completion.hpp"
 #include "worker/async/thread_work.hpp"
-#include "worker/os/command_run.hpp"
+#include "worker/os/subprocess.hpp"
 
 #include <utility>
 
@@ -21,7 +21,7 @@ class asking_each final : public operation {
   public:
     using ask_fn = std::function<operation_ptr(const server_model &model, ended_fn)>;
 
-    asking_each(std::vector<server_model> models, ask_fn ask, surveyed_fn done)
+    asking_each(std::vector<server_model> models, ask_fn ask, probed_fn done)
         : models_(std::move(models)), ask_(std::move(ask)), done_(std::move(done)), found_(models_.size())
     {
         ask_next();
@@ -37,12 +37,12 @@ class asking_each final : public operation {
     void ask_next()
     {
         run_ = ask_(models_[next_], [this](const command_end &ended) {
-            presence &one = found_[next_];
+            model_status &one = found_[next_];
             one.words = ended.words.empty() ? ended.error : ended.words;
             if (ended.status == 0) {
-                one = {presence::kind::loaded, {}};
+                one = {model_status::kind::loaded, {}};
             } else if (ended.status == exit_not_yet && !ended.canceled) {
-                one.is = presence::kind::not_ready;
+                one.is = model_status::kind::not_ready;
             }
             if (++next_ < models_.size() && !canceled_) {
                 ask_next();
@@ -54,8 +54,8 @@ class asking_each final : public operation {
 
     const std::vector<server_model> models_;
     const ask_fn ask_;
-    completion<std::vector<presence>> done_;
-    std::vector<presence> found_;
+    completion<std::vector<model_status>> done_;
+    std::vector<model_status> found_;
     std::size_t next_ = 0;
     operation_ptr run_;
     bool canceled_ = false;
@@ -116,7 +116,7 @@ operation_ptr command_backend::ready(const server_model &model, done_fn done)
 }
 
 
-operation_ptr command_backend::survey(const std::vector<server_model> &models, surveyed_fn done)
+operation_ptr command_backend::probe_models(const std::vector<server_model> &models, probed_fn done)
 {
     const auto ask = [this](const server_model &model, ended_fn then) {
         return start("ready", model, nullptr, std::move(then));

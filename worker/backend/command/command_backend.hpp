@@ -4,8 +4,8 @@
 
 #include "worker/async/clock.hpp"
 #include "worker/backend/backend.hpp"
-#include "worker/backend/repository.hpp"
-#include "worker/os/command_run.hpp"
+#include "worker/backend/model_repository.hpp"
+#include "worker/os/subprocess.hpp"
 
 #include <uv.h>
 
@@ -41,7 +41,7 @@ class command_backend final : public backend {
     operation_ptr ready(const server_model &model, done_fn done) override;
 
     /// Runs `ready` for one model after the other.
-    operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) override;
+    operation_ptr probe_models(const std::vector<server_model> &models, probed_fn done) override;
 
     /// Permanent: a program is no inference server. A plan with a smoke test for it is refused before it comes to that.
     operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,

@@ -1,6 +1,6 @@
 #include "worker/backend/triton/await_load.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <optional>
 #include <utility>
@@ -63,7 +63,7 @@ class load_wait final : public index_poller {
             trouble(answer, "say whether " + model_.model + " is ready");
             return;
         case kserve::readiness::not_ready:
-            const std::string words = server_words(answer.body);
+            const std::string words = error_text(answer.body);
             last_ = "the server says HTTP " + std::to_string(answer.status) + (words.empty() ? "" : ", " + words);
             poll_again();
             return;
@@ -85,7 +85,7 @@ class load_wait final : public index_poller {
     outcome too_late() const override
     {
         return outcome::permanent(model_.server + " has not loaded " + model_.model + " within " +
-                                  duration_words(model_.timeout) + ": " + last_ +
+                                  format_duration(model_.timeout) + ": " + last_ +
                                   " (does it poll its repository, and often enough?)");
     }
 

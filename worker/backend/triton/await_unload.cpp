@@ -1,6 +1,6 @@
 #include "worker/backend/triton/await_unload.hpp"
 
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <optional>
 #include <utility>
@@ -125,7 +125,7 @@ class unload_wait final : public index_poller {
 
     outcome too_late() const override
     {
-        const std::string after = " after " + duration_words(model_.timeout);
+        const std::string after = " after " + format_duration(model_.timeout);
         if (!trouble_.empty()) {
             return outcome::transient("whether " + model_.model + " is unloaded is not known" + after + ": " +
                                       trouble_);

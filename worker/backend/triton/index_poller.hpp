@@ -4,7 +4,7 @@
 
 #include "worker/backend/triton/kserve.hpp"
 #include "worker/backend/triton/repository_index.hpp"
-#include "worker/backend/triton/server_words.hpp"
+#include "worker/backend/triton/error_text.hpp"
 #include "worker/backend/triton/request_sequence.hpp"
 
 #include <algorithm>

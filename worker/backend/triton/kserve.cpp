@@ -1,6 +1,6 @@
 #include "worker/backend/triton/kserve.hpp"
 
-#include "worker/backend/triton/server_words.hpp"
+#include "worker/backend/triton/error_text.hpp"
 
 #include <utility>
 

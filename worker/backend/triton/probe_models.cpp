@@ -2,7 +2,7 @@
 
 #include "worker/backend/triton/kserve.hpp"
 #include "worker/backend/triton/repository_index.hpp"
-#include "worker/backend/triton/server_words.hpp"
+#include "worker/backend/triton/error_text.hpp"
 #include "worker/backend/triton/request_sequence.hpp"
 
 #include <memory>
@@ -12,29 +12,29 @@
 namespace rollout {
 namespace {
 
-using found_ptr = std::shared_ptr<std::vector<presence>>;
+using found_ptr = std::shared_ptr<std::vector<model_status>>;
 
-presence presence_of(const index_entry &entry)
+model_status presence_of(const index_entry &entry)
 {
     switch (entry.is) {
     case index_state::ready:
-        return {presence::kind::loaded, {}};
+        return {model_status::kind::loaded, {}};
     case index_state::loading:
     case index_state::unloading:
-        return {presence::kind::moving, {}};
+        return {model_status::kind::moving, {}};
     case index_state::failed:
-        return {presence::kind::lost, entry.reason};
+        return {model_status::kind::lost, entry.reason};
     case index_state::absent:
     case index_state::unloaded:
         break;
     }
-    return {presence::kind::lost, {}};
+    return {model_status::kind::lost, {}};
 }
 
 
 class probe final : public request_sequence {
   public:
-    probe(server_access access, probe_request request, const found_ptr &found, const surveyed_fn &done)
+    probe(server_access access, probe_request request, const found_ptr &found, const probed_fn &done)
         : request_sequence(std::move(access), [found, done](const outcome &) { done(*found); }),
           asked_(std::move(request)), found_(found)
     {
@@ -93,13 +93,13 @@ class probe final : public request_sequence {
 
     void ready_answered(const http_answer &answer)
     {
-        presence &one = (*found_)[next_];
+        model_status &one = (*found_)[next_];
         switch (kserve::readiness_of(answer)) {
         case kserve::readiness::ready:
-            one.is = presence::kind::loaded;
+            one.is = model_status::kind::loaded;
             break;
         case kserve::readiness::not_ready:
-            one = {presence::kind::not_ready, server_words(answer.body)};
+            one = {model_status::kind::not_ready, error_text(answer.body)};
             break;
         case kserve::readiness::unclear:
             if (answer.status == 0) {
@@ -130,9 +130,9 @@ class probe final : public request_sequence {
 } // namespace
 
 
-operation_ptr probe_models(server_access access, probe_request request, surveyed_fn done)
+operation_ptr probe_models(server_access access, probe_request request, probed_fn done)
 {
-    const auto found = std::make_shared<std::vector<presence>>(request.models.size());
+    const auto found = std::make_shared<std::vector<model_status>>(request.models.size());
     return std::make_unique<probe>(std::move(access), std::move(request), found, done);
 }
 

@@ -19,6 +19,6 @@ struct probe_request {
 };
 
 /// A server that stops answering is not asked for the rest, which are `unknown`; so are all after a cancel.
-operation_ptr probe_models(server_access access, probe_request request, surveyed_fn done);
+operation_ptr probe_models(server_access access, probe_request request, probed_fn done);
 
 } // namespace rollout

@@ -1,7 +1,7 @@
 #include "worker/backend/triton/repository_index.hpp"
 
 #include "common/base/json.hpp"
-#include "worker/backend/triton/server_words.hpp"
+#include "worker/backend/triton/error_text.hpp"
 
 #include <algorithm>
 
@@ -20,7 +20,7 @@ index_entry read_version(const json_t *entry)
     if (state == "UNLOADING") {
         return {index_state::unloading, {}};
     }
-    std::string reason = reason_words(json_text(entry, "reason"));
+    std::string reason = reason_text(json_text(entry, "reason"));
     if (state == "UNAVAILABLE" && !reason.empty() && reason != "unloaded") {
         return {index_state::failed, std::move(reason)};
     }

@@ -5,7 +5,7 @@
 #include "worker/backend/triton/kserve.hpp"
 #include "worker/backend/triton/await_load.hpp"
 #include "worker/backend/triton/repository_index.hpp"
-#include "worker/backend/triton/server_words.hpp"
+#include "worker/backend/triton/error_text.hpp"
 #include "worker/backend/triton/request_sequence.hpp"
 #include "worker/backend/triton/probe_models.hpp"
 #include "worker/backend/triton/await_unload.hpp"
@@ -42,7 +42,7 @@ class readiness final : public request_sequence {
         case kserve::readiness::not_ready:
             break;
         }
-        const std::string words = server_words(answer.body);
+        const std::string words = error_text(answer.body);
         not_yet_ = model_ + " is not ready on " + server_ + " (HTTP " + std::to_string(answer.status) +
                    (words.empty() ? ")" : ", " + words + ")");
         ask(kserve::index(url_), [this](const http_answer &index) { index_answered(index); });
@@ -104,7 +104,7 @@ class inference final : public request_sequence {
             if (kserve::has_outputs(body)) {
                 return outcome::ok();
             }
-            const std::string words = server_words(body);
+            const std::string words = error_text(body);
             return outcome::permanent(what + (words.empty() ? "" : ": " + words));
         };
         if (small) {
@@ -187,13 +187,14 @@ operation_ptr triton_backend::ready(const server_model &model, done_fn done)
 }
 
 
-operation_ptr triton_backend::survey(const std::vector<server_model> &models, surveyed_fn done)
+operation_ptr triton_backend::probe_models(const std::vector<server_model> &models, probed_fn done)
 {
     std::vector<std::string> names;
     for (const auto &one : models) {
         names.push_back(one.name);
     }
-    return probe_models(access_, {settings_.url, server_, std::move(names), tell_of_no_index()}, std::move(done));
+    return rollout::probe_models(access_, {settings_.url, server_, std::move(names), tell_of_no_index()},
+                                 std::move(done));
 }
 
 

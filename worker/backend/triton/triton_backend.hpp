@@ -4,7 +4,7 @@
 
 #include "worker/async/clock.hpp"
 #include "worker/backend/backend.hpp"
-#include "worker/backend/repository.hpp"
+#include "worker/backend/model_repository.hpp"
 #include "worker/backend/triton/request_sequence.hpp"
 
 #include <filesystem>
@@ -33,7 +33,7 @@ class triton_backend final : public backend {
     operation_ptr load(const server_model &model, const json_t *config, std::chrono::milliseconds timeout,
                        done_fn done) override;
     operation_ptr ready(const server_model &model, done_fn done) override;
-    operation_ptr survey(const std::vector<server_model> &models, surveyed_fn done) override;
+    operation_ptr probe_models(const std::vector<server_model> &models, probed_fn done) override;
     operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
                         done_fn done) override;
     operation_ptr unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done) override;

@@ -1,8 +1,8 @@
 #include "worker/journal/sqlite/journal_file.hpp"
 
-#include "common/domain/names.hpp"
-#include "worker/base/lasting_fault.hpp"
-#include "worker/base/words.hpp"
+#include "common/domain/identifiers.hpp"
+#include "worker/base/permanent_start_error.hpp"
+#include "worker/base/format.hpp"
 
 #include <cerrno>
 #include <stdexcept>
@@ -74,7 +74,7 @@ unique_fd claim(const std::string &path)
     const std::string lock_path = path + ".lock";
     unique_fd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock) {
-        throw std::runtime_error("the journal cannot be used: " + shown(lock_path) + ": " + errno_words(errno) +
+        throw std::runtime_error("the journal cannot be used: " + shown(lock_path) + ": " + format_errno(errno) +
                                  ". Its folder must exist, and rolloutd must be able to write to it");
     }
     if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -84,7 +84,7 @@ unique_fd claim(const std::string &path)
     // SQLite gives its other files the mode of this one.
     const unique_fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!file) {
-        throw std::runtime_error("the journal " + shown(path) + " cannot be written: " + errno_words(errno));
+        throw std::runtime_error("the journal " + shown(path) + " cannot be written: " + format_errno(errno));
     }
     return lock;
 }
@@ -102,20 +102,21 @@ content check(sqlite_database &database, const std::string &path, std::int64_t n
     const bool empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
     const auto version = database.number("PRAGMA user_version");
     if (!empty && database.number("PRAGMA application_id") != application_id) {
-        throw lasting_fault("the file " + shown(path) + " is not a journal of rolloutd; it is left unchanged");
+        throw permanent_start_error("the file " + shown(path) +
+                                    " is not a journal of rolloutd; it is left unchanged");
     }
     if (!empty && (version < first_journal_version || version > newest_version)) {
-        throw lasting_fault("the journal " + shown(path) + " is of version " + std::to_string(version) +
-                            ", this rolloutd knows " +
-                            (newest_version == first_journal_version ? "version " : "the versions up to ") +
-                            std::to_string(newest_version) + "; it is left unchanged");
+        throw permanent_start_error("the journal " + shown(path) + " is of version " + std::to_string(version) +
+                                    ", this rolloutd knows " +
+                                    (newest_version == first_journal_version ? "version " : "the versions up to ") +
+                                    std::to_string(newest_version) + "; it is left unchanged");
     }
     const auto bytes = database.number("PRAGMA page_count") * database.number("PRAGMA page_size");
     const std::string mark = mark_of(path);
     const bool reads_whole = bytes <= read_whole_bytes || ::access(mark.c_str(), F_OK) == 0;
     if (reads_whole) {
         if (const auto fault = damage_of(database, path); !fault.empty()) {
-            throw lasting_fault(fault);
+            throw permanent_start_error(fault);
         }
         ::unlink(mark.c_str()); // this is another file, or it was mended
     }

@@ -15,7 +15,7 @@ namespace rollout {
 /// The file, open. No other rolloutd can open it for as long as this lives.
 struct journal_file {
     /// Makes the file if there is none. Throws std::runtime_error with a sentence if it cannot be used: another
-    /// rolloutd has it; a lasting_fault if it is damaged, no journal, or of a newer version. A file that is refused stays as it is; one of an older
+    /// rolloutd has it; a permanent_start_error if it is damaged, no journal, or of a newer version. A file that is refused stays as it is; one of an older
     /// version is brought to the newest by `steps`, see `migrate`. A large file is not read whole here, as a start must not take
     /// the longer the more tasks there are: see `look_for_damage`.
     /// `at_work` is called over and over while that takes its time, as the steps do for a large file.

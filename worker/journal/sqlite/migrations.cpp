@@ -2,7 +2,7 @@
 
 #include "common/base/unique_fd.hpp"
 #include "worker/base/log.hpp"
-#include "worker/base/words.hpp"
+#include "worker/base/format.hpp"
 
 #include <cerrno>
 #include <cstdio>
@@ -30,7 +30,7 @@ void copy(sqlite_database &database, const std::string &path, const std::string 
     ::unlink(beside.c_str());
     const unique_fd file(::open(beside.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!file) {
-        refuse(path, "copied to " + shown(to), errno_words(errno));
+        refuse(path, "copied to " + shown(to), format_errno(errno));
     }
     try {
         sqlite_statement(database, "VACUUM INTO ?").with(std::string_view(beside)).run();
@@ -41,7 +41,7 @@ void copy(sqlite_database &database, const std::string &path, const std::string 
     if (::fsync(file.get()) != 0 || std::rename(beside.c_str(), to.c_str()) != 0) {
         const int error = errno;
         ::unlink(beside.c_str());
-        refuse(path, "copied to " + shown(to), errno_words(error));
+        refuse(path, "copied to " + shown(to), format_errno(error));
     }
 }
 

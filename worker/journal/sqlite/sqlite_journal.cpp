@@ -95,7 +95,7 @@ void sqlite_journal::purge(purge_position from, std::int64_t before_us, std::siz
 void sqlite_journal::end_batch(const commit_batch &batch)
 {
     const auto before = std::exchange(revision_, batch.revision);
-    const log_burst audits; // each answer has its line
+    const log_batch audits; // each answer has its line
     if (on_attempt) {
         on_attempt(batch.took, static_cast<bool>(batch.ended));
     }

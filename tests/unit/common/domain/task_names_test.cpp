@@ -1,4 +1,4 @@
-#include "common/domain/task.hpp"
+#include "common/domain/task_status.hpp"
 #include "tests/unit/cmocka.hpp"
 
 namespace {

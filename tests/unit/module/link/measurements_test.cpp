@@ -8,7 +8,7 @@
 namespace {
 
 using rollout::in_flight_key;
-using result = rollout::traffic_table::result;
+using result = rollout::gate_counters::result;
 
 constexpr std::uint32_t now_s = 1000;
 
@@ -41,7 +41,7 @@ void requests_in_flight_are_those_of_all_parts_that_are_asked_for(void **)
 void each_revision_has_its_results_summed_over_the_parts(void **)
 {
     fake_nginx::zone_memory memory;
-    rollout::traffic_table traffic(memory.zone.traffic);
+    rollout::gate_counters traffic(memory.zone.traffic);
     traffic.count(in_flight_key("m", "query", 7), result::good, 5, 2, now_s);
     traffic.count(in_flight_key("m", "items", 7), result::good, 5, 2, now_s);
     traffic.count(in_flight_key("m", "items", 7), result::failure, 5, {}, now_s);
@@ -67,7 +67,7 @@ void each_revision_has_its_results_summed_over_the_parts(void **)
 void the_last_minute_is_told_only_if_every_part_is_counted_by_itself(void **)
 {
     fake_nginx::zone_memory memory;
-    rollout::meter_table meters(memory.zone.meters);
+    rollout::route_metrics meters(memory.zone.meters);
     const auto query = meters.take("m", "query");
     meters.count_inference(query, now_s);
     meters.count_inference(query, now_s);

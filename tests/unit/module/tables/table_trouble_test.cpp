@@ -131,9 +131,9 @@ void what_a_killed_writer_left_is_repaired_without_memory(void **)
     record_store store(memory.get());
     rollout::task_counts counts;
     task_table tasks(store, &counts);
-    std::vector<std::uint64_t> meter_memory(rollout::meter_table::bytes_for(8) / sizeof(std::uint64_t) + 1);
-    rollout::meter_table::format(meter_memory.data(), 8);
-    rollout::meter_table meters(meter_memory.data());
+    std::vector<std::uint64_t> meter_memory(rollout::route_metrics::bytes_for(8) / sizeof(std::uint64_t) + 1);
+    rollout::route_metrics::format(meter_memory.data(), 8);
+    rollout::route_metrics meters(meter_memory.data());
     rollout::route_table routes(store, &meters);
     const sample_task large = {"large", "m", task_status::completed, 1, 1, task_kind::deploy, 30000};
     put(tasks, large);

@@ -1,6 +1,6 @@
 // The numbers of the gate: latencies in buckets, quantiles, what grew between two looks, the table in shared memory.
 #include "common/domain/traffic_counters.hpp"
-#include "module/tables/traffic_table.hpp"
+#include "module/tables/gate_counters.hpp"
 #include "tests/unit/cmocka.hpp"
 
 #include <cmath>
@@ -96,9 +96,9 @@ void test_counters_cross_the_link_whole(void **)
 
 
 struct memory {
-    explicit memory(std::size_t places) : bytes(traffic_table::bytes_for(places) / 8 + 1)
+    explicit memory(std::size_t places) : bytes(gate_counters::bytes_for(places) / 8 + 1)
     {
-        traffic_table::format(bytes.data(), places);
+        gate_counters::format(bytes.data(), places);
     }
     std::vector<std::uint64_t> bytes;
 };
@@ -107,12 +107,12 @@ struct memory {
 void test_the_table_counts_each_revision_by_itself(void **)
 {
     memory shared(32);
-    traffic_table one(shared.bytes.data());
-    traffic_table other(shared.bytes.data());
+    gate_counters one(shared.bytes.data());
+    gate_counters other(shared.bytes.data());
     for (int i = 0; i < 10; ++i) {
-        one.count(11, traffic_table::result::good, 5, 3, 1);
-        other.count(11, traffic_table::result::failure, 100, std::nullopt, 1);
-        other.count(12, traffic_table::result::client_error, 1, 1, 1);
+        one.count(11, gate_counters::result::good, 5, 3, 1);
+        other.count(11, gate_counters::result::failure, 100, std::nullopt, 1);
+        other.count(12, gate_counters::result::client_error, 1, 1, 1);
     }
     const auto counters = one.read(11);
     assert_int_equal(counters.requests, 20);
@@ -129,7 +129,7 @@ void test_the_table_counts_each_revision_by_itself(void **)
 void test_who_gave_up_and_what_was_left_out_are_not_among_the_requests(void **)
 {
     memory shared(32);
-    traffic_table table(shared.bytes.data());
+    gate_counters table(shared.bytes.data());
     table.count_abandoned(11, 700, 1);
     table.count_left_out(11, 1);
     const auto counters = table.read(11);
@@ -143,13 +143,13 @@ void test_who_gave_up_and_what_was_left_out_are_not_among_the_requests(void **)
 void test_a_full_table_gives_away_the_place_that_was_not_used_for_longest(void **)
 {
     memory shared(4);
-    traffic_table table(shared.bytes.data());
+    gate_counters table(shared.bytes.data());
     for (std::uint32_t i = 1; i <= 4; ++i) {
-        table.count(i, traffic_table::result::good, 1, 1, i);
+        table.count(i, gate_counters::result::good, 1, 1, i);
     }
     const auto before = table.read(1);
-    table.count(1, traffic_table::result::good, 1, 1, 5);
-    table.count(9, traffic_table::result::good, 1, 1, 6);
+    table.count(1, gate_counters::result::good, 1, 1, 5);
+    table.count(9, gate_counters::result::good, 1, 1, 6);
     assert_int_equal(table.read(2).requests, 0);
     assert_int_equal(table.read(1).requests, 2);
     assert_int_equal(table.read(9).requests, 1);

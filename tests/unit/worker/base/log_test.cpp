@@ -49,7 +49,7 @@ void lines_of_a_burst_come_whole_in_their_order(void **)
 {
     constexpr int many = 1000; // more than go into one write
     const auto text = logged([] {
-        const rollout::log_burst burst;
+        const rollout::log_batch burst;
         for (int i = 0; i < many; ++i) {
             log(rollout::log_level::info, std::to_string(i));
         }
@@ -77,7 +77,7 @@ void an_error_in_a_burst_does_not_wait_and_neither_do_those_before_it(void **)
     off_t after_one = -1;
     off_t after_both = -1;
     const auto text = logged([&] {
-        const rollout::log_burst burst;
+        const rollout::log_batch burst;
         log(rollout::log_level::info, "one");
         after_one = written_so_far();
         log(rollout::log_level::error, "both");
@@ -93,7 +93,7 @@ void behind_a_burst_a_line_is_written_at_once(void **)
 {
     const auto text = logged([] {
         {
-            const rollout::log_burst burst;
+            const rollout::log_batch burst;
         }
         log(rollout::log_level::info, "at once");
     });

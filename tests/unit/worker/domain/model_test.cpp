@@ -5,11 +5,11 @@
 namespace {
 
 using rollout::model;
-using rollout::placed_revision;
+using rollout::served_revision;
 
-placed_revision revision(std::uint64_t number)
+served_revision revision(std::uint64_t number)
 {
-    placed_revision made;
+    served_revision made;
     made.revision = number;
     made.backend = "default";
     made.upstream = "inference";
@@ -25,7 +25,7 @@ model named()
     return made;
 }
 
-std::string revisions_of(const std::vector<placed_revision> &all)
+std::string revisions_of(const std::vector<served_revision> &all)
 {
     std::string words;
     for (const auto &one : all) {
@@ -34,7 +34,7 @@ std::string revisions_of(const std::vector<placed_revision> &all)
     return words;
 }
 
-placed_revision archived(std::uint64_t number)
+served_revision archived(std::uint64_t number)
 {
     auto made = revision(number);
     made.keep_files = true;

@@ -36,13 +36,13 @@ int ended_process()
 struct known_gateways {
     test_loop loop;
     fake_clock time;
-    paged_journal book{7};
+    paged_journal journal{7};
     std::unique_ptr<rollout::gateway_registry> all;
 
     explicit known_gateways(std::vector<rollout::known_gateway> of_before = {})
     {
-        book.known_gateways = std::move(of_before);
-        all = std::make_unique<rollout::gateway_registry>(book, time);
+        journal.known_gateways = std::move(of_before);
+        all = std::make_unique<rollout::gateway_registry>(journal, time);
         all->wait_for_lost(60s);
     }
 
@@ -58,7 +58,7 @@ struct known_gateways {
     void go_live(const linked_session &carrier)
     {
         all->find(carrier.link->peer.gateway)->start_stream(7);
-        book.answer({});
+        journal.answer({});
     }
 
     std::size_t behind(std::uint64_t revision) const { return all->followers_of(revision).behind; }
@@ -144,12 +144,12 @@ void it_is_not_waited_for_beyond_the_bound(void **)
     gateways.all->confirm(*linked->link, 5);
     follow_wait wait(*gateways.all, 5);
     gateways.all->leave(lost->link);
-    gateways.book.asked();
+    gateways.journal.asked();
     gateways.time.run_for(59s);
     assert_text(wait.ended, "waits");
     gateways.time.run_for(1s);
     assert_text(wait.ended, "ok");
-    assert_text(gateways.book.asked(), "forget lost");
+    assert_text(gateways.journal.asked(), "forget lost");
     assert_null(gateways.all->find("lost"));
 }
 
@@ -192,12 +192,12 @@ void one_that_says_goodbye_is_forgotten_at_once(void **)
     const auto staying = gateways.link("staying");
     gateways.all->confirm(*staying->link, 5);
     follow_wait wait(*gateways.all, 5);
-    gateways.book.asked();
+    gateways.journal.asked();
     leaving->link->peer.said_bye = true;
     gateways.all->leave(leaving->link);
     gateways.time.settle();
     assert_text(wait.ended, "ok");
-    assert_text(gateways.book.asked(), "forget leaving");
+    assert_text(gateways.journal.asked(), "forget leaving");
 }
 
 void the_goodbye_of_one_worker_process_of_several_is_not_the_gateways(void **)
@@ -221,9 +221,9 @@ void a_page_for_a_gateway_that_left_is_not_taken_for_one_that_came_back(void **)
     const auto again = gateways.link("first"); // the same shared memory, with less in it than was on its way
     gateways.all->find("first")->start_stream(2);
     again->heard();
-    gateways.book.answer({row(6), row(7)}); // what the first asked for
+    gateways.journal.answer({row(6), row(7)}); // what the first asked for
     assert_text(again->heard(), "");
-    gateways.book.answer({row(3)});
+    gateways.journal.answer({row(3)});
     assert_text(again->heard(), "{\"type\":\"update\",\"revision\":3,\"complete\":false}\n" + line(3));
 }
 
@@ -263,12 +263,12 @@ void pages_that_could_not_be_read_are_asked_for_again_a_second_later(void **)
     known_gateways gateways;
     const auto nginx = gateways.link("first");
     gateways.all->find("first")->start_stream(5);
-    gateways.book.fail("the disk does not answer");
-    gateways.book.asked();
+    gateways.journal.fail("the disk does not answer");
+    gateways.journal.asked();
     gateways.time.run_for(999ms);
-    assert_text(gateways.book.asked(), "");
+    assert_text(gateways.journal.asked(), "");
     gateways.time.run_for(1ms);
-    assert_text(gateways.book.asked(), "after 5");
+    assert_text(gateways.journal.asked(), "after 5");
 }
 
 void a_gateway_that_lacks_an_upstream_objects_and_one_that_is_lost_does_not(void **)

@@ -28,11 +28,11 @@ const char *const complete = ",\"complete\":true";
 /// A gateway without links; the journal is at revision 7.
 struct known_gateway {
     test_loop loop;
-    paged_journal book{7};
+    paged_journal journal{7};
     rollout::published_routes routes;
     bool is_shared = false;
     int pauses = 0; ///< that it asked for, before a page is read again
-    rollout::gateway_replica replica{"first", {book, routes, [this] { return is_shared; }, [this] { ++pauses; }}};
+    rollout::gateway_replica replica{"first", {journal, routes, [this] { return is_shared; }, [this] { ++pauses; }}};
 
     /// What its stream is at.
     bool is(stream_state state) const { return replica.state() == state; }
@@ -42,9 +42,9 @@ struct known_gateway {
     {
         replica.add(over.link);
         replica.start_stream(7);
-        book.answer({});
+        journal.answer({});
         over.heard();
-        book.asked();
+        journal.asked();
     }
 };
 
@@ -61,11 +61,11 @@ void the_first_link_gets_all_routes_then_what_its_table_lacks_then_hears_that_it
     assert_true(gateway.is(stream_state::catching_up));
     assert_text(nginx.heard(), "{\"type\":\"routes\",\"revision\":3,\"begin\":true,\"end\":true,\"routes\":[" +
                                    rollout::json_compact(rollout::route_to_json(to_follow).get()) + "]}\n");
-    assert_text(gateway.book.asked(), "after 5");
-    gateway.book.answer({row(6), row(7)});
+    assert_text(gateway.journal.asked(), "after 5");
+    gateway.journal.answer({row(6), row(7)});
     assert_text(nginx.heard(), update(7, partial, line(6) + line(7)));
-    assert_text(gateway.book.asked(), "after 7");
-    gateway.book.answer({});
+    assert_text(gateway.journal.asked(), "after 7");
+    gateway.journal.answer({});
     assert_text(nginx.heard(), update(7, complete));
     assert_true(gateway.is(stream_state::live));
 }
@@ -75,12 +75,12 @@ void what_changes_goes_to_a_live_stream_at_once(void **)
     known_gateway gateway;
     linked_session nginx(gateway.loop);
     gateway.go_live(nginx);
-    gateway.book.now = 9;
+    gateway.journal.now = 9;
     gateway.replica.send_tasks({row(8), row(9)}, 7, 9);
     assert_text(nginx.heard(), update(9, complete, line(8) + line(9)));
     gateway.replica.send_routes("{\"type\":\"routes\"}");
     assert_text(nginx.heard(), "{\"type\":\"routes\"}\n");
-    assert_text(gateway.book.asked(), "");
+    assert_text(gateway.journal.asked(), "");
 }
 
 void what_changes_while_it_catches_up_comes_with_the_pages(void **)
@@ -89,12 +89,12 @@ void what_changes_while_it_catches_up_comes_with_the_pages(void **)
     linked_session nginx(gateway.loop);
     gateway.replica.add(nginx.link);
     gateway.replica.start_stream(5);
-    gateway.book.now = 8;
+    gateway.journal.now = 8;
     gateway.replica.send_tasks({row(8)}, 7, 8);
     assert_text(nginx.heard(), no_routes);
-    gateway.book.answer({row(6), row(7)});
-    gateway.book.answer({row(8)});
-    gateway.book.answer({});
+    gateway.journal.answer({row(6), row(7)});
+    gateway.journal.answer({row(8)});
+    gateway.journal.answer({});
     assert_text(nginx.heard(),
                 update(7, partial, line(6) + line(7)) + update(8, partial, line(8)) + update(8, complete));
 }
@@ -105,11 +105,11 @@ void a_page_that_was_asked_for_before_a_change_does_not_end_the_catching_up(void
     linked_session nginx(gateway.loop);
     gateway.replica.add(nginx.link);
     gateway.replica.start_stream(7);
-    gateway.book.now = 8;
-    gateway.book.answer({}); // what there was at revision 7
+    gateway.journal.now = 8;
+    gateway.journal.answer({}); // what there was at revision 7
     assert_text(nginx.heard(), no_routes + update(7, partial));
     assert_true(gateway.is(stream_state::catching_up));
-    assert_text(gateway.book.asked(), "after 7, after 7");
+    assert_text(gateway.journal.asked(), "after 7, after 7");
 }
 
 void a_new_task_that_an_answer_told_of_is_not_sent_again(void **)
@@ -121,7 +121,7 @@ void a_new_task_that_an_answer_told_of_is_not_sent_again(void **)
     gateway.replica.add(other.link);
     gateway.replica.note_told(*nginx.link, 8);
     gateway.replica.note_told(*other.link, 9); // which does not carry the stream
-    gateway.book.now = 9;
+    gateway.journal.now = 9;
     gateway.replica.send_tasks({row(8), row(9)}, 7, 9);
     assert_text(nginx.heard(), update(9, complete, line(9)));
 }
@@ -134,9 +134,9 @@ void a_gateway_that_does_not_read_gets_the_changes_as_pages_later(void **)
     for (int frames = 0; frames < 2; ++frames) {
         nginx.link->send("{\"type\":\"found\",\"text\":\"" + std::string(1000000, 'x') + "\"}");
     }
-    gateway.book.now = 8;
+    gateway.journal.now = 8;
     gateway.replica.send_tasks({row(8)}, 7, 8);
-    assert_text(gateway.book.asked(), ""); // there is no room for a page either
+    assert_text(gateway.journal.asked(), ""); // there is no room for a page either
     nginx.link->flush();
     while (nginx.link->unsent() != 0) {
         nginx.next_frame();
@@ -144,10 +144,10 @@ void a_gateway_that_does_not_read_gets_the_changes_as_pages_later(void **)
     }
     nginx.heard();
     gateway.replica.pump();
-    assert_text(gateway.book.asked(), "after 7");
-    gateway.book.answer({row(8)});
+    assert_text(gateway.journal.asked(), "after 7");
+    gateway.journal.answer({row(8)});
     assert_true(gateway.is(stream_state::catching_up));
-    gateway.book.answer({});
+    gateway.journal.answer({});
     assert_text(nginx.heard(), update(8, partial, line(8)) + update(8, complete));
     assert_true(gateway.is(stream_state::live));
 }
@@ -160,7 +160,7 @@ void beside_another_gateway_a_table_is_filled_and_never_complete(void **)
     linked_session other(gateway.loop);
     gateway.replica.add(nginx.link);
     gateway.replica.start_stream(7);
-    gateway.book.answer({});
+    gateway.journal.answer({});
     assert_text(nginx.heard(), no_routes + update(7, filled));
     gateway.replica.send_tasks({row(8)}, 7, 8);
     assert_text(nginx.heard(), update(8, filled, line(8)));
@@ -201,7 +201,7 @@ void the_next_link_takes_the_stream_over_and_says_where_to_begin(void **)
     assert_text(second.heard(), "{\"type\":\"stream\"}\n"); // nothing before its hello
     gateway.replica.start_stream(6);
     assert_text(second.heard(), no_routes);
-    assert_text(gateway.book.asked(), "after 6");
+    assert_text(gateway.journal.asked(), "after 6");
 }
 
 void a_page_for_a_stream_that_has_ended_is_dropped(void **)
@@ -213,30 +213,30 @@ void a_page_for_a_stream_that_has_ended_is_dropped(void **)
     gateway.replica.add(second.link);
     gateway.replica.start_stream(5);
     gateway.replica.remove(first.link);
-    gateway.book.answer({row(6), row(7)});
+    gateway.journal.answer({row(6), row(7)});
     assert_text(second.heard(), "{\"type\":\"stream\"}\n");
 
     gateway.replica.start_stream(5);
     gateway.replica.start_stream(6); // it says hello again
     assert_text(second.heard(), no_routes + no_routes);
-    gateway.book.answer({row(6), row(7)});
+    gateway.journal.answer({row(6), row(7)});
     assert_text(second.heard(), "");
-    gateway.book.answer({row(7)});
+    gateway.journal.answer({row(7)});
     assert_text(second.heard(), update(7, partial, line(7)));
 }
 
 void a_page_for_a_gateway_that_is_gone_is_dropped(void **)
 {
     test_loop loop;
-    paged_journal book{7};
+    paged_journal journal{7};
     rollout::published_routes routes;
     linked_session nginx(loop);
     {
-        rollout::gateway_replica replica("first", {book, routes, [] { return false; }, [] {}});
+        rollout::gateway_replica replica("first", {journal, routes, [] { return false; }, [] {}});
         replica.add(nginx.link);
         replica.start_stream(5);
     }
-    book.answer({row(6)});
+    journal.answer({row(6)});
     assert_text(nginx.heard(), no_routes);
 }
 
@@ -260,13 +260,13 @@ void a_page_that_cannot_be_read_is_asked_for_again_after_a_pause(void **)
     gateway.replica.start_stream(5);
     {
         const quiet silence;
-        gateway.book.fail("the disk does not answer");
+        gateway.journal.fail("the disk does not answer");
     }
     assert_int_equal(gateway.pauses, 1);
     assert_text(nginx.heard(), no_routes);
     gateway.replica.pump();
-    assert_text(gateway.book.asked(), "after 5, after 5");
-    gateway.book.answer({row(6), row(7)});
+    assert_text(gateway.journal.asked(), "after 5, after 5");
+    gateway.journal.answer({row(6), row(7)});
     assert_text(nginx.heard(), update(7, partial, line(6) + line(7)));
 }
 
@@ -284,7 +284,7 @@ void a_gateway_whose_last_link_ends_is_offline_and_follows_nothing(void **)
     assert_int_equal(gateway.replica.followed(), 0);
     gateway.replica.send_tasks({row(8)}, 7, 8);
     gateway.replica.pump();
-    assert_text(gateway.book.asked(), "");
+    assert_text(gateway.journal.asked(), "");
 
     linked_session again(gateway.loop);
     gateway.replica.add(again.link); // the same memory follows what it did

@@ -82,14 +82,14 @@ struct linked_gateway {
     fake_clock time;
     journal_file file;
     std::vector<std::string> story;
-    fake_journal book{file, time, story};
+    fake_journal journal{file, time, story};
     std::unique_ptr<gateway_server> server;
     std::unique_ptr<worker_process> nginx;
 
     explicit linked_gateway(std::vector<rollout::known_gateway> known = {})
     {
-        book.known_gateways = std::move(known);
-        server = std::make_unique<gateway_server>(loop.get(), book);
+        journal.known_gateways = std::move(known);
+        server = std::make_unique<gateway_server>(loop.get(), journal);
         rollout::settings config;
         config.listen.path = path();
         server->listen(config);
@@ -156,7 +156,7 @@ void four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn(void **)
 {
     linked_gateway world;
     const auto answer = [&](std::size_t number) {
-        world.book.lists[number](rollout::outcome::ok(), {}, false);
+        world.journal.lists[number](rollout::outcome::ok(), {}, false);
         const auto listed = world.nginx->hear(world.loop, "listed");
         assert_int_equal(rollout::json_number(listed.get(), "id"), number + 1);
     };
@@ -164,13 +164,13 @@ void four_lists_are_read_at_a_time_and_the_fifth_waits_its_turn(void **)
         world.nginx->say(R"({"type": "list", "kind": "deploy", "limit": 1, "id": )" + std::to_string(id) + "}");
     }
     world.greet();
-    assert_int_equal(world.book.lists.size(), 4);
+    assert_int_equal(world.journal.lists.size(), 4);
     answer(0);
-    assert_int_equal(world.book.lists.size(), 5);
+    assert_int_equal(world.journal.lists.size(), 5);
     for (std::size_t number = 1; number < 6; ++number) {
         answer(number);
     }
-    assert_int_equal(world.book.lists.size(), 6);
+    assert_int_equal(world.journal.lists.size(), 6);
 }
 
 rollout::task_row task_number(std::uint64_t number, std::size_t bytes)
@@ -193,7 +193,7 @@ void a_page_of_tasks_comes_in_frames_of_bounded_size(void **)
     rows.push_back(task_number(0, rollout::limits::document_bytes - 100));
     world.nginx->say(R"({"type": "list", "kind": "deploy", "limit": 1000, "id": 1, "in_lines": true})");
     world.greet();
-    world.book.lists.at(0)(rollout::outcome::ok(), rows, true);
+    world.journal.lists.at(0)(rollout::outcome::ok(), rows, true);
     std::size_t next = 0;
     int frames = 0;
     for (bool more = true; more; ++frames) {
@@ -234,8 +234,8 @@ void a_page_of_models_is_written_some_in_a_turn_and_others_are_answered_between(
     world.nginx->say(R"({"type": "models", "limit": 1000, "id": 1, "in_lines": true})");
     world.nginx->say(R"({"type": "models", "limit": 1000, "id": 2})"); // as an nginx of before asks
     world.greet();
-    world.book.model_lists.at(0)(rollout::outcome::ok(), some_models(count), false);
-    world.book.model_lists.at(1)(rollout::outcome::ok(), some_models(count), true);
+    world.journal.model_lists.at(0)(rollout::outcome::ok(), some_models(count), false);
+    world.journal.model_lists.at(1)(rollout::outcome::ok(), some_models(count), true);
     world.nginx->say(R"({"type": "metrics", "id": 3})");
     world.nginx->hear(world.loop, "metered");
     assert_true(written < 2 * count / 3);
@@ -250,7 +250,7 @@ void a_page_of_models_is_the_same_in_lines_and_in_one_frame(void **)
     linked_gateway world;
     world.nginx->say(R"({"type": "models", "limit": 1000, "id": 1, "in_lines": true})");
     world.greet();
-    world.book.model_lists.at(0)(rollout::outcome::ok(), some_models(300), true);
+    world.journal.model_lists.at(0)(rollout::outcome::ok(), some_models(300), true);
     std::string in_lines;
     for (bool more = true; more;) {
         const auto listed = world.nginx->hear(world.loop, "listed_models");
@@ -263,7 +263,7 @@ void a_page_of_models_is_the_same_in_lines_and_in_one_frame(void **)
     }
     world.nginx->say(R"({"type": "models", "limit": 1000, "id": 2})");
     world.greet();
-    world.book.model_lists.at(1)(rollout::outcome::ok(), some_models(300), true);
+    world.journal.model_lists.at(1)(rollout::outcome::ok(), some_models(300), true);
     const auto listed = world.nginx->hear(world.loop, "listed_models");
     assert_text(rollout::json_text(listed.get(), "next"), "m299");
     assert_text(rollout::json_compact(json_object_get(listed.get(), "models")), "[" + in_lines + "]");

@@ -10,9 +10,9 @@ namespace {
 
 using rollout::lost_revision;
 
-rollout::placed_revision revision(std::uint64_t number)
+rollout::served_revision revision(std::uint64_t number)
 {
-    rollout::placed_revision made;
+    rollout::served_revision made;
     made.revision = number;
     made.backend = "triton";
     made.upstream = "inference";

@@ -19,9 +19,9 @@ using rollout::outcome;
 struct listing_gateway {
     test_loop loop;
     fake_clock time;
-    paged_journal book{7};
+    paged_journal journal{7};
     int described = 0; ///< models
-    rollout::pages pages{{book, time,
+    rollout::pages pages{{journal, time,
                           [this](const std::string &) {
                               ++described;
                               return std::vector<rollout::lost_revision>();
@@ -45,8 +45,8 @@ struct listing_gateway {
 
     void read(std::vector<rollout::task_row> rows, bool more)
     {
-        const auto answer = std::move(book.lists.front());
-        book.lists.pop_front();
+        const auto answer = std::move(journal.lists.front());
+        journal.lists.pop_front();
         answer(outcome::ok(), std::move(rows), more);
     }
 
@@ -96,10 +96,10 @@ void the_turn_of_a_link_that_has_ended_passes_to_the_next(void **)
         gone.link->end("");
     }
     gateway.list(6);
-    gateway.book.asked();
+    gateway.journal.asked();
     gateway.read({}, false);
-    assert_text(gateway.book.asked(), "list"); // of the sixth: the fifth is asked of nobody
-    assert_int_equal(gateway.book.lists.size(), 4);
+    assert_text(gateway.journal.asked(), "list"); // of the sixth: the fifth is asked of nobody
+    assert_int_equal(gateway.journal.lists.size(), 4);
 }
 
 void a_link_that_does_not_read_gets_no_page(void **)
@@ -116,7 +116,7 @@ void a_list_that_cannot_be_read_is_none_and_may_be_asked_for_again(void **)
     listing_gateway gateway;
     gateway.list(1);
     const auto log =
-        logged([&] { gateway.book.lists.front()(outcome::transient("the disk does not answer"), {}, false); });
+        logged([&] { gateway.journal.lists.front()(outcome::transient("the disk does not answer"), {}, false); });
     assert_holds(log, "A list could not be read: the disk does not answer");
     assert_text(gateway.nginx.heard(), "{\"type\":\"listed\",\"id\":1,\"tasks\":null,\"next\":null}\n");
 }
@@ -129,7 +129,7 @@ void of_a_page_of_models_some_are_written_in_a_turn(void **)
     for (std::size_t number = 0; number < models.size(); ++number) {
         models[number].model_id = "m" + std::to_string(number);
     }
-    gateway.book.model_lists.front()(outcome::ok(), models, false);
+    gateway.journal.model_lists.front()(outcome::ok(), models, false);
     assert_int_equal(gateway.described, 32);
     gateway.time.next();
     assert_int_equal(gateway.described, 64);

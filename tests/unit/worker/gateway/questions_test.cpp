@@ -38,7 +38,7 @@ struct asked_gateways {
 
     rollout::operation_ptr measure(const std::vector<rollout::session_ptr> &streams)
     {
-        return all.measure(streams, "m", {""}, {6, 7}, [this](const rollout::traffic::measured &by_gateway) {
+        return all.measure(streams, "m", {""}, {6, 7}, [this](const rollout::gateway_control::measured &by_gateway) {
             std::string names;
             for (const auto &[gateway, traffic] : by_gateway) {
                 names += (names.empty() ? "" : ", ") + gateway + ' ' +

@@ -19,8 +19,8 @@ using rollout::outcome;
 struct asking_gateway {
     test_loop loop;
     fake_clock time;
-    paged_journal book{7};
-    rollout::task_lookups lookups{book, time};
+    paged_journal journal{7};
+    rollout::task_lookups lookups{journal, time};
     linked_session nginx{loop, {{}, {}, [this](const rollout::session_ptr &which) { lookups.on_end(*which); }}};
 
     void ask(const std::string &rest, const char *kind = "deploy")
@@ -31,8 +31,8 @@ struct asking_gateway {
     /// What the journal finds for the oldest question that it has not answered.
     void find(std::optional<rollout::task_row> found)
     {
-        const auto answer = std::move(book.finds.front());
-        book.finds.pop_front();
+        const auto answer = std::move(journal.finds.front());
+        journal.finds.pop_front();
         answer(outcome::ok(), std::move(found));
     }
 
@@ -54,7 +54,7 @@ void a_task_is_answered_as_it_is(void **)
     gateway.ask(R"("id": 1, "task_id": "t5")");
     gateway.ask(R"("id": 2, "model_id": "m")");
     gateway.ask(R"("id": 3, "task_id": "t6")");
-    assert_text(gateway.book.asked(), "task t5, latest of m, task t6");
+    assert_text(gateway.journal.asked(), "task t5, latest of m, task t6");
     gateway.find(row(5));
     gateway.find(row(7));
     gateway.find(std::nullopt);
@@ -141,7 +141,7 @@ void a_task_that_cannot_be_read_is_a_failure_to_who_does_not_wait(void **)
     gateway.ask(R"("id": 1, "task_id": "t5")");
     gateway.ask(R"("id": 2, "task_id": "t5", "after": 4)");
     const auto log = logged([&] {
-        for (auto &answer : gateway.book.finds) {
+        for (auto &answer : gateway.journal.finds) {
             answer(outcome::transient("the disk does not answer"), std::nullopt);
         }
     });

@@ -1,5 +1,5 @@
 // What clients want to change: what reaches the scheduler, and what is answered, over a link that may be gone by then.
-#include "common/domain/requester.hpp"
+#include "common/domain/client_identity.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/json_of.hpp"
 #include "tests/unit/logged.hpp"

@@ -65,15 +65,15 @@ struct world {
     journal_file file;
     fake_clock time;
     std::vector<std::string> story;
-    aging_journal book{file, time, story};
-    rollout::retention keeping{book, time};
+    aging_journal journal{file, time, story};
+    rollout::retention keeping{journal, time};
 
     /// So many more tasks, that old; each tenth is its model's latest.
     void add(int count, std::int64_t days)
     {
         for (int i = 0; i < count; ++i) {
-            const auto sequence = book.tasks.size() + 1;
-            book.tasks[sequence] = {time.wall_us() - days * day_us, sequence % 10 == 0};
+            const auto sequence = journal.tasks.size() + 1;
+            journal.tasks[sequence] = {time.wall_us() - days * day_us, sequence % 10 == 0};
         }
     }
 };
@@ -86,27 +86,27 @@ void what_is_too_old_goes_and_a_models_latest_stays(void **)
     of.keeping.use({std::chrono::days(30), 1000000});
     of.keeping.start();
     of.time.run_for(10min);
-    assert_int_equal(of.book.tasks.size(), 100 + 500);
-    assert_int_equal(of.book.looks, 1);
+    assert_int_equal(of.journal.tasks.size(), 100 + 500);
+    assert_int_equal(of.journal.looks, 1);
 
     of.time.run_for(23h);
-    assert_int_equal(of.book.tasks.size(), 100 + 500);
+    assert_int_equal(of.journal.tasks.size(), 100 + 500);
     of.time.run_for(2h);
-    assert_int_equal(of.book.tasks.size(), 150);
+    assert_int_equal(of.journal.tasks.size(), 150);
 }
 
 void each_step_is_small_and_rests_four_times_as_long(void **)
 {
     world of;
     of.add(1000, 31);
-    of.book.takes = 20ms;
+    of.journal.takes = 20ms;
     of.keeping.use({std::chrono::days(30), 1000000});
     of.keeping.start();
     of.time.run_for(1s); // a step is 20 ms and a rest of 80
-    assert_in_range(of.book.steps, 9, 11);
-    assert_int_equal(of.book.most_rows, 10);
+    assert_in_range(of.journal.steps, 9, 11);
+    assert_int_equal(of.journal.most_rows, 10);
     of.time.run_for(10s);
-    assert_int_equal(of.book.tasks.size(), 100);
+    assert_int_equal(of.journal.tasks.size(), 100);
 }
 
 void the_oldest_go_before_their_time_where_there_are_too_many(void **)
@@ -116,35 +116,35 @@ void the_oldest_go_before_their_time_where_there_are_too_many(void **)
     of.keeping.use({std::chrono::days(30), 700});
     of.keeping.start();
     of.time.run_for(1h - 1s);
-    assert_int_equal(of.book.tasks.size(), 700);
-    assert_true(of.book.tasks.contains(10) && !of.book.tasks.contains(11));
+    assert_int_equal(of.journal.tasks.size(), 700);
+    assert_true(of.journal.tasks.contains(10) && !of.journal.tasks.contains(11));
 
     of.add(20, 0);
     of.time.run_for(1h);
-    assert_int_equal(of.book.tasks.size(), 700);
+    assert_int_equal(of.journal.tasks.size(), 700);
 
     // More than can go: those that stay are left, and it is not tried without end.
     of.keeping.use({std::chrono::days(30), 5});
     of.time.run_for(1h);
-    const auto left = of.book.tasks.size();
-    assert_true(std::ranges::all_of(of.book.tasks, [](const auto &one) { return one.second.stays; }));
+    const auto left = of.journal.tasks.size();
+    assert_true(std::ranges::all_of(of.journal.tasks, [](const auto &one) { return one.second.stays; }));
     of.time.run_for(5h);
-    assert_int_equal(of.book.tasks.size(), left);
-    assert_true(of.book.looks <= 9);
+    assert_int_equal(of.journal.tasks.size(), left);
+    assert_true(of.journal.looks <= 9);
 }
 
 void a_failure_rests_until_the_next_look(void **)
 {
     world of;
     of.add(200, 31);
-    of.book.failing = true;
+    of.journal.failing = true;
     of.keeping.use({std::chrono::days(30), 1000000});
     of.keeping.start();
     of.time.run_for(59min);
-    assert_int_equal(of.book.steps, 1);
-    of.book.failing = false;
+    assert_int_equal(of.journal.steps, 1);
+    of.journal.failing = false;
     of.time.run_for(1h);
-    assert_true(of.book.steps > 3);
+    assert_true(of.journal.steps > 3);
 }
 
 void a_stop_ends_it_between_two_steps(void **)
@@ -154,10 +154,10 @@ void a_stop_ends_it_between_two_steps(void **)
     of.keeping.use({std::chrono::days(30), 1000000});
     of.keeping.start();
     of.time.run_for(100ms);
-    const auto steps = of.book.steps;
+    const auto steps = of.journal.steps;
     of.keeping.stop();
     of.time.run_for(3h);
-    assert_int_equal(of.book.steps, steps);
+    assert_int_equal(of.journal.steps, steps);
 }
 
 } // namespace

@@ -3,7 +3,7 @@
 
 namespace {
 
-using rollout::steering;
+using rollout::task_verb;
 
 /// In steps with a gate, on traffic that grows between any two looks of it.
 void in_steps(fake_world &world)
@@ -16,7 +16,7 @@ void in_steps(fake_world &world)
 }
 
 /// A client says it once `when` holds, and again where it has got no answer; never twice to one rolloutd.
-world_fn says(steering verb, std::function<bool(fake_world &)> when)
+world_fn says(task_verb verb, std::function<bool(fake_world &)> when)
 {
     return [verb, when](fake_world &world) {
         const std::string word(rollout::steering_name(verb));
@@ -82,7 +82,7 @@ void a_rollback_survives(void **)
             }
             world.config.rollout.old = "delete";
         };
-        const auto go_back = [](fake_world &world) { world.steer("second", steering::rollback, "t"); };
+        const auto go_back = [](fake_world &world) { world.steer("second", task_verb::rollback, "t"); };
         const bool archives = std::string(old) == "archive";
         survive_every_crash({before, go_back, "completed",
                              archives ? "123__r1; files of 123__r1 123__r2" : "123__r1 123__r2",
@@ -125,7 +125,7 @@ void a_cancel_in_a_hold_survives(void **)
     for (const unsigned weight : {5U, 100U}) {
         const auto in_the_hold = [weight](fake_world &world) { return world.task("t").traffic_weight == weight; };
         survive_every_crash({in_steps, deploy, "canceled", "123__r1", "route of 123: 123__r1", 0,
-                             says(steering::cancel, in_the_hold)});
+                             says(task_verb::cancel, in_the_hold)});
     }
 }
 
@@ -146,7 +146,7 @@ void a_cancel_that_was_taken_in_a_step_before_survives(void **)
             }
         };
         survive_every_crash({revision_1, deploy, "canceled", "123__r1", "route of 123: 123__r1", 0,
-                             says(steering::cancel, in_it), too_late});
+                             says(task_verb::cancel, in_it), too_late});
         assert_true(taken > 10);
     }
 }
@@ -160,7 +160,8 @@ void a_wait_for_a_promotion_survives(void **)
     };
     const auto waits = [](fake_world &world) { return world.task("t").detail.ends_with("/deploy/t/promote."); };
     survive_every_crash(
-        {before, deploy, "completed", "123__r2", "route of 123: 123__r2", 0, says(steering::promote, waits)}, {0, 3});
+        {before, deploy, "completed", "123__r2", "route of 123: 123__r2", 0, says(task_verb::promote, waits)},
+        {0, 3});
 }
 
 void a_pause_and_its_end_survive(void **)
@@ -173,8 +174,8 @@ void a_pause_and_its_end_survive(void **)
     const auto paused = [](fake_world &world) {
         return world.answers.contains("pause") && world.task("t").detail.ends_with("/deploy/t/resume.");
     };
-    const auto both = [pause = says(steering::pause, held),
-                       resume = says(steering::resume, paused)](fake_world &world) {
+    const auto both = [pause = says(task_verb::pause, held),
+                       resume = says(task_verb::resume, paused)](fake_world &world) {
         pause(world);
         resume(world);
     };

@@ -205,7 +205,7 @@ void what_was_kept_is_kept_again_when_a_client_cancels(void **)
         world.remove("t", "123");
         world.time.run_for(1s);
         assert_text(world.task("t").step, "drain");
-        world.process->tasks.steer({rollout::task_kind::remove, "t", rollout::steering::cancel, {}},
+        world.process->tasks.steer({rollout::task_kind::remove, "t", rollout::task_verb::cancel, {}},
                                    world.noted_as("cancel"));
         world.time.run_until([&] { return world.answers.contains("cancel"); });
         if (dies) {

@@ -351,7 +351,7 @@ void a_journal_that_fails_is_asked_again_before_anything_goes_on(void **)
     fake_world world;
     world.deploy("t", "123");
     world.time.run_until([&] { return world.has("fetch 123__r1"); });
-    world.process->book.failing_writes = 5;
+    world.process->journal.failing_writes = 5;
     world.time.run_for(4s);
     assert_false(world.has("stage 123__r1"));
     world.time.run_for(2s);

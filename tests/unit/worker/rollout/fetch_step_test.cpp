@@ -33,7 +33,7 @@ struct fetching_run : fake_run {
         time.settle();
     }
 
-    rollout::placed_revision revision;
+    rollout::served_revision revision;
     std::vector<rollout::fetch_request> requests;
     rollout::done_fn fetched;
     std::optional<outcome> result;

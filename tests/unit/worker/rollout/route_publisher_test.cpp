@@ -1,12 +1,12 @@
 #include "worker/rollout/route_publisher.hpp"
 #include "tests/unit/cmocka.hpp"
-#include "tests/unit/fakes/fake_traffic.hpp"
+#include "tests/unit/fakes/fake_gateways.hpp"
 
 namespace {
 
-rollout::placed_revision revision_of(std::uint64_t number, const std::vector<std::string> &parts = {""})
+rollout::served_revision revision_of(std::uint64_t number, const std::vector<std::string> &parts = {""})
 {
-    rollout::placed_revision placed;
+    rollout::served_revision placed;
     placed.revision = number;
     placed.upstream = "inference";
     for (const auto &part : parts) {
@@ -16,7 +16,7 @@ rollout::placed_revision revision_of(std::uint64_t number, const std::vector<std
 }
 
 struct publishing {
-    explicit publishing(std::optional<rollout::placed_revision> blue)
+    explicit publishing(std::optional<rollout::served_revision> blue)
     {
         model.model_id = "123";
         model.blue = std::move(blue);
@@ -38,7 +38,7 @@ struct publishing {
     fake_clock time;
     std::vector<std::string> told;
     gateway_memory memory;
-    fake_traffic gateways{memory, time, told};
+    fake_gateways gateways{memory, time, told};
     rollout::model model;
     std::optional<rollout::route_publisher> routes;
 };

@@ -5,9 +5,9 @@
 
 namespace {
 
-rollout::placed_revision revision_on(const std::string &backend, std::uint64_t number)
+rollout::served_revision revision_on(const std::string &backend, std::uint64_t number)
 {
-    rollout::placed_revision placed;
+    rollout::served_revision placed;
     placed.revision = number;
     placed.backend = backend;
     placed.copies.push_back({"123__r" + std::to_string(number), {""}, nullptr});

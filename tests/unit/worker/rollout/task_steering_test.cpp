@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using rollout::outcome;
-using rollout::steering;
+using rollout::task_verb;
 
 /// A deployment in its step `shift`.
 struct steered {
@@ -34,7 +34,7 @@ struct steered {
     }
 
     /// Empty if it makes sense.
-    std::string steer(steering verb)
+    std::string steer(task_verb verb)
     {
         return verbs->steer(verb, [this](const outcome &result, const rollout::task_row &) {
             happened += result ? "answered ok; " : "answered with a failure; ";
@@ -58,7 +58,7 @@ struct steered {
 void a_verb_takes_effect_once_it_is_durable_and_is_answered_then(void **)
 {
     steered run;
-    assert_text(run.steer(steering::cancel), "");
+    assert_text(run.steer(task_verb::cancel), "");
     assert_true(run.verbs->is_under_way());
     assert_text(run.happened, "");
     run.time.settle();
@@ -71,7 +71,7 @@ void a_hold_looks_at_what_a_verb_has_changed(void **)
 {
     steered run;
     run.begin_hold();
-    for (const auto verb : {steering::pause, steering::resume, steering::promote}) {
+    for (const auto verb : {task_verb::pause, task_verb::resume, task_verb::promote}) {
         run.happened.clear();
         assert_text(run.steer(verb), "");
         run.time.settle();
@@ -84,12 +84,12 @@ void a_pause_says_whom_the_task_waits_for_and_a_resume_takes_that_back(void **)
 {
     steered run;
     run.begin_hold();
-    run.steer(steering::pause);
+    run.steer(task_verb::pause);
     run.time.settle();
     assert_true(run.task.waits_for == rollout::wait_reason::person);
     assert_text(run.task.detail, "Revision 7 has 25 % of the traffic of model 123 and is paused and waits for "
                                  "POST /deploy/t/resume.");
-    run.steer(steering::resume);
+    run.steer(task_verb::resume);
     run.time.settle();
     assert_true(run.task.waits_for == rollout::wait_reason::none);
     assert_text(run.task.detail, "Revision 7 has 25 % of the traffic of model 123.");
@@ -99,24 +99,24 @@ void a_verb_that_makes_no_sense_now_is_refused_and_changes_nothing(void **)
 {
     const struct {
         void (*when)(steered &);
-        steering verb;
+        task_verb verb;
         const char *why;
     } cases[] = {
-        {[](steered &) {}, steering::promote,
+        {[](steered &) {}, task_verb::promote,
          "Step shift of task t is running; promote is for a hold, or a rollout that waits for it."},
-        {[](steered &) {}, steering::resume, "Task t is not paused."},
-        {[](steered &) {}, steering::retry, "Task t runs; retry is for one that has come to its end."},
-        {[](steered &run) { run.task.paused = true; }, steering::pause, "Task t is paused already."},
-        {[](steered &run) { run.task.step = "load"; }, steering::pause,
+        {[](steered &) {}, task_verb::resume, "Task t is not paused."},
+        {[](steered &) {}, task_verb::retry, "Task t runs; retry is for one that has come to its end."},
+        {[](steered &run) { run.task.paused = true; }, task_verb::pause, "Task t is paused already."},
+        {[](steered &run) { run.task.step = "load"; }, task_verb::pause,
          "Step load of task t is running; only a shift can be paused."},
-        {[](steered &run) { run.is_shifted = true; }, steering::pause,
+        {[](steered &run) { run.is_shifted = true; }, task_verb::pause,
          "Step shift of task t is running, and its last hold is over; cancel the task to keep it from promoting."},
-        {[](steered &run) { run.can_be_undone = false; }, steering::cancel,
+        {[](steered &run) { run.can_be_undone = false; }, task_verb::cancel,
          "Step shift of task t is running: revision 7 has been promoted and stays; a completed deployment takes "
          "rollback."},
-        {[](steered &run) { run.task.step = "rollback"; }, steering::cancel,
+        {[](steered &run) { run.task.step = "rollback"; }, task_verb::cancel,
          "Task t is rolling back already; wait for it to end."},
-        {[](steered &run) { run.task.status = rollout::task_status::completed; }, steering::cancel,
+        {[](steered &run) { run.task.status = rollout::task_status::completed; }, task_verb::cancel,
          "Task t is completed and accepts no more verbs."},
     };
     for (const auto &one : cases) {
@@ -131,7 +131,7 @@ void a_verb_that_makes_no_sense_now_is_refused_and_changes_nothing(void **)
 
 void a_verb_that_could_not_be_written_is_taken_back(void **)
 {
-    for (const auto verb : {steering::cancel, steering::pause, steering::promote}) {
+    for (const auto verb : {task_verb::cancel, task_verb::pause, task_verb::promote}) {
         steered run;
         run.begin_hold();
         run.journal.failing_writes = 1;
@@ -146,7 +146,7 @@ void a_verb_that_the_run_has_come_upon_already_stays(void **)
 {
     steered canceled;
     canceled.journal.failing_writes = 1;
-    canceled.steer(steering::cancel);
+    canceled.steer(task_verb::cancel);
     canceled.task.step = "rollback"; // for that
     canceled.time.settle();
     assert_true(canceled.task.cancel_asked);
@@ -155,7 +155,7 @@ void a_verb_that_the_run_has_come_upon_already_stays(void **)
     promoted.begin_hold();
     promoted.task.paused = true;
     promoted.journal.failing_writes = 1;
-    promoted.steer(steering::promote);
+    promoted.steer(task_verb::promote);
     promoted.task.promote_asked = false; // the hold has ended for that
     promoted.time.settle();
     assert_false(promoted.task.paused);
@@ -164,7 +164,7 @@ void a_verb_that_the_run_has_come_upon_already_stays(void **)
 void a_client_is_answered_though_the_run_is_gone(void **)
 {
     steered run;
-    run.steer(steering::cancel);
+    run.steer(task_verb::cancel);
     run.verbs.reset();
     run.time.settle();
     assert_text(run.happened, "answered ok; ");

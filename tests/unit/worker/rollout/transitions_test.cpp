@@ -10,8 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using rollout::outcome;
-using rollout::steering;
 using rollout::task_kind;
+using rollout::task_verb;
 
 constexpr const char *blue = "123__r1";
 constexpr const char *green = "123__r2";
@@ -131,9 +131,10 @@ std::string walk(const transition &of)
     const std::string_view event = of.event;
     if (event == "is canceled" || event == "refuses a cancel") {
         std::string said;
-        world.process->tasks.steer({of.kind, "t", steering::cancel, {}}, [&said](const rollout::request_answer &how) {
-            said = how.task != nullptr ? "is canceled" : "refuses a cancel";
-        });
+        world.process->tasks.steer({of.kind, "t", task_verb::cancel, {}},
+                                   [&said](const rollout::request_answer &how) {
+                                       said = how.task != nullptr ? "is canceled" : "refuses a cancel";
+                                   });
         world.time.run_until([&said] { return !said.empty(); });
         if (said != event) {
             wrong += " (it " + said + ")";
@@ -171,7 +172,7 @@ void a_task_that_waits_is_canceled_or_refused_or_begins(void **)
     world.deploy("t", "123");
     world.time.settle();
     assert_text(world.status("t"), "pending");
-    world.steer("t", steering::cancel);
+    world.steer("t", task_verb::cancel);
     assert_text(world.finish("t"), "canceled");
     world.config.limits.max_concurrent_rollouts = 1;
 

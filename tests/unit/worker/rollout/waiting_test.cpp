@@ -5,8 +5,8 @@
 namespace {
 
 using namespace std::chrono_literals;
-using rollout::steering;
 using rollout::task_status;
+using rollout::task_verb;
 
 std::string waits_for(const fake_world &world, const std::string &task_id = "t")
 {
@@ -133,7 +133,7 @@ void a_person_is_waited_for_at_any_hold(void **)
     fake_world world;
     world.config.rollout.promote = "manual";
     bring_to_hold(world, {{25, 60}, {100, 0}});
-    world.steer("t", steering::pause);
+    world.steer("t", task_verb::pause);
     assert_true(world.time.run_until([&world] { return world.answers.contains("pause"); }));
     assert_says(world, "person", "is paused and waits for POST /deploy/t/resume.");
     assert_int_equal(hold_left_s(world), 60);
@@ -141,11 +141,11 @@ void a_person_is_waited_for_at_any_hold(void **)
     const auto before = writes(world);
     world.time.run_for(1000s);
     assert_int_equal(writes(world), before);
-    world.steer("t", steering::resume);
+    world.steer("t", task_verb::resume);
     assert_true(world.time.run_until([&world] { return world.task("t").traffic_weight == 100; }));
     world.time.run_for(10ms);
     assert_says(world, "person", "has 100 % of the traffic of model 123 and waits for POST /deploy/t/promote.");
-    world.steer("t", steering::promote);
+    world.steer("t", task_verb::promote);
     assert_text(world.finish("t"), "completed");
     assert_text(waits_for(world), "");
 }
@@ -227,7 +227,7 @@ void the_way_back_says_what_it_waits_for_and_why_it_is_taken(void **)
     fake_world world;
     bring_to_hold(world, {{25, 60}, {100, 0}});
     world.gateway.follows = false;
-    world.steer("t", steering::cancel);
+    world.steer("t", task_verb::cancel);
     world.time.run_for(2s);
     assert_says(world, "gateway",
                 "The task was canceled by a client in step shift. The new route of model 123 waits");
@@ -248,17 +248,17 @@ void the_next_task_of_a_model_says_what_the_one_at_work_waits_for(void **)
     assert_says(world, "turn", "for task t of the same model, which waits for a time to pass; it is its turn next.",
                 "next");
     assert_says(world, "turn", "behind task next of the same model", "last");
-    world.steer("t", steering::pause);
+    world.steer("t", task_verb::pause);
     world.time.run_for(10ms);
     assert_says(world, "turn", "for task t of the same model, which waits for a person; it is its turn next.",
                 "next");
 
-    world.process->tasks.steer({rollout::task_kind::deploy, "next", steering::cancel, {}}, [](const auto &) {});
+    world.process->tasks.steer({rollout::task_kind::deploy, "next", task_verb::cancel, {}}, [](const auto &) {});
     world.time.run_for(10ms);
     assert_says(world, "turn", "for task t of the same model, which waits for a person; it is its turn next.",
                 "last");
     assert_text(waits_for(world, "next"), "");
-    world.steer("t", steering::resume);
+    world.steer("t", task_verb::resume);
     assert_text(world.finish("last"), "completed");
 }
 
@@ -341,7 +341,7 @@ void who_gave_its_place_back_says_that_it_waits_for_one(void **)
     world.time.run_for(10ms);
     assert_says(world, "turn", "for task t of the same model, which waits for its turn", "next");
 
-    world.steer("slow", rollout::steering::cancel);
+    world.steer("slow", rollout::task_verb::cancel);
     assert_text(world.finish("t"), "completed");
     assert_text(rollout::wait_reason_name(world.task("t").waits_for), "");
 }
@@ -353,9 +353,9 @@ void what_could_not_be_written_is_written_once_the_journal_works(void **)
     world.config.rollout.steps = {{25, 60}, {100, 0}};
     world.deploy("t", "123");
     assert_true(world.time.run_until([&world] { return world.has("followed") && world.task("t").step == "shift"; }));
-    world.process->book.failing_writes = 3;
+    world.process->journal.failing_writes = 3;
     world.time.run_for(10s);
-    assert_int_equal(world.process->book.failing_writes, 0);
+    assert_int_equal(world.process->journal.failing_writes, 0);
     assert_says(world, "time", "at the earliest");
 }
 

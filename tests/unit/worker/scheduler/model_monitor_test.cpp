@@ -6,7 +6,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using rollout::outcome;
-using kind = rollout::presence::kind;
+using kind = rollout::model_status::kind;
 
 /// A world that looks every 10 s.
 struct watched_world : fake_world {

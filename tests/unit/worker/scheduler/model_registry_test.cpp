@@ -7,9 +7,9 @@ namespace {
 
 using rollout::model_registry;
 
-rollout::placed_revision placed(std::uint64_t revision, const std::string &backend, const std::string &name)
+rollout::served_revision placed(std::uint64_t revision, const std::string &backend, const std::string &name)
 {
-    rollout::placed_revision made;
+    rollout::served_revision made;
     made.revision = revision;
     made.backend = backend;
     made.copies = {{name, {""}, nullptr}};

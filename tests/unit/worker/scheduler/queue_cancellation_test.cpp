@@ -9,7 +9,7 @@ namespace {
 
 struct cancellation_of_queues : scheduler_parts {
     int put_back = 0;
-    rollout::queue_cancellation cancellation{queues, book, time, [this] { ++put_back; }};
+    rollout::queue_cancellation cancellation{queues, journal, time, [this] { ++put_back; }};
 };
 
 void a_task_leaves_its_queue_at_once_and_is_answered_when_that_is_durable(void **)
@@ -48,7 +48,7 @@ void without_the_journal_it_waits_on_where_it_was(void **)
     world.queue("t1", "m");
     const auto waits = world.queue("t2", "m");
     world.queue("t3", "m");
-    world.book.failing_writes = 1;
+    world.journal.failing_writes = 1;
     world.cancellation.cancel(waits, world.client());
     world.time.settle();
     assert_text(
@@ -91,9 +91,9 @@ void a_superseded_task_that_cannot_be_read_or_written_waits_on(void **)
         world.queue("t1", "m");
         world.queue("t2", "m", true);
         if (fault == "read") {
-            world.book.failing_reads = 1;
+            world.journal.failing_reads = 1;
         } else if (fault == "write") {
-            world.book.failing_writes = 1;
+            world.journal.failing_writes = 1;
         } else {
             world.file.tasks["t1"].document = fault == "document" ? "{\"half" : world.file.tasks.at("t2").document;
         }

@@ -192,7 +192,7 @@ void a_deletion_takes_any_parameters(void **)
 void a_task_that_cannot_be_written_is_a_500_and_leaves_no_trace(void **)
 {
     fake_world world;
-    world.process->book.failing_writes = 1;
+    world.process->journal.failing_writes = 1;
     world.deploy("t", "123");
     world.time.settle();
     assert_int_equal(world.answers["t"].status, 500);
@@ -207,12 +207,12 @@ void an_answer_waits_until_the_task_is_durable(void **)
     fake_world world;
     world.time.run_for(1s); // a start has its own story
     const auto before = world.story;
-    world.process->book.held = true;
+    world.process->journal.held = true;
     world.deploy("t", "123");
     world.time.run_for(1h);
     assert_false(world.answers.contains("t"));
     assert_true(world.story == before);
-    world.process->book.release();
+    world.process->journal.release();
     assert_text(world.finish("t"), "completed");
 }
 
@@ -326,7 +326,7 @@ void a_refused_task_leaves_the_next_ones_their_turn(void **)
 void a_task_that_cannot_be_read_for_a_while_is_tried_again(void **)
 {
     fake_world world;
-    world.process->book.failing_reads = 3;
+    world.process->journal.failing_reads = 3;
     world.deploy("t", "123");
     world.time.run_for(2999ms);
     assert_text(world.status("t"), "pending");
@@ -584,12 +584,12 @@ void without_the_journal_a_superseded_task_waits_on(void **)
     queue_up(world);
     world.deploy("t4", "123", supersedes);
     world.time.run_until([&] { return world.knows("t4"); });
-    world.process->book.failing_writes = 1;
+    world.process->journal.failing_writes = 1;
     world.time.settle();
     assert_text(world.status("t2"), "pending");
     assert_text(world.status("t3"), "canceled");
     assert_int_equal(world.process->tasks.waiting(), 2);
-    world.steer("t2", rollout::steering::cancel);
+    world.steer("t2", rollout::task_verb::cancel);
     world.time.settle();
     assert_int_equal(world.answers["cancel"].status, 200);
 }

@@ -7,12 +7,12 @@
 namespace {
 
 using namespace std::chrono_literals;
-using rollout::steering;
 using rollout::task_kind;
+using rollout::task_verb;
 
 
 /// The answer: "taken", else the problem's status and detail.
-std::string steer(fake_world &world, const std::string &task_id, steering verb, task_kind kind = task_kind::deploy)
+std::string steer(fake_world &world, const std::string &task_id, task_verb verb, task_kind kind = task_kind::deploy)
 {
     std::string said;
     world.process->tasks.steer({kind, task_id, verb, {}}, [&said](const rollout::request_answer &how) {
@@ -24,7 +24,7 @@ std::string steer(fake_world &world, const std::string &task_id, steering verb, 
 
 
 /// For a word that makes a task: "made" or "found", with the task's id, else the problem's status.
-void follow_up(fake_world &world, steering verb, const std::string &task_id, const std::string &key,
+void follow_up(fake_world &world, task_verb verb, const std::string &task_id, const std::string &key,
                std::string &said)
 {
     world.process->tasks.steer({task_kind::deploy, task_id, verb, key}, [&said](const rollout::request_answer &how) {
@@ -34,7 +34,7 @@ void follow_up(fake_world &world, steering verb, const std::string &task_id, con
 }
 
 
-std::string follow_up(fake_world &world, steering verb, const std::string &task_id, const std::string &key)
+std::string follow_up(fake_world &world, task_verb verb, const std::string &task_id, const std::string &key)
 {
     std::string said;
     follow_up(world, verb, task_id, key, said);
@@ -60,10 +60,10 @@ void bring_to(fake_world &world, const std::string &state)
         assert_true(world.time.run_until([&world] { return world.task("t").traffic_weight == 30; }));
         world.time.run_for(10ms);
         if (state == "paused") {
-            assert_text(steer(world, "t", steering::pause), "taken");
+            assert_text(steer(world, "t", task_verb::pause), "taken");
             world.time.run_for(10ms);
         } else if (state == "canceled") {
-            assert_text(steer(world, "t", steering::cancel), "taken");
+            assert_text(steer(world, "t", task_verb::cancel), "taken");
             assert_text(world.finish("t"), "canceled");
         }
     }
@@ -74,34 +74,34 @@ void each_word_is_taken_where_it_makes_sense_and_refused_with_a_reason_elsewhere
 {
     constexpr struct {
         const char *state;
-        steering verb;
+        task_verb verb;
         const char *said;
     } table[] = {
-        {"pending", steering::cancel, "taken"},
-        {"pending", steering::promote, "409 Task \"t\" waits for its turn"},
-        {"pending", steering::pause, "409 Task \"t\" waits for its turn"},
-        {"pending", steering::resume, "409 Task \"t\" waits for its turn"},
-        {"pending", steering::retry, "409 Task \"t\" is pending"},
-        {"pending", steering::rollback, "409 Task \"t\" is pending"},
-        {"held", steering::cancel, "taken"},
-        {"held", steering::promote, "taken"},
-        {"held", steering::pause, "taken"},
-        {"held", steering::resume, "409 Task t is not paused"},
-        {"held", steering::retry, "409 Task \"t\" is in_progress"},
-        {"held", steering::rollback, "409 Task \"t\" is in_progress"},
-        {"paused", steering::cancel, "taken"},
-        {"paused", steering::promote, "taken"},
-        {"paused", steering::pause, "409 Task t is paused already"},
-        {"paused", steering::resume, "taken"},
-        {"canceled", steering::cancel, "409 Task \"t\" is over: it is canceled"},
-        {"canceled", steering::promote, "409 Task \"t\" is over"},
-        {"canceled", steering::pause, "409 Task \"t\" is over"},
-        {"canceled", steering::resume, "409 Task \"t\" is over"},
-        {"canceled", steering::retry, "taken"},
-        {"canceled", steering::rollback, "409 Task \"t\" is canceled"},
-        {"completed", steering::cancel, "409 Task \"t\" is over: it is completed"},
-        {"completed", steering::retry, "taken"},
-        {"completed", steering::rollback, "409 No earlier revision of model 123 is kept"},
+        {"pending", task_verb::cancel, "taken"},
+        {"pending", task_verb::promote, "409 Task \"t\" waits for its turn"},
+        {"pending", task_verb::pause, "409 Task \"t\" waits for its turn"},
+        {"pending", task_verb::resume, "409 Task \"t\" waits for its turn"},
+        {"pending", task_verb::retry, "409 Task \"t\" is pending"},
+        {"pending", task_verb::rollback, "409 Task \"t\" is pending"},
+        {"held", task_verb::cancel, "taken"},
+        {"held", task_verb::promote, "taken"},
+        {"held", task_verb::pause, "taken"},
+        {"held", task_verb::resume, "409 Task t is not paused"},
+        {"held", task_verb::retry, "409 Task \"t\" is in_progress"},
+        {"held", task_verb::rollback, "409 Task \"t\" is in_progress"},
+        {"paused", task_verb::cancel, "taken"},
+        {"paused", task_verb::promote, "taken"},
+        {"paused", task_verb::pause, "409 Task t is paused already"},
+        {"paused", task_verb::resume, "taken"},
+        {"canceled", task_verb::cancel, "409 Task \"t\" is over: it is canceled"},
+        {"canceled", task_verb::promote, "409 Task \"t\" is over"},
+        {"canceled", task_verb::pause, "409 Task \"t\" is over"},
+        {"canceled", task_verb::resume, "409 Task \"t\" is over"},
+        {"canceled", task_verb::retry, "taken"},
+        {"canceled", task_verb::rollback, "409 Task \"t\" is canceled"},
+        {"completed", task_verb::cancel, "409 Task \"t\" is over: it is completed"},
+        {"completed", task_verb::retry, "taken"},
+        {"completed", task_verb::rollback, "409 No earlier revision of model 123 is kept"},
     };
     for (const auto &one : table) {
         fake_world world;
@@ -118,13 +118,13 @@ void each_word_is_taken_where_it_makes_sense_and_refused_with_a_reason_elsewhere
 /// Every word that a hold takes, and what of it the journal then has.
 constexpr struct {
     const char *state;
-    steering verb;
+    task_verb verb;
     bool (*is_written)(const rollout::task &);
 } words[] = {
-    {"held", steering::pause, [](const rollout::task &t) { return t.paused; }},
-    {"paused", steering::resume, [](const rollout::task &t) { return !t.paused; }},
-    {"held", steering::promote, [](const rollout::task &t) { return t.promote_asked || t.traffic_weight == 100; }},
-    {"held", steering::cancel, [](const rollout::task &t) { return t.cancel_asked; }},
+    {"held", task_verb::pause, [](const rollout::task &t) { return t.paused; }},
+    {"paused", task_verb::resume, [](const rollout::task &t) { return !t.paused; }},
+    {"held", task_verb::promote, [](const rollout::task &t) { return t.promote_asked || t.traffic_weight == 100; }},
+    {"held", task_verb::cancel, [](const rollout::task &t) { return t.cancel_asked; }},
 };
 
 
@@ -133,7 +133,7 @@ void a_word_is_answered_when_it_is_durable_and_not_before(void **)
     for (const auto &one : words) {
         fake_world world;
         bring_to(world, one.state);
-        world.process->book.held = true;
+        world.process->journal.held = true;
         bool was_written = false;
         std::string document;
         world.process->tasks.steer({task_kind::deploy, "t", one.verb, {}}, [&](const rollout::request_answer &how) {
@@ -142,7 +142,7 @@ void a_word_is_answered_when_it_is_durable_and_not_before(void **)
         });
         world.time.run_for(100ms);
         assert_text(document, "");
-        world.process->book.release();
+        world.process->journal.release();
         world.time.run_until([&] { return !document.empty(); });
         assert_true(was_written);
         const rollout::json_ptr answered = json_of(document);
@@ -157,7 +157,7 @@ void a_word_that_is_not_durable_is_none_and_may_be_said_again(void **)
         fake_world world;
         bring_to(world, one.state);
         const int weight = static_cast<int>(world.task("t").traffic_weight);
-        world.process->book.failing_writes = 1;
+        world.process->journal.failing_writes = 1;
         const std::string said = steer(world, "t", one.verb);
         if (!said.starts_with("500 The " + std::string(rollout::steering_name(one.verb)))) {
             fail_msg("%s", said.c_str());
@@ -175,12 +175,12 @@ void a_word_while_another_is_being_written_comes_after_it(void **)
 {
     fake_world world;
     bring_to(world, "held");
-    world.process->book.held = true;
-    world.steer("t", steering::pause);
-    world.steer("t", steering::resume);
+    world.process->journal.held = true;
+    world.steer("t", task_verb::pause);
+    world.steer("t", task_verb::resume);
     world.time.run_for(100ms);
     assert_int_equal(world.answers.size(), 2); // the two deployments'
-    world.process->book.release();
+    world.process->journal.release();
     world.time.run_for(100ms);
     assert_int_equal(world.answers["pause"].status, 200);
     assert_int_equal(world.answers["resume"].status, 200);
@@ -206,12 +206,12 @@ void a_word_that_was_taken_is_known_after_a_crash(void **)
     paused.time.run_for(700s);
     assert_text(paused.status("t"), "in_progress");
     assert_int_equal(paused.task("t").traffic_weight, 30);
-    assert_text(steer(paused, "t", steering::resume), "taken");
+    assert_text(steer(paused, "t", task_verb::resume), "taken");
     assert_text(paused.finish("t"), "completed");
 
     fake_world canceled;
     bring_to(canceled, "held");
-    assert_text(steer(canceled, "t", steering::cancel), "taken");
+    assert_text(steer(canceled, "t", task_verb::cancel), "taken");
     canceled.crash();
     assert_text(canceled.finish("t"), "canceled");
     assert_text(canceled.server_holds(), "123__r1");
@@ -228,7 +228,7 @@ void a_person_who_is_waited_for_does_not_use_up_the_time_limit(void **)
     world.deploy("t", "123");
     world.time.run_for(100000s);
     assert_text(world.status("t"), "in_progress");
-    assert_text(steer(world, "t", steering::promote), "taken");
+    assert_text(steer(world, "t", task_verb::promote), "taken");
     assert_text(world.finish("t"), "completed");
 }
 
@@ -241,7 +241,7 @@ void going_back_brings_the_kept_revision_without_fetching_it(void **)
     world.deploy("second", "123");
     assert_text(world.finish("second"), "completed");
     world.story.clear();
-    assert_text(steer(world, "second", steering::rollback), "taken");
+    assert_text(steer(world, "second", task_verb::rollback), "taken");
     assert_true(world.time.run_until([&world] { return world.route("123") == "route of 123: 123__r1"; }));
     world.time.settle();
     assert_false(world.has("fetch 123__r1"));
@@ -263,7 +263,7 @@ void keep_one(fake_world &world)
 
 void a_key_makes_its_task_once_whatever_has_become_of_the_model(void **)
 {
-    for (const auto verb : {steering::retry, steering::rollback}) {
+    for (const auto verb : {task_verb::retry, task_verb::rollback}) {
         fake_world world;
         keep_one(world);
         assert_text(follow_up(world, verb, "t", "key"), "made key");
@@ -279,7 +279,7 @@ void a_key_makes_its_task_once_whatever_has_become_of_the_model(void **)
 
 void two_who_use_a_key_at_once_get_one_task(void **)
 {
-    for (const auto verb : {steering::retry, steering::rollback}) {
+    for (const auto verb : {task_verb::retry, task_verb::rollback}) {
         fake_world world;
         keep_one(world);
         std::string first, second;
@@ -298,17 +298,17 @@ void a_key_of_another_task_is_a_conflict(void **)
     keep_one(world);
     world.deploy("other", "456");
     assert_text(world.finish("other"), "completed");
-    for (const auto verb : {steering::retry, steering::rollback}) {
+    for (const auto verb : {task_verb::retry, task_verb::rollback}) {
         for (const char *key : {"t", "other"}) {
             assert_text(follow_up(world, verb, "t", key), "409");
         }
     }
-    assert_text(follow_up(world, steering::retry, "t", "key"), "made key");
-    assert_text(follow_up(world, steering::rollback, "t", "key"), "409");
-    assert_text(follow_up(world, steering::retry, "other", "key"), "409");
+    assert_text(follow_up(world, task_verb::retry, "t", "key"), "made key");
+    assert_text(follow_up(world, task_verb::rollback, "t", "key"), "409");
+    assert_text(follow_up(world, task_verb::retry, "other", "key"), "409");
     assert_text(world.finish("key"), "completed");
-    assert_text(follow_up(world, steering::rollback, "key", "back"), "made back");
-    assert_text(follow_up(world, steering::retry, "key", "back"), "409");
+    assert_text(follow_up(world, task_verb::rollback, "key", "back"), "made back");
+    assert_text(follow_up(world, task_verb::retry, "key", "back"), "409");
 }
 
 
@@ -318,8 +318,8 @@ void a_refusal_leaves_its_key_free(void **)
     world.deployed("123");
     world.deploy("t", "123");
     assert_text(world.finish("t"), "completed");
-    assert_text(follow_up(world, steering::rollback, "t", "key"), "409");
-    assert_text(follow_up(world, steering::retry, "t", "key"), "made key");
+    assert_text(follow_up(world, task_verb::rollback, "t", "key"), "409");
+    assert_text(follow_up(world, task_verb::retry, "t", "key"), "made key");
 }
 
 
@@ -331,12 +331,12 @@ void going_back_goes_to_what_served_before_and_not_to_what_was_gone_back_from(vo
     world.deployed("123");
     world.deploy("second", "123");
     assert_text(world.finish("second"), "completed");
-    assert_text(steer(world, "second", steering::rollback), "taken");
+    assert_text(steer(world, "second", task_verb::rollback), "taken");
     assert_true(world.time.run_until([&world] { return world.route("123") == "route of 123: 123__r1"; }));
     world.time.settle();
     world.deploy("third", "123");
     assert_text(world.finish("third"), "completed");
-    assert_text(steer(world, "third", steering::rollback), "taken");
+    assert_text(steer(world, "third", task_verb::rollback), "taken");
     world.time.settle();
     assert_int_equal(world.model("123").blue->revision, 1);
 }

@@ -199,7 +199,7 @@ void it_stops_while_the_journal_does_not_answer(void **)
     world.config.rollout.steps = {{5, 30}, {100, 0}};
     world.deploy("t", "123");
     world.time.run_for(29s);
-    world.process->book.failing_writes = 1000000;
+    world.process->journal.failing_writes = 1000000;
     world.time.run_for(5s);
     assert_text(world.task("t").step, "shift");
     assert_true(stop_and_start(world));
@@ -212,14 +212,14 @@ void it_stops_when_the_write_under_way_fails(void **)
     world.config.rollout.steps = {{5, 30}, {25, 30}, {100, 0}};
     world.deploy("t", "123");
     world.time.run_for(29s);
-    world.process->book.held = true; // the next weight's
+    world.process->journal.held = true; // the next weight's
     world.time.run_for(5s);
     bool stopped = false;
     world.process->tasks.stop([&stopped] { stopped = true; });
     world.time.settle();
     assert_false(stopped);
-    world.process->book.failing_writes = 1000000;
-    world.process->book.release();
+    world.process->journal.failing_writes = 1000000;
+    world.process->journal.release();
     world.time.run_for(5s);
     assert_true(stopped);
     world.crash();
@@ -233,15 +233,15 @@ void a_word_that_waits_for_another_is_answered(void **)
     world.config.rollout.steps = {{5, 30}, {100, 0}};
     world.deploy("t", "123");
     world.time.run_for(5s);
-    world.process->book.held = true;
-    world.steer("t", rollout::steering::pause);
-    world.steer("t", rollout::steering::resume);
+    world.process->journal.held = true;
+    world.steer("t", rollout::task_verb::pause);
+    world.steer("t", rollout::task_verb::resume);
     world.time.run_for(5ms);
     assert_false(world.answers.contains("resume"));
     world.process->tasks.stop([] {});
     assert_int_equal(world.answers["resume"].status, 503);
     assert_int_equal(world.answers["resume"].retry_after_s, 1);
-    world.process->book.release();
+    world.process->journal.release();
     world.time.settle();
     assert_int_equal(world.answers["pause"].status, 200);
     assert_true(world.task("t").paused);
@@ -250,7 +250,7 @@ void a_word_that_waits_for_another_is_answered(void **)
 void a_read_that_fails_while_it_stops_does_no_harm(void **)
 {
     fake_world world;
-    world.process->book.failing_reads = 1;
+    world.process->journal.failing_reads = 1;
     world.deploy("t", "123");
     world.time.run_until([&] { return world.process->tasks.running() == 1; });
     assert_true(stop_and_start(world));

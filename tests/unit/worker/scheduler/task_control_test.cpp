@@ -10,10 +10,10 @@ namespace {
 
 using namespace std::chrono_literals;
 using rollout::outcome;
-using rollout::steering;
 using rollout::task_kind;
 using rollout::task_position;
 using rollout::task_status;
+using rollout::task_verb;
 
 struct control_and_task : scheduler_parts {
     rollout::task_control::surroundings around()
@@ -22,20 +22,20 @@ struct control_and_task : scheduler_parts {
                     ++looks;
                     return queues.contains(which) ? task_position::queued : position;
                 },
-                [this](const std::string &model_id, steering verb, rollout::task_control::steered_fn done) {
+                [this](const std::string &model_id, task_verb verb, rollout::task_control::steered_fn done) {
                     steered = std::string(rollout::steering_name(verb)) + " " + model_id;
                     on_durable = std::move(done);
                     return objection;
                 }};
     }
 
-    void ask(const std::string &task_id, steering verb, task_kind kind = task_kind::deploy,
+    void ask(const std::string &task_id, task_verb verb, task_kind kind = task_kind::deploy,
              const std::string &new_task_id = "")
     {
         control.steer({kind, task_id, verb, new_task_id}, client());
     }
 
-    std::string steer(const std::string &task_id, steering verb, task_kind kind = task_kind::deploy)
+    std::string steer(const std::string &task_id, task_verb verb, task_kind kind = task_kind::deploy)
     {
         ask(task_id, verb, kind);
         time.settle();
@@ -50,38 +50,38 @@ struct control_and_task : scheduler_parts {
 
     rollout::settings config;
     rollout::model_registry models;
-    rollout::queue_cancellation cancellation{queues, book, time, [] {}};
+    rollout::queue_cancellation cancellation{queues, journal, time, [] {}};
     rollout::task_intake intake{std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &config),
                                 queues,
-                                book,
+                                journal,
                                 time,
                                 {[](const std::string &) { return ""; },
                                  [](const std::string &, const std::string &, bool) { return rollout::wait_state(); },
                                  [](const rollout::task_row &) {}}};
-    rollout::follow_ups followers{intake, models, book,
+    rollout::follow_ups followers{intake, models, journal,
                                   [](const std::string &, const std::string &) { return true; }};
-    rollout::task_control control{book, time, cancellation, followers, around()};
+    rollout::task_control control{journal, time, cancellation, followers, around()};
 };
 
 void a_task_that_there_is_not_is_named(void **)
 {
     control_and_task world;
-    assert_text(world.steer("t", steering::cancel), "404 There is no deployment task \"t\".");
+    assert_text(world.steer("t", task_verb::cancel), "404 There is no deployment task \"t\".");
     world.queue("t", "m");
-    assert_text(world.steer("t", steering::cancel, task_kind::remove), "404 There is no deletion task \"t\".");
+    assert_text(world.steer("t", task_verb::cancel, task_kind::remove), "404 There is no deletion task \"t\".");
 }
 
 void what_cannot_be_read_is_left_as_it_is(void **)
 {
     control_and_task world;
     world.queue("t", "m");
-    world.book.failing_reads = 1;
-    assert_text(world.steer("t", steering::cancel), "500 The task could not be read, and nothing was changed: the "
-                                                    "disk does not answer. Retry after fixing the cause.");
+    world.journal.failing_reads = 1;
+    assert_text(world.steer("t", task_verb::cancel), "500 The task could not be read, and nothing was changed: the "
+                                                     "disk does not answer. Retry after fixing the cause.");
     world.store("other", "m");
     for (const auto &damaged : {std::string("{\"half"), world.file.tasks.at("other").document}) {
         world.file.tasks["t"].document = damaged;
-        assert_text(world.steer("t", steering::cancel),
+        assert_text(world.steer("t", task_verb::cancel),
                     "500 The journal's entry of the task cannot be read; nothing was changed.");
     }
     assert_text(world.waiting("m"), "t");
@@ -91,16 +91,16 @@ void a_task_that_waits_can_be_canceled_and_nothing_else(void **)
 {
     control_and_task world;
     world.queue("t", "m");
-    for (const auto verb : {steering::promote, steering::pause, steering::resume}) {
+    for (const auto verb : {task_verb::promote, task_verb::pause, task_verb::resume}) {
         assert_text(world.steer("t", verb), "409 Task \"t\" waits for its turn; " +
                                                 std::string(rollout::steering_name(verb)) +
                                                 " is for a deployment that runs.");
     }
-    assert_text(world.steer("t", steering::retry),
+    assert_text(world.steer("t", task_verb::retry),
                 "409 Task \"t\" is pending; only a task that has ended can be retried.");
-    assert_text(world.steer("t", steering::rollback),
+    assert_text(world.steer("t", task_verb::rollback),
                 "409 Task \"t\" is pending; only a completed deployment can be rolled back. Cancel it.");
-    assert_text(world.steer("t", steering::cancel), "t canceled");
+    assert_text(world.steer("t", task_verb::cancel), "t canceled");
     assert_text(world.waiting("m"), "");
 }
 
@@ -108,11 +108,11 @@ void while_a_cancel_is_written_another_one_joins_it(void **)
 {
     control_and_task world;
     world.queue("t", "m");
-    world.book.held = true;
-    assert_text(world.steer("t", steering::cancel), "");
-    assert_text(world.steer("t", steering::cancel), "");
-    assert_text(world.steer("t", steering::promote), "409 Task \"t\" is being canceled.");
-    world.book.release();
+    world.journal.held = true;
+    assert_text(world.steer("t", task_verb::cancel), "");
+    assert_text(world.steer("t", task_verb::cancel), "");
+    assert_text(world.steer("t", task_verb::promote), "409 Task \"t\" is being canceled.");
+    world.journal.release();
     world.time.settle();
     assert_int_equal(world.answers.size(), 2);
     assert_text(world.answers[0], "t canceled");
@@ -124,13 +124,13 @@ void the_task_at_work_is_told_and_the_answer_comes_once_that_is_durable(void **)
     control_and_task world;
     world.store("t", "m", task_status::in_progress);
     world.position = task_position::running;
-    assert_text(world.steer("t", steering::pause), "");
+    assert_text(world.steer("t", task_verb::pause), "");
     assert_text(world.steered, "pause m");
     const std::string log = logged([&] { world.on_durable(outcome::ok(), world.file.tasks.at("t")); });
     assert_text(world.answer(), "t in_progress");
     assert_holds(log, "A client steers a task");
 
-    world.ask("t", steering::cancel);
+    world.ask("t", task_verb::cancel);
     world.time.settle();
     world.on_durable(outcome::transient("the disk is full"), {});
     assert_text(world.answer(),
@@ -144,7 +144,7 @@ void what_the_task_at_work_objects_to_is_refused(void **)
     world.store("t", "m", task_status::in_progress);
     world.position = task_position::running;
     world.objection = "It is paused already.";
-    assert_text(world.steer("t", steering::pause), "409 It is paused already.");
+    assert_text(world.steer("t", task_verb::pause), "409 It is paused already.");
 }
 
 void a_task_on_its_way_to_another_position_is_waited_for(void **)
@@ -153,7 +153,7 @@ void a_task_on_its_way_to_another_position_is_waited_for(void **)
         control_and_task world;
         world.store("t", "m", task_status::in_progress);
         world.position = position;
-        assert_text(world.steer("t", steering::pause), "");
+        assert_text(world.steer("t", task_verb::pause), "");
         world.time.run_for(1s);
         assert_true(world.looks > 1);
         assert_text(world.steered, "");
@@ -167,7 +167,7 @@ void one_that_never_arrives_is_waited_for_with_a_bound(void **)
 {
     control_and_task world;
     world.store("t", "m", task_status::in_progress);
-    world.ask("t", steering::pause);
+    world.ask("t", task_verb::pause);
     world.time.run_for(1h);
     assert_text(world.answer(), "503 Task \"t\" is between two states, and nothing was changed; try again.");
     assert_int_equal(world.looks, 101);
@@ -177,11 +177,11 @@ void a_task_that_is_over_takes_only_what_makes_a_new_one(void **)
 {
     control_and_task world;
     world.store("t", "m", task_status::failed);
-    for (const auto verb : {steering::cancel, steering::promote, steering::pause, steering::resume}) {
+    for (const auto verb : {task_verb::cancel, task_verb::promote, task_verb::pause, task_verb::resume}) {
         assert_text(world.steer("t", verb), "409 Task \"t\" is over: it is failed, and there is nothing to " +
                                                 std::string(rollout::steering_name(verb)) + ".");
     }
-    assert_text(world.steer("t", steering::rollback),
+    assert_text(world.steer("t", task_verb::rollback),
                 "409 Task \"t\" is failed; only a completed deployment can be rolled back.");
     assert_int_equal(world.looks, 0);
 }
@@ -192,8 +192,8 @@ void two_requests_at_once_with_one_id_make_one_task(void **)
     world.config.artifacts.source = "file:///srv/models/{model_id}";
     world.config.backends["default"].upstream = "inference";
     world.store("t", "m", task_status::failed);
-    world.ask("t", steering::retry, task_kind::deploy, "new");
-    world.ask("t", steering::retry, task_kind::deploy, "new");
+    world.ask("t", task_verb::retry, task_kind::deploy, "new");
+    world.ask("t", task_verb::retry, task_kind::deploy, "new");
     world.time.run_for(1s);
     assert_int_equal(world.answers.size(), 2);
     assert_text(world.answers[0], "new new pending");
@@ -206,10 +206,10 @@ void a_stop_answers_those_that_wait_and_those_that_come(void **)
     control_and_task world;
     world.store("t", "m", task_status::in_progress);
     world.queue("u", "m");
-    assert_text(world.steer("t", steering::pause), "");
+    assert_text(world.steer("t", task_verb::pause), "");
     world.control.stop();
     assert_text(world.answer(), "503 rolloutd is stopping; try again when it is back.");
-    assert_text(world.steer("u", steering::cancel), "503 rolloutd is stopping; try again when it is back.");
+    assert_text(world.steer("u", task_verb::cancel), "503 rolloutd is stopping; try again when it is back.");
     assert_text(world.waiting("m"), "u");
     world.time.run_for(1h);
     assert_true(world.answers.empty());

@@ -50,19 +50,19 @@ struct intake_and_journal : scheduler_parts {
     rollout::settings config;
     std::string deployment = "d";
     rollout::task_intake intake{std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &config), queues,
-                                book, time, around()};
+                                journal, time, around()};
 };
 
 void a_task_is_answered_once_it_is_durable_and_in_its_queue(void **)
 {
     intake_and_journal world;
-    world.book.held = true;
+    world.journal.held = true;
     world.submit("t1", "m");
     world.time.settle();
     assert_text(world.all_answers(), "");
     assert_text(world.waiting("m"), "");
     assert_int_equal(world.intake.waiting(), 1); // it counts
-    world.book.release();
+    world.journal.release();
     world.time.settle();
     assert_text(world.all_answers(), "new t1 pending\naccepted t1\n");
     assert_text(world.waiting("m"), "t1");
@@ -123,7 +123,7 @@ void what_cannot_be_written_is_in_no_queue(void **)
 {
     intake_and_journal world;
     world.submit("t1", "m");
-    world.book.failing_writes = 1;
+    world.journal.failing_writes = 1;
     world.time.settle();
     assert_text(world.all_answers(), "500 The task could not be made durable: the disk is full. Retry with the same "
                                      "task_id after fixing the cause.\n");

@@ -29,7 +29,7 @@ struct writer_and_queues : scheduler_parts {
         const auto words = words_of(queues.before({"m", task_id}), false);
         waits.set_waiting(words);
         waits.detail = words.sentence;
-        book.save(waits, nullptr, [](const auto &, auto) {});
+        journal.save(waits, nullptr, [](const auto &, auto) {});
         time.settle();
         story.clear();
     }
@@ -39,7 +39,7 @@ struct writer_and_queues : scheduler_parts {
     std::size_t writes() const { return story.size(); }
 
     std::string first_words = "the first.";
-    rollout::turn_writer writer{queues, book, time,
+    rollout::turn_writer writer{queues, journal, time,
                                 [this](const std::string &, const std::string &before, bool was_begun) {
                                     return words_of(before, was_begun);
                                 }};
@@ -87,12 +87,12 @@ void a_task_that_has_begun_meanwhile_is_let_be(void **)
         world.writer.update_first("m");
         if (is_read) {
             world.time.next(); // its document is on its way
-            assert_int_equal(world.book.finds, 1);
+            assert_int_equal(world.journal.finds, 1);
         }
         world.queues.pop("m");
         world.time.settle();
         assert_int_equal(world.writes(), 0);
-        assert_int_equal(world.book.finds, is_read ? 1 : 0);
+        assert_int_equal(world.journal.finds, is_read ? 1 : 0);
     }
 }
 
@@ -101,7 +101,7 @@ void a_task_that_is_over_is_let_be(void **)
     writer_and_queues world;
     auto waits = world.queue("a", "m");
     waits.status = rollout::task_status::canceled;
-    world.book.save(waits, nullptr, [](const auto &, auto) {});
+    world.journal.save(waits, nullptr, [](const auto &, auto) {});
     world.writer.update_first("m");
     world.time.settle();
     assert_int_equal(world.writes(), 1); // the test's own
@@ -125,13 +125,13 @@ void of_many_only_a_few_are_under_way_and_all_are_written(void **)
     for (int i = 0; i < tasks; ++i) {
         world.queue("t" + std::to_string(i), "m" + std::to_string(i));
     }
-    world.book.held = true;
+    world.journal.held = true;
     for (int i = 0; i < tasks; ++i) {
         world.writer.update_first("m" + std::to_string(i));
     }
     world.time.run_for(10h);
-    assert_in_range(world.book.finds, 1, 10);
-    world.book.release();
+    assert_in_range(world.journal.finds, 1, 10);
+    world.journal.release();
     world.time.settle();
     for (int i = 0; i < tasks; ++i) {
         assert_text(world.detail("t" + std::to_string(i)), "To begin: the first.");
@@ -143,13 +143,13 @@ void what_cannot_be_read_or_written_is_tried_again(void **)
     for (const bool reads : {false, true}) {
         writer_and_queues world;
         world.queue("a", "m");
-        (reads ? world.book.failing_reads : world.book.failing_writes) = 2;
+        (reads ? world.journal.failing_reads : world.journal.failing_writes) = 2;
         world.writer.update_first("m");
         world.time.settle();
         assert_text(world.detail("a"), "");
         world.time.run_for(10s);
         assert_text(world.detail("a"), "To begin: the first.");
-        assert_int_equal(world.book.finds, 3);
+        assert_int_equal(world.journal.finds, 3);
     }
 }
 
@@ -211,7 +211,7 @@ void behind_a_stop_nothing_is_read_or_written(void **)
     world.writer.stop();
     world.writer.update_first("m");
     world.time.run_for(10h);
-    assert_int_equal(world.book.finds, 1);
+    assert_int_equal(world.journal.finds, 1);
     assert_int_equal(world.writes(), 0);
 }
 

@@ -158,7 +158,7 @@ void what_is_to_be_archived_is_unloaded_and_its_files_are_kept(void **)
     assert_text(world.server_holds(), "123__r2; files of 123__r1 123__r2");
     assert_true(world.kept("123") == std::set<std::uint64_t>{1});
     assert_int_equal(world.pending(), 0);
-    world.steer("leaves-123", rollout::steering::rollback, "back");
+    world.steer("leaves-123", rollout::task_verb::rollback, "back");
     world.time.settle();
     assert_text(world.finish("back"), "completed");
     assert_text(world.route("123"), "route of 123: 123__r1");
@@ -212,7 +212,7 @@ void while_a_gateway_may_route_to_it_nothing_is_unloaded(void **)
     world.deploy("t", "123");
     world.time.run_until([&] { return world.gateway.routes_to("123__r2"); });
     world.gateway.follows = false;
-    world.steer("t", rollout::steering::cancel);
+    world.steer("t", rollout::task_verb::cancel);
     assert_text(world.finish("t"), "canceled");
     assert_true(world.gateway.routes_to("123__r2"));
     world.story.clear();
@@ -301,7 +301,7 @@ void it_takes_a_place_that_no_task_wants(void **)
     world.time.run_for(1h);
     assert_false(world.has("unload 123__r1")); // the place is taken
     assert_int_equal(world.pending(), 1);
-    world.steer("t", rollout::steering::cancel);
+    world.steer("t", rollout::task_verb::cancel);
     assert_text(world.finish("u"), "completed");
     world.time.run_for(1s);
     assert_text(world.server_holds(), "123__r2 third__r1");
@@ -472,7 +472,7 @@ void a_write_that_fails_is_made_by_the_next_attempt(void **)
     retrying_world world;
     world.left_behind("123", "unload 123__r1", refused);
     world.server.mend("unload 123__r1");
-    world.process->book.failing_writes = 1;
+    world.process->journal.failing_writes = 1;
     const std::string log = logged([&] { world.time.run_for(61s); });
     assert_holds(log, "could not be taken off backend default");
     assert_holds(log, "the disk is full");
@@ -488,12 +488,12 @@ void a_task_waits_for_a_write_under_way(void **)
     retrying_world world;
     world.left_behind("123", "unload 123__r1", refused);
     world.server.mend("unload 123__r1");
-    world.process->book.held = true;
+    world.process->journal.held = true;
     world.time.run_for(61s);
     assert_text(world.server_holds(), "123__r2");
     world.deploy("t", "123");
     world.time.run_for(1h);
-    world.process->book.release();
+    world.process->journal.release();
     assert_text(world.finish("t"), "completed");
     assert_text(world.server_holds(), "123__r3");
     assert_int_equal(world.count("unload 123__r1"), 1);

@@ -4,7 +4,7 @@
 namespace {
 
 using namespace std::chrono_literals;
-using rollout::steering;
+using rollout::task_verb;
 
 constexpr std::string_view holds = R"({"rollout": {"steps": [{"weight": 10, "hold_s": 3600}, {"weight": 100}]}})";
 constexpr std::string_view waits_for_a_person = R"({"rollout": {"promote": "manual"}})";
@@ -72,12 +72,12 @@ void a_paused_rollout_takes_no_place(void **)
     world.deployed("a");
     world.deploy("t", "a", holds);
     world.time.run_for(10s);
-    world.steer("t", steering::pause);
+    world.steer("t", task_verb::pause);
     world.time.run_for(10h);
     world.deploy("other", "other");
     assert_text(world.finish("other"), "completed");
     assert_text(world.status("t"), "in_progress");
-    world.steer("t", steering::resume);
+    world.steer("t", task_verb::resume);
     assert_text(world.finish("t"), "completed");
 }
 
@@ -111,7 +111,7 @@ void the_old_revision_is_taken_off_when_a_place_is_free(void **)
     world.time.run_for(10s);
     take_a_place(world, "slow", "b");
     world.config.limits.time_limit_s = 7200;
-    world.steer("t", steering::promote);
+    world.steer("t", task_verb::promote);
     world.time.run_for(1h);
     assert_text(world.route("a"), "route of a: a__r2");
     assert_text(world.status("t"), "in_progress");
@@ -120,7 +120,7 @@ void the_old_revision_is_taken_off_when_a_place_is_free(void **)
                 "max_concurrent_rollouts allows.");
     assert_text(world.server_holds(), "a__r1 a__r2; files of a__r1 a__r2 b__r1");
 
-    world.steer("slow", steering::cancel);
+    world.steer("slow", task_verb::cancel);
     assert_text(world.finish("t"), "completed");
     assert_text(world.server_holds(), "a__r2");
     assert_text(world.task("t").detail, "Revision 2 serves all traffic of model a.");
@@ -134,7 +134,7 @@ void the_time_for_which_a_task_waits_for_a_place_is_not_the_tasks(void **)
     world.deployed("a");
     world.deploy("t", "a", holds);
     world.time.run_for(10s);
-    world.steer("t", steering::promote);
+    world.steer("t", task_verb::promote);
     world.config.limits.max_concurrent_rollouts = 0;
     world.time.run_for(10h);
     assert_text(world.status("t"), "in_progress");
@@ -194,7 +194,7 @@ void a_cancellation_goes_back_without_a_place(void **)
     world.deploy("t", "a", holds);
     world.time.run_for(10s);
     take_a_place(world, "slow", "b");
-    world.steer("t", steering::cancel);
+    world.steer("t", task_verb::cancel);
     world.time.run_for(10s);
     assert_text(world.status("t"), "canceled");
     assert_text(world.route("a"), "route of a: a__r1");
@@ -213,7 +213,7 @@ void a_deletion_that_waits_for_a_place_can_be_canceled(void **)
     world.time.run_for(60s);
     assert_text(world.task("gone").step, "unload");
     assert_holds(world.task("gone").detail, "waits for its turn");
-    world.process->tasks.steer({rollout::task_kind::remove, "gone", steering::cancel, ""}, world.noted_as("cancel"));
+    world.process->tasks.steer({rollout::task_kind::remove, "gone", task_verb::cancel, ""}, world.noted_as("cancel"));
     world.time.run_for(10s);
     assert_int_equal(world.answers["cancel"].status, 200);
     assert_text(world.status("gone"), "canceled");
@@ -239,16 +239,16 @@ void a_free_place_goes_to_a_rollback_then_to_a_run_then_to_a_deletion_then_to_a_
     world.time.settle();
     world.remove("t-gone", "gone");
     world.time.settle();
-    world.steer("t-run", steering::promote);
+    world.steer("t-run", task_verb::promote);
     world.time.run_for(1s);
-    world.steer("back2", steering::rollback, "t-back");
+    world.steer("back2", task_verb::rollback, "t-back");
     world.time.run_for(1s);
     for (const char *waiting : {"t-new", "t-gone", "t-back"}) {
         assert_text(world.status(waiting), "pending");
     }
 
     world.story.clear();
-    world.steer("slow", steering::cancel);
+    world.steer("slow", task_verb::cancel);
     assert_text(world.finish("t-new"), "completed");
     assert_true(world.has("load back__r1"));
     assert_true(world.place("load back__r1") < world.place("unload run__r1"));
@@ -279,7 +279,7 @@ void after_a_crash_those_that_held_go_on_at_once_and_those_that_worked_take_turn
     assert_int_equal(working(world), 0);
     assert_holds(world.task("slow").detail, "waits for its turn");
     assert_text(world.status("late"), "pending");
-    world.steer("a2", steering::cancel);
+    world.steer("a2", task_verb::cancel);
     world.time.run_for(10s);
     assert_text(world.status("a2"), "canceled");
 
@@ -300,7 +300,7 @@ void a_stop_ends_runs_that_wait_for_a_place(void **)
     world.deploy("t", "a", holds);
     world.time.run_for(10s);
     take_a_place(world, "slow", "b");
-    world.steer("t", steering::promote);
+    world.steer("t", task_verb::promote);
     world.time.run_for(10s);
     bool stopped = false;
     world.process->tasks.stop([&stopped] { stopped = true; });
@@ -326,10 +326,10 @@ void the_oldest_task_that_waits_says_how_long(void **)
     assert_true(waits() == 60s);
     world.crash();
     assert_true(waits() == 60s);
-    world.steer("t1", steering::cancel);
+    world.steer("t1", task_verb::cancel);
     world.time.settle();
     assert_true(waits() == 30s);
-    world.steer("t2", steering::cancel);
+    world.steer("t2", task_verb::cancel);
     world.time.settle();
     assert_true(waits() == 0s);
 }

@@ -5,20 +5,20 @@
 
 namespace {
 
-using kind = rollout::presence::kind;
+using kind = rollout::model_status::kind;
 
-struct surveyed {
-    std::vector<rollout::presence> found;
+struct probed {
+    std::vector<rollout::model_status> found;
     int no_index = 0;
 };
 
-surveyed survey(asked_server &of, const std::vector<std::string> &models)
+probed probe_models(asked_server &of, const std::vector<std::string> &models)
 {
-    surveyed all;
+    probed all;
     bool ended = false;
     const auto operation =
         rollout::probe_models(of.access, {of.server.url(), "server s", models, [&] { ++all.no_index; }},
-                              [&](const std::vector<rollout::presence> &found) {
+                              [&](const std::vector<rollout::model_status> &found) {
                                   all.found = found;
                                   ended = true;
                               });
@@ -32,7 +32,7 @@ void one_look_at_the_index_tells_of_all(void **)
     of.says(asked_server::index, 200, R"([{"name":"good","state":"READY"},{"name":"in","state":"LOADING"},
         {"name":"out","state":"UNLOADING"},{"name":"bad","state":"UNAVAILABLE","reason":"no such file"},
         {"name":"gone","state":"UNAVAILABLE","reason":"unloaded"}])");
-    const auto all = survey(of, {"good", "in", "out", "bad", "gone", "never"});
+    const auto all = probe_models(of, {"good", "in", "out", "bad", "gone", "never"});
     const kind expected[] = {kind::loaded, kind::moving, kind::moving, kind::lost, kind::lost, kind::lost};
     for (std::size_t i = 0; i < all.found.size(); ++i) {
         assert_true(all.found[i].is == expected[i]);
@@ -47,7 +47,7 @@ void without_an_index_each_is_asked(void **)
     asked_server of;
     of.says("GET /v2/models/a/ready", 200, "").says("GET /v2/models/b/ready", 400, R"({"error":"not ready"})");
     of.says("GET /v2/models/c/ready", 403, "");
-    const auto all = survey(of, {"a", "b", "c"});
+    const auto all = probe_models(of, {"a", "b", "c"});
     assert_int_equal(all.no_index, 1);
     assert_true(all.found[0].is == kind::loaded);
     assert_true(all.found[1].is == kind::not_ready);
@@ -61,7 +61,7 @@ void a_server_that_does_not_answer_leaves_all_unknown(void **)
     for (const int status : {401, 503}) {
         asked_server of;
         of.says(asked_server::index, status, "");
-        const auto all = survey(of, {"a", "b"});
+        const auto all = probe_models(of, {"a", "b"});
         assert_int_equal(all.no_index, 0);
         for (const auto &one : all.found) {
             assert_true(one.is == kind::unknown);
@@ -75,10 +75,10 @@ void an_index_for_which_there_is_no_memory_is_not_taken_for_none(void **)
 {
     asked_server of;
     of.has("READY");
-    surveyed all;
+    probed all;
     {
         const failing_json_memory none;
-        all = survey(of, {"m"});
+        all = probe_models(of, {"m"});
     }
     assert_int_equal(all.no_index, 0);
     assert_true(all.found[0].is == kind::unknown);
@@ -90,7 +90,7 @@ void a_page_of_a_proxy_is_no_index(void **)
 {
     asked_server of;
     of.says(asked_server::index, 200, "<html><title>Sign in</title></html>");
-    const auto all = survey(of, {"a"});
+    const auto all = probe_models(of, {"a"});
     assert_true(all.found[0].is == kind::unknown);
     assert_int_equal(all.no_index, 0);
 }
@@ -103,7 +103,7 @@ void a_server_that_stops_answering_is_not_asked_for_the_rest(void **)
     of.server.on_request = [answers](const http_server::request &request) {
         return request.path == "/v2/models/b/ready" ? http_server::reply() : answers(request);
     };
-    const auto all = survey(of, {"a", "b", "c"});
+    const auto all = probe_models(of, {"a", "b", "c"});
     assert_true(all.found[0].is == kind::loaded);
     assert_true(all.found[1].is == kind::unknown);
     assert_true(all.found[2].is == kind::unknown);

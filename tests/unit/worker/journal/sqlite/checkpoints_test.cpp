@@ -28,7 +28,7 @@ std::string text_of(const std::filesystem::path &path, const char *sql)
 /// Writes that never pause: each one's end begins the next.
 class writer {
   public:
-    explicit writer(opened_journal &book) : book_(book) {}
+    explicit writer(opened_journal &journal) : journal_(journal) {}
 
     /// Returns how many of them went well.
     std::size_t write(std::size_t count)
@@ -37,7 +37,7 @@ class writer {
         for (int side = 0; side < 4; ++side) {
             next();
         }
-        book_.loop.run_until([this] { return under_way_ == 0; });
+        journal_.loop.run_until([this] { return under_way_ == 0; });
         return well_;
     }
 
@@ -51,15 +51,15 @@ class writer {
         one.config = shared_json_of("{\"text\":\"" + std::string(large, 'x') + "\"}");
         --left_;
         ++under_way_;
-        book_->create(one, false,
-                      [this](const outcome &ended, rollout::journal::creation, const rollout::task_row &) {
-                          --under_way_;
-                          well_ += ended ? 1 : 0;
-                          next();
-                      });
+        journal_->create(one, false,
+                         [this](const outcome &ended, rollout::journal::creation, const rollout::task_row &) {
+                             --under_way_;
+                             well_ += ended ? 1 : 0;
+                             next();
+                         });
     }
 
-    opened_journal &book_;
+    opened_journal &journal_;
     std::size_t left_ = 0;
     std::size_t under_way_ = 0;
     std::size_t well_ = 0;
@@ -69,8 +69,8 @@ void nothing_is_lost_while_the_log_is_taken_in_beside_writes_that_never_pause(vo
 {
     const temporary_folder folder;
     const auto path = folder / "journal.db";
-    opened_journal book(path);
-    writer writes(book);
+    opened_journal journal(path);
+    writer writes(journal);
     assert_int_equal(writes.write(unending), unending);
     assert_true(std::filesystem::file_size(path) > large); // checkpoints went on beside
 

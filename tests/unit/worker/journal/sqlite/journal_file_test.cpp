@@ -1,7 +1,7 @@
 // A journal's file that cannot be used, or should not be.
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/worker/journal/sqlite/opened_journal.hpp"
-#include "worker/base/lasting_fault.hpp"
+#include "worker/base/permanent_start_error.hpp"
 #include "worker/journal/sqlite/journal_file.hpp"
 
 #include <filesystem>
@@ -83,7 +83,7 @@ void a_journal_in_use_is_refused(void **)
     const temporary_folder folder;
     const auto path = folder / "journal.db";
     {
-        opened_journal book(path);
+        opened_journal journal(path);
         assert_text(refusal(path), "another rolloutd uses the journal " + path.native() +
                                        "; give each a journal and a socket of its own");
     }
@@ -94,9 +94,9 @@ void a_journal_in_use_is_refused(void **)
 std::filesystem::path left_by_a_kill(const temporary_folder &from, const temporary_folder &to, const std::string &sql)
 {
     const auto path = from / "journal.db";
-    opened_journal book(path);
+    opened_journal journal(path);
     for (int i = 0; i < 200; ++i) {
-        book.create(task_of_model("t" + std::to_string(i), "a"));
+        journal.create(task_of_model("t" + std::to_string(i), "a"));
     }
     run_on(path, sql);
     for (const char *name : {"journal.db", "journal.db-wal"}) {
@@ -120,8 +120,8 @@ void a_newer_journal_stays_as_it_is_byte_for_byte(void **)
     run_on(
         path,
         ("PRAGMA user_version = " + std::to_string(rollout::newest_version(rollout::journal_migrations()))).c_str());
-    opened_journal book(path);
-    assert_true(book.find("t199").has_value());
+    opened_journal journal(path);
+    assert_true(journal.find("t199").has_value());
 }
 
 void a_page_damaged_in_the_middle_is_found_at_the_start_and_nothing_is_changed(void **)
@@ -159,8 +159,8 @@ void a_folder_in_the_files_place_is_refused(void **)
 void nobody_else_may_read_the_journal(void **)
 {
     const temporary_folder folder;
-    opened_journal book(folder / "journal.db");
-    book.create(task_of_model("t1", "a"));
+    opened_journal journal(folder / "journal.db");
+    journal.create(task_of_model("t1", "a"));
     for (const char *name : {"journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock"}) {
         struct stat status {};
         assert_int_equal(::stat((folder / name).c_str(), &status), 0);
@@ -185,7 +185,7 @@ void what_no_other_start_mends_is_told_apart_from_a_journal_that_is_in_use(void 
     const auto is_lasting = [&] {
         try {
             const journal_file opened(path.native());
-        } catch (const rollout::lasting_fault &) {
+        } catch (const rollout::permanent_start_error &) {
             return true;
         } catch (const std::runtime_error &) {
             return false;

@@ -28,46 +28,46 @@ std::string ids_of(const opened_journal::page &page)
 void tasks_are_listed_newest_first_and_the_next_page_goes_on_where_one_ended(void **)
 {
     const temporary_folder folder;
-    opened_journal book(folder / "journal.db");
+    opened_journal journal(folder / "journal.db");
     for (const char *id : {"t1", "t2", "t3", "t4", "t5"}) {
-        book.create(task_of_model(id, "m"));
+        journal.create(task_of_model(id, "m"));
     }
     task_filter which;
-    const auto first = book.list(which, 2);
+    const auto first = journal.list(which, 2);
     assert_text(ids_of(first), "t5 t4 …");
-    book.create(task_of_model("t6", "m")); // which comes in meanwhile
+    journal.create(task_of_model("t6", "m")); // which comes in meanwhile
     which.before = first.rows.back().sequence;
-    const auto second = book.list(which, 2);
+    const auto second = journal.list(which, 2);
     assert_text(ids_of(second), "t3 t2 …");
     which.before = second.rows.back().sequence;
-    assert_text(ids_of(book.list(which, 2)), "t1");
+    assert_text(ids_of(journal.list(which, 2)), "t1");
     which.before = 1;
-    assert_text(ids_of(book.list(which, 2)), "");
+    assert_text(ids_of(journal.list(which, 2)), "");
 }
 
 
 void a_list_holds_what_was_asked_for(void **)
 {
     const temporary_folder folder;
-    opened_journal book(folder / "journal.db");
-    book.create(task_of_model("a1", "a"));
-    book.create(task_of_model("b1", "b"));
-    book.create(task_of_model("x1", "a", task_kind::remove));
+    opened_journal journal(folder / "journal.db");
+    journal.create(task_of_model("a1", "a"));
+    journal.create(task_of_model("b1", "b"));
+    journal.create(task_of_model("x1", "a", task_kind::remove));
     auto done = task_of_model("a1", "a");
     done.status = task_status::completed;
-    book.save(done);
+    journal.save(done);
 
     task_filter which;
-    assert_text(ids_of(book.list(which, 9)), "b1 a1");
+    assert_text(ids_of(journal.list(which, 9)), "b1 a1");
     which.model_id = "a";
-    assert_text(ids_of(book.list(which, 9)), "a1");
+    assert_text(ids_of(journal.list(which, 9)), "a1");
     which.status = task_status::pending;
-    assert_text(ids_of(book.list(which, 9)), "");
+    assert_text(ids_of(journal.list(which, 9)), "");
     which.model_id.clear();
-    assert_text(ids_of(book.list(which, 9)), "b1");
+    assert_text(ids_of(journal.list(which, 9)), "b1");
     which = {};
     which.kind = task_kind::remove;
-    assert_text(ids_of(book.list(which, 9)), "x1");
+    assert_text(ids_of(journal.list(which, 9)), "x1");
 }
 
 
@@ -86,11 +86,11 @@ std::string all_of(const std::vector<task_row> &tasks, const task_filter &which)
 
 
 /// Page by page.
-std::string listed(opened_journal &book, task_filter which, std::size_t limit)
+std::string listed(opened_journal &journal, task_filter which, std::size_t limit)
 {
     std::string all;
     for (bool more = true; more;) {
-        const auto page = book.list(which, limit);
+        const auto page = journal.list(which, limit);
         for (const auto &row : page.rows) {
             all += (all.empty() ? "" : " ") + row.task_id;
             which.before = row.sequence;
@@ -102,7 +102,7 @@ std::string listed(opened_journal &book, task_filter which, std::size_t limit)
 
 
 /// Every list, and each model's latest.
-void compare_all(opened_journal &book, const std::vector<task_row> &tasks)
+void compare_all(opened_journal &journal, const std::vector<task_row> &tasks)
 {
     for (const auto kind : {task_kind::deploy, task_kind::remove}) {
         for (const std::string model_id : {"", "a", "b", "c", "none"}) {
@@ -110,16 +110,16 @@ void compare_all(opened_journal &book, const std::vector<task_row> &tasks)
             which.kind = kind;
             which.model_id = model_id;
             for (const std::size_t limit : {1, 7, 1000}) {
-                assert_text(listed(book, which, limit), all_of(tasks, which));
+                assert_text(listed(journal, which, limit), all_of(tasks, which));
             }
             if (!model_id.empty()) {
                 const std::string all = all_of(tasks, which);
-                const auto latest = book.find_latest(kind, model_id);
+                const auto latest = journal.find_latest(kind, model_id);
                 assert_text(latest ? latest->task_id : "", all.substr(0, all.find(' ')));
             }
             for (std::size_t i = 0; i < rollout::task_statuses; ++i) {
                 which.status = static_cast<task_status>(i);
-                assert_text(listed(book, which, 3), all_of(tasks, which));
+                assert_text(listed(journal, which, 3), all_of(tasks, which));
             }
         }
     }
@@ -133,13 +133,13 @@ void lists_and_latest_tasks_are_what_a_look_at_every_task_would_find(void **)
     const auto below = [&chance](unsigned bound) { return static_cast<std::size_t>(chance() % bound); };
     std::vector<task_row> tasks; // in the order of acceptance
     for (int start = 0; start < 3; ++start) {
-        opened_journal book(folder / "journal.db");
-        compare_all(book, tasks); // as it was left
+        opened_journal journal(folder / "journal.db");
+        compare_all(journal, tasks); // as it was left
         for (int i = 0; i < 60; ++i) {
             const auto kind = below(3) == 0 ? task_kind::remove : task_kind::deploy;
             const std::string model_id(1, static_cast<char>('a' + below(3)));
             const std::string id = "t" + std::to_string(tasks.size());
-            tasks.push_back(book.create(task_of_model(id, model_id, kind)).row);
+            tasks.push_back(journal.create(task_of_model(id, model_id, kind)).row);
 
             // Any one of them goes on, or comes to its end, whatever was accepted after it.
             auto &changed = tasks[below(static_cast<unsigned>(tasks.size()))];
@@ -148,13 +148,13 @@ void lists_and_latest_tasks_are_what_a_look_at_every_task_would_find(void **)
                 auto saved = task_of_model(changed.task_id, changed.model_id, changed.kind);
                 saved.sequence = changed.sequence;
                 saved.status = changed.status;
-                book.save(saved);
+                journal.save(saved);
             }
         }
-        compare_all(book, tasks);
+        compare_all(journal, tasks);
 
         std::string open;
-        for (const auto &row : book->unfinished()) {
+        for (const auto &row : journal->unfinished()) {
             open += row.task_id + " ";
         }
         std::string expected;
@@ -169,20 +169,20 @@ void lists_and_latest_tasks_are_what_a_look_at_every_task_would_find(void **)
 void a_page_ends_before_its_documents_are_too_many_bytes_but_has_one(void **)
 {
     const temporary_folder folder;
-    opened_journal book(folder / "journal.db");
+    opened_journal journal(folder / "journal.db");
     for (const char *id : {"t1", "t2", "t3"}) {
-        book.create(task_of_model(id, "m"));
+        journal.create(task_of_model(id, "m"));
     }
-    const auto size = book.list({}, 1).rows.front().document.size();
-    assert_text(ids_of(book.list({}, 9, 2 * size)), "t3 t2 …");
-    assert_text(ids_of(book.list({}, 9, 1)), "t3 …");
+    const auto size = journal.list({}, 1).rows.front().document.size();
+    assert_text(ids_of(journal.list({}, 9, 2 * size)), "t3 t2 …");
+    assert_text(ids_of(journal.list({}, 9, 1)), "t3 …");
 }
 
 
 void models_are_listed_by_name_and_those_that_are_gone_are_left_out(void **)
 {
     const temporary_folder folder;
-    opened_journal book(folder / "journal.db");
+    opened_journal journal(folder / "journal.db");
     for (const char *id : {"c", "a", "gone", "b"}) {
         model one;
         one.model_id = id;
@@ -192,14 +192,14 @@ void models_are_listed_by_name_and_those_that_are_gone_are_left_out(void **)
             one.blue->upstream = "inference";
             one.blue->copies = {{one.model_id + "__r1", {""}, nullptr}};
         }
-        book.save_model(one);
+        journal.save_model(one);
     }
-    const auto first = book.list_models("", 2);
+    const auto first = journal.list_models("", 2);
     assert_int_equal(first.models.size(), 2);
     assert_text(first.models[0].model_id, "a");
     assert_text(first.models[1].model_id, "b");
     assert_true(first.more);
-    const auto second = book.list_models("b", 2);
+    const auto second = journal.list_models("b", 2);
     assert_int_equal(second.models.size(), 1);
     assert_text(second.models[0].blue->names(), "c__r1");
     assert_false(second.more);

@@ -90,10 +90,10 @@ void the_journal_as_it_was_is_kept_beside_for_who_goes_back(void **)
         std::filesystem::remove(path.native() + end);
     }
     std::filesystem::rename(kept, path);
-    opened_journal book(path);
-    assert_true(book.find("t3").has_value());
-    book.create(task_of_model("t4", "a"));
-    assert_int_equal(book.count_tasks(), 4);
+    opened_journal journal(path);
+    assert_true(journal.find("t3").has_value());
+    journal.create(task_of_model("t4", "a"));
+    assert_int_equal(journal.count_tasks(), 4);
 }
 
 void a_step_that_fails_changes_nothing_and_says_why(void **)

@@ -15,15 +15,15 @@
 
 struct opened_journal {
     explicit opened_journal(const std::filesystem::path &path)
-        : book(std::make_unique<rollout::sqlite_journal>(loop.get(), path.native()))
+        : journal(std::make_unique<rollout::sqlite_journal>(loop.get(), path.native()))
     {
     }
     ~opened_journal()
     {
-        loop.run_until([this] { return !book->busy(); });
+        loop.run_until([this] { return !journal->busy(); });
     }
 
-    rollout::sqlite_journal *operator->() { return book.get(); }
+    rollout::sqlite_journal *operator->() { return journal.get(); }
 
     struct created {
         rollout::journal::creation how;
@@ -33,7 +33,7 @@ struct opened_journal {
     created create(const rollout::task &wanted, bool only_look = false)
     {
         std::optional<created> answer;
-        book->create(
+        journal->create(
             wanted, only_look,
             [&](const rollout::outcome &ended, rollout::journal::creation how, const rollout::task_row &row) {
                 must(ended);
@@ -45,7 +45,7 @@ struct opened_journal {
     std::uint64_t save(const rollout::task &changed, const rollout::model *with = nullptr)
     {
         std::optional<std::uint64_t> answer;
-        book->save(changed, with, [&](const rollout::outcome &ended, std::uint64_t revision) {
+        journal->save(changed, with, [&](const rollout::outcome &ended, std::uint64_t revision) {
             must(ended);
             answer = revision;
         });
@@ -55,7 +55,7 @@ struct opened_journal {
     std::uint64_t save_model(const rollout::model &changed)
     {
         std::optional<std::uint64_t> answer;
-        book->save_model(changed, [&](const rollout::outcome &ended, std::uint64_t revision) {
+        journal->save_model(changed, [&](const rollout::outcome &ended, std::uint64_t revision) {
             must(ended);
             answer = revision;
         });
@@ -65,7 +65,7 @@ struct opened_journal {
     rollout::purge_step purge(std::int64_t before_us, rollout::purge_position from = {}, std::size_t rows = 100)
     {
         std::optional<rollout::purge_step> answer;
-        book->purge(from, before_us, rows, [&](const rollout::outcome &ended, const rollout::purge_step &step) {
+        journal->purge(from, before_us, rows, [&](const rollout::outcome &ended, const rollout::purge_step &step) {
             must(ended);
             answer = step;
         });
@@ -75,7 +75,7 @@ struct opened_journal {
     std::uint64_t count_tasks()
     {
         std::optional<std::uint64_t> answer;
-        book->count_tasks([&](const rollout::outcome &ended, std::uint64_t count) {
+        journal->count_tasks([&](const rollout::outcome &ended, std::uint64_t count) {
             must(ended);
             answer = count;
         });
@@ -85,25 +85,25 @@ struct opened_journal {
     std::optional<rollout::task_row> find(const std::string &task_id)
     {
         std::optional<std::optional<rollout::task_row>> answer;
-        book->find(task_id, found(answer));
+        journal->find(task_id, found(answer));
         return await(answer);
     }
 
     std::optional<rollout::task_row> find_latest(rollout::task_kind kind, const std::string &model_id)
     {
         std::optional<std::optional<rollout::task_row>> answer;
-        book->find_latest(kind, model_id, found(answer));
+        journal->find_latest(kind, model_id, found(answer));
         return await(answer);
     }
 
     std::vector<rollout::task_row> read_after(std::uint64_t revision, std::size_t max_bytes)
     {
         std::optional<std::vector<rollout::task_row>> answer;
-        book->read_after(revision, max_bytes,
-                         [&](const rollout::outcome &ended, const std::vector<rollout::task_row> &rows) {
-                             must(ended);
-                             answer = rows;
-                         });
+        journal->read_after(revision, max_bytes,
+                            [&](const rollout::outcome &ended, const std::vector<rollout::task_row> &rows) {
+                                must(ended);
+                                answer = rows;
+                            });
         return await(answer);
     }
 
@@ -115,11 +115,11 @@ struct opened_journal {
     page list(const rollout::task_filter &which, std::size_t limit, std::size_t max_bytes = 1 << 20)
     {
         std::optional<page> answer;
-        book->list(which, limit, max_bytes,
-                   [&](const rollout::outcome &ended, const std::vector<rollout::task_row> &rows, bool more) {
-                       must(ended);
-                       answer = {rows, more};
-                   });
+        journal->list(which, limit, max_bytes,
+                      [&](const rollout::outcome &ended, const std::vector<rollout::task_row> &rows, bool more) {
+                          must(ended);
+                          answer = {rows, more};
+                      });
         return await(answer);
     }
 
@@ -131,16 +131,16 @@ struct opened_journal {
     model_page list_models(const std::string &after, std::size_t limit)
     {
         std::optional<model_page> answer;
-        book->list_models(after, limit,
-                          [&](const rollout::outcome &ended, const std::vector<rollout::model> &models, bool more) {
-                              must(ended);
-                              answer = {models, more};
-                          });
+        journal->list_models(
+            after, limit, [&](const rollout::outcome &ended, const std::vector<rollout::model> &models, bool more) {
+                must(ended);
+                answer = {models, more};
+            });
         return await(answer);
     }
 
     test_loop loop;
-    std::unique_ptr<rollout::sqlite_journal> book;
+    std::unique_ptr<rollout::sqlite_journal> journal;
 
   private:
     static void must(const rollout::outcome &ended)
@@ -175,10 +175,10 @@ inline void run_on(const std::filesystem::path &path, const std::string &sql)
 inline std::filesystem::path filled_journal(const temporary_folder &folder)
 {
     const auto path = folder / "journal.db";
-    opened_journal book(path);
-    book.create(task_of_model("t1", "a"));
+    opened_journal journal(path);
+    journal.create(task_of_model("t1", "a"));
     rollout::model of;
     of.model_id = "a";
-    book.save_model(of);
+    journal.save_model(of);
     return path;
 }

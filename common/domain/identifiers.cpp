@@ -1,0 +1,115 @@
+#include "common/domain/identifiers.hpp"
+
+#include "common/domain/limits.hpp"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <stdexcept>
+
+namespace rollout {
+
+namespace {
+
+constexpr bool is_alphanumeric(char c) noexcept
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+
+/// Of the kernel's, fetched for sixteen ids at once. Each thread has its own, and so has a process that was forked.
+class random_bytes {
+  public:
+    std::array<std::uint8_t, 16> take()
+    {
+        if (left_ == 0 || of_ != getpid()) {
+            // Up to 256 bytes arrive whole once the kernel's source is seeded (getrandom(2)).
+            if (getrandom(bytes_.data(), bytes_.size(), 0) != static_cast<ssize_t>(bytes_.size())) {
+                throw std::runtime_error("the system gave no random bytes");
+            }
+            of_ = getpid();
+            left_ = bytes_.size();
+        }
+        std::array<std::uint8_t, 16> some;
+        left_ -= some.size();
+        std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(left_), some.size(), some.begin());
+        return some;
+    }
+
+  private:
+    std::array<std::uint8_t, 256> bytes_{};
+    std::size_t left_ = 0;
+    pid_t of_ = 0;
+};
+
+
+thread_local random_bytes ahead;
+
+
+void append_hex(std::string &out, const std::uint8_t *bytes, std::size_t count)
+{
+    static constexpr char digits[] = "0123456789abcdef";
+    for (std::size_t i = 0; i < count; ++i) {
+        out.push_back(digits[bytes[i] >> 4]);
+        out.push_back(digits[bytes[i] & 0x0f]);
+    }
+}
+
+} // namespace
+
+
+bool is_model_id(std::string_view text) noexcept
+{
+    return !text.empty() && text.size() <= limits::model_id_bytes && is_alphanumeric(text.front()) &&
+           text.find("..") == std::string_view::npos && std::all_of(text.begin(), text.end(), [](char c) {
+               return is_alphanumeric(c) || c == '.' || c == '_' || c == '-';
+           });
+}
+
+
+bool is_task_id(std::string_view text) noexcept
+{
+    return !text.empty() && text.size() <= limits::task_id_bytes &&
+           std::all_of(text.begin(), text.end(), [](char c) { return is_alphanumeric(c) || c == '_' || c == '-'; });
+}
+
+
+std::string new_task_id()
+{
+    using namespace std::chrono;
+    const auto now = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+
+    auto bytes = ahead.take();
+    for (int i = 0; i < 6; ++i) {
+        bytes[i] = static_cast<std::uint8_t>(now >> (8 * (5 - i)));
+    }
+    bytes[6] = static_cast<std::uint8_t>(0x70 | (bytes[6] & 0x0f));
+    bytes[8] = static_cast<std::uint8_t>(0x80 | (bytes[8] & 0x3f));
+
+    std::string id;
+    id.reserve(36);
+    std::size_t at = 0;
+    for (const std::size_t group : {4, 2, 2, 2, 6}) {
+        if (at != 0) {
+            id.push_back('-');
+        }
+        append_hex(id, bytes.data() + at, group);
+        at += group;
+    }
+    return id;
+}
+
+
+std::string new_instance_id()
+{
+    const auto bytes = ahead.take();
+    std::string id;
+    append_hex(id, bytes.data(), bytes.size());
+    return id;
+}
+
+} // namespace rollout

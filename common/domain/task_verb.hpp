@@ -1,0 +1,57 @@
+// How a client steers a deployment that exists: POST /deploy/{task_id}/VERB.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace rollout {
+
+enum class task_verb : std::uint8_t {
+    cancel,   ///< a pending task never runs, a running one rolls back
+    promote,  ///< past a hold, or a manual promotion
+    pause,    ///< the weight stands until `resume`
+    resume,   ///< after `pause`
+    retry,    ///< a final task again, as a new task
+    rollback, ///< a completed deployment: back to the revision before it, as a new task
+};
+
+struct task_verb_name {
+    task_verb verb;
+    std::string_view name; ///< in the URI and in the frames
+};
+
+inline constexpr std::array task_verb_names = {
+    task_verb_name{task_verb::cancel, "cancel"}, task_verb_name{task_verb::promote, "promote"},
+    task_verb_name{task_verb::pause, "pause"},   task_verb_name{task_verb::resume, "resume"},
+    task_verb_name{task_verb::retry, "retry"},   task_verb_name{task_verb::rollback, "rollback"},
+};
+
+/// Those whose answer is a new task.
+constexpr bool makes_a_task(task_verb verb) noexcept
+{
+    return verb == task_verb::retry || verb == task_verb::rollback;
+}
+
+constexpr std::optional<task_verb> task_verb_from(std::string_view name) noexcept
+{
+    for (const auto &[verb, word] : task_verb_names) {
+        if (word == name) {
+            return verb;
+        }
+    }
+    return std::nullopt;
+}
+
+constexpr std::string_view steering_name(task_verb verb) noexcept
+{
+    for (const auto &[one, word] : task_verb_names) {
+        if (one == verb) {
+            return word;
+        }
+    }
+    return {};
+}
+
+} // namespace rollout

@@ -1,0 +1,12 @@
+// Who asks for a change, as nginx knows it.
+#pragma once
+
+#include "common/domain/client_identity.hpp"
+#include "module/nginx/ngx.hpp"
+
+namespace rollout {
+
+/// Address, user and verified certificate of the request's client.
+client_identity client_identity_of(ngx_http_request_t *r);
+
+} // namespace rollout

@@ -1,0 +1,200 @@
+#include "module/tables/gate_counters.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <new>
+
+namespace rollout {
+
+namespace {
+
+/// Where a revision may stand from its hash on.
+constexpr std::size_t probes = 16;
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+
+template <class T>
+void add(T &to, T more) noexcept
+{
+    std::atomic_ref(to).fetch_add(more, relaxed);
+}
+
+
+template <class T>
+T peek(const T &from) noexcept
+{
+    return std::atomic_ref(const_cast<T &>(from)).load(relaxed);
+}
+
+} // namespace
+
+
+struct gate_counters::header {
+    std::uint64_t places;
+    std::uint64_t taken; ///< times that a place was taken: the `since` of the next
+};
+
+struct gate_counters::place {
+    std::uint64_t key; ///< 0: free
+    std::uint64_t since;
+    std::uint64_t requests;
+    std::uint64_t failures;
+    std::uint64_t client_errors;
+    std::uint64_t left_out;
+    std::uint64_t sum_ms;
+    std::uint32_t used_s;
+    std::uint32_t unused;
+    std::uint32_t buckets[latency_buckets];
+    std::uint32_t first_byte[latency_buckets];
+    std::uint32_t abandoned[latency_buckets];
+};
+
+
+std::size_t gate_counters::bytes_for(std::size_t places) noexcept
+{
+    return sizeof(header) + places * sizeof(place);
+}
+
+
+void gate_counters::format(void *memory, std::size_t places) noexcept
+{
+    std::memset(memory, 0, bytes_for(places));
+    new (memory) header{places, 0};
+}
+
+
+gate_counters::gate_counters(void *memory) noexcept
+    : header_(static_cast<header *>(memory)), places_(reinterpret_cast<place *>(header_ + 1))
+{
+}
+
+
+gate_counters::place *gate_counters::find(std::uint64_t key) const noexcept
+{
+    const std::uint64_t all = header_->places;
+    for (std::size_t i = 0; i < std::min<std::uint64_t>(probes, all); ++i) {
+        place &at = places_[(key + i) % all];
+        if (std::atomic_ref(at.key).load(std::memory_order_acquire) == key) {
+            return &at;
+        }
+    }
+    return nullptr;
+}
+
+
+gate_counters::place *gate_counters::take(std::uint64_t key, std::uint32_t now_s) noexcept
+{
+    const std::uint64_t all = header_->places;
+    place *oldest = nullptr;
+    for (std::size_t i = 0; i < std::min<std::uint64_t>(probes, all); ++i) {
+        place &at = places_[(key + i) % all];
+        if (peek(at.key) == 0) {
+            oldest = &at;
+            break;
+        }
+        if (oldest == nullptr || peek(at.used_s) < peek(oldest->used_s)) {
+            oldest = &at;
+        }
+    }
+    std::uint64_t before = peek(oldest->key);
+    // All ones: being taken, nobody's. Whoever is killed meanwhile leaves a place that ages like any other.
+    if (before == ~std::uint64_t{0} && peek(oldest->used_s) == now_s) {
+        return nullptr;
+    }
+    if (!std::atomic_ref(oldest->key).compare_exchange_strong(before, ~std::uint64_t{0})) {
+        return nullptr; // another process is faster: this request stays uncounted
+    }
+    std::atomic_ref(oldest->used_s).store(now_s, relaxed);
+    for (auto *number :
+         {&oldest->requests, &oldest->failures, &oldest->client_errors, &oldest->left_out, &oldest->sum_ms}) {
+        std::atomic_ref(*number).store(0, relaxed);
+    }
+    for (auto *histogram : {&oldest->buckets, &oldest->first_byte, &oldest->abandoned}) {
+        for (auto &bucket : *histogram) {
+            std::atomic_ref(bucket).store(0, relaxed);
+        }
+    }
+    std::atomic_ref(oldest->since).store(std::atomic_ref(header_->taken).fetch_add(1) + 1, relaxed);
+    std::atomic_ref(oldest->key).store(key, std::memory_order_release);
+    return oldest;
+}
+
+
+/// Null, and the request stays uncounted, if other processes are faster again and again.
+gate_counters::place *gate_counters::find_or_take(std::uint64_t key, std::uint32_t now_s) noexcept
+{
+    place *at = find(key);
+    for (int attempt = 0; at == nullptr && attempt < 4; ++attempt) {
+        at = take(key, now_s);
+        if (at == nullptr) {
+            at = find(key);
+        }
+    }
+    if (at != nullptr) {
+        std::atomic_ref(at->used_s).store(now_s, relaxed);
+    }
+    return at;
+}
+
+
+void gate_counters::count(std::uint64_t key, result how, std::uint64_t latency_ms,
+                          std::optional<std::uint64_t> first_byte_ms, std::uint32_t now_s) noexcept
+{
+    place *at = find_or_take(key, now_s);
+    if (at == nullptr) {
+        return;
+    }
+    if (first_byte_ms) {
+        add(at->first_byte[latency_bucket(*first_byte_ms)], std::uint32_t{1});
+    }
+    add(at->buckets[latency_bucket(latency_ms)], std::uint32_t{1});
+    add(at->sum_ms, latency_ms);
+    if (how == result::failure) {
+        add(at->failures, std::uint64_t{1});
+    } else if (how == result::client_error) {
+        add(at->client_errors, std::uint64_t{1});
+    }
+    add(at->requests, std::uint64_t{1});
+}
+
+
+void gate_counters::count_abandoned(std::uint64_t key, std::uint64_t waited_ms, std::uint32_t now_s) noexcept
+{
+    if (place *at = find_or_take(key, now_s)) {
+        add(at->abandoned[latency_bucket(waited_ms)], std::uint32_t{1});
+    }
+}
+
+
+void gate_counters::count_left_out(std::uint64_t key, std::uint32_t now_s) noexcept
+{
+    if (place *at = find_or_take(key, now_s)) {
+        add(at->left_out, std::uint64_t{1});
+    }
+}
+
+
+traffic_counters gate_counters::read(std::uint64_t key) const noexcept
+{
+    traffic_counters to;
+    const place *at = find(key);
+    if (at == nullptr) {
+        return to;
+    }
+    to.since = peek(at->since);
+    to.requests = peek(at->requests);
+    to.failures = peek(at->failures);
+    to.client_errors = peek(at->client_errors);
+    to.left_out = peek(at->left_out);
+    to.sum_ms = peek(at->sum_ms);
+    for (std::size_t i = 0; i < latency_buckets; ++i) {
+        to.buckets[i] = peek(at->buckets[i]);
+        to.first_byte[i] = peek(at->first_byte[i]);
+        to.abandoned[i] = peek(at->abandoned[i]);
+    }
+    return to;
+}
+
+} // namespace rollout

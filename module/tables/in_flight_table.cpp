@@ -1,0 +1,343 @@
+#include "module/tables/in_flight_table.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <new>
+
+namespace rollout {
+
+namespace {
+
+/// What `enter` gives for a request that found no entry of its own.
+constexpr std::uint32_t shared_place = UINT32_MAX;
+constexpr std::uint32_t overflow_place = UINT32_MAX - 1;
+constexpr std::uint32_t line_place = UINT32_MAX - 2;
+
+constexpr std::size_t lines_per_sheet = 4;
+
+using order = std::memory_order;
+
+
+/// For two revisions of each rollout; few of all that are in flight are watched. The smallest memories go without.
+constexpr std::size_t ladders_for(std::size_t revisions) noexcept
+{
+    return revisions < 5 ? 0 : std::clamp<std::size_t>(revisions / 3, 2, 64);
+}
+
+
+/// Makes `pid` the owner of what nobody owns, or a process that is gone.
+bool claim(std::int32_t &of, pid_t pid, const in_flight_table::alive_fn &alive) noexcept
+{
+    std::atomic_ref owner(of);
+    std::int32_t before = owner.load();
+    return (before == 0 || before == pid || !alive(before)) && owner.compare_exchange_strong(before, pid);
+}
+
+} // namespace
+
+
+struct in_flight_table::header {
+    std::uint32_t processes;
+    std::uint32_t revisions;
+    std::uint32_t shared; ///< requests of processes that found neither a sheet nor a line; those of a killed one stay
+    std::uint32_t unused;
+};
+
+struct in_flight_table::sheet {
+    std::int32_t pid;       ///< 0: free
+    std::uint32_t overflow; ///< requests of this process that found its entries all in use
+};
+
+struct in_flight_table::entry {
+    std::uint64_t key;
+    std::uint32_t requests;
+    std::uint32_t unused;
+};
+
+struct in_flight_table::ladder {
+    std::uint64_t key;
+    std::uint32_t requests; ///< that have got on it; 0: free
+    std::uint32_t rungs[waiting_ages];
+};
+
+struct in_flight_table::line {
+    std::int32_t pid; ///< 0: free
+    std::uint32_t requests;
+};
+
+
+std::uint64_t in_flight_key(std::string_view model_id, std::string_view part, std::uint64_t revision) noexcept
+{
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    const auto add = [&hash](std::string_view text) {
+        for (const char c : text) {
+            hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+        }
+    };
+    add(model_id);
+    add(std::string_view("\0", 1));
+    add(part);
+    add(std::string_view("\0", 1));
+    add({reinterpret_cast<const char *>(&revision), sizeof(revision)});
+    return hash;
+}
+
+
+std::size_t in_flight_table::bytes_for(std::size_t processes, std::size_t revisions) noexcept
+{
+    return sizeof(header) + processes * (sizeof(sheet) + revisions * sizeof(entry) +
+                                         ladders_for(revisions) * sizeof(ladder) + lines_per_sheet * sizeof(line));
+}
+
+
+void in_flight_table::format(void *memory, std::size_t processes, std::size_t revisions) noexcept
+{
+    std::memset(memory, 0, bytes_for(processes, revisions));
+    new (memory) header{static_cast<std::uint32_t>(processes), static_cast<std::uint32_t>(revisions), 0, 0};
+}
+
+
+in_flight_table::in_flight_table(void *memory) noexcept
+    : base_(static_cast<unsigned char *>(memory)), header_(static_cast<header *>(memory))
+{
+}
+
+
+in_flight_table::sheet &in_flight_table::sheet_at(std::size_t index) const noexcept
+{
+    const std::size_t bytes =
+        sizeof(sheet) + header_->revisions * sizeof(entry) + ladders_for(header_->revisions) * sizeof(ladder);
+    return *reinterpret_cast<sheet *>(base_ + sizeof(header) + index * bytes);
+}
+
+
+/// They stand behind the sheets.
+in_flight_table::line &in_flight_table::line_at(std::size_t index) const noexcept
+{
+    return *(reinterpret_cast<line *>(&sheet_at(header_->processes)) + index);
+}
+
+
+in_flight_table::entry *in_flight_table::entries_of(sheet &of) const noexcept
+{
+    return reinterpret_cast<entry *>(&of + 1);
+}
+
+
+in_flight_table::ladder *in_flight_table::ladders_of(sheet &of) const noexcept
+{
+    return reinterpret_cast<ladder *>(entries_of(of) + header_->revisions);
+}
+
+
+std::size_t in_flight_table::processes() const noexcept
+{
+    return header_->processes;
+}
+
+
+bool in_flight_table::join(pid_t pid, const alive_fn &alive) noexcept
+{
+    for (std::size_t i = 0; i < header_->processes && mine_ == nullptr; ++i) {
+        sheet &at = sheet_at(i);
+        if (claim(at.pid, pid, alive)) {
+            mine_ = &at;
+            at.overflow = 0;
+            std::memset(entries_of(at), 0, header_->revisions * sizeof(entry));
+            std::memset(ladders_of(at), 0, ladders_for(header_->revisions) * sizeof(ladder));
+        }
+    }
+    if (mine_ == nullptr && line_ == nullptr) {
+        take_line(pid, alive);
+    }
+    return mine_ != nullptr;
+}
+
+
+void in_flight_table::take_line(pid_t pid, const alive_fn &alive) noexcept
+{
+    for (std::size_t i = 0; i < header_->processes * lines_per_sheet && line_ == nullptr; ++i) {
+        line &at = line_at(i);
+        if (claim(at.pid, pid, alive)) {
+            line_ = &at;
+            std::atomic_ref(at.requests).store(0);
+        }
+    }
+}
+
+
+void in_flight_table::leave() noexcept
+{
+    if (mine_ != nullptr) {
+        std::atomic_ref(mine_->pid).store(0);
+        mine_ = nullptr;
+    }
+    if (line_ != nullptr) {
+        std::atomic_ref(line_->pid).store(0);
+        line_ = nullptr;
+    }
+}
+
+
+std::uint32_t in_flight_table::enter(std::uint64_t key) noexcept
+{
+    if (mine_ == nullptr) {
+        std::atomic_ref(line_ != nullptr ? line_->requests : header_->shared).fetch_add(1);
+        return line_ != nullptr ? line_place : shared_place;
+    }
+
+    // Only this process writes here, others read: an entry is free for another key once it counts nothing.
+    entry *entries = entries_of(*mine_);
+    const std::uint32_t size = header_->revisions;
+    auto place = static_cast<std::uint32_t>(key % size);
+    std::uint32_t free_place = overflow_place;
+    for (std::uint32_t probes = 0; probes < size && probes < 64; ++probes) {
+        const std::uint32_t requests = std::atomic_ref(entries[place].requests).load(order::relaxed);
+        if (requests != 0 && entries[place].key == key) {
+            std::atomic_ref(entries[place].requests).store(requests + 1);
+            return place;
+        }
+        if (requests == 0 && free_place == overflow_place) {
+            free_place = place;
+        }
+        place = place + 1 == size ? 0 : place + 1;
+    }
+    if (free_place == overflow_place) {
+        std::atomic_ref(mine_->overflow).fetch_add(1);
+        return overflow_place;
+    }
+    std::atomic_ref(entries[free_place].key).store(key);
+    std::atomic_ref(entries[free_place].requests).store(1);
+    return free_place;
+}
+
+
+void in_flight_table::exit(std::uint32_t place) noexcept
+{
+    if (place == shared_place) {
+        std::atomic_ref(header_->shared).fetch_sub(1);
+    } else if (place == line_place ? line_ == nullptr : mine_ == nullptr) {
+        return; // it went with all it counted
+    } else if (place == line_place) {
+        std::atomic_ref(line_->requests).fetch_sub(1);
+    } else if (place == overflow_place) {
+        std::atomic_ref(mine_->overflow).fetch_sub(1);
+    } else {
+        std::atomic_ref(entries_of(*mine_)[place].requests).fetch_sub(1);
+    }
+}
+
+
+std::uint64_t in_flight_table::count(std::uint64_t key, const alive_fn &alive) const noexcept
+{
+    std::uint64_t requests = std::atomic_ref(header_->shared).load();
+    for (std::size_t i = 0; i < header_->processes; ++i) {
+        sheet &at = sheet_at(i);
+        const std::int32_t pid = std::atomic_ref(at.pid).load();
+        if (pid == 0) {
+            continue;
+        }
+        std::uint64_t here = std::atomic_ref(at.overflow).load();
+        entry *entries = entries_of(at);
+        for (std::uint32_t place = 0; place < header_->revisions; ++place) {
+            if (std::atomic_ref(entries[place].key).load() == key) {
+                here += std::atomic_ref(entries[place].requests).load();
+            }
+        }
+        if (here != 0 && alive(pid)) {
+            requests += here;
+        }
+    }
+    for (std::size_t i = 0; i < header_->processes * lines_per_sheet; ++i) {
+        line &at = line_at(i);
+        const std::int32_t pid = std::atomic_ref(at.pid).load();
+        const std::uint32_t here = std::atomic_ref(at.requests).load();
+        if (pid != 0 && here != 0 && alive(pid)) {
+            requests += here;
+        }
+    }
+    return requests;
+}
+
+
+std::uint32_t in_flight_table::get_on(std::uint64_t key) noexcept
+{
+    if (mine_ == nullptr) {
+        return no_ladder;
+    }
+    ladder *ladders = ladders_of(*mine_);
+    std::uint32_t free_ladder = no_ladder;
+    for (std::uint32_t i = 0; i < ladders_for(header_->revisions); ++i) {
+        if (ladders[i].requests != 0 && ladders[i].key == key) {
+            ++ladders[i].requests;
+            return i;
+        }
+        if (ladders[i].requests == 0 && free_ladder == no_ladder) {
+            free_ladder = i;
+        }
+    }
+    if (free_ladder != no_ladder) {
+        std::atomic_ref(ladders[free_ladder].key).store(key);
+        ladders[free_ladder].requests = 1;
+    }
+    return free_ladder;
+}
+
+
+void in_flight_table::move(std::uint32_t on, int from, int to) noexcept
+{
+    if (on == no_ladder || mine_ == nullptr || from == to) {
+        return;
+    }
+    auto &rungs = ladders_of(*mine_)[on].rungs;
+    // Up first: who reads meanwhile finds it twice, but never missing.
+    if (to != not_on_it) {
+        std::atomic_ref(rungs[to]).fetch_add(1);
+    }
+    if (from != not_on_it) {
+        std::atomic_ref(rungs[from]).fetch_sub(1);
+    }
+}
+
+
+void in_flight_table::get_off(std::uint32_t on, int from) noexcept
+{
+    move(on, from, not_on_it);
+    if (on != no_ladder && mine_ != nullptr) {
+        --ladders_of(*mine_)[on].requests;
+    }
+}
+
+
+std::array<std::uint64_t, waiting_ages> in_flight_table::waiting(std::uint64_t key,
+                                                                 const alive_fn &alive) const noexcept
+{
+    std::array<std::uint64_t, waiting_ages> sum{};
+    for (std::size_t i = 0; i < header_->processes; ++i) {
+        sheet &at = sheet_at(i);
+        const std::int32_t pid = std::atomic_ref(at.pid).load();
+        if (pid == 0) {
+            continue;
+        }
+        ladder *ladders = ladders_of(at);
+        for (std::uint32_t one = 0; one < ladders_for(header_->revisions); ++one) {
+            if (std::atomic_ref(ladders[one].key).load() != key) {
+                continue;
+            }
+            std::array<std::uint64_t, waiting_ages> here{};
+            std::uint64_t any = 0;
+            for (std::size_t age = 0; age < waiting_ages; ++age) {
+                here[age] = std::atomic_ref(ladders[one].rungs[age]).load();
+                any += here[age];
+            }
+            if (any != 0 && alive(pid)) {
+                std::transform(here.begin(), here.end(), sum.begin(), sum.begin(), std::plus<>());
+            }
+        }
+    }
+    return sum;
+}
+
+} // namespace rollout

@@ -1,0 +1,181 @@
+// One gateway: it routes by the last route that it has taken over, and says when it has.
+#pragma once
+
+#include "tests/unit/fakes/fake_work.hpp"
+#include "worker/rollout/gateway_control.hpp"
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+/// What the gateway has in its memory: it stays when rolloutd dies.
+struct gateway_memory {
+    std::map<std::string, rollout::route> routes;                   ///< by model, or by model/part
+    std::map<std::uint64_t, std::optional<std::uint64_t>> requests; ///< in flight, by revision; none where not said
+    std::map<std::uint64_t, rollout::traffic_counters> counters;    ///< by revision
+    std::map<std::uint64_t, rollout::traffic_counters> growth;      ///< of these, from one look to the next
+    std::optional<std::uint64_t> last_minute;                       ///< requests of any model; none: it does not say
+    bool absent = false;                                            ///< with `follows` false: there is no gateway
+    bool follows = true;                                            ///< takes new routes over as they come
+
+    bool routes_to(const std::string &model) const
+    {
+        for (const auto &[id, route] : routes) {
+            if ((route.blue && route.blue->model == model) || (route.green && route.green->model == model)) {
+                return true;
+            }
+        }
+        return false;
+    }
+};
+
+class fake_gateways final : public rollout::gateway_control {
+  public:
+    fake_gateways(gateway_memory &memory, fake_clock &time, std::vector<std::string> &story)
+        : memory_(memory), time_(time), story_(story)
+    {
+    }
+
+    static std::string name_of(const rollout::route &of)
+    {
+        return of.model_id + (of.part.empty() ? "" : "/" + of.part);
+    }
+
+    static std::string words_of(const rollout::route &of)
+    {
+        std::string words = "route of " + name_of(of) + ":";
+        if (of.removed()) {
+            return words + " none";
+        }
+        if (of.blue) {
+            words += " " + of.blue->model;
+        }
+        if (of.green) {
+            words += (of.blue ? ", " : " ") + of.green->model + " " + std::to_string(of.weight) + " %";
+        }
+        return words;
+    }
+
+    void publish(const rollout::route &to_follow, std::uint64_t revision) override
+    {
+        story_.push_back(words_of(to_follow));
+        sent_.push_back({revision, [this, to_follow] { memory_.routes[name_of(to_follow)] = to_follow; }});
+        take_over();
+    }
+
+    /// Of a rolloutd that has just started: the gateway has no routes but those with these names.
+    void forget_others(const std::set<std::string> &names)
+    {
+        sent_.push_back({0, [this, names] {
+                             std::erase_if(memory_.routes,
+                                           [&names](const auto &entry) { return !names.contains(entry.first); });
+                         }});
+        take_over();
+    }
+
+    rollout::operation_ptr when_followed(std::uint64_t revision, rollout::done_fn done) override
+    {
+        return std::make_unique<wait>(*this, revision, std::move(done));
+    }
+
+    followers followers_of(std::uint64_t revision) const override
+    {
+        return memory_.absent ? followers{0, 0}
+                              : followers{1, memory_.follows && applied_ >= revision ? std::size_t{0} : 1};
+    }
+
+    rollout::operation_ptr in_flight(const std::string &, const rollout::part_names &, std::uint64_t revision,
+                                     std::function<void(std::optional<std::uint64_t>)> done) override
+    {
+        const auto known = memory_.requests.find(revision);
+        const auto count = known == memory_.requests.end() ? std::optional<std::uint64_t>(0) : known->second;
+        const auto answer = [done = std::move(done), count](const rollout::outcome &how) {
+            done(how ? count : std::nullopt);
+        };
+        return std::make_unique<fake_work>(
+            time_, false, [] { return rollout::outcome::ok(); }, answer);
+    }
+
+    rollout::operation_ptr measure(const std::string &, const rollout::part_names &,
+                                   const std::vector<std::uint64_t> &revisions,
+                                   std::function<void(const measured &)> done) override
+    {
+        measured answer;
+        for (const auto revision : revisions) {
+            memory_.counters[revision] += memory_.growth[revision];
+            answer["gateway"].revisions.push_back(memory_.counters[revision]);
+        }
+        answer["gateway"].last_minute = memory_.last_minute;
+        return time_.after({}, [done = std::move(done), answer] { done(answer); });
+    }
+
+    std::string objection_to(const std::string &upstream) const override
+    {
+        return unknown_upstreams.contains(upstream) ? "the gateway has no upstream block \"" + upstream + "\"" : "";
+    }
+
+    std::set<std::string> unknown_upstreams; ///< the gateway cannot go there
+
+    /// Takes over what was sent, if it follows.
+    void take_over()
+    {
+        time_.post([this] {
+            for (; memory_.follows && !sent_.empty(); sent_.erase(sent_.begin())) {
+                if (sent_.front().revision != 0) { // a change, and not what a new rolloutd has begun with
+                    story_.push_back("followed");
+                }
+                sent_.front().take_over();
+                applied_ = std::max(applied_, sent_.front().revision);
+            }
+            const auto waits = waits_;
+            for (auto *one : waits) {
+                one->look();
+            }
+        });
+    }
+
+  private:
+    class wait final : public rollout::operation {
+      public:
+        wait(fake_gateways &of, std::uint64_t revision, rollout::done_fn done)
+            : of_(of), revision_(revision), done_(std::move(done))
+        {
+            of_.waits_.push_back(this);
+            look();
+        }
+        ~wait() override { std::erase(of_.waits_, this); }
+        void cancel() override { end(rollout::outcome::canceled()); }
+        void look()
+        {
+            if (of_.memory_.follows && of_.applied_ >= revision_) {
+                end(rollout::outcome::ok());
+            }
+        }
+
+      private:
+        void end(const rollout::outcome &how)
+        {
+            if (!wake_) {
+                wake_ = of_.time_.after({}, [done = done_, how] { done(how); });
+            }
+        }
+
+        fake_gateways &of_;
+        std::uint64_t revision_;
+        rollout::done_fn done_;
+        rollout::operation_ptr wake_;
+    };
+
+    gateway_memory &memory_;
+    fake_clock &time_;
+    std::vector<std::string> &story_;
+    struct sent_change {
+        std::uint64_t revision;
+        std::function<void()> take_over;
+    };
+    std::vector<sent_change> sent_;
+    std::uint64_t applied_ = 0;
+    std::vector<wait *> waits_;
+};

@@ -1,0 +1,399 @@
+#include "worker/backend/model_repository.hpp"
+
+#include "common/base/unique_fd.hpp"
+#include "worker/base/format.hpp"
+#include "worker/fs/io_failure.hpp"
+#include "worker/fs/rename.hpp"
+#include "worker/model_files/model_name.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+namespace rollout {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Under the staging folder: what has left the repository and is being deleted. No model has a name like that.
+constexpr const char *removed_folder = ".removed";
+
+/// Beside it: what a server that polls is to let go of, whole.
+constexpr const char *withdrawn_folder = ".withdrawn";
+
+/// Of a file that is made, moved and removed to see whether that can be done.
+constexpr const char *probe_name = ".rollout-probe";
+
+/// The name comes checked; a wrong one here would delete a wrong folder.
+outcome check_name(const std::string &model)
+{
+    const bool plain = !model.empty() && model.front() != '.' && model.find('/') == std::string::npos &&
+                       model.find('\0') == std::string::npos;
+    return plain ? outcome::ok() : outcome::permanent("the model's name is not a valid folder name");
+}
+
+
+enum class found { nothing, folder, other };
+
+outcome look(const fs::path &path, found &what)
+{
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) {
+        what = found::nothing;
+        return errno == ENOENT || errno == ENOTDIR ? outcome::ok()
+                                                   : io_failure(shown(path) + " cannot be looked at", errno);
+    }
+    what = S_ISDIR(status.st_mode) ? found::folder : found::other;
+    return outcome::ok();
+}
+
+
+outcome sync_path(const fs::path &path, int flags)
+{
+    const unique_fd opened(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags));
+    if (!opened || ::fsync(opened.get()) != 0) {
+        return io_failure(shown(path) + " cannot be written to the disk", errno);
+    }
+    return outcome::ok();
+}
+
+
+outcome sync_folder(const fs::path &path)
+{
+    return sync_path(path, O_DIRECTORY);
+}
+
+
+/// A folder after what is in it.
+outcome sync_tree(const fs::path &folder, const stop_flag &stop)
+{
+    std::error_code error;
+    for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+        if (stop) {
+            return outcome::canceled();
+        }
+        const fs::file_status status = entry->symlink_status(error);
+        if (error) {
+            break;
+        }
+        outcome synced = fs::is_directory(status)      ? sync_tree(entry->path(), stop)
+                         : fs::is_regular_file(status) ? sync_path(entry->path(), O_NOFOLLOW)
+                                                       : outcome::ok();
+        if (!synced) {
+            return synced;
+        }
+    }
+    return error ? io_failure(shown(folder) + " cannot be read", error.value()) : sync_folder(folder);
+}
+
+
+outcome occupied(const fs::path &place)
+{
+    return outcome::permanent("the model repository holds " + shown(place) +
+                              " already, which no deployment put there: move it away and deploy again");
+}
+
+
+bool is_read_only(const fs::path &path) noexcept
+{
+    struct statvfs system {};
+    return ::statvfs(path.c_str(), &system) == 0 && (system.f_flag & ST_RDONLY) != 0;
+}
+
+
+using rename_fn = int (*)(const fs::path &from, const fs::path &to, const char *point);
+
+/// Into a folder for what is taken out, which is made for it: another model on its way may remove it right here, and then it is
+/// made again. An error's number in `failed`, or 0.
+outcome move_to_bin(const fs::path &from, const fs::path &to, rename_fn rename, const char *point, int &failed)
+{
+    const fs::path bin = to.parent_path();
+    failed = ENOENT;
+    for (int attempt = 0; failed == ENOENT && attempt < 100; ++attempt) {
+        std::error_code error;
+        fs::create_directories(bin, error);
+        if (error) {
+            return io_failure(shown(bin) + " cannot be created", error.value());
+        }
+        failed = rename(from, to, point);
+    }
+    return outcome::ok();
+}
+
+
+outcome delete_tree(const fs::path &path)
+{
+    std::error_code error;
+    fs::remove_all(path, error);
+    return error ? io_failure(shown(path) + " cannot be removed", error.value()) : outcome::ok();
+}
+
+} // namespace
+
+
+outcome model_repository::check_way(way_trouble *trouble) const
+{
+    std::error_code error;
+    if (!fs::is_directory(repository_, error)) {
+        return outcome::ok();
+    }
+    const auto failed = [&](const fs::path &from, const fs::path &to, int number) {
+        if (trouble != nullptr) {
+            const bool is_refused = number == EACCES || number == EPERM;
+            const bool is_repositorys = !to.empty() && (is_refused || (is_read_only(to) && !is_read_only(from)));
+            *trouble = {is_refused, is_repositorys ? "repository" : "staging"};
+        }
+        return no_way(from, to, number);
+    };
+    // Where the staging folder is still to be made: a check by another user must not make it his.
+    fs::path place = staging_;
+    while (!fs::is_directory(place, error) && place.has_relative_path()) {
+        place = place.parent_path();
+    }
+    // Servers look for folders in their repository, and for no file.
+    const fs::path from = place / probe_name;
+    const fs::path to = repository_ / probe_name;
+    const unique_fd made(::open(from.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!made) {
+        const int number = errno;
+        return number == EROFS || number == EACCES || number == EPERM ? failed(place, {}, number) : outcome::ok();
+    }
+    const int number = rename_probe(from, to);
+    ::unlink(from.c_str());
+    ::unlink(to.c_str());
+    // What else may happen is for the files themselves to meet.
+    return number == EXDEV || number == EROFS || number == EACCES || number == EPERM
+               ? failed(staging_, repository_, number)
+               : outcome::ok();
+}
+
+
+outcome model_repository::check_vacant(const std::string &model) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    if (auto there = check_there(); !there) {
+        return there;
+    }
+    found holds{};
+    if (auto looked = look(in_place(model), holds); !looked) {
+        return looked;
+    }
+    if (holds != found::nothing) {
+        return occupied(in_place(model));
+    }
+    if (auto looked = look(withdrawn(model), holds); !looked) {
+        return looked;
+    }
+    if (holds == found::nothing) {
+        return check_way();
+    }
+    return outcome::permanent("the files of an earlier model by that name are kept in " + shown(withdrawn(model)) +
+                              ": move them away and deploy again");
+}
+
+
+outcome model_repository::stage(const std::string &model, const stop_flag &stop) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    if (auto there = check_there(); !there) {
+        return there;
+    }
+    const fs::path from = staged(model);
+    found waiting{};
+    found holds{};
+    if (auto looked = look(from, waiting); !looked) {
+        return looked;
+    }
+    if (auto looked = look(in_place(model), holds); !looked) {
+        return looked;
+    }
+    if (waiting == found::nothing && holds == found::folder) {
+        return sync_folder(repository_);
+    }
+    if (waiting != found::folder) {
+        return outcome::permanent(shown(from) + (waiting == found::nothing ? " is gone" : " is not a folder") +
+                                  ": there is nothing to put into the model repository");
+    }
+    if (holds != found::nothing) {
+        return occupied(in_place(model));
+    }
+    if (auto fitted = fit_model_name(from, model); !fitted) {
+        return fitted;
+    }
+    if (auto synced = sync_tree(from, stop); !synced) {
+        return synced;
+    }
+    return stop ? outcome::canceled() : move_in(model);
+}
+
+
+outcome model_repository::withdraw(const std::string &model) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    found holds{};
+    if (auto looked = look(staged(model), holds); !looked || holds != found::nothing) {
+        return looked;
+    }
+    if (auto looked = look(in_place(model), holds); !looked || holds == found::nothing) {
+        return looked;
+    }
+    int failed = 0;
+    if (auto made = move_to_bin(in_place(model), withdrawn(model), rename_to_nothing, "withdraw", failed); !made) {
+        return made;
+    }
+    return moved(in_place(model), withdrawn(model), failed);
+}
+
+
+outcome model_repository::put_back(const std::string &model) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    found kept{};
+    if (auto looked = look(withdrawn(model), kept); !looked || kept == found::nothing) {
+        return looked;
+    }
+    auto back =
+        moved(withdrawn(model), in_place(model), rename_to_nothing(withdrawn(model), in_place(model), "put_back"));
+    ::rmdir(withdrawn(model).parent_path().c_str()); // while another model is in it, it stays
+    return back;
+}
+
+
+outcome model_repository::remove(const std::string &model) const
+{
+    if (auto plain = check_name(model); !plain) {
+        return plain;
+    }
+    found waiting{};
+    if (auto looked = look(staged(model), waiting); !looked) {
+        return looked;
+    }
+    if (waiting != found::nothing) {
+        return delete_tree(staged(model));
+    }
+    auto gone = delete_tree(withdrawn(model));
+    ::rmdir(withdrawn(model).parent_path().c_str()); // while another model is in it, it stays
+    return gone ? take_out(model) : gone;
+}
+
+
+outcome model_repository::discard(const std::string &model) const
+{
+    auto plain = check_name(model);
+    return plain ? delete_tree(staged(model)) : plain;
+}
+
+
+fs::path model_repository::withdrawn(const std::string &model) const
+{
+    return staging_ / withdrawn_folder / model;
+}
+
+
+outcome model_repository::check_there() const
+{
+    std::error_code error;
+    if (!fs::is_directory(repository_, error)) {
+        return outcome::permanent("the model repository " + shown(repository_) +
+                                  " is not there (the backend's member \"repository\")");
+    }
+    return outcome::ok();
+}
+
+
+/// Out of the server's sight with one rename, then deleted.
+outcome model_repository::take_out(const std::string &model) const
+{
+    const fs::path bin = staging_ / removed_folder;
+    const fs::path removed = bin / model;
+    if (auto cleared = delete_tree(removed); !cleared) {
+        return cleared;
+    }
+    found holds{};
+    if (auto looked = look(in_place(model), holds); !looked || holds == found::nothing) {
+        ::rmdir(bin.c_str()); // left by a run that was killed
+        return looked;
+    }
+    int failed = 0;
+    if (auto made = move_to_bin(in_place(model), removed, rename_over, "take_out", failed); !made) {
+        return made;
+    }
+    if (failed != 0) {
+        if (failed != EXDEV) {
+            return io_failure(shown(in_place(model)) + " cannot be moved out of the repository", failed);
+        }
+        // No way to move it: the server holds it no longer, so it may also go piece by piece.
+        if (auto gone = delete_tree(in_place(model)); !gone) {
+            return gone;
+        }
+    }
+    if (auto synced = sync_folder(repository_); !synced) {
+        return synced;
+    }
+    outcome gone = delete_tree(removed);
+    ::rmdir(bin.c_str()); // while another model is on its way out, it stays
+    return gone;
+}
+
+
+outcome model_repository::move_in(const std::string &model) const
+{
+    return moved(staged(model), in_place(model), rename_to_nothing(staged(model), in_place(model), "put_in"));
+}
+
+
+/// Why nothing can be moved from one to the other, or, with no other, be made in the one.
+outcome model_repository::no_way(const fs::path &from, const fs::path &to, int error) const
+{
+    // Of two mounts the kernel says first that they are two.
+    if (error == EXDEV || error == EROFS) {
+        for (const auto &[folder, member] : {std::pair(staging_, "staging"), std::pair(repository_, "repository")}) {
+            if (is_read_only(folder) || (error == EROFS && to.empty() && folder == from)) {
+                return outcome::permanent(shown(folder) + " (the backend's member \"" + member +
+                                          "\") is on a file system that is mounted read-only: mount it for writing "
+                                          "where rolloutd runs");
+            }
+        }
+    }
+    if (error == EXDEV) {
+        return outcome::permanent(
+            shown(staging_) + " and the model repository " + shown(repository_) +
+            " are on different file systems, or different mounts of one: set the backend's member "
+            "\"staging\" to a folder on the repository's");
+    }
+    return io_failure(to.empty() ? "nothing can be made in " + shown(from)
+                                 : shown(from) + " cannot be moved to " + shown(to),
+                      error);
+}
+
+
+/// What came of a rename between the repository and the folders beside it.
+outcome model_repository::moved(const fs::path &from, const fs::path &to, int error) const
+{
+    if (error != 0) {
+        if (error == EEXIST || error == ENOTEMPTY) {
+            return occupied(to);
+        }
+        return no_way(from, to, error);
+    }
+    if (auto synced = sync_folder(to.parent_path()); !synced) {
+        return synced;
+    }
+    return sync_folder(from.parent_path());
+}
+
+} // namespace rollout

@@ -1,0 +1,106 @@
+#include "worker/config/settings_diff.hpp"
+
+#include "worker/base/format.hpp"
+
+#include <set>
+
+namespace rollout {
+
+namespace {
+
+const json_t *member_of(const settings &from, const char *name)
+{
+    return json_object_get(from.document.get(), name);
+}
+
+
+std::set<std::string> names_in(const json_t *object)
+{
+    std::set<std::string> names;
+    const char *name;
+    json_t *member;
+    json_object_foreach(const_cast<json_t *>(object), name, member)
+    {
+        names.insert(name);
+    }
+    return names;
+}
+
+
+/// `1 backend added`, `2 models changed`: for an object whose members are things with a name.
+void count_changes(const json_t *before, const json_t *after, std::string_view one, std::string_view many,
+                   std::vector<std::string> &to)
+{
+    std::size_t added = 0;
+    std::size_t changed = 0;
+    std::size_t removed = 0;
+    for (const auto &name : names_in(after)) {
+        const json_t *old = json_object_get(before, name.c_str());
+        added += old == nullptr;
+        changed += old != nullptr && !json_same(old, json_object_get(after, name.c_str()));
+    }
+    for (const auto &name : names_in(before)) {
+        removed += json_object_get(after, name.c_str()) == nullptr;
+    }
+    for (const auto &[count, what] : {std::pair{added, " added"}, {changed, " changed"}, {removed, " removed"}}) {
+        if (count != 0) {
+            to.push_back(format_count(count, one, many) + what);
+        }
+    }
+}
+
+} // namespace
+
+
+std::vector<std::string> keep_what_takes_a_restart(const settings &running, settings &wanted)
+{
+    std::vector<std::string> kept;
+    const auto keep = [&kept](const char *pointer, const auto &is, auto &was_to_be) {
+        if (is != was_to_be) {
+            was_to_be = is;
+            kept.emplace_back(pointer);
+        }
+    };
+    keep("/listen/path", running.listen.path, wanted.listen.path);
+    keep("/listen/mode", running.listen.mode, wanted.listen.mode);
+    keep("/listen/allow_users", running.listen.allow_users, wanted.listen.allow_users);
+    keep("/journal/path", running.journal.path, wanted.journal.path);
+    return kept;
+}
+
+
+std::string changes_between(const settings &before, const settings &after)
+{
+    std::vector<std::string> changes;
+    if (before.journal.retain_days != after.journal.retain_days ||
+        before.journal.max_tasks != after.journal.max_tasks) {
+        changes.emplace_back("journal");
+    }
+    auto names = names_in(before.document.get());
+    names.merge(names_in(after.document.get()));
+    for (const char *handled : {"listen", "journal", "backends", "models"}) {
+        names.erase(handled);
+    }
+    for (const auto &name : names) {
+        if (!json_same(member_of(before, name.c_str()), member_of(after, name.c_str()))) {
+            changes.push_back(name);
+        }
+    }
+    count_changes(member_of(before, "backends"), member_of(after, "backends"), "backend", "backends", changes);
+    count_changes(member_of(before, "models"), member_of(after, "models"), "entry of models", "entries of models",
+                  changes);
+    std::string words;
+    for (const auto &one : changes) {
+        words += (words.empty() ? "" : ", ") + one;
+    }
+    return words.empty() ? "nothing" : words;
+}
+
+
+bool is_same_backend(const settings &before, const settings &after, const std::string &name)
+{
+    const json_t *was = json_object_get(member_of(before, "backends"), name.c_str());
+    return was != nullptr && json_same(was, json_object_get(member_of(after, "backends"), name.c_str()));
+}
+
+} // namespace rollout

@@ -1,0 +1,90 @@
+#include "worker/metrics.hpp"
+
+#include "common/base/metrics_text.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+void rolloutd_metrics::committed(std::chrono::nanoseconds took, bool ok) noexcept
+{
+    const double seconds = std::chrono::duration<double>(took).count();
+    const auto bound = std::lower_bound(bounds.begin(), bounds.end(), seconds);
+    ++commits_[static_cast<std::size_t>(bound - bounds.begin())];
+    commit_seconds_ += seconds;
+    failed_commits_ += ok ? 0 : 1;
+}
+
+
+void rolloutd_metrics::changed(const std::vector<task_row> &rows) noexcept
+{
+    for (const auto &row : rows) {
+        if (is_final(row.status)) {
+            ++ended_[static_cast<std::size_t>(row.kind)][static_cast<std::size_t>(row.status)];
+        }
+    }
+}
+
+
+std::string rolloutd_metrics::text(const moment &now) const
+{
+    using type = metrics_text::type;
+    metrics_text to;
+    to.family("rollout_worker_info", type::gauge, "The version of rolloutd.")
+        .sample({{"version", version_}}, std::uint64_t{1});
+    to.family("rollout_worker_start_time_seconds", type::gauge, "When rolloutd started, in seconds since 1970.")
+        .sample(static_cast<std::uint64_t>(began_));
+    to.family("rollout_worker_links", type::gauge, "Worker processes of nginx that are linked to rolloutd.")
+        .sample(now.links);
+    to.family("rollout_queue_length", type::gauge, "Tasks that wait for their turn.").sample(now.waiting);
+    to.family("rollout_oldest_waiting_task_seconds", type::gauge,
+              "Age of the oldest task that waits for its turn; 0 if none does.")
+        .sample(
+            static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now.longest_wait).count()));
+    to.family("rollout_running_tasks", type::gauge, "Tasks that are being carried out.").sample(now.running);
+    to.family(
+          "rollout_working_tasks", type::gauge,
+          "Running tasks that hold one of the places of limits.max_concurrent_rollouts; the others wait, for time, "
+          "traffic, a person or a place.")
+        .sample(now.working);
+    to.family("rollout_running_tasks_limit", type::gauge, "limits.max_concurrent_rollouts.").sample(now.most_working);
+    to.family("rollout_deployed_models", type::gauge, "Models that serve, or are about to.")
+        .sample(now.deployed_models);
+
+    to.family("rollout_lost_models", type::gauge,
+              "Models with a revision that their inference server has lost; it is loaded again.")
+        .sample(now.lost_models);
+    to.family("rollout_backend_up", type::gauge,
+              "1 if the inference server answered when it was last asked which models it has; only of backends with "
+              "models.");
+    for (const auto &[backend, is_up] : now.backends_up) {
+        to.sample({{"backend", backend}}, std::uint64_t{is_up});
+    }
+
+    to.family("rollout_unload_pending", type::gauge,
+              "Retired revisions that no task could unload or remove; this is tried again.");
+    for (const auto &[backend, revisions] : now.pending_unloads) {
+        to.sample({{"backend", backend}}, std::uint64_t{revisions});
+    }
+
+    to.family("rollout_tasks_ended_total", type::counter, "Tasks finished since rolloutd started, by final status.");
+    for (const auto kind : {task_kind::deploy, task_kind::remove}) {
+        for (const auto status :
+             {task_status::completed, task_status::failed, task_status::refused, task_status::canceled}) {
+            to.sample({{"kind", kind_name(kind)}, {"status", status_name(status)}},
+                      ended_[static_cast<std::size_t>(kind)][static_cast<std::size_t>(status)]);
+        }
+    }
+
+    to.family("rollout_journal_revision", type::gauge,
+              "The journal's revision: one for each change of a task or model.")
+        .sample(now.revision);
+    to.family("rollout_journal_commit_seconds", type::histogram,
+              "Duration of a commit of the journal, including its sync to disk.")
+        .histogram({}, bounds, commits_, commit_seconds_);
+    to.family("rollout_journal_failed_commits_total", type::counter, "Commits of the journal that failed.")
+        .sample(failed_commits_);
+    return to.take();
+}
+
+} // namespace rollout

@@ -1,0 +1,59 @@
+// What rolloutd counts of itself since its start, and how it stands: for the gateways' metrics.
+#pragma once
+
+#include "common/domain/task_status.hpp"
+#include "worker/journal/journal.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <ctime>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+class rolloutd_metrics {
+  public:
+    /// How it stands when it is asked.
+    struct moment {
+        std::size_t waiting = 0; ///< tasks
+        std::size_t running = 0; ///< tasks
+        std::size_t working = 0; ///< of those: who hold one of the places
+        std::uint64_t most_working = 0;
+        std::chrono::microseconds longest_wait{0}; ///< of the tasks that wait
+        std::size_t deployed_models = 0;
+        std::size_t lost_models = 0;
+        std::map<std::string, bool> backends_up;            ///< of those that have models
+        std::map<std::string, std::size_t> pending_unloads; ///< revisions that no task could, by backend
+        std::size_t links = 0;
+        std::uint64_t revision = 0; ///< the journal's
+    };
+
+    /// `began`: when rolloutd started.
+    explicit rolloutd_metrics(std::string version, std::time_t began) : version_(std::move(version)), began_(began) {}
+
+    /// A try to commit to the journal.
+    void committed(std::chrono::nanoseconds took, bool ok) noexcept;
+
+    /// What a commit has changed.
+    void changed(const std::vector<task_row> &rows) noexcept;
+
+    /// In Prometheus' text format.
+    std::string text(const moment &now) const;
+
+  private:
+    /// Of the commits' durations, in seconds.
+    static constexpr std::array<double, 13> bounds = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
+                                                      0.1,    0.2,   0.5,   1,     5,    30};
+
+    std::string version_;
+    std::time_t began_;
+    std::array<std::uint64_t, bounds.size() + 1> commits_{};
+    double commit_seconds_ = 0;
+    std::uint64_t failed_commits_ = 0;
+    std::array<std::array<std::uint64_t, task_statuses>, task_kinds> ended_{};
+};
+
+} // namespace rollout

@@ -1,0 +1,247 @@
+#include "worker/model_files/config_check.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string_view>
+
+namespace rollout {
+
+namespace {
+
+/// What a string is, by the member that it stands in. Triton takes each member's name in both spellings of JSON for protocol
+/// buffers: `label_filename` and `labelFilename`.
+enum class meaning { any, library_name, tensor_name };
+
+/// What an object is.
+enum class place {
+    config,        ///< the whole
+    tensors,       ///< of a member that speaks of tensors
+    tensor_map,    ///< names of tensors by names of tensors
+    warmup,        ///< model_warmup
+    warmup_inputs, ///< by names of tensors
+    other,
+};
+
+/// Members of ModelConfig in which the names below are tensors'.
+constexpr std::array<std::string_view, 6> tensors_members = {"input",       "output",           "batchinput",
+                                                             "batchoutput", "sequencebatching", "ensemblescheduling"};
+
+constexpr std::array<std::string_view, 5> tensor_names = {"name", "targetname", "sourceinput", "inputname",
+                                                          "outputname"};
+
+constexpr std::array<std::string_view, 2> tensor_maps = {"inputmap", "outputmap"};
+
+/// What makes a file's or a folder's name on the server's machine.
+constexpr std::array<std::string_view, 3> library_names = {"backend", "runtime", "platform"};
+
+
+bool is_one_of(std::string_view name, const auto &members)
+{
+    return std::ranges::find(members, name) != members.end();
+}
+
+
+/// Of both spellings, one.
+std::string plain(std::string_view member)
+{
+    std::string made;
+    for (const unsigned char c : member) {
+        if (c != '_') {
+            made += static_cast<char>(std::tolower(c));
+        }
+    }
+    return made;
+}
+
+
+bool is_letter(char c) noexcept
+{
+    return std::isalpha(static_cast<unsigned char>(c)) != 0;
+}
+
+
+bool is_blank(char c) noexcept
+{
+    return std::isspace(static_cast<unsigned char>(c)) != 0;
+}
+
+
+bool climbs(std::string_view path)
+{
+    for (std::size_t begin = 0; begin <= path.size();) {
+        const auto end = std::min(path.find_first_of("/\\", begin), path.size());
+        auto component = path.substr(begin, end - begin);
+        if (const auto last = component.find_last_of(",;:=|\"'([{@ \t\n\r"); last != std::string_view::npos) {
+            component.remove_prefix(last + 1);
+        }
+        if (component == "..") {
+            return true;
+        }
+        begin = end + 1;
+    }
+    return false;
+}
+
+
+/// Does a path begin here, or after what separates one from what is before it?
+bool is_begin(std::string_view text, std::size_t at)
+{
+    return at == 0 || is_blank(text[at - 1]) ||
+           std::string_view(",;:=|\"'([{@").find(text[at - 1]) != std::string_view::npos;
+}
+
+
+/// `/etc/passwd`, `-I/usr/lib` is none, `plugins=/a.so` and `a;/b` are; a slash between blanks is none.
+bool holds_absolute_path(std::string_view text)
+{
+    for (std::size_t at = text.find('/'); at != std::string_view::npos; at = text.find('/', at + 1)) {
+        const bool is_alone = at + 1 == text.size() ? at != 0 : is_blank(text[at + 1]) && at != 0;
+        if (is_begin(text, at) && !is_alone) {
+            return true;
+        }
+    }
+    return false;
+}
+
+
+bool has_scheme(std::string_view text)
+{
+    if (text.find("://") != std::string_view::npos) {
+        return true;
+    }
+    constexpr std::string_view scheme = "file:";
+    const auto low = [](unsigned char c) { return static_cast<char>(std::tolower(c)); };
+    for (std::size_t at = 0; at + scheme.size() <= text.size(); ++at) {
+        if (is_begin(text, at) && std::ranges::equal(text.substr(at, scheme.size()), scheme, {}, low)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+
+/// `~`, `~/x`, `~root/x`, `$HOME`, `${HOME}`, `$(pwd)`, `%HOME%`.
+bool is_expanded(std::string_view text)
+{
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const char next = at + 1 < text.size() ? text[at + 1] : '\0';
+        if (text[at] == '~' && is_begin(text, at) && (next == '\0' || next == '/' || is_letter(next))) {
+            return true;
+        }
+        if (text[at] == '$' && (is_letter(next) || next == '_' || next == '{' || next == '(' || next == '$')) {
+            return true;
+        }
+        if (text[at] == '%' && (is_letter(next) || next == '_')) {
+            const auto end =
+                text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_", at + 1);
+            if (end != std::string_view::npos && text[end] == '%') {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+
+/// What is behind `$$TRITON_MODEL_DIRECTORY`, which the Python backend puts the model's own folder for.
+std::string_view without_models_folder(std::string_view text)
+{
+    constexpr std::string_view folder = "$$TRITON_MODEL_DIRECTORY";
+    if (!text.starts_with(folder)) {
+        return text;
+    }
+    const auto rest = text.substr(folder.size());
+    return rest.empty() ? rest : rest.front() == '/' && !rest.starts_with("//") ? rest.substr(1) : text;
+}
+
+
+bool leads_elsewhere(std::string_view text, meaning is)
+{
+    if (climbs(text) || text.find('\0') != std::string_view::npos) {
+        return true;
+    }
+    if (is == meaning::tensor_name) {
+        return false;
+    }
+    if (is == meaning::library_name && text.find('/') != std::string_view::npos) {
+        return true;
+    }
+    const auto rest = without_models_folder(text);
+    return rest.find('\\') != std::string_view::npos || holds_absolute_path(rest) || has_scheme(rest) ||
+           is_expanded(rest);
+}
+
+
+struct context {
+    place of = place::other;   ///< where it is an object
+    meaning is = meaning::any; ///< where it is a string
+};
+
+
+context context_in(place of, const std::string &member)
+{
+    switch (of) {
+    case place::config:
+        return {is_one_of(member, tensors_members) ? place::tensors
+                : member == "modelwarmup"          ? place::warmup
+                                                   : place::other,
+                is_one_of(member, library_names) ? meaning::library_name : meaning::any};
+    case place::tensors:
+        if (is_one_of(member, tensor_names)) {
+            return {place::other, meaning::tensor_name};
+        }
+        return {is_one_of(member, tensor_maps) ? place::tensor_map : place::tensors, meaning::any};
+    case place::tensor_map:
+        return {place::other, meaning::tensor_name};
+    case place::warmup:
+        return {member == "inputs" ? place::warmup_inputs : place::warmup, meaning::any};
+    case place::warmup_inputs:
+    case place::other:
+        break;
+    }
+    return {};
+}
+
+
+void check(const json_t *value, const std::string &pointer, context where, std::vector<json_fault> &faults)
+{
+    const auto refuse = [&faults](const std::string &at) {
+        faults.push_back({at,
+                          "names something outside of the model's own folder; what the server has beside it is the "
+                          "operator's to set up, in the model's config.pbtxt"});
+    };
+    if (json_is_string(value) && leads_elsewhere(json_text(value), where.is)) {
+        refuse(pointer);
+    }
+    for (std::size_t i = 0; i < json_array_size(value); ++i) {
+        check(json_array_get(value, i), pointer + '/' + std::to_string(i), where, faults);
+    }
+    const bool by_tensors = where.of == place::tensor_map || where.of == place::warmup_inputs;
+    const char *name;
+    json_t *member;
+    json_object_foreach(const_cast<json_t *>(value), name, member)
+    {
+        const std::string at = json_reader(value, pointer, faults).pointer_to(name);
+        const std::string known = plain(name);
+        if (known == "modelrepositoryagents") {
+            faults.push_back({at, "is the operator's to set up, in the model's config.pbtxt"});
+        } else if (std::string_view(name).starts_with("file:")) {
+            faults.push_back({at, "is not a member of a model configuration; a model's files come from its source"});
+        } else if (leads_elsewhere(name, by_tensors ? meaning::tensor_name : meaning::any)) {
+            refuse(at);
+        } else {
+            check(member, at, context_in(where.of, known), faults);
+        }
+    }
+}
+
+} // namespace
+
+
+void check_server_config(const json_t *config, const std::string &pointer, std::vector<json_fault> &faults)
+{
+    check(config, pointer, {place::config, meaning::any}, faults);
+}
+
+} // namespace rollout
