@@ -243,7 +243,7 @@ def test_a_state_file_that_is_damaged_or_foreign_is_reported_and_left_aside(rout
     gateway.nginx.start()
     try:
         gateway.get("/v2/models/m/ready").problem(503)
-        assert f'the state file "{file}" is left aside' in gateway.nginx.errors()[before:]
+        assert f'the state file "{file}" is ignored' in gateway.nginx.errors()[before:]
         assert file.read_bytes() == content
     finally:
         gateway.nginx.stop(signal.SIGQUIT)
@@ -296,7 +296,7 @@ def test_a_state_file_that_cannot_be_read_or_written_is_reported(routed):
     file.mkdir()
     gateway.nginx.start()
     try:
-        assert "is left aside: it is not a file" in gateway.nginx.errors()
+        assert "is ignored: it is not a file" in gateway.nginx.errors()
         gateway.rolloutd.start()
         gateway.await_link()
         assert gateway.infer("m") == "first"

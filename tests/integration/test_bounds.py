@@ -219,7 +219,7 @@ def two_links(gateway):
 
 
 def await_cut(gateway):
-    wait_until(lambda: any("does not read what it is sent" in line["message"] for line in gateway.rolloutd.lines()), "the cut")
+    wait_until(lambda: any("does not read what is sent to it" in line["message"] for line in gateway.rolloutd.lines()), "the cut")
 
 
 def test_a_link_may_leave_so_much_unread_and_not_more(make_gateway):
@@ -395,7 +395,7 @@ def test_a_body_of_many_small_values_is_refused_before_it_takes_memory(make_gate
     gateway.start()
     values = "{}," * ((200_000 + padding) // 3)
     problem = gateway.post("/deploy", f'{{"model_id": "m", "config": {{"a": [{values}1]}}}}').problem(status)
-    assert "the bound is 32768" in problem["detail"] if status == 422 else "262144" in problem["detail"]
+    assert "the limit is 32768" in problem["detail"] if status == 422 else "262144" in problem["detail"]
     spaces = " " * 900_000
     gateway.post("/deploy", f'{{"model_id": "m",{spaces}"config": {{}}}}').task()
 

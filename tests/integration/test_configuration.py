@@ -339,7 +339,7 @@ def test_rolloutd_does_not_start_with_a_fault(tmp_path):
     (lambda folder: (folder / "j.db").write_bytes(b"this is no database, but long enough to be looked at" * 40), "j.db", 78),
     (lambda folder: (folder / "j.db").mkdir(), "j.db", 1),
     (lambda folder: subprocess.run(["/usr/bin/python3", "-c", f"import sqlite3; d = sqlite3.connect('{folder}/j.db'); "
-                                    "d.execute('CREATE TABLE t (x)'); d.commit()"], check=True), "is no journal of rolloutd's", 78),
+                                    "d.execute('CREATE TABLE t (x)'); d.commit()"], check=True), "is not a journal of rolloutd", 78),
 ])
 def test_a_journal_that_is_none_stops_the_start_and_stays_as_it_is(tmp_path, spoil, said, status):
     spoil(tmp_path)

@@ -183,7 +183,7 @@ def test_a_redirect_is_followed_to_an_allowed_place_only(start, web):
                       "file:///etc/passwd", "ftp://127.0.0.1/x", "/public/../private/model.json"):
             web.add("public/out", b"", location=place)
             task = deploy(gateway, web.url("public/out"), file, "failed")
-            assert "redirects to where it may not" in task["detail"], task["detail"]
+            assert "redirects to a URL that is not allowed" in task["detail"], task["detail"]
         assert secret.requests == elsewhere.requests == []
     finally:
         other.close()

@@ -126,7 +126,7 @@ HELLO = {"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": "stranger",
     (frame({"no": "type"}), "not an object with a \"type\""),
     (frame({"type": "submit"}), "a frame before its hello"),
     (frame({**HELLO, "protocol": 99}), f"version 99 of the protocol, rolloutd version {PROTOCOL}"),
-    (frame({**HELLO, "gateway": "../x"}), "without a usable gateway"),
+    (frame({**HELLO, "gateway": "../x"}), "without a valid gateway id"),
     (frame(HELLO) + frame({"type": "dance"}), "unknown type dance"),
     (frame(HELLO) + frame(*submission(1, model_id="../x")), "a malformed submission"),
     (frame(HELLO) + frame(*submission(1, task_id="a b")), "a malformed submission"),
@@ -163,7 +163,7 @@ def test_only_allowed_users_may_connect(make_gateway):
     gateway.nginx.start()
     wait_until(lambda: f"user {worker_user()} is not in allow_users" in gateway.nginx.errors(), "the refusal in nginx's log")
     assert f"user {worker_user()} is not in allow_users; name it in listen.allow_users of rolloutd.json" in gateway.rolloutd.text()
-    assert "closed to nginx" in wait_until(lambda: denied(gateway.post("/deploy", {"model_id": "m"})), "the cause")
+    assert "nginx may not connect to rolloutd's socket" in wait_until(lambda: denied(gateway.post("/deploy", {"model_id": "m"})), "the cause")
 
 
 def denied(answer):
@@ -173,7 +173,7 @@ def denied(answer):
 
 
 def test_a_socket_that_is_closed_to_nginx_is_said_when_it_is_closed(make_gateway):
-    """rolloutd comes back with its socket closed to nginx's user: the cause is another one than that it was away."""
+    """rolloutd comes back with its socket nginx may not connect to rolloutd's socket's user: the cause is another one than that it was away."""
     gateway = make_gateway().start()
     gateway.rolloutd.stop()
     wait_until(lambda: "the link to rolloutd" in gateway.nginx.errors(), "the loss of the link")
@@ -186,8 +186,8 @@ def test_a_socket_that_is_closed_to_nginx_is_said_when_it_is_closed(make_gateway
         wait_until(lambda: gateway.nginx.errors().count("may not connect") == len(gateway.nginx.worker_pids()), "the cause, once from each process")
         assert "(13: Permission denied)" in gateway.nginx.errors() and "listen.allow_users" in gateway.nginx.errors()
         problem = gateway.post("/deploy", {"model_id": "m", "task_id": "t"}).problem(500)
-        assert "closed to nginx" in problem["detail"] and problem["task_id"] == "t"
-        assert "closed to nginx" in gateway.request("POST", "/deploy/t/cancel").problem(500)["detail"]
+        assert "nginx may not connect to rolloutd's socket" in problem["detail"] and problem["task_id"] == "t"
+        assert "nginx may not connect to rolloutd's socket" in gateway.request("POST", "/deploy/t/cancel").problem(500)["detail"]
     gateway.rolloutd.socket.unlink()
     gateway.rolloutd.start()
     gateway.await_link()

@@ -127,9 +127,9 @@ def test_it_is_not_ready_before_it_has_been_told_all(make_gateway):
         own.nginx.start()
         link = rolloutd.accept()
         link.welcome(True)
-        why_not("has not heard from rolloutd yet which models there are")
+        why_not("has not yet received the models from rolloutd")
         link.send(type="routes", revision=0, routes=[], begin=True, end=True)
-        why_not("still being told which tasks there are")
+        why_not("still receiving the tasks from rolloutd")
         link.send(type="update", revision=0, complete=True)
         wait_until(lambda: own.get("/readyz").status == 200, "ready")
 

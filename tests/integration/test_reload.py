@@ -43,7 +43,7 @@ def test_a_faulty_file_changes_nothing_and_every_fault_is_named(make_gateway):
     gateway = make_gateway()
     gateway.start()
     gateway.make_model("m", "1")
-    stays = "The configuration stays as it was"
+    stays = "The configuration is unchanged"
     wrong = {**gateway.rolloutd.config, "models": {"m": {"backend": "none"}}, "limits": {"max_queue": -1, "max_deployed_models": 0}}
     said = [line["message"] for line in reload(gateway, text=json.dumps(wrong), said=stays)]
     assert any("/models/m/backend: must be the name of a backend" in line for line in said), said

@@ -233,7 +233,7 @@ def test_a_request_waits_for_routes_no_longer_than_ack_timeout_and_not_at_all_wi
     gateway.nginx.stop()
     gateway.rolloutd.send_signal(signal.SIGSTOP)
     gateway.nginx.start()
-    assert "has not heard" in gateway.post("/v2/models/m/infer", {}).problem(503)["detail"]
+    assert "has not yet received" in gateway.post("/v2/models/m/infer", {}).problem(503)["detail"]
     gateway.rolloutd.send_signal(signal.SIGCONT)
     gateway.await_link()
     assert gateway.post("/v2/models/m/infer", {}).problem(404)
@@ -241,8 +241,8 @@ def test_a_request_waits_for_routes_no_longer_than_ack_timeout_and_not_at_all_wi
     gateway.nginx.stop()
     gateway.rolloutd.stop()
     gateway.nginx.start(worker_arguments=" ack_timeout=3600s")
-    wait_until(lambda: "routing and reads go on" in gateway.nginx.errors(), "the first attempt")
-    assert "has not heard" in gateway.post("/v2/models/m/infer", {}).problem(503)["detail"]
+    wait_until(lambda: "keeps routing and serving reads" in gateway.nginx.errors(), "the first attempt")
+    assert "has not yet received" in gateway.post("/v2/models/m/infer", {}).problem(503)["detail"]
 
 
 def test_a_client_that_goes_while_its_request_is_held_is_let_go(make_gateway):
@@ -391,7 +391,7 @@ def test_with_a_state_file_nginx_routes_before_rolloutd_is_there(make_gateway):
     (folder / "routes.json").write_text('{"format": "something else"}')
     gateway.nginx.start()
     gateway.get("/v2/models/m/ready").problem(503)
-    assert "is left aside: it is not a state file of this module" in gateway.nginx.errors()
+    assert "is ignored: it is not a state file of this module" in gateway.nginx.errors()
     gateway.rolloutd.start()
     gateway.await_link()
     assert gateway.infer("m") == "first"
@@ -414,7 +414,7 @@ def task_ids_in(update):
 
 
 def test_a_gateway_that_knows_more_than_the_journal_is_told_all_anew(make_gateway):
-    """The journal was put back from a copy: its revisions are given again, to others."""
+    """The journal looks restored from a backup: its revisions are given again, to others."""
     rolloutd = make_gateway(rolloutd=HELD).rolloutd
     copy = rolloutd.journal.with_suffix(".copy")
 
@@ -453,4 +453,4 @@ def test_a_gateway_that_knows_more_than_the_journal_is_told_all_anew(make_gatewa
             told |= task_ids_in(peer.receive_type("update"))
         assert told == {"before", "after"}
         peer.close()
-    assert len([line for line in rolloutd.lines(since) if "knows more than this journal" in line["message"]]) == 1
+    assert len([line for line in rolloutd.lines(since) if "is ahead of this journal" in line["message"]]) == 1

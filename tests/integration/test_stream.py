@@ -103,7 +103,7 @@ def test_a_journal_that_was_put_back_from_a_copy_is_followed(make_gateway):
         send_tasks(link, 6, document("as it went on"))
         link.settle()
         assert gateway.get("/deploy/t").task() == document("as it went on") and served(gateway, "m") == "m__r6"
-        assert "was put back from a copy" in gateway.nginx.errors()
+        assert "looks restored from a backup" in gateway.nginx.errors()
 
 
 def test_the_stream_begins_anew_where_another_link_has_emptied_the_table(make_gateway):

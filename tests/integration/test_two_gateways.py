@@ -124,8 +124,8 @@ def test_what_a_living_gateway_without_a_link_routes_to_stays_loaded(make_two):
     gateway.serve_blue("m")
     wait_until(lambda: infer(other, "m") == "blue", "the route on the other gateway")
     relay.cut()
-    wait_until(lambda: says(gateway, "stays loaded until it is back"), "the warning")
-    warning, = [line for line in gateway.rolloutd.lines() if "stays loaded until it is back" in line["message"]]
+    wait_until(lambda: says(gateway, "stay loaded until it is back"), "the warning")
+    warning, = [line for line in gateway.rolloutd.lines() if "stay loaded until it is back" in line["message"]]
     assert warning["level"] == "warning" and "gateway_lost_s" in warning["message"]
     with Traffic(types.SimpleNamespace(nginx=other), "m") as traffic:
         task = gateway.start_deployment("m")
@@ -168,7 +168,7 @@ def test_a_gateway_that_stood_still_routes_by_the_routes_of_now_when_it_wakes(ma
         os.kill(pid, signal.SIGSTOP)
     task = gateway.start_deployment("m")
     gateway.wait(task, status="completed", seconds=90)
-    assert says(gateway, "is not waited for any longer")
+    assert says(gateway, "is no longer waited for")
     assert gateway.loaded() == ["m__r2"]
 
     found = []
@@ -190,7 +190,7 @@ def test_a_gateway_that_stood_still_and_finds_rolloutd_away_routes_by_what_it_kn
     pids = other.worker_pids()
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: says(gateway, "it has said nothing for"), "the end of the links")
+    wait_until(lambda: says(gateway, "it has sent nothing for"), "the end of the links")
     gateway.rolloutd.stop()
     for pid in pids:
         os.kill(pid, signal.SIGCONT)

@@ -84,7 +84,7 @@ def test_a_server_that_was_away_is_tidied_up_when_it_is_back(gateway):
     gateway.await_weight(task, 50)
     gateway.inference.stop()
     assert gateway.post(f"/deploy/{task['task_id']}/cancel", {}).status == 200
-    assert "The way back is not complete either" in gateway.wait(task, status="canceled")["detail"]
+    assert "The rollback is not complete either" in gateway.wait(task, status="canceled")["detail"]
     wait_until(lambda: lines(gateway, "Revision 2 of model m could not be taken off backend default"), "an attempt")
     assert pending(gateway) == 1
     gateway.inference.start()

@@ -185,7 +185,7 @@ void a_redirect_is_followed_to_allowed_places_alone(void **)
     to = of.server.url() + "/private/n.onnx";
     const auto ended = of.download();
     assert_true(ended.is == outcome::kind::permanent);
-    assert_holds(ended.detail, "redirects to where it may not: ");
+    assert_holds(ended.detail, "redirects to a URL that is not allowed: ");
     assert_text(of.server.asked.back(), "GET /models/m.onnx?key=secret");
 
     to = "m.onnx";

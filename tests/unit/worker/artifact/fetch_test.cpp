@@ -280,7 +280,7 @@ void an_archive_that_is_not_unpacked_is_refused_by_its_name(void **)
                              "m.part1.rar", "m.tar.gz.aa", "m.lzh", "m.deb"}) {
         fetching from;
         from.write(name, "x");
-        refused(from, name, "is packed in a way that is not unpacked here");
+        refused(from, name, "has the name of an archive format that is not supported");
     }
 }
 
@@ -293,12 +293,12 @@ void an_archive_under_a_models_name_is_refused_by_its_content(void **)
             fetching from;
             made_archive(from.folder / kind).file("1/model.onnx", std::string(5000, 'x'));
             std::filesystem::rename(from.folder / kind, from.folder / "models" / name);
-            refused(from, name, "by its content, and no model's file");
+            refused(from, name, "by its content, and not a file of a model");
         }
     }
     fetching from;
     from.write("model.onnx", std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03 cut short", 20));
-    refused(from, "model.onnx", "by its content, and no model's file");
+    refused(from, "model.onnx", "by its content, and not a file of a model");
 }
 
 void a_models_file_that_is_a_zip_archive_by_its_format_is_a_models_file(void **)

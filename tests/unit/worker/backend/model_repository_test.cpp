@@ -66,7 +66,7 @@ void staging_nothing_is_a_failure(void **)
     const two_folders two;
     assert_true(is_permanent(two.stage(), "staging/123__r1 is gone"));
     two.folder.write("staging/123__r1", "a file");
-    assert_true(is_permanent(two.stage(), "is no folder"));
+    assert_true(is_permanent(two.stage(), "is not a folder"));
 }
 
 void a_stop_before_the_rename_leaves_the_repository_as_it_is(void **)

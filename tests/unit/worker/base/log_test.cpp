@@ -143,7 +143,7 @@ void nobody_waits_for_a_reader_that_stands_still(void **)
         log(rollout::log_level::info, "line " + std::to_string(i), {{"task_id", "t"}});
     }
     log(rollout::log_level::error, "the cause of it all");
-    const auto text = reader.read_to("its reader did not read for a while\"}\n");
+    const auto text = reader.read_to("its reader did not keep up\"}\n");
     rollout::flush_log();
 
     // The oldest are there, whole and in their order; so is the error; and the rest is counted.

@@ -228,7 +228,7 @@ void a_source_on_the_web_is_allowed_from_its_host_on(void **)
     assert_false(made.artifacts.allow_local);
     assert_text(made.artifacts.ca_file, "");
     refuse_each({{"/artifacts/source", "\"https://{config.host}/x\"", "names no folder in its fixed part"},
-                 {"/artifacts/source", "\"s3://bucket/{model_id}\"", "has a scheme that is not known here"}});
+                 {"/artifacts/source", "\"s3://bucket/{model_id}\"", "has an unknown scheme"}});
 }
 
 void a_prefix_that_no_source_could_be_under_is_a_fault(void **)

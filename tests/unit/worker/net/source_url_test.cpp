@@ -62,7 +62,7 @@ void tricks_with_percents_are_refused(void **)
     for (const char *source : {"file:///srv/models/a%2fb", "file:///srv/models/a%2Fb", "file:///srv/models/%00",
                                "file:///srv/models/%0a", "file:///srv/models/%7f", "file:///srv/models/%",
                                "file:///srv/models/%4", "file:///srv/models/%zz", "file:///srv/models/a\nb"}) {
-        refused(source, "holds a % that is no %XX, or a slash or control character");
+        refused(source, "contains a % that is not followed by two hexadecimal digits, or an encoded slash or control character");
     }
     refused(std::string("file:///srv/models/a\0b", 22), "control character");
     // Decoded once: what comes out is a name.
@@ -71,15 +71,15 @@ void tricks_with_percents_are_refused(void **)
 
 void what_is_no_file_url_is_refused(void **)
 {
-    refused("", "is no URL: it begins with file:///, https:// or http://");
-    refused("/srv/models/1", "is no URL: it begins with file:///, https:// or http://");
+    refused("", "is not a URL: it must begin with file:///, https:// or http://");
+    refused("/srv/models/1", "is not a URL: it must begin with file:///, https:// or http://");
     refused("file:/srv/models/1", "lacks a slash");
     refused("file://host/srv/models/1", "names a host");
     refused("file://srv/models/1", "names a host");
     refused("file://", "names no path");
     refused("file:///srv/models/1?x", "has a query or a fragment");
     refused("file:///srv/models/1#x", "has a query or a fragment");
-    refused("ftp://h/x", "has a scheme that is not known here");
+    refused("ftp://h/x", "has an unknown scheme");
     refused("file:///srv/models/" + std::string(4096, 'x'), "is longer than 4.0 KiB");
 }
 
@@ -122,8 +122,8 @@ void a_web_source_has_no_way_out_of_its_prefix_and_no_secret(void **)
     refuses("https://models.example.com/public/a#b", "has a fragment");
     refuses("https://models.example.com@evil.org/public/a", "names a user or a password");
     refuses("https://user:secret@models.example.com/public/a", "names a user or a password");
-    refuses("https://", "is no URL that can be read");
-    refuses("https://models.example.com:99999/public/a", "is no URL that can be read");
+    refuses("https://", "is not a valid URL");
+    refuses("https://models.example.com:99999/public/a", "is not a valid URL");
     refuses("https://models.example.com/public/" + std::string(4096, 'x'), "is longer than 4.0 KiB");
     const std::string hidden = check_source("https://models.example.com/private?key=secret", web);
     assert_true(hidden.find("secret") == std::string::npos && !hidden.empty());

@@ -207,7 +207,7 @@ void a_task_that_takes_longer_than_its_limit_is_rolled_back(void **)
         assert_text(world.status("t"), "in_progress");
         world.time.run_for(2s);
         assert_text(world.status("t"), "failed");
-        assert_holds(world.task("t").detail, "was not done within the task's time limit of 100 s");
+        assert_holds(world.task("t").detail, "did not complete within the task's time limit of 100 s");
         only_revision_1_is_left(world);
     }
 }
@@ -297,7 +297,7 @@ void a_way_back_that_a_gateway_never_follows_ends_and_unloads_nothing(void **)
     world.time.run_for(2s);
     assert_text(world.status("t"), "failed");
     assert_holds(world.task("t").detail,
-                 "The way back is not complete either: after 360 s not every gateway follows the "
+                 "The rollback is not complete either: after 360 s not every gateway follows the "
                  "route of model 123, so that what one may still route to stays loaded.");
     assert_text(world.server_holds(), "123__r1 123__r2");
     assert_int_equal(world.model("123").retired.size(), 1);

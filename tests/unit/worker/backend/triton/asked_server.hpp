@@ -63,7 +63,7 @@ struct asked_server {
     void run_until(const Condition &condition)
     {
         while (!condition()) {
-            if (!time.next() && uv_run(loop.get(), UV_RUN_ONCE) == 0 && !condition()) {
+            if (!time.next() && uv_run(loop.get(), UV_RUN_ONCE) == 0 && !time.waits() && !condition()) {
                 throw std::runtime_error("the loop has nothing to do any more");
             }
         }

@@ -67,7 +67,7 @@ void a_damaged_file_is_refused_with_its_name(void **)
     folder.write("journal.db", bytes);
     const std::string why = refusal(path);
     assert_holds(why, "the journal " + path.native() + " is damaged: ");
-    assert_holds(why, "it is left as it is");
+    assert_holds(why, "it is left unchanged");
 }
 
 void a_file_that_is_cut_off_is_refused(void **)
@@ -135,7 +135,7 @@ void a_page_damaged_in_the_middle_is_found_at_the_start_and_nothing_is_changed(v
     folder.write("journal.db", bytes);
     const std::string why = refusal(path);
     assert_holds(why, "the journal " + path.native() + " is damaged: ");
-    assert_holds(why, "it is left as it is");
+    assert_holds(why, "it is left unchanged");
     assert_true(folder.read("journal.db") == bytes);
 }
 
