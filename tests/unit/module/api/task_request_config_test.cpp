@@ -148,7 +148,7 @@ void a_body_takes_256_kib_without_its_white_space(void **)
     const std::string space(100000, '\n');
     for (const auto *blank : {"", space.c_str()}) {
         const auto largest = body(limits::packed_body_bytes - 16, blank);
-        assert_holds(deployment(largest).faults(), "as compact JSON, the limit is 32768");
+        assert_holds(deployment(largest).faults(), "as compact JSON, and the limit is 32768");
         const auto larger = deployment(body(limits::packed_body_bytes + 16, blank));
         assert_int_equal(larger.fault.status, 413);
         assert_holds(larger.fault.detail, "bytes without white space; a task's is at most 262144.");

@@ -88,7 +88,7 @@ void a_wrong_entry_is_a_fault_at_its_pointer(void **)
         {"/models/search-*/backend", R"("tpu")", "must be the name of a backend: default"},
         {"/models/search-*/source", R"("file:///{nothing}")", ""},
         {"/models/search-*/protect", R"("yes")", "must be true or false"},
-        {"/models/search-*/colour", R"("red")", "is not a member"},
+        {"/models/search-*/colour", R"("red")", "is not a known member"},
         {"/models/search-*/rollout/steps", "5", "must be an array"},
         {"/models/search-*/rollout/keep_revisions", "101", "from 0 to 100"},
     });

@@ -146,7 +146,7 @@ void what_is_to_come_is_refused_rather_than_ignored(void **)
 {
     refuse_each({{"/journal/type", "\"etcd\"", "must be \"sqlite\""},
                  {"/backends/default/control", "\"none\"", "must be one of"},
-                 {"/hooks", "{}", "is not a member"},
+                 {"/hooks", "{}", "is not a known member"},
                  {"/backends/default/model_name", "\"{model_id}_{piece}\"", "{piece}"}});
 }
 

@@ -234,7 +234,7 @@ void a_source_on_the_web_is_allowed_from_its_host_on(void **)
 void a_prefix_that_no_source_could_be_under_is_a_fault(void **)
 {
     assert_holds(faults_of(with(smallest, "/artifacts/allow", R"(["file:///a/", "/srv/models", "https://h/?x"])")),
-                 "/artifacts/allow/1: is not a prefix of sources: the source \"/srv/models\" is no URL");
+                 "/artifacts/allow/1: is not a prefix of sources: the source \"/srv/models\" is not a URL");
     assert_holds(faults_of(with(smallest, "/artifacts/allow", R"(["file:///a/", "/srv/models", "https://h/?x"])")),
                  "/artifacts/allow/2: is not a prefix of sources: a prefix has no query");
 }

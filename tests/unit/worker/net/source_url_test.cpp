@@ -117,7 +117,7 @@ void a_web_source_has_no_way_out_of_its_prefix_and_no_secret(void **)
     for (const char *path : {"../private/x", "a/../../private/x", "%2e%2e/private/x", "a//b", "./x"}) {
         refuses(std::string("https://models.example.com/public/") + path, "holds an empty component");
     }
-    refuses("https://models.example.com/public/a%2f..%2fb", "a slash or control character");
+    refuses("https://models.example.com/public/a%2f..%2fb", "an encoded slash or control character");
     refuses("https://models.example.com/public/a\\..\\b", "holds a backslash");
     refuses("https://models.example.com/public/a#b", "has a fragment");
     refuses("https://models.example.com@evil.org/public/a", "names a user or a password");
