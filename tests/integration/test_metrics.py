@@ -110,7 +110,7 @@ def test_without_rolloutd_the_gateways_own_metrics_are_there_and_it_is_not_ready
     assert "rollout_queue_length" not in text
     assert gateway.get("/healthz").json == {"status": "ok"}
     problem = wait_until(lambda: (answer := gateway.get("/readyz")).status == 503 and answer, "not ready").problem(503)
-    assert "rolloutd is away" in problem["detail"]
+    assert "rolloutd is down" in problem["detail"]
     gateway.rolloutd.start()
     gateway.await_link()
     await_value(gateway, "rollout_link_up", 1)

@@ -72,8 +72,8 @@ def test_what_takes_a_restart_stays_as_it_was(make_gateway):
     gateway.start()
     said = [line["message"] for line in reload(gateway, {
         "listen": {"path": str(gateway.home / "other.sock")}, "journal": {"path": str(gateway.home / "other.db")}})]
-    assert any(line.startswith("/listen/path takes a restart") for line in said), said
-    assert any(line.startswith("/journal/path takes a restart") for line in said), said
+    assert any(line.startswith("/listen/path takes effect after a restart") for line in said), said
+    assert any(line.startswith("/journal/path takes effect after a restart") for line in said), said
     assert not (gateway.home / "other.sock").exists() and not (gateway.home / "other.db").exists()
     gateway.make_model("m", "1")
     gateway.deploy("m")

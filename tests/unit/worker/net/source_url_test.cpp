@@ -62,7 +62,9 @@ void tricks_with_percents_are_refused(void **)
     for (const char *source : {"file:///srv/models/a%2fb", "file:///srv/models/a%2Fb", "file:///srv/models/%00",
                                "file:///srv/models/%0a", "file:///srv/models/%7f", "file:///srv/models/%",
                                "file:///srv/models/%4", "file:///srv/models/%zz", "file:///srv/models/a\nb"}) {
-        refused(source, "contains a % that is not followed by two hexadecimal digits, or an encoded slash or control character");
+        refused(
+            source,
+            "contains a % that is not followed by two hexadecimal digits, or an encoded slash or control character");
     }
     refused(std::string("file:///srv/models/a\0b", 22), "control character");
     // Decoded once: what comes out is a name.
