@@ -78,7 +78,7 @@ test('each wrong argument is named', (t) => {
   const right = ['--repository', root, '--port', '0'];
   for (const [args, why] of [
     [['--repository', root], /^--port is missing$/],
-    [['--repository', path.join(root, 'x'), '--port', '0'], /is no folder$/],
+    [['--repository', path.join(root, 'x'), '--port', '0'], /is not a folder$/],
     [['--repository', root, '--port', '65536'], /^--port must be a number/],
     [['--repository', root, '--port'], /--port/],
     [[...right, '--control', 'auto'], /^--control must be/],
