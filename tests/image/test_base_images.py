@@ -40,7 +40,7 @@ def headers(tmp_path):
             (programs / name).symlink_to(f"/usr/bin/{name}")
         path = str(programs) + (":/usr/sbin:/usr/bin:/sbin:/bin" if nginx else "")
         done = subprocess.run(in_root("unshare", "--mount", "sh", "-c", AS_IN_A_BASE_IMAGE, "sh", "env", f"PATH={path}", DOCKER / "nginx-headers",
-                                      tmp_path / "nginx"), cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S,
+                                      tmp_path / "nginx"), cwd=tmp_path, capture_output=True, text=True, timeout=10 * DEADLINE_S,  # nginx's configure compiles
                               env={**os.environ, "CALLS": str(tmp_path / "calls"), **environment})
         return done, tmp_path
     return run
