@@ -1,6 +1,7 @@
 #include "worker/base/format.hpp"
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <system_error>
 
@@ -54,8 +55,18 @@ std::string format_count(std::uint64_t count, std::string_view one, std::string_
 
 std::string format_number(double value)
 {
+    const double size = std::abs(value);
     char text[40];
-    std::snprintf(text, sizeof(text), "%.4g", value);
+    if (size >= 1000 && size < 1e15) {
+        std::snprintf(text, sizeof(text), "%.0f", value);
+    } else if (size >= 1e-12 && size < 1e-4) {
+        std::snprintf(text, sizeof(text), "%.*f", 3 - static_cast<int>(std::floor(std::log10(size))), value);
+        std::string_view digits = text;
+        digits.remove_suffix(digits.size() - 1 - digits.find_last_not_of('0'));
+        return std::string(digits);
+    } else {
+        std::snprintf(text, sizeof(text), "%.4g", value);
+    }
     return text;
 }
 

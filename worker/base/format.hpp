@@ -23,7 +23,7 @@ std::string format_duration(std::chrono::milliseconds time);
 /// `4 files`, `1 file`.
 std::string format_count(std::uint64_t count, std::string_view one, std::string_view many);
 
-/// A number of four digits at most: `0.3158`, `12`, `1e+06`.
+/// A number as people write it, to four digits, or to the whole number from 1,000 on: `0.3158`, `12`, `30000`, `0.00001`.
 std::string format_number(double value);
 
 /// A share of 0 to 1: `2.1 %`.

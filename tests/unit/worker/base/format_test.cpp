@@ -147,6 +147,21 @@ void durations_and_counts_read_as_people_say_them(void **)
     assert_text(rollout::format_errno(ENOENT), "No such file or directory");
 }
 
+void numbers_read_as_people_write_them(void **)
+{
+    assert_text(rollout::format_number(0), "0");
+    assert_text(rollout::format_number(0.31578), "0.3158");
+    assert_text(rollout::format_number(12), "12");
+    assert_text(rollout::format_number(999.96), "1000");
+    assert_text(rollout::format_number(30000), "30000");
+    assert_text(rollout::format_number(12345.6), "12346");
+    assert_text(rollout::format_number(1e6), "1000000");
+    assert_text(rollout::format_number(0.00001), "0.00001");
+    assert_text(rollout::format_number(0.000012345), "0.00001234");
+    assert_text(rollout::format_number(-20000), "-20000");
+    assert_text(rollout::format_percent(0.021), "2.1 %");
+}
+
 void every_character_that_turns_the_direction_becomes_a_space(void **)
 {
     assert_text(clean_text("a\xD8\x9C"
@@ -171,6 +186,7 @@ int main()
         cmocka_unit_test(a_path_is_shown_clean_and_bounded),
         cmocka_unit_test(sizes_read_as_people_say_them),
         cmocka_unit_test(durations_and_counts_read_as_people_say_them),
+        cmocka_unit_test(numbers_read_as_people_write_them),
         cmocka_unit_test(every_character_that_turns_the_direction_becomes_a_space),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
