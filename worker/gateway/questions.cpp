@@ -1,6 +1,7 @@
 #include "worker/gateway/questions.hpp"
 
 #include "common/link/frame.hpp"
+#include "worker/async/completion.hpp"
 
 #include <chrono>
 #include <set>
@@ -71,16 +72,11 @@ class questions::count final : public operation {
   private:
     void end_in(std::chrono::milliseconds time, std::optional<std::uint64_t> requests)
     {
-        end_ = all_.time_.after(time, [this, requests] {
-            const auto done = std::exchange(done_, nullptr); // which may destroy this
-            if (done) { // once: an answer may come in when the time is over already
-                done(requests);
-            }
-        });
+        end_ = all_.time_.after(time, [this, requests] { done_(requests); });
     }
 
     questions &all_;
-    count_fn done_;
+    completion<std::optional<std::uint64_t>> done_; ///< an answer may come in when the time is over already
     operation_ptr end_;
     std::set<const session *> asked_;
     std::uint64_t sum_ = 0;
@@ -148,18 +144,12 @@ class questions::measurement final : public operation {
   private:
     void end_in(std::chrono::milliseconds time)
     {
-        end_ = all_.time_.after(time, [this] {
-            const auto done = std::exchange(done_, nullptr); // which may destroy this
-            const auto answers = std::move(answers_);
-            if (done) { // once: an answer may come in when the time is over already
-                done(answers);
-            }
-        });
+        end_ = all_.time_.after(time, [this] { done_(std::move(answers_)); });
     }
 
     questions &all_;
     std::vector<std::uint64_t> revisions_;
-    measured_fn done_;
+    completion<gateway_control::measured> done_; ///< an answer may come in when the time is over already
     operation_ptr end_;
     std::set<const session *> asked_;
     gateway_control::measured answers_;

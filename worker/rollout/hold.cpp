@@ -190,13 +190,9 @@ class holding final : public operation {
 
     void end_soon(outcome result)
     {
-        if (std::exchange(ended_, true)) {
-            return;
+        if (!std::exchange(ended_, true)) {
+            alarm_ = ended(run_.environment.time, std::move(result), std::move(done_));
         }
-        alarm_ = run_.environment.time.after(0ms, [this, result = std::move(result)] {
-            const auto done = std::exchange(done_, nullptr); // which may destroy this
-            done(result);
-        });
     }
 
     run_context &run_;

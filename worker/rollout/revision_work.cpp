@@ -60,8 +60,7 @@ operation_ptr follow_route_until(run_context &run, std::int64_t until_us, done_f
 operation_ptr alone_on(run_context &run, const served_revision &revision, done_fn done, copy_work work)
 {
     const start_fn release = [&run, revision](done_fn then) {
-        auto waits = run.environment.release(run.model.model_id, revision.revision, then);
-        return waits ? std::move(waits) : ended(run, outcome::ok(), std::move(then));
+        return run.environment.release(run.model.model_id, revision.revision, std::move(then));
     };
     const start_fn do_it = [&run, revision, work = std::move(work)](done_fn then) {
         return on_copies(run, revision, std::move(then), work);

@@ -39,8 +39,8 @@ struct run_environment {
 
     hook_fn run_hook;
 
-    /// Completes once the watch over lost models has released that revision, which the run is about to load or unload. Null
-    /// if it does not hold it.
+    /// Completes once the watch over lost models has released that revision, which the run is about to load or unload; at
+    /// once if it does not hold it.
     std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> release;
 
     /// The run waits for something else than before, or for nothing any more. Null: nobody wants to know.

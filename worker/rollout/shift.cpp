@@ -1,6 +1,7 @@
 #include "worker/rollout/shift.hpp"
 
 #include "worker/async/combine.hpp"
+#include "worker/async/completion.hpp"
 #include "worker/rollout/hold.hpp"
 #include "worker/rollout/hold_detail.hpp"
 #include "worker/rollout/plan_report.hpp"
@@ -116,17 +117,11 @@ class shifting final : public operation {
         });
     }
 
-    void end(const outcome &result)
-    {
-        const auto done = std::exchange(done_, nullptr); // which may destroy this
-        if (done) {
-            done(result);
-        }
-    }
+    void end(const outcome &result) { done_(result); }
 
     run_context &run_;
     std::vector<shift_step> weights_;
-    done_fn done_;
+    completion<outcome> done_;
     std::size_t current_ = 0;
     std::string details_; ///< what the gate saw at each weight
     operation_ptr part_;

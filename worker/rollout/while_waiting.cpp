@@ -1,5 +1,7 @@
 #include "worker/rollout/while_waiting.hpp"
 
+#include "worker/async/completion.hpp"
+
 namespace rollout {
 
 namespace {
@@ -22,8 +24,7 @@ class waiting_work final : public operation {
             if (said_) {
                 run_.writer.stop_waiting();
             }
-            const auto then = std::move(done_); // which may destroy this
-            then(result);
+            done_(result);
         });
     }
 
@@ -41,7 +42,7 @@ class waiting_work final : public operation {
 
     run_context &run_;
     std::function<wait_state()> words_;
-    done_fn done_;
+    completion<outcome> done_;
     bool said_ = false;
     operation_ptr alarm_;
     operation_ptr work_;

@@ -286,7 +286,7 @@ operation_ptr model_monitor::release(const std::string &model_id, std::uint64_t 
         }
     }
     if (!is_held) {
-        return nullptr;
+        return ended(time_, outcome::ok(), std::move(done));
     }
     const auto check = [this, is_it](done_fn then) {
         const bool still = std::ranges::any_of(losses_, [&](const auto &entry) { return is_it(entry.second); });

@@ -34,7 +34,7 @@ class model_monitor {
     /// Polls no more, and cancels what is being loaded; `stopped` is called when nothing is under way.
     void stop(std::function<void()> stopped);
 
-    /// Completes once the monitor has released the revision: what it is loading of it is canceled. Null if it does not hold it.
+    /// Completes once the monitor has released the revision: what it is loading of it is canceled; at once if it does not hold it.
     operation_ptr release(const std::string &model_id, std::uint64_t revision, done_fn done);
 
     /// Lists what is gone of a model's revisions that are to be loaded, in their order.

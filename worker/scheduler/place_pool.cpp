@@ -1,5 +1,7 @@
 #include "worker/scheduler/place_pool.hpp"
 
+#include "worker/async/combine.hpp"
+
 #include <utility>
 
 namespace rollout {
@@ -48,7 +50,7 @@ class place_pool::place_wait final : public operation {
     void end(outcome result)
     {
         if (!end_) {
-            end_ = of_.time_.after(0ms, [done = std::move(done_), result = std::move(result)] { done(result); });
+            end_ = ended(of_.time_, std::move(result), std::move(done_));
         }
     }
 

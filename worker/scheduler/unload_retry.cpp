@@ -60,7 +60,7 @@ class unload_retry::place_wait final : public operation {
     void end(outcome result)
     {
         if (!end_) {
-            end_ = of_.time_.after(0ms, [done = std::move(done_), result = std::move(result)] { done(result); });
+            end_ = ended(of_.time_, std::move(result), std::move(done_));
         }
     }
 
@@ -280,10 +280,8 @@ operation_ptr unload_retry::take_off(const revision_name &which, const served_re
     }
     std::vector<start_fn> parts;
     if (revision.load_begun) {
-        parts.push_back([this, which](done_fn then) {
-            auto waits = around_.release(which.model_id, which.revision, then);
-            return waits ? std::move(waits) : ended(time_, outcome::ok(), std::move(then));
-        });
+        parts.push_back(
+            [this, which](done_fn then) { return around_.release(which.model_id, which.revision, std::move(then)); });
         parts.push_back([this, server, which, revision](done_fn then) {
             return on_copies(time_, *server, which.model_id, revision, unload_copy, std::move(then));
         });

@@ -35,7 +35,7 @@ class unload_retry {
         std::function<bool()> has_room;                              ///< for `places() + 1`
         std::function<void()> place_given_back;
 
-        /// Completes once the monitor of lost models has released the revision. Null if it does not hold it.
+        /// Completes once the monitor of lost models has released the revision; at once if it does not hold it.
         std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> release;
     };
 

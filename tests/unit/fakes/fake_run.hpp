@@ -63,8 +63,10 @@ struct fake_run {
         .holder_of = [](const std::string &, const std::string &, const std::string &) { return std::string(); },
         .run_hook = [this](const std::string &name, const rollout::hook_settings &, const std::string &body,
                            rollout::done_fn done) { return server.hook(name, body, std::move(done)); },
-        .release = [](const std::string &, std::uint64_t,
-                      const rollout::done_fn &) { return rollout::operation_ptr(); },
+        .release =
+            [this](const std::string &, std::uint64_t, rollout::done_fn done) {
+                return rollout::ended(time, rollout::outcome::ok(), std::move(done));
+            },
         .waits_changed = nullptr,
         .places = places,
     };
