@@ -1,7 +1,7 @@
 #include "common/domain/route.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 
 #include <algorithm>
 

@@ -1,8 +1,8 @@
 #include "common/link/task_line.hpp"
 
 #include "common/base/text.hpp"
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 
 #include <algorithm>
 #include <cstddef>

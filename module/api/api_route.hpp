@@ -1,8 +1,8 @@
 // The routes: what a URI asks for. No nginx here.
 #pragma once
 
-#include "common/domain/task_verb.hpp"
 #include "common/domain/task_status.hpp"
+#include "common/domain/task_verb.hpp"
 #include "module/api/problem.hpp"
 
 #include <string_view>

@@ -1,7 +1,7 @@
 #include "module/api/task_request.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 
 #include <algorithm>
 #include <array>

@@ -3,9 +3,9 @@
 
 #include "module/api/api_route.hpp"
 #include "module/link/link_call.hpp"
-#include "module/nginx/response.hpp"
 #include "module/nginx/guard.hpp"
 #include "module/nginx/preferences.hpp"
+#include "module/nginx/response.hpp"
 #include "module/tables/task_table.hpp"
 
 #include <string>

@@ -1,8 +1,8 @@
 #include "module/handlers/problem_filter.hpp"
 
 #include "module/configuration.hpp"
-#include "module/nginx/response.hpp"
 #include "module/nginx/guard.hpp"
+#include "module/nginx/response.hpp"
 
 #include <string>
 

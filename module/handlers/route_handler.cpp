@@ -5,8 +5,8 @@
 #include "module/handlers/request_accounting.hpp"
 #include "module/link/process_link.hpp"
 #include "module/link/worker_link.hpp"
-#include "module/nginx/response.hpp"
 #include "module/nginx/guard.hpp"
+#include "module/nginx/response.hpp"
 #include "module/zone/process_in_flight.hpp"
 
 #include <atomic>

@@ -1,8 +1,8 @@
 #include "module/handlers/task_list.hpp"
 
 #include "common/base/text.hpp"
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "module/api/query.hpp"
 #include "module/configuration.hpp"
 #include "module/link/process_link.hpp"

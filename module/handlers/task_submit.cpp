@@ -3,9 +3,9 @@
 #include "module/api/task_request.hpp"
 #include "module/link/process_link.hpp"
 #include "module/link/worker_link.hpp"
+#include "module/nginx/client_identity_of.hpp"
 #include "module/nginx/preferences.hpp"
 #include "module/nginx/request_body.hpp"
-#include "module/nginx/client_identity_of.hpp"
 
 #include <optional>
 #include <string>

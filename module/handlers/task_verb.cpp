@@ -5,9 +5,9 @@
 #include "module/handlers/task_etag.hpp"
 #include "module/link/process_link.hpp"
 #include "module/link/worker_link.hpp"
+#include "module/nginx/client_identity_of.hpp"
 #include "module/nginx/preferences.hpp"
 #include "module/nginx/request_body.hpp"
-#include "module/nginx/client_identity_of.hpp"
 #include "module/zone/shared_zone.hpp"
 
 #include <string>

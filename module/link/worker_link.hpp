@@ -7,8 +7,8 @@
 
 #include "common/base/function_ref.hpp"
 #include "common/domain/client_identity.hpp"
-#include "common/domain/task_verb.hpp"
 #include "common/domain/task_status.hpp"
+#include "common/domain/task_verb.hpp"
 #include "module/api/task_request.hpp"
 #include "module/link/connection.hpp"
 #include "module/link/known_upstreams.hpp"

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/domain/route.hpp"
-#include "module/tables/route_metrics.hpp"
 #include "module/tables/record_store.hpp"
+#include "module/tables/route_metrics.hpp"
 
 #include <cstdint>
 #include <functional>

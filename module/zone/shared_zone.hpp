@@ -6,12 +6,12 @@
 #pragma once
 
 #include "module/nginx/ngx.hpp"
+#include "module/tables/gate_counters.hpp"
 #include "module/tables/in_flight_table.hpp"
-#include "module/tables/route_metrics.hpp"
 #include "module/tables/record_store.hpp"
+#include "module/tables/route_metrics.hpp"
 #include "module/tables/route_table.hpp"
 #include "module/tables/task_table.hpp"
-#include "module/tables/gate_counters.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -7,8 +7,8 @@
 //   q                the engine asks how many requests are in flight, and what they came to, and waits for a route
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "worker/gateway/gateway_server.hpp"
 
 #include <algorithm>

@@ -13,8 +13,8 @@
 #include "common/link/submission_line.hpp"
 #include "module/handlers/task_list.hpp"
 #include "module/handlers/task_verb.hpp"
-#include "module/nginx/preferences.hpp"
 #include "module/nginx/client_identity_of.hpp"
+#include "module/nginx/preferences.hpp"
 #include "module/zone/state_file.hpp"
 
 #include <algorithm>

@@ -2,8 +2,8 @@
 // wrong, the body.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "worker/backend/triton/repository_index.hpp"
 #include "worker/backend/triton/error_text.hpp"
+#include "worker/backend/triton/repository_index.hpp"
 #include "worker/base/format.hpp"
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 // rolloutd.json, and what a task's own `config` asks for on top of it. Input: the file's text, a model's id, the config.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "worker/base/format.hpp"
 #include "worker/config/hook_settings.hpp"
 #include "worker/config/model_overrides.hpp"

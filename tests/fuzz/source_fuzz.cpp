@@ -2,8 +2,8 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include "worker/artifact/fetch.hpp"
-#include "worker/base/paths.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/paths.hpp"
 #include "worker/net/source_url.hpp"
 
 #include <algorithm>

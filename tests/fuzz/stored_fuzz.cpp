@@ -2,8 +2,8 @@
 // chooses, a model's id, the JSON text.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "common/domain/traffic_counters.hpp"
 #include "worker/domain/model.hpp"
 #include "worker/domain/task.hpp"

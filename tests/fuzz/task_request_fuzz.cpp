@@ -2,8 +2,8 @@
 // there is a key, the key, the URI, the body.
 #include "tests/fuzz/fuzzing.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "module/api/api_route.hpp"
 #include "module/api/task_request.hpp"
 

@@ -4,8 +4,8 @@
 #include "worker/base/format.hpp"
 #include "worker/fs/destination.hpp"
 #include "worker/fs/sha256.hpp"
-#include "worker/net/local_address.hpp"
 #include "worker/net/curl.hpp"
+#include "worker/net/local_address.hpp"
 #include "worker/net/source_url.hpp"
 
 #include <algorithm>

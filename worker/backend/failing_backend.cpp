@@ -2,8 +2,8 @@
 
 #ifdef ROLLOUT_FAILPOINTS
 
-#include "worker/async/thread_work.hpp"
 #include "worker/async/compound_operation.hpp"
+#include "worker/async/thread_work.hpp"
 #include "worker/base/failpoint.hpp"
 
 #include <utility>

@@ -2,8 +2,8 @@
 
 #include "common/base/json_writer.hpp"
 #include "common/base/timestamp.hpp"
-#include "worker/base/log_output.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/log_output.hpp"
 
 #include <chrono>
 #include <climits>

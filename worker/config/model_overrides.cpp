@@ -1,7 +1,7 @@
 #include "worker/config/model_overrides.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "worker/config/name_template.hpp"
 
 #include <algorithm>

@@ -2,8 +2,8 @@
 
 #include "common/base/timestamp.hpp"
 #include "common/domain/limits.hpp"
-#include "worker/base/log.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/log.hpp"
 
 #include <algorithm>
 #include <utility>

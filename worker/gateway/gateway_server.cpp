@@ -1,11 +1,11 @@
 #include "worker/gateway/gateway_server.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "common/link/frame.hpp"
 #include "common/link/version.hpp"
-#include "worker/base/log.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/log.hpp"
 #include "worker/os/peer_processes.hpp"
 
 #include <chrono>

@@ -1,8 +1,8 @@
 #include "worker/gateway/pages.hpp"
 
 #include "common/base/json_writer.hpp"
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "common/link/frame.hpp"
 #include "worker/base/log.hpp"
 #include "worker/gateway/line_of.hpp"

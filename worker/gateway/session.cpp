@@ -2,8 +2,8 @@
 
 #include "common/domain/limits.hpp"
 #include "worker/base/failpoint.hpp"
-#include "worker/base/log.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/log.hpp"
 
 #include <initializer_list>
 #include <utility>

@@ -1,7 +1,7 @@
 #include "worker/gateway/task_lookups.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "common/link/frame.hpp"
 #include "worker/base/log.hpp"
 #include "worker/gateway/line_of.hpp"

@@ -1,7 +1,7 @@
 #include "worker/gateway/task_requests.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "common/link/frame.hpp"
 #include "worker/base/format.hpp"
 #include "worker/gateway/audit.hpp"

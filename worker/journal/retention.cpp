@@ -1,7 +1,7 @@
 #include "worker/journal/retention.hpp"
 
-#include "worker/base/log.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/log.hpp"
 
 #include <algorithm>
 

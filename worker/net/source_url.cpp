@@ -1,7 +1,7 @@
 #include "worker/net/source_url.hpp"
 
-#include "worker/base/paths.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/paths.hpp"
 #include "worker/net/curl.hpp"
 
 #include <arpa/inet.h>

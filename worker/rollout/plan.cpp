@@ -1,9 +1,9 @@
 #include "worker/rollout/plan.hpp"
 
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
-#include "worker/base/near_miss.hpp"
+#include "common/domain/limits.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/near_miss.hpp"
 #include "worker/config/model_overrides.hpp"
 #include "worker/config/name_template.hpp"
 #include "worker/fs/sha256.hpp"

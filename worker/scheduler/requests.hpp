@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/base/json.hpp"
-#include "common/domain/task_verb.hpp"
 #include "common/domain/task_status.hpp"
+#include "common/domain/task_verb.hpp"
 #include "worker/base/json_reader.hpp"
 #include "worker/journal/journal.hpp"
 

@@ -1,8 +1,8 @@
 #include "worker/scheduler/scheduler.hpp"
 
 #include "common/domain/identifiers.hpp"
-#include "worker/base/log.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/log.hpp"
 #include "worker/rollout/waiting_detail.hpp"
 #include "worker/scheduler/journal_entry.hpp"
 

@@ -1,7 +1,7 @@
 #include "worker/scheduler/unload_retry.hpp"
 
-#include "worker/base/log.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/log.hpp"
 #include "worker/config/model_overrides.hpp"
 #include "worker/rollout/placed_work.hpp"
 

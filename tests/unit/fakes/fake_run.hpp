@@ -1,10 +1,10 @@
 // What the steps of a task are given, between fakes and without a run: for what a step is made of.
 #pragma once
 
+#include "tests/unit/fakes/fake_gateways.hpp"
 #include "tests/unit/fakes/fake_journal.hpp"
 #include "tests/unit/fakes/fake_places.hpp"
 #include "tests/unit/fakes/fake_server.hpp"
-#include "tests/unit/fakes/fake_gateways.hpp"
 #include "tests/unit/json_of.hpp"
 #include "worker/rollout/run_context.hpp"
 

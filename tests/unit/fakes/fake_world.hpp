@@ -2,9 +2,9 @@
 // killed at any call and started again; what is outside of it stays.
 #pragma once
 
+#include "tests/unit/fakes/fake_gateways.hpp"
 #include "tests/unit/fakes/fake_journal.hpp"
 #include "tests/unit/fakes/fake_server.hpp"
-#include "tests/unit/fakes/fake_gateways.hpp"
 #include "tests/unit/json_of.hpp"
 #include "worker/scheduler/scheduler.hpp"
 

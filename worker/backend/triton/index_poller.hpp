@@ -2,9 +2,9 @@
 // has no index.
 #pragma once
 
+#include "worker/backend/triton/error_text.hpp"
 #include "worker/backend/triton/kserve.hpp"
 #include "worker/backend/triton/repository_index.hpp"
-#include "worker/backend/triton/error_text.hpp"
 #include "worker/backend/triton/request_sequence.hpp"
 
 #include <algorithm>

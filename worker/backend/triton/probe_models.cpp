@@ -1,8 +1,8 @@
 #include "worker/backend/triton/probe_models.hpp"
 
+#include "worker/backend/triton/error_text.hpp"
 #include "worker/backend/triton/kserve.hpp"
 #include "worker/backend/triton/repository_index.hpp"
-#include "worker/backend/triton/error_text.hpp"
 #include "worker/backend/triton/request_sequence.hpp"
 
 #include <memory>

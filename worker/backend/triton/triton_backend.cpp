@@ -1,14 +1,14 @@
 #include "worker/backend/triton/triton_backend.hpp"
 
-#include "worker/async/thread_work.hpp"
 #include "worker/async/combine.hpp"
-#include "worker/backend/triton/kserve.hpp"
+#include "worker/async/thread_work.hpp"
 #include "worker/backend/triton/await_load.hpp"
-#include "worker/backend/triton/repository_index.hpp"
-#include "worker/backend/triton/error_text.hpp"
-#include "worker/backend/triton/request_sequence.hpp"
-#include "worker/backend/triton/probe_models.hpp"
 #include "worker/backend/triton/await_unload.hpp"
+#include "worker/backend/triton/error_text.hpp"
+#include "worker/backend/triton/kserve.hpp"
+#include "worker/backend/triton/probe_models.hpp"
+#include "worker/backend/triton/repository_index.hpp"
+#include "worker/backend/triton/request_sequence.hpp"
 
 #include <utility>
 

@@ -1,8 +1,8 @@
 #include "worker/journal/sqlite/journal_file.hpp"
 
 #include "common/domain/identifiers.hpp"
-#include "worker/base/permanent_start_error.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/permanent_start_error.hpp"
 
 #include <cerrno>
 #include <stdexcept>

@@ -3,8 +3,8 @@
 
 #include "common/base/unique_fd.hpp"
 #include "worker/async/thread_work.hpp"
-#include "worker/journal/sqlite/migrations.hpp"
 #include "worker/journal/sqlite/database.hpp"
+#include "worker/journal/sqlite/migrations.hpp"
 
 #include <cstdint>
 #include <functional>

@@ -1,8 +1,8 @@
 #include "worker/journal/sqlite/migrations.hpp"
 
 #include "common/base/unique_fd.hpp"
-#include "worker/base/log.hpp"
 #include "worker/base/format.hpp"
+#include "worker/base/log.hpp"
 
 #include <cerrno>
 #include <cstdio>

@@ -1,5 +1,5 @@
-#include "common/domain/limits.hpp"
 #include "common/domain/client_identity.hpp"
+#include "common/domain/limits.hpp"
 #include "tests/unit/characters.hpp"
 #include "tests/unit/cmocka.hpp"
 

@@ -1,5 +1,5 @@
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "tests/unit/cmocka.hpp"
 
 #include <set>

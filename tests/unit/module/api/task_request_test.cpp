@@ -1,6 +1,6 @@
 // Which model, which task, and what is no request at all. What a request carries is task_request_config_test's.
-#include "common/domain/limits.hpp"
 #include "common/domain/identifiers.hpp"
+#include "common/domain/limits.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/module/api/parsed_request.hpp"
 

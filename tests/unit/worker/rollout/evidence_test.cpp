@@ -1,6 +1,6 @@
 // Evidence that a share is above its limit, and bounds of a share.
-#include "worker/rollout/evidence.hpp"
 #include "tests/unit/cmocka.hpp"
+#include "worker/rollout/evidence.hpp"
 
 #include <cmath>
 

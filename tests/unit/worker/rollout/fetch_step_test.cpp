@@ -1,7 +1,7 @@
 // The step `fetch`: what is asked for, and how far it is. The fetch itself is in fetch_test.cpp.
-#include "worker/rollout/fetch_step.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_run.hpp"
+#include "worker/rollout/fetch_step.hpp"
 #include "worker/rollout/task_plan.hpp"
 
 #include <optional>

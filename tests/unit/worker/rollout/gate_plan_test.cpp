@@ -1,6 +1,6 @@
 // How a rollout's chance of a false alarm is divided, and what a gate is warned of.
-#include "worker/rollout/gate_plan.hpp"
 #include "tests/unit/cmocka.hpp"
+#include "worker/rollout/gate_plan.hpp"
 
 #include <cmath>
 #include <cstring>

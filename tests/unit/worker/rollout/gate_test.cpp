@@ -1,6 +1,6 @@
 // The gate: which counts let green have more traffic, and which send it back.
-#include "worker/rollout/gate.hpp"
 #include "tests/unit/cmocka.hpp"
+#include "worker/rollout/gate.hpp"
 
 #include <cstring>
 #include <string>

@@ -1,6 +1,6 @@
-#include "worker/rollout/route_publisher.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_gateways.hpp"
+#include "worker/rollout/route_publisher.hpp"
 
 namespace {
 

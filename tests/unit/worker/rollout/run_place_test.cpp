@@ -1,8 +1,8 @@
 // The place of one run; who gets the next one is in work_places_test.cpp.
-#include "worker/rollout/run_place.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_journal.hpp"
 #include "tests/unit/fakes/fake_places.hpp"
+#include "worker/rollout/run_place.hpp"
 
 namespace {
 

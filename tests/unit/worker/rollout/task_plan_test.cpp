@@ -1,7 +1,7 @@
 // What a task shows of its plan, and when; what the plan holds is in plan_test.cpp and task_document_test.cpp.
-#include "worker/rollout/task_plan.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_run.hpp"
+#include "worker/rollout/task_plan.hpp"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // What a client's verb does to a run; what the scheduler makes of verbs is in steering_test.cpp.
-#include "worker/rollout/task_steering.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_journal.hpp"
+#include "worker/rollout/task_steering.hpp"
 
 #include <optional>
 

@@ -1,7 +1,7 @@
-#include "worker/rollout/task_writer.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_journal.hpp"
 #include "tests/unit/quiet.hpp"
+#include "worker/rollout/task_writer.hpp"
 
 #include <memory>
 #include <optional>

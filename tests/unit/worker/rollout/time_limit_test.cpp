@@ -1,6 +1,6 @@
-#include "worker/rollout/time_limit.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_clock.hpp"
+#include "worker/rollout/time_limit.hpp"
 
 namespace {
 
