@@ -92,7 +92,7 @@ void a_number_is_good_up_to_its_bounds_and_a_fault_past_them(void **)
         assert_text(faults_of(with(smallest, "/rollout/gate/false_alarm", good)), "");
     }
     for (const char *bad : {"0", "0.0000001", "0.51", "1", "\"0.01\"", "null"}) {
-        refuse_each({{"/rollout/gate/false_alarm", bad, "must be a number from 1e-06 to 0.5"}});
+        refuse_each({{"/rollout/gate/false_alarm", bad, "must be a number from 0.000001 to 0.5"}});
     }
     refuse_each({{"/rollout/gate/absolute_unless_blue", "1", "must be true or false"},
                  {"/rollout/gate/latency", "\"last_byte\"", "must be one of"}});
