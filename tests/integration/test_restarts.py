@@ -340,7 +340,7 @@ def test_a_killed_worker_process_leaves_the_table_whole(make_gateway):
             stop.append(True)
         for done in running:
             done.result(DEADLINE_S)
-    gateway.expected_alerts = ["exited on signal 9"]
+    gateway.expected_alerts = ["exited on signal 9", "was locked by"]
     wait_until(lambda: len(gateway.nginx.worker_pids()) == 2, "new worker processes")
     gateway.await_link()
     client = Client(gateway.nginx.port, keep=True)
