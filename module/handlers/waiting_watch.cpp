@@ -21,7 +21,7 @@ struct {
 } list;
 
 
-void look(ngx_event_t *) noexcept
+void on_timer(ngx_event_t *) noexcept
 {
     auto *flights = in_flight_of_process();
     for (auto *request = list.ends.next; request != &list.ends;) {
@@ -52,7 +52,7 @@ void begin(waited_fn waited) noexcept
     list.ends.next = list.ends.previous = &list.ends;
     list.waited = waited;
     list.no_connection.fd = static_cast<ngx_socket_t>(-1);
-    list.timer.handler = look;
+    list.timer.handler = on_timer;
     list.timer.data = &list.no_connection;
     list.timer.cancelable = 1;
 }
