@@ -9,7 +9,7 @@
 namespace rollout {
 
 /// Where a directive stands, for a fault that shows only when the whole configuration is read.
-struct directive_place {
+struct directive_context {
     u_char *file = nullptr;
     ngx_uint_t line = 0;
 };
@@ -17,10 +17,10 @@ struct directive_place {
 struct main_settings {
     shared_zone *zone = nullptr;
     link_settings link;
-    directive_place worker_used;
-    directive_place api_used;   ///< the first rollout_api
-    directive_place route_used; ///< the first rollout_route
-    directive_place metrics_used;
+    directive_context worker_used;
+    directive_context api_used;   ///< the first rollout_api
+    directive_context route_used; ///< the first rollout_route
+    directive_context metrics_used;
     bool route_resolves =
         false; ///< a location with rollout_route has a resolver: it may find hosts that are no upstream blocks
 };
@@ -28,8 +28,9 @@ struct main_settings {
 struct location_settings {
     bool api = false;
     bool metrics = false;
-    directive_place handler_place; ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
-    ngx_str_t base{};              ///< what comes before the route in the URI
+    directive_context
+        handler_context; ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
+    ngx_str_t base{};    ///< what comes before the route in the URI
     dialect words = dialect::standard;
 
     ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here

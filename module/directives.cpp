@@ -60,11 +60,11 @@ constexpr char other_handler[] =
     "is incompatible with another directive that answers requests, as \"proxy_pass\" does, in one location";
 
 
-/// The first place of a directive is the one that an error names.
-void note_place(ngx_conf_t *cf, directive_place &place)
+/// The first context of a directive is the one that an error names.
+void note_context(ngx_conf_t *cf, directive_context &context)
 {
-    if (place.file == nullptr) {
-        place = {cf->conf_file->file.name.data, cf->conf_file->line};
+    if (context.file == nullptr) {
+        context = {cf->conf_file->file.name.data, cf->conf_file->line};
     }
 }
 
@@ -84,7 +84,7 @@ const char *set_handler(ngx_conf_t *cf, location_settings &location, ngx_http_ha
         return other_handler;
     }
     core->handler = handler;
-    note_place(cf, location.handler_place);
+    note_context(cf, location.handler_context);
     return nullptr;
 }
 
@@ -93,12 +93,12 @@ const char *set_handler(ngx_conf_t *cf, location_settings &location, ngx_http_ha
 
 char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx_http_core_loc_conf_t &core)
 {
-    const auto &place = location.handler_place;
-    if (place.file == nullptr || core.handler == (location.api ? handle_api : handle_metrics)) {
+    const auto &context = location.handler_context;
+    if (context.file == nullptr || core.handler == (location.api ? handle_api : handle_metrics)) {
         return NGX_CONF_OK;
     }
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"%s\" directive %s in %s:%ui",
-                  location.api ? "rollout_api" : "rollout_metrics", other_handler, place.file, place.line);
+                  location.api ? "rollout_api" : "rollout_metrics", other_handler, context.file, context.line);
     return config_error();
 }
 
@@ -243,7 +243,7 @@ char *set_api(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (const char *fault = set_handler(cf, location, handle_api)) {
         return const_cast<char *>(fault);
     }
-    note_place(cf, main_settings_of(cf).api_used);
+    note_context(cf, main_settings_of(cf).api_used);
     return NGX_CONF_OK;
 }
 
@@ -284,10 +284,10 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
     for (ngx_uint_t i = 2; i < cf->args->nelts; ++i) {
         ngx_http_complex_value_t **member = nullptr;
         std::optional<ngx_str_t> text;
-        for (auto [name, place] : {std::pair{"part", &location.part}, std::pair{"key", &location.key},
-                                   std::pair{"preview", &location.preview}}) {
+        for (auto [name, to] : {std::pair{"part", &location.part}, std::pair{"key", &location.key},
+                                std::pair{"preview", &location.preview}}) {
             if ((text = value_of(values[i], name))) {
-                member = place;
+                member = to;
                 break;
             }
         }
@@ -300,7 +300,7 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
         }
     }
 
-    note_place(cf, main_settings_of(cf).route_used);
+    note_context(cf, main_settings_of(cf).route_used);
     return NGX_CONF_OK;
 }
 
@@ -318,7 +318,7 @@ char *set_metrics(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (const char *fault = set_handler(cf, location, handle_metrics)) {
         return const_cast<char *>(fault);
     }
-    note_place(cf, main_settings_of(cf).metrics_used);
+    note_context(cf, main_settings_of(cf).metrics_used);
     return NGX_CONF_OK;
 }
 

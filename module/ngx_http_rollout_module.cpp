@@ -90,10 +90,10 @@ void *create_main(ngx_conf_t *cf)
 char *init_main(ngx_conf_t *cf, void *conf)
 {
     const auto &settings = *static_cast<main_settings *>(conf);
-    const auto require = [cf](bool there, const char *missing, const char *user, const directive_place &place) {
-        if (!there && place.file != nullptr) {
+    const auto require = [cf](bool there, const char *missing, const char *user, const directive_context &used) {
+        if (!there && used.file != nullptr) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "no \"%s\" is defined for \"%s\" in %s:%ui", missing, user,
-                          place.file, place.line);
+                          used.file, used.line);
             return false;
         }
         return true;

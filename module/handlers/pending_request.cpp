@@ -187,9 +187,9 @@ ngx_int_t answer_with(pending_request &request, const task_record &task)
     if (request.submitting) {
         const bool async = request.wants.respond_async && !is_final(task.status);
         status = async ? NGX_HTTP_ACCEPTED : NGX_HTTP_OK;
-        const std::string place = std::string(view_of(location_of(r).base)) + "/" +
-                                  std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
-        if (!add_header(r, "Location", place)) {
+        const std::string location = std::string(view_of(location_of(r).base)) + "/" +
+                                     std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
+        if (!add_header(r, "Location", location)) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
         if (async && !add_header(r, "Preference-Applied", "respond-async")) {

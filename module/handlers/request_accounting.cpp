@@ -480,7 +480,7 @@ void leave_flight(void *data) noexcept
     }
     unwatch_waiting(choice);
     if (auto *flights = in_flight_of_process()) {
-        flights->exit(choice.place);
+        flights->exit(choice.in_flight_index);
     }
 }
 

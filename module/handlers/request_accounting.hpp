@@ -28,7 +28,7 @@ struct counted_request : waiting_request {
     const route_request *choice = nullptr; ///< what the variables tell
     std::uint64_t model = 0;               ///< a hash of the model's names
     std::uint64_t client = 0;              ///< a hash of the key, or of the client's address
-    std::uint32_t place = 0;               ///< among those in flight
+    std::uint32_t in_flight_index = 0;     ///< among those in flight
     slot which = slot::blue;
     route_metrics_entry meter;
     bool watched = false;

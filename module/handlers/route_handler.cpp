@@ -123,14 +123,14 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
     }
     const route_table::question asked = {view_of(request.model_id), view_of(request.part), view_of(request.key),
                                          view_of(request.preview) == "green",
-                                         static_cast<unsigned>(ngx_random()) % places};
-    const auto count_in = [&](std::uint64_t revision_key, std::uint32_t place) {
+                                         static_cast<unsigned>(ngx_random()) % routing_buckets};
+    const auto count_in = [&](std::uint64_t revision_key, std::uint32_t in_flight_index) {
         const auto &choice = request.choice;
         counted_request counted;
         counted.request = r;
         counted.choice = &request;
         counted.revision_key = revision_key;
-        counted.place = place;
+        counted.in_flight_index = in_flight_index;
         counted.which = choice.which;
         counted.meter = choice.meter;
         counted.watched = choice.watched;
@@ -167,14 +167,14 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
     auto found = choose_once(request.choice);
     for (int attempt = 0; attempt < choice_attempts && found == record_store::found::yes; ++attempt) {
         const auto revision_key = in_flight_key(asked.model_id, asked.part, request.choice.revision);
-        const auto place = flights->enter(revision_key);
+        const auto in_flight_index = flights->enter(revision_key);
         std::atomic_thread_fence(std::memory_order_seq_cst);
 
         route_choice again;
         found = choose_once(again);
         if (found == record_store::found::yes && again.revision == request.choice.revision) {
             request.choice = again;
-            count_in(revision_key, place);
+            count_in(revision_key, in_flight_index);
 
             auto *text = static_cast<u_char *>(ngx_pnalloc(r->pool, NGX_INT64_LEN));
             if (text == nullptr) {
@@ -183,7 +183,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
             request.revision = {static_cast<std::size_t>(ngx_sprintf(text, "%uL", again.revision) - text), text};
             return outcome::chosen;
         }
-        flights->exit(place);
+        flights->exit(in_flight_index);
         request.choice = again;
     }
     if (found != record_store::found::no) {

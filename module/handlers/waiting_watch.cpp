@@ -21,7 +21,7 @@ struct {
 } watched;
 
 
-void look(ngx_event_t *) noexcept
+void on_timer(ngx_event_t *) noexcept
 {
     auto *flights = in_flight_of_process();
     for (auto *request = watched.ends.next; request != &watched.ends;) {
@@ -52,7 +52,7 @@ void begin(waited_fn waited) noexcept
     watched.ends.next = watched.ends.previous = &watched.ends;
     watched.waited = waited;
     watched.no_connection.fd = static_cast<ngx_socket_t>(-1);
-    watched.timer.handler = look;
+    watched.timer.handler = on_timer;
     watched.timer.data = &watched.no_connection;
     watched.timer.cancelable = 1;
 }

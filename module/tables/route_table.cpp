@@ -88,7 +88,7 @@ bool open_route(const unsigned char *bytes, std::size_t size, route_head &head, 
 } // namespace
 
 
-unsigned place_of(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept
+unsigned routing_bucket(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept
 {
     // The model and the revision go in as well: it shall not be the same few keys that meet every green first.
     std::uint64_t hash = 0xcbf29ce484222325ULL ^ (green_revision * 0x9e3779b97f4a7c15ULL);
@@ -103,7 +103,7 @@ unsigned place_of(std::string_view key, std::string_view model_id, std::uint64_t
     hash ^= hash >> 33;
     hash *= 0xc4ceb9fe1a85ec53ULL;
     hash ^= hash >> 33;
-    return static_cast<unsigned>(hash % places);
+    return static_cast<unsigned>(hash % routing_buckets);
 }
 
 
@@ -138,9 +138,9 @@ record_store::found route_table::choose(const question &asked, const record_stor
         choice = green;
         choice.watched = false; // a try-out is no traffic
     } else {
-        const unsigned place =
-            asked.key.empty() ? asked.chance : place_of(asked.key, asked.model_id, head.green.revision);
-        choice = place < head.weight * (places / 100) ? green : blue;
+        const unsigned bucket =
+            asked.key.empty() ? asked.chance : routing_bucket(asked.key, asked.model_id, head.green.revision);
+        choice = bucket < head.weight * (routing_buckets / 100) ? green : blue;
     }
     return record_store::found::yes;
 }

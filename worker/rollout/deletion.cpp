@@ -14,10 +14,10 @@ namespace {
 void enter_unroute(run_context &run)
 {
     auto &model = run.model;
-    for (auto *place : {&model.blue, &model.green, &model.incoming}) {
-        if (*place) {
-            model.retired.push_back(**place);
-            place->reset();
+    for (auto *slot : {&model.blue, &model.green, &model.incoming}) {
+        if (*slot) {
+            model.retired.push_back(**slot);
+            slot->reset();
         }
     }
     for (auto &revision : std::exchange(model.kept, {})) {

@@ -184,10 +184,10 @@ double gate::decides_at(const test &of) const noexcept
 }
 
 
-void gate::look(const gate_window &since_last)
+void gate::observe(const gate_window &since_last)
 {
     for (auto &tested : tests_) {
-        look_at(tested, since_last); // against what was known of blue before
+        observe_one(tested, since_last); // against what was known of blue before
     }
     add_to(counted_.green, since_last.green);
     add_to(counted_.blue, since_last.blue);
@@ -254,7 +254,7 @@ std::optional<std::size_t> gate::slow_bucket(gate_test which, double chance) con
 }
 
 
-void gate::look_at(test &of, const gate_window &since_last)
+void gate::observe_one(test &of, const gate_window &since_last)
 {
     const traffic_counters &green = since_last.green;
     const traffic_counters &blue = since_last.blue;

@@ -33,7 +33,7 @@ struct run_step {
     /// always.
     bool (*can_be_undone)(const run_context &run) = nullptr;
 
-    /// It waits, for time, traffic, a person or gateways: if that lasts, the run gives its place back.
+    /// It waits, for time, traffic, a person or gateways: if that lasts, the run gives its permit back.
     bool waits = false;
 };
 

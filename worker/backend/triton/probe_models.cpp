@@ -14,7 +14,7 @@ namespace {
 
 using found_ptr = std::shared_ptr<std::vector<model_status>>;
 
-model_status presence_of(const index_entry &entry)
+model_status status_of(const index_entry &entry)
 {
     switch (entry.is) {
     case index_state::ready:
@@ -70,7 +70,7 @@ class probe final : public request_sequence {
     {
         for (std::size_t i = 0; i < asked_.models.size(); ++i) {
             const auto entry = index.find(asked_.models[i]);
-            (*found_)[i] = presence_of(entry == index.end() ? index_entry() : entry->second);
+            (*found_)[i] = status_of(entry == index.end() ? index_entry() : entry->second);
         }
         finish(outcome::ok());
     }

@@ -1,4 +1,4 @@
-#include "worker/settings_doubts.hpp"
+#include "worker/settings_warnings.hpp"
 
 #include "worker/base/format.hpp"
 #include "worker/config/name_template.hpp"
@@ -92,7 +92,7 @@ void check_gates(const settings &from, std::vector<std::string> &to)
 } // namespace
 
 
-std::vector<std::string> doubts_about(const settings &from)
+std::vector<std::string> warnings_about(const settings &from)
 {
     std::vector<std::string> all;
     check_folder("/listen/path", std::filesystem::path(from.listen.path).parent_path(), all);
