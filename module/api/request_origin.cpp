@@ -23,18 +23,6 @@ struct host_and_port {
 };
 
 
-constexpr char lower(char c) noexcept
-{
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-
-bool same_text(std::string_view one, std::string_view other) noexcept
-{
-    return std::ranges::equal(one, other, [](char a, char b) { return lower(a) == lower(b); });
-}
-
-
 /// `host[:port]`, nothing more.
 std::optional<host_and_port> read_host_and_port(std::string_view text) noexcept
 {
@@ -73,7 +61,7 @@ std::optional<std::array<std::uint8_t, 16>> address_of(std::string_view host)
 
 bool same_host(std::string_view one, std::string_view other)
 {
-    if (same_text(one, other)) {
+    if (equal_ignoring_case(one, other)) {
         return true;
     }
     const auto address = address_of(one);
@@ -91,8 +79,8 @@ try {
         return false; // `null`, and what is no origin
     }
     const auto scheme = origin.substr(0, scheme_end);
-    const bool secure = same_text(scheme, "https");
-    if (!secure && !same_text(scheme, "http")) {
+    const bool secure = equal_ignoring_case(scheme, "https");
+    if (!secure && !equal_ignoring_case(scheme, "http")) {
         return false;
     }
     const auto there = read_host_and_port(origin.substr(scheme_end + mark.size()));

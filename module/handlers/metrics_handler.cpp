@@ -209,7 +209,7 @@ void on_metered(link_call &call, link_result result, const task_record *, const 
 }
 
 
-ngx_int_t handle(ngx_http_request_t *r)
+ngx_int_t write_metrics(ngx_http_request_t *r)
 {
     if (!(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -243,7 +243,7 @@ ngx_int_t handle(ngx_http_request_t *r)
 
 ngx_int_t handle_metrics(ngx_http_request_t *r) noexcept
 {
-    return guarded(r, [r] { return handle(r); });
+    return guarded(r, [r] { return write_metrics(r); });
 }
 
 } // namespace rollout

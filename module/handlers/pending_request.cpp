@@ -57,7 +57,7 @@ enum class held : std::uint8_t { no, yes, too_many };
 
 
 /// Does the client wait for a later document than this?
-held hold(pending_request &request, const task_record &task)
+held hold_answer(pending_request &request, const task_record &task)
 {
     const auto left = left_to_wait(request);
     if (left == 0 || is_final(task.status)) {
@@ -206,7 +206,7 @@ ngx_int_t answer_with(pending_request &request, const task_record &task)
 ngx_int_t answer_or_hold(pending_request &request, const task_record &task) noexcept
 {
     return guarded(request.r, [&]() -> ngx_int_t {
-        switch (hold(request, task)) {
+        switch (hold_answer(request, task)) {
         case held::yes:
             return NGX_DONE;
         case held::too_many:

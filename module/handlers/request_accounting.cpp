@@ -20,7 +20,7 @@ client_table clients;
 /// Choices of this process whose upstream is followed and not at its end: the filters have nothing to do without one.
 std::size_t followed = 0;
 
-ngx_http_output_body_filter_pt next_body_filter;
+ngx_http_output_body_filter_pt body_filter_after_accounting;
 ngx_http_request_body_filter_pt next_request_body_filter;
 
 
@@ -362,18 +362,18 @@ ngx_int_t enter_content(ngx_http_request_t *r) noexcept
 
 // What nginx waits for the client.
 
-ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcept
+ngx_int_t accounting_body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcept
 {
     if (followed == 0 || r->upstream == nullptr) {
-        return next_body_filter(r, in);
+        return body_filter_after_accounting(r, in);
     }
     auto *choice = find_choice(
         r, [r](const counted_request &one) { return one.upstream == r->upstream && one.watched && !one.judged; });
     if (choice == nullptr) {
-        return next_body_filter(r, in);
+        return body_filter_after_accounting(r, in);
     }
     end_wait_for_client(*choice);
-    const ngx_int_t rc = next_body_filter(r, in);
+    const ngx_int_t rc = body_filter_after_accounting(r, in);
     if (rc == NGX_ERROR) {
         choice->output_failed = true;
     }
@@ -539,8 +539,8 @@ void count_results(ngx_http_request_t *r) noexcept
 
 void install_client_clocks() noexcept
 {
-    next_body_filter = ngx_http_top_body_filter;
-    ngx_http_top_body_filter = body_filter;
+    body_filter_after_accounting = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = accounting_body_filter;
     next_request_body_filter = ngx_http_top_request_body_filter;
     ngx_http_top_request_body_filter = request_body_filter;
 }

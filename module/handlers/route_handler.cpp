@@ -52,7 +52,7 @@ namespace {
 /// In a request's context that has no choice when its answer begins.
 route_request no_choice = {.answering = true};
 
-ngx_http_output_header_filter_pt next_header_filter;
+ngx_http_output_header_filter_pt header_filter_after_routes;
 
 bool evaluate(ngx_http_request_t *r, ngx_http_complex_value_t *value, ngx_str_t &result) noexcept
 {
@@ -266,10 +266,10 @@ void end_choosing(ngx_http_request_t *r) noexcept
 }
 
 
-ngx_int_t header_filter(ngx_http_request_t *r)
+ngx_int_t end_choosing_filter(ngx_http_request_t *r)
 {
     end_choosing(r);
-    return next_header_filter(r);
+    return header_filter_after_routes(r);
 }
 
 
@@ -278,7 +278,7 @@ void on_held(ngx_http_request_t *r);
 
 /// Holds the request until the routes are known, as an nginx that has just started, or taken over from another one, is told
 /// them in a moment; at most for as long as an answer of rolloutd's is waited for. False: it is answered now.
-bool hold(ngx_http_request_t *r, route_request &request) noexcept
+bool hold_request(ngx_http_request_t *r, route_request &request) noexcept
 {
     const auto *link = link_of_process();
     // A subrequest shares its connection's events with others.
@@ -314,7 +314,7 @@ void on_held(ngx_http_request_t *r)
         return;
     }
     auto &request = *static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
-    if (!(main_of(r).zone->routes_known() && has_current_routes()) && hold(r, request)) {
+    if (!(main_of(r).zone->routes_known() && has_current_routes()) && hold_request(r, request)) {
         return;
     }
     request.has_waited = true;
@@ -373,7 +373,7 @@ constexpr auto no_index = static_cast<ngx_uint_t>(-1);
 ngx_uint_t variable_indices[std::size(variables)];
 
 
-ngx_int_t handle(ngx_http_request_t *r)
+ngx_int_t choose_route(ngx_http_request_t *r)
 {
     if (r->uri_changes <= NGX_HTTP_MAX_URI_CHANGES) {
         leave_location(r);
@@ -386,7 +386,7 @@ ngx_int_t handle(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     if (request->ended == outcome::not_known_yet) {
-        if (hold(r, *request)) {
+        if (hold_request(r, *request)) {
             return NGX_AGAIN;
         }
         if (!std::exchange(request->has_waited, true)) {
@@ -454,8 +454,8 @@ void find_route_variables(ngx_conf_t *cf) noexcept
 
 void install_route_filter() noexcept
 {
-    next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = header_filter;
+    header_filter_after_routes = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = end_choosing_filter;
 }
 
 
@@ -476,7 +476,7 @@ ngx_int_t log_route(ngx_http_request_t *r) noexcept
 
 ngx_int_t handle_route(ngx_http_request_t *r) noexcept
 {
-    return guarded(r, [r] { return handle(r); });
+    return guarded(r, [r] { return choose_route(r); });
 }
 
 } // namespace rollout

@@ -1,35 +1,13 @@
 #include "module/tables/gate_counters.hpp"
 
+#include "module/tables/shared_counter.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <new>
 
 namespace rollout {
-
-namespace {
-
-/// Where a revision may stand from its hash on.
-constexpr std::size_t probes = 16;
-
-constexpr auto relaxed = std::memory_order_relaxed;
-
-
-template <class T>
-void add(T &to, T more) noexcept
-{
-    std::atomic_ref(to).fetch_add(more, relaxed);
-}
-
-
-template <class T>
-T peek(const T &from) noexcept
-{
-    return std::atomic_ref(const_cast<T &>(from)).load(relaxed);
-}
-
-} // namespace
-
 
 struct gate_counters::header {
     std::uint64_t buckets;

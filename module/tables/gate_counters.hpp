@@ -38,6 +38,8 @@ class gate_counters {
     traffic_counters read(std::uint64_t key) const noexcept;
 
   private:
+    static constexpr std::size_t probes = 16; ///< where a revision may stand from its hash on
+
     struct header;
     struct traffic_bucket;
 

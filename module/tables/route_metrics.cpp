@@ -1,6 +1,7 @@
 #include "module/tables/route_metrics.hpp"
 
 #include "common/domain/limits.hpp"
+#include "module/tables/shared_counter.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -12,26 +13,9 @@ namespace rollout {
 
 namespace {
 
-/// Where a route may stand from its hash on.
-constexpr std::size_t probes = 16;
-
 /// The last minute is as many of these, the last of which has only begun.
 constexpr std::uint32_t seconds_a_bucket = 10;
 constexpr std::uint32_t minute_buckets = 6;
-
-constexpr auto relaxed = std::memory_order_relaxed;
-
-
-void add(std::uint64_t &to, std::uint64_t more) noexcept
-{
-    std::atomic_ref(to).fetch_add(more, relaxed);
-}
-
-
-std::uint64_t peek(const std::uint64_t &from) noexcept
-{
-    return std::atomic_ref(const_cast<std::uint64_t &>(from)).load(relaxed);
-}
 
 } // namespace
 
@@ -246,8 +230,8 @@ std::vector<route_metrics::reading> route_metrics::read(std::size_t first, std::
         for (std::size_t which = 0; which < now.slots.size(); ++which) {
             const auto &from = at.slots[which];
             auto &to = now.slots[which];
-            std::transform(from.by_class.begin(), from.by_class.end(), to.by_class.begin(), peek);
-            std::transform(from.buckets.begin(), from.buckets.end(), to.buckets.begin(), peek);
+            std::transform(from.by_class.begin(), from.by_class.end(), to.by_class.begin(), peek<std::uint64_t>);
+            std::transform(from.buckets.begin(), from.buckets.end(), to.buckets.begin(), peek<std::uint64_t>);
             to.sum_ms = peek(from.sum_ms);
         }
         std::atomic_thread_fence(std::memory_order_acquire);

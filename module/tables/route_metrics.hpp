@@ -87,6 +87,8 @@ class route_metrics {
     std::vector<reading> read(std::size_t first, std::size_t count) const;
 
   private:
+    static constexpr std::size_t probes = 16; ///< where a route may stand from its hash on
+
     struct header;
     struct entry;
 

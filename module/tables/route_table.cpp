@@ -59,8 +59,8 @@ route_head::target head_of(const std::optional<route_target> &target) noexcept
 
 
 /// Takes a record apart. Both choices point into `bytes`.
-bool open_record(const unsigned char *bytes, std::size_t size, route_head &head, route_choice &blue,
-                 route_choice &green) noexcept
+bool open_route(const unsigned char *bytes, std::size_t size, route_head &head, route_choice &blue,
+                route_choice &green) noexcept
 {
     if (size < sizeof(head)) {
         return false;
@@ -126,7 +126,7 @@ record_store::found route_table::choose(const question &asked, const record_stor
     route_head head;
     route_choice blue;
     route_choice green;
-    if (!open_record(bytes, size, head, blue, green)) {
+    if (!open_route(bytes, size, head, blue, green)) {
         return record_store::found::failed;
     }
 
@@ -209,7 +209,7 @@ bool route_table::each(const function_ref<void(const route &)> &visit) const
         route_head head;
         route_choice blue;
         route_choice green;
-        if (!open_record(reinterpret_cast<const unsigned char *>(value.data()), value.size(), head, blue, green)) {
+        if (!open_route(reinterpret_cast<const unsigned char *>(value.data()), value.size(), head, blue, green)) {
             return;
         }
         const auto target = [](const route_choice &choice) -> std::optional<route_target> {

@@ -4,8 +4,6 @@ namespace rollout {
 
 namespace {
 
-constexpr std::uint64_t day_s = 86400;
-constexpr std::uint64_t year_s = 366 * day_s;
 constexpr std::uint64_t max_repeat = 1000;
 constexpr double least_false_alarm = 1e-6;
 constexpr double most_false_alarm = 0.5;

@@ -14,6 +14,10 @@
 namespace rollout {
 
 /// One weight of a shift and how long it is held.
+/// What a time may be at most, as one or the other.
+inline constexpr std::uint64_t day_s = 86400;
+inline constexpr std::uint64_t year_s = 366 * day_s;
+
 struct shift_step {
     unsigned weight = 100;
     std::uint64_t hold_s = 0;

@@ -22,10 +22,6 @@ namespace rollout {
 
 namespace {
 
-constexpr std::uint64_t day_s = 86400;
-constexpr std::uint64_t year_s = 366 * day_s;
-
-
 void read_listen(json_reader &root, settings &to, std::vector<json_fault> &faults)
 {
     const json_t *value = root.object("listen", true);

@@ -244,7 +244,7 @@ void restore_former(model &of)
 }
 
 
-void enter_rollback(run_context &run)
+void enter_rollback_of_deployment(run_context &run)
 {
     auto &model = run.model;
     if (model.former != 0 && is_ours(run, model.blue)) {
@@ -291,13 +291,7 @@ bool promotion_can_be_undone(const run_context &run)
 }
 
 
-bool never(const run_context &)
-{
-    return false;
-}
-
-
-constexpr std::array steps = {
+constexpr std::array steps_of_deployment = {
     run_step{.name = "fetch", .enter = enter_fetch, .work = fetch_files, .applies = brings_files},
     run_step{.name = "stage", .enter = enter_stage, .work = stage_files, .applies = brings_files},
     run_step{.name = "load", .enter = enter_load, .work = load_model},
@@ -313,14 +307,15 @@ constexpr std::array steps = {
     run_step{.name = "retire", .work = retire_old, .can_be_undone = never, .waits = true},
 };
 
-constexpr run_step rollback = {.name = "rollback", .enter = enter_rollback, .work = roll_back};
+constexpr run_step rollback_of_deployment = {
+    .name = "rollback", .enter = enter_rollback_of_deployment, .work = roll_back};
 
 } // namespace
 
 
 run_steps deployment_steps()
 {
-    return {steps, rollback};
+    return {steps_of_deployment, rollback_of_deployment};
 }
 
 } // namespace rollout

@@ -21,8 +21,6 @@ constexpr double unasked_ratio = 2;
 /// Of a test that compares with a bound of blue's: a half of its chance is for the bound.
 constexpr double part_of_bound = 0.5;
 
-constexpr double slow_share = 0.01; ///< p99
-
 /// What a hold says that it could have seen is right with 99 %.
 constexpr double chance_of_bounds = 0.01;
 

@@ -37,6 +37,12 @@ struct run_step {
     bool waits = false;
 };
 
+/// Of a step that cannot be undone.
+inline bool never(const run_context &)
+{
+    return false;
+}
+
 /// The steps of a kind of task, in their order, and its way back.
 struct run_steps {
     std::span<const run_step> forward;

@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds longest_pause = 1h;
+constexpr std::chrono::milliseconds longest_unload_pause = 1h;
 
 /// A pause is shorter by up to this part of it, so that what failed together is not tried again together.
 constexpr double jitter = 0.25;
@@ -178,7 +178,7 @@ std::chrono::milliseconds unload_retry::pause_after(const std::string &backend, 
     const auto known = config_->backends.find(backend);
     const std::chrono::milliseconds first = std::chrono::seconds(
         known == config_->backends.end() ? backend_settings().unload_retry_s : known->second.unload_retry_s);
-    const auto pause = std::min(first * (1u << std::min(failures, 12u)), std::max(first, longest_pause));
+    const auto pause = std::min(first * (1u << std::min(failures, 12u)), std::max(first, longest_unload_pause));
     std::uniform_real_distribution<double> part(1 - jitter, 1);
     return std::chrono::duration_cast<std::chrono::milliseconds>(pause * part(random_));
 }
