@@ -61,6 +61,7 @@ struct event_loop {
 int run(const std::string &path, std::shared_ptr<const settings> config)
 {
     const auto threads = config->limits.max_concurrent_rollouts + spare_threads;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet
     setenv("UV_THREADPOOL_SIZE", std::to_string(threads).c_str(), 0);
     std::signal(SIGPIPE, SIG_IGN);
     raise_open_files();

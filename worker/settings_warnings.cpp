@@ -81,9 +81,10 @@ void check_gates(const settings &from, std::vector<std::string> &to)
         to.push_back("/rollout: " + warning);
     }
     for (const auto &[name, one] : from.models) {
+        const std::string pointer = "/models/" + name + "/rollout: ";
         for (const auto &warning : gate_warnings(one.rollout)) {
             if (std::ranges::find(of_all, warning) == of_all.end()) {
-                to.push_back("/models/" + name + "/rollout: " + warning);
+                to.push_back(pointer + warning);
             }
         }
     }

@@ -6,6 +6,7 @@
 #include "worker/config/model_overrides.hpp"
 #include "worker/config/name_template.hpp"
 #include "worker/net/source_url.hpp"
+#include "worker/os/users.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -14,7 +15,6 @@
 #include <fstream>
 #include <iterator>
 
-#include <pwd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -46,7 +46,7 @@ void read_listen(json_reader &root, settings &to, std::vector<json_fault> &fault
     }
     listen.texts("allow_users", to.listen.allow_users);
     for (std::size_t i = 0; i < to.listen.allow_users.size(); ++i) {
-        if (getpwnam(to.listen.allow_users[i].c_str()) == nullptr) {
+        if (!find_user(to.listen.allow_users[i])) {
             faults.push_back(
                 {"/listen/allow_users/" + std::to_string(i),
                  "there is no user \"" + clean_text(to.listen.allow_users[i], 64) + "\" on this machine"});

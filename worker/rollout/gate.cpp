@@ -156,7 +156,7 @@ std::string chance_words(double false_alarm)
 
 gate::gate(const gate_settings &limits, const std::vector<gate_share> &shares, std::uint64_t hold_s,
            std::optional<traffic_counters> baseline)
-    : limits_(limits), baseline_(std::move(baseline))
+    : limits_(limits), baseline_(baseline)
 {
     for (const auto &spent : shares) {
         tests_.push_back({spent, evidence(hold_s)});
@@ -355,7 +355,7 @@ gate_verdict gate::verdict() const
 
 gate_verdict gate::verdict_at_end() const
 {
-    const auto now = verdict();
+    auto now = verdict();
     if (now.is != gate_verdict::kind::good) {
         return now;
     }

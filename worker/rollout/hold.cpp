@@ -97,7 +97,7 @@ class holding final : public operation {
         if (!gate_) {
             return {gate_verdict::kind::good, false, ""};
         }
-        const auto now = gate_->verdict();
+        auto now = gate_->verdict();
         if (!held || now.is != gate_verdict::kind::good || std::exchange(mean_is_judged_, true)) {
             return now;
         }

@@ -133,7 +133,7 @@ class probe final : public request_sequence {
 operation_ptr probe_models(server_access access, probe_request request, probed_fn done)
 {
     const auto found = std::make_shared<std::vector<model_status>>(request.models.size());
-    return std::make_unique<probe>(std::move(access), std::move(request), found, done);
+    return std::make_unique<probe>(std::move(access), std::move(request), found, std::move(done));
 }
 
 } // namespace rollout
