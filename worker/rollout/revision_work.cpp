@@ -233,6 +233,7 @@ operation_ptr for_each(run_context &run, const std::vector<served_revision> &all
                        operation_ptr (*work)(run_context &, const served_revision &, done_fn), done_fn done)
 {
     std::vector<start_fn> parts;
+    parts.reserve(all.size());
     for (const auto &revision : all) {
         parts.push_back([&run, revision, work](done_fn then) { return work(run, revision, std::move(then)); });
     }

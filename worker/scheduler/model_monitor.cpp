@@ -342,6 +342,7 @@ std::vector<lost_revision> model_monitor::losses_of(const std::string &model_id)
         }
     }
     std::vector<lost_revision> all;
+    all.reserve(by_revision.size());
     for (auto &[_, revision] : by_revision) {
         all.push_back(std::move(revision));
     }

@@ -34,8 +34,8 @@ model_status status_of(const index_entry &entry)
 
 class probe final : public request_sequence {
   public:
-    probe(server_access access, probe_request request, const found_ptr &found, const probed_fn &done)
-        : request_sequence(std::move(access), [found, done](const outcome &) { done(*found); }),
+    probe(server_access access, probe_request request, const found_ptr &found, probed_fn done)
+        : request_sequence(std::move(access), [found, done = std::move(done)](const outcome &) { done(*found); }),
           asked_(std::move(request)), found_(found)
     {
         ask(kserve::index(asked_.url), [this](http_answer answer) { index_answered(std::move(answer)); });
