@@ -37,6 +37,7 @@ struct location_settings {
     ngx_http_complex_value_t *part = nullptr;
     ngx_http_complex_value_t *key = nullptr;
     ngx_http_complex_value_t *preview = nullptr;
+    bool keeps_server_names = false; ///< names=server: answers name the model as the server does
 };
 
 inline main_settings &main_of(ngx_http_request_t *r) noexcept

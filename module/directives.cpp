@@ -281,9 +281,17 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (location.model == nullptr) {
         return config_error();
     }
+    bool seen_names = false;
     for (ngx_uint_t i = 2; i < cf->args->nelts; ++i) {
         ngx_http_complex_value_t **member = nullptr;
         std::optional<ngx_str_t> text;
+        if (const auto names = value_of(values[i], "names"); names && !std::exchange(seen_names, true)) {
+            location.keeps_server_names = view_of(*names) == "server";
+            if (!location.keeps_server_names && view_of(*names) != "client") {
+                return invalid(cf, values[i]);
+            }
+            continue;
+        }
         for (auto [name, place] : {std::pair{"part", &location.part}, std::pair{"key", &location.key},
                                    std::pair{"preview", &location.preview}}) {
             if ((text = value_of(values[i], name))) {

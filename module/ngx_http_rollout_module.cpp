@@ -3,6 +3,7 @@
 // comes there in worker_link.hpp.
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
+#include "module/handlers/answer_names.hpp"
 #include "module/handlers/api_handler.hpp"
 #include "module/handlers/metrics_handler.hpp"
 #include "module/handlers/problem_filter.hpp"
@@ -37,8 +38,8 @@ ngx_command_t commands[] = {
      nullptr},
     {ngx_string("rollout_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE12, set_api,
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
-    {ngx_string("rollout_route"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1234, set_route, NGX_HTTP_LOC_CONF_OFFSET, 0,
-     nullptr},
+    {ngx_string("rollout_route"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1234 | NGX_CONF_TAKE5, set_route,
+     NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("rollout_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_metrics, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
     ngx_null_command,
@@ -142,6 +143,7 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
         to.part = from.part;
         to.key = from.key;
         to.preview = from.preview;
+        to.keeps_server_names = from.keeps_server_names;
         to.route_off = from.route_off;
     }
     if (to.model != nullptr && core->resolver != nullptr && core->resolver->connections.nelts != 0) {
@@ -185,6 +187,7 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
         find_route_variables(cf);
         install_route_filter();
         install_client_clocks();
+        install_answer_names();
     }
     if (settings.api_used.file != nullptr) {
         install_error_filter();

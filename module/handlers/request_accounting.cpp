@@ -510,7 +510,7 @@ void leave_location(ngx_http_request_t *r) noexcept
 }
 
 
-const counted_request *told_choice(const ngx_http_request_t *r) noexcept
+counted_request *told_choice(const ngx_http_request_t *r) noexcept
 {
     return find_choice(r, [](const counted_request &one) { return one.admitted; });
 }

@@ -20,6 +20,7 @@
 
 namespace rollout {
 
+struct answer_naming;
 struct route_request;
 
 /// Kept in the request's pool, with `leave_flight` as its cleanup: it outlives an internal redirect.
@@ -55,6 +56,8 @@ struct counted_request : waiting_request {
     ngx_msec_t body_in_at = 0;     ///< the same: the last of the request's body, passed on as it comes in
     ngx_msec_t waited_for_client = 0;
     std::uint64_t latency_ms = 0; ///< once it is judged and was reached
+
+    answer_naming *answer = nullptr; ///< writes the client's name of the model into the answer
 };
 
 /// Makes the cleanup, added for it, the count of its request; in flight from now on.
@@ -70,7 +73,7 @@ void admit_to_server(counted_request &choice) noexcept;
 void leave_location(ngx_http_request_t *r) noexcept;
 
 /// The request's newest choice that has got past access control, over internal redirects; null without one.
-const counted_request *told_choice(const ngx_http_request_t *r) noexcept;
+counted_request *told_choice(const ngx_http_request_t *r) noexcept;
 
 /// The upstream of a content handler shows itself when it reads a variable, and when it sends its answer's head.
 void note_upstream(counted_request &choice) noexcept;

@@ -420,6 +420,13 @@ ngx_int_t handle(ngx_http_request_t *r)
 } // namespace
 
 
+routed_names names_of(const counted_request &counted) noexcept
+{
+    const auto &request = *counted.choice;
+    return {view_of(request.model_id), view_of(request.part), request.choice.model};
+}
+
+
 ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept
 {
     for (const auto &[name, which] : variables) {

@@ -85,6 +85,9 @@ class json_name_reader final : public name_reader {
 /// The same in server-sent events: in each event whose data is a JSON object. Nothing else is held back.
 class event_name_reader final : public name_reader {
   public:
+    /// `kind`: of an answer.
+    explicit event_name_reader(json_kind kind) noexcept : object_(kind) {}
+
     step read(std::string_view piece) noexcept override;
     const message_fault *finish() noexcept override { return nullptr; }
     std::string_view held() const noexcept override { return object_.held(); }
@@ -97,7 +100,7 @@ class event_name_reader final : public name_reader {
 
     bool enter_line(char c) noexcept;
 
-    json_name_reader object_{json_kind::answer};
+    json_name_reader object_;
     state state_ = state::line;
     std::size_t field_ = 0; ///< characters of "data:" that have been read in this line
     bool after_return_ = false;

@@ -176,10 +176,10 @@ void an_answer_that_is_none_of_ours_goes_on_as_it_came(void **)
 
 std::string events(std::string_view body)
 {
-    event_name_reader first;
+    event_name_reader first(json_kind::answer);
     auto whole = renamed(first, body, "123__r7", "123", body.size());
     for (std::size_t size = 1; size <= body.size(); ++size) {
-        event_name_reader reader;
+        event_name_reader reader(json_kind::answer);
         assert_text(renamed(reader, body, "123__r7", "123", size), whole);
     }
     return whole;
