@@ -6,12 +6,21 @@
 #include "module/nginx/ngx.hpp"
 #include "module/zone/shared_zone.hpp"
 
+#include <cstdint>
+
 namespace rollout {
 
 /// Where a directive stands, for a fault that shows only when the whole configuration is read.
 struct directive_place {
     u_char *file = nullptr;
     ngx_uint_t line = 0;
+};
+
+/// Where a request names its model.
+enum class name_place : std::uint8_t {
+    elsewhere, ///< where rollout_route's variables find it, as in the URI
+    grpc,      ///< in its message
+    json,      ///< in its body's member `model`
 };
 
 struct main_settings {
@@ -21,6 +30,7 @@ struct main_settings {
     directive_place api_used;   ///< the first rollout_api
     directive_place route_used; ///< the first rollout_route
     directive_place metrics_used;
+    bool reads_names = false; ///< some location has its requests' names in their bodies
     bool route_resolves =
         false; ///< a location with rollout_route has a resolver: it may find hosts that are no upstream blocks
 };
@@ -33,7 +43,10 @@ struct location_settings {
     dialect words = dialect::standard;
 
     ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here
-    bool route_off = false;                    ///< `rollout_route off`: none, also where the location around has one
+    name_place name_at = name_place::elsewhere;
+    directive_place
+        name_directive;     ///< of the `rollout_grpc` or `rollout_json_model` that stands in this very location
+    bool route_off = false; ///< `rollout_route off`: none, also where the location around has one
     ngx_http_complex_value_t *part = nullptr;
     ngx_http_complex_value_t *key = nullptr;
     ngx_http_complex_value_t *preview = nullptr;

@@ -75,6 +75,23 @@ main_settings &main_settings_of(ngx_conf_t *cf)
 }
 
 
+char *set_name_place(ngx_conf_t *cf, location_settings &location, name_place place)
+{
+    if (location.name_at == place) {
+        return const_cast<char *>("is duplicate");
+    }
+    if (location.name_at != name_place::elsewhere) {
+        return const_cast<char *>(place == name_place::grpc
+                                      ? "is incompatible with \"rollout_json_model\" in one location"
+                                      : "is incompatible with \"rollout_grpc\" in one location");
+    }
+    location.name_at = place;
+    note_place(cf, location.name_directive);
+    main_settings_of(cf).reads_names = true;
+    return NGX_CONF_OK;
+}
+
+
 /// Makes the location one that `handler` answers; what is at fault, in words for nginx's error, or null. A directive of another module
 /// that comes after this one is found when the locations are merged (check_handler).
 const char *set_handler(ngx_conf_t *cf, location_settings &location, ngx_http_handler_pt handler)
@@ -99,6 +116,19 @@ char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx
     }
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"%s\" directive %s in %s:%ui",
                   location.api ? "rollout_api" : "rollout_metrics", other_handler, place.file, place.line);
+    return config_error();
+}
+
+
+char *check_name_place(ngx_conf_t *cf, const location_settings &location)
+{
+    const auto &place = location.name_directive;
+    if (place.file == nullptr || location.model != nullptr) {
+        return NGX_CONF_OK;
+    }
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "no \"rollout_route\" is defined for \"%s\" in %s:%ui",
+                  location.name_at == name_place::grpc ? "rollout_grpc" : "rollout_json_model", place.file,
+                  place.line);
     return config_error();
 }
 
@@ -310,6 +340,18 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
 
     note_place(cf, main_settings_of(cf).route_used);
     return NGX_CONF_OK;
+}
+
+
+char *set_grpc(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    return set_name_place(cf, *static_cast<location_settings *>(conf), name_place::grpc);
+}
+
+
+char *set_json_model(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    return set_name_place(cf, *static_cast<location_settings *>(conf), name_place::json);
 }
 
 

@@ -5,9 +5,11 @@
 #include "module/directives.hpp"
 #include "module/handlers/answer_names.hpp"
 #include "module/handlers/api_handler.hpp"
+#include "module/handlers/grpc_status.hpp"
 #include "module/handlers/metrics_handler.hpp"
 #include "module/handlers/problem_filter.hpp"
 #include "module/handlers/request_accounting.hpp"
+#include "module/handlers/request_name.hpp"
 #include "module/handlers/route_handler.hpp"
 #include "module/link/process_link.hpp"
 #include "module/nginx/guard.hpp"
@@ -42,6 +44,9 @@ ngx_command_t commands[] = {
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("rollout_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_metrics, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
+    {ngx_string("rollout_grpc"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_grpc, NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
+    {ngx_string("rollout_json_model"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_json_model, NGX_HTTP_LOC_CONF_OFFSET,
+     0, nullptr},
     ngx_null_command,
 };
 
@@ -146,6 +151,12 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
         to.keeps_server_names = from.keeps_server_names;
         to.route_off = from.route_off;
     }
+    if (char *fault = check_name_place(cf, to); fault != NGX_CONF_OK) {
+        return fault;
+    }
+    if (to.name_at == name_place::elsewhere && to.model != nullptr) {
+        to.name_at = from.name_at;
+    }
     if (to.model != nullptr && core->resolver != nullptr && core->resolver->connections.nelts != 0) {
         static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module))
             ->route_resolves = true;
@@ -156,7 +167,12 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
 
 ngx_int_t before_configuration(ngx_conf_t *cf)
 {
-    return add_route_variables(cf);
+    for (auto *add : {add_route_variables, add_name_variables, add_grpc_status_variable}) {
+        if (add(cf) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+    return NGX_OK;
 }
 
 
@@ -188,6 +204,11 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
         install_route_filter();
         install_client_clocks();
         install_answer_names();
+        if (settings.reads_names) {
+            find_length_variable(cf);
+            install_request_names();
+            install_grpc_status();
+        }
     }
     if (settings.api_used.file != nullptr) {
         install_error_filter();

@@ -2,7 +2,9 @@
 
 #include "module/configuration.hpp"
 #include "module/handlers/request_accounting.hpp"
+#include "module/handlers/request_name.hpp"
 #include "module/handlers/route_handler.hpp"
+#include "module/messages/grpc_name.hpp"
 #include "module/messages/json_name.hpp"
 #include "module/nginx/body_rewriter.hpp"
 
@@ -52,6 +54,14 @@ std::string_view client_name(const ngx_http_request_t *r, const routed_names &na
 }
 
 
+/// Empty when the request's name is not in its body.
+std::string_view client_name_in_body(const ngx_http_request_t *r) noexcept
+{
+    const auto *body = named_body_of(r);
+    return body != nullptr ? view_of(body->name) : std::string_view();
+}
+
+
 bool has_type(const ngx_http_request_t *r, std::string_view type) noexcept
 {
     const auto &is = r->headers_out.content_type;
@@ -61,10 +71,15 @@ bool has_type(const ngx_http_request_t *r, std::string_view type) noexcept
 
 name_reader *make_reader(ngx_http_request_t *r) noexcept
 {
-    if (has_type(r, "text/event-stream")) {
-        return make_in_pool<event_name_reader>(r->pool, json_kind::kserve);
+    const auto place = location_of(r).name_at;
+    if (place == name_place::grpc) {
+        return make_in_pool<grpc_answer_reader>(r->pool, grpc_call::unary);
     }
-    return make_in_pool<json_name_reader>(r->pool, json_kind::kserve);
+    const auto kind = place == name_place::json ? json_kind::answer : json_kind::kserve;
+    if (has_type(r, "text/event-stream")) {
+        return make_in_pool<event_name_reader>(r->pool, kind);
+    }
+    return make_in_pool<json_name_reader>(r->pool, kind);
 }
 
 
@@ -89,16 +104,23 @@ bool begin_answer(ngx_http_request_t *r) noexcept
         return true;
     }
     const auto names = names_of(*choice);
-    const auto name = client_name(r, names);
-    if (name.empty() || name == names.backend || name.size() > names.backend.size()) {
+    const auto place = location_of(r).name_at;
+    const auto name = place == name_place::elsewhere ? client_name(r, names) : client_name_in_body(r);
+    const bool fits = name.size() <= names.backend.size();
+    if (name.empty() || name == names.backend || (place == name_place::elsewhere && !fits)) {
         return true;
+    }
+    // A length of 0 is the end of an answer of headers alone.
+    if ((place == name_place::grpc || !fits) && r->headers_out.content_length_n > 0) {
+        ngx_http_clear_content_length(r);
     }
     name_reader *reader = make_reader(r);
     if (reader == nullptr) {
         return false;
     }
     const bool is_stream = has_type(r, "text/event-stream");
-    const body_rewriter::settings how{.reuses = is_stream, .most = is_stream ? 0 : kserve_bytes};
+    const body_rewriter::settings how{.reuses = is_stream,
+                                      .most = is_stream || place != name_place::elsewhere ? 0 : kserve_bytes};
     choice->answer = make_in_pool<answer_naming>(r->pool, body_rewriter(reader, how), name, is_stream);
     return choice->answer != nullptr;
 }

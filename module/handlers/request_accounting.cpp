@@ -1,6 +1,7 @@
 #include "module/handlers/request_accounting.hpp"
 
 #include "module/configuration.hpp"
+#include "module/handlers/grpc_status.hpp"
 #include "module/tables/client_table.hpp"
 #include "module/zone/process_in_flight.hpp"
 #include "module/zone/shared_zone.hpp"
@@ -181,6 +182,85 @@ bool is_client_gone(const counted_request &choice, ngx_int_t rc) noexcept
 }
 
 
+std::uint64_t request_ms(const ngx_http_request_t *r) noexcept
+{
+    const ngx_time_t *now = ngx_timeofday();
+    const auto took = static_cast<ngx_msec_int_t>((now->sec - r->start_sec) * 1000) +
+                      static_cast<ngx_msec_int_t>(now->msec) - static_cast<ngx_msec_int_t>(r->start_msec);
+    return took < 0 ? 0 : static_cast<std::uint64_t>(took);
+}
+
+
+fate fate_of_grpc_status(unsigned status) noexcept
+{
+    switch (static_cast<grpc_status>(status)) {
+    case grpc_status::ok:
+        return fate::good;
+    case grpc_status::cancelled:
+        return fate::nothing;
+    case grpc_status::unknown:
+    case grpc_status::deadline_exceeded:
+    case grpc_status::internal:
+    case grpc_status::unavailable:
+    case grpc_status::data_loss:
+        return fate::failure;
+    default:
+        return fate::client_error;
+    }
+}
+
+
+/// A client with a deadline cancels its call when that is over: what hangs shows as that alone.
+bool is_deadline_over(const counted_request &choice) noexcept
+{
+    const auto timeout = grpc_timeout_ms(choice.request);
+    return timeout && request_ms(choice.request) * 100 >= *timeout * 95;
+}
+
+
+/// HTTP's status is 200 whatever became of a call.
+fate fate_of_call(const counted_request &choice, const ngx_http_upstream_state_t &last,
+                  std::optional<ngx_int_t> rc) noexcept
+{
+    const ngx_http_request_t *r = choice.request;
+    if (last.status >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        return fate::failure;
+    }
+    if (last.status != 0 && last.status != NGX_HTTP_OK) {
+        return fate_of_status(last.status);
+    }
+    if (rc && (*rc == NGX_HTTP_BAD_GATEWAY || *rc == NGX_HTTP_GATEWAY_TIME_OUT)) {
+        return fate::failure;
+    }
+    if (rc ? is_client_gone(choice, *rc) : r->connection->error != 0) {
+        return is_deadline_over(choice) ? fate::failure : fate::abandoned;
+    }
+    if (last.status == 0) {
+        return fate::nothing;
+    }
+    const auto status = grpc_status_of(*choice.upstream);
+    return status ? fate_of_grpc_status(*status) : fate::failure;
+}
+
+
+unsigned class_of(fate how) noexcept
+{
+    switch (how) {
+    case fate::good:
+        return NGX_HTTP_OK;
+    case fate::client_error:
+        return NGX_HTTP_BAD_REQUEST;
+    case fate::failure:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    case fate::abandoned:
+        return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    case fate::nothing:
+        break;
+    }
+    return 0;
+}
+
+
 /// `rc`: what nginx ends the upstream with; nothing where it is not known.
 fate fate_of(const counted_request &choice, const ngx_http_upstream_state_t &last,
              std::optional<ngx_int_t> rc) noexcept
@@ -260,9 +340,11 @@ void judge(counted_request &choice, std::optional<ngx_int_t> rc) noexcept
         if (attempts.last->header_time != not_yet) {
             first_byte = attempts.before_last + attempts.last->header_time - not_its_own;
         }
-        const bool streamed = first_byte && is_streamed(*choice.upstream, *attempts.last);
+        const bool streamed = first_byte && !choice.is_grpc && is_streamed(*choice.upstream, *attempts.last);
         choice.latency_ms = streamed ? *first_byte : its_own - std::min(its_own, choice.waited_for_client);
-        const fate how = fate_of(choice, *attempts.last, rc);
+        const fate how =
+            choice.is_grpc ? fate_of_call(choice, *attempts.last, rc) : fate_of(choice, *attempts.last, rc);
+        choice.grpc_class = choice.is_grpc ? class_of(how) : 0;
         if (how != fate::nothing && choice.watched && choice.inference) {
             count_for_gate(choice, how, choice.latency_ms, first_byte);
         }
@@ -406,15 +488,6 @@ bool is_answered(const ngx_http_request_t *subrequest) noexcept
 }
 
 
-std::uint64_t request_ms(const ngx_http_request_t *r) noexcept
-{
-    const ngx_time_t *now = ngx_timeofday();
-    const auto took = static_cast<ngx_msec_int_t>((now->sec - r->start_sec) * 1000) +
-                      static_cast<ngx_msec_int_t>(now->msec) - static_cast<ngx_msec_int_t>(r->start_msec);
-    return took < 0 ? 0 : static_cast<std::uint64_t>(took);
-}
-
-
 /// An answer from the cache never comes to `end_of_upstream`.
 bool is_cached([[maybe_unused]] const counted_request &choice) noexcept
 {
@@ -443,7 +516,7 @@ void meter(counted_request &choice) noexcept
         }
         judge(choice, std::nullopt);
     }
-    const auto status = sent_status(r);
+    const auto status = choice.grpc_class != 0 ? choice.grpc_class : sent_status(r);
     // Also what a cache answered, and what found no server by its name.
     if ((!choice.reached && !choice.ended && !is_cached(choice)) || status == 0) {
         return;

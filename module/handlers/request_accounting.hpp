@@ -35,6 +35,7 @@ struct counted_request : waiting_request {
     bool watched = false;
     bool inference = false;
     bool evidence = false;
+    bool is_grpc = false;  ///< its result is a gRPC status
     bool admitted = false; ///< it has got past access control
     bool metered = false;
     bool judged = false;
@@ -56,6 +57,7 @@ struct counted_request : waiting_request {
     ngx_msec_t body_in_at = 0;     ///< the same: the last of the request's body, passed on as it comes in
     ngx_msec_t waited_for_client = 0;
     std::uint64_t latency_ms = 0; ///< once it is judged and was reached
+    unsigned grpc_class = 0;      ///< the HTTP status that its gRPC status counts as; 0: its HTTP status does
 
     answer_naming *answer = nullptr; ///< writes the client's name of the model into the answer
 };

@@ -34,6 +34,10 @@ struct routed_names {
 
 routed_names names_of(const counted_request &counted) noexcept;
 
+/// Makes the choice of a request whose name has just been read in its body, by the routes that are known: the revision's name on the
+/// server. Empty: there is none, or it failed; handle_route answers that.
+std::string_view choose_backend(ngx_http_request_t *r) noexcept;
+
 /// The header filter that ends the time of choices; before all others.
 void install_route_filter() noexcept;
 

@@ -148,6 +148,7 @@ body_rewriter::result body_rewriter::take_name(output &to, rename_fn rename) noe
     name_from_ = written_;
     written_ += static_cast<off_t>(size);
     name_to_ = written_;
+    last_written_ = {reinterpret_cast<const char *>(own->memory), size};
     holds_ = false;
     is_over_ = decided == verdict::rename_last;
     return to.append(&own->buffer) != nullptr ? result::done : result::failed;

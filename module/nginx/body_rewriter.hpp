@@ -51,6 +51,9 @@ class body_rewriter {
     off_t name_from() const noexcept { return name_from_; }
     off_t name_to() const noexcept { return name_to_; }
 
+    /// And what that is.
+    std::string_view last_written() const noexcept { return last_written_; }
+
   private:
     struct own_buffer;
     class output;
@@ -73,6 +76,7 @@ class body_rewriter {
     off_t written_ = 0;
     off_t name_from_ = 0;
     off_t name_to_ = 0;
+    std::string_view last_written_;
     own_buffer *own_ = nullptr; ///< all of them
     u_char *file_piece_ = nullptr;
 };

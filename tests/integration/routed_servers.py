@@ -14,13 +14,13 @@ BUCKETS = ("buckets", "first_byte", "abandoned", "waiting")
 
 
 class RoutedServers:
-    """`blue` and `green`: servers with an `address` and a `port`. A model's revisions are 1 on blue and 2 on green, MODEL__r1 and MODEL__r2."""
+    """`HOME` in the locations is the folder of this all; `{home}`, `{blue}` and `{green}` in `http` are that and the servers' addresses. `blue` and `green`: servers with an `address` and a `port`. A model's revisions are 1 on blue and 2 on green, MODEL__r1 and MODEL__r2."""
 
     def __init__(self, blue, green, locations, http="", workers=1):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-test."))
         self.home.chmod(0o755)
         self.blue, self.green = blue, green
-        self.nginx = Nginx(self.home, blue.port, workers=workers, http=http.format(home=self.home, blue=blue.address, green=green.address), locations=locations,
+        self.nginx = Nginx(self.home, blue.port, workers=workers, http=http.format(home=self.home, blue=blue.address, green=green.address), locations=locations.replace("HOME", str(self.home)),
                            worker_arguments="reconnect=10ms ack_timeout=200ms")
         self.rolloutd = PretendedRolloutd(self.home / "rolloutd.sock")
         self.nginx.start()
