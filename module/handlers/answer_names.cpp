@@ -1,6 +1,7 @@
 #include "module/handlers/answer_names.hpp"
 
 #include "module/configuration.hpp"
+#include "module/handlers/grpc_stream.hpp"
 #include "module/handlers/request_accounting.hpp"
 #include "module/handlers/request_name.hpp"
 #include "module/handlers/route_handler.hpp"
@@ -16,7 +17,9 @@ namespace rollout {
 struct answer_naming {
     body_rewriter body;
     std::string_view name;
-    bool has_many = false; ///< names: an event of a stream has one each
+    bool has_many = false;         ///< names: an event of a stream has one each
+    grpc_stream *stream = nullptr; ///< of gRPC's messages, and who reads them
+    const grpc_answer_reader *reader = nullptr;
 };
 
 
@@ -73,7 +76,7 @@ name_reader *make_reader(ngx_http_request_t *r) noexcept
 {
     const auto place = location_of(r).name_at;
     if (place == name_place::grpc) {
-        return make_in_pool<grpc_answer_reader>(r->pool, grpc_call::unary);
+        return make_in_pool<grpc_answer_reader>(r->pool, call_of(*r));
     }
     const auto kind = place == name_place::json ? json_kind::answer : json_kind::kserve;
     if (has_type(r, "text/event-stream")) {
@@ -87,8 +90,20 @@ name_reader *make_reader(ngx_http_request_t *r) noexcept
 bool is_of_model(ngx_http_request_t *r) noexcept
 {
     const auto &location = location_of(r);
-    return location.model != nullptr && !location.keeps_server_names && r->upstream != nullptr && !r->header_only &&
+    return location.model != nullptr && r->upstream != nullptr && !r->header_only &&
            r->headers_out.status == NGX_HTTP_OK && r->headers_out.content_encoding == nullptr;
+}
+
+
+/// Empty: the answer keeps what it has.
+std::string_view name_to_write(ngx_http_request_t *r, const routed_names &names, name_place place) noexcept
+{
+    if (location_of(r).keeps_server_names) {
+        return {};
+    }
+    const auto name = place == name_place::elsewhere ? client_name(r, names) : client_name_in_body(r);
+    const bool is_too_long = place == name_place::elsewhere && name.size() > names.backend.size();
+    return name == names.backend || is_too_long ? std::string_view() : name;
 }
 
 
@@ -103,25 +118,28 @@ bool begin_answer(ngx_http_request_t *r) noexcept
     if (!is_of_model(r)) {
         return true;
     }
-    const auto names = names_of(*choice);
     const auto place = location_of(r).name_at;
-    const auto name = place == name_place::elsewhere ? client_name(r, names) : client_name_in_body(r);
-    const bool fits = name.size() <= names.backend.size();
-    if (name.empty() || name == names.backend || (place == name_place::elsewhere && !fits)) {
+    const auto *body = place == name_place::grpc ? named_body_of(r) : nullptr;
+    auto *stream = body != nullptr ? body->stream : nullptr;
+    const auto name = name_to_write(r, names_of(*choice), place);
+    if (name.empty() && stream == nullptr) {
         return true;
     }
     // A length of 0 is the end of an answer of headers alone.
-    if ((place == name_place::grpc || !fits) && r->headers_out.content_length_n > 0) {
+    const bool keeps_length = place != name_place::grpc && name.size() <= names_of(*choice).backend.size();
+    if (!keeps_length && r->headers_out.content_length_n > 0) {
         ngx_http_clear_content_length(r);
     }
     name_reader *reader = make_reader(r);
     if (reader == nullptr) {
         return false;
     }
-    const bool is_stream = has_type(r, "text/event-stream");
-    const body_rewriter::settings how{.reuses = is_stream,
-                                      .most = is_stream || place != name_place::elsewhere ? 0 : kserve_bytes};
-    choice->answer = make_in_pool<answer_naming>(r->pool, body_rewriter(reader, how), name, is_stream);
+    const bool has_many = stream != nullptr || has_type(r, "text/event-stream");
+    const body_rewriter::settings how{.reuses = has_many,
+                                      .most = has_many || place != name_place::elsewhere ? 0 : kserve_bytes};
+    choice->answer =
+        make_in_pool<answer_naming>(r->pool, body_rewriter(reader, how), name, has_many, stream,
+                                    static_cast<const grpc_answer_reader *>(stream != nullptr ? reader : nullptr));
     return choice->answer != nullptr;
 }
 
@@ -142,7 +160,10 @@ ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return next_body_filter(r, in);
     }
     const auto rename = [choice](std::string_view found, std::string_view &instead) {
-        if (found != names_of(*choice).backend) {
+        if (choice->answer->stream != nullptr) {
+            note_answer(*choice->answer->stream, choice->answer->reader->is_error());
+        }
+        if (choice->answer->name.empty() || found != names_of(*choice).backend) {
             return body_rewriter::verdict::keep;
         }
         instead = choice->answer->name;

@@ -35,25 +35,6 @@ std::optional<unsigned> status_in(const ngx_list_t &list) noexcept
 }
 
 
-/// As gRPC's specification encodes grpc-message: all but printable ASCII, and the percent sign. Null data when memory is out.
-ngx_str_t encode_message(ngx_pool_t *pool, std::string_view message) noexcept
-{
-    auto *encoded = static_cast<u_char *>(ngx_pnalloc(pool, message.size() * 3 + 1));
-    u_char *at = encoded;
-    for (const char c : message) {
-        if (encoded == nullptr) {
-            break;
-        }
-        if (c >= ' ' && c <= '~' && c != '%') {
-            *at++ = static_cast<u_char>(c);
-        } else {
-            at = ngx_sprintf(at, "%%%02Xd", static_cast<unsigned>(static_cast<u_char>(c)));
-        }
-    }
-    return {static_cast<std::size_t>(at - encoded), encoded};
-}
-
-
 void clear(ngx_table_elt_t *&header) noexcept
 {
     if (header != nullptr) {
@@ -87,7 +68,7 @@ bool set_status(ngx_http_request_t *r, unsigned status, std::string_view message
         return false;
     }
     const ngx_str_t number = {static_cast<std::size_t>(ngx_sprintf(digits, "%ud", status) - digits), digits};
-    const ngx_str_t text = encode_message(r->pool, message);
+    const ngx_str_t text = encode_grpc_message(r->pool, message);
     return text.data != nullptr && add_header(r, "grpc-status", view_of(number)) &&
            (text.len == 0 || add_header(r, "grpc-message", view_of(text)));
 }
@@ -201,6 +182,24 @@ std::optional<std::uint64_t> grpc_timeout_ms(ngx_http_request_t *r) noexcept
     default:
         return std::nullopt;
     }
+}
+
+
+ngx_str_t encode_grpc_message(ngx_pool_t *pool, std::string_view message) noexcept
+{
+    auto *encoded = static_cast<u_char *>(ngx_pnalloc(pool, message.size() * 3 + 1));
+    u_char *at = encoded;
+    for (const char c : message) {
+        if (encoded == nullptr) {
+            break;
+        }
+        if (c >= ' ' && c <= '~' && c != '%') {
+            *at++ = static_cast<u_char>(c);
+        } else {
+            at = ngx_sprintf(at, "%%%02Xd", static_cast<unsigned>(static_cast<u_char>(c)));
+        }
+    }
+    return {static_cast<std::size_t>(at - encoded), encoded};
 }
 
 

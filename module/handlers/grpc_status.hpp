@@ -36,6 +36,9 @@ std::optional<unsigned> grpc_status_of(const ngx_http_upstream_t &upstream) noex
 /// What the request's client waits for, in milliseconds (grpc-timeout); nothing if it does not say.
 std::optional<std::uint64_t> grpc_timeout_ms(ngx_http_request_t *r) noexcept;
 
+/// As gRPC's specification encodes grpc-message: all but printable ASCII, and the percent sign. Null data when memory is out.
+ngx_str_t encode_grpc_message(ngx_pool_t *pool, std::string_view message) noexcept;
+
 /// What HTTP's status is as a gRPC one.
 unsigned grpc_status_of_http(unsigned status) noexcept;
 

@@ -2,6 +2,8 @@
 
 #include "module/configuration.hpp"
 #include "module/handlers/grpc_status.hpp"
+#include "module/handlers/grpc_stream.hpp"
+#include "module/handlers/request_name.hpp"
 #include "module/tables/client_table.hpp"
 #include "module/zone/process_in_flight.hpp"
 #include "module/zone/shared_zone.hpp"
@@ -97,11 +99,11 @@ server_attempts attempts_of(const counted_request &choice) noexcept
 
 
 /// Of the attempts' time what is not the server's: until the request's body had come in from the client, or the answer's head
-/// from the server, if that was before.
+/// from the server, if that was before. A stream has an answer to each message.
 ngx_msec_t time_before_body(const counted_request &choice, const server_attempts &attempts) noexcept
 {
     const ngx_http_request_t *r = choice.request;
-    if (!r->request_body_no_buffering || choice.body_in_at == 0) {
+    if (!r->request_body_no_buffering || choice.body_in_at == 0 || choice.is_stream) {
         return 0;
     }
     const ngx_msec_t began = ngx_current_msec - attempts.all;
@@ -177,6 +179,8 @@ bool is_client_gone(const counted_request &choice, ngx_int_t rc) noexcept
     const ngx_http_request_t *r = choice.request;
     const ngx_event_pipe_t *pipe = choice.upstream->pipe;
     return rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || rc == NGX_HTTP_REQUEST_TIME_OUT || rc == NGX_DONE ||
+           // While its body is passed on as it comes.
+           (rc == NGX_HTTP_BAD_REQUEST && r->connection->error) ||
            (rc == NGX_ERROR && (r->connection->error || r->connection->timedout || choice.output_failed ||
                                 (pipe != nullptr && pipe->downstream_error)));
 }
@@ -223,6 +227,11 @@ fate fate_of_call(const counted_request &choice, const ngx_http_upstream_state_t
                   std::optional<ngx_int_t> rc) noexcept
 {
     const ngx_http_request_t *r = choice.request;
+    if (const auto *body = named_body_of(r);
+        body != nullptr && body->stream != nullptr && body->stream->status != 0) {
+        return body->stream->status == static_cast<unsigned>(grpc_status::unavailable) ? fate::nothing
+                                                                                       : fate::client_error;
+    }
     if (last.status >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
         return fate::failure;
     }
@@ -340,12 +349,14 @@ void judge(counted_request &choice, std::optional<ngx_int_t> rc) noexcept
         if (attempts.last->header_time != not_yet) {
             first_byte = attempts.before_last + attempts.last->header_time - not_its_own;
         }
-        const bool streamed = first_byte && !choice.is_grpc && is_streamed(*choice.upstream, *attempts.last);
+        const bool streamed =
+            first_byte && (!choice.is_grpc || choice.is_stream) && is_streamed(*choice.upstream, *attempts.last);
         choice.latency_ms = streamed ? *first_byte : its_own - std::min(its_own, choice.waited_for_client);
         const fate how =
             choice.is_grpc ? fate_of_call(choice, *attempts.last, rc) : fate_of(choice, *attempts.last, rc);
         choice.grpc_class = choice.is_grpc ? class_of(how) : 0;
-        if (how != fate::nothing && choice.watched && choice.inference) {
+        const bool has_counted = choice.is_stream && (how == fate::good || how == fate::abandoned);
+        if (how != fate::nothing && !has_counted && choice.watched && choice.inference) {
             count_for_gate(choice, how, choice.latency_ms, first_byte);
         }
     }
@@ -414,10 +425,10 @@ ngx_int_t enter_content(ngx_http_request_t *r) noexcept
         return NGX_HTTP_INTERNAL_SERVER_ERROR; // not possible: admit_to_server has made it one
     }
     if (choice->entered) {
-        return choice->content(r);
+        return run_content(r, choice->content);
     }
     enter(*choice);
-    const ngx_int_t rc = choice->content(r);
+    const ngx_int_t rc = run_content(r, choice->content);
 
     // The request lives on until nginx hears what its content handler came to; but its upstream may be at its end already, and
     // the request on its way through another location.
@@ -565,6 +576,14 @@ void admit_to_server(counted_request &choice) noexcept
     if (r->content_handler != nullptr && r->content_handler != enter_content && !choice.entered) {
         choice.content = r->content_handler;
         r->content_handler = enter_content;
+    }
+}
+
+
+void count_message(const counted_request &choice, bool failed, std::uint64_t latency_ms) noexcept
+{
+    if (choice.watched && choice.inference) {
+        count_for_gate(choice, failed ? fate::failure : fate::good, latency_ms, latency_ms);
     }
 }
 

@@ -35,8 +35,9 @@ struct counted_request : waiting_request {
     bool watched = false;
     bool inference = false;
     bool evidence = false;
-    bool is_grpc = false;  ///< its result is a gRPC status
-    bool admitted = false; ///< it has got past access control
+    bool is_grpc = false;   ///< its result is a gRPC status
+    bool is_stream = false; ///< and its messages count, each by itself
+    bool admitted = false;  ///< it has got past access control
     bool metered = false;
     bool judged = false;
 
@@ -70,6 +71,9 @@ void leave_flight(void *data) noexcept;
 
 /// The request has got past access control, and its location's content handler is next, which is followed.
 void admit_to_server(counted_request &choice) noexcept;
+
+/// A message of a stream has its answer, with an error in it or not: for the gate.
+void count_message(const counted_request &choice, bool failed, std::uint64_t latency_ms) noexcept;
 
 /// The request goes through the phases of another location: an upstream that is unknown until now is the last one's.
 void leave_location(ngx_http_request_t *r) noexcept;

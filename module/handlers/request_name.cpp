@@ -1,12 +1,16 @@
 #include "module/handlers/request_name.hpp"
 
 #include "module/configuration.hpp"
+#include "module/handlers/grpc_status.hpp"
+#include "module/handlers/grpc_stream.hpp"
 #include "module/handlers/route_handler.hpp"
 #include "module/messages/grpc_name.hpp"
 #include "module/messages/json_name.hpp"
+#include "module/nginx/guard.hpp"
 
 #include <algorithm>
 #include <optional>
+#include <string>
 
 namespace rollout {
 
@@ -24,7 +28,7 @@ void mark(void *) {}
 name_reader *make_reader(ngx_http_request_t *r) noexcept
 {
     if (location_of(r).name_at == name_place::grpc) {
-        return make_in_pool<grpc_request_reader>(r->pool, grpc_call::unary);
+        return make_in_pool<grpc_request_reader>(r->pool, call_of(*r));
     }
     return make_in_pool<json_name_reader>(r->pool, json_kind::request);
 }
@@ -38,10 +42,24 @@ bool is_plain(std::string_view name) noexcept
 }
 
 
+/// A stream has one model.
+void end_of_other_model(grpc_stream &stream, std::string_view name, std::string_view found) noexcept
+{
+    guarded(stream.request->connection->log, [&] {
+        end_stream(stream, static_cast<unsigned>(grpc_status::failed_precondition),
+                   "The stream's first message names the model \"" + std::string(name) + "\", and this one \"" +
+                       std::string(found) + "\"; open a stream for each.");
+    });
+}
+
+
 /// The choice for the name that has been read, and what stands in its place.
 body_rewriter::verdict choose(ngx_http_request_t *r, named_body &body, std::string_view found,
                               std::string_view &instead) noexcept
 {
+    if (body.stream != nullptr) {
+        note_message(*body.stream);
+    }
     if (body.name.data == nullptr) {
         body.name = copy_to_pool(r->pool, found);
         if (body.name.data == nullptr) {
@@ -49,11 +67,26 @@ body_rewriter::verdict choose(ngx_http_request_t *r, named_body &body, std::stri
         }
         body.backend = choose_backend(r);
     }
+    if (found != view_of(body.name)) {
+        end_of_other_model(*body.stream, view_of(body.name), found);
+        return body_rewriter::verdict::stop;
+    }
     if (body.backend.empty() || !is_plain(body.backend)) {
         return body_rewriter::verdict::stop;
     }
     instead = body.backend;
     return body_rewriter::verdict::rename;
+}
+
+
+bool ends(const ngx_chain_t *chain) noexcept
+{
+    for (; chain != nullptr; chain = chain->next) {
+        if (chain->buf->last_buf) {
+            return true;
+        }
+    }
+    return false;
 }
 
 
@@ -94,6 +127,13 @@ ngx_int_t request_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         }
         body->is_dropped = made == body_rewriter::result::refused;
         body->fault = body->reader->fault();
+        if (body->stream != nullptr && !body->is_in && body->fault == nullptr && ends(out)) {
+            body->fault = body->reader->finish();
+        }
+        if (body->stream != nullptr && body->is_begun && body->fault != nullptr) {
+            end_stream(*body->stream, body->fault->grpc_status, body->fault->sentence);
+            body->is_dropped = true;
+        }
     }
     if (body->is_dropped) {
         out = drop(r, in);
@@ -113,7 +153,15 @@ void set_length(ngx_http_request_t *r, off_t length) noexcept
 }
 
 
-void on_body(ngx_http_request_t *r)
+void go_on(ngx_http_request_t *r) noexcept
+{
+    r->preserve_body = 1;
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+
+void on_whole_body(ngx_http_request_t *r)
 {
     named_body &body = *named_body_of(r);
     body.is_in = true;
@@ -122,9 +170,55 @@ void on_body(ngx_http_request_t *r)
         body.fault = body.reader->finish();
         set_length(r, body.body.written());
     }
-    r->preserve_body = 1;
-    r->write_event_handler = ngx_http_core_run_phases;
-    ngx_http_core_run_phases(r);
+    body.is_begun = true;
+    go_on(r);
+}
+
+
+/// The stream's first name is there, or it will not come.
+bool has_begun(named_body &body) noexcept
+{
+    body.is_begun = body.is_begun || body.name.data != nullptr || body.is_dropped || body.fault != nullptr;
+    return body.is_begun;
+}
+
+
+void begin_with_stream(ngx_http_request_t *r) noexcept
+{
+    r->read_event_handler = ngx_http_block_reading;
+    r->headers_in.content_length = nullptr;
+    go_on(r);
+}
+
+
+void on_stream(ngx_http_request_t *r)
+{
+    named_body &body = *named_body_of(r);
+    const ngx_int_t rc = ngx_http_read_unbuffered_request_body(r);
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ngx_http_finalize_request(r, rc);
+    } else if (!r->reading_body) {
+        r->request_body_no_buffering = 0;
+        r->read_event_handler = ngx_http_block_reading;
+        on_whole_body(r);
+    } else if (has_begun(body)) {
+        begin_with_stream(r);
+    }
+}
+
+
+/// The body's first bytes are there, or none.
+void on_stream_begin(ngx_http_request_t *r)
+{
+    named_body &body = *named_body_of(r);
+    if (!r->reading_body) {
+        on_whole_body(r);
+    } else if (has_begun(body)) {
+        begin_with_stream(r);
+    } else {
+        r->read_event_handler = on_stream;
+        r->write_event_handler = ngx_http_request_empty_handler;
+    }
 }
 
 
@@ -206,6 +300,12 @@ ngx_int_t read_name(ngx_http_request_t *r, ngx_http_variable_value_t *value, uin
 } // namespace
 
 
+grpc_call call_of(const ngx_http_request_t &r) noexcept
+{
+    return view_of(r.main->uri).ends_with("/ModelStreamInfer") ? grpc_call::stream : grpc_call::unary;
+}
+
+
 named_body *named_body_of(const ngx_http_request_t *r) noexcept
 {
     for (ngx_pool_cleanup_t *at = r->pool->cleanup; at != nullptr; at = at->next) {
@@ -225,11 +325,20 @@ ngx_int_t read_named_body(ngx_http_request_t *r) noexcept
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     cleanup->handler = mark;
-    auto *body = new (cleanup->data) named_body(reader, {.of_request = true});
-    body->is_grpc = location_of(r).name_at == name_place::grpc;
+    const bool is_grpc = location_of(r).name_at == name_place::grpc;
+    const bool is_stream = is_grpc && call_of(*r) == grpc_call::stream;
+    auto *body = new (cleanup->data) named_body(reader, {.of_request = true, .reuses = is_stream});
+    body->is_grpc = is_grpc;
+    if (is_stream) {
+        body->stream = begin_stream(r);
+        if (body->stream == nullptr) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        r->request_body_no_buffering = 1;
+    }
 
     // As mirror reads it.
-    const ngx_int_t rc = ngx_http_read_client_request_body(r, on_body);
+    const ngx_int_t rc = ngx_http_read_client_request_body(r, is_stream ? on_stream_begin : on_whole_body);
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
     }

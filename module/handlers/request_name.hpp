@@ -5,10 +5,13 @@
 // content handler, which takes it as it is; the choice is made as soon as the name is there.
 #pragma once
 
+#include "module/messages/grpc_name.hpp"
 #include "module/nginx/body_rewriter.hpp"
 #include "module/nginx/ngx.hpp"
 
 namespace rollout {
+
+struct grpc_stream;
 
 /// In the request's pool.
 struct named_body {
@@ -19,11 +22,16 @@ struct named_body {
     ngx_str_t name{};         ///< the client's; empty until it is there
     std::string_view backend; ///< what stands in its place
     bool is_in = false;       ///< the body has been read
+    bool is_begun = false;    ///< the request has gone on from reading it
     bool is_dropped = false;  ///< what comes of it is for nobody
     bool is_grpc = false;
+    grpc_stream *stream = nullptr; ///< the body is a stream of messages, of which the first names the model
     const message_fault *fault = nullptr;
     const ngx_http_request_body_t *whole = nullptr; ///< the body as it was written, once it is in
 };
+
+/// Whether a gRPC request is a stream of messages, by its method.
+grpc_call call_of(const ngx_http_request_t &r) noexcept;
 
 /// The body of the request, or of the one that it belongs to, that a name is read from; null without one.
 named_body *named_body_of(const ngx_http_request_t *r) noexcept;

@@ -142,6 +142,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
         counted.watched = choice.watched;
         counted.inference = is_inference(r);
         counted.is_grpc = location_of(r).name_at == name_place::grpc;
+        counted.is_stream = counted.is_grpc && call_of(*r) == grpc_call::stream;
         if (choice.watched && counted.inference) {
             counted.model = in_flight_key(asked.model_id, asked.part, 0);
             counted.client = client_of(r, request);
@@ -536,7 +537,23 @@ std::string_view choose_backend(ngx_http_request_t *r) noexcept
 routed_names names_of(const counted_request &counted) noexcept
 {
     const auto &request = *counted.choice;
-    return {view_of(request.model_id), view_of(request.part), request.choice.model};
+    return {view_of(request.model_id), view_of(request.part), request.choice.model, request.choice.revision};
+}
+
+
+bool is_routed(ngx_http_request_t *r, const counted_request &counted)
+{
+    const auto names = names_of(counted);
+    std::string memory;
+    bool is_held = false;
+    const auto found = read_records(*main_of(r).zone, [&](record_store &records) {
+        const auto allocate = [&memory](std::size_t size) {
+            memory.resize(size);
+            return reinterpret_cast<unsigned char *>(memory.data());
+        };
+        return route_table(records).holds(names.model_id, names.part, names.revision, allocate, is_held);
+    });
+    return found != record_store::found::no && (found != record_store::found::yes || is_held);
 }
 
 

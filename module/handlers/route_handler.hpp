@@ -8,6 +8,7 @@
 
 #include "module/nginx/ngx.hpp"
 
+#include <cstdint>
 #include <string_view>
 
 namespace rollout {
@@ -30,7 +31,11 @@ struct routed_names {
     std::string_view model_id; ///< rollout_route's MODEL
     std::string_view part;
     std::string_view backend; ///< the revision's, on the server
+    std::uint64_t revision = 0;
 };
+
+/// Whether a route still names the revision that was chosen, as blue or as green.
+bool is_routed(ngx_http_request_t *r, const counted_request &counted);
 
 routed_names names_of(const counted_request &counted) noexcept;
 

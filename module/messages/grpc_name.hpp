@@ -89,11 +89,16 @@ class grpc_answer_reader final : public name_reader {
     std::string_view held() const noexcept override { return {held_.data(), held_size_}; }
     std::string_view name() const noexcept override { return held().substr(held_size_ - name_size_); }
     std::size_t room() const noexcept override { return 5 + 2 + 3 * varint_reader::bytes_most; }
+
+    /// In a stream, once a message's head has been read: whether it has an error in place of an answer.
+    bool is_error() const noexcept { return held_size_ > prefix_size && held_[prefix_size] == error_tag; }
     std::size_t write(std::string_view name, char *into) const noexcept override;
 
   private:
     enum class state : std::uint8_t { prefix, outer_tag, outer_length, tag, length, name, rest };
     enum class head : std::uint8_t { goes_on, is_name, is_other };
+
+    static constexpr char error_tag = 0x0a; ///< error_message is field 1, infer_response field 2
 
     static constexpr std::size_t prefix_size = 5;
 

@@ -78,7 +78,7 @@ class RoutedServers:
 
         with contextlib.suppress(AssertionError):
             wait_until(are, "the counts", 5)
-        assert found == expected
+        assert found == expected, (found, expected)
 
     def logged(self, part):
         """The access log's lines with that, as METHOD URI STATUS SLOT MODEL."""
