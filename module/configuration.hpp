@@ -6,12 +6,21 @@
 #include "module/nginx/ngx.hpp"
 #include "module/zone/shared_zone.hpp"
 
+#include <cstdint>
+
 namespace rollout {
 
 /// Where a directive stands, for a fault that shows only when the whole configuration is read.
 struct directive_context {
     u_char *file = nullptr;
     ngx_uint_t line = 0;
+};
+
+/// Where a request names its model.
+enum class name_source : std::uint8_t {
+    elsewhere, ///< where rollout_route's variables find it, as in the URI
+    grpc,      ///< in its message
+    json,      ///< in its body's member `model`
 };
 
 struct main_settings {
@@ -21,6 +30,7 @@ struct main_settings {
     directive_context api_used;   ///< the first rollout_api
     directive_context route_used; ///< the first rollout_route
     directive_context metrics_used;
+    bool reads_names = false; ///< some location has its requests' names in their bodies
     bool route_resolves =
         false; ///< a location with rollout_route has a resolver: it may find hosts that are no upstream blocks
 };
@@ -34,10 +44,14 @@ struct location_settings {
     dialect words = dialect::standard;
 
     ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here
-    bool route_off = false;                    ///< `rollout_route off`: none, also where the location around has one
+    name_source name_at = name_source::elsewhere;
+    directive_context
+        name_directive;     ///< of the `rollout_grpc` or `rollout_json_model` that stands in this very location
+    bool route_off = false; ///< `rollout_route off`: none, also where the location around has one
     ngx_http_complex_value_t *part = nullptr;
     ngx_http_complex_value_t *key = nullptr;
     ngx_http_complex_value_t *preview = nullptr;
+    bool keeps_server_names = false; ///< names=server: answers name the model as the server does
 };
 
 inline main_settings &main_of(ngx_http_request_t *r) noexcept

@@ -75,6 +75,23 @@ main_settings &main_settings_of(ngx_conf_t *cf)
 }
 
 
+char *set_name_source(ngx_conf_t *cf, location_settings &location, name_source source)
+{
+    if (location.name_at == source) {
+        return const_cast<char *>("is duplicate");
+    }
+    if (location.name_at != name_source::elsewhere) {
+        return const_cast<char *>(source == name_source::grpc
+                                      ? "is incompatible with \"rollout_json_model\" in one location"
+                                      : "is incompatible with \"rollout_grpc\" in one location");
+    }
+    location.name_at = source;
+    note_context(cf, location.name_directive);
+    main_settings_of(cf).reads_names = true;
+    return NGX_CONF_OK;
+}
+
+
 /// Makes the location one that `handler` answers; what is at fault, in words for nginx's error, or null. A directive of another module
 /// that comes after this one is found when the locations are merged (check_handler).
 const char *set_handler(ngx_conf_t *cf, location_settings &location, ngx_http_handler_pt handler)
@@ -99,6 +116,19 @@ char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx
     }
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"%s\" directive %s in %s:%ui",
                   location.api ? "rollout_api" : "rollout_metrics", other_handler, context.file, context.line);
+    return config_error();
+}
+
+
+char *check_name_source(ngx_conf_t *cf, const location_settings &location)
+{
+    const auto &used = location.name_directive;
+    if (used.file == nullptr || location.model != nullptr) {
+        return NGX_CONF_OK;
+    }
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "no \"rollout_route\" is defined for \"%s\" in %s:%ui",
+                  location.name_at == name_source::grpc ? "rollout_grpc" : "rollout_json_model", used.file,
+                  used.line);
     return config_error();
 }
 
@@ -281,9 +311,17 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (location.model == nullptr) {
         return config_error();
     }
+    bool seen_names = false;
     for (ngx_uint_t i = 2; i < cf->args->nelts; ++i) {
         ngx_http_complex_value_t **member = nullptr;
         std::optional<ngx_str_t> text;
+        if (const auto names = value_of(values[i], "names"); names && !std::exchange(seen_names, true)) {
+            location.keeps_server_names = view_of(*names) == "server";
+            if (!location.keeps_server_names && view_of(*names) != "client") {
+                return invalid(cf, values[i]);
+            }
+            continue;
+        }
         for (auto [name, to] : {std::pair{"part", &location.part}, std::pair{"key", &location.key},
                                 std::pair{"preview", &location.preview}}) {
             if ((text = value_of(values[i], name))) {
@@ -302,6 +340,18 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
 
     note_context(cf, main_settings_of(cf).route_used);
     return NGX_CONF_OK;
+}
+
+
+char *set_grpc(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    return set_name_source(cf, *static_cast<location_settings *>(conf), name_source::grpc);
+}
+
+
+char *set_json_model(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    return set_name_source(cf, *static_cast<location_settings *>(conf), name_source::json);
 }
 
 

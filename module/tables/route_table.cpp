@@ -146,6 +146,32 @@ record_store::found route_table::choose(const question &asked, const record_stor
 }
 
 
+record_store::found route_table::holds(std::string_view model_id, std::string_view part, std::uint64_t revision,
+                                       const record_store::allocate_fn &allocate, bool &is_held) const
+{
+    const unsigned char *bytes = nullptr;
+    std::size_t size = 0;
+    const auto found = records_.read(record_map::routes, route_key(model_id, part), [&](std::size_t wanted) {
+        size = wanted;
+        auto *to = allocate(wanted);
+        bytes = to;
+        return to;
+    });
+    if (found != record_store::found::yes) {
+        return found;
+    }
+    route_head head;
+    route_choice blue;
+    route_choice green;
+    if (!open_route(bytes, size, head, blue, green)) {
+        return record_store::found::failed;
+    }
+    is_held = (!blue.upstream.empty() && blue.revision == revision) ||
+              (!green.upstream.empty() && green.revision == revision);
+    return found;
+}
+
+
 bool route_table::put(const route &of)
 {
     const route_key key(of.model_id, of.part);

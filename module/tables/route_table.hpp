@@ -47,6 +47,10 @@ class route_table {
     record_store::found choose(const question &asked, const record_store::allocate_fn &allocate,
                                route_choice &choice) const;
 
+    /// Whether the route names that revision, as blue or as green. As `choose`.
+    record_store::found holds(std::string_view model_id, std::string_view part, std::uint64_t revision,
+                              const record_store::allocate_fn &allocate, bool &is_held) const;
+
     /// Every route that is there all the while, each as it was or as it is now, for the state file. Without a lock, in any process and
     /// thread. False when a killed writer is in the way: then not all have been visited.
     [[nodiscard]] bool each(const function_ref<void(const route &)> &visit) const;
