@@ -19,6 +19,6 @@ char *set_metrics(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx_http_core_loc_conf_t &core);
 
 /// When a location is merged: is a name that its requests carry in their bodies any use there? As above.
-char *check_name_place(ngx_conf_t *cf, const location_settings &location);
+char *check_name_source(ngx_conf_t *cf, const location_settings &location);
 
 } // namespace rollout

@@ -151,7 +151,7 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
         to.keeps_server_names = from.keeps_server_names;
         to.route_off = from.route_off;
     }
-    if (char *fault = check_name_place(cf, to); fault != NGX_CONF_OK) {
+    if (char *fault = check_name_source(cf, to); fault != NGX_CONF_OK) {
         return fault;
     }
     if (to.name_at == name_source::elsewhere && to.model != nullptr) {
