@@ -181,7 +181,7 @@ def test_a_rollout_and_reloads_under_traffic_lose_nothing(gateway, js, core):
 
 
 def test_a_green_that_fails_is_rolled_back(gateway, js, core):
-    gateway.serve_blue("fails", faults=[{"fault": "failed_infer"}])
+    gateway.serve_blue("fails", faults=[{"kind": "failed_infer"}])
     with GrpcTraffic([js, core, js, core], "fails") as traffic:
         task = gateway.post("/deploy", {"model_id": "fails", "config": {"rollout": {
             "steps": [{"weight": 50, "hold_s": 60}], "gate": {"min_requests": 20, "max_error_rate": 0.01}}}}).task()
@@ -191,7 +191,7 @@ def test_a_green_that_fails_is_rolled_back(gateway, js, core):
 
 
 def test_a_green_that_hangs_past_its_clients_deadlines_is_rolled_back(gateway, js):
-    gateway.serve_blue("hangs", faults=[{"fault": "slow_infer", "seconds": 30}])
+    gateway.serve_blue("hangs", faults=[{"kind": "slow_infer", "ms": 30000}])
     task = gateway.post("/deploy", {"model_id": "hangs", "config": {"rollout": {
         "steps": [{"weight": 100, "hold_s": 60}], "gate": {"min_requests": 10, "max_error_rate": 0.01}}}}).task()
     gateway.await_weight(task, 100)
