@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import json
+import queue
 import subprocess
 import sys
 import threading
@@ -178,6 +179,23 @@ def test_a_rollout_and_reloads_under_traffic_lose_nothing(gateway, js, core):
         wait_until(lambda: traffic.answers[-20:] == ["green"] * 20, "the new revision alone")
     assert traffic.failures == [] and set(traffic.answers) == {"blue", "green"}
     assert "busy__r2" in gateway.loaded() and "busy__r1" not in gateway.loaded()
+
+
+def test_a_stream_ends_when_its_revision_is_retired_and_the_drain_with_it(gateway, core):
+    gateway.serve_blue("streamed")
+    messages = queue.Queue()
+    answers = core.stub.ModelStreamInfer(iter(messages.get, None), timeout=DEADLINE_S)
+    try:
+        messages.put(core.messages.ModelInferRequest(model_name="streamed"))
+        assert next(answers).infer_response.outputs[0].contents.bytes_contents[0] == b"blue"
+        task = gateway.start_deployment("streamed", steps=[{"weight": 100, "hold_s": 0}], drain_s=50)
+        with pytest.raises(grpc.RpcError) as error:
+            next(answers)
+        assert error.value.code() == grpc.StatusCode.UNAVAILABLE and error.value.details() == "Revision 1 is retired; open the stream again."
+        gateway.wait(task, status="completed", seconds=40)
+        assert core.infer("streamed") == "green" and "streamed__r1" not in gateway.loaded()
+    finally:
+        messages.put(None)
 
 
 def test_a_green_that_fails_is_rolled_back(gateway, js, core):
