@@ -210,7 +210,7 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
             install_grpc_status();
         }
     }
-    if (settings.api_used.file != nullptr) {
+    if (settings.api_used.file != nullptr || settings.reads_names) {
         install_error_filter();
     }
     return NGX_OK;

@@ -173,7 +173,12 @@ ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     if (choice->answer->body.rewrite(r, in, out, rename) != body_rewriter::result::done) {
         return NGX_ERROR;
     }
-    return out != nullptr ? next_body_filter(r, out) : NGX_OK;
+    if (out == nullptr) {
+        return NGX_OK;
+    }
+    const ngx_int_t rc = next_body_filter(r, out);
+    free_links(r->pool, out);
+    return rc;
 }
 
 } // namespace

@@ -53,10 +53,19 @@ std::string detail_of(ngx_uint_t status)
 }
 
 
-/// A page of nginx's own, on its way out of a location with rollout_api.
+/// Of what nginx itself answers there, a body that is too large is the one thing that is about what was sent.
+bool has_problems(ngx_http_request_t *r) noexcept
+{
+    const auto &location = location_of(r);
+    return location.api ||
+           (location.name_at == name_place::json && r->headers_out.status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+}
+
+
+/// A page of nginx's own, on its way out of a location with rollout_api, or rollout_json_model.
 bool is_nginx_page(ngx_http_request_t *r) noexcept
 {
-    return r == r->main && r->headers_out.status >= NGX_HTTP_BAD_REQUEST && location_of(r).api &&
+    return r == r->main && r->headers_out.status >= NGX_HTTP_BAD_REQUEST && has_problems(r) &&
            view_of(r->headers_out.content_type) == "text/html";
 }
 
@@ -85,7 +94,7 @@ ngx_int_t problem_header_filter(ngx_http_request_t *r)
 
 ngx_int_t problem_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    if (in == nullptr || r != r->main || r->headers_out.status < NGX_HTTP_BAD_REQUEST || !location_of(r).api) {
+    if (in == nullptr || r != r->main || r->headers_out.status < NGX_HTTP_BAD_REQUEST || !has_problems(r)) {
         return body_filter_after_problems(r, in);
     }
     replacement *instead = replacement_of(r);

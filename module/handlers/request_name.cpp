@@ -138,7 +138,9 @@ ngx_int_t name_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     if (body->is_dropped) {
         out = drop(r, in);
     }
-    return next_name_filter(r, out);
+    const ngx_int_t rc = next_name_filter(r, out);
+    free_links(r->pool, out);
+    return rc;
 }
 
 
@@ -416,6 +418,7 @@ void find_length_variable(ngx_conf_t *cf) noexcept
     const auto *core =
         static_cast<ngx_http_core_main_conf_t *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module));
     const auto *indexed = static_cast<const ngx_http_variable_t *>(core->variables.elts);
+    length_index = no_index;
     for (ngx_uint_t index = 0; index < core->variables.nelts; ++index) {
         if (view_of(indexed[index].name) == "content_length") {
             length_index = index;

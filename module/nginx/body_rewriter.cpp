@@ -288,6 +288,16 @@ body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, 
 }
 
 
+void free_links(ngx_pool_t *pool, ngx_chain_t *chain) noexcept
+{
+    while (chain != nullptr) {
+        ngx_chain_t *link = chain;
+        chain = chain->next;
+        ngx_free_chain(pool, link);
+    }
+}
+
+
 body_rewriter::result body_rewriter::rewrite(ngx_http_request_t *r, ngx_chain_t *in, ngx_chain_t *&out,
                                              rename_fn rename) noexcept
 {

@@ -81,4 +81,7 @@ class body_rewriter {
     u_char *file_piece_ = nullptr;
 };
 
+/// Gives a chain's links back to the pool, once the next filter has had it: filters keep buffers, and links of their own.
+void free_links(ngx_pool_t *pool, ngx_chain_t *chain) noexcept;
+
 } // namespace rollout

@@ -135,13 +135,14 @@ class InferenceServer(Process):
         self.flavour = flavour
         self.control = control
         self.port = free_port()
+        self.more = []  # of its arguments
 
     def start(self):
         self.repository.mkdir(exist_ok=True)
         ready = self.home / "inference.port"
         ready.unlink(missing_ok=True)
         self.launch(["node", INFERENCE_SERVER, "--repository", self.repository, "--port", self.port, "--ready-file", ready,
-                     "--flavour", self.flavour, "--control", self.control, "--poll-secs", self.poll_secs])
+                     "--flavour", self.flavour, "--control", self.control, "--poll-secs", self.poll_secs, *self.more])
         wait_until(lambda: self.must_run() and ready.exists(), "the inference server's start")
         return self
 

@@ -11,6 +11,7 @@ node server.js --repository DIR --port N [options]
 
   --repository DIR    the folder of the models
   --port N            0 for any free port
+  --grpc-port N       where the same server speaks gRPC (nowhere); 0 for any free port
   --host ADDRESS      where to listen (127.0.0.1)
   --ready-file FILE   gets the port's number as soon as the server listens
   --control MODE      explicit (the default), poll or none: who loads models
@@ -22,6 +23,7 @@ node server.js --repository DIR --port N [options]
 const OPTIONS = {
   repository: { type: 'string' },
   port: { type: 'string' },
+  'grpc-port': { type: 'string' },
   host: { type: 'string', default: '127.0.0.1' },
   'ready-file': { type: 'string' },
   control: { type: 'string', default: 'explicit' },
@@ -45,7 +47,7 @@ function read(args) {
   }
 }
 
-// Returns {help: true}, or {repository, port, host, readyFile, control, pollSecs, flavour}.
+// Returns {help: true}, or {repository, port, grpcPort (undefined: none), host, readyFile, control, pollSecs, flavour}.
 function readArguments(args) {
   const given = read(args);
   if (given.help) return { help: true };
@@ -54,11 +56,13 @@ function readArguments(args) {
   refuseUnless(fs.statSync(repository, { throwIfNoEntry: false })?.isDirectory(), `--repository: '${repository}' is not a folder`);
   refuseUnless(given.port, '--port is missing');
   refuseUnless(/^\d{1,5}$/.test(given.port) && Number(given.port) <= 65535, `--port must be a number from 0 to 65535, not '${given.port}'`);
+  const grpcPort = given['grpc-port'];
+  refuseUnless(grpcPort === undefined || (/^\d{1,5}$/.test(grpcPort) && Number(grpcPort) <= 65535), `--grpc-port must be a number from 0 to 65535, not '${grpcPort}'`);
   refuseUnless(['explicit', 'poll', 'none'].includes(control), `--control must be explicit, poll or none, not '${control}'`);
   refuseUnless(Number(given['poll-secs']) > 0, `--poll-secs must be a number above 0, not '${given['poll-secs']}'`);
   refuseUnless(['triton', 'mlserver'].includes(flavour), `--flavour must be triton or mlserver, not '${flavour}'`);
   refuseUnless(flavour === 'triton' || control === 'explicit', '--flavour mlserver goes with --control explicit only');
-  return { repository, port: Number(given.port), host, readyFile: given['ready-file'], control, pollSecs: Number(given['poll-secs']), flavour };
+  return { repository, port: Number(given.port), grpcPort: grpcPort === undefined ? undefined : Number(grpcPort), host, readyFile: given['ready-file'], control, pollSecs: Number(given['poll-secs']), flavour };
 }
 
 module.exports = { HELP, WrongArguments, readArguments };

@@ -66,6 +66,20 @@ class FrontEnd {
     }
   }
 
+  // The answer to a call that came by other means than HTTP: {route, model, version, headers, body}; undefined if it is to be dropped.
+  async answerCall(call) {
+    this.inflight += 1;
+    const flavour = this.flavours[this.faults.take('flavour')?.flavour ?? this.flavour];
+    try {
+      const dropped = this.faults.take('dropped', call);
+      if (dropped && !dropped.carried_out) return undefined;
+      const answer = answerOfFault(this.faults, call) ?? (await this.#carryOut(flavour, call));
+      return dropped ? undefined : answer;
+    } finally {
+      this.inflight -= 1;
+    }
+  }
+
   async #carryOut(flavour, call) {
     let answer;
     try {

@@ -22,6 +22,7 @@ class InferenceServer {
     const calls = new CallLog();
     this.options = options;
     this.faults = faults;
+    this.calls = calls;
     this.phase = 'starting';
     this.repository = new Repository({ faults, mayVanish: control === 'poll' });
     this.poller = new Poller({ root, repository: this.repository, log });
@@ -40,7 +41,13 @@ class InferenceServer {
   // Returns the port, as soon as the server listens. Without explicit control it loads all models first, and says meanwhile
   // that it is not ready.
   async start() {
-    const port = await this.frontEnd.listen(this.options.host, this.options.port);
+    const { host, grpcPort } = this.options;
+    const port = await this.frontEnd.listen(host, this.options.port);
+    if (grpcPort !== undefined) {
+      const { GrpcFace } = require('./grpc_face'); // tests without gRPC need no node_modules
+      this.grpcFace = new GrpcFace(this.frontEnd, this.calls);
+      this.grpcPort = await this.grpcFace.listen(host, grpcPort);
+    }
     this.#becomeReady();
     return port;
   }
@@ -59,6 +66,7 @@ class InferenceServer {
     this.poller.stop();
     const end = Date.now() + STOP_MS;
     while (this.frontEnd.inflight > 0 && Date.now() < end) await sleep(5);
+    this.grpcFace?.close();
     this.frontEnd.close();
     this.faults.clear(); // what they hold up ends as well
     this.repository.close();
