@@ -58,7 +58,7 @@ bool has_problems(ngx_http_request_t *r) noexcept
 {
     const auto &location = location_of(r);
     return location.api ||
-           (location.name_at == name_place::json && r->headers_out.status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+           (location.name_at == name_source::json && r->headers_out.status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
 }
 
 

@@ -418,7 +418,7 @@ void find_length_variable(ngx_conf_t *cf) noexcept
     const auto *core =
         static_cast<ngx_http_core_main_conf_t *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module));
     const auto *indexed = static_cast<const ngx_http_variable_t *>(core->variables.elts);
-    length_index = no_index;
+    length_index = no_length_index;
     for (ngx_uint_t index = 0; index < core->variables.nelts; ++index) {
         if (view_of(indexed[index].name) == "content_length") {
             length_index = index;
