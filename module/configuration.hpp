@@ -1,9 +1,9 @@
 // What the directives set, and how a request finds it. The directives themselves are in directives.cpp.
 #pragma once
 
-#include "common/domain/task_status.hpp"
 #include "module/link/link_settings.hpp"
 #include "module/nginx/ngx.hpp"
+#include "module/tables/served_document.hpp"
 #include "module/zone/shared_zone.hpp"
 
 namespace rollout {
@@ -30,7 +30,7 @@ struct location_settings {
     bool metrics = false;
     directive_place handler_place; ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
     ngx_str_t base{};              ///< what comes before the route in the URI
-    dialect words = dialect::standard;
+    document_form documents;       ///< how tasks' documents are served
 
     ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here
     bool route_off = false;                    ///< `rollout_route off`: none, also where the location around has one
