@@ -6,21 +6,31 @@
 #include "module/tables/served_document.hpp"
 #include "module/zone/shared_zone.hpp"
 
+#include <cstdint>
+
 namespace rollout {
 
 /// Where a directive stands, for a fault that shows only when the whole configuration is read.
-struct directive_place {
+struct directive_context {
     u_char *file = nullptr;
     ngx_uint_t line = 0;
+};
+
+/// Where a request names its model.
+enum class name_source : std::uint8_t {
+    elsewhere, ///< where rollout_route's variables find it, as in the URI
+    grpc,      ///< in its message
+    json,      ///< in its body's member `model`
 };
 
 struct main_settings {
     shared_zone *zone = nullptr;
     link_settings link;
-    directive_place worker_used;
-    directive_place api_used;   ///< the first rollout_api
-    directive_place route_used; ///< the first rollout_route
-    directive_place metrics_used;
+    directive_context worker_used;
+    directive_context api_used;   ///< the first rollout_api
+    directive_context route_used; ///< the first rollout_route
+    directive_context metrics_used;
+    bool reads_names = false; ///< some location has its requests' names in their bodies
     bool route_resolves =
         false; ///< a location with rollout_route has a resolver: it may find hosts that are no upstream blocks
 };
@@ -28,15 +38,20 @@ struct main_settings {
 struct location_settings {
     bool api = false;
     bool metrics = false;
-    directive_place handler_place; ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
-    ngx_str_t base{};              ///< what comes before the route in the URI
-    document_form documents;       ///< how tasks' documents are served
+    directive_context
+        handler_context;     ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
+    ngx_str_t base{};        ///< what comes before the route in the URI
+    document_form documents; ///< how tasks' documents are served
 
     ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here
-    bool route_off = false;                    ///< `rollout_route off`: none, also where the location around has one
+    name_source name_at = name_source::elsewhere;
+    directive_context
+        name_directive;     ///< of the `rollout_grpc` or `rollout_json_model` that stands in this very location
+    bool route_off = false; ///< `rollout_route off`: none, also where the location around has one
     ngx_http_complex_value_t *part = nullptr;
     ngx_http_complex_value_t *key = nullptr;
     ngx_http_complex_value_t *preview = nullptr;
+    bool keeps_server_names = false; ///< names=server: answers name the model as the server does
 };
 
 inline main_settings &main_of(ngx_http_request_t *r) noexcept

@@ -60,11 +60,11 @@ constexpr char other_handler[] =
     "is incompatible with another directive that answers requests, as \"proxy_pass\" does, in one location";
 
 
-/// The first place of a directive is the one that an error names.
-void note_place(ngx_conf_t *cf, directive_place &place)
+/// The first context of a directive is the one that an error names.
+void note_context(ngx_conf_t *cf, directive_context &context)
 {
-    if (place.file == nullptr) {
-        place = {cf->conf_file->file.name.data, cf->conf_file->line};
+    if (context.file == nullptr) {
+        context = {cf->conf_file->file.name.data, cf->conf_file->line};
     }
 }
 
@@ -72,6 +72,23 @@ void note_place(ngx_conf_t *cf, directive_place &place)
 main_settings &main_settings_of(ngx_conf_t *cf)
 {
     return *static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module));
+}
+
+
+char *set_name_source(ngx_conf_t *cf, location_settings &location, name_source source)
+{
+    if (location.name_at == source) {
+        return const_cast<char *>("is duplicate");
+    }
+    if (location.name_at != name_source::elsewhere) {
+        return const_cast<char *>(source == name_source::grpc
+                                      ? "is incompatible with \"rollout_json_model\" in one location"
+                                      : "is incompatible with \"rollout_grpc\" in one location");
+    }
+    location.name_at = source;
+    note_context(cf, location.name_directive);
+    main_settings_of(cf).reads_names = true;
+    return NGX_CONF_OK;
 }
 
 
@@ -84,7 +101,7 @@ const char *set_handler(ngx_conf_t *cf, location_settings &location, ngx_http_ha
         return other_handler;
     }
     core->handler = handler;
-    note_place(cf, location.handler_place);
+    note_context(cf, location.handler_context);
     return nullptr;
 }
 
@@ -93,12 +110,25 @@ const char *set_handler(ngx_conf_t *cf, location_settings &location, ngx_http_ha
 
 char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx_http_core_loc_conf_t &core)
 {
-    const auto &place = location.handler_place;
-    if (place.file == nullptr || core.handler == (location.api ? handle_api : handle_metrics)) {
+    const auto &context = location.handler_context;
+    if (context.file == nullptr || core.handler == (location.api ? handle_api : handle_metrics)) {
         return NGX_CONF_OK;
     }
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"%s\" directive %s in %s:%ui",
-                  location.api ? "rollout_api" : "rollout_metrics", other_handler, place.file, place.line);
+                  location.api ? "rollout_api" : "rollout_metrics", other_handler, context.file, context.line);
+    return config_error();
+}
+
+
+char *check_name_source(ngx_conf_t *cf, const location_settings &location)
+{
+    const auto &used = location.name_directive;
+    if (used.file == nullptr || location.model != nullptr) {
+        return NGX_CONF_OK;
+    }
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "no \"rollout_route\" is defined for \"%s\" in %s:%ui",
+                  location.name_at == name_source::grpc ? "rollout_grpc" : "rollout_json_model", used.file,
+                  used.line);
     return config_error();
 }
 
@@ -250,7 +280,7 @@ char *set_api(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (const char *fault = set_handler(cf, location, handle_api)) {
         return const_cast<char *>(fault);
     }
-    note_place(cf, main_settings_of(cf).api_used);
+    note_context(cf, main_settings_of(cf).api_used);
     return NGX_CONF_OK;
 }
 
@@ -288,13 +318,21 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (location.model == nullptr) {
         return config_error();
     }
+    bool seen_names = false;
     for (ngx_uint_t i = 2; i < cf->args->nelts; ++i) {
         ngx_http_complex_value_t **member = nullptr;
         std::optional<ngx_str_t> text;
-        for (auto [name, place] : {std::pair{"part", &location.part}, std::pair{"key", &location.key},
-                                   std::pair{"preview", &location.preview}}) {
+        if (const auto names = value_of(values[i], "names"); names && !std::exchange(seen_names, true)) {
+            location.keeps_server_names = view_of(*names) == "server";
+            if (!location.keeps_server_names && view_of(*names) != "client") {
+                return invalid(cf, values[i]);
+            }
+            continue;
+        }
+        for (auto [name, to] : {std::pair{"part", &location.part}, std::pair{"key", &location.key},
+                                std::pair{"preview", &location.preview}}) {
             if ((text = value_of(values[i], name))) {
-                member = place;
+                member = to;
                 break;
             }
         }
@@ -307,8 +345,20 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
         }
     }
 
-    note_place(cf, main_settings_of(cf).route_used);
+    note_context(cf, main_settings_of(cf).route_used);
     return NGX_CONF_OK;
+}
+
+
+char *set_grpc(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    return set_name_source(cf, *static_cast<location_settings *>(conf), name_source::grpc);
+}
+
+
+char *set_json_model(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    return set_name_source(cf, *static_cast<location_settings *>(conf), name_source::json);
 }
 
 
@@ -325,7 +375,7 @@ char *set_metrics(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (const char *fault = set_handler(cf, location, handle_metrics)) {
         return const_cast<char *>(fault);
     }
-    note_place(cf, main_settings_of(cf).metrics_used);
+    note_context(cf, main_settings_of(cf).metrics_used);
     return NGX_CONF_OK;
 }
 

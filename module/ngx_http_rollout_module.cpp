@@ -3,10 +3,13 @@
 // comes there in worker_link.hpp.
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
+#include "module/handlers/answer_names.hpp"
 #include "module/handlers/api_handler.hpp"
+#include "module/handlers/grpc_status.hpp"
 #include "module/handlers/metrics_handler.hpp"
 #include "module/handlers/problem_filter.hpp"
 #include "module/handlers/request_accounting.hpp"
+#include "module/handlers/request_name.hpp"
 #include "module/handlers/route_handler.hpp"
 #include "module/link/process_link.hpp"
 #include "module/nginx/guard.hpp"
@@ -37,10 +40,13 @@ ngx_command_t commands[] = {
      nullptr},
     {ngx_string("rollout_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE123, set_api,
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
-    {ngx_string("rollout_route"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1234, set_route, NGX_HTTP_LOC_CONF_OFFSET, 0,
-     nullptr},
+    {ngx_string("rollout_route"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1234 | NGX_CONF_TAKE5, set_route,
+     NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("rollout_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_metrics, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
+    {ngx_string("rollout_grpc"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_grpc, NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
+    {ngx_string("rollout_json_model"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_json_model, NGX_HTTP_LOC_CONF_OFFSET,
+     0, nullptr},
     ngx_null_command,
 };
 
@@ -90,10 +96,10 @@ void *create_main(ngx_conf_t *cf)
 char *init_main(ngx_conf_t *cf, void *conf)
 {
     const auto &settings = *static_cast<main_settings *>(conf);
-    const auto require = [cf](bool there, const char *missing, const char *user, const directive_place &place) {
-        if (!there && place.file != nullptr) {
+    const auto require = [cf](bool there, const char *missing, const char *user, const directive_context &used) {
+        if (!there && used.file != nullptr) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "no \"%s\" is defined for \"%s\" in %s:%ui", missing, user,
-                          place.file, place.line);
+                          used.file, used.line);
             return false;
         }
         return true;
@@ -142,7 +148,14 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
         to.part = from.part;
         to.key = from.key;
         to.preview = from.preview;
+        to.keeps_server_names = from.keeps_server_names;
         to.route_off = from.route_off;
+    }
+    if (char *fault = check_name_place(cf, to); fault != NGX_CONF_OK) {
+        return fault;
+    }
+    if (to.name_at == name_source::elsewhere && to.model != nullptr) {
+        to.name_at = from.name_at;
     }
     if (to.model != nullptr && core->resolver != nullptr && core->resolver->connections.nelts != 0) {
         static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module))
@@ -154,7 +167,12 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
 
 ngx_int_t before_configuration(ngx_conf_t *cf)
 {
-    return add_route_variables(cf);
+    for (auto *add : {add_route_variables, add_name_variables, add_grpc_status_variable}) {
+        if (add(cf) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+    return NGX_OK;
 }
 
 
@@ -185,6 +203,12 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
         find_route_variables(cf);
         install_route_filter();
         install_client_clocks();
+        install_answer_names();
+        if (settings.reads_names) {
+            find_length_variable(cf);
+            install_request_names();
+            install_grpc_status();
+        }
     }
     if (settings.api_used.file != nullptr) {
         install_error_filter();

@@ -1,28 +1,12 @@
-// rolloutd: reads the configuration, wires the parts, runs the loop.
-#include "worker/artifact/fetch.hpp"
-#include "worker/async/loop_clock.hpp"
-#include "worker/async/thread_work.hpp"
-#include "worker/backend/command/command_backend.hpp"
-#include "worker/backend/failing_backend.hpp"
-#include "worker/backend/places.hpp"
-#include "worker/backend/triton/triton_backend.hpp"
+// rolloutd: its command line, the process around the daemon, exit statuses.
+#include "worker/backend/staging_check.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/log_output.hpp"
 #include "worker/base/permanent_start_error.hpp"
-#include "worker/config/settings.hpp"
-#include "worker/config/settings_diff.hpp"
-#include "worker/gateway/gateway_server.hpp"
-#include "worker/hook_call.hpp"
-#include "worker/journal/retention.hpp"
+#include "worker/daemon.hpp"
 #include "worker/journal/sqlite/database.hpp"
-#include "worker/journal/sqlite/sqlite_journal.hpp"
-#include "worker/metrics.hpp"
-#include "worker/net/http_client.hpp"
-#include "worker/os/signals.hpp"
-#include "worker/os/systemd.hpp"
-#include "worker/scheduler/scheduler.hpp"
-#include "worker/settings_doubts.hpp"
+#include "worker/settings_warnings.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -30,9 +14,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <exception>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -41,290 +23,6 @@
 namespace {
 
 using namespace rollout;
-using namespace std::chrono_literals;
-
-/// File copies take threads for long; the journal's reads must always find one.
-constexpr std::uint64_t spare_threads = 4;
-
-constexpr std::size_t most_models_named = 20;
-
-using backend_map = std::map<std::string, std::shared_ptr<backend>>;
-
-
-/// Backends that nothing can be staged to keep no other from its work: what they serve they serve on, and a deployment there
-/// fails before it fetches.
-void say_unreachable(const std::string &path, const std::vector<json_fault> &faults)
-{
-    for (const auto &fault : faults) {
-        log(log_level::error, "No deployment can reach a backend: " + fault.pointer + ": " + fault.detail,
-            {{"file", path}});
-    }
-}
-
-
-/// The whole of rolloutd at run time.
-class daemon {
-  public:
-    /// `threads` is the size of libuv's pool.
-    daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads)
-        : loop_(loop), path_(std::move(path)), config_(std::move(config)), threads_(threads), time_(loop),
-          manager_(loop), http_(loop), journal_(loop, config_->journal.path, [this] { manager_.starting(); }),
-          gateways_(loop, journal_), backends_(make_backends(*config_, {})),
-          scheduler_(
-              config_, journal_, gateways_, time_, finder(),
-              [this](fetch_request request, done_fn done) {
-                  return fetch(loop_, std::move(request), std::move(done));
-              },
-              [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
-                  return run_hook(http_, name, hook, std::move(body), std::move(done));
-              })
-    {
-        journal_.on_commit = [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
-            metrics_.changed(rows);
-            gateways_.publish_tasks(rows, before, now);
-        };
-        journal_.on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
-        gateways_.on_submit = [this](submission wanted, answer_fn answer) {
-            scheduler_.submit(std::move(wanted), std::move(answer));
-        };
-        gateways_.on_steer = [this](steer_request wanted, answer_fn answer) {
-            scheduler_.steer(std::move(wanted), std::move(answer));
-        };
-        gateways_.metrics = [this] { return metrics(); };
-        gateways_.tasks_of = [this](const std::string &model_id, std::size_t most) {
-            return scheduler_.tasks_of(model_id, most);
-        };
-        gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
-    }
-
-    void start()
-    {
-        // Before anybody can see that it is there.
-        signals_.start([this](int number) { number == SIGHUP ? reload() : stop(); });
-        retention_.use(rule());
-        scheduler_.recover();
-        gateways_.listen(*config_);
-        retention_.start();
-        journal_.look_for_damage([this](const std::string &fault) {
-            log(log_level::error, "rolloutd stops, and does not start again by itself: " + fault);
-            status_ = exit_lasting_fault;
-            stop();
-        });
-        log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", journal_.id()}});
-        say_ready();
-    }
-
-    /// The process's, once the loop has ended.
-    int status() const noexcept { return status_; }
-
-  private:
-    std::string metrics() const
-    {
-        rolloutd_metrics::moment now;
-        now.waiting = scheduler_.waiting();
-        now.running = scheduler_.running();
-        now.working = scheduler_.working();
-        now.most_working = config_->limits.max_concurrent_rollouts;
-        now.longest_wait = scheduler_.longest_wait();
-        now.deployed_models = scheduler_.deployed_models();
-        now.lost_models = scheduler_.lost_models();
-        now.backends_up = scheduler_.backends_up();
-        now.pending_unloads = scheduler_.pending_unloads();
-        now.links = gateways_.links();
-        now.revision = journal_.revision();
-        return metrics_.text(now);
-    }
-
-    void say_ready() { manager_.ready("Listening for gateways on " + config_->listen.path); }
-
-    retention_rule rule() const
-    {
-        return {std::chrono::days(config_->journal.retain_days), config_->journal.max_tasks};
-    }
-
-    std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &one)
-    {
-        if (one.type == "command") {
-            return std::make_shared<command_backend>(loop_, time_,
-                                                     command_settings{name, one.command,
-                                                                      std::chrono::seconds(one.timeout_s),
-                                                                      one.staging, one.repository});
-        }
-        triton_settings made;
-        made.name = name;
-        made.url = one.url;
-        made.repository = one.repository;
-        made.staging = one.staging;
-        made.polls = one.control == "poll";
-        made.log = [name](const std::string &words) { log(log_level::info, words, {{"backend", name}}); };
-        return std::make_shared<triton_backend>(std::move(made), server_access{http_, time_, threads_of(loop_)});
-    }
-
-    /// The backends of `config`; what is in `known` and as in the configuration in force is taken from there.
-    std::shared_ptr<const backend_map> make_backends(const settings &config, const backend_map &known)
-    {
-        auto all = std::make_shared<backend_map>();
-        for (const auto &[name, one] : config.backends) {
-            const bool stays = known.contains(name) && is_same_backend(*config_, config, name);
-            all->emplace(name, stays ? known.at(name) : with_failpoints(loop_, make_backend(name, one)));
-        }
-        return all;
-    }
-
-    /// Finds among the backends of now, and keeps them alive.
-    std::function<backend *(const std::string &)> finder() const
-    {
-        return [all = backends_](const std::string &name) {
-            const auto found = all->find(name);
-            return found == all->end() ? nullptr : found->second.get();
-        };
-    }
-
-    /// SIGHUP: the file is read on a thread, as asking for users may take its time.
-    void reload()
-    {
-        if (stopping_) {
-            return;
-        }
-        if (reading_) {
-            read_again_ = true; // the file may have changed since
-            return;
-        }
-        manager_.reloading();
-        auto wanted = std::make_shared<settings>();
-        auto faults = std::make_shared<std::vector<json_fault>>();
-        auto places = std::make_shared<place_findings>();
-        reading_ = run_on_thread(
-            loop_,
-            [path = path_, wanted, faults, places](const stop_flag &) {
-                *wanted = read_settings(path, *faults);
-                if (faults->empty()) {
-                    *places = look_at_places(*wanted);
-                }
-                return outcome::ok();
-            },
-            [this, wanted, faults, places](const outcome &how) {
-                reading_.reset();
-                if (!how) {
-                    faults->push_back({"", how.detail});
-                }
-                if (!stopping_) {
-                    faults->empty() ? take_over(wanted) : refuse(*faults);
-                    for (const auto &warning : places->warnings) {
-                        log(log_level::warning, warning);
-                    }
-                    say_unreachable(path_, places->faults);
-                    say_ready();
-                }
-                if (std::exchange(read_again_, false)) {
-                    reload();
-                }
-            });
-    }
-
-    void refuse(const std::vector<json_fault> &faults)
-    {
-        for (const auto &fault : faults) {
-            log(log_level::error,
-                "Invalid configuration: " + fault.pointer + (fault.pointer.empty() ? "" : ": ") + fault.detail,
-                {{"file", path_}});
-        }
-        log(log_level::error, "The configuration is unchanged; fix the file and send SIGHUP again",
-            {{"file", path_}});
-    }
-
-    void take_over(const std::shared_ptr<settings> &wanted)
-    {
-        for (const auto &pointer : keep_what_takes_a_restart(*config_, *wanted)) {
-            log(log_level::warning,
-                pointer + " takes effect after a restart of rolloutd; it is unchanged until then");
-        }
-        for (const auto &warning : wanted->warnings) {
-            log(log_level::warning, warning);
-        }
-        if (wanted->limits.max_concurrent_rollouts + spare_threads > threads_) {
-            log(log_level::warning,
-                "/limits/max_concurrent_rollouts is more than rolloutd was started with threads for; "
-                "until a restart, copies of files may wait for each other");
-        }
-        for (const auto &[name, _] : config_->backends) {
-            if (!wanted->backends.contains(name)) {
-                warn_of_models_on(name);
-            }
-        }
-        const std::string changes = changes_between(*config_, *wanted);
-        backends_ = make_backends(*wanted, *backends_);
-        config_ = wanted;
-        log(log_level::info, "The configuration was reloaded", {{"changed", changes}});
-        gateways_.use(*config_);
-        scheduler_.use(config_, finder());
-        retention_.use(rule());
-    }
-
-    void warn_of_models_on(const std::string &name)
-    {
-        const auto models = scheduler_.models_on(name);
-        if (models.empty()) {
-            return;
-        }
-        std::string names;
-        for (std::size_t i = 0; i < std::min(models.size(), most_models_named); ++i) {
-            names += (names.empty() ? "" : ", ") + models[i];
-        }
-        log(log_level::warning,
-            "Backend \"" + name + "\" is no longer in the configuration, but " +
-                format_count(models.size(), "model stands", "models stand") + " there: " + names +
-                (models.size() > most_models_named ? ", …" : "") +
-                ". They keep serving; their tasks fail until it is put back",
-            {{"backend", name}});
-    }
-
-    void stop()
-    {
-        if (std::exchange(stopping_, true)) {
-            return;
-        }
-        manager_.stopping();
-        log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
-        retention_.stop();
-        journal_.stop_looking();
-        scheduler_.stop([this] { wait_for_journal(); });
-    }
-
-    void wait_for_journal()
-    {
-        if (journal_.busy() || reading_) {
-            ending_ = time_.after(5ms, [this] { wait_for_journal(); });
-            return;
-        }
-        ending_.reset();
-        gateways_.close();
-        http_.close();
-        signals_.ignore();
-        uv_stop(loop_);
-    }
-
-    uv_loop_t *loop_;
-    std::string path_;
-    std::shared_ptr<const settings> config_; ///< in force
-    std::uint64_t threads_;
-    loop_clock time_;
-    service_manager manager_;
-    http_client http_;
-    sqlite_journal journal_;
-    gateway_server gateways_;
-    std::shared_ptr<const backend_map> backends_;
-    scheduler scheduler_;
-    rolloutd_metrics metrics_{ROLLOUT_VERSION, std::time(nullptr)};
-    retention retention_{journal_, time_};
-    signal_catcher signals_{loop_};
-    operation_ptr ending_;  ///< waits for what the journal has to do
-    operation_ptr reading_; ///< of the configuration
-    bool read_again_ = false;
-    bool stopping_ = false;
-    int status_ = EXIT_SUCCESS;
-};
-
 
 void report(const std::string &path, const std::vector<json_fault> &faults)
 {
@@ -363,6 +61,7 @@ struct event_loop {
 int run(const std::string &path, std::shared_ptr<const settings> config)
 {
     const auto threads = config->limits.max_concurrent_rollouts + spare_threads;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet
     setenv("UV_THREADPOOL_SIZE", std::to_string(threads).c_str(), 0);
     std::signal(SIGPIPE, SIG_IGN);
     raise_open_files();
@@ -371,7 +70,7 @@ int run(const std::string &path, std::shared_ptr<const settings> config)
     {
         event_loop turning;
         make_threads(&turning.loop);
-        daemon rolloutd(&turning.loop, path, std::move(config), threads);
+        rollout::daemon rolloutd(&turning.loop, path, std::move(config), threads);
         rolloutd.start();
         uv_run(&turning.loop, UV_RUN_DEFAULT);
         status = rolloutd.status();
@@ -403,7 +102,7 @@ try {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
-        return app.exit(error) == 0 ? EXIT_SUCCESS : exit_lasting_fault;
+        return app.exit(error) == 0 ? EXIT_SUCCESS : exit_permanent_error;
     }
 
     std::vector<json_fault> faults;
@@ -413,32 +112,32 @@ try {
         log(log_level::warning, warning);
     }
     if (!faults.empty()) {
-        return check ? EXIT_FAILURE : exit_lasting_fault;
+        return check ? EXIT_FAILURE : exit_permanent_error;
     }
-    const auto places = look_at_places(*config);
-    for (const auto &warning : places.warnings) {
+    const auto findings = check_staging(*config);
+    for (const auto &warning : findings.warnings) {
         log(log_level::warning, warning);
     }
-    if (check && !places.faults.empty()) {
-        report(path, places.faults);
+    if (check && !findings.faults.empty()) {
+        report(path, findings.faults);
         return EXIT_FAILURE;
     }
     if (check) {
-        const auto doubts = doubts_about(*config);
-        for (const auto &doubt : doubts) {
-            log(log_level::warning, doubt);
+        const auto advice = warnings_about(*config);
+        for (const auto &warning : advice) {
+            log(log_level::warning, warning);
         }
-        const auto warnings = doubts.size() + config->warnings.size();
+        const auto count = advice.size() + config->warnings.size();
         std::printf("%s: the configuration is good%s\n", path.c_str(),
-                    warnings == 0 ? "" : (", with " + format_count(warnings, "warning", "warnings")).c_str());
+                    count == 0 ? "" : (", with " + format_count(count, "warning", "warnings")).c_str());
         return EXIT_SUCCESS;
     }
-    say_unreachable(path, places.faults);
+    log_unreachable_backends(path, findings.faults);
     return run(path, config);
 } catch (const permanent_start_error &error) {
-    return cannot_start(error, exit_lasting_fault);
+    return cannot_start(error, exit_permanent_error);
 } catch (const sqlite_error &error) {
-    return cannot_start(error, error.is_lasting() ? exit_lasting_fault : EXIT_FAILURE);
+    return cannot_start(error, error.is_permanent() ? exit_permanent_error : EXIT_FAILURE);
 } catch (const std::exception &error) {
     return cannot_start(error, EXIT_FAILURE);
 }

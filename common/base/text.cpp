@@ -1,5 +1,6 @@
 #include "common/base/text.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace rollout {
@@ -73,7 +74,18 @@ bool is_plain(std::string_view text) noexcept
     return text.empty() || !after_space;
 }
 
+constexpr char lower_case(char c) noexcept
+{
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
 } // namespace
+
+
+bool equal_ignoring_case(std::string_view one, std::string_view other) noexcept
+{
+    return std::ranges::equal(one, other, {}, lower_case, lower_case);
+}
 
 
 std::string_view next_part(std::string_view &text, char separator) noexcept

@@ -12,6 +12,9 @@ namespace rollout {
 /// Takes what is before the first separator off, and the separator with it; all of it where there is none.
 std::string_view next_part(std::string_view &text, char separator) noexcept;
 
+/// Compares ASCII letters of either case as the same, as names in HTTP are.
+bool equal_ignoring_case(std::string_view one, std::string_view other) noexcept;
+
 /// False, with `to` as it was, where the text is no number of that type from its begin to its end.
 template <class Number>
 bool read_number(std::string_view text, Number &to) noexcept

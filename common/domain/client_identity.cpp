@@ -15,7 +15,7 @@ std::string line_of(const client_identity &from)
 }
 
 
-client_identity requester_from_line(std::string_view line)
+client_identity client_identity_from_line(std::string_view line)
 {
     client_identity to;
     for (std::string *value : {&to.address, &to.user, &to.certificate}) {

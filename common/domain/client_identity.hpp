@@ -20,6 +20,6 @@ struct client_identity {
 std::string line_of(const client_identity &from);
 
 /// The same care: the other end is another process.
-client_identity requester_from_line(std::string_view line);
+client_identity client_identity_from_line(std::string_view line);
 
 } // namespace rollout

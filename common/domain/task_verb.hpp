@@ -44,7 +44,7 @@ constexpr std::optional<task_verb> task_verb_from(std::string_view name) noexcep
     return std::nullopt;
 }
 
-constexpr std::string_view steering_name(task_verb verb) noexcept
+constexpr std::string_view verb_name(task_verb verb) noexcept
 {
     for (const auto &[one, word] : task_verb_names) {
         if (one == verb) {

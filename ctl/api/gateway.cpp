@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 /// How often an ask whose answer was lost, or that may pass later, is repeated, with growing pauses: some fifteen seconds.
 constexpr unsigned most_attempts = 6;
-constexpr auto first_pause = 500ms;
+constexpr auto first_repeat_pause = 500ms;
 constexpr unsigned longest_retry_after_s = 10;
 
 constexpr unsigned most_pages = 1000;
@@ -219,7 +219,7 @@ json_ptr gateway::find_model(const std::string &model_id)
 
 http_answer gateway::ask(const http_request &request, const std::string &key, bool may_repeat)
 {
-    auto pause = std::chrono::milliseconds(first_pause);
+    auto pause = std::chrono::milliseconds(first_repeat_pause);
     for (unsigned attempt = 1;; ++attempt) {
         const auto exchange = client_.perform(request);
         const bool lost = !exchange->fault().empty();

@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto between = 3s;
-constexpr auto answer_timeout = 5s;
+constexpr auto probe_timeout = 5s;
 
 
 std::optional<bool> meaning_of(const http_exchange &ended)
@@ -37,7 +37,7 @@ std::optional<bool> readiness_probe::poll()
         next_ = clock::now() + between;
     }
     if (!asked_ && clock::now() >= next_) {
-        asked_ = client_.begin({.path = "/readyz", .timeout = answer_timeout});
+        asked_ = client_.begin({.path = "/readyz", .timeout = probe_timeout});
     }
     return is_ready_;
 }

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
 constexpr auto between_lists = 2s;
-constexpr auto frame = 250ms;
+constexpr auto between_frames = 250ms;
 
 
 /// Those at work first, then those that wait; of each a page at the most.
@@ -55,7 +55,7 @@ class overview {
         if (to_.redraws()) {
             draw();
         }
-        from_.client().work(frame);
+        from_.client().work(between_frames);
     }
 
   private:

@@ -79,7 +79,7 @@ exit_code run_verb(gateway &at, const output &to, task_verb verb, const std::str
         require_consent(how, question);
     }
     const task_document after =
-        at.post_verb(task.kind, task.task_id, steering_name(verb), how.key ? *how.key : new_key());
+        at.post_verb(task.kind, task.task_id, verb_name(verb), how.key ? *how.key : new_key());
     return show_result(at, to, after, how);
 }
 

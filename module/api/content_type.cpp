@@ -9,18 +9,6 @@ namespace rollout {
 
 namespace {
 
-constexpr char lower(char c) noexcept
-{
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-
-bool same_text(std::string_view one, std::string_view other) noexcept
-{
-    return std::ranges::equal(one, other, [](char a, char b) { return lower(a) == lower(b); });
-}
-
-
 std::string_view trimmed(std::string_view text) noexcept
 {
     const auto first = text.find_first_not_of(" \t");
@@ -33,7 +21,7 @@ std::string_view trimmed(std::string_view text) noexcept
 bool is_json(std::string_view type) noexcept
 {
     constexpr std::string_view before = "application/";
-    if (type.size() <= before.size() || !same_text(type.substr(0, before.size()), before)) {
+    if (type.size() <= before.size() || !equal_ignoring_case(type.substr(0, before.size()), before)) {
         return false;
     }
     const auto name = type.substr(before.size());
@@ -41,8 +29,8 @@ bool is_json(std::string_view type) noexcept
         return false;
     }
     constexpr std::string_view ending = "+json";
-    return same_text(name, "json") ||
-           (name.size() > ending.size() && same_text(name.substr(name.size() - ending.size()), ending));
+    return equal_ignoring_case(name, "json") ||
+           (name.size() > ending.size() && equal_ignoring_case(name.substr(name.size() - ending.size()), ending));
 }
 
 
@@ -53,7 +41,8 @@ bool is_utf8(std::string_view charset) noexcept
         charset = charset.substr(1, charset.size() - 2);
     }
     constexpr std::array<std::string_view, 4> names = {"utf-8", "utf8", "us-ascii", "ascii"};
-    return std::ranges::any_of(names, [charset](std::string_view name) { return same_text(charset, name); });
+    return std::ranges::any_of(names,
+                               [charset](std::string_view name) { return equal_ignoring_case(charset, name); });
 }
 
 } // namespace
@@ -67,7 +56,7 @@ body_kind body_kind_of(std::string_view content_type) noexcept
     while (!content_type.empty()) {
         auto value = next_part(content_type, ';');
         const auto name = trimmed(next_part(value, '='));
-        if (same_text(name, "charset") && !is_utf8(trimmed(value))) {
+        if (equal_ignoring_case(name, "charset") && !is_utf8(trimmed(value))) {
             return body_kind::json_of_another_charset;
         }
     }

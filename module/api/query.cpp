@@ -57,7 +57,7 @@ std::string listed(std::span<const std::string_view> names)
 }
 
 
-problem unprocessable(std::vector<problem::member> errors)
+problem argument_problem(std::vector<problem::member> errors)
 {
     problem answer;
     answer.status = 422;
@@ -118,13 +118,13 @@ problem check_query(const std::vector<query_argument> &query, std::span<const st
             break;
         }
     }
-    return errors.empty() ? problem{} : unprocessable(std::move(errors));
+    return errors.empty() ? problem{} : argument_problem(std::move(errors));
 }
 
 
 problem unusable_argument(std::string_view name, std::string_view rule)
 {
-    return unprocessable({{"", std::string(rule), std::string(name)}});
+    return argument_problem({{"", std::string(rule), std::string(name)}});
 }
 
 } // namespace rollout

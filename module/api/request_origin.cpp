@@ -17,33 +17,21 @@ namespace {
 constexpr std::uint16_t http_port = 80;
 constexpr std::uint16_t https_port = 443;
 
-struct place {
+struct host_and_port {
     std::string_view host;             ///< an IPv6 address has its brackets
     std::optional<std::uint16_t> port; ///< nothing: that of the scheme
 };
 
 
-constexpr char lower(char c) noexcept
-{
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-
-bool same_text(std::string_view one, std::string_view other) noexcept
-{
-    return std::ranges::equal(one, other, [](char a, char b) { return lower(a) == lower(b); });
-}
-
-
 /// `host[:port]`, nothing more.
-std::optional<place> read_place(std::string_view text) noexcept
+std::optional<host_and_port> read_host_and_port(std::string_view text) noexcept
 {
     const auto bracket = text.starts_with('[') ? text.find(']') : 0;
     if (bracket == std::string_view::npos) {
         return std::nullopt;
     }
     const auto colon = text.find(':', bracket);
-    place to{text.substr(0, colon), std::nullopt};
+    host_and_port to{text.substr(0, colon), std::nullopt};
     if (to.host.empty() || to.host.find_first_of("/?#@\\ \t") != std::string_view::npos ||
         (bracket != 0 && to.host.size() != bracket + 1)) {
         return std::nullopt;
@@ -73,7 +61,7 @@ std::optional<std::array<std::uint8_t, 16>> address_of(std::string_view host)
 
 bool same_host(std::string_view one, std::string_view other)
 {
-    if (same_text(one, other)) {
+    if (equal_ignoring_case(one, other)) {
         return true;
     }
     const auto address = address_of(one);
@@ -91,12 +79,12 @@ try {
         return false; // `null`, and what is no origin
     }
     const auto scheme = origin.substr(0, scheme_end);
-    const bool secure = same_text(scheme, "https");
-    if (!secure && !same_text(scheme, "http")) {
+    const bool secure = equal_ignoring_case(scheme, "https");
+    if (!secure && !equal_ignoring_case(scheme, "http")) {
         return false;
     }
-    const auto there = read_place(origin.substr(scheme_end + mark.size()));
-    const auto here = read_place(authority);
+    const auto there = read_host_and_port(origin.substr(scheme_end + mark.size()));
+    const auto here = read_host_and_port(authority);
     if (!there || !here || !same_host(there->host, here->host)) {
         return false;
     }

@@ -34,18 +34,18 @@ problem unprocessable(faults errors)
 
 problem not_json(const json_error_t &error)
 {
-    problem answer;
-    switch (json_error_code(&error)) {
-    case json_error_stack_overflow:
+    const auto code = json_error_code(&error);
+    if (code == json_error_stack_overflow) {
         return unprocessable({{"", "is nested deeper than " + std::to_string(limits::json_depth) + " levels"}});
-    case json_error_numeric_overflow:
-        return unprocessable({{"", std::string("has a number out of range: ") + error.text}});
-    default:
-        answer.status = 400;
-        answer.detail = "The body is not JSON: " + std::string(error.text) + " (line " + std::to_string(error.line) +
-                        ", column " + std::to_string(error.column) + ").";
-        return answer;
     }
+    if (code == json_error_numeric_overflow) {
+        return unprocessable({{"", std::string("has a number out of range: ") + error.text}});
+    }
+    problem answer;
+    answer.status = 400;
+    answer.detail = "The body is not JSON: " + std::string(error.text) + " (line " + std::to_string(error.line) +
+                    ", column " + std::to_string(error.column) + ").";
+    return answer;
 }
 
 

@@ -213,7 +213,7 @@ ngx_int_t write(pending_request &request)
 }
 
 
-ngx_int_t handle(ngx_http_request_t *r)
+ngx_int_t answer_api_request(ngx_http_request_t *r)
 {
     const auto &location = location_of(r);
     auto uri = view_of(r->uri);
@@ -260,7 +260,7 @@ ngx_int_t handle(ngx_http_request_t *r)
 
 ngx_int_t handle_api(ngx_http_request_t *r) noexcept
 {
-    return guarded(r, [r] { return handle(r); });
+    return guarded(r, [r] { return answer_api_request(r); });
 }
 
 } // namespace rollout

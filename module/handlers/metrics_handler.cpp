@@ -36,23 +36,23 @@ struct metrics_answer {
     bool is_linked = false;
 
     enum class stage : std::uint8_t { own, requests, durations } at = stage::own;
-    std::size_t place = 0; ///< of the meters: the next one
+    std::size_t entry = 0; ///< of the meters: the next one
 };
 
 
 /// A turn of the event loop does so much at most: some hundred lines are some ten microseconds.
 constexpr std::size_t meters_a_turn = 16;
-constexpr std::size_t places_a_turn = 256;
+constexpr std::size_t entries_a_turn = 256;
 
 
 /// Every slot that has had a request, of some meters: from the answer's place on. False when there are no more.
 template <class Visit>
 bool each_slot(metrics_answer &answer, const route_metrics &meters, Visit visit)
 {
-    const std::size_t places = meters.places();
-    const std::size_t end = std::min(places, answer.place + places_a_turn);
-    for (std::size_t seen = 0; answer.place < end && seen < meters_a_turn; ++answer.place) {
-        for (const auto &one : meters.read(answer.place, 1)) {
+    const std::size_t entries = meters.entries();
+    const std::size_t end = std::min(entries, answer.entry + entries_a_turn);
+    for (std::size_t seen = 0; answer.entry < end && seen < meters_a_turn; ++answer.entry) {
+        for (const auto &one : meters.read(answer.entry, 1)) {
             ++seen;
             for (const auto which : {slot::blue, slot::green}) {
                 if (const auto &counted = one.slots[static_cast<std::size_t>(which)]; counted.any()) {
@@ -61,7 +61,7 @@ bool each_slot(metrics_answer &answer, const route_metrics &meters, Visit visit)
             }
         }
     }
-    return answer.place < places;
+    return answer.entry < entries;
 }
 
 
@@ -146,7 +146,7 @@ bool add_more(metrics_text &to, metrics_answer &answer)
     using stage = metrics_answer::stage;
     const auto begin = [&](stage what) {
         answer.at = what;
-        answer.place = 0;
+        answer.entry = 0;
         return true;
     };
     switch (answer.at) {
@@ -209,7 +209,7 @@ void on_metered(link_call &call, link_result result, const task_record *, const 
 }
 
 
-ngx_int_t handle(ngx_http_request_t *r)
+ngx_int_t write_metrics(ngx_http_request_t *r)
 {
     if (!(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -243,7 +243,7 @@ ngx_int_t handle(ngx_http_request_t *r)
 
 ngx_int_t handle_metrics(ngx_http_request_t *r) noexcept
 {
-    return guarded(r, [r] { return handle(r); });
+    return guarded(r, [r] { return write_metrics(r); });
 }
 
 } // namespace rollout

@@ -57,7 +57,7 @@ enum class held : std::uint8_t { no, yes, too_many };
 
 
 /// Does the client wait for a later document than this?
-held hold(pending_request &request, const task_record &task)
+held hold_answer(pending_request &request, const task_record &task)
 {
     const auto left = left_to_wait(request);
     if (left == 0 || is_final(task.status)) {
@@ -187,9 +187,9 @@ ngx_int_t answer_with(pending_request &request, const task_record &task)
     if (request.submitting) {
         const bool async = request.wants.respond_async && !is_final(task.status);
         status = async ? NGX_HTTP_ACCEPTED : NGX_HTTP_OK;
-        const std::string place = std::string(view_of(location_of(r).base)) + "/" +
-                                  std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
-        if (!add_header(r, "Location", place)) {
+        const std::string location = std::string(view_of(location_of(r).base)) + "/" +
+                                     std::string(kind_name(task.kind)) + "/" + std::string(task.task_id);
+        if (!add_header(r, "Location", location)) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
         if (async && !add_header(r, "Preference-Applied", "respond-async")) {
@@ -206,7 +206,7 @@ ngx_int_t answer_with(pending_request &request, const task_record &task)
 ngx_int_t answer_or_hold(pending_request &request, const task_record &task) noexcept
 {
     return guarded(request.r, [&]() -> ngx_int_t {
-        switch (hold(request, task)) {
+        switch (hold_answer(request, task)) {
         case held::yes:
             return NGX_DONE;
         case held::too_many:

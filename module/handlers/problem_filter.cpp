@@ -10,8 +10,8 @@ namespace rollout {
 
 namespace {
 
-ngx_http_output_header_filter_pt next_header_filter;
-ngx_http_output_body_filter_pt next_body_filter;
+ngx_http_output_header_filter_pt header_filter_after_problems;
+ngx_http_output_body_filter_pt body_filter_after_problems;
 
 /// What takes the page's place.
 struct replacement {
@@ -61,10 +61,10 @@ bool is_nginx_page(ngx_http_request_t *r) noexcept
 }
 
 
-ngx_int_t header_filter(ngx_http_request_t *r)
+ngx_int_t problem_header_filter(ngx_http_request_t *r)
 {
     if (!is_nginx_page(r)) {
-        return next_header_filter(r);
+        return header_filter_after_problems(r);
     }
     const ngx_int_t rc = guarded(r->connection->log, ngx_int_t{NGX_ERROR}, [r]() -> ngx_int_t {
         problem answer;
@@ -79,18 +79,18 @@ ngx_int_t header_filter(ngx_http_request_t *r)
         *static_cast<replacement *>(cleanup->data) = {body, false};
         return NGX_OK;
     });
-    return rc == NGX_OK ? next_header_filter(r) : rc;
+    return rc == NGX_OK ? header_filter_after_problems(r) : rc;
 }
 
 
-ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+ngx_int_t problem_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     if (in == nullptr || r != r->main || r->headers_out.status < NGX_HTTP_BAD_REQUEST || !location_of(r).api) {
-        return next_body_filter(r, in);
+        return body_filter_after_problems(r, in);
     }
     replacement *instead = replacement_of(r);
     if (instead == nullptr) {
-        return next_body_filter(r, in);
+        return body_filter_after_problems(r, in);
     }
     for (ngx_chain_t *link = in; link != nullptr; link = link->next) {
         link->buf->pos = link->buf->last;
@@ -100,7 +100,7 @@ ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return NGX_OK;
     }
     instead->sent = true;
-    return next_body_filter(r, instead->body);
+    return body_filter_after_problems(r, instead->body);
 }
 
 } // namespace
@@ -108,10 +108,10 @@ ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
 void install_error_filter() noexcept
 {
-    next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = header_filter;
-    next_body_filter = ngx_http_top_body_filter;
-    ngx_http_top_body_filter = body_filter;
+    header_filter_after_problems = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = problem_header_filter;
+    body_filter_after_problems = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = problem_body_filter;
 }
 
 } // namespace rollout

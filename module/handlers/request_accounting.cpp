@@ -1,6 +1,9 @@
 #include "module/handlers/request_accounting.hpp"
 
 #include "module/configuration.hpp"
+#include "module/handlers/grpc_status.hpp"
+#include "module/handlers/grpc_stream.hpp"
+#include "module/handlers/request_name.hpp"
 #include "module/tables/client_table.hpp"
 #include "module/zone/process_in_flight.hpp"
 #include "module/zone/shared_zone.hpp"
@@ -20,7 +23,7 @@ client_table clients;
 /// Choices of this process whose upstream is followed and not at its end: the filters have nothing to do without one.
 std::size_t followed = 0;
 
-ngx_http_output_body_filter_pt next_body_filter;
+ngx_http_output_body_filter_pt body_filter_after_accounting;
 ngx_http_request_body_filter_pt next_request_body_filter;
 
 
@@ -96,11 +99,11 @@ server_attempts attempts_of(const counted_request &choice) noexcept
 
 
 /// Of the attempts' time what is not the server's: until the request's body had come in from the client, or the answer's head
-/// from the server, if that was before.
+/// from the server, if that was before. A stream has an answer to each message.
 ngx_msec_t time_before_body(const counted_request &choice, const server_attempts &attempts) noexcept
 {
     const ngx_http_request_t *r = choice.request;
-    if (!r->request_body_no_buffering || choice.body_in_at == 0) {
+    if (!r->request_body_no_buffering || choice.body_in_at == 0 || choice.is_stream) {
         return 0;
     }
     const ngx_msec_t began = ngx_current_msec - attempts.all;
@@ -176,8 +179,94 @@ bool is_client_gone(const counted_request &choice, ngx_int_t rc) noexcept
     const ngx_http_request_t *r = choice.request;
     const ngx_event_pipe_t *pipe = choice.upstream->pipe;
     return rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || rc == NGX_HTTP_REQUEST_TIME_OUT || rc == NGX_DONE ||
+           // While its body is passed on as it comes.
+           (rc == NGX_HTTP_BAD_REQUEST && r->connection->error) ||
            (rc == NGX_ERROR && (r->connection->error || r->connection->timedout || choice.output_failed ||
                                 (pipe != nullptr && pipe->downstream_error)));
+}
+
+
+std::uint64_t request_ms(const ngx_http_request_t *r) noexcept
+{
+    const ngx_time_t *now = ngx_timeofday();
+    const auto took = static_cast<ngx_msec_int_t>((now->sec - r->start_sec) * 1000) +
+                      static_cast<ngx_msec_int_t>(now->msec) - static_cast<ngx_msec_int_t>(r->start_msec);
+    return took < 0 ? 0 : static_cast<std::uint64_t>(took);
+}
+
+
+fate fate_of_grpc_status(unsigned status) noexcept
+{
+    switch (static_cast<grpc_status>(status)) {
+    case grpc_status::ok:
+        return fate::good;
+    case grpc_status::cancelled:
+        return fate::nothing;
+    case grpc_status::unknown:
+    case grpc_status::deadline_exceeded:
+    case grpc_status::internal:
+    case grpc_status::unavailable:
+    case grpc_status::data_loss:
+        return fate::failure;
+    default:
+        return fate::client_error;
+    }
+}
+
+
+/// A client with a deadline cancels its call when that is over: what hangs shows as that alone.
+bool is_deadline_over(const counted_request &choice) noexcept
+{
+    const auto timeout = grpc_timeout_ms(choice.request);
+    return timeout && request_ms(choice.request) * 100 >= *timeout * 95;
+}
+
+
+/// HTTP's status is 200 whatever became of a call.
+fate fate_of_call(const counted_request &choice, const ngx_http_upstream_state_t &last,
+                  std::optional<ngx_int_t> rc) noexcept
+{
+    const ngx_http_request_t *r = choice.request;
+    if (const auto *body = named_body_of(r);
+        body != nullptr && body->stream != nullptr && body->stream->status != 0) {
+        return body->stream->status == static_cast<unsigned>(grpc_status::unavailable) ? fate::nothing
+                                                                                       : fate::client_error;
+    }
+    if (last.status >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        return fate::failure;
+    }
+    if (last.status != 0 && last.status != NGX_HTTP_OK) {
+        return fate_of_status(last.status);
+    }
+    if (rc && (*rc == NGX_HTTP_BAD_GATEWAY || *rc == NGX_HTTP_GATEWAY_TIME_OUT)) {
+        return fate::failure;
+    }
+    if (rc ? is_client_gone(choice, *rc) : r->connection->error != 0) {
+        return is_deadline_over(choice) ? fate::failure : fate::abandoned;
+    }
+    if (last.status == 0) {
+        return fate::nothing;
+    }
+    const auto status = grpc_status_of(*choice.upstream);
+    return status ? fate_of_grpc_status(*status) : fate::failure;
+}
+
+
+unsigned class_of(fate how) noexcept
+{
+    switch (how) {
+    case fate::good:
+        return NGX_HTTP_OK;
+    case fate::client_error:
+        return NGX_HTTP_BAD_REQUEST;
+    case fate::failure:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    case fate::abandoned:
+        return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    case fate::nothing:
+        break;
+    }
+    return 0;
 }
 
 
@@ -260,10 +349,14 @@ void judge(counted_request &choice, std::optional<ngx_int_t> rc) noexcept
         if (attempts.last->header_time != not_yet) {
             first_byte = attempts.before_last + attempts.last->header_time - not_its_own;
         }
-        const bool streamed = first_byte && is_streamed(*choice.upstream, *attempts.last);
+        const bool streamed =
+            first_byte && (!choice.is_grpc || choice.is_stream) && is_streamed(*choice.upstream, *attempts.last);
         choice.latency_ms = streamed ? *first_byte : its_own - std::min(its_own, choice.waited_for_client);
-        const fate how = fate_of(choice, *attempts.last, rc);
-        if (how != fate::nothing && choice.watched && choice.inference) {
+        const fate how =
+            choice.is_grpc ? fate_of_call(choice, *attempts.last, rc) : fate_of(choice, *attempts.last, rc);
+        choice.grpc_class = choice.is_grpc ? class_of(how) : 0;
+        const bool has_counted = choice.is_stream && (how == fate::good || how == fate::abandoned);
+        if (how != fate::nothing && !has_counted && choice.watched && choice.inference) {
             count_for_gate(choice, how, choice.latency_ms, first_byte);
         }
     }
@@ -332,10 +425,10 @@ ngx_int_t enter_content(ngx_http_request_t *r) noexcept
         return NGX_HTTP_INTERNAL_SERVER_ERROR; // not possible: admit_to_server has made it one
     }
     if (choice->entered) {
-        return choice->content(r);
+        return run_content(r, choice->content);
     }
     enter(*choice);
-    const ngx_int_t rc = choice->content(r);
+    const ngx_int_t rc = run_content(r, choice->content);
 
     // The request lives on until nginx hears what its content handler came to; but its upstream may be at its end already, and
     // the request on its way through another location.
@@ -362,18 +455,18 @@ ngx_int_t enter_content(ngx_http_request_t *r) noexcept
 
 // What nginx waits for the client.
 
-ngx_int_t body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcept
+ngx_int_t accounting_body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcept
 {
     if (followed == 0 || r->upstream == nullptr) {
-        return next_body_filter(r, in);
+        return body_filter_after_accounting(r, in);
     }
     auto *choice = find_choice(
         r, [r](const counted_request &one) { return one.upstream == r->upstream && one.watched && !one.judged; });
     if (choice == nullptr) {
-        return next_body_filter(r, in);
+        return body_filter_after_accounting(r, in);
     }
     end_wait_for_client(*choice);
-    const ngx_int_t rc = next_body_filter(r, in);
+    const ngx_int_t rc = body_filter_after_accounting(r, in);
     if (rc == NGX_ERROR) {
         choice->output_failed = true;
     }
@@ -406,15 +499,6 @@ bool is_answered(const ngx_http_request_t *subrequest) noexcept
 }
 
 
-std::uint64_t request_ms(const ngx_http_request_t *r) noexcept
-{
-    const ngx_time_t *now = ngx_timeofday();
-    const auto took = static_cast<ngx_msec_int_t>((now->sec - r->start_sec) * 1000) +
-                      static_cast<ngx_msec_int_t>(now->msec) - static_cast<ngx_msec_int_t>(r->start_msec);
-    return took < 0 ? 0 : static_cast<std::uint64_t>(took);
-}
-
-
 /// An answer from the cache never comes to `end_of_upstream`.
 bool is_cached([[maybe_unused]] const counted_request &choice) noexcept
 {
@@ -443,7 +527,7 @@ void meter(counted_request &choice) noexcept
         }
         judge(choice, std::nullopt);
     }
-    const auto status = sent_status(r);
+    const auto status = choice.grpc_class != 0 ? choice.grpc_class : sent_status(r);
     // Also what a cache answered, and what found no server by its name.
     if ((!choice.reached && !choice.ended && !is_cached(choice)) || status == 0) {
         return;
@@ -480,7 +564,7 @@ void leave_flight(void *data) noexcept
     }
     unwatch_waiting(choice);
     if (auto *flights = in_flight_of_process()) {
-        flights->exit(choice.place);
+        flights->exit(choice.in_flight_index);
     }
 }
 
@@ -492,6 +576,14 @@ void admit_to_server(counted_request &choice) noexcept
     if (r->content_handler != nullptr && r->content_handler != enter_content && !choice.entered) {
         choice.content = r->content_handler;
         r->content_handler = enter_content;
+    }
+}
+
+
+void count_message(const counted_request &choice, bool failed, std::uint64_t latency_ms) noexcept
+{
+    if (choice.watched && choice.inference) {
+        count_for_gate(choice, failed ? fate::failure : fate::good, latency_ms, latency_ms);
     }
 }
 
@@ -510,7 +602,7 @@ void leave_location(ngx_http_request_t *r) noexcept
 }
 
 
-const counted_request *told_choice(const ngx_http_request_t *r) noexcept
+counted_request *told_choice(const ngx_http_request_t *r) noexcept
 {
     return find_choice(r, [](const counted_request &one) { return one.admitted; });
 }
@@ -539,8 +631,8 @@ void count_results(ngx_http_request_t *r) noexcept
 
 void install_client_clocks() noexcept
 {
-    next_body_filter = ngx_http_top_body_filter;
-    ngx_http_top_body_filter = body_filter;
+    body_filter_after_accounting = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = accounting_body_filter;
     next_request_body_filter = ngx_http_top_request_body_filter;
     ngx_http_top_request_body_filter = request_body_filter;
 }

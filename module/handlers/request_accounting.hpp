@@ -20,6 +20,7 @@
 
 namespace rollout {
 
+struct answer_naming;
 struct route_request;
 
 /// Kept in the request's pool, with `leave_flight` as its cleanup: it outlives an internal redirect.
@@ -28,13 +29,15 @@ struct counted_request : waiting_request {
     const route_request *choice = nullptr; ///< what the variables tell
     std::uint64_t model = 0;               ///< a hash of the model's names
     std::uint64_t client = 0;              ///< a hash of the key, or of the client's address
-    std::uint32_t place = 0;               ///< among those in flight
+    std::uint32_t in_flight_index = 0;     ///< among those in flight
     slot which = slot::blue;
     route_metrics_entry meter;
     bool watched = false;
     bool inference = false;
     bool evidence = false;
-    bool admitted = false; ///< it has got past access control
+    bool is_grpc = false;   ///< its result is a gRPC status
+    bool is_stream = false; ///< and its messages count, each by itself
+    bool admitted = false;  ///< it has got past access control
     bool metered = false;
     bool judged = false;
 
@@ -55,6 +58,9 @@ struct counted_request : waiting_request {
     ngx_msec_t body_in_at = 0;     ///< the same: the last of the request's body, passed on as it comes in
     ngx_msec_t waited_for_client = 0;
     std::uint64_t latency_ms = 0; ///< once it is judged and was reached
+    unsigned grpc_class = 0;      ///< the HTTP status that its gRPC status counts as; 0: its HTTP status does
+
+    answer_naming *answer = nullptr; ///< writes the client's name of the model into the answer
 };
 
 /// Makes the cleanup, added for it, the count of its request; in flight from now on.
@@ -66,11 +72,14 @@ void leave_flight(void *data) noexcept;
 /// The request has got past access control, and its location's content handler is next, which is followed.
 void admit_to_server(counted_request &choice) noexcept;
 
+/// A message of a stream has its answer, with an error in it or not: for the gate.
+void count_message(const counted_request &choice, bool failed, std::uint64_t latency_ms) noexcept;
+
 /// The request goes through the phases of another location: an upstream that is unknown until now is the last one's.
 void leave_location(ngx_http_request_t *r) noexcept;
 
 /// The request's newest choice that has got past access control, over internal redirects; null without one.
-const counted_request *told_choice(const ngx_http_request_t *r) noexcept;
+counted_request *told_choice(const ngx_http_request_t *r) noexcept;
 
 /// The upstream of a content handler shows itself when it reads a variable, and when it sends its answer's head.
 void note_upstream(counted_request &choice) noexcept;

@@ -2,7 +2,9 @@
 
 #include "module/configuration.hpp"
 #include "module/handlers/absent_model.hpp"
+#include "module/handlers/grpc_status.hpp"
 #include "module/handlers/request_accounting.hpp"
+#include "module/handlers/request_name.hpp"
 #include "module/link/process_link.hpp"
 #include "module/link/worker_link.hpp"
 #include "module/nginx/guard.hpp"
@@ -11,6 +13,7 @@
 
 #include <atomic>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -52,7 +55,7 @@ namespace {
 /// In a request's context that has no choice when its answer begins.
 route_request no_choice = {.answering = true};
 
-ngx_http_output_header_filter_pt next_header_filter;
+ngx_http_output_header_filter_pt header_filter_after_routes;
 
 bool evaluate(ngx_http_request_t *r, ngx_http_complex_value_t *value, ngx_str_t &result) noexcept
 {
@@ -86,8 +89,11 @@ std::uint64_t client_of(const ngx_http_request_t *r, const route_request &reques
 
 /// KServe's, Triton's and OpenAI's clients ask a model with a POST, and with a GET about it: whether it is ready, what it is. nginx
 /// makes most of its subrequests GETs.
-bool is_inference(const ngx_http_request_t *r) noexcept
+bool is_inference(ngx_http_request_t *r) noexcept
 {
+    if (location_of(r).name_at == name_source::grpc) {
+        return view_of(r->main->uri).ends_with("Infer");
+    }
     return ((r->method | r->main->method) & (NGX_HTTP_POST | NGX_HTTP_PUT | NGX_HTTP_PATCH)) != 0;
 }
 
@@ -123,18 +129,20 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
     }
     const route_table::question asked = {view_of(request.model_id), view_of(request.part), view_of(request.key),
                                          view_of(request.preview) == "green",
-                                         static_cast<unsigned>(ngx_random()) % places};
-    const auto count_in = [&](std::uint64_t revision_key, std::uint32_t place) {
+                                         static_cast<unsigned>(ngx_random()) % routing_buckets};
+    const auto count_in = [&](std::uint64_t revision_key, std::uint32_t in_flight_index) {
         const auto &choice = request.choice;
         counted_request counted;
         counted.request = r;
         counted.choice = &request;
         counted.revision_key = revision_key;
-        counted.place = place;
+        counted.in_flight_index = in_flight_index;
         counted.which = choice.which;
         counted.meter = choice.meter;
         counted.watched = choice.watched;
         counted.inference = is_inference(r);
+        counted.is_grpc = location_of(r).name_at == name_source::grpc;
+        counted.is_stream = counted.is_grpc && call_of(*r) == grpc_call::stream;
         if (choice.watched && counted.inference) {
             counted.model = in_flight_key(asked.model_id, asked.part, 0);
             counted.client = client_of(r, request);
@@ -167,14 +175,14 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
     auto found = choose_once(request.choice);
     for (int attempt = 0; attempt < choice_attempts && found == record_store::found::yes; ++attempt) {
         const auto revision_key = in_flight_key(asked.model_id, asked.part, request.choice.revision);
-        const auto place = flights->enter(revision_key);
+        const auto in_flight_index = flights->enter(revision_key);
         std::atomic_thread_fence(std::memory_order_seq_cst);
 
         route_choice again;
         found = choose_once(again);
         if (found == record_store::found::yes && again.revision == request.choice.revision) {
             request.choice = again;
-            count_in(revision_key, place);
+            count_in(revision_key, in_flight_index);
 
             auto *text = static_cast<u_char *>(ngx_pnalloc(r->pool, NGX_INT64_LEN));
             if (text == nullptr) {
@@ -183,7 +191,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
             request.revision = {static_cast<std::size_t>(ngx_sprintf(text, "%uL", again.revision) - text), text};
             return outcome::chosen;
         }
-        flights->exit(place);
+        flights->exit(in_flight_index);
         request.choice = again;
     }
     if (found != record_store::found::no) {
@@ -207,6 +215,12 @@ route_request *choice_of(ngx_http_request_t *r) noexcept
     const auto *directive = location_of(r).model;
     if (directive == nullptr) {
         return nullptr;
+    }
+    if (location_of(r).name_at != name_source::elsewhere) {
+        const auto *body = named_body_of(r);
+        if (body == nullptr || body->name.data == nullptr) {
+            return nullptr; // there is no name yet
+        }
     }
     auto *before = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
     if (before != nullptr &&
@@ -266,10 +280,10 @@ void end_choosing(ngx_http_request_t *r) noexcept
 }
 
 
-ngx_int_t header_filter(ngx_http_request_t *r)
+ngx_int_t end_choosing_filter(ngx_http_request_t *r)
 {
     end_choosing(r);
-    return next_header_filter(r);
+    return header_filter_after_routes(r);
 }
 
 
@@ -278,7 +292,7 @@ void on_held(ngx_http_request_t *r);
 
 /// Holds the request until the routes are known, as an nginx that has just started, or taken over from another one, is told
 /// them in a moment; at most for as long as an answer of rolloutd's is waited for. False: it is answered now.
-bool hold(ngx_http_request_t *r, route_request &request) noexcept
+bool hold_request(ngx_http_request_t *r, route_request &request) noexcept
 {
     const auto *link = link_of_process();
     // A subrequest shares its connection's events with others.
@@ -314,11 +328,13 @@ void on_held(ngx_http_request_t *r)
         return;
     }
     auto &request = *static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
-    if (!(main_of(r).zone->routes_known() && has_current_routes()) && hold(r, request)) {
+    if (!(main_of(r).zone->routes_known() && has_current_routes()) && hold_request(r, request)) {
         return;
     }
     request.has_waited = true;
-    request.ended = choose(r, request);
+    if (request.directive != nullptr) {
+        request.ended = choose(r, request);
+    }
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_core_run_phases;
     ngx_http_core_run_phases(r);
@@ -373,7 +389,83 @@ constexpr auto no_index = static_cast<ngx_uint_t>(-1);
 ngx_uint_t variable_indices[std::size(variables)];
 
 
-ngx_int_t handle(ngx_http_request_t *r)
+problem problem_of(unsigned status, std::string_view detail)
+{
+    problem answer;
+    answer.status = static_cast<int>(status);
+    answer.detail = detail;
+    return answer;
+}
+
+
+/// Why a request cannot have its model's name in its body, before that is read.
+std::optional<problem> fault_of_named(ngx_http_request_t *r)
+{
+    if (location_of(r).name_at == name_source::grpc) {
+        if (is_grpc_request(r)) {
+            return std::nullopt;
+        }
+        return problem_of(415, "This is for gRPC: HTTP/2 with \"Content-Type: application/grpc\".");
+    }
+    const ngx_str_t coding = find_header(r, "Content-Encoding");
+    if (coding.len == 0 || same_word(view_of(coding), "identity")) {
+        return std::nullopt;
+    }
+    return problem_of(
+        415, "The body is compressed, and the gateway has to read the model's name in it; send it uncompressed.");
+}
+
+
+/// Ends the request with a problem, or with the status that a gRPC client reads.
+ngx_int_t refuse(ngx_http_request_t *r, const problem &answer, std::optional<unsigned> grpc_status = std::nullopt)
+{
+    if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
+        return rc;
+    }
+    const bool is_grpc = location_of(r).name_at == name_source::grpc && is_grpc_request(r);
+    const auto http_status = static_cast<unsigned>(answer.status);
+    const ngx_int_t rc =
+        is_grpc ? send_grpc_status(r, grpc_status.value_or(grpc_status_of_http(http_status)), answer.detail)
+                : send_problem(r, answer);
+    ngx_http_finalize_request(r, rc);
+    return NGX_DONE;
+}
+
+
+/// A request whose name is in its body: held until the routes are known, and its body read then.
+ngx_int_t begin_named(ngx_http_request_t *r)
+{
+    if (auto fault = fault_of_named(r)) {
+        return refuse(r, *fault);
+    }
+    if (r != r->main) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR; // its main request has no name in its body, or has not come that far
+    }
+    auto *waiting = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
+    if (waiting == nullptr) {
+        waiting = make_in_pool<route_request>(r->pool);
+        if (waiting == nullptr) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        ngx_http_set_ctx(r, waiting, ngx_http_rollout_module);
+    }
+    const bool knows_routes = main_of(r).zone->routes_known() && has_current_routes();
+    if (!knows_routes && !waiting->has_waited && hold_request(r, *waiting)) {
+        return NGX_AGAIN;
+    }
+    return read_named_body(r);
+}
+
+
+/// What a choice was made for is what the body says: another location's name, or another revision's, is written over.
+bool is_body_of(ngx_http_request_t *r, const route_request &request) noexcept
+{
+    const auto *body = location_of(r).name_at != name_source::elsewhere ? named_body_of(r) : nullptr;
+    return body == nullptr || body->backend == request.choice.model || rename_body(r, request.choice.model);
+}
+
+
+ngx_int_t choose_route(ngx_http_request_t *r)
 {
     if (r->uri_changes <= NGX_HTTP_MAX_URI_CHANGES) {
         leave_location(r);
@@ -381,12 +473,21 @@ ngx_int_t handle(ngx_http_request_t *r)
     if (location_of(r).model == nullptr) {
         return NGX_DECLINED;
     }
+    if (location_of(r).name_at != name_source::elsewhere) {
+        const auto *body = named_body_of(r);
+        if (body == nullptr) {
+            return begin_named(r);
+        }
+        if (body->fault != nullptr) {
+            return refuse(r, problem_of(body->fault->http_status, body->fault->sentence), body->fault->grpc_status);
+        }
+    }
     route_request *request = choice_of(r);
     if (request == nullptr) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     if (request->ended == outcome::not_known_yet) {
-        if (hold(r, *request)) {
+        if (hold_request(r, *request)) {
             return NGX_AGAIN;
         }
         if (!std::exchange(request->has_waited, true)) {
@@ -397,6 +498,9 @@ ngx_int_t handle(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     if (request->ended == outcome::chosen) {
+        if (!is_body_of(r, *request)) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
         admit_to_server(*request->counted);
         return NGX_DECLINED;
     }
@@ -409,15 +513,48 @@ ngx_int_t handle(ngx_http_request_t *r)
         answer.retry_after_s = 1;
         answer.detail = "The gateway has just started and has not yet received the models from rolloutd.";
     }
-    if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
-        return rc;
-    }
-    const ngx_int_t rc = send_problem(r, answer);
-    ngx_http_finalize_request(r, rc);
-    return NGX_DONE;
+    return refuse(r, answer);
 }
 
 } // namespace
+
+
+std::string_view choose_backend(ngx_http_request_t *r) noexcept
+{
+    return guarded(r->connection->log, std::string_view(), [r]() -> std::string_view {
+        route_request *request = choice_of(r);
+        if (request == nullptr) {
+            return {};
+        }
+        if (request->ended == outcome::not_known_yet && !std::exchange(request->has_waited, true)) {
+            request->ended = choose(r, *request); // by the last known routes
+        }
+        return request->ended == outcome::chosen ? request->choice.model : std::string_view();
+    });
+}
+
+
+routed_names names_of(const counted_request &counted) noexcept
+{
+    const auto &request = *counted.choice;
+    return {view_of(request.model_id), view_of(request.part), request.choice.model, request.choice.revision};
+}
+
+
+bool is_routed(ngx_http_request_t *r, const counted_request &counted)
+{
+    const auto names = names_of(counted);
+    std::string memory;
+    bool is_held = false;
+    const auto found = read_records(*main_of(r).zone, [&](record_store &records) {
+        const auto allocate = [&memory](std::size_t size) {
+            memory.resize(size);
+            return reinterpret_cast<unsigned char *>(memory.data());
+        };
+        return route_table(records).holds(names.model_id, names.part, names.revision, allocate, is_held);
+    });
+    return found != record_store::found::no && (found != record_store::found::yes || is_held);
+}
 
 
 ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept
@@ -454,8 +591,8 @@ void find_route_variables(ngx_conf_t *cf) noexcept
 
 void install_route_filter() noexcept
 {
-    next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = header_filter;
+    header_filter_after_routes = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = end_choosing_filter;
 }
 
 
@@ -476,7 +613,7 @@ ngx_int_t log_route(ngx_http_request_t *r) noexcept
 
 ngx_int_t handle_route(ngx_http_request_t *r) noexcept
 {
-    return guarded(r, [r] { return handle(r); });
+    return guarded(r, [r] { return choose_route(r); });
 }
 
 } // namespace rollout

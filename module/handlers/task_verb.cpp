@@ -32,9 +32,8 @@ ngx_int_t answer_unheard(const pending_request &request, link_result result)
     if (result == link_result::full) {
         return send_problem(request.r, away("Too many requests are waiting for rolloutd; try again."));
     }
-    log_unconfirmed(request,
-                    std::string(steering_name(request.route.verb)) + " of task " + std::string(request.route.name),
-                    result);
+    log_unconfirmed(
+        request, std::string(verb_name(request.route.verb)) + " of task " + std::string(request.route.name), result);
     const bool late = result == link_result::late;
     const auto *link = link_of_process();
     if (!late && link != nullptr && link->denied()) {

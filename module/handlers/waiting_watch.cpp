@@ -18,16 +18,16 @@ struct {
     waited_fn waited = nullptr;
     ngx_event_t timer;
     ngx_connection_t no_connection; ///< nginx's debug log names a timer by its data's socket
-} list;
+} watched;
 
 
-void look(ngx_event_t *) noexcept
+void on_timer(ngx_event_t *) noexcept
 {
     auto *flights = in_flight_of_process();
-    for (auto *request = list.ends.next; request != &list.ends;) {
+    for (auto *request = watched.ends.next; request != &watched.ends;) {
         auto &now = *request;
         request = request->next;
-        const auto waited = list.waited(now);
+        const auto waited = watched.waited(now);
         if (!waited || flights == nullptr) {
             unwatch_waiting(now);
             continue;
@@ -41,20 +41,20 @@ void look(ngx_event_t *) noexcept
         flights->move(now.ladder, now.rung, rung);
         now.rung = now.ladder == in_flight_table::no_ladder ? in_flight_table::not_on_it : rung;
     }
-    if (list.ends.next != &list.ends) {
-        ngx_add_timer(&list.timer, look_ms);
+    if (watched.ends.next != &watched.ends) {
+        ngx_add_timer(&watched.timer, look_ms);
     }
 }
 
 
 void begin(waited_fn waited) noexcept
 {
-    list.ends.next = list.ends.previous = &list.ends;
-    list.waited = waited;
-    list.no_connection.fd = static_cast<ngx_socket_t>(-1);
-    list.timer.handler = look;
-    list.timer.data = &list.no_connection;
-    list.timer.cancelable = 1;
+    watched.ends.next = watched.ends.previous = &watched.ends;
+    watched.waited = waited;
+    watched.no_connection.fd = static_cast<ngx_socket_t>(-1);
+    watched.timer.handler = on_timer;
+    watched.timer.data = &watched.no_connection;
+    watched.timer.cancelable = 1;
 }
 
 } // namespace
@@ -65,19 +65,19 @@ void watch_waiting(waiting_request &request, waited_fn waited) noexcept
     if (request.next != nullptr) {
         return;
     }
-    if (list.waited == nullptr) {
+    if (watched.waited == nullptr) {
         begin(waited);
     }
     // Most are at their end before they are looked at: they need no ladder.
     request.ladder = in_flight_table::no_ladder;
     request.rung = in_flight_table::not_on_it;
-    request.previous = list.ends.previous;
-    request.next = &list.ends;
+    request.previous = watched.ends.previous;
+    request.next = &watched.ends;
     request.previous->next = &request;
-    list.ends.previous = &request;
-    if (!list.timer.timer_set) {
-        list.timer.log = ngx_cycle->log;
-        ngx_add_timer(&list.timer, look_ms);
+    watched.ends.previous = &request;
+    if (!watched.timer.timer_set) {
+        watched.timer.log = ngx_cycle->log;
+        ngx_add_timer(&watched.timer, look_ms);
     }
 }
 

@@ -34,7 +34,7 @@ replica::position replica::greet()
         at.journal = zone_.journal();
         at.revision = zone_.header->revision;
         repairs_at_hello_ = zone_.header->repairs;
-        doubts_at_hello_ = zone_.doubts();
+        epoch_at_hello_ = zone_.completeness_epoch();
     }
     brought_ = at.revision;
     stream_ = stream_state::greeting;
@@ -123,7 +123,7 @@ replica::update_result replica::on_update(const json_t *message, std::string_vie
             }
             if (json_is_true(json_object_get(message, "complete"))) {
                 const bool was_filled = zone_.tasks_filled();
-                is_to_greet = !zone_.fill_tasks(doubts_at_hello_);
+                is_to_greet = !zone_.fill_tasks(epoch_at_hello_);
                 filled = !is_to_greet && !was_filled;
                 count = writer.tasks().count();
             }
@@ -133,7 +133,8 @@ replica::update_result replica::on_update(const json_t *message, std::string_vie
         ngx_log_error(NGX_LOG_NOTICE, log_, 0, "rollout: zone \"%V\" holds all tasks of rolloutd's journal, %uz",
                       &zone_.name, count);
     }
-    return {std::nullopt, is_to_greet}; // to ask for what the table lacks, or for a stream that can dispel the doubts
+    return {std::nullopt,
+            is_to_greet}; // to ask for what the table lacks, or for a stream that makes the table complete again
 }
 
 

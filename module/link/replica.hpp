@@ -101,7 +101,7 @@ class replica {
 
     stream_state stream_ = stream_state::off;
     std::uint32_t repairs_at_hello_ = 0;
-    std::uint64_t doubts_at_hello_ = 0;
+    std::uint64_t epoch_at_hello_ = 0;
     std::uint64_t welcomed_at_ = 0; ///< rolloutd's revision then
     std::uint64_t brought_ = 0; ///< the table held the tasks up to here at the hello, or since then by this stream
 

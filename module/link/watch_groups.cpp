@@ -50,7 +50,7 @@ std::vector<std::uint64_t> watch_groups::take(std::uint64_t question)
         return {};
     }
     auto &[news, answered] = *known->second;
-    const std::vector<std::uint64_t> all(answered.waiting.begin(), answered.waiting.end());
+    std::vector<std::uint64_t> all(answered.waiting.begin(), answered.waiting.end());
     for (const auto id : all) {
         of_.erase(id);
     }

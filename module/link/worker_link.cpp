@@ -99,7 +99,7 @@ link_result worker_link::steer(link_call &call, task_kind kind, std::string_view
     json_ptr message = message_of(gateway_frame::steer);
     json_put(message.get(), "kind", kind_name(kind));
     json_put(message.get(), "task_id", task_id);
-    json_put(message.get(), "verb", steering_name(verb));
+    json_put(message.get(), "verb", verb_name(verb));
     if (!new_task_id.empty()) {
         json_put(message.get(), "new_task_id", new_task_id);
     }

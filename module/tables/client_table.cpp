@@ -5,7 +5,7 @@ namespace rollout {
 namespace {
 
 constexpr std::uint32_t window_s = 10;
-constexpr std::size_t probes = 8;
+constexpr std::size_t client_probes = 8;
 
 
 /// The entry that `is_it` finds, or the one of those probed that has not been used for longest.
@@ -13,7 +13,7 @@ template <class Table, class IsIt>
 auto &find_or_oldest(Table &table, std::uint64_t hash, IsIt is_it, bool &found) noexcept
 {
     auto *oldest = &table[hash % table.size()];
-    for (std::size_t i = 0; i < probes; ++i) {
+    for (std::size_t i = 0; i < client_probes; ++i) {
         auto &entry = table[(hash + i) % table.size()];
         if (is_it(entry)) {
             found = true;

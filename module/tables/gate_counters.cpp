@@ -1,5 +1,7 @@
 #include "module/tables/gate_counters.hpp"
 
+#include "module/tables/shared_counter.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -7,36 +9,12 @@
 
 namespace rollout {
 
-namespace {
-
-/// Where a revision may stand from its hash on.
-constexpr std::size_t probes = 16;
-
-constexpr auto relaxed = std::memory_order_relaxed;
-
-
-template <class T>
-void add(T &to, T more) noexcept
-{
-    std::atomic_ref(to).fetch_add(more, relaxed);
-}
-
-
-template <class T>
-T peek(const T &from) noexcept
-{
-    return std::atomic_ref(const_cast<T &>(from)).load(relaxed);
-}
-
-} // namespace
-
-
 struct gate_counters::header {
-    std::uint64_t places;
-    std::uint64_t taken; ///< times that a place was taken: the `since` of the next
+    std::uint64_t buckets;
+    std::uint64_t claims; ///< times that a bucket was taken: the `since` of the next
 };
 
-struct gate_counters::place {
+struct gate_counters::traffic_bucket {
     std::uint64_t key; ///< 0: free
     std::uint64_t since;
     std::uint64_t requests;
@@ -52,30 +30,30 @@ struct gate_counters::place {
 };
 
 
-std::size_t gate_counters::bytes_for(std::size_t places) noexcept
+std::size_t gate_counters::bytes_for(std::size_t buckets) noexcept
 {
-    return sizeof(header) + places * sizeof(place);
+    return sizeof(header) + buckets * sizeof(traffic_bucket);
 }
 
 
-void gate_counters::format(void *memory, std::size_t places) noexcept
+void gate_counters::format(void *memory, std::size_t buckets) noexcept
 {
-    std::memset(memory, 0, bytes_for(places));
-    new (memory) header{places, 0};
+    std::memset(memory, 0, bytes_for(buckets));
+    new (memory) header{buckets, 0};
 }
 
 
 gate_counters::gate_counters(void *memory) noexcept
-    : header_(static_cast<header *>(memory)), places_(reinterpret_cast<place *>(header_ + 1))
+    : header_(static_cast<header *>(memory)), buckets_(reinterpret_cast<traffic_bucket *>(header_ + 1))
 {
 }
 
 
-gate_counters::place *gate_counters::find(std::uint64_t key) const noexcept
+gate_counters::traffic_bucket *gate_counters::find(std::uint64_t key) const noexcept
 {
-    const std::uint64_t all = header_->places;
+    const std::uint64_t all = header_->buckets;
     for (std::size_t i = 0; i < std::min<std::uint64_t>(probes, all); ++i) {
-        place &at = places_[(key + i) % all];
+        traffic_bucket &at = buckets_[(key + i) % all];
         if (std::atomic_ref(at.key).load(std::memory_order_acquire) == key) {
             return &at;
         }
@@ -84,12 +62,12 @@ gate_counters::place *gate_counters::find(std::uint64_t key) const noexcept
 }
 
 
-gate_counters::place *gate_counters::take(std::uint64_t key, std::uint32_t now_s) noexcept
+gate_counters::traffic_bucket *gate_counters::claim(std::uint64_t key, std::uint32_t now_s) noexcept
 {
-    const std::uint64_t all = header_->places;
-    place *oldest = nullptr;
+    const std::uint64_t all = header_->buckets;
+    traffic_bucket *oldest = nullptr;
     for (std::size_t i = 0; i < std::min<std::uint64_t>(probes, all); ++i) {
-        place &at = places_[(key + i) % all];
+        traffic_bucket &at = buckets_[(key + i) % all];
         if (peek(at.key) == 0) {
             oldest = &at;
             break;
@@ -99,7 +77,7 @@ gate_counters::place *gate_counters::take(std::uint64_t key, std::uint32_t now_s
         }
     }
     std::uint64_t before = peek(oldest->key);
-    // All ones: being taken, nobody's. Whoever is killed meanwhile leaves a place that ages like any other.
+    // All ones: being taken, nobody's. Whoever is killed meanwhile leaves a bucket that ages like any other.
     if (before == ~std::uint64_t{0} && peek(oldest->used_s) == now_s) {
         return nullptr;
     }
@@ -116,18 +94,18 @@ gate_counters::place *gate_counters::take(std::uint64_t key, std::uint32_t now_s
             std::atomic_ref(bucket).store(0, relaxed);
         }
     }
-    std::atomic_ref(oldest->since).store(std::atomic_ref(header_->taken).fetch_add(1) + 1, relaxed);
+    std::atomic_ref(oldest->since).store(std::atomic_ref(header_->claims).fetch_add(1) + 1, relaxed);
     std::atomic_ref(oldest->key).store(key, std::memory_order_release);
     return oldest;
 }
 
 
 /// Null, and the request stays uncounted, if other processes are faster again and again.
-gate_counters::place *gate_counters::find_or_take(std::uint64_t key, std::uint32_t now_s) noexcept
+gate_counters::traffic_bucket *gate_counters::find_or_claim(std::uint64_t key, std::uint32_t now_s) noexcept
 {
-    place *at = find(key);
+    traffic_bucket *at = find(key);
     for (int attempt = 0; at == nullptr && attempt < 4; ++attempt) {
-        at = take(key, now_s);
+        at = claim(key, now_s);
         if (at == nullptr) {
             at = find(key);
         }
@@ -142,7 +120,7 @@ gate_counters::place *gate_counters::find_or_take(std::uint64_t key, std::uint32
 void gate_counters::count(std::uint64_t key, result how, std::uint64_t latency_ms,
                           std::optional<std::uint64_t> first_byte_ms, std::uint32_t now_s) noexcept
 {
-    place *at = find_or_take(key, now_s);
+    traffic_bucket *at = find_or_claim(key, now_s);
     if (at == nullptr) {
         return;
     }
@@ -162,7 +140,7 @@ void gate_counters::count(std::uint64_t key, result how, std::uint64_t latency_m
 
 void gate_counters::count_abandoned(std::uint64_t key, std::uint64_t waited_ms, std::uint32_t now_s) noexcept
 {
-    if (place *at = find_or_take(key, now_s)) {
+    if (traffic_bucket *at = find_or_claim(key, now_s)) {
         add(at->abandoned[latency_bucket(waited_ms)], std::uint32_t{1});
     }
 }
@@ -170,7 +148,7 @@ void gate_counters::count_abandoned(std::uint64_t key, std::uint64_t waited_ms, 
 
 void gate_counters::count_left_out(std::uint64_t key, std::uint32_t now_s) noexcept
 {
-    if (place *at = find_or_take(key, now_s)) {
+    if (traffic_bucket *at = find_or_claim(key, now_s)) {
         add(at->left_out, std::uint64_t{1});
     }
 }
@@ -179,7 +157,7 @@ void gate_counters::count_left_out(std::uint64_t key, std::uint32_t now_s) noexc
 traffic_counters gate_counters::read(std::uint64_t key) const noexcept
 {
     traffic_counters to;
-    const place *at = find(key);
+    const traffic_bucket *at = find(key);
     if (at == nullptr) {
         return to;
     }

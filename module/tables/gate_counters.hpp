@@ -1,7 +1,7 @@
 // What the requests of a rollout's revisions came to, in shared memory: every nginx process adds, rolloutd's gate asks.
 //
-// A place is taken by the first request of a revision that is watched, and given to another revision when it was not used
-// for longest: the gate sees by `since` that a place was taken anew. No lock: each number is added to by itself, so that a
+// A bucket is taken by the first request of a revision that is watched, and given to another revision when it was not used
+// for longest: the gate sees by `since` that a bucket was taken anew. No lock: each number is added to by itself, so that a
 // process that is killed leaves at worst one request half counted.
 #pragma once
 
@@ -17,8 +17,8 @@ class gate_counters {
   public:
     enum class result : std::uint8_t { good, client_error, failure };
 
-    static std::size_t bytes_for(std::size_t places) noexcept;
-    static void format(void *memory, std::size_t places) noexcept;
+    static std::size_t bytes_for(std::size_t buckets) noexcept;
+    static void format(void *memory, std::size_t buckets) noexcept;
 
     explicit gate_counters(void *memory) noexcept;
 
@@ -38,15 +38,17 @@ class gate_counters {
     traffic_counters read(std::uint64_t key) const noexcept;
 
   private:
-    struct header;
-    struct place;
+    static constexpr std::size_t probes = 16; ///< where a revision may stand from its hash on
 
-    place *find(std::uint64_t key) const noexcept;
-    place *take(std::uint64_t key, std::uint32_t now_s) noexcept;
-    place *find_or_take(std::uint64_t key, std::uint32_t now_s) noexcept;
+    struct header;
+    struct traffic_bucket;
+
+    traffic_bucket *find(std::uint64_t key) const noexcept;
+    traffic_bucket *claim(std::uint64_t key, std::uint32_t now_s) noexcept;
+    traffic_bucket *find_or_claim(std::uint64_t key, std::uint32_t now_s) noexcept;
 
     header *header_;
-    place *places_;
+    traffic_bucket *buckets_;
 };
 
 } // namespace rollout

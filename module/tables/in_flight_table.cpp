@@ -11,11 +11,11 @@ namespace rollout {
 namespace {
 
 /// What `enter` gives for a request that found no entry of its own.
-constexpr std::uint32_t shared_place = UINT32_MAX;
-constexpr std::uint32_t overflow_place = UINT32_MAX - 1;
-constexpr std::uint32_t line_place = UINT32_MAX - 2;
+constexpr std::uint32_t in_shared = UINT32_MAX;
+constexpr std::uint32_t in_overflow = UINT32_MAX - 1;
+constexpr std::uint32_t in_overflow_counter = UINT32_MAX - 2;
 
-constexpr std::size_t lines_per_sheet = 4;
+constexpr std::size_t overflow_counters_per_slot = 4;
 
 using order = std::memory_order;
 
@@ -41,11 +41,12 @@ bool claim(std::int32_t &of, pid_t pid, const in_flight_table::alive_fn &alive) 
 struct in_flight_table::header {
     std::uint32_t processes;
     std::uint32_t revisions;
-    std::uint32_t shared; ///< requests of processes that found neither a sheet nor a line; those of a killed one stay
+    std::uint32_t
+        shared; ///< requests of processes that found neither a slot nor an overflow counter; those of a killed one stay
     std::uint32_t unused;
 };
 
-struct in_flight_table::sheet {
+struct in_flight_table::process_slot {
     std::int32_t pid;       ///< 0: free
     std::uint32_t overflow; ///< requests of this process that found its entries all in use
 };
@@ -62,7 +63,7 @@ struct in_flight_table::ladder {
     std::uint32_t rungs[waiting_ages];
 };
 
-struct in_flight_table::line {
+struct in_flight_table::overflow_counter {
     std::int32_t pid; ///< 0: free
     std::uint32_t requests;
 };
@@ -87,8 +88,9 @@ std::uint64_t in_flight_key(std::string_view model_id, std::string_view part, st
 
 std::size_t in_flight_table::bytes_for(std::size_t processes, std::size_t revisions) noexcept
 {
-    return sizeof(header) + processes * (sizeof(sheet) + revisions * sizeof(entry) +
-                                         ladders_for(revisions) * sizeof(ladder) + lines_per_sheet * sizeof(line));
+    return sizeof(header) +
+           processes * (sizeof(process_slot) + revisions * sizeof(entry) + ladders_for(revisions) * sizeof(ladder) +
+                        overflow_counters_per_slot * sizeof(overflow_counter));
 }
 
 
@@ -105,28 +107,28 @@ in_flight_table::in_flight_table(void *memory) noexcept
 }
 
 
-in_flight_table::sheet &in_flight_table::sheet_at(std::size_t index) const noexcept
+in_flight_table::process_slot &in_flight_table::process_slot_at(std::size_t index) const noexcept
 {
     const std::size_t bytes =
-        sizeof(sheet) + header_->revisions * sizeof(entry) + ladders_for(header_->revisions) * sizeof(ladder);
-    return *reinterpret_cast<sheet *>(base_ + sizeof(header) + index * bytes);
+        sizeof(process_slot) + header_->revisions * sizeof(entry) + ladders_for(header_->revisions) * sizeof(ladder);
+    return *reinterpret_cast<process_slot *>(base_ + sizeof(header) + index * bytes);
 }
 
 
-/// They stand behind the sheets.
-in_flight_table::line &in_flight_table::line_at(std::size_t index) const noexcept
+/// They stand behind the process slots.
+in_flight_table::overflow_counter &in_flight_table::overflow_counter_at(std::size_t index) const noexcept
 {
-    return *(reinterpret_cast<line *>(&sheet_at(header_->processes)) + index);
+    return *(reinterpret_cast<overflow_counter *>(&process_slot_at(header_->processes)) + index);
 }
 
 
-in_flight_table::entry *in_flight_table::entries_of(sheet &of) const noexcept
+in_flight_table::entry *in_flight_table::entries_of(process_slot &of) const noexcept
 {
     return reinterpret_cast<entry *>(&of + 1);
 }
 
 
-in_flight_table::ladder *in_flight_table::ladders_of(sheet &of) const noexcept
+in_flight_table::ladder *in_flight_table::ladders_of(process_slot &of) const noexcept
 {
     return reinterpret_cast<ladder *>(entries_of(of) + header_->revisions);
 }
@@ -140,28 +142,29 @@ std::size_t in_flight_table::processes() const noexcept
 
 bool in_flight_table::join(pid_t pid, const alive_fn &alive) noexcept
 {
-    for (std::size_t i = 0; i < header_->processes && mine_ == nullptr; ++i) {
-        sheet &at = sheet_at(i);
+    for (std::size_t i = 0; i < header_->processes && slot_ == nullptr; ++i) {
+        process_slot &at = process_slot_at(i);
         if (claim(at.pid, pid, alive)) {
-            mine_ = &at;
+            slot_ = &at;
             at.overflow = 0;
             std::memset(entries_of(at), 0, header_->revisions * sizeof(entry));
             std::memset(ladders_of(at), 0, ladders_for(header_->revisions) * sizeof(ladder));
         }
     }
-    if (mine_ == nullptr && line_ == nullptr) {
-        take_line(pid, alive);
+    if (slot_ == nullptr && overflow_counter_ == nullptr) {
+        claim_overflow_counter(pid, alive);
     }
-    return mine_ != nullptr;
+    return slot_ != nullptr;
 }
 
 
-void in_flight_table::take_line(pid_t pid, const alive_fn &alive) noexcept
+void in_flight_table::claim_overflow_counter(pid_t pid, const alive_fn &alive) noexcept
 {
-    for (std::size_t i = 0; i < header_->processes * lines_per_sheet && line_ == nullptr; ++i) {
-        line &at = line_at(i);
+    for (std::size_t i = 0; i < header_->processes * overflow_counters_per_slot && overflow_counter_ == nullptr;
+         ++i) {
+        overflow_counter &at = overflow_counter_at(i);
         if (claim(at.pid, pid, alive)) {
-            line_ = &at;
+            overflow_counter_ = &at;
             std::atomic_ref(at.requests).store(0);
         }
     }
@@ -170,62 +173,62 @@ void in_flight_table::take_line(pid_t pid, const alive_fn &alive) noexcept
 
 void in_flight_table::leave() noexcept
 {
-    if (mine_ != nullptr) {
-        std::atomic_ref(mine_->pid).store(0);
-        mine_ = nullptr;
+    if (slot_ != nullptr) {
+        std::atomic_ref(slot_->pid).store(0);
+        slot_ = nullptr;
     }
-    if (line_ != nullptr) {
-        std::atomic_ref(line_->pid).store(0);
-        line_ = nullptr;
+    if (overflow_counter_ != nullptr) {
+        std::atomic_ref(overflow_counter_->pid).store(0);
+        overflow_counter_ = nullptr;
     }
 }
 
 
 std::uint32_t in_flight_table::enter(std::uint64_t key) noexcept
 {
-    if (mine_ == nullptr) {
-        std::atomic_ref(line_ != nullptr ? line_->requests : header_->shared).fetch_add(1);
-        return line_ != nullptr ? line_place : shared_place;
+    if (slot_ == nullptr) {
+        std::atomic_ref(overflow_counter_ != nullptr ? overflow_counter_->requests : header_->shared).fetch_add(1);
+        return overflow_counter_ != nullptr ? in_overflow_counter : in_shared;
     }
 
     // Only this process writes here, others read: an entry is free for another key once it counts nothing.
-    entry *entries = entries_of(*mine_);
+    entry *entries = entries_of(*slot_);
     const std::uint32_t size = header_->revisions;
-    auto place = static_cast<std::uint32_t>(key % size);
-    std::uint32_t free_place = overflow_place;
+    auto index = static_cast<std::uint32_t>(key % size);
+    std::uint32_t free_index = in_overflow;
     for (std::uint32_t probes = 0; probes < size && probes < 64; ++probes) {
-        const std::uint32_t requests = std::atomic_ref(entries[place].requests).load(order::relaxed);
-        if (requests != 0 && entries[place].key == key) {
-            std::atomic_ref(entries[place].requests).store(requests + 1);
-            return place;
+        const std::uint32_t requests = std::atomic_ref(entries[index].requests).load(order::relaxed);
+        if (requests != 0 && entries[index].key == key) {
+            std::atomic_ref(entries[index].requests).store(requests + 1);
+            return index;
         }
-        if (requests == 0 && free_place == overflow_place) {
-            free_place = place;
+        if (requests == 0 && free_index == in_overflow) {
+            free_index = index;
         }
-        place = place + 1 == size ? 0 : place + 1;
+        index = index + 1 == size ? 0 : index + 1;
     }
-    if (free_place == overflow_place) {
-        std::atomic_ref(mine_->overflow).fetch_add(1);
-        return overflow_place;
+    if (free_index == in_overflow) {
+        std::atomic_ref(slot_->overflow).fetch_add(1);
+        return in_overflow;
     }
-    std::atomic_ref(entries[free_place].key).store(key);
-    std::atomic_ref(entries[free_place].requests).store(1);
-    return free_place;
+    std::atomic_ref(entries[free_index].key).store(key);
+    std::atomic_ref(entries[free_index].requests).store(1);
+    return free_index;
 }
 
 
-void in_flight_table::exit(std::uint32_t place) noexcept
+void in_flight_table::exit(std::uint32_t index) noexcept
 {
-    if (place == shared_place) {
+    if (index == in_shared) {
         std::atomic_ref(header_->shared).fetch_sub(1);
-    } else if (place == line_place ? line_ == nullptr : mine_ == nullptr) {
+    } else if (index == in_overflow_counter ? overflow_counter_ == nullptr : slot_ == nullptr) {
         return; // it went with all it counted
-    } else if (place == line_place) {
-        std::atomic_ref(line_->requests).fetch_sub(1);
-    } else if (place == overflow_place) {
-        std::atomic_ref(mine_->overflow).fetch_sub(1);
+    } else if (index == in_overflow_counter) {
+        std::atomic_ref(overflow_counter_->requests).fetch_sub(1);
+    } else if (index == in_overflow) {
+        std::atomic_ref(slot_->overflow).fetch_sub(1);
     } else {
-        std::atomic_ref(entries_of(*mine_)[place].requests).fetch_sub(1);
+        std::atomic_ref(entries_of(*slot_)[index].requests).fetch_sub(1);
     }
 }
 
@@ -234,24 +237,24 @@ std::uint64_t in_flight_table::count(std::uint64_t key, const alive_fn &alive) c
 {
     std::uint64_t requests = std::atomic_ref(header_->shared).load();
     for (std::size_t i = 0; i < header_->processes; ++i) {
-        sheet &at = sheet_at(i);
+        process_slot &at = process_slot_at(i);
         const std::int32_t pid = std::atomic_ref(at.pid).load();
         if (pid == 0) {
             continue;
         }
         std::uint64_t here = std::atomic_ref(at.overflow).load();
         entry *entries = entries_of(at);
-        for (std::uint32_t place = 0; place < header_->revisions; ++place) {
-            if (std::atomic_ref(entries[place].key).load() == key) {
-                here += std::atomic_ref(entries[place].requests).load();
+        for (std::uint32_t index = 0; index < header_->revisions; ++index) {
+            if (std::atomic_ref(entries[index].key).load() == key) {
+                here += std::atomic_ref(entries[index].requests).load();
             }
         }
         if (here != 0 && alive(pid)) {
             requests += here;
         }
     }
-    for (std::size_t i = 0; i < header_->processes * lines_per_sheet; ++i) {
-        line &at = line_at(i);
+    for (std::size_t i = 0; i < header_->processes * overflow_counters_per_slot; ++i) {
+        overflow_counter &at = overflow_counter_at(i);
         const std::int32_t pid = std::atomic_ref(at.pid).load();
         const std::uint32_t here = std::atomic_ref(at.requests).load();
         if (pid != 0 && here != 0 && alive(pid)) {
@@ -264,10 +267,10 @@ std::uint64_t in_flight_table::count(std::uint64_t key, const alive_fn &alive) c
 
 std::uint32_t in_flight_table::get_on(std::uint64_t key) noexcept
 {
-    if (mine_ == nullptr) {
+    if (slot_ == nullptr) {
         return no_ladder;
     }
-    ladder *ladders = ladders_of(*mine_);
+    ladder *ladders = ladders_of(*slot_);
     std::uint32_t free_ladder = no_ladder;
     for (std::uint32_t i = 0; i < ladders_for(header_->revisions); ++i) {
         if (ladders[i].requests != 0 && ladders[i].key == key) {
@@ -288,10 +291,10 @@ std::uint32_t in_flight_table::get_on(std::uint64_t key) noexcept
 
 void in_flight_table::move(std::uint32_t on, int from, int to) noexcept
 {
-    if (on == no_ladder || mine_ == nullptr || from == to) {
+    if (on == no_ladder || slot_ == nullptr || from == to) {
         return;
     }
-    auto &rungs = ladders_of(*mine_)[on].rungs;
+    auto &rungs = ladders_of(*slot_)[on].rungs;
     // Up first: who reads meanwhile finds it twice, but never missing.
     if (to != not_on_it) {
         std::atomic_ref(rungs[to]).fetch_add(1);
@@ -305,8 +308,8 @@ void in_flight_table::move(std::uint32_t on, int from, int to) noexcept
 void in_flight_table::get_off(std::uint32_t on, int from) noexcept
 {
     move(on, from, not_on_it);
-    if (on != no_ladder && mine_ != nullptr) {
-        --ladders_of(*mine_)[on].requests;
+    if (on != no_ladder && slot_ != nullptr) {
+        --ladders_of(*slot_)[on].requests;
     }
 }
 
@@ -316,7 +319,7 @@ std::array<std::uint64_t, waiting_ages> in_flight_table::waiting(std::uint64_t k
 {
     std::array<std::uint64_t, waiting_ages> sum{};
     for (std::size_t i = 0; i < header_->processes; ++i) {
-        sheet &at = sheet_at(i);
+        process_slot &at = process_slot_at(i);
         const std::int32_t pid = std::atomic_ref(at.pid).load();
         if (pid == 0) {
             continue;

@@ -1,11 +1,11 @@
 // How many requests each revision has in flight, over all processes of a gateway, so that a drain can be awaited.
 //
-// Every nginx process counts in a sheet of its own in shared memory, or, where these are all in use, in a line of its own, one
+// Every nginx process counts in a slot of its own in shared memory, or, where these are all in use, in an overflow counter of its own, one
 // number for all revisions; a reader adds up those of the processes that live. What a killed process had in flight is gone
-// with it, and so is its sheet or line: no ghost stays behind.
+// with it, and so is its slot or overflow counter: no ghost stays behind.
 //
-// Of revisions that a rollout watches a sheet has ladders as well: how many requests have waited how long for their first byte.
-// A process without a sheet has none, and neither has one revision too many: what waits there shows only once it has ended.
+// Of revisions that a rollout watches a slot has ladders as well: how many requests have waited how long for their first byte.
+// A process without a slot has none, and neither has one revision too many: what waits there shows only once it has ended.
 #pragma once
 
 #include "common/domain/traffic_counters.hpp"
@@ -34,16 +34,16 @@ class in_flight_table {
 
     using alive_fn = std::function<bool(pid_t)>;
 
-    /// A process takes a sheet when it starts: a free one or that of a dead process. False when all are in use; it then
-    /// takes a line, and counts for every revision, which may prolong a drain but never cut it short.
+    /// A process takes a slot when it starts: a free one or that of a dead process. False when all are in use; it then
+    /// takes an overflow counter, and counts for every revision, which may prolong a drain but never cut it short.
     bool join(pid_t pid, const alive_fn &alive) noexcept;
 
-    /// Gives the sheet, or the line, back.
+    /// Gives the slot, or the overflow counter, back.
     void leave() noexcept;
 
     /// Counts a request in; only the process that joined. What comes back goes into `exit`.
     std::uint32_t enter(std::uint64_t key) noexcept;
-    void exit(std::uint32_t place) noexcept;
+    void exit(std::uint32_t index) noexcept;
 
     /// Requests in flight on that revision in all living processes: at least the true number.
     std::uint64_t count(std::uint64_t key, const alive_fn &alive) const noexcept;
@@ -70,20 +70,20 @@ class in_flight_table {
     struct ladder;
 
     struct header;
-    struct sheet;
+    struct process_slot;
     struct entry;
-    struct line;
+    struct overflow_counter;
 
-    void take_line(pid_t pid, const alive_fn &alive) noexcept;
-    sheet &sheet_at(std::size_t index) const noexcept;
-    line &line_at(std::size_t index) const noexcept;
-    entry *entries_of(sheet &of) const noexcept;
-    ladder *ladders_of(sheet &of) const noexcept;
+    void claim_overflow_counter(pid_t pid, const alive_fn &alive) noexcept;
+    process_slot &process_slot_at(std::size_t index) const noexcept;
+    overflow_counter &overflow_counter_at(std::size_t index) const noexcept;
+    entry *entries_of(process_slot &of) const noexcept;
+    ladder *ladders_of(process_slot &of) const noexcept;
 
     unsigned char *base_;
     header *header_;
-    sheet *mine_ = nullptr;
-    line *line_ = nullptr; ///< where no sheet was free
+    process_slot *slot_ = nullptr;
+    overflow_counter *overflow_counter_ = nullptr; ///< where no slot was free
 };
 
 } // namespace rollout

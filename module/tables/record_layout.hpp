@@ -54,7 +54,7 @@ struct record_store::head {
 };
 
 struct record_store::header {
-    struct map_place {
+    struct map_region {
         std::uint64_t offset;
         std::uint32_t mask;
         std::uint32_t count;
@@ -71,7 +71,7 @@ struct record_store::header {
     cell_index free_first;
     std::uint32_t free_count;
     std::uint32_t writing;
-    std::array<map_place, record_maps> maps;
+    std::array<map_region, record_maps> maps;
     std::array<list_ends, age_lists> lists;
 };
 

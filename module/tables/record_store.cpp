@@ -44,8 +44,8 @@ record_store::record_store(void *memory) noexcept
 
 record_store::bucket &record_store::bucket_of(record_map map, std::uint32_t hash) const noexcept
 {
-    const auto &place = header_->maps[static_cast<std::size_t>(map)];
-    return reinterpret_cast<bucket *>(base_ + place.offset)[hash & place.mask];
+    const auto &region = header_->maps[static_cast<std::size_t>(map)];
+    return reinterpret_cast<bucket *>(base_ + region.offset)[hash & region.mask];
 }
 
 
@@ -229,8 +229,8 @@ record_store::found record_store::read_each(record_map map,
 {
     std::vector<std::string> keys;
     std::string value;
-    const auto &place = header_->maps[static_cast<std::size_t>(map)];
-    for (std::uint32_t i = 0; i <= place.mask; ++i) {
+    const auto &region = header_->maps[static_cast<std::size_t>(map)];
+    for (std::uint32_t i = 0; i <= region.mask; ++i) {
         if (!copy_keys(bucket_of(map, i), keys)) {
             return found::busy;
         }
@@ -265,7 +265,7 @@ void record_store::end_write() noexcept
 }
 
 
-record_store::cell_index record_store::take_cells(std::size_t count) noexcept
+record_store::cell_index record_store::allocate_cells(std::size_t count) noexcept
 {
     if (header_->free_count < count) {
         return 0;
@@ -356,7 +356,7 @@ bool record_store::put(record_map map, std::string_view key, std::initializer_li
     if (key.size() > max_key_bytes || value_bytes > max_value_bytes) {
         return false;
     }
-    const cell_index index = take_cells(cells_for(key.size(), value_bytes));
+    const cell_index index = allocate_cells(cells_for(key.size(), value_bytes));
     if (index == 0) {
         return false;
     }
@@ -441,8 +441,8 @@ bool record_store::holds(record_map map, std::string_view key) const noexcept
 
 void record_store::clear(record_map map) noexcept
 {
-    const auto &place = header_->maps[static_cast<std::size_t>(map)];
-    for (std::uint32_t i = 0; i <= place.mask; ++i) {
+    const auto &region = header_->maps[static_cast<std::size_t>(map)];
+    for (std::uint32_t i = 0; i <= region.mask; ++i) {
         while (bucket_of(map, i).first != 0) {
             drop(map, &bucket_of(map, i).first, i);
         }
@@ -468,8 +468,8 @@ std::string_view record_store::oldest(age_list list, std::span<char> buffer, std
 void record_store::each(record_map map, const function_ref<void(std::string_view)> &visit) const
 {
     std::array<char, max_key_bytes> buffer;
-    const auto &place = header_->maps[static_cast<std::size_t>(map)];
-    for (std::uint32_t i = 0; i <= place.mask; ++i) {
+    const auto &region = header_->maps[static_cast<std::size_t>(map)];
+    for (std::uint32_t i = 0; i <= region.mask; ++i) {
         for (cell_index index = bucket_of(map, i).first; index != 0;) {
             const cell_index next = head_at(index).chain;
             const std::size_t size = head_at(index).key_bytes;
@@ -556,9 +556,9 @@ void record_store::repair() noexcept
 
     header_->lists = {};
     for (std::size_t map = 0; map < record_maps; ++map) {
-        auto &place = header_->maps[map];
-        place.count = 0;
-        for (std::uint32_t i = 0; i <= place.mask; ++i) {
+        auto &region = header_->maps[map];
+        region.count = 0;
+        for (std::uint32_t i = 0; i <= region.mask; ++i) {
             bucket &where = bucket_of(static_cast<record_map>(map), i);
             // A reader that came upon the dead writer's odd number must not take the even one for its own.
             store(where.sequence, (load(where.sequence) | 1) + 1, std::memory_order_release);
@@ -583,7 +583,7 @@ void record_store::repair() noexcept
                     break;
                 }
                 append(index, head_at(index).list);
-                ++place.count;
+                ++region.count;
                 link = &head_at(index).chain;
             }
         }

@@ -123,7 +123,7 @@ class record_store {
     template <class Copy>
     bool walk(cell_index index, std::size_t skip, std::size_t size, Copy copy) const noexcept;
     cell_index *find(record_map map, std::string_view key, std::uint32_t hash) const noexcept;
-    cell_index take_cells(std::size_t count) noexcept;
+    cell_index allocate_cells(std::size_t count) noexcept;
     void give_cells(cell_index first) noexcept;
     void unlink(cell_index index) noexcept;
     void append(cell_index index, age_list list) noexcept;

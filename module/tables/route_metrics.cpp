@@ -1,6 +1,7 @@
 #include "module/tables/route_metrics.hpp"
 
 #include "common/domain/limits.hpp"
+#include "module/tables/shared_counter.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -12,26 +13,9 @@ namespace rollout {
 
 namespace {
 
-/// Where a route may stand from its hash on.
-constexpr std::size_t probes = 16;
-
 /// The last minute is as many of these, the last of which has only begun.
 constexpr std::uint32_t seconds_a_bucket = 10;
 constexpr std::uint32_t minute_buckets = 6;
-
-constexpr auto relaxed = std::memory_order_relaxed;
-
-
-void add(std::uint64_t &to, std::uint64_t more) noexcept
-{
-    std::atomic_ref(to).fetch_add(more, relaxed);
-}
-
-
-std::uint64_t peek(const std::uint64_t &from) noexcept
-{
-    return std::atomic_ref(const_cast<std::uint64_t &>(from)).load(relaxed);
-}
 
 } // namespace
 
@@ -43,11 +27,11 @@ std::string_view slot_name(slot which) noexcept
 
 
 struct route_metrics::header {
-    std::uint64_t places;
+    std::uint64_t entries;
     std::uint64_t unused[7];
 };
 
-struct alignas(64) route_metrics::place {
+struct alignas(64) route_metrics::entry {
     std::uint32_t generation; ///< odd: a route's; even: free
     std::uint8_t model_id_bytes;
     std::uint8_t part_bytes;
@@ -88,28 +72,28 @@ bool route_metrics::slot_reading::any() const noexcept
 }
 
 
-std::size_t route_metrics::bytes_for(std::size_t places) noexcept
+std::size_t route_metrics::bytes_for(std::size_t entries) noexcept
 {
-    return sizeof(header) + places * sizeof(place);
+    return sizeof(header) + entries * sizeof(entry);
 }
 
 
-void route_metrics::format(void *memory, std::size_t places) noexcept
+void route_metrics::format(void *memory, std::size_t entries) noexcept
 {
-    std::memset(memory, 0, bytes_for(places));
-    new (memory) header{places, {}};
+    std::memset(memory, 0, bytes_for(entries));
+    new (memory) header{entries, {}};
 }
 
 
 route_metrics::route_metrics(void *memory) noexcept
-    : header_(static_cast<header *>(memory)), places_(reinterpret_cast<place *>(header_ + 1))
+    : header_(static_cast<header *>(memory)), entries_(reinterpret_cast<entry *>(header_ + 1))
 {
 }
 
 
 /// Visits where the route may stand until `visit` says that this is it.
 template <class Visit>
-route_metrics::place *route_metrics::probe(std::string_view model_id, std::string_view part,
+route_metrics::entry *route_metrics::probe(std::string_view model_id, std::string_view part,
                                            Visit visit) const noexcept
 {
     std::uint64_t hash = 0xcbf29ce484222325ULL;
@@ -118,9 +102,9 @@ route_metrics::place *route_metrics::probe(std::string_view model_id, std::strin
             hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
         }
     }
-    const std::uint64_t own = header_->places - 1;
+    const std::uint64_t own = header_->entries - 1;
     for (std::size_t i = 0; i < std::min<std::uint64_t>(probes, own); ++i) {
-        place &at = places_[1 + (hash + i) % own];
+        entry &at = entries_[1 + (hash + i) % own];
         if (visit(at)) {
             return &at;
         }
@@ -134,9 +118,9 @@ route_metrics_entry route_metrics::take(std::string_view model_id, std::string_v
     if (model_id.size() > limits::model_id_bytes || part.size() > limits::model_id_bytes) {
         return {};
     }
-    place *at = probe(model_id, part, [&](const place &one) { return one.is(model_id, part); });
+    entry *at = probe(model_id, part, [&](const entry &one) { return one.is(model_id, part); });
     if (at == nullptr) {
-        at = probe(model_id, part, [](const place &one) { return one.generation % 2 == 0; });
+        at = probe(model_id, part, [](const entry &one) { return one.generation % 2 == 0; });
         if (at == nullptr) {
             return {};
         }
@@ -145,13 +129,13 @@ route_metrics_entry route_metrics::take(std::string_view model_id, std::string_v
         at->part_bytes = static_cast<std::uint8_t>(part.copy(at->name + model_id.size(), part.size()));
         at->set_generation(at->generation + 1);
     }
-    return {static_cast<std::uint32_t>(at - places_), at->generation};
+    return {static_cast<std::uint32_t>(at - entries_), at->generation};
 }
 
 
 void route_metrics::release(std::string_view model_id, std::string_view part) noexcept
 {
-    if (place *at = probe(model_id, part, [&](const place &one) { return one.is(model_id, part); })) {
+    if (entry *at = probe(model_id, part, [&](const entry &one) { return one.is(model_id, part); })) {
         at->set_generation(at->generation + 1);
     }
 }
@@ -159,8 +143,8 @@ void route_metrics::release(std::string_view model_id, std::string_view part) no
 
 void route_metrics::retain(const function_ref<bool(std::string_view, std::string_view)> &keep)
 {
-    for (std::size_t i = 1; i < header_->places; ++i) {
-        place &at = places_[i];
+    for (std::size_t i = 1; i < header_->entries; ++i) {
+        entry &at = entries_[i];
         if (at.generation % 2 != 0 &&
             !keep({at.name, at.model_id_bytes}, {at.name + at.model_id_bytes, at.part_bytes})) {
             at.set_generation(at.generation + 1);
@@ -172,9 +156,9 @@ void route_metrics::retain(const function_ref<bool(std::string_view, std::string
 void route_metrics::count(route_metrics_entry where, slot which, unsigned status, std::uint64_t latency_ms) noexcept
 {
     const bool stands =
-        where.index < header_->places &&
-        std::atomic_ref(places_[where.index].generation).load(std::memory_order_acquire) == where.generation;
-    auto &to = places_[stands ? where.index : 0].slots[static_cast<std::size_t>(which)];
+        where.index < header_->entries &&
+        std::atomic_ref(entries_[where.index].generation).load(std::memory_order_acquire) == where.generation;
+    auto &to = entries_[stands ? where.index : 0].slots[static_cast<std::size_t>(which)];
     add(to.by_class[std::clamp(status / 100, 1u, 5u) - 1], 1);
     add(to.sum_ms, latency_ms);
     const auto bound = std::lower_bound(meter_bounds_ms.begin(), meter_bounds_ms.end(), latency_ms);
@@ -184,12 +168,12 @@ void route_metrics::count(route_metrics_entry where, slot which, unsigned status
 
 void route_metrics::count_inference(route_metrics_entry where, std::uint32_t now_s) noexcept
 {
-    if (where.index == 0 || where.index >= header_->places ||
-        std::atomic_ref(places_[where.index].generation).load(std::memory_order_acquire) != where.generation) {
+    if (where.index == 0 || where.index >= header_->entries ||
+        std::atomic_ref(entries_[where.index].generation).load(std::memory_order_acquire) != where.generation) {
         return;
     }
     const std::uint32_t now = now_s / seconds_a_bucket;
-    std::atomic_ref bucket(places_[where.index].minute[now % (minute_buckets + 1)]);
+    std::atomic_ref bucket(entries_[where.index].minute[now % (minute_buckets + 1)]);
     const std::uint64_t mark = (std::uint64_t{now} + 1) << 32;
     std::uint64_t before = bucket.load(relaxed);
     while (!bucket.compare_exchange_weak(before, before >> 32 == mark >> 32 ? before + 1 : mark + 1, relaxed)) {
@@ -201,7 +185,7 @@ std::optional<std::uint64_t> route_metrics::last_minute(std::string_view model_i
                                                         std::uint32_t now_s) const noexcept
 {
     std::uint32_t generation = 0;
-    place *at = probe(model_id, part, [&](const place &one) {
+    entry *at = probe(model_id, part, [&](const entry &one) {
         generation = std::atomic_ref(const_cast<std::uint32_t &>(one.generation)).load(std::memory_order_acquire);
         return one.is(model_id, part);
     });
@@ -224,18 +208,18 @@ std::optional<std::uint64_t> route_metrics::last_minute(std::string_view model_i
 }
 
 
-std::size_t route_metrics::places() const noexcept
+std::size_t route_metrics::entries() const noexcept
 {
-    return header_->places;
+    return header_->entries;
 }
 
 
 std::vector<route_metrics::reading> route_metrics::read(std::size_t first, std::size_t count) const
 {
     std::vector<reading> all;
-    const std::size_t end = std::min<std::size_t>(header_->places, first + count);
+    const std::size_t end = std::min<std::size_t>(header_->entries, first + count);
     for (std::size_t i = first; i < end; ++i) {
-        place &at = places_[i];
+        entry &at = entries_[i];
         const auto generation = std::atomic_ref(at.generation).load(std::memory_order_acquire);
         if (i != 0 && generation % 2 == 0) {
             continue;
@@ -246,8 +230,8 @@ std::vector<route_metrics::reading> route_metrics::read(std::size_t first, std::
         for (std::size_t which = 0; which < now.slots.size(); ++which) {
             const auto &from = at.slots[which];
             auto &to = now.slots[which];
-            std::transform(from.by_class.begin(), from.by_class.end(), to.by_class.begin(), peek);
-            std::transform(from.buckets.begin(), from.buckets.end(), to.buckets.begin(), peek);
+            std::transform(from.by_class.begin(), from.by_class.end(), to.by_class.begin(), peek<std::uint64_t>);
+            std::transform(from.buckets.begin(), from.buckets.end(), to.buckets.begin(), peek<std::uint64_t>);
             to.sum_ms = peek(from.sum_ms);
         }
         std::atomic_thread_fence(std::memory_order_acquire);

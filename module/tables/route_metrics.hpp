@@ -1,7 +1,7 @@
 // What all requests of the routed models came to, in shared memory: for the metrics, while the traffic table is for a
 // rollout's gate.
 //
-// A route has a place from when it is put in force until it goes; routes for which there is no place share one. Each
+// A route has an entry from when it is put in force until it goes; routes for which there is no entry share one. Each
 // number is added to by itself, without a lock: a process that is killed leaves at worst one request half counted.
 #pragma once
 
@@ -21,7 +21,7 @@ enum class slot : std::uint8_t { blue, green };
 
 std::string_view slot_name(slot which) noexcept;
 
-/// Where a route's requests are counted for the metrics: a place of the route_metrics, and whose it is now.
+/// Where a route's requests are counted for the metrics: an entry of the route_metrics, and whose it is now.
 struct route_metrics_entry {
     std::uint32_t index = 0;
     std::uint32_t generation = 0;
@@ -33,18 +33,18 @@ inline constexpr std::array<std::uint32_t, 15> meter_bounds_ms = {1,   2,    5, 
 
 class route_metrics {
   public:
-    /// The least and the most places that make sense; each is about 700 bytes, and up to 44 lines of metrics.
+    /// The least and the most entries that make sense; each is about 700 bytes, and up to 44 lines of metrics.
     static constexpr std::size_t min_places = 8;
     static constexpr std::size_t max_places = 1024;
 
-    static std::size_t bytes_for(std::size_t places) noexcept;
-    static void format(void *memory, std::size_t places) noexcept;
+    static std::size_t bytes_for(std::size_t entries) noexcept;
+    static void format(void *memory, std::size_t entries) noexcept;
 
     explicit route_metrics(void *memory) noexcept;
 
     // By a writer, with the zone's lock.
 
-    /// The place of that route, its own from before or a new one that counts from zero.
+    /// The entry of that route, its own from before or a new one that counts from zero.
     route_metrics_entry take(std::string_view model_id, std::string_view part) noexcept;
 
     void release(std::string_view model_id, std::string_view part) noexcept;
@@ -54,15 +54,15 @@ class route_metrics {
 
     // By any process, at any time.
 
-    /// A request that ended with that HTTP status, as the client saw it. Where the place has gone to another route
-    /// meanwhile, it counts among those without a place.
+    /// A request that ended with that HTTP status, as the client saw it. Where the entry has gone to another route
+    /// meanwhile, it counts among those without an entry.
     void count(route_metrics_entry where, slot which, unsigned status, std::uint64_t latency_ms) noexcept;
 
-    /// One of the route's inferences, for `last_minute`; `now_s` from a clock that does not jump back. Not where the place
+    /// One of the route's inferences, for `last_minute`; `now_s` from a clock that does not jump back. Not where the entry
     /// has gone to another route.
     void count_inference(route_metrics_entry where, std::uint32_t now_s) noexcept;
 
-    /// The route's inferences over the last minute, by ten seconds; nothing for a route without a place of its own.
+    /// The route's inferences over the last minute, by ten seconds; nothing for a route without an entry of its own.
     std::optional<std::uint64_t> last_minute(std::string_view model_id, std::string_view part,
                                              std::uint32_t now_s) const noexcept;
 
@@ -75,26 +75,28 @@ class route_metrics {
     };
 
     struct reading {
-        std::string model_id; ///< empty: of all routes without a place of their own
+        std::string model_id; ///< empty: of all routes without an entry of their own
         std::string part;
         std::array<slot_reading, 2> slots; ///< by `slot`
     };
 
-    /// How many places there are, taken or not.
-    std::size_t places() const noexcept;
+    /// How many entries there are, taken or not.
+    std::size_t entries() const noexcept;
 
-    /// Of these places, those that are taken: from the first of them on, so many.
+    /// Of these entries, those that are taken: from the first of them on, so many.
     std::vector<reading> read(std::size_t first, std::size_t count) const;
 
   private:
+    static constexpr std::size_t probes = 16; ///< where a route may stand from its hash on
+
     struct header;
-    struct place;
+    struct entry;
 
     template <class Visit>
-    place *probe(std::string_view model_id, std::string_view part, Visit visit) const noexcept;
+    entry *probe(std::string_view model_id, std::string_view part, Visit visit) const noexcept;
 
     header *header_;
-    place *places_; ///< the first: of all routes without one
+    entry *entries_; ///< the first: of all routes without one
 };
 
 } // namespace rollout

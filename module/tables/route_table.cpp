@@ -59,8 +59,8 @@ route_head::target head_of(const std::optional<route_target> &target) noexcept
 
 
 /// Takes a record apart. Both choices point into `bytes`.
-bool open_record(const unsigned char *bytes, std::size_t size, route_head &head, route_choice &blue,
-                 route_choice &green) noexcept
+bool open_route(const unsigned char *bytes, std::size_t size, route_head &head, route_choice &blue,
+                route_choice &green) noexcept
 {
     if (size < sizeof(head)) {
         return false;
@@ -88,7 +88,7 @@ bool open_record(const unsigned char *bytes, std::size_t size, route_head &head,
 } // namespace
 
 
-unsigned place_of(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept
+unsigned routing_bucket(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept
 {
     // The model and the revision go in as well: it shall not be the same few keys that meet every green first.
     std::uint64_t hash = 0xcbf29ce484222325ULL ^ (green_revision * 0x9e3779b97f4a7c15ULL);
@@ -103,7 +103,7 @@ unsigned place_of(std::string_view key, std::string_view model_id, std::uint64_t
     hash ^= hash >> 33;
     hash *= 0xc4ceb9fe1a85ec53ULL;
     hash ^= hash >> 33;
-    return static_cast<unsigned>(hash % places);
+    return static_cast<unsigned>(hash % routing_buckets);
 }
 
 
@@ -126,7 +126,7 @@ record_store::found route_table::choose(const question &asked, const record_stor
     route_head head;
     route_choice blue;
     route_choice green;
-    if (!open_record(bytes, size, head, blue, green)) {
+    if (!open_route(bytes, size, head, blue, green)) {
         return record_store::found::failed;
     }
 
@@ -138,11 +138,37 @@ record_store::found route_table::choose(const question &asked, const record_stor
         choice = green;
         choice.watched = false; // a try-out is no traffic
     } else {
-        const unsigned place =
-            asked.key.empty() ? asked.chance : place_of(asked.key, asked.model_id, head.green.revision);
-        choice = place < head.weight * (places / 100) ? green : blue;
+        const unsigned bucket =
+            asked.key.empty() ? asked.chance : routing_bucket(asked.key, asked.model_id, head.green.revision);
+        choice = bucket < head.weight * (routing_buckets / 100) ? green : blue;
     }
     return record_store::found::yes;
+}
+
+
+record_store::found route_table::holds(std::string_view model_id, std::string_view part, std::uint64_t revision,
+                                       const record_store::allocate_fn &allocate, bool &is_held) const
+{
+    const unsigned char *bytes = nullptr;
+    std::size_t size = 0;
+    const auto found = records_.read(record_map::routes, route_key(model_id, part), [&](std::size_t wanted) {
+        size = wanted;
+        auto *to = allocate(wanted);
+        bytes = to;
+        return to;
+    });
+    if (found != record_store::found::yes) {
+        return found;
+    }
+    route_head head;
+    route_choice blue;
+    route_choice green;
+    if (!open_route(bytes, size, head, blue, green)) {
+        return record_store::found::failed;
+    }
+    is_held = (!blue.upstream.empty() && blue.revision == revision) ||
+              (!green.upstream.empty() && green.revision == revision);
+    return found;
 }
 
 
@@ -209,7 +235,7 @@ bool route_table::each(const function_ref<void(const route &)> &visit) const
         route_head head;
         route_choice blue;
         route_choice green;
-        if (!open_record(reinterpret_cast<const unsigned char *>(value.data()), value.size(), head, blue, green)) {
+        if (!open_route(reinterpret_cast<const unsigned char *>(value.data()), value.size(), head, blue, green)) {
             return;
         }
         const auto target = [](const route_choice &choice) -> std::optional<route_target> {

@@ -21,15 +21,15 @@ struct route_choice {
     route_metrics_entry meter;
 };
 
-/// Green's share decided for a key: the same key has the same place from 0 to 9,999 in this rollout, and green takes the
-/// places below the weight, so that a growing weight only ever moves keys from blue to green.
-unsigned place_of(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept;
+/// Green's share decided for a key: the same key has the same bucket from 0 to 9,999 in this rollout, and green takes the
+/// buckets below the weight, so that a growing weight only ever moves keys from blue to green.
+unsigned routing_bucket(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept;
 
-inline constexpr unsigned places = 10000;
+inline constexpr unsigned routing_buckets = 10000;
 
 class route_table {
   public:
-    /// `meters`: where routes that are put in force get their places; null where nothing is to be counted.
+    /// `meters`: where routes that are put in force get their entries; null where nothing is to be counted.
     explicit route_table(record_store &records, route_metrics *meters = nullptr) noexcept
         : records_(records), meters_(meters)
     {
@@ -40,12 +40,16 @@ class route_table {
         std::string_view part;
         std::string_view key; ///< empty: by chance
         bool preview_green = false;
-        unsigned chance = 0; ///< a random number below `places`
+        unsigned chance = 0; ///< a random number below `routing_buckets`
     };
 
     /// Without a lock. `allocate` as for record_store::read.
     record_store::found choose(const question &asked, const record_store::allocate_fn &allocate,
                                route_choice &choice) const;
+
+    /// Whether the route names that revision, as blue or as green. As `choose`.
+    record_store::found holds(std::string_view model_id, std::string_view part, std::uint64_t revision,
+                              const record_store::allocate_fn &allocate, bool &is_held) const;
 
     /// Every route that is there all the while, each as it was or as it is now, for the state file. Without a lock, in any process and
     /// thread. False when a killed writer is in the way: then not all have been visited.

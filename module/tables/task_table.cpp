@@ -53,7 +53,7 @@ std::string_view bytes_of(const T &value) noexcept
 
 
 /// Takes a task's record apart, which is `head, task_id, model_id, document`.
-bool open_record(const unsigned char *bytes, std::size_t size, task_record &task) noexcept
+bool open_task(const unsigned char *bytes, std::size_t size, task_record &task) noexcept
 {
     task_head head;
     if (size < sizeof(head)) {
@@ -86,7 +86,7 @@ record_store::found read_task(const record_store &records, std::string_view task
         bytes = to;
         return to;
     });
-    if (found == record_store::found::yes && !open_record(bytes, size, task)) {
+    if (found == record_store::found::yes && !open_task(bytes, size, task)) {
         return record_store::found::failed;
     }
     return found;

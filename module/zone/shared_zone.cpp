@@ -91,16 +91,16 @@ bool shared_zone::tasks_brought() const noexcept
 
 void shared_zone::doubt_tasks() noexcept
 {
-    std::atomic_ref(header->doubts).fetch_add(1);
+    std::atomic_ref(header->completeness_epoch).fetch_add(1);
     std::uint32_t expected = whole;
     std::atomic_ref(header->tasks_complete).compare_exchange_strong(expected, brought);
 }
 
 
-bool shared_zone::fill_tasks(std::uint64_t doubts_before) noexcept
+bool shared_zone::fill_tasks(std::uint64_t epoch_before) noexcept
 {
     std::atomic_ref(header->tasks_complete).store(whole);
-    if (doubts() == doubts_before) { // after it: a doubt that comes now takes it back by itself
+    if (completeness_epoch() == epoch_before) { // after it: a doubt that comes now takes it back by itself
         return true;
     }
     std::atomic_ref(header->tasks_complete).store(brought);
@@ -122,9 +122,9 @@ void shared_zone::forget_tasks() noexcept
 }
 
 
-std::uint64_t shared_zone::doubts() const noexcept
+std::uint64_t shared_zone::completeness_epoch() const noexcept
 {
-    return std::atomic_ref(header->doubts).load();
+    return std::atomic_ref(header->completeness_epoch).load();
 }
 
 

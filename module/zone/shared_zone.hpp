@@ -37,7 +37,7 @@ struct zone_header {
     std::uint64_t records_offset;
     std::uint64_t in_flight_offset;
     std::uint64_t traffic_offset;
-    std::uint64_t doubts; ///< times that what the table holds was found to be perhaps not all
+    std::uint64_t completeness_epoch; ///< times that what the table holds was found to be perhaps not all
     std::uint64_t meters_offset;
     std::uint64_t state_writes; ///< writes of the state file that have begun
     std::uint64_t state_named;  ///< the latest of them that has its file under the name
@@ -87,8 +87,8 @@ class shared_zone {
     /// There may be a task that the table does not hold, until a stream that begins after this says that it has brought all.
     void doubt_tasks() noexcept;
 
-    /// The stream has brought all. False where there were other doubts than these when it began: then a miss proves nothing.
-    bool fill_tasks(std::uint64_t doubts_before) noexcept;
+    /// The stream has brought all. False if the table became incomplete after it began (`completeness_epoch`): then a miss proves nothing.
+    bool fill_tasks(std::uint64_t epoch_before) noexcept;
 
     /// The stream has brought all that there was, and there is another gateway.
     void note_brought_tasks() noexcept;
@@ -96,7 +96,7 @@ class shared_zone {
     /// All is to be fetched anew; by a writer, before it empties the table: a reader that misses what goes then asks.
     void forget_tasks() noexcept;
 
-    std::uint64_t doubts() const noexcept;
+    std::uint64_t completeness_epoch() const noexcept;
 
     /// Tasks that had to go for want of room, and times that a killed writer's traces were cleared.
     std::uint64_t evicted_tasks() const noexcept;

@@ -112,7 +112,7 @@ bool sync_folder(const std::string &path) noexcept
 
 
 /// Removes a file, or leaves nothing in it. False, with errno, when it is as it was.
-bool take_away(const std::string &path) noexcept
+bool remove_file(const std::string &path) noexcept
 {
     if (unlink(path.c_str()) == 0 || errno == ENOENT) {
         return true;
@@ -276,7 +276,7 @@ state_written write_state(shared_zone &zone, const state_write &what) noexcept
     if (!is_newest()) {
         return {named ? result::again : result::yes};
     }
-    const bool is_gone = take_away(what.path);
+    const bool is_gone = remove_file(what.path);
     return {result::failed, cause, is_gone ? 0 : errno};
 }
 

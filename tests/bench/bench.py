@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "integration"))
 
+import names  # noqa: E402
 import plots  # noqa: E402
 import posts  # noqa: E402
 import purge  # noqa: E402
@@ -20,7 +21,7 @@ import rollouts  # noqa: E402
 import routing  # noqa: E402
 import sizes  # noqa: E402
 
-BENCHMARKS = {"reads": reads.measure, "routing": routing.measure, "posts": posts.measure, "memory": sizes.zone, "daemon": sizes.daemon,
+BENCHMARKS = {"reads": reads.measure, "routing": routing.measure, "names": names.measure, "posts": posts.measure, "memory": sizes.zone, "daemon": sizes.daemon,
               "refill": sizes.refill, "rollouts": rollouts.measure, "purge": purge.measure}
 
 

@@ -33,6 +33,7 @@ events {{ worker_connections 2048; }}
 http {{
     access_log off;
     client_body_temp_path {home}/upstream-body;
+    client_max_body_size 64m;
     proxy_temp_path {home}/upstream-proxy;
     fastcgi_temp_path {home}/upstream-fastcgi;
     uwsgi_temp_path {home}/upstream-uwsgi;
@@ -40,8 +41,9 @@ http {{
     keepalive_requests 1000000000;
     server {{
         listen 127.0.0.1:{port} backlog=1024;
-        location / {{ default_type application/json; return 200 '{{"model_name":"m","outputs":[]}}'; }}
+        location / {{ default_type application/json; return 200 '{{"model_name":"m0__r6","outputs":[]}}'; }}
     }}
+    {more}
 }}
 """
 
@@ -49,13 +51,14 @@ http {{
 class Upstream(Process):
     """An inference server that costs as little as can be: another nginx, with a constant answer."""
 
-    def __init__(self, home):
+    def __init__(self, home, more=""):
         super().__init__(home, "upstream")
+        self.more = more
         self.port = free_port()
 
     def start(self):
         conf = self.home / "upstream.conf"
-        conf.write_text(UPSTREAM_CONF.format(user=worker_user(), home=self.home, port=self.port))
+        conf.write_text(UPSTREAM_CONF.format(user=worker_user(), home=self.home, port=self.port, more=self.more.format(home=self.home)))
         self.launch([NGINX, "-c", conf, "-e", self.home / "upstream-error.log", "-g", "daemon off;"])
         wait_until(lambda: self.must_run() and answers(self.port), "the upstream")
         return self
@@ -67,7 +70,7 @@ def answers(port):
 
 
 class StandIn:
-    def __init__(self, locations=API, routes=(), rate=0, zone="8m"):
+    def __init__(self, locations=API, routes=(), rate=0, zone="8m", upstream_more=""):
         self.rate = rate
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-bench."))
         self.home.chmod(0o755)
@@ -83,7 +86,7 @@ class StandIn:
         self.documents = [json.loads(document(n, f"m{n}")) for n in range(TASKS)]
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
-        self.upstream = Upstream(self.home).start()
+        self.upstream = Upstream(self.home, upstream_more).start()
         self.nginx = Nginx(self.home, self.upstream.port, workers=1, zone=zone, locations=locations)
         self.nginx.start()
         wait_until(lambda: f"holds all tasks of rolloutd's journal, {TASKS}" in self.nginx.errors(), "the table")

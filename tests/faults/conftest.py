@@ -1,5 +1,7 @@
 """What a person says to the tests of faults: `./tests/run --long`, `--seed 7`, `--point "deletion rename:"`."""
 
+import contextlib
+import os
 import random
 
 import pytest
@@ -13,21 +15,21 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture
-def seed(request):
-    """Printed, so that a failure can be replayed."""
-    given = request.config.getoption("--seed")
-    chosen = random.SystemRandom().randrange(10**6) if given is None else given
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{request.node.name}: --seed {chosen}", flush=True)
-    return chosen
+def tell(request):
+    """Says something to whoever watches a long run. Of tests that run beside each other it is shown if they fail."""
+    manager = request.config.pluginmanager.getplugin("capturemanager")
+    watched = "PYTEST_XDIST_WORKER" not in os.environ
+
+    def say(*words):
+        with manager.global_and_fixture_disabled() if watched else contextlib.nullcontext():
+            print(*words, flush=True)
+    return say
 
 
 @pytest.fixture
-def tell(request):
-    """Says something to whoever watches a long run."""
-    manager = request.config.pluginmanager.getplugin("capturemanager")
-
-    def say(*words):
-        with manager.global_and_fixture_disabled():
-            print(*words, flush=True)
-    return say
+def seed(request, tell):
+    """Printed, so that a failure can be replayed."""
+    given = request.config.getoption("--seed")
+    chosen = random.SystemRandom().randrange(10**6) if given is None else given
+    tell(f"\n{request.node.name}: --seed {chosen}")
+    return chosen

@@ -88,7 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     const archive_source source{file, name, "the archive " + name};
     const stop_flag stop{false};
     archive_contents contents;
-    if (const auto looked = look_through(source, bounds, stop, contents); !looked) {
+    if (const auto inspected = inspect_archive(source, bounds, stop, contents); !inspected) {
         check_sentence(looked);
         return 0;
     }

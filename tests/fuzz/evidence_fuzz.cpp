@@ -113,7 +113,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     gate of(limits, divide_false_alarm(limits, 1 + input.byte() % 8U, 1 + input.byte() % 4U), input.byte(), baseline);
     bool was_decided = false;
     for (int look = 0; look < 64 && !input.done(); ++look) {
-        of.look({any_counters(input), any_counters(input)});
+        of.observe({any_counters(input), any_counters(input)});
         const auto verdict = of.verdict();
         read_report(of, verdict);
         read_report(of, of.verdict_at_end());

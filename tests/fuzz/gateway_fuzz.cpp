@@ -291,7 +291,7 @@ class sidecar {
     }
 
     /// Every frame that rolloutd writes is one that nginx takes.
-    static void look(link_end &end)
+    static void observe(link_end &end)
     {
         static std::array<char, 1 << 16> buffer;
         while (end.is_open()) {

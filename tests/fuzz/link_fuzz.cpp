@@ -37,7 +37,7 @@ void check_sent(const json_t *message, std::string_view lines)
             json_error_t error;
             const auto line = read_submission(next_line(lines));
             always(line && json_is_object(json_read(line->config, JSON_REJECT_DUPLICATES, error).get()) &&
-                       line_of(requester_from_line(line->by)) == line->by,
+                       line_of(client_identity_from_line(line->by)) == line->by,
                    "a submission is whole");
         }
     } else if (type == "lookup") {
@@ -228,7 +228,7 @@ class gateway {
     }
 
     /// Every frame that was written is one that rolloutd takes.
-    void look()
+    void observe()
     {
         if (stand_in::connection() == nullptr) {
             reader_ = frame_reader();

@@ -163,7 +163,7 @@ bool is_rolled_back(generator &random, const rollout_settings &how, const behavi
         for (std::uint64_t look = 0; look < hold_s; ++look, ++second) {
             const auto requests = std::poisson_distribution<std::uint64_t>(requests_a_second)(random);
             const auto greens = binomial(random, requests, weight / 100.0);
-            judge.look({green.serve(random, greens, second), blue.serve(random, requests - greens, second)});
+            judge.observe({green.serve(random, greens, second), blue.serve(random, requests - greens, second)});
             if (judge.verdict().is == gate_verdict::kind::bad) {
                 return true;
             }
@@ -252,7 +252,7 @@ double requests_to_detection(double share, double requests_a_second, int good_s,
             green.failures = binomial(random, green.requests, second < good_s ? 0.003 : share);
             green.buckets[10] = green.requests;
             requests += second < good_s ? 0 : static_cast<double>(green.requests);
-            judge.look({green, {}});
+            judge.observe({green, {}});
         }
         needed.push_back(requests);
     }
@@ -293,7 +293,7 @@ void detection(int rollouts, const std::vector<double> &rates)
         traffic_counters blue;
         blue.requests = 19;
         blue.buckets[10] = 19;
-        judge.look({green, blue});
+        judge.observe({green, blue});
     }
     check(all <= 4, printed("  every request fails: %d", all));
 }
@@ -305,7 +305,7 @@ bool goes_back(const rollout_settings &how, double seconds, const std::function<
     generator random(3);
     gate judge(*how.gate, divide_false_alarm(*how.gate, judged_holds(how)), 60, std::nullopt);
     for (int second = 0; second < seconds && judge.verdict().is != gate_verdict::kind::bad; ++second) {
-        judge.look(count(random));
+        judge.observe(count(random));
     }
     return judge.verdict().is == gate_verdict::kind::bad;
 }
@@ -391,7 +391,7 @@ void cost()
     const auto start = std::chrono::steady_clock::now();
     for (int look = 0; look < looks; ++look) {
         for (auto &one : all) {
-            one.look(counted);
+            one.observe(counted);
             all_well = all_well && one.verdict().is != gate_verdict::kind::bad;
         }
     }

@@ -20,6 +20,7 @@ class Question:
         self.connection = connection
         self.head = head
         self.model = model
+        self.body = b""  # once it is there as a whole; of a chunked one, as it came
 
     def header(self, name):
         found = re.search(rf"^{name}: (.*)\r$", self.head, re.MULTILINE | re.IGNORECASE)
@@ -68,6 +69,7 @@ class ModelServer:
                 chunked = question.header("Transfer-Encoding") == "chunked"
                 while len(received) < length or (chunked and not received.endswith(b"0\r\n\r\n")):
                     received += self._more(connection)
+                question.body = received if chunked else received[:length]
                 received = b"" if chunked else received[length:]
                 self.received.append(question.model)
                 behaviour = self.behaviours.get(question.model)

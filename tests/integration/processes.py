@@ -332,7 +332,8 @@ class ExampleNginx(Nginx):
         }.items():
             assert old in text, f"{self.file} has no {old}"
             text = text.replace(old, str(new))
-        text = re.sub(r"listen 8\d+", f"listen {self.port}", text)
+        text = re.sub(r"listen 8\d+ http2", f"listen {self.http2_port} http2", text)
+        text = re.sub(r"listen 8\d+(?! http2)", f"listen {self.port}", text)
         self.conf.write_text(text)
 
     def worker_pids(self, master=None):

@@ -169,7 +169,7 @@ def test_a_zone_too_small_for_so_many_worker_processes_is_refused(tmp_path):
     assert nginx_t(tmp_path, "rollout_zone r 2m;", "worker_processes 512;")[0] == 0
 
 
-@pytest.mark.parametrize("folder", ["conf", "conf/embedding-studio"])
+@pytest.mark.parametrize("folder", ["conf", "conf/embedding-studio", "conf/vllm"])
 def test_the_examples_work_as_they_stand(tmp_path, folder):
     conf = (ROOT / folder / "nginx.conf").read_text().replace("modules/ngx_http_rollout_module.so", str(MODULE))
     conf = conf.replace("/run/nginx.pid", f"{tmp_path}/nginx.pid").replace("/var/log/nginx", str(tmp_path))

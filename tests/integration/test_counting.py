@@ -369,6 +369,20 @@ def test_a_stale_answer_hides_no_failure_and_one_from_the_cache_is_no_inference(
     assert counted and int(counted[1]) >= 10, metrics
 
 
+def test_a_client_that_leaves_while_it_still_sends_has_given_up(world, m):
+    """Its answer has begun, and nginx reads its body as it comes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        world.route(m, green="127.0.0.1:%d" % server.getsockname()[1])
+        with world.open("uploads", m, b"half", length=8) as client:
+            with server.accept()[0] as peer:
+                peer.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+                assert b"200 OK" in client.recv(65536)
+                client.close()
+                while peer.recv(65536):
+                    pass
+    world.await_counts(m, abandoned=1)
+
+
 # Answers that break off.
 
 def breaks_chunked(question):

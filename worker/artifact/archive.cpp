@@ -148,7 +148,8 @@ class unpacking {
 } // namespace
 
 
-outcome look_through(const archive_source &source, tree_bounds bounds, const stop_flag &stop, archive_contents &into)
+outcome inspect_archive(const archive_source &source, tree_bounds bounds, const stop_flag &stop,
+                        archive_contents &into)
 {
     archive_entries entries(source, bounds, stop);
     torch_signs torch;

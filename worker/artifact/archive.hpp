@@ -35,7 +35,8 @@ struct archive_contents {
 };
 
 /// Looks through all of it; nothing is written.
-outcome look_through(const archive_source &source, tree_bounds bounds, const stop_flag &stop, archive_contents &into);
+outcome inspect_archive(const archive_source &source, tree_bounds bounds, const stop_flag &stop,
+                        archive_contents &into);
 
 /// Makes its files in `folder`, which is there and empty, and touched by nobody else, each where it is in the archive. After
 /// a failure some of them are there.

@@ -254,7 +254,7 @@ class downloading {
     {
         auto &of = *static_cast<downloading *>(self);
         try {
-            return of.take_body(bytes, size) ? size : 0;
+            return of.append(bytes, size) ? size : 0;
         } catch (...) {
             return 0;
         }
@@ -298,7 +298,7 @@ class downloading {
             answer_ = answer::redirect;
         } else if (status == status_ok || status == status_partial) {
             answer_ = answer::body;
-            take_head(status == status_partial);
+            begin_file(status == status_partial);
         } else if (status == status_no_such_range && file_.size() > 0) {
             again(asked_ + " has a different length than before");
         } else {
@@ -308,7 +308,7 @@ class downloading {
         }
     }
 
-    void take_head(bool is_partial)
+    void begin_file(bool is_partial)
     {
         const std::string tag = header("ETag");
         if (!is_partial) {
@@ -363,7 +363,7 @@ class downloading {
         return outcome::permanent(shown_ + " is more than " + format_size(most_) + " (artifacts.max_bytes)");
     }
 
-    bool take_body(const char *bytes, std::size_t size)
+    bool append(const char *bytes, std::size_t size)
     {
         if (answer_ == answer::none) {
             judge_answer();

@@ -46,8 +46,8 @@ outcome unpack_archive(const fetch_request &request, const archive_source &sourc
 {
     const tree_bounds bounds{request.max_bytes, request.max_files};
     archive_contents contents;
-    if (auto looked = look_through(source, bounds, stop, contents); !looked) {
-        return looked;
+    if (auto inspected = inspect_archive(source, bounds, stop, contents); !inspected) {
+        return inspected;
     }
     unique_fd folder;
     if (auto cleared = clear_destination(request.destination); !cleared) {

@@ -39,9 +39,9 @@ class compound_operation : public operation {
     void start(const Begin &begin, Then then)
     {
         busy_ = true;
-        part_ = begin([this, then = std::move(then)](Result result) {
+        part_ = begin([this, then = std::move(then)](Result result) mutable {
             busy_ = false;
-            const auto next = then; // the part, and this function with it, goes when the next one begins
+            const auto next = std::move(then); // the part, and this function with it, goes when the next one begins
             next(std::move(result));
         });
     }
@@ -49,11 +49,11 @@ class compound_operation : public operation {
     /// Calls `then` after that time, unless the whole is canceled meanwhile, which finishes it.
     void pause_for(std::chrono::milliseconds time, std::function<void()> then)
     {
-        pause_ = time_.after(time, [this, then = std::move(then)] {
+        pause_ = time_.after(time, [this, then = std::move(then)]() mutable {
             if (canceled_) {
                 finish(outcome::canceled());
             } else {
-                const auto next = then; // which may begin another pause
+                const auto next = std::move(then); // which may begin another pause
                 next();
             }
         });

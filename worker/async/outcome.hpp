@@ -34,12 +34,7 @@ template <typename T>
 class result {
   public:
     result(T value) : value_(std::move(value)) {}
-    static result failure(std::string sentence)
-    {
-        result made;
-        made.sentence_ = std::move(sentence);
-        return made;
-    }
+    static result failure(std::string sentence) { return result(std::nullopt, std::move(sentence)); }
 
     explicit operator bool() const noexcept { return value_.has_value(); }
     T &operator*() noexcept { return *value_; }
@@ -51,7 +46,7 @@ class result {
     const std::string &sentence() const noexcept { return sentence_; }
 
   private:
-    result() = default;
+    result(std::nullopt_t, std::string sentence) : sentence_(std::move(sentence)) {}
 
     std::optional<T> value_;
     std::string sentence_;

@@ -40,7 +40,7 @@ outcome check_name(const std::string &model)
 
 enum class found { nothing, folder, other };
 
-outcome look(const fs::path &path, found &what)
+outcome inspect(const fs::path &path, found &what)
 {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) {
@@ -183,14 +183,14 @@ outcome model_repository::check_vacant(const std::string &model) const
         return there;
     }
     found holds{};
-    if (auto looked = look(in_place(model), holds); !looked) {
-        return looked;
+    if (auto inspected = inspect(in_place(model), holds); !inspected) {
+        return inspected;
     }
     if (holds != found::nothing) {
         return occupied(in_place(model));
     }
-    if (auto looked = look(withdrawn(model), holds); !looked) {
-        return looked;
+    if (auto inspected = inspect(withdrawn(model), holds); !inspected) {
+        return inspected;
     }
     if (holds == found::nothing) {
         return check_way();
@@ -211,11 +211,11 @@ outcome model_repository::stage(const std::string &model, const stop_flag &stop)
     const fs::path from = staged(model);
     found waiting{};
     found holds{};
-    if (auto looked = look(from, waiting); !looked) {
-        return looked;
+    if (auto inspected = inspect(from, waiting); !inspected) {
+        return inspected;
     }
-    if (auto looked = look(in_place(model), holds); !looked) {
-        return looked;
+    if (auto inspected = inspect(in_place(model), holds); !inspected) {
+        return inspected;
     }
     if (waiting == found::nothing && holds == found::folder) {
         return sync_folder(repository_);
@@ -243,11 +243,11 @@ outcome model_repository::withdraw(const std::string &model) const
         return plain;
     }
     found holds{};
-    if (auto looked = look(staged(model), holds); !looked || holds != found::nothing) {
-        return looked;
+    if (auto inspected = inspect(staged(model), holds); !inspected || holds != found::nothing) {
+        return inspected;
     }
-    if (auto looked = look(in_place(model), holds); !looked || holds == found::nothing) {
-        return looked;
+    if (auto inspected = inspect(in_place(model), holds); !inspected || holds == found::nothing) {
+        return inspected;
     }
     int failed = 0;
     if (auto made = move_to_bin(in_place(model), withdrawn(model), rename_to_nothing, "withdraw", failed); !made) {
@@ -263,8 +263,8 @@ outcome model_repository::put_back(const std::string &model) const
         return plain;
     }
     found kept{};
-    if (auto looked = look(withdrawn(model), kept); !looked || kept == found::nothing) {
-        return looked;
+    if (auto inspected = inspect(withdrawn(model), kept); !inspected || kept == found::nothing) {
+        return inspected;
     }
     auto back =
         moved(withdrawn(model), in_place(model), rename_to_nothing(withdrawn(model), in_place(model), "put_back"));
@@ -279,8 +279,8 @@ outcome model_repository::remove(const std::string &model) const
         return plain;
     }
     found waiting{};
-    if (auto looked = look(staged(model), waiting); !looked) {
-        return looked;
+    if (auto inspected = inspect(staged(model), waiting); !inspected) {
+        return inspected;
     }
     if (waiting != found::nothing) {
         return delete_tree(staged(model));
@@ -324,9 +324,9 @@ outcome model_repository::take_out(const std::string &model) const
         return cleared;
     }
     found holds{};
-    if (auto looked = look(in_place(model), holds); !looked || holds == found::nothing) {
+    if (auto inspected = inspect(in_place(model), holds); !inspected || holds == found::nothing) {
         ::rmdir(bin.c_str()); // left by a run that was killed
-        return looked;
+        return inspected;
     }
     int failed = 0;
     if (auto made = move_to_bin(in_place(model), removed, rename_over, "take_out", failed); !made) {

@@ -6,7 +6,7 @@
 namespace rollout {
 
 /// The exit status: EX_CONFIG of sysexits.h. conf/rolloutd.service names it.
-inline constexpr int exit_lasting_fault = 78;
+inline constexpr int exit_permanent_error = 78;
 
 /// With a sentence that says what a person has to mend.
 struct permanent_start_error : std::runtime_error {

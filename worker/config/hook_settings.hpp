@@ -1,14 +1,22 @@
 // The members of rolloutd.json that name programs to run and addresses to call: an operator's, never a client's.
 #pragma once
 
-#include "worker/config/settings.hpp"
+#include "worker/base/json_reader.hpp"
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace rollout {
+
+/// Who is asked, or told, at a point of a rollout: a URL, or a program and its arguments.
+struct hook_settings {
+    std::string url;
+    std::vector<std::string> command;
+    std::uint64_t timeout_s = 10;
+};
 
 /// The points of a rollout at which hooks are called.
 inline constexpr std::string_view hook_names[] = {"before_stage", "before_shift", "before_promote", "after_promote",

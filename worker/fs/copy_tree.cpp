@@ -100,7 +100,8 @@ outcome tree_pass::walk(const opened_source &folder, const std::string &path, co
     outcome ended;
     while (ended) {
         errno = 0;
-        const dirent *next = ::readdir(listing.get());
+        const dirent *next =
+            ::readdir(listing.get()); // NOLINT(concurrency-mt-unsafe): the stream is this function's own
         if (next == nullptr) {
             if (errno != 0) {
                 ended = io_failure(shown(path) + " cannot be read", errno);

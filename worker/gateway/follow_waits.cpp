@@ -17,7 +17,7 @@ class follow_waits::wait final : public operation {
     void end(outcome result)
     {
         if (!wake_) {
-            wake_ = all_.time_.after({}, [done = std::move(done_), result] { done(result); });
+            wake_ = all_.time_.after({}, [done = std::move(done_), result = std::move(result)] { done(result); });
         }
     }
 

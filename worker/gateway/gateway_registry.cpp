@@ -46,7 +46,7 @@ gateway_registry::gateway_registry(journal &journal, clock &time) : journal_(jou
 void gateway_registry::stop()
 {
     stopped_ = true;
-    lost_look_.reset();
+    lost_timer_.reset();
     reread_.reset();
 }
 
@@ -222,7 +222,7 @@ void gateway_registry::lose(member &which, bool is_first)
     which.lost_at_us = time_.wall_us();
     which.lost_logged = false;
     if (!stopped_ && is_first) {
-        lost_look_ = time_.after(lost_pause, [this] { drop_lost(); });
+        lost_timer_ = time_.after(lost_pause, [this] { drop_lost(); });
     }
 }
 
@@ -267,7 +267,7 @@ void gateway_registry::drop_lost()
         }
     }
     if (has_lost()) {
-        lost_look_ = time_.after(lost_pause, [this] { drop_lost(); });
+        lost_timer_ = time_.after(lost_pause, [this] { drop_lost(); });
     }
     check_waits();
 }

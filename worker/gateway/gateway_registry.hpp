@@ -91,7 +91,7 @@ class gateway_registry {
     published_routes routes_;
     std::map<std::string, std::unique_ptr<member>> known_; ///< by id
     follow_waits waits_;
-    operation_ptr lost_look_;
+    operation_ptr lost_timer_;
     operation_ptr reread_;
     bool stopped_ = false;
 };

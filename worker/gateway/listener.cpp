@@ -3,13 +3,13 @@
 #include "common/base/unique_fd.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/log.hpp"
+#include "worker/os/users.hpp"
 
 #include <cerrno>
 #include <stdexcept>
 #include <utility>
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -66,12 +66,12 @@ void listener::open(const settings &from)
 {
     path_ = from.listen.path;
     for (const auto &name : from.listen.allow_users) {
-        const passwd *user = getpwnam(name.c_str());
-        if (user == nullptr) { // who is left out must not become anybody
+        const auto user = find_user(name);
+        if (!user) { // who is left out must not become anybody
             throw std::runtime_error("there is no user \"" + clean_text(name, 64) +
                                      "\" on this machine, although allow_users names it");
         }
-        allowed_uids_.insert(user->pw_uid);
+        allowed_uids_.insert(user->uid);
     }
     clear_away_dead_socket(path_);
 
@@ -96,8 +96,8 @@ void listener::open(const settings &from)
         throw std::runtime_error("the socket " + shown(path_) + " cannot be opened: " + uv_strerror(rc));
     }
     if (!from.listen.allow_users.empty()) {
-        const passwd *user = getpwnam(from.listen.allow_users.front().c_str());
-        if (user != nullptr && chown(path_.c_str(), static_cast<uid_t>(-1), user->pw_gid) != 0) {
+        const auto user = find_user(from.listen.allow_users.front());
+        if (user && chown(path_.c_str(), static_cast<uid_t>(-1), user->gid) != 0) {
             log(log_level::info, "The socket " + shown(path_) +
                                      " keeps rolloutd's own group; the users of allow_users "
                                      "must be in it, or \"mode\" must let them in");
@@ -160,8 +160,8 @@ std::optional<std::string> listener::stranger_at(int descriptor)
     // The users of a machine may be a directory's, which is asked once: who is refused comes again and again.
     auto [name, is_new] = refused_users_.try_emplace(peer.uid);
     if (is_new) {
-        const passwd *user = getpwuid(peer.uid);
-        name->second = user != nullptr ? user->pw_name : std::to_string(peer.uid);
+        const auto user = find_user(peer.uid);
+        name->second = user ? user->name : std::to_string(peer.uid);
     }
     return name->second;
 }

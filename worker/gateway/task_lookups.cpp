@@ -59,9 +59,8 @@ void task_lookups::on_lookup(const session_ptr &from, const json_t *message)
             return;
         }
         const task_row *there = row && row->kind == *kind ? &*row : nullptr;
-        if (!waits) {
-            send_found(*open, id, there);
-        } else if ((there == nullptr || there->revision > after) && forget(open.get(), id)) {
+        const bool is_news = there == nullptr || there->revision > after;
+        if (!waits || (is_news && forget(open.get(), id))) {
             send_found(*open, id, there);
         }
     };

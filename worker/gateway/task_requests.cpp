@@ -40,7 +40,7 @@ void task_requests::on_submissions(const session_ptr &from)
 {
     for (auto lines = from->lines(); !lines.empty() && !from->closed();) {
         if (const auto line = read_submission(next_line(lines))) {
-            take_submission(from, *line);
+            on_submission(from, *line);
         } else {
             from->end("a malformed submission");
         }
@@ -48,7 +48,7 @@ void task_requests::on_submissions(const session_ptr &from)
 }
 
 
-void task_requests::take_submission(const session_ptr &from, const submission_line &line)
+void task_requests::on_submission(const session_ptr &from, const submission_line &line)
 {
     // The gateway has checked all of this; it is another process all the same.
     json_error_t error;
@@ -64,7 +64,7 @@ void task_requests::take_submission(const session_ptr &from, const submission_li
     wanted.task_id = line.task_id;
     wanted.model_id = line.model_id;
     wanted.parent_id = line.parent_id;
-    wanted.by = requester_from_line(line.by);
+    wanted.by = client_identity_from_line(line.by);
 
     if (!from->begin_question()) {
         return;
@@ -90,8 +90,8 @@ void task_requests::on_steer(const session_ptr &from, const json_t *message)
     if (!from->begin_question()) {
         return;
     }
-    steer_request wanted = {*kind, task_id, *verb, new_task_id, requester_from_line(from->lines())};
-    asked_change asked = {steering_name(*verb), task_id, "", wanted.by, true};
+    steer_request wanted = {*kind, task_id, *verb, new_task_id, client_identity_from_line(from->lines())};
+    asked_change asked = {verb_name(*verb), task_id, "", wanted.by, true};
     around_.steer(std::move(wanted), answer_to(from, id, std::move(asked)));
 }
 

@@ -37,7 +37,7 @@ class task_requests {
     void on_steer(const session_ptr &from, const json_t *message);
 
   private:
-    void take_submission(const session_ptr &from, const submission_line &line);
+    void on_submission(const session_ptr &from, const submission_line &line);
     answer_fn answer_to(const session_ptr &from, std::uint64_t id, asked_change asked);
     void send_answer(session &to, std::uint64_t id, const asked_change &asked, const request_answer &answer);
 

@@ -50,7 +50,7 @@ struct known_gateway {
 };
 
 struct purge_step {
-    purge_position looked_up_to;
+    purge_position scanned_up_to;
     std::uint64_t removed = 0;
     bool more = false; ///< there are others behind these
 };
@@ -83,9 +83,9 @@ class journal {
     using created_fn = std::function<void(outcome, creation, const task_row &)>;
     using saved_fn = std::function<void(outcome, std::uint64_t revision)>;
 
-    /// Stores a new task, unless its id is taken. With `only_look` nothing is stored. The row is the task that has the id, or
+    /// Stores a new task, unless its id is taken. With `only_find` nothing is stored. The row is the task that has the id, or
     /// would have it.
-    virtual void create(const task &wanted, bool only_look, created_fn done) = 0;
+    virtual void create(const task &wanted, bool only_find, created_fn done) = 0;
 
     /// Stores a task's new state, and its model's with it if one is given: both or neither.
     virtual void save(const task &changed, const model *with, saved_fn done) = 0;

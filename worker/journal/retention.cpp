@@ -64,7 +64,7 @@ void retention::stepped(const outcome &ended, const purge_step &done, std::chron
         rest(ended.detail);
         return;
     }
-    at_ = done.looked_up_to;
+    at_ = done.scanned_up_to;
     removed_ += done.removed;
     excess_ -= std::min(excess_, done.removed);
     if (!done.more) {

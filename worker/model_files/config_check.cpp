@@ -36,7 +36,7 @@ constexpr std::array<std::string_view, 2> tensor_maps = {"inputmap", "outputmap"
 constexpr std::array<std::string_view, 3> library_names = {"backend", "runtime", "platform"};
 
 
-bool is_one_of(std::string_view name, const auto &members)
+bool contains(const auto &members, std::string_view name)
 {
     return std::ranges::find(members, name) != members.end();
 }
@@ -55,7 +55,7 @@ std::string plain(std::string_view member)
 }
 
 
-bool is_letter(char c) noexcept
+bool is_alphabetic(char c) noexcept
 {
     return std::isalpha(static_cast<unsigned char>(c)) != 0;
 }
@@ -126,13 +126,13 @@ bool is_expanded(std::string_view text)
 {
     for (std::size_t at = 0; at < text.size(); ++at) {
         const char next = at + 1 < text.size() ? text[at + 1] : '\0';
-        if (text[at] == '~' && is_begin(text, at) && (next == '\0' || next == '/' || is_letter(next))) {
+        if (text[at] == '~' && is_begin(text, at) && (next == '\0' || next == '/' || is_alphabetic(next))) {
             return true;
         }
-        if (text[at] == '$' && (is_letter(next) || next == '_' || next == '{' || next == '(' || next == '$')) {
+        if (text[at] == '$' && (is_alphabetic(next) || next == '_' || next == '{' || next == '(' || next == '$')) {
             return true;
         }
-        if (text[at] == '%' && (is_letter(next) || next == '_')) {
+        if (text[at] == '%' && (is_alphabetic(next) || next == '_')) {
             const auto end =
                 text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_", at + 1);
             if (end != std::string_view::npos && text[end] == '%') {
@@ -183,15 +183,15 @@ context context_in(place of, const std::string &member)
 {
     switch (of) {
     case place::config:
-        return {is_one_of(member, tensors_members) ? place::tensors
-                : member == "modelwarmup"          ? place::warmup
-                                                   : place::other,
-                is_one_of(member, library_names) ? meaning::library_name : meaning::any};
+        return {contains(tensors_members, member) ? place::tensors
+                : member == "modelwarmup"         ? place::warmup
+                                                  : place::other,
+                contains(library_names, member) ? meaning::library_name : meaning::any};
     case place::tensors:
-        if (is_one_of(member, tensor_names)) {
+        if (contains(tensor_names, member)) {
             return {place::other, meaning::tensor_name};
         }
-        return {is_one_of(member, tensor_maps) ? place::tensor_map : place::tensors, meaning::any};
+        return {contains(tensor_maps, member) ? place::tensor_map : place::tensors, meaning::any};
     case place::tensor_map:
         return {place::other, meaning::tensor_name};
     case place::warmup:

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int deepest_message = 100;
 
-bool is_letter(char c) noexcept
+bool begins_identifier(char c) noexcept
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
@@ -48,9 +48,9 @@ class tokenizer {
             return true;
         }
         const char c = text_[at_];
-        if (is_letter(c)) {
+        if (begins_identifier(c)) {
             into.is = token::kind::word;
-            while (is_letter(peek()) || is_digit(peek())) {
+            while (begins_identifier(peek()) || is_digit(peek())) {
                 ++at_;
             }
         } else if (is_digit(c) || (c == '.' && is_digit(peek(1)))) {
@@ -106,7 +106,7 @@ class tokenizer {
     {
         const bool hexadecimal = peek() == '0' && (peek(1) == 'x' || peek(1) == 'X');
         char last = 0;
-        while (is_letter(peek()) || is_digit(peek()) || peek() == '.' ||
+        while (begins_identifier(peek()) || is_digit(peek()) || peek() == '.' ||
                (!hexadecimal && (last == 'e' || last == 'E') && (peek() == '+' || peek() == '-'))) {
             last = peek();
             ++at_;

@@ -39,7 +39,7 @@ std::optional<std::string> origin_of(const std::string &url)
 }
 
 
-std::size_t take_body(const char *bytes, std::size_t, std::size_t size, void *into) noexcept
+std::size_t on_body(const char *bytes, std::size_t, std::size_t size, void *into) noexcept
 {
     auto &to = *static_cast<http_transfer *>(into);
     if (size > to.request.max_answer_bytes - to.answer.body.size()) {
@@ -91,7 +91,7 @@ bool set_options(http_transfer &of)
     set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<long long>(of.request.timeout.count(), 1)));
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<long long>(connect_bound(of.request).count(), 1)));
     set(CURLOPT_PRIVATE, static_cast<void *>(&of));
-    set(CURLOPT_WRITEFUNCTION, &take_body);
+    set(CURLOPT_WRITEFUNCTION, &on_body);
     set(CURLOPT_WRITEDATA, static_cast<void *>(&of));
     if (of.request.method == "POST") {
         set(CURLOPT_POST, 1L);

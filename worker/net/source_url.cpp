@@ -1,5 +1,6 @@
 #include "worker/net/source_url.hpp"
 
+#include "common/base/text.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/paths.hpp"
 #include "worker/net/curl.hpp"
@@ -16,12 +17,6 @@ namespace {
 constexpr std::size_t longest_source = 4096;
 
 constexpr std::string_view not_allowed = " is not under an allowed prefix (artifacts.allow)";
-
-bool equal_ignoring_case(std::string_view one, std::string_view other) noexcept
-{
-    const auto low = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
-    return std::ranges::equal(one, other, {}, low, low);
-}
 
 
 /// Without what may be a secret: a query, which a signed URL keeps its key in, a fragment, a user and a password.

@@ -14,10 +14,10 @@ namespace {
 void enter_unroute(run_context &run)
 {
     auto &model = run.model;
-    for (auto *place : {&model.blue, &model.green, &model.incoming}) {
-        if (*place) {
-            model.retired.push_back(**place);
-            place->reset();
+    for (auto *slot : {&model.blue, &model.green, &model.incoming}) {
+        if (*slot) {
+            model.retired.push_back(**slot);
+            slot->reset();
         }
     }
     for (auto &revision : std::exchange(model.kept, {})) {
@@ -64,7 +64,7 @@ void leave_remove(run_context &run)
 // rollback: the model back into the traffic, and what was kept kept again
 
 /// Keeps again what was kept. What is to be loaded, and is not any more, is the watch's to load again.
-void enter_rollback(run_context &run)
+void enter_rollback_of_deletion(run_context &run)
 {
     auto &model = run.model;
     for (const auto &revision : model.retired) {
@@ -117,28 +117,23 @@ operation_ptr bring_back(run_context &run, done_fn done)
 }
 
 
-/// A deletion whose model is unloaded stays one.
-bool never(const run_context &)
-{
-    return false;
-}
-
-
-constexpr std::array steps = {
+constexpr std::array steps_of_deletion = {
     run_step{.name = "unroute", .enter = enter_unroute, .work = follow_route, .waits = true},
     run_step{.name = "drain", .work = drain_all, .waits = true},
     run_step{.name = "unload", .work = unload_all, .leave = leave_unload},
+    // A deletion whose model is unloaded stays one.
     run_step{.name = "remove", .work = remove_all, .leave = leave_remove, .can_be_undone = never},
 };
 
-constexpr run_step rollback = {.name = "rollback", .enter = enter_rollback, .work = bring_back};
+constexpr run_step rollback_of_deletion = {
+    .name = "rollback", .enter = enter_rollback_of_deletion, .work = bring_back};
 
 } // namespace
 
 
 run_steps deletion_steps()
 {
-    return {steps, rollback};
+    return {steps_of_deletion, rollback_of_deletion};
 }
 
 } // namespace rollout

@@ -219,9 +219,9 @@ operation_ptr retire_old(run_context &run, done_fn done)
                      [&run](done_fn then) { return for_each(run, run.model.retired, drain, std::move(then)); },
                      [&run](done_fn then) {
                          return run.model.retired.empty() ? ended(run, outcome::ok(), std::move(then))
-                                                          : run.place.take(std::move(then));
+                                                          : run.permit.take(std::move(then));
                      },
-                     [&run](done_fn then) { return take_off(run, run.model.retired, std::move(then)); }},
+                     [&run](done_fn then) { return unload_and_remove(run, run.model.retired, std::move(then)); }},
                     std::move(done));
 }
 
@@ -229,7 +229,7 @@ operation_ptr retire_old(run_context &run, done_fn done)
 // rollback: all traffic to blue, green away
 
 /// Takes the promotion back during the watch after it, while the old blue is still loaded.
-void take_former_back(model &of)
+void restore_former(model &of)
 {
     for (auto *list : {&of.retired, &of.kept}) {
         const auto former = std::ranges::find(*list, of.former, &served_revision::revision);
@@ -244,16 +244,16 @@ void take_former_back(model &of)
 }
 
 
-void enter_rollback(run_context &run)
+void enter_rollback_of_deployment(run_context &run)
 {
     auto &model = run.model;
     if (model.former != 0 && is_ours(run, model.blue)) {
-        take_former_back(model);
+        restore_former(model);
     }
-    for (auto *place : {&model.green, &model.incoming}) {
-        if (is_ours(run, *place)) {
-            model.retired.push_back(**place);
-            place->reset();
+    for (auto *slot : {&model.green, &model.incoming}) {
+        if (is_ours(run, *slot)) {
+            model.retired.push_back(**slot);
+            slot->reset();
         }
     }
     model.weight = 0;
@@ -270,7 +270,7 @@ operation_ptr roll_back(run_context &run, done_fn done)
     // What never had traffic is cleared away without the gateways, of which there may be none.
     const step_record *shift = run.task.find_step("shift");
     if (shift == nullptr ? green.empty() : shift->state == step_state::pending) {
-        parts = {[&run, green](done_fn then) { return take_off(run, green, std::move(then)); }};
+        parts = {[&run, green](done_fn then) { return unload_and_remove(run, green, std::move(then)); }};
     } else {
         parts = {[&run](done_fn then) { return follow_route_back(run, std::move(then)); },
                  [&run, green](done_fn then) { return retire(run, green, std::move(then)); }};
@@ -291,13 +291,7 @@ bool promotion_can_be_undone(const run_context &run)
 }
 
 
-bool never(const run_context &)
-{
-    return false;
-}
-
-
-constexpr std::array steps = {
+constexpr std::array steps_of_deployment = {
     run_step{.name = "fetch", .enter = enter_fetch, .work = fetch_files, .applies = brings_files},
     run_step{.name = "stage", .enter = enter_stage, .work = stage_files, .applies = brings_files},
     run_step{.name = "load", .enter = enter_load, .work = load_model},
@@ -313,14 +307,15 @@ constexpr std::array steps = {
     run_step{.name = "retire", .work = retire_old, .can_be_undone = never, .waits = true},
 };
 
-constexpr run_step rollback = {.name = "rollback", .enter = enter_rollback, .work = roll_back};
+constexpr run_step rollback_of_deployment = {
+    .name = "rollback", .enter = enter_rollback_of_deployment, .work = roll_back};
 
 } // namespace
 
 
 run_steps deployment_steps()
 {
-    return {steps, rollback};
+    return {steps_of_deployment, rollback_of_deployment};
 }
 
 } // namespace rollout

@@ -45,12 +45,20 @@ double divergence(double share, double from) noexcept
 }
 
 
+/// As std::lgamma, which may share its sign with other threads.
+double log_gamma(double of) noexcept
+{
+    int sign = 0;
+    return ::lgamma_r(of, &sign);
+}
+
+
 /// What shares are possible still, by the evidence against each, of either side.
 class possible_shares {
   public:
     possible_shares(const tried &counted, double chance) noexcept
         : bad_(real(counted.failures)), good_(real(counted.requests) - bad_),
-          log_of_all_(std::lgamma(bad_ + 1) + std::lgamma(good_ + 1) - std::lgamma(bad_ + good_ + 2)),
+          log_of_all_(log_gamma(bad_ + 1) + log_gamma(good_ + 1) - log_gamma(bad_ + good_ + 2)),
           needed_(-std::log(chance))
     {
     }

@@ -1,6 +1,7 @@
 #include "worker/rollout/fetch_step.hpp"
 
 #include "worker/async/combine.hpp"
+#include "worker/async/completion.hpp"
 #include "worker/base/format.hpp"
 #include "worker/rollout/revision_work.hpp"
 
@@ -20,12 +21,13 @@ class watched_fetch final : public operation {
   public:
     /// `number` of `count` copies.
     watched_fetch(run_context &run, fetch_request request, std::size_t number, std::size_t count, done_fn done)
-        : run_(run), number_(number), count_(count), progress_(std::make_shared<fetch_progress>())
+        : run_(run), number_(number), count_(count), done_(std::move(done)),
+          progress_(std::make_shared<fetch_progress>())
     {
         request.progress = progress_;
-        fetch_ = run.environment.fetch(std::move(request), [this, done = std::move(done)](const outcome &result) {
+        fetch_ = run.environment.fetch(std::move(request), [this](const outcome &result) {
             poll_.reset();
-            done(result); // which may destroy this
+            done_(result);
         });
         poll_later();
     }
@@ -57,6 +59,7 @@ class watched_fetch final : public operation {
     run_context &run_;
     std::size_t number_;
     std::size_t count_;
+    completion<outcome> done_;
     std::shared_ptr<fetch_progress> progress_;
     std::uint64_t seen_ = 0;
     operation_ptr fetch_;

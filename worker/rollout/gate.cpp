@@ -21,8 +21,6 @@ constexpr double unasked_ratio = 2;
 /// Of a test that compares with a bound of blue's: a half of its chance is for the bound.
 constexpr double part_of_bound = 0.5;
 
-constexpr double slow_share = 0.01; ///< p99
-
 /// What a hold says that it could have seen is right with 99 %.
 constexpr double chance_of_bounds = 0.01;
 
@@ -158,7 +156,7 @@ std::string chance_words(double false_alarm)
 
 gate::gate(const gate_settings &limits, const std::vector<gate_share> &shares, std::uint64_t hold_s,
            std::optional<traffic_counters> baseline)
-    : limits_(limits), baseline_(std::move(baseline))
+    : limits_(limits), baseline_(baseline)
 {
     for (const auto &spent : shares) {
         tests_.push_back({spent, evidence(hold_s)});
@@ -186,10 +184,10 @@ double gate::decides_at(const test &of) const noexcept
 }
 
 
-void gate::look(const gate_window &since_last)
+void gate::observe(const gate_window &since_last)
 {
     for (auto &tested : tests_) {
-        look_at(tested, since_last); // against what was known of blue before
+        observe_one(tested, since_last); // against what was known of blue before
     }
     add_to(counted_.green, since_last.green);
     add_to(counted_.blue, since_last.blue);
@@ -256,7 +254,7 @@ std::optional<std::size_t> gate::slow_bucket(gate_test which, double chance) con
 }
 
 
-void gate::look_at(test &of, const gate_window &since_last)
+void gate::observe_one(test &of, const gate_window &since_last)
 {
     const traffic_counters &green = since_last.green;
     const traffic_counters &blue = since_last.blue;
@@ -357,7 +355,7 @@ gate_verdict gate::verdict() const
 
 gate_verdict gate::verdict_at_end() const
 {
-    const auto now = verdict();
+    auto now = verdict();
     if (now.is != gate_verdict::kind::good) {
         return now;
     }

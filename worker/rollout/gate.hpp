@@ -41,7 +41,7 @@ class gate {
          std::optional<traffic_counters> baseline);
 
     /// Looks at what was counted since the last look; `waiting` as it is now.
-    void look(const gate_window &since_last);
+    void observe(const gate_window &since_last);
 
     /// Judges: bad as soon as the evidence is enough, and for good: the number of green's requests does not matter.
     gate_verdict verdict() const;
@@ -63,7 +63,7 @@ class gate {
         bool decided = false;
     };
 
-    void look_at(test &of, const gate_window &since_last);
+    void observe_one(test &of, const gate_window &since_last);
     bool needs_bound(gate_test which) const noexcept;
     double decides_at(const test &of) const noexcept;
     std::optional<double> limit_of(const test &of) const;

@@ -21,9 +21,6 @@ constexpr double first_attempt = 0.8;
 /// A hold that sees only what is that many times its limit is warned of.
 constexpr double blind_factor = 10;
 
-/// Of a quantile's test: p99.
-constexpr double slow_share = 0.01;
-
 
 /// What the gate's limits ask for, each with its weight.
 std::vector<gate_share> weighted_tests(const gate_settings &gate)

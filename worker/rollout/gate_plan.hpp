@@ -24,6 +24,9 @@ enum class gate_test : std::uint8_t {
 /// `max_error_rate`, or `client_errors` for what no member asks for.
 const char *gate_test_name(gate_test test) noexcept;
 
+/// The share of requests that may be slower than a p99.
+inline constexpr double slow_share = 0.01;
+
 struct gate_share {
     gate_test test;
     double false_alarm; ///< of this test in one hold

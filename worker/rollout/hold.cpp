@@ -36,13 +36,13 @@ class holding final : public operation {
                           static_cast<std::uint64_t>(request_.time / poll_interval),
                           has_blue ? std::nullopt : baseline_of_report(run_.task.gate.get()));
         }
-        run_.task_verb.on_steered = [this] { poll_after(0ms); };
+        run_.steering.on_steered = [this] { poll_after(0ms); };
         poll_after(0ms);
     }
 
     ~holding() override
     {
-        run_.task_verb.on_steered = nullptr;
+        run_.steering.on_steered = nullptr;
         run_.limit.end_wait(waited_for::person);
     }
 
@@ -81,7 +81,7 @@ class holding final : public operation {
             since_last.blue += said.revisions.at(1).grown_since(before->second.revisions.at(1));
             before->second = said;
         }
-        gate_->look(since_last);
+        gate_->observe(since_last);
     }
 
     void note(const gate_verdict &verdict)
@@ -97,7 +97,7 @@ class holding final : public operation {
         if (!gate_) {
             return {gate_verdict::kind::good, false, ""};
         }
-        const auto now = gate_->verdict();
+        auto now = gate_->verdict();
         if (!held || now.is != gate_verdict::kind::good || std::exchange(mean_is_judged_, true)) {
             return now;
         }

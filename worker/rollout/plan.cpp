@@ -71,7 +71,7 @@ std::string backend_of(const settings &from, const model_overrides *model, const
     if (given == nullptr && from.backends.size() == 1) {
         return from.backends.begin()->first;
     }
-    const std::string name = given == nullptr ? default_backend : std::string(json_text(given));
+    std::string name = given == nullptr ? default_backend : std::string(json_text(given));
     if (!from.backends.contains(name)) {
         faults.push_back(
             {"/config/backend", "must be the name of a backend of rolloutd's configuration: " + backend_names(from)});

@@ -1,6 +1,8 @@
 #include "worker/rollout/revision_work.hpp"
 
 #include "worker/async/combine.hpp"
+#include "worker/async/completion.hpp"
+#include "worker/async/lifetime.hpp"
 #include "worker/base/format.hpp"
 #include "worker/rollout/waiting_detail.hpp"
 #include "worker/rollout/while_waiting.hpp"
@@ -71,21 +73,17 @@ operation_ptr alone_on(run_context &run, const served_revision &revision, done_f
 
 class writing final : public operation {
   public:
-    writing(run_context &run, done_fn done)
+    writing(run_context &run, done_fn done) : done_(std::move(done))
     {
-        run.writer.save([this, alive = alive_, done = std::move(done)] {
-            if (*alive) {
-                done(canceled_ ? outcome::canceled() : outcome::ok()); // which may destroy this
-            }
-        });
+        run.writer.save(lifetime_.bound([this] { done_(canceled_ ? outcome::canceled() : outcome::ok()); }));
     }
-    ~writing() override { *alive_ = false; }
 
     void cancel() override { canceled_ = true; }
 
   private:
+    completion<outcome> done_;
     bool canceled_ = false;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    lifetime lifetime_;
 };
 
 } // namespace
@@ -235,6 +233,7 @@ operation_ptr for_each(run_context &run, const std::vector<served_revision> &all
                        operation_ptr (*work)(run_context &, const served_revision &, done_fn), done_fn done)
 {
     std::vector<start_fn> parts;
+    parts.reserve(all.size());
     for (const auto &revision : all) {
         parts.push_back([&run, revision, work](done_fn then) { return work(run, revision, std::move(then)); });
     }
@@ -242,7 +241,7 @@ operation_ptr for_each(run_context &run, const std::vector<served_revision> &all
 }
 
 
-operation_ptr take_off(run_context &run, const std::vector<served_revision> &all, done_fn done)
+operation_ptr unload_and_remove(run_context &run, const std::vector<served_revision> &all, done_fn done)
 {
     std::vector<start_fn> revisions;
     for (const auto &retired : all) {
@@ -269,7 +268,7 @@ operation_ptr retire(run_context &run, const std::vector<served_revision> &all, 
 {
     return in_order(run.environment.time,
                     {[&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); },
-                     [&run, all](done_fn then) { return take_off(run, all, std::move(then)); }},
+                     [&run, all](done_fn then) { return unload_and_remove(run, all, std::move(then)); }},
                     std::move(done));
 }
 

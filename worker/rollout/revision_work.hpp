@@ -48,7 +48,7 @@ operation_ptr for_each(run_context &run, const std::vector<served_revision> &all
 
 /// Unloads and removes each revision in turn, and takes it off the model's `retired` with the next write; one with
 /// `keep_files` is only unloaded, and kept. One that cannot be taken off does not hold up the others.
-operation_ptr take_off(run_context &run, const std::vector<served_revision> &all, done_fn done);
+operation_ptr unload_and_remove(run_context &run, const std::vector<served_revision> &all, done_fn done);
 
 /// Does the same for revisions that had traffic: drains them first.
 operation_ptr retire(run_context &run, const std::vector<served_revision> &all, done_fn done);

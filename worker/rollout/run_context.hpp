@@ -7,7 +7,7 @@
 #include "worker/rollout/plan.hpp"
 #include "worker/rollout/route_publisher.hpp"
 #include "worker/rollout/run_environment.hpp"
-#include "worker/rollout/run_place.hpp"
+#include "worker/rollout/run_permit.hpp"
 #include "worker/rollout/task_steering.hpp"
 #include "worker/rollout/task_writer.hpp"
 #include "worker/rollout/time_limit.hpp"
@@ -23,7 +23,7 @@ struct run_context {
     struct run_control {
         std::function<void()> end_work;      ///< under way forward: the time limit has passed, or a client cancels
         std::function<bool()> can_be_undone; ///< as task_steering::run_control
-        std::function<void()> given_up;      ///< as task_writer::on_given_up
+        completion<> given_up;               ///< as task_writer::on_given_up
     };
 
     run_context(run_environment &environment, rollout::task task, rollout::model &model, run_control run);
@@ -41,8 +41,8 @@ struct run_context {
     time_limit limit;
     route_publisher routes;
     task_writer writer;
-    run_place place;
-    task_steering task_verb;
+    run_permit permit;
+    task_steering steering;
 };
 
 /// Says whether that is the revision that the task brings.

@@ -8,7 +8,7 @@
 #include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/gateway_control.hpp"
-#include "worker/rollout/work_places.hpp"
+#include "worker/rollout/work_permits.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -46,7 +46,7 @@ struct run_environment {
     /// The run waits for something else than before, or for nothing any more. Null: nobody wants to know.
     std::function<void()> waits_changed;
 
-    work_places &places;
+    work_permits &permits;
 };
 
 } // namespace rollout

@@ -33,9 +33,15 @@ struct run_step {
     /// always.
     bool (*can_be_undone)(const run_context &run) = nullptr;
 
-    /// It waits, for time, traffic, a person or gateways: if that lasts, the run gives its place back.
+    /// It waits, for time, traffic, a person or gateways: if that lasts, the run gives its permit back.
     bool waits = false;
 };
+
+/// Of a step that cannot be undone.
+inline bool never(const run_context &)
+{
+    return false;
+}
 
 /// The steps of a kind of task, in their order, and its way back.
 struct run_steps {

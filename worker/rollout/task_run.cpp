@@ -61,15 +61,14 @@ run_steps steps_of(task_kind kind)
 } // namespace
 
 
-task_run::task_run(run_environment &environment, rollout::task task, rollout::model &model,
-                   std::function<void()> ended)
+task_run::task_run(run_environment &environment, rollout::task task, rollout::model &model, completion<> ended)
     : context_(environment, std::move(task), model,
                {.end_work = [this] { end_work(); },
                 .can_be_undone = [this] { return can_be_undone(); },
                 .given_up =
                     [this] {
                         operation_.reset(); // which waits for the journal
-                        tell_stopped();
+                        stopped_();
                     }}),
       plan_(context_), steps_(steps_of(context_.task.kind)), ended_(std::move(ended))
 {
@@ -90,11 +89,11 @@ void task_run::say(log_level level, const std::string &message) const
 
 
 /// Saves the task and its model; `then` unless the run has been stopped meanwhile.
-void task_run::save(std::function<void()> then)
+void task_run::save(completion<> then)
 {
-    context_.writer.save([this, then = std::move(then)] {
+    context_.writer.save([this, then = std::move(then)]() mutable {
         if (phase_ != run_phase::stopping) {
-            then(); // which may destroy this
+            then();
         }
     });
 }
@@ -102,7 +101,7 @@ void task_run::save(std::function<void()> then)
 
 std::string task_run::steer(task_verb verb, task_writer::written_fn done)
 {
-    return context_.task_verb.steer(verb, std::move(done));
+    return context_.steering.steer(verb, std::move(done));
 }
 
 
@@ -295,17 +294,17 @@ operation_ptr task_run::start_work(done_fn done)
 {
     const run_step &step = steps_.forward[current_];
     const start_fn work = [this, &step](done_fn then) { return step.work(context_, std::move(then)); };
-    return step.waits ? context_.place.wait_without(work, std::move(done))
-                      : context_.place.work_with(work, std::move(done));
+    return step.waits ? context_.permit.wait_without(work, std::move(done))
+                      : context_.permit.work_with(work, std::move(done));
 }
 
 
 void task_run::on_worked(const outcome &result)
 {
     operation_.reset();
-    context_.place.keep();
+    context_.permit.keep();
     if (phase_ == run_phase::stopping) {
-        tell_stopped();
+        stopped_();
         return;
     }
     const rollout::task &task = context_.task;
@@ -442,7 +441,7 @@ void task_run::on_rolled_back(const outcome &result)
 {
     operation_.reset();
     if (phase_ == run_phase::stopping) {
-        tell_stopped();
+        stopped_();
         return;
     }
     const rollout::task &task = context_.task;
@@ -491,8 +490,7 @@ void task_run::finish(task_status status, const std::string &detail)
     context_.limit.stop();
     save([this] {
         failpoint({kind_name(context_.task.kind), status_name(context_.task.status), "written"});
-        const auto ended = std::move(ended_); // which may destroy this
-        ended();
+        ended_();
     });
 }
 
@@ -504,7 +502,7 @@ void task_run::leave_forward(run_phase next)
 }
 
 
-void task_run::stop(std::function<void()> stopped)
+void task_run::stop(completion<> stopped)
 {
     leave_forward(run_phase::stopping);
     stopped_ = std::move(stopped);
@@ -516,17 +514,9 @@ void task_run::stop(std::function<void()> stopped)
     if (operation_) {
         operation_->cancel();
     } else {
-        tell_stopped();
+        stopped_();
     }
 }
 
-
-void task_run::tell_stopped()
-{
-    if (stopped_) {
-        const auto tell = std::exchange(stopped_, nullptr); // which may destroy this
-        tell();
-    }
-}
 
 } // namespace rollout

@@ -3,6 +3,7 @@
 // The steps themselves are in deployment.cpp and deletion.cpp, the rules that refuse a task in admission.cpp.
 #pragma once
 
+#include "worker/async/completion.hpp"
 #include "worker/base/log.hpp"
 #include "worker/rollout/run_context.hpp"
 #include "worker/rollout/run_step.hpp"
@@ -25,9 +26,8 @@ enum class run_phase : std::uint8_t {
 
 class task_run {
   public:
-    /// `model` is the model's entry, which this run alone changes until `ended` is called, once and from the loop. `ended`
-    /// may destroy the run.
-    task_run(run_environment &environment, rollout::task task, rollout::model &model, std::function<void()> ended);
+    /// `model` is the model's entry, which this run alone changes until `ended` is called, once and from the loop.
+    task_run(run_environment &environment, rollout::task task, rollout::model &model, completion<> ended);
     ~task_run();
     task_run(const task_run &) = delete;
     task_run &operator=(const task_run &) = delete;
@@ -35,12 +35,12 @@ class task_run {
     void start();
 
     /// Ends the work under way at its next stopping point; the journal says where it was, the next start goes on there.
-    /// `stopped` is called once nothing is under way any more, and may destroy the run.
-    void stop(std::function<void()> stopped);
+    /// `stopped` is called once nothing is under way any more.
+    void stop(completion<> stopped);
 
     /// As task_steering::steer: not while the run `is_being_steered`.
     std::string steer(task_verb verb, task_writer::written_fn done);
-    bool is_being_steered() const noexcept { return context_.task_verb.is_under_way(); }
+    bool is_being_steered() const noexcept { return context_.steering.is_under_way(); }
 
     const rollout::task &task() const noexcept { return context_.task; }
 
@@ -64,9 +64,8 @@ class task_run {
     void on_rolled_back(const outcome &result);
     void finish(task_status status, const std::string &detail);
     void leave_forward(run_phase next);
-    void tell_stopped();
 
-    void save(std::function<void()> then);
+    void save(completion<> then);
     void say(log_level level, const std::string &message) const;
     step_record &record();
     void begin_attempt();
@@ -79,8 +78,8 @@ class task_run {
     std::string failure_;     ///< in sentences
     operation_ptr operation_;
     operation_ptr pause_; ///< before another attempt
-    std::function<void()> ended_;
-    std::function<void()> stopped_;
+    completion<> ended_;
+    completion<> stopped_;
 };
 
 } // namespace rollout

@@ -13,12 +13,6 @@ task_steering::task_steering(rollout::task &task, task_writer &writer, run_contr
 }
 
 
-task_steering::~task_steering()
-{
-    *alive_ = false;
-}
-
-
 std::string task_steering::steer(task_verb verb, task_writer::written_fn done)
 {
     if (std::string why = objection_to(verb); !why.empty()) {
@@ -27,14 +21,14 @@ std::string task_steering::steer(task_verb verb, task_writer::written_fn done)
     const client_wishes before = {task_.paused, task_.cancel_asked, task_.promote_asked};
     take(verb);
     is_under_way_ = true;
-    writer_.write_once(
-        [this, alive = alive_, verb, before, done = std::move(done)](const outcome &result, const task_row &row) {
-            if (*alive) {
-                is_under_way_ = false;
-                result ? follow(verb) : take_back(verb, before);
-            }
-            done(result, row);
-        });
+    auto settle = lifetime_.bound([this, verb, before](const outcome &result) {
+        is_under_way_ = false;
+        result ? follow(verb) : revert(verb, before);
+    });
+    writer_.write_once([settle, done = std::move(done)](const outcome &result, const task_row &row) mutable {
+        settle(result);
+        done(result, row);
+    });
     return {};
 }
 
@@ -82,7 +76,7 @@ std::string task_steering::objection_to(task_verb verb) const
     case task_verb::rollback:
         break;
     }
-    return "Task " + task_.task_id + " runs; " + std::string(steering_name(verb)) +
+    return "Task " + task_.task_id + " runs; " + std::string(verb_name(verb)) +
            " is for one that has come to its end.";
 }
 
@@ -120,7 +114,7 @@ void task_steering::follow(task_verb verb)
 
 
 /// Takes back a verb that could not be written, unless the run has come upon it already.
-void task_steering::take_back(task_verb verb, const client_wishes &before)
+void task_steering::revert(task_verb verb, const client_wishes &before)
 {
     const bool went_on = verb == task_verb::promote && !task_.promote_asked;
     task_.cancel_asked = before.cancel_asked || (task_.cancel_asked && is_on_its_way_back());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/domain/task_verb.hpp"
+#include "worker/async/lifetime.hpp"
 #include "worker/domain/task.hpp"
 #include "worker/rollout/task_writer.hpp"
 
@@ -23,9 +24,6 @@ class task_steering {
 
     /// `task` and `writer` outlive it.
     task_steering(rollout::task &task, task_writer &writer, run_control run);
-    ~task_steering();
-    task_steering(const task_steering &) = delete;
-    task_steering &operator=(const task_steering &) = delete;
 
     /// Writes what the verb changes of the task. Empty if it makes sense now, else a sentence that says why not. `done` is told
     /// once it is durable, with the task as it was written, or why it is not; even if the run is gone by then. Not while
@@ -49,14 +47,14 @@ class task_steering {
     std::string objection_to(task_verb verb) const;
     void take(task_verb verb);
     void follow(task_verb verb);
-    void take_back(task_verb verb, const client_wishes &before);
+    void revert(task_verb verb, const client_wishes &before);
     bool is_on_its_way_back() const;
 
     rollout::task &task_;
     task_writer &writer_;
     const run_control run_;
     bool is_under_way_ = false;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    lifetime lifetime_;
 };
 
 } // namespace rollout

@@ -23,12 +23,6 @@ task_writer::task_writer(rollout::journal &journal, clock &time, const time_limi
 }
 
 
-task_writer::~task_writer()
-{
-    *alive_ = false;
-}
-
-
 /// The document is up to the moment, and whoever waits for this task hears what it waits for.
 void task_writer::prepare()
 {
@@ -41,21 +35,20 @@ void task_writer::prepare()
 }
 
 
-void task_writer::save(std::function<void()> then)
+void task_writer::save(completion<> then)
 {
     prepare();
     save_ = save_state::under_way;
     const model *with = model_.last_revision == 0 ? nullptr : &model_; // of which there is nothing to remember yet
-    journal_.save(task_, with,
-                  [this, alive = alive_, then = std::move(then)](const outcome &result, std::uint64_t revision) {
-                      if (*alive) {
-                          on_saved(result, revision, then);
-                      }
-                  });
+    journal_.save(
+        task_, with,
+        lifetime_.bound([this, then = std::move(then)](const outcome &result, std::uint64_t revision) mutable {
+            on_saved(result, revision, then);
+        }));
 }
 
 
-void task_writer::on_saved(const outcome &result, std::uint64_t revision, const std::function<void()> &then)
+void task_writer::on_saved(const outcome &result, std::uint64_t revision, completion<> then)
 {
     if (result) {
         save_ = save_state::none;
@@ -63,21 +56,19 @@ void task_writer::on_saved(const outcome &result, std::uint64_t revision, const 
         if (on_durable) {
             on_durable(revision);
         }
-        then(); // which may destroy this
+        then();
         return;
     }
     if (gives_up_) {
         log_task(task_, log_level::error,
                  "The journal could not be written; the next start continues from its last entry: " + result.detail);
         save_ = save_state::given_up;
-        if (const auto tell = on_given_up) {
-            tell(); // which may destroy this
-        }
+        on_given_up();
         return;
     }
     log_task(task_, log_level::error, "The journal could not be written and is tried again: " + result.detail);
     save_ = save_state::failed;
-    save_pause_ = time_.after(journal_retry_pause, [this, then] { save(then); });
+    save_pause_ = time_.after(journal_retry_pause, [this, then = std::move(then)] { save(then); });
 }
 
 
@@ -108,16 +99,17 @@ void task_writer::write_once(written_fn done)
 void task_writer::note()
 {
     prepare();
-    journal_.save(task_, nullptr, [this, alive = alive_](const outcome &result, std::uint64_t) {
-        if (!result && *alive) {
-            is_stale_ = true;
-            note_pause_ = time_.after(journal_retry_pause, [this] {
-                if (save_ == save_state::none) { // else the save says it
-                    note_if_stale();
-                }
-            });
+    journal_.save(task_, nullptr, lifetime_.bound([this](const outcome &result, std::uint64_t) {
+        if (result) {
+            return;
         }
-    });
+        is_stale_ = true;
+        note_pause_ = time_.after(journal_retry_pause, [this] {
+            if (save_ == save_state::none) { // else the save says it
+                note_if_stale();
+            }
+        });
+    }));
 }
 
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
+#include "worker/async/completion.hpp"
+#include "worker/async/lifetime.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/time_limit.hpp"
 
@@ -20,9 +22,6 @@ class task_writer {
     /// `progress`, `waits_for`, `hold_ends_us`, `detail`, `revision`.
     task_writer(rollout::journal &journal, clock &time, const time_limit &limit, rollout::task &task,
                 const rollout::model &model);
-    ~task_writer();
-    task_writer(const task_writer &) = delete;
-    task_writer &operator=(const task_writer &) = delete;
 
     // To be set before anything is written; each may be null.
 
@@ -32,14 +31,14 @@ class task_writer {
     /// The document says that the task waits for something else than before, or for nothing any more.
     std::function<void()> on_waits_changed;
 
-    /// A save has failed after `give_up`. May destroy the writer.
-    std::function<void()> on_given_up;
+    /// A save has failed after `give_up`.
+    completion<> on_given_up;
 
     // What a step depends on.
 
     /// Writes the task and its model as they are; calls `then` once both are durable. A journal that fails is tried again until
-    /// it works. `then` may destroy the writer.
-    void save(std::function<void()> then);
+    /// it works.
+    void save(completion<> then);
 
     /// Stops trying again. True if a save waited for its next attempt: its `then` is not called any more. If one is on its way
     /// and fails, `on_given_up` is called.
@@ -80,7 +79,7 @@ class task_writer {
     };
 
     void prepare();
-    void on_saved(const outcome &result, std::uint64_t revision, const std::function<void()> &then);
+    void on_saved(const outcome &result, std::uint64_t revision, completion<> then);
     std::string running_detail() const;
 
     rollout::journal &journal_;
@@ -95,7 +94,7 @@ class task_writer {
     wait_reason written_wait_ = wait_reason::none;
     operation_ptr save_pause_; ///< before another attempt
     operation_ptr note_pause_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    lifetime lifetime_;
 };
 
 } // namespace rollout

@@ -1,4 +1,4 @@
-// How long a task has been worked on, over restarts, and the limit of that. The time for which a person or a place is waited
+// How long a task has been worked on, over restarts, and the limit of that. The time for which a person or a permit is waited
 // for does not count.
 #pragma once
 
@@ -10,7 +10,7 @@
 namespace rollout {
 
 /// Who is waited for. The time runs while it is nobody.
-enum class waited_for { nobody, person, place };
+enum class waited_for { nobody, person, permit };
 
 class time_limit {
   public:

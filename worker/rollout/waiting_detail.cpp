@@ -85,7 +85,7 @@ wait_state wait_for_retry(unsigned attempts, const std::string &step, std::int64
 }
 
 
-wait_state wait_for_place(const std::string &step, std::uint64_t revision)
+wait_state wait_for_permit(const std::string &step, std::uint64_t revision)
 {
     return {wait_reason::turn, 0,
             "Step " + step + " of revision " + std::to_string(revision) +

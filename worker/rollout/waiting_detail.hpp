@@ -29,7 +29,7 @@ wait_state wait_for_retry(unsigned attempts, const std::string &step, std::int64
                           const std::string &why);
 
 /// Says that a task that has begun is to work again, and as many do as may.
-wait_state wait_for_place(const std::string &step, std::uint64_t revision);
+wait_state wait_for_permit(const std::string &step, std::uint64_t revision);
 
 /// Why a task has not begun, or not gone on since a restart. Of the first that applies.
 struct turn_view {

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 /// What is over sooner was no wait that anybody could read of, and costs no write to the journal.
 constexpr auto grace = 100ms;
-constexpr auto poll_interval = 1000ms;
+constexpr auto report_interval = 1000ms;
 
 
 class waiting_work final : public operation {
@@ -36,7 +36,7 @@ class waiting_work final : public operation {
         alarm_ = run_.environment.time.after(pause, [this] {
             said_ = true;
             run_.writer.say_waiting(words_());
-            say_after(poll_interval);
+            say_after(report_interval);
         });
     }
 

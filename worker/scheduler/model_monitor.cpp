@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds longest_pause = 300s;
+constexpr std::chrono::milliseconds longest_load_pause = 300s;
 constexpr auto release_pause = 10ms;
 constexpr auto release_timeout = 60s;
 
@@ -253,7 +253,8 @@ void model_monitor::on_reloaded(const server_name &name, const outcome &result)
         const std::chrono::milliseconds first = config_->backends.contains(name.backend)
                                                     ? std::chrono::seconds(config_->backends.at(name.backend).check_s)
                                                     : 1s;
-        lost.not_before = time_.now() + std::min(first * (1u << std::min(lost.failures - 1, 10u)), longest_pause);
+        lost.not_before =
+            time_.now() + std::min(first * (1u << std::min(lost.failures - 1, 10u)), longest_load_pause);
         say(log_level::warning, name, lost, sentence_of(name, lost));
     }
     if (!stopped_) {
@@ -341,6 +342,7 @@ std::vector<lost_revision> model_monitor::losses_of(const std::string &model_id)
         }
     }
     std::vector<lost_revision> all;
+    all.reserve(by_revision.size());
     for (auto &[_, revision] : by_revision) {
         all.push_back(std::move(revision));
     }

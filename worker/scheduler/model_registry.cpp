@@ -39,7 +39,7 @@ model *model_registry::find(const std::string &model_id)
 }
 
 
-model &model_registry::take_up(const std::string &model_id)
+model &model_registry::find_or_create(const std::string &model_id)
 {
     model &entry = models_[model_id];
     entry.model_id = model_id;

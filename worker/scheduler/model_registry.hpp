@@ -27,7 +27,7 @@ class model_registry {
     model *find(const std::string &model_id);
 
     /// Returns the model's entry for a task of it; makes it if there is none. It stays where it is until `put_aside`.
-    model &take_up(const std::string &model_id);
+    model &find_or_create(const std::string &model_id);
 
     /// Forgets all of a model that stands nowhere, but for its last revision's number, if it ever had one.
     void put_aside(const std::string &model_id);

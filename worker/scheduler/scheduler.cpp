@@ -27,12 +27,12 @@ scheduler::scheduler(std::shared_ptr<const settings> config, journal &journal, g
     : config_(std::move(config)), journal_(journal), gateways_(gateways), time_(time),
       backend_of_(std::move(backend_of)), fetch_(std::move(fetch)), run_hook_(std::move(run_hook)),
       monitor_(models_.models(), time), unloads_(models_, journal, gateways, time, around_unloads()),
-      places_(time, around_places()),
+      permits_(time, around_permits()),
       turns_(queues_, journal, time,
              [this](const std::string &model_id, const std::string &before, bool was_begun) {
                  return turn_detail(model_id, before, was_begun);
              }),
-      cancellation_(queues_, journal, time, [this] { places_.hand_out(); }),
+      cancellation_(queues_, journal, time, [this] { permits_.hand_out(); }),
       intake_(config_, queues_, journal, time, around_intake()),
       follow_ups_(intake_, models_, journal,
                   [this](const std::string &model_id, const std::string &but_for) {
@@ -53,9 +53,9 @@ void scheduler::use(std::shared_ptr<const settings> config, std::function<backen
     intake_.use(config_);
     monitor_.use(config_, backend_of_);
     unloads_.use(config_, backend_of_);
-    places_.hand_out(); // there may be more room
+    permits_.hand_out(); // there may be more room
     if (held_all != (config_->limits.max_concurrent_rollouts == 0)) {
-        for (const auto &waits : places_.line()) {
+        for (const auto &waits : permits_.waiting()) {
             turns_.update_first(waits.model_id);
         }
     }
@@ -87,7 +87,7 @@ void scheduler::recover()
     monitor_.use(config_, backend_of_);
     unloads_.use(config_, backend_of_);
     recovery_ = time_.after(0ms, [this, unfinished = std::move(unfinished)] {
-        places_.hand_out();
+        permits_.hand_out();
         turns_.check(unfinished);
     });
 }
@@ -130,24 +130,24 @@ std::chrono::microseconds scheduler::longest_wait() const
 
 // What the parts ask, and what they tell.
 
-place_pool::surroundings scheduler::around_places()
+permit_pool::surroundings scheduler::around_permits()
 {
-    place_pool::surroundings around;
+    permit_pool::surroundings around;
     around.most = [this] { return config_->limits.max_concurrent_rollouts; };
-    around.taken_apart = [this] { return unloads_.places(); };
+    around.taken_apart = [this] { return unloads_.permits(); };
     around.begin = [this](const std::string &model_id) { begin(model_id); };
     around.offer_rest = [this] { unloads_.use_room(); };
     return around;
 }
 
 
-/// A place that a task waits for is the task's.
+/// A permit that a task waits for is the task's.
 unload_retry::surroundings scheduler::around_unloads()
 {
     unload_retry::surroundings around;
     around.is_at_work = [this](const std::string &model_id) { return runs_.contains(model_id); };
-    around.has_room = [this] { return places_.has_rest(); };
-    around.place_given_back = [this] { places_.hand_out_soon(); };
+    around.has_room = [this] { return permits_.has_rest(); };
+    around.permit_released = [this] { permits_.hand_out_soon(); };
     around.release = [this](const std::string &model_id, std::uint64_t revision, done_fn done) {
         return monitor_.release(model_id, revision, std::move(done));
     };
@@ -178,14 +178,14 @@ task_control::surroundings scheduler::around_control()
 }
 
 
-/// Keeps a model in the line with its first task while none of its tasks is at work.
+/// Keeps a model in the queue with its first task while none of its tasks is at work.
 void scheduler::update_turn(const std::string &model_id)
 {
     const auto &queue = queues_.of(model_id);
     if (queue.empty() || runs_.contains(model_id)) {
-        places_.leave_line(model_id);
+        permits_.dequeue(model_id);
     } else {
-        places_.line_up({queue.front().is, queue.front().sequence, model_id});
+        permits_.enqueue({queue.front().is, queue.front().sequence, model_id});
     }
 }
 
@@ -201,7 +201,7 @@ wait_state scheduler::turn_detail(const std::string &model_id, const std::string
         view.running_waits_for = run ? run->task().waits_for : wait_reason::none;
     }
     view.none_may_run = config_->limits.max_concurrent_rollouts == 0;
-    view.is_full = places_.is_full();
+    view.is_full = permits_.is_full();
     return wait_for_turn(view);
 }
 
@@ -209,7 +209,7 @@ wait_state scheduler::turn_detail(const std::string &model_id, const std::string
 void scheduler::on_accepted(const task_row &row)
 {
     cancellation_.cancel_superseded(row.model_id);
-    places_.hand_out();
+    permits_.hand_out();
     turns_.check_last(row);
 }
 
@@ -292,7 +292,7 @@ void scheduler::start_alone(const std::string &model_id, const task_row &row)
 
 void scheduler::start(const std::string &model_id, const task_row &row)
 {
-    model &entry = models_.take_up(model_id);
+    model &entry = models_.find_or_create(model_id);
     auto begun = read_entry(row);
     if (!begun) {
         begun = intake_.new_task(row.kind, row.task_id, model_id, {}, share(json_make_object()));
@@ -327,14 +327,14 @@ run_environment scheduler::environment_of(const std::string &model_id, const set
                 return monitor_.release(id, revision, std::move(done));
             },
             [this, model_id] { turns_.update_first(model_id); },
-            places_};
+            permits_};
 }
 
 
 void scheduler::on_ended(const std::string &model_id)
 {
     runs_.erase(model_id);
-    places_.end(model_id);
+    permits_.end(model_id);
     update_turn(model_id);
     turns_.update_first(model_id);
     models_.put_aside(model_id);
@@ -343,7 +343,7 @@ void scheduler::on_ended(const std::string &model_id)
         tell_if_stopped();
         return;
     }
-    places_.hand_out();
+    permits_.hand_out();
 }
 
 
@@ -352,7 +352,7 @@ void scheduler::stop(std::function<void()> stopped)
     stopping_ = true;
     stopped_ = std::move(stopped);
     recovery_.reset();
-    places_.stop();
+    permits_.stop();
     turns_.stop();
     control_.stop();
     std::vector<std::string> at_work;

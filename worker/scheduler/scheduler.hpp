@@ -9,7 +9,7 @@
 #include "worker/scheduler/follow_ups.hpp"
 #include "worker/scheduler/model_monitor.hpp"
 #include "worker/scheduler/model_registry.hpp"
-#include "worker/scheduler/place_pool.hpp"
+#include "worker/scheduler/permit_pool.hpp"
 #include "worker/scheduler/queue_cancellation.hpp"
 #include "worker/scheduler/requests.hpp"
 #include "worker/scheduler/task_control.hpp"
@@ -29,7 +29,7 @@
 namespace rollout {
 
 /// Carries tasks out, each from when its turn comes to its end, and has the parts that the rest is made of: the queues, the line
-/// for the places, clients' requests, and what goes on behind the tasks.
+/// for the permits, clients' requests, and what goes on behind the tasks.
 class scheduler final {
   public:
     /// `book`, `gateways` and `time` outlive the scheduler. `backend_of`, `fetch` and `run_hook` as for run_environment; a backend
@@ -73,8 +73,8 @@ class scheduler final {
     std::size_t waiting() const noexcept { return intake_.waiting(); }
     std::size_t running() const noexcept { return runs_.size(); }
 
-    /// Counts, of those that run, who hold one of the places of limits.max_concurrent_rollouts.
-    std::size_t working() const noexcept { return places_.taken(); }
+    /// Counts, of those that run, who hold one of the permits of limits.max_concurrent_rollouts.
+    std::size_t working() const noexcept { return permits_.taken(); }
 
     /// Tells how long the oldest of the waiting tasks waits; 0 if none does.
     std::chrono::microseconds longest_wait() const;
@@ -94,7 +94,7 @@ class scheduler final {
 
     // What the parts ask, and what they tell.
 
-    place_pool::surroundings around_places();
+    permit_pool::surroundings around_permits();
     unload_retry::surroundings around_unloads();
     task_intake::surroundings around_intake();
     task_control::surroundings around_control();
@@ -128,7 +128,7 @@ class scheduler final {
     model_monitor monitor_;
     unload_retry unloads_;
     task_queues queues_;
-    place_pool places_;
+    permit_pool permits_;
     turn_writer turns_;
     queue_cancellation cancellation_;
     task_intake intake_;

@@ -28,7 +28,7 @@ request_answer refused_for_the_stop()
 
 std::string name_of(task_verb verb)
 {
-    return std::string(steering_name(verb));
+    return std::string(verb_name(verb));
 }
 
 } // namespace

@@ -29,7 +29,7 @@ waiting_task task_queues::take(const task_name &which)
 }
 
 
-waiting_task task_queues::remove(const std::string &model_id, queue::const_iterator at)
+waiting_task task_queues::remove(const std::string &model_id, const queue::const_iterator &at)
 {
     queue &tasks = queues_.at(model_id);
     waiting_task taken = *at;
@@ -59,7 +59,7 @@ void task_queues::put_back(const std::string &model_id, waiting_task taken)
 }
 
 
-void task_queues::tell_moved(const std::string &model_id, const queue &tasks, queue::const_iterator at) const
+void task_queues::tell_moved(const std::string &model_id, const queue &tasks, const queue::const_iterator &at) const
 {
     if (at != tasks.end()) {
         on_moved({model_id, at->task_id});

@@ -1,5 +1,7 @@
 #include "worker/scheduler/unload_retry.hpp"
 
+#include "worker/async/completion.hpp"
+#include "worker/async/lifetime.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/log.hpp"
 #include "worker/config/model_overrides.hpp"
@@ -15,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds longest_pause = 1h;
+constexpr std::chrono::milliseconds longest_unload_pause = 1h;
 
 /// A pause is shorter by up to this part of it, so that what failed together is not tried again together.
 constexpr double jitter = 0.25;
@@ -23,17 +25,17 @@ constexpr double jitter = 0.25;
 } // namespace
 
 
-/// An attempt that waits for a place.
-class unload_retry::place_wait final : public operation {
+/// An attempt that waits for a permit.
+class unload_retry::permit_wait final : public operation {
   public:
-    place_wait(unload_retry &of, attempts &waiting, done_fn done)
+    permit_wait(unload_retry &of, attempts &waiting, done_fn done)
         : of_(of), waiting_(&waiting), done_(std::move(done))
     {
         waiting_->waits = this;
         of_.use_room();
     }
 
-    ~place_wait() override { leave(); }
+    ~permit_wait() override { leave(); }
 
     void cancel() override
     {
@@ -43,8 +45,8 @@ class unload_retry::place_wait final : public operation {
 
     void granted()
     {
-        waiting_->has_place = true;
-        ++of_.places_;
+        waiting_->has_permit = true;
+        ++of_.permits_;
         leave();
         end(outcome::ok());
     }
@@ -75,28 +77,23 @@ class unload_retry::place_wait final : public operation {
 /// nothing.
 class unload_retry::model_write final : public operation {
   public:
-    model_write(unload_retry &of, const revision_name &which, done_fn done)
+    model_write(unload_retry &of, const revision_name &which, done_fn done) : done_(std::move(done))
     {
         model changed = *of.models_.find(which.model_id);
         note_taken_off(changed, which.revision);
-        of.journal_.save_model(
-            changed, [&of, which, alive = alive_, done = std::move(done)](const outcome &result, std::uint64_t) {
-                if (!*alive) {
-                    return;
-                }
-                if (result) {
-                    note_taken_off(*of.models_.find(which.model_id), which.revision);
-                }
-                done(result); // which may destroy this
-            });
+        of.journal_.save_model(changed, lifetime_.bound([this, &of, which](const outcome &result, std::uint64_t) {
+            if (result) {
+                note_taken_off(*of.models_.find(which.model_id), which.revision);
+            }
+            done_(result);
+        }));
     }
-
-    ~model_write() override { *alive_ = false; }
 
     void cancel() override {}
 
   private:
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    completion<outcome> done_;
+    lifetime lifetime_;
 };
 
 
@@ -116,7 +113,7 @@ void unload_retry::use(std::shared_ptr<const settings> config, backend_fn backen
         tried.not_before = time_.now() + pause_after(tried.backend, 0);
     }
     for (const auto &[_, known] : models_.models()) {
-        take_up(known);
+        schedule(known);
     }
     start_due();
 }
@@ -141,13 +138,13 @@ void unload_retry::stop(std::function<void()> stopped)
 void unload_retry::on_task_ended(const std::string &model_id)
 {
     if (const model *const known = models_.find(model_id)) {
-        take_up(*known);
+        schedule(*known);
     }
     start_due();
 }
 
 
-void unload_retry::take_up(const model &from)
+void unload_retry::schedule(const model &from)
 {
     if (stopping_ || around_.is_at_work(from.model_id)) {
         return;
@@ -181,7 +178,7 @@ std::chrono::milliseconds unload_retry::pause_after(const std::string &backend, 
     const auto known = config_->backends.find(backend);
     const std::chrono::milliseconds first = std::chrono::seconds(
         known == config_->backends.end() ? backend_settings().unload_retry_s : known->second.unload_retry_s);
-    const auto pause = std::min(first * (1u << std::min(failures, 12u)), std::max(first, longest_pause));
+    const auto pause = std::min(first * (1u << std::min(failures, 12u)), std::max(first, longest_unload_pause));
     std::uniform_real_distribution<double> part(1 - jitter, 1);
     return std::chrono::duration_cast<std::chrono::milliseconds>(pause * part(random_));
 }
@@ -248,8 +245,10 @@ void unload_retry::start(const revision_name &which, attempts &due)
          [this, which, retired, drain_limit, seen](done_fn then) {
              return await_drain(time_, gateways_, which.model_id, retired, drain_limit, seen, std::move(then));
          },
-         [this, &due](done_fn then) { return std::make_unique<place_wait>(*this, due, std::move(then)); },
-         [this, which, revision, server](done_fn then) { return take_off(which, revision, server, std::move(then)); },
+         [this, &due](done_fn then) { return std::make_unique<permit_wait>(*this, due, std::move(then)); },
+         [this, which, revision, server](done_fn then) {
+             return unload_and_remove(which, revision, server, std::move(then));
+         },
          [this, which](done_fn then) { return std::make_unique<model_write>(*this, which, std::move(then)); }},
         [this, which, keeps_server = backend_of_](const outcome &result) { on_ended(which, result); });
 }
@@ -272,8 +271,8 @@ operation_ptr unload_retry::check_gateways(const revision_name &which, done_fn d
 }
 
 
-operation_ptr unload_retry::take_off(const revision_name &which, const served_revision &revision, backend *server,
-                                     done_fn done)
+operation_ptr unload_retry::unload_and_remove(const revision_name &which, const served_revision &revision,
+                                              backend *server, done_fn done)
 {
     if (server == nullptr) {
         return ended(time_, lost_backend(revision), std::move(done));
@@ -302,9 +301,9 @@ void unload_retry::on_ended(const revision_name &which, const outcome &result)
     const auto work = std::move(tried.work);
     const auto released = std::move(tried.released);
     const bool is_canceled = std::exchange(tried.state, attempt_state::pausing) == attempt_state::canceling;
-    if (std::exchange(tried.has_place, false)) {
-        --places_;
-        around_.place_given_back();
+    if (std::exchange(tried.has_permit, false)) {
+        --permits_;
+        around_.permit_released();
     }
     if (result) {
         log(log_level::info,

@@ -23,7 +23,7 @@
 namespace rollout {
 
 /// One revision at a time of each backend, and of each model. A model whose task is at work is the task's alone: it is not
-/// tried, and what is under way of it is canceled by `release`. An unload or a removal takes one of the places of
+/// tried, and what is under way of it is canceled by `release`. An unload or a removal takes one of the permits of
 /// limits.max_concurrent_rollouts, and only one that no task waits for.
 class unload_retry {
   public:
@@ -32,8 +32,8 @@ class unload_retry {
     /// What the owner of the tasks says and is told.
     struct surroundings {
         std::function<bool(const std::string &model_id)> is_at_work; ///< a task of the model
-        std::function<bool()> has_room;                              ///< for `places() + 1`
-        std::function<void()> place_given_back;
+        std::function<bool()> has_room;                              ///< for `permits() + 1`
+        std::function<void()> permit_released;
 
         /// Completes once the monitor of lost models has released the revision; at once if it does not hold it.
         std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> release;
@@ -53,21 +53,21 @@ class unload_retry {
     /// Takes up what the model's task has left.
     void on_task_ended(const std::string &model_id);
 
-    /// Starts what waits for a place, if there is one.
+    /// Starts what waits for a permit, if there is one.
     void use_room();
 
     /// Cancels what is under way of the model. True: `then` is called once, from the loop, when it has ended; false: nothing is.
     bool release(const std::string &model_id, std::function<void()> then);
 
-    /// Counts the places that are taken.
-    std::size_t places() const noexcept { return places_; }
+    /// Counts the permits that are taken.
+    std::size_t permits() const noexcept { return permits_; }
 
     /// Counts the revisions that no task could take off each backend, and that are there yet; 0 for the configuration's others.
     /// What a task that is at work is about to take off is not among them.
     std::map<std::string, std::size_t> pending() const;
 
   private:
-    class place_wait;
+    class permit_wait;
     class model_write;
 
     struct revision_name {
@@ -90,20 +90,20 @@ class unload_retry {
         std::string logged; ///< the cause that the log has
         attempt_state state = attempt_state::pausing;
         operation_ptr work; ///< the attempt under way
-        bool has_place = false;
-        place_wait *waits = nullptr;    ///< for a place, if it does
+        bool has_permit = false;
+        permit_wait *waits = nullptr;   ///< for a permit, if it does
         std::function<void()> released; ///< who waits for the end of `work`
     };
 
     const served_revision *find(const revision_name &which) const;
-    void take_up(const model &from);
+    void schedule(const model &from);
     std::chrono::milliseconds pause_after(const std::string &backend, unsigned failures);
     bool may_start(const revision_name &which, const attempts &due) const;
     void start_due();
     void start(const revision_name &which, attempts &due);
     operation_ptr check_gateways(const revision_name &which, done_fn done);
-    operation_ptr take_off(const revision_name &which, const served_revision &revision, backend *server,
-                           done_fn done);
+    operation_ptr unload_and_remove(const revision_name &which, const served_revision &revision, backend *server,
+                                    done_fn done);
     void on_ended(const revision_name &which, const outcome &result);
     void log_failure(const revision_name &which, attempts &failed, const std::string &why) const;
     static void cancel(attempts &under_way);
@@ -116,7 +116,7 @@ class unload_retry {
     std::shared_ptr<const settings> config_;
     backend_fn backend_of_;
     std::map<revision_name, attempts> attempts_;
-    std::size_t places_ = 0;
+    std::size_t permits_ = 0;
     operation_ptr pause_; ///< before the next attempt
     std::minstd_rand random_{std::random_device()()};
     std::function<void()> stopped_;

@@ -1,4 +1,4 @@
-// Who gets the next place among the tasks that are worked on.
+// Who gets the next permit among the tasks that are worked on.
 #pragma once
 
 #include "common/domain/task_status.hpp"
@@ -9,7 +9,7 @@ namespace rollout {
 
 /// The first ones first.
 enum class urgency : std::uint8_t {
-    begun,     ///< before a restart: goes on at once, and takes a place if there is one
+    begun,     ///< before a restart: goes on at once, and takes a permit if there is one
     rollback,  ///< back to an earlier revision
     under_way, ///< a task at work that has waited and is to work again
     deletion,

@@ -32,10 +32,10 @@ class fake_journal : public rollout::journal {
     const std::string &id() const override { return id_; }
     std::uint64_t revision() const override { return file_.revision; }
 
-    void create(const rollout::task &wanted, bool only_look, created_fn done) override
+    void create(const rollout::task &wanted, bool only_find, created_fn done) override
     {
         write(
-            [this, wanted, only_look](bool fails) {
+            [this, wanted, only_find](bool fails) {
                 const auto known = file_.tasks.find(wanted.task_id);
                 if (known != file_.tasks.end()) {
                     const auto there = rollout::task_of(known->second);
@@ -48,7 +48,7 @@ class fake_journal : public rollout::journal {
                 row.status = wanted.status;
                 row.task_id = wanted.task_id;
                 row.model_id = wanted.model_id;
-                if (only_look || fails) {
+                if (only_find || fails) {
                     return std::pair{creation::absent, row};
                 }
                 row.sequence = row.revision = ++file_.revision;

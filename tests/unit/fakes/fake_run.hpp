@@ -3,7 +3,7 @@
 
 #include "tests/unit/fakes/fake_gateways.hpp"
 #include "tests/unit/fakes/fake_journal.hpp"
-#include "tests/unit/fakes/fake_places.hpp"
+#include "tests/unit/fakes/fake_permits.hpp"
 #include "tests/unit/fakes/fake_server.hpp"
 #include "tests/unit/json_of.hpp"
 #include "worker/rollout/run_context.hpp"
@@ -49,7 +49,7 @@ struct fake_run {
     fake_journal journal{file, time, story};
     fake_gateways gateways{gateway, time, story};
     fake_server server{memory, gateway, time, story};
-    fake_places places{time};
+    fake_permits permits{time};
     rollout::run_environment environment = {
         .config = config,
         .journal = journal,
@@ -68,7 +68,7 @@ struct fake_run {
                 return rollout::ended(time, rollout::outcome::ok(), std::move(done));
             },
         .waits_changed = nullptr,
-        .places = places,
+        .permits = permits,
     };
     rollout::model model;
     std::unique_ptr<rollout::run_context> run;

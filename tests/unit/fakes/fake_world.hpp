@@ -79,7 +79,7 @@ struct fake_world {
     void steer(const std::string &task_id, rollout::task_verb verb, const std::string &new_task_id = "")
     {
         process->tasks.steer({rollout::task_kind::deploy, task_id, verb, new_task_id},
-                             noted_as(new_task_id.empty() ? std::string(rollout::steering_name(verb)) : new_task_id));
+                             noted_as(new_task_id.empty() ? std::string(rollout::verb_name(verb)) : new_task_id));
     }
 
     rollout::answer_fn noted_as(const std::string &name)

@@ -10,7 +10,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds first_pause{50};
+constexpr milliseconds first_load_pause{50};
 
 /// Twice what Triton lets pass between two polls of its repository, unless told otherwise.
 constexpr milliseconds old_failure{30000};
@@ -18,7 +18,7 @@ constexpr milliseconds old_failure{30000};
 class load_wait final : public index_poller {
   public:
     load_wait(server_access access, const load_request &request, done_fn done)
-        : index_poller(std::move(access), request, first_pause, std::move(done)), began_(time().now())
+        : index_poller(std::move(access), request, first_load_pause, std::move(done)), began_(time().now())
     {
         on_thread(request.put_in, [this](outcome how) {
             if (how) {

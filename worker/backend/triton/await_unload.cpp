@@ -10,12 +10,12 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds first_pause{20};
+constexpr milliseconds first_unload_pause{20};
 
 class unload_wait final : public index_poller {
   public:
     unload_wait(server_access access, const unload_request &request, done_fn done)
-        : index_poller(std::move(access), request, first_pause, std::move(done)), withdraw_(request.withdraw),
+        : index_poller(std::move(access), request, first_unload_pause, std::move(done)), withdraw_(request.withdraw),
           in_sight_(request.withdraw != nullptr)
     {
         if (in_sight_) {

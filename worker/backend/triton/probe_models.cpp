@@ -14,7 +14,7 @@ namespace {
 
 using found_ptr = std::shared_ptr<std::vector<model_status>>;
 
-model_status presence_of(const index_entry &entry)
+model_status status_of(const index_entry &entry)
 {
     switch (entry.is) {
     case index_state::ready:
@@ -34,8 +34,8 @@ model_status presence_of(const index_entry &entry)
 
 class probe final : public request_sequence {
   public:
-    probe(server_access access, probe_request request, const found_ptr &found, const probed_fn &done)
-        : request_sequence(std::move(access), [found, done](const outcome &) { done(*found); }),
+    probe(server_access access, probe_request request, const found_ptr &found, probed_fn done)
+        : request_sequence(std::move(access), [found, done = std::move(done)](const outcome &) { done(*found); }),
           asked_(std::move(request)), found_(found)
     {
         ask(kserve::index(asked_.url), [this](http_answer answer) { index_answered(std::move(answer)); });
@@ -70,7 +70,7 @@ class probe final : public request_sequence {
     {
         for (std::size_t i = 0; i < asked_.models.size(); ++i) {
             const auto entry = index.find(asked_.models[i]);
-            (*found_)[i] = presence_of(entry == index.end() ? index_entry() : entry->second);
+            (*found_)[i] = status_of(entry == index.end() ? index_entry() : entry->second);
         }
         finish(outcome::ok());
     }
@@ -133,7 +133,7 @@ class probe final : public request_sequence {
 operation_ptr probe_models(server_access access, probe_request request, probed_fn done)
 {
     const auto found = std::make_shared<std::vector<model_status>>(request.models.size());
-    return std::make_unique<probe>(std::move(access), std::move(request), found, done);
+    return std::make_unique<probe>(std::move(access), std::move(request), found, std::move(done));
 }
 
 } // namespace rollout

@@ -190,6 +190,7 @@ operation_ptr triton_backend::ready(const server_model &model, done_fn done)
 operation_ptr triton_backend::probe_models(const std::vector<server_model> &models, probed_fn done)
 {
     std::vector<std::string> names;
+    names.reserve(models.size());
     for (const auto &one : models) {
         names.push_back(one.name);
     }

@@ -49,7 +49,7 @@ void checkpoints::after_commit()
         taken_ = 0; // begun anew
     }
     if (state_ == state::by_writer) {
-        taken_ = take_in(writer_);
+        taken_ = checkpoint(writer_);
         state_ = state::none;
     } else if (state_ == state::none && pages_ - taken_ >= log_pages_) {
         state_ = state::beside;
@@ -65,7 +65,7 @@ void checkpoints::run(const std::stop_token &stop)
         lock.unlock();
         int taken = 0;
         for (int i = 0; i < passes_beside && (i == 0 || pages_ - taken > pages_for_writer); ++i) {
-            taken = take_in(beside_);
+            taken = checkpoint(beside_);
         }
         lock.lock();
         taken_ = taken;
@@ -76,7 +76,7 @@ void checkpoints::run(const std::stop_token &stop)
 
 
 /// Says how many of the log's pages are in the file.
-int checkpoints::take_in(sqlite_database &by)
+int checkpoints::checkpoint(sqlite_database &by)
 {
     int taken = 0;
     const int before = pages_;

@@ -33,7 +33,7 @@ class checkpoints {
     enum class state { none, beside, by_writer };
 
     void run(const std::stop_token &stop);
-    int take_in(sqlite_database &by);
+    int checkpoint(sqlite_database &by);
 
     sqlite_database &writer_;
     sqlite_database beside_;

@@ -19,7 +19,7 @@ struct sqlite_error : std::runtime_error {
     }
 
     /// The file is damaged, or none of SQLite's: no other try mends that.
-    bool is_lasting() const noexcept
+    bool is_permanent() const noexcept
     {
         const int kind = code & 0xff;
         return kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB;

@@ -164,7 +164,7 @@ journal_file::journal_file(const std::string &path, std::span<const migration> s
 }
 
 
-outcome journal_file::look_for_damage(const std::string &path, const stop_flag &stop)
+outcome journal_file::check_integrity(const std::string &path, const stop_flag &stop)
 {
     constexpr int instructions_between_looks = 10000;
     sqlite_database reader(path, SQLITE_OPEN_READONLY);

@@ -24,15 +24,15 @@ sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path, std::fu
 sqlite_journal::~sqlite_journal() = default;
 
 
-void sqlite_journal::look_for_damage(std::function<void(const std::string &fault)> found)
+void sqlite_journal::check_integrity(std::function<void(const std::string &fault)> found)
 {
     if (file_.is_whole) {
         return;
     }
-    looking_ = run_on_thread(
-        loop_, [path = path_](const stop_flag &stop) { return journal_file::look_for_damage(path, stop); },
+    integrity_check_ = run_on_thread(
+        loop_, [path = path_](const stop_flag &stop) { return journal_file::check_integrity(path, stop); },
         [this, found = std::move(found)](const outcome &ended) {
-            looking_.reset();
+            integrity_check_.reset();
             if (ended.is == outcome::kind::permanent) {
                 found(ended.detail);
             }
@@ -40,25 +40,25 @@ void sqlite_journal::look_for_damage(std::function<void(const std::string &fault
 }
 
 
-void sqlite_journal::stop_looking()
+void sqlite_journal::stop_integrity_check()
 {
-    if (looking_) {
-        looking_->cancel();
+    if (integrity_check_) {
+        integrity_check_->cancel();
     }
 }
 
 
 bool sqlite_journal::busy() const noexcept
 {
-    return committer_.busy() || reads_.busy() || looking_ || counting_;
+    return committer_.busy() || reads_.busy() || integrity_check_ || counting_;
 }
 
 
 // Writing.
 
-void sqlite_journal::create(const task &wanted, bool only_look, created_fn done)
+void sqlite_journal::create(const task &wanted, bool only_find, created_fn done)
 {
-    committer_.add(writes::create(wanted, only_look, std::move(done)));
+    committer_.add(writes::create(wanted, only_find, std::move(done)));
 }
 
 

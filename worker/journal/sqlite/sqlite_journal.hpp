@@ -29,7 +29,7 @@ class sqlite_journal final : public journal {
     const std::string &id() const override { return file_.id; }
     std::uint64_t revision() const override { return revision_; }
 
-    void create(const task &wanted, bool only_look, created_fn done) override;
+    void create(const task &wanted, bool only_find, created_fn done) override;
     void save(const task &changed, const model *with, saved_fn done) override;
     void save_model(const model &changed, saved_fn done) override;
     void remember_gateway(const std::string &gateway, const std::string &processes) override;
@@ -50,8 +50,8 @@ class sqlite_journal final : public journal {
     std::vector<known_gateway> gateways() override;
 
     /// Reads what the start has not read of the file, beside all else, and calls back with a sentence if it is damaged.
-    void look_for_damage(std::function<void(const std::string &fault)> found);
-    void stop_looking();
+    void check_integrity(std::function<void(const std::string &fault)> found);
+    void stop_integrity_check();
 
     /// Is anything under way or waiting? The loop must run until it is not, before the journal goes.
     bool busy() const noexcept;
@@ -67,7 +67,7 @@ class sqlite_journal final : public journal {
     checkpoints checkpoints_;
     committer committer_;
     read_queue reads_;
-    operation_ptr looking_; ///< for damage
+    operation_ptr integrity_check_; ///< for damage
     operation_ptr counting_;
 };
 

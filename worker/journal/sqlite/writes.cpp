@@ -50,14 +50,14 @@ bool stands_somewhere(write_statements &with, const std::string &model_id)
 
 class create_write final : public journal_write {
   public:
-    create_write(const task &wanted, bool only_look, journal::created_fn done)
-        : row_(row_of(wanted, 0)), updated_us_(wanted.updated_us), only_look_(only_look), done_(std::move(done))
+    create_write(const task &wanted, bool only_find, journal::created_fn done)
+        : row_(row_of(wanted, 0)), updated_us_(wanted.updated_us), only_find_(only_find), done_(std::move(done))
     {
     }
 
     void apply(write_statements &with) override
     {
-        if (!only_look_ && insert(with)) {
+        if (!only_find_ && insert(with)) {
             creation_ = journal::creation::created;
             return;
         }
@@ -72,7 +72,7 @@ class create_write final : public journal_write {
         row_ = std::move(existing);
     }
 
-    const char *name() const noexcept override { return only_look_ ? "look" : "create"; }
+    const char *name() const noexcept override { return only_find_ ? "find" : "create"; }
     void end(const outcome &ended) override { done_(ended, creation_, row_); }
     task_row *news() override { return creation_ == journal::creation::created ? &row_ : nullptr; }
 
@@ -93,7 +93,7 @@ class create_write final : public journal_write {
 
     task_row row_; ///< the new one, until another is found in its place
     std::int64_t updated_us_;
-    bool only_look_;
+    bool only_find_;
     journal::created_fn done_;
     journal::creation creation_ = journal::creation::created;
 };
@@ -188,11 +188,11 @@ class purge_write final : public journal_write {
     void apply(write_statements &with) override
     {
         step_ = {from_, 0, false};
-        std::size_t looked_at = 0;
+        std::size_t visited = 0;
         std::vector<std::int64_t> to_remove;
-        const auto look_at = [&](sqlite_statement &old) {
-            for (; looked_at < rows_ && old.step(); ++looked_at) {
-                step_.looked_up_to = {old.number(1), static_cast<std::uint64_t>(old.number(0))};
+        const auto visit = [&](sqlite_statement &old) {
+            for (; visited < rows_ && old.step(); ++visited) {
+                step_.scanned_up_to = {old.number(1), static_cast<std::uint64_t>(old.number(0))};
                 if (old.number(2) != 0 || !stands_somewhere(with, old.text(3))) {
                     to_remove.push_back(old.number(0));
                 }
@@ -200,14 +200,14 @@ class purge_write final : public journal_write {
             old.reset();
         };
         if (from_.updated_us < before_us_) {
-            look_at(with.old_at_once.with(from_.updated_us, from_.sequence, static_cast<std::int64_t>(rows_)));
+            visit(with.old_at_once.with(from_.updated_us, from_.sequence, static_cast<std::int64_t>(rows_)));
         }
-        look_at(with.old_later.with(from_.updated_us, before_us_, static_cast<std::int64_t>(rows_ - looked_at)));
+        visit(with.old_later.with(from_.updated_us, before_us_, static_cast<std::int64_t>(rows_ - visited)));
         for (const auto sequence : to_remove) {
             with.remove.with(sequence).run();
         }
         step_.removed = to_remove.size();
-        step_.more = looked_at == rows_;
+        step_.more = visited == rows_;
     }
 
     const char *name() const noexcept override { return "purge"; }
@@ -243,9 +243,9 @@ write_statements::write_statements(sqlite_database &of, std::uint64_t last_revis
 
 namespace writes {
 
-write_ptr create(const task &wanted, bool only_look, journal::created_fn done)
+write_ptr create(const task &wanted, bool only_find, journal::created_fn done)
 {
-    return std::make_unique<create_write>(wanted, only_look, std::move(done));
+    return std::make_unique<create_write>(wanted, only_find, std::move(done));
 }
 
 

@@ -58,7 +58,7 @@ using write_ptr = std::unique_ptr<journal_write>;
 /// What each does is said of journal's function of that name.
 namespace writes {
 
-write_ptr create(const task &wanted, bool only_look, journal::created_fn done);
+write_ptr create(const task &wanted, bool only_find, journal::created_fn done);
 write_ptr save(const task &changed, const model *with, journal::saved_fn done);
 write_ptr save_model(const model &changed, journal::saved_fn done);
 write_ptr remember_gateway(const std::string &gateway, const std::string &processes);

@@ -6,16 +6,16 @@
 namespace {
 
 using rollout::client_identity;
+using rollout::client_identity_from_line;
 using rollout::line_of;
-using rollout::requester_from_line;
 
 void what_is_known_arrives(void **)
 {
     for (const auto &one : {client_identity{"10.0.0.7", "ann", "CN=ci,O=Example"}, client_identity{"unix:", "", ""},
                             client_identity{"", "ann b", ""}, client_identity{}}) {
-        assert_true(requester_from_line(line_of(one)) == one);
+        assert_true(client_identity_from_line(line_of(one)) == one);
     }
-    assert_true(requester_from_line("") == client_identity{});
+    assert_true(client_identity_from_line("") == client_identity{});
 }
 
 /// No line holds such bytes, neither of a frame nor of a log.
@@ -23,7 +23,7 @@ void bytes_that_are_no_text_do_not_lose_the_rest(void **)
 {
     const auto line = line_of({"10.0.0.7", "ann\xff\n\t\x1b[31m{\"level\":\"error\"}", std::string("a\0b", 3)});
     assert_true(line.find('\n') == std::string::npos);
-    const auto came = requester_from_line(line);
+    const auto came = client_identity_from_line(line);
     assert_text(came.address, "10.0.0.7");
     assert_text(came.user, "ann\xEF\xBF\xBD [31m{\"level\":\"error\"}");
     assert_text(came.certificate, "a b");
@@ -33,11 +33,11 @@ void values_are_bounded_at_both_ends(void **)
 {
     constexpr auto most = rollout::limits::requester_characters;
     const std::string longest(most, 'x');
-    assert_text(requester_from_line(line_of({"", longest, ""})).user, longest);
+    assert_text(client_identity_from_line(line_of({"", longest, ""})).user, longest);
     const auto line = line_of({"", longest + "x", ""});
     assert_int_equal(characters_of(line), most + 2); // and two tabs
-    assert_int_equal(characters_of(requester_from_line("\t" + std::string(100000, 'x')).user), most);
-    assert_text(requester_from_line("a\tb\tc\td").certificate, "c");
+    assert_int_equal(characters_of(client_identity_from_line("\t" + std::string(100000, 'x')).user), most);
+    assert_text(client_identity_from_line("a\tb\tc\td").certificate, "c");
 }
 
 } // namespace

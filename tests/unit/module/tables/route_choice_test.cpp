@@ -7,8 +7,8 @@
 
 namespace {
 
-using rollout::place_of;
-using rollout::places;
+using rollout::routing_bucket;
+using rollout::routing_buckets;
 
 constexpr char blue[] = "blue 1 upstream-1 model__r1";
 constexpr char green[] = "green 2 upstream-2 model__r2";
@@ -21,12 +21,12 @@ std::string key_number(int i)
 
 void by_chance_green_takes_the_numbers_below_its_weight(void **)
 {
-    assert_int_equal(places, 10000);
+    assert_int_equal(routing_buckets, 10000);
     own_routes own;
     for (const unsigned weight : {0u, 1u, 5u, 50u, 99u, 100u}) {
         own.table.put(split_route("m", weight));
         unsigned to_green = 0;
-        for (unsigned chance = 0; chance < places; ++chance) {
+        for (unsigned chance = 0; chance < routing_buckets; ++chance) {
             const std::string choice = own.choose({"m", "", "", false, chance});
             assert_text(choice, chance < weight * 100 ? green : blue);
             to_green += choice == green;
@@ -70,7 +70,7 @@ void a_key_keeps_its_slot_while_the_weight_stands(void **)
     for (int i = 0; i < 500; ++i) {
         const std::string choice = own.choose({"m", "", key_number(i), false, 0});
         // The random number has no say, nor has a route that is put again.
-        assert_text(own.choose({"m", "", key_number(i), false, places - 1}), choice);
+        assert_text(own.choose({"m", "", key_number(i), false, routing_buckets - 1}), choice);
         own.table.put(split_route("m", 50));
         assert_text(own.choose({"m", "", key_number(i), false, 17}), choice);
     }
@@ -106,7 +106,7 @@ void the_places_of_keys_are_spread_evenly(void **)
     for (const auto &prefix : {std::string("user-"), std::string(""), std::string(100, 'x')}) {
         std::vector<int> counts(20, 0);
         for (int i = 0; i < keys; ++i) {
-            ++counts[place_of(prefix + std::to_string(i), "m", 2) / (places / 20)];
+            ++counts[routing_bucket(prefix + std::to_string(i), "m", 2) / (routing_buckets / 20)];
         }
         double chi_square = 0;
         for (const int count : counts) {
@@ -120,9 +120,9 @@ void neighbouring_keys_are_not_placed_together(void **)
 {
     int near = 0;
     for (int i = 0; i < keys; ++i) {
-        const int one = static_cast<int>(place_of(key_number(i), "m", 2));
-        const int next = static_cast<int>(place_of(key_number(i + 1), "m", 2));
-        near += std::abs(one - next) < static_cast<int>(places) / 100;
+        const int one = static_cast<int>(routing_bucket(key_number(i), "m", 2));
+        const int next = static_cast<int>(routing_bucket(key_number(i + 1), "m", 2));
+        near += std::abs(one - next) < static_cast<int>(routing_buckets) / 100;
     }
     // About two in a hundred are, give or take four deviations.
     assert_true(near > keys / 50 - 80 && near < keys / 50 + 80);
@@ -133,9 +133,9 @@ void other_keys_come_first_in_another_rollout_and_for_another_model(void **)
     int in_both_rollouts = 0;
     int in_both_models = 0;
     for (int i = 0; i < keys; ++i) {
-        const bool first = place_of(key_number(i), "m", 2) < places / 10;
-        in_both_rollouts += first && place_of(key_number(i), "m", 3) < places / 10;
-        in_both_models += first && place_of(key_number(i), "n", 2) < places / 10;
+        const bool first = routing_bucket(key_number(i), "m", 2) < routing_buckets / 10;
+        in_both_rollouts += first && routing_bucket(key_number(i), "m", 3) < routing_buckets / 10;
+        in_both_models += first && routing_bucket(key_number(i), "n", 2) < routing_buckets / 10;
     }
     // A tenth of a tenth, give or take four deviations.
     for (const int both : {in_both_rollouts, in_both_models}) {
@@ -151,16 +151,16 @@ void any_bytes_make_a_key(void **)
          {std::string(1, '\0'), std::string("\xFF\xFE"), std::string(100000, 'k'), std::string(" ")}) {
         const std::string choice = own.choose({"m", "", key, false, 0});
         assert_true(choice == blue || choice == green);
-        assert_true(place_of(key, "m", 2) < places);
+        assert_true(routing_bucket(key, "m", 2) < routing_buckets);
     }
-    assert_true(place_of("a", "m", 2) != place_of(std::string_view("a\0", 2), "m", 2));
+    assert_true(routing_bucket("a", "m", 2) != routing_bucket(std::string_view("a\0", 2), "m", 2));
 }
 
 void a_preview_reaches_green_before_any_traffic(void **)
 {
     own_routes own;
     own.table.put(split_route("m", 0));
-    assert_text(own.choose({"m", "", "", true, places - 1}), green);
+    assert_text(own.choose({"m", "", "", true, routing_buckets - 1}), green);
     assert_text(own.choose({"m", "", "user", true, 0}), green);
     assert_text(own.choose({"m", "", "user", false, 0}), blue);
 }
@@ -180,7 +180,7 @@ void without_blue_all_goes_to_green(void **)
     own_routes own;
     own.table.put({"m", "", {}, target_number(2), 0});
     for (const bool preview : {false, true}) {
-        assert_text(own.choose({"m", "", "", preview, places - 1}), green);
+        assert_text(own.choose({"m", "", "", preview, routing_buckets - 1}), green);
         assert_text(own.choose({"m", "", "user", preview, 0}), green);
     }
 }

@@ -18,18 +18,18 @@ using rollout::slot;
 
 /// A table in memory that held something else before.
 struct own_meters {
-    explicit own_meters(std::size_t places = 64)
-        : memory(static_cast<unsigned char *>(std::aligned_alloc(64, route_metrics::bytes_for(places))), &std::free)
+    explicit own_meters(std::size_t entries = 64)
+        : memory(static_cast<unsigned char *>(std::aligned_alloc(64, route_metrics::bytes_for(entries))), &std::free)
     {
-        std::memset(memory.get(), 0xA5, route_metrics::bytes_for(places));
-        route_metrics::format(memory.get(), places);
+        std::memset(memory.get(), 0xA5, route_metrics::bytes_for(entries));
+        route_metrics::format(memory.get(), entries);
         table = std::make_unique<route_metrics>(memory.get());
     }
 
-    /// All zero where that model has no place.
+    /// All zero where that model has no entry.
     route_metrics::reading of(std::string_view model_id, std::string_view part = "") const
     {
-        for (auto &one : table->read(0, table->places())) {
+        for (auto &one : table->read(0, table->entries())) {
             if (one.model_id == model_id && one.part == part) {
                 return one;
             }
@@ -40,7 +40,7 @@ struct own_meters {
     std::set<std::string> names() const
     {
         std::set<std::string> all;
-        for (const auto &one : table->read(0, table->places())) {
+        for (const auto &one : table->read(0, table->entries())) {
             assert_true(all.insert(one.model_id + "/" + one.part).second);
         }
         return all;
@@ -58,11 +58,11 @@ std::uint64_t requests(const route_metrics::slot_reading &of)
 void requests_count_by_slot_and_by_the_class_of_their_status(void **)
 {
     own_meters own;
-    const auto place = own.table->take("m", "");
+    const auto entry = own.table->take("m", "");
     for (const unsigned status : {101u, 200u, 204u, 302u, 404u, 499u, 500u, 599u, 999u}) {
-        own.table->count(place, slot::blue, status, 3);
+        own.table->count(entry, slot::blue, status, 3);
     }
-    own.table->count(place, slot::green, 200, 7);
+    own.table->count(entry, slot::green, 200, 7);
     const auto got = own.of("m");
     assert_true((got.slots[0].by_class == std::array<std::uint64_t, 5>{1, 2, 1, 2, 3}));
     assert_true((got.slots[1].by_class == std::array<std::uint64_t, 5>{0, 1, 0, 0, 0}));
@@ -74,26 +74,26 @@ void requests_count_by_slot_and_by_the_class_of_their_status(void **)
 void the_last_minute_is_the_last_six_times_ten_seconds(void **)
 {
     own_meters own;
-    const auto place = own.table->take("m", "");
+    const auto entry = own.table->take("m", "");
     for (std::uint32_t now_s = 1000; now_s < 1200; ++now_s) {
-        own.table->count_inference(place, now_s);
+        own.table->count_inference(entry, now_s);
     }
     assert_int_equal(own.table->last_minute("m", "", 1199).value(), 60);
     assert_int_equal(own.table->last_minute("m", "", 1203).value(), 50);
     assert_int_equal(own.table->last_minute("m", "", 1249).value(), 10);
     assert_int_equal(own.table->last_minute("m", "", 1250).value(), 0);
     assert_int_equal(own.table->last_minute("m", "", 1000000).value(), 0);
-    own.table->count_inference(place, 1000000);
+    own.table->count_inference(entry, 1000000);
     assert_int_equal(own.table->last_minute("m", "", 1000000).value(), 1);
 
-    own.table->count(place, slot::green, 200, 1);
+    own.table->count(entry, slot::green, 200, 1);
     assert_int_equal(own.table->last_minute("m", "", 1000000).value(), 1);
     assert_false(own.table->last_minute("other", "", 1000000).has_value());
-    own.table->count_inference({}, 1000000); // of a route without a place
+    own.table->count_inference({}, 1000000); // of a route without an entry
     assert_false(own.table->last_minute("", "", 1000000).has_value());
 
     own.table->release("m", "");
-    own.table->count_inference(place, 1000000);
+    own.table->count_inference(entry, 1000000);
     assert_false(own.table->last_minute("m", "", 1000000).has_value());
     own.table->take("m", "");
     assert_int_equal(own.table->last_minute("m", "", 1000000).value(), 0);
@@ -103,9 +103,9 @@ void a_latency_at_a_bound_is_in_its_bucket_and_one_past_it_in_the_next(void **)
 {
     for (std::size_t i = 0; i < rollout::meter_bounds_ms.size(); ++i) {
         own_meters own;
-        const auto place = own.table->take("m", "");
-        own.table->count(place, slot::blue, 200, rollout::meter_bounds_ms[i]);
-        own.table->count(place, slot::blue, 200, rollout::meter_bounds_ms[i] + 1);
+        const auto entry = own.table->take("m", "");
+        own.table->count(entry, slot::blue, 200, rollout::meter_bounds_ms[i]);
+        own.table->count(entry, slot::blue, 200, rollout::meter_bounds_ms[i] + 1);
         const auto got = own.of("m").slots[0].buckets;
         assert_int_equal(got[i], 1);
         assert_int_equal(got[i + 1], 1);
@@ -167,9 +167,9 @@ void routes_without_a_place_share_one_and_places_are_bounded(void **)
     own_meters own(route_metrics::min_places);
     int placed = 0;
     for (int i = 0; i < 100; ++i) {
-        const auto place = own.table->take("m-" + std::to_string(i), "");
-        placed += place.index != 0 ? 1 : 0;
-        own.table->count(place, slot::blue, 200, 1);
+        const auto entry = own.table->take("m-" + std::to_string(i), "");
+        placed += entry.index != 0 ? 1 : 0;
+        own.table->count(entry, slot::blue, 200, 1);
     }
     assert_int_equal(placed, route_metrics::min_places - 1);
     assert_int_equal(own.names().size(), route_metrics::min_places);
@@ -192,7 +192,7 @@ struct metered_routes {
     rollout::record_store store{memory.get()};
     rollout::route_table table{store, meters.table.get()};
 
-    route_metrics_entry place_of(std::string_view model_id) const
+    route_metrics_entry entry_of(std::string_view model_id) const
     {
         std::string bytes;
         rollout::route_choice choice;
@@ -210,11 +210,11 @@ void a_routes_place_stays_through_its_changes_and_goes_with_it(void **)
 {
     metered_routes own;
     own.table.put(split_route("m", 0));
-    const auto place = own.place_of("m");
-    assert_true(place.index != 0);
+    const auto entry = own.entry_of("m");
+    assert_true(entry.index != 0);
     own.table.put(split_route("m", 50));
-    assert_int_equal(own.place_of("m").index, place.index);
-    assert_int_equal(own.place_of("m").generation, place.generation);
+    assert_int_equal(own.entry_of("m").index, entry.index);
+    assert_int_equal(own.entry_of("m").generation, entry.generation);
 
     own.table.put({"m", "", {}, {}, 0});
     assert_true(own.meters.names() == std::set<std::string>{"/"});

@@ -194,7 +194,7 @@ void a_choice_is_never_of_two_routes(void **)
             std::string bytes;
             rollout::route_choice choice;
             const auto found = route_table(mine).choose(
-                {"m", "", "", false, static_cast<unsigned>(n) % rollout::places},
+                {"m", "", "", false, static_cast<unsigned>(n) % rollout::routing_buckets},
                 [&bytes](std::size_t size) {
                     bytes.assign(size, '?');
                     return reinterpret_cast<unsigned char *>(bytes.data());

@@ -160,7 +160,7 @@ void what_a_killed_writer_left_is_repaired_without_memory(void **)
     assert_int_equal(missing, 0);
     assert_text(latest_of(tasks, "m"), "large");
     assert_text(document_of(tasks, "large"), large.document());
-    assert_int_equal(meters.read(0, meters.places()).size(), 2);
+    assert_int_equal(meters.read(0, meters.entries()).size(), 2);
 }
 
 } // namespace

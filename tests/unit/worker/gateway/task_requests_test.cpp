@@ -29,7 +29,7 @@ struct posting_gateway {
              answers.push_back(std::move(answer));
          },
          [this](const rollout::steer_request &wanted, rollout::answer_fn answer) {
-             asked.push_back(std::string(rollout::steering_name(wanted.verb)) + ' ' + wanted.task_id + ' ' +
+             asked.push_back(std::string(rollout::verb_name(wanted.verb)) + ' ' + wanted.task_id + ' ' +
                              wanted.new_task_id);
              by.push_back(wanted.by);
              answers.push_back(std::move(answer));

@@ -31,7 +31,7 @@ class aging_journal final : public fake_journal {
         std::size_t looked_at = 0;
         for (auto at = tasks.upper_bound(from.sequence);
              at != tasks.end() && at->second.updated_us < before_us && looked_at < rows; ++looked_at) {
-            step.looked_up_to = {at->second.updated_us, at->first};
+            step.scanned_up_to = {at->second.updated_us, at->first};
             step.removed += at->second.stays ? 0 : 1;
             at = at->second.stays ? std::next(at) : tasks.erase(at);
         }

@@ -19,7 +19,7 @@ void in_steps(fake_world &world)
 world_fn says(task_verb verb, std::function<bool(fake_world &)> when)
 {
     return [verb, when](fake_world &world) {
-        const std::string word(rollout::steering_name(verb));
+        const std::string word(rollout::verb_name(verb));
         if (!world.said.contains(word) && !world.answers.contains(word) && when(world)) {
             world.said.insert(word);
             world.steer("t", verb);

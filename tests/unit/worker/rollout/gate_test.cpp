@@ -138,12 +138,12 @@ void test_each_limit_judges_what_it_says(void **)
     };
     for (const auto &one : table) {
         gate of = made_gate(one.limits);
-        of.look({{}, one.blue}); // of which p99 and 4xx need to know before green's
-        of.look({one.green, {}});
+        of.observe({{}, one.blue}); // of which p99 and 4xx need to know before green's
+        of.observe({one.green, {}});
         const auto verdict = of.verdict_at_end();
         // What needs both over the same time.
         gate same_time = made_gate(one.limits);
-        same_time.look({one.green, one.blue});
+        same_time.observe({one.green, one.blue});
         const auto other = same_time.verdict_at_end();
         const bool fits = (verdict.is == one.expected && verdict.reason.find(one.reason) != std::string::npos) ||
                           (other.is == one.expected && other.reason.find(one.reason) != std::string::npos);
@@ -157,10 +157,10 @@ void test_each_limit_judges_what_it_says(void **)
 void test_a_quantile_is_compared_with_what_blues_is_at_most(void **)
 {
     gate of = made_gate(limited(50, {&gate_settings::max_p99_ratio_to_blue, 1.5}));
-    of.look({{}, counted(20000, 0, 0, 100)});
-    of.look({counted(500, 0, 0, 140), counted(1000, 0, 0, 100)});
+    of.observe({{}, counted(20000, 0, 0, 100)});
+    of.observe({counted(500, 0, 0, 140), counted(1000, 0, 0, 100)});
     assert_int_equal(of.verdict().is, kind::good);
-    of.look({counted(100, 0, 0, 200), counted(1000, 0, 0, 100)});
+    of.observe({counted(100, 0, 0, 200), counted(1000, 0, 0, 100)});
     const auto verdict = of.verdict();
     assert_int_equal(verdict.is, kind::bad);
     assert_non_null(std::strstr(verdict.reason.c_str(), "max_p99_ratio_to_blue is 1.5"));
@@ -170,8 +170,8 @@ void test_a_quantile_is_compared_with_what_blues_is_at_most(void **)
 void test_few_requests_of_blue_are_no_quantile(void **)
 {
     gate of = made_gate(limited(50, {&gate_settings::max_p99_ratio_to_blue, 1.5}));
-    of.look({{}, counted(100, 0, 0, 100)});
-    of.look({counted(500, 0, 0, 5000), {}});
+    of.observe({{}, counted(100, 0, 0, 100)});
+    of.observe({counted(500, 0, 0, 5000), {}});
     assert_int_equal(of.verdict().is, kind::good);
 }
 
@@ -179,8 +179,8 @@ void test_few_requests_of_blue_are_no_quantile(void **)
 void test_a_breach_that_is_seen_stays_one(void **)
 {
     gate of = made_gate(limited(50, {&gate_settings::max_error_rate, 0.02}));
-    of.look({counted(5, 5), {}});
-    of.look({counted(100000), {}});
+    of.observe({counted(5, 5), {}});
+    of.observe({counted(100000), {}});
     assert_int_equal(of.verdict().is, kind::bad);
 }
 
@@ -190,12 +190,12 @@ void test_what_waits_for_too_long_is_slow_already(void **)
     gate of = made_gate(limited(10, {&gate_settings::max_p99_ms, 500}));
     traffic_counters green = counted(100);
     green.waiting[9] = 2; // 512 ms and more
-    of.look({green, {}});
+    of.observe({green, {}});
     assert_int_equal(of.verdict().is, kind::undecided);
     assert_true(of.verdict().hangs);
     green = counted(10);
     green.waiting[9] = 20;
-    of.look({green, {}});
+    of.observe({green, {}});
     assert_int_equal(of.verdict().is, kind::bad);
 }
 
@@ -205,14 +205,14 @@ void test_what_was_waiting_counts_once_when_it_ends(void **)
     gate of = made_gate(limited(10, {&gate_settings::max_p99_ms, 500}));
     traffic_counters green = counted(1000);
     green.waiting[9] = 8;
-    of.look({green, {}});
+    of.observe({green, {}});
     const auto evidence_of = [&of] {
         const auto report = of.report(of.verdict(), 5);
         const json_t *p99 = json_object_get(json_object_get(report.get(), "evidence"), "max_p99_ms");
         return json_real_value(json_object_get(p99, "evidence"));
     };
     const double before = evidence_of();
-    of.look({and_slow(counted(0), 8, 900), {}}); // the same requests
+    of.observe({and_slow(counted(0), 8, 900), {}}); // the same requests
     assert_true(evidence_of() <= before * 1.2);
     assert_int_equal(of.verdict().is, kind::good);
 }
@@ -223,9 +223,9 @@ void test_without_a_limit_of_latency_what_hangs_holds_the_hold(void **)
     gate of = made_gate(limited(10, {&gate_settings::max_error_rate, 0.01}));
     traffic_counters green = counted(20);
     green.waiting[10] = 20; // more than a second, and all that were answered took 10 ms
-    of.look({green, counted(100)});
+    of.observe({green, counted(100)});
     assert_int_equal(of.verdict().is, kind::undecided);
-    of.look({counted(1), counted(10)});
+    of.observe({counted(1), counted(10)});
     assert_int_equal(of.verdict().is, kind::good);
 }
 
@@ -235,7 +235,7 @@ void test_a_stream_is_judged_by_its_first_byte_if_the_gate_says_so(void **)
     gate_settings limits = limited(10, {&gate_settings::max_p99_ms, 500});
     limits.latency = "first_byte";
     gate of = made_gate(limits);
-    of.look({counted(100, 0, 0, 9000), {}});
+    of.observe({counted(100, 0, 0, 9000), {}});
     assert_int_equal(of.verdict().is, kind::good);
 }
 
@@ -244,14 +244,14 @@ void test_without_traffic_of_its_own_blue_is_what_it_was(void **)
 {
     const auto ratio = limited(10, {&gate_settings::max_error_ratio_to_blue, 2});
     gate bad = made_gate(ratio, counted(10000, 20));
-    bad.look({counted(500, 25), {}});
+    bad.observe({counted(500, 25), {}});
     assert_int_equal(bad.verdict().is, kind::bad);
     assert_non_null(std::strstr(bad.verdict().reason.c_str(), "the last hold that it had traffic in"));
     gate good = made_gate(ratio, counted(10000, 20));
-    good.look({counted(5000, 10), {}});
+    good.observe({counted(5000, 10), {}});
     assert_int_equal(good.verdict().is, kind::good);
     gate uncertain = made_gate(ratio, counted(50, 0)); // from so few nobody knows blue's share
-    uncertain.look({counted(500, 25), {}});
+    uncertain.observe({counted(500, 25), {}});
     assert_int_equal(uncertain.verdict().is, kind::good);
 }
 
@@ -259,7 +259,7 @@ void test_without_traffic_of_its_own_blue_is_what_it_was(void **)
 void test_the_baseline_of_a_report_is_read_back(void **)
 {
     gate of = made_gate(limited(10, {&gate_settings::max_p99_ratio_to_blue, 2}));
-    of.look({counted(10), counted(900, 3, 2, 70)});
+    of.observe({counted(10), counted(900, 3, 2, 70)});
     const auto baseline = baseline_of_report(of.report(of.verdict(), 5).get());
     assert_true(baseline.has_value());
     assert_int_equal(baseline->requests, 900);
@@ -274,14 +274,14 @@ void test_a_limit_that_blue_breaks_too_is_said_or_left_to_the_ratio(void **)
     gate_settings limits = limited(10, {&gate_settings::max_error_rate, 0.01});
     limits.max_error_ratio_to_blue = 2;
     gate both = made_gate(limits);
-    both.look({counted(500, 25), counted(500, 25)});
+    both.observe({counted(500, 25), counted(500, 25)});
     assert_int_equal(both.verdict().is, kind::bad);
     assert_non_null(std::strstr(both.verdict().reason.c_str(), "blue breaks the limit as well: 25 of blue's 500"));
     limits.absolute_unless_blue = true;
     gate unless = made_gate(limits);
-    unless.look({counted(500, 25), counted(500, 25)});
+    unless.observe({counted(500, 25), counted(500, 25)});
     assert_int_equal(unless.verdict().is, kind::good);
-    unless.look({counted(500, 250), counted(500, 25)});
+    unless.observe({counted(500, 250), counted(500, 25)});
     assert_int_equal(unless.verdict().is, kind::bad);
 }
 
@@ -290,7 +290,7 @@ void test_the_report_has_the_counts_the_limits_and_the_evidence(void **)
 {
     gate_settings limits = limited(20, {&gate_settings::max_error_rate, 0.01});
     gate of = made_gate(limits);
-    of.look({counted(100, 15, 0, 12), counted(300)});
+    of.observe({counted(100, 15, 0, 12), counted(300)});
     const auto report = of.report(of.verdict(), 25);
     assert_int_equal(json_number(report.get(), "weight"), 25);
     assert_int_equal(json_number(report.get(), "lost"), 15);

@@ -45,7 +45,7 @@ void what_earlier_runs_have_worked_counts(void **)
 
 void the_time_stands_still_while_somebody_is_waited_for(void **)
 {
-    for (const auto who : {waited_for::person, waited_for::place}) {
+    for (const auto who : {waited_for::person, waited_for::permit}) {
         limited task;
         task.time.run_for(4s);
         task.limit.wait_for(who);
@@ -64,13 +64,13 @@ void the_time_stands_still_while_somebody_is_waited_for(void **)
 void the_end_of_another_wait_does_not_let_it_run(void **)
 {
     limited task;
-    task.limit.wait_for(waited_for::place);
+    task.limit.wait_for(waited_for::permit);
     task.limit.end_wait(waited_for::person);
     assert_true(task.limit.stands());
-    task.limit.wait_for(waited_for::place); // it does already
+    task.limit.wait_for(waited_for::permit); // it does already
     task.time.run_for(1000s);
     assert_true(task.limit.elapsed() == 0s);
-    task.limit.end_wait(waited_for::place);
+    task.limit.end_wait(waited_for::permit);
     assert_false(task.limit.stands());
 }
 

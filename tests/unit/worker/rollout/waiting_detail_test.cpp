@@ -95,7 +95,7 @@ void a_gateway_without_a_link_is_named(void **)
 
 void a_place_is_waited_for_by_step_and_revision(void **)
 {
-    check(rollout::wait_for_place("retire", 2), "turn", 0,
+    check(rollout::wait_for_permit("retire", 2), "turn", 0,
           "Step retire of revision 2 waits for its turn: as many tasks are worked on as max_concurrent_rollouts "
           "allows.");
 }

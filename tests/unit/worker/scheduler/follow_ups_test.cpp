@@ -28,7 +28,7 @@ struct follow_ups_and_journal : scheduler_parts {
     /// Revision 2 serves; revision 1 is kept.
     void serve_2_and_keep_1()
     {
-        auto &entry = models.take_up("m");
+        auto &entry = models.find_or_create("m");
         entry.last_revision = 2;
         entry.blue = revision(2);
         entry.kept = {revision(1)};
@@ -129,7 +129,7 @@ void the_same_request_again_finds_what_it_has_made(void **)
     world.time.settle();
     assert_false(world.followers.is_being_made({found.kind, "t", task_verb::rollback, "new"}));
     assert_text(world.answer(), "new new pending");
-    world.models.take_up("m").kept.clear(); // and whatever has become of the model
+    world.models.find_or_create("m").kept.clear(); // and whatever has become of the model
     assert_text(world.follow_up(task_verb::rollback, found), "new pending");
     assert_text(world.waiting("m"), "new");
 }
@@ -186,7 +186,7 @@ void a_rollback_that_makes_no_sense_says_why(void **)
     assert_text(world.follow_up(task_verb::rollback, found),
                 "409 Another task of model m is under way or waits; cancel it, or let it end first.");
     world.is_busy = false;
-    world.models.take_up("m").kept.clear();
+    world.models.find_or_create("m").kept.clear();
     assert_text(world.follow_up(task_verb::rollback, found),
                 "409 No earlier revision of model m is kept, so there is none to go back to; a deployment with "
                 "\"old\": \"archive\" or \"keep\" keeps the one before it.");

@@ -35,18 +35,18 @@ void of_a_model_that_stands_nowhere_the_last_number_is_remembered(void **)
     models.add(with_number("a", 7));
     assert_null(models.find("a"));
     assert_int_equal(known(models), 1);
-    assert_int_equal(models.take_up("a").last_revision, 7);
-    assert_text(models.take_up("a").model_id, "a");
-    models.take_up("a").last_revision = 8;
+    assert_int_equal(models.find_or_create("a").last_revision, 7);
+    assert_text(models.find_or_create("a").model_id, "a");
+    models.find_or_create("a").last_revision = 8;
     models.put_aside("a");
     assert_null(models.find("a"));
-    assert_int_equal(models.take_up("a").last_revision, 8);
+    assert_int_equal(models.find_or_create("a").last_revision, 8);
 }
 
 void of_a_model_that_never_had_a_revision_nothing_is_left(void **)
 {
     model_registry models;
-    models.take_up("a");
+    models.find_or_create("a");
     models.put_aside("a");
     assert_int_equal(known(models), 0);
     models.put_aside("unknown");
@@ -56,19 +56,19 @@ void of_a_model_that_never_had_a_revision_nothing_is_left(void **)
 void a_model_that_stands_keeps_its_entry_where_it_is(void **)
 {
     model_registry models;
-    auto *const entry = &models.take_up("a");
+    auto *const entry = &models.find_or_create("a");
     entry->retired.push_back(placed(1, "gpu", "a__r1"));
     models.put_aside("a");
-    models.take_up("b");
+    models.find_or_create("b");
     assert_ptr_equal(models.find("a"), entry);
-    assert_ptr_equal(&models.take_up("a"), entry);
+    assert_ptr_equal(&models.find_or_create("a"), entry);
 }
 
 void a_model_is_known_once_its_first_task_has_given_it_a_number(void **)
 {
     model_registry models;
     models.add(with_number("old", 3));
-    auto &entry = models.take_up("new");
+    auto &entry = models.find_or_create("new");
     assert_int_equal(known(models, "new"), 1);
     entry.last_revision = 1;
     assert_int_equal(known(models, "new"), 2);
@@ -77,21 +77,21 @@ void a_model_is_known_once_its_first_task_has_given_it_a_number(void **)
 void what_a_gateway_routes_to_or_is_about_to_is_deployed(void **)
 {
     model_registry models;
-    models.take_up("blue").blue = placed(1, "gpu", "blue");
-    models.take_up("green").green = placed(1, "gpu", "green");
-    models.take_up("incoming").incoming = placed(1, "gpu", "incoming");
-    models.take_up("retired").retired = {placed(1, "gpu", "retired")};
-    models.take_up("kept").kept = {placed(1, "gpu", "kept")};
+    models.find_or_create("blue").blue = placed(1, "gpu", "blue");
+    models.find_or_create("green").green = placed(1, "gpu", "green");
+    models.find_or_create("incoming").incoming = placed(1, "gpu", "incoming");
+    models.find_or_create("retired").retired = {placed(1, "gpu", "retired")};
+    models.find_or_create("kept").kept = {placed(1, "gpu", "kept")};
     assert_int_equal(models.deployed(), 3);
 }
 
 void a_backend_has_the_models_of_which_anything_stands_there(void **)
 {
     model_registry models;
-    models.take_up("a").blue = placed(1, "gpu", "a__r1");
-    models.take_up("b").blue = placed(1, "cpu", "b__r1");
-    models.take_up("b").kept = {placed(2, "gpu", "b__r2")};
-    models.take_up("c").retired = {placed(1, "cpu", "c__r1")};
+    models.find_or_create("a").blue = placed(1, "gpu", "a__r1");
+    models.find_or_create("b").blue = placed(1, "cpu", "b__r1");
+    models.find_or_create("b").kept = {placed(2, "gpu", "b__r2")};
+    models.find_or_create("c").retired = {placed(1, "cpu", "c__r1")};
     assert_true(models.models_on("gpu") == (std::vector<std::string>{"a", "b"}));
     assert_true(models.models_on("cpu") == (std::vector<std::string>{"b", "c"}));
     assert_true(models.models_on("other").empty());
@@ -100,7 +100,7 @@ void a_backend_has_the_models_of_which_anything_stands_there(void **)
 void a_name_on_a_backend_is_held_by_another_model_alone(void **)
 {
     model_registry models;
-    models.take_up("a").incoming = placed(1, "gpu", "shared");
+    models.find_or_create("a").incoming = placed(1, "gpu", "shared");
     assert_text(models.holder_of("b", "gpu", "shared"), "a");
     assert_text(models.holder_of("a", "gpu", "shared"), "");
     assert_text(models.holder_of("b", "cpu", "shared"), "");

@@ -108,8 +108,7 @@ void each_word_is_taken_where_it_makes_sense_and_refused_with_a_reason_elsewhere
         bring_to(world, one.state);
         const std::string said = steer(world, "t", one.verb);
         if (!said.starts_with(one.said)) {
-            fail_msg("%s, %s: \"%s\"", one.state, std::string(rollout::steering_name(one.verb)).c_str(),
-                     said.c_str());
+            fail_msg("%s, %s: \"%s\"", one.state, std::string(rollout::verb_name(one.verb)).c_str(), said.c_str());
         }
     }
 }
@@ -159,7 +158,7 @@ void a_word_that_is_not_durable_is_none_and_may_be_said_again(void **)
         const int weight = static_cast<int>(world.task("t").traffic_weight);
         world.process->journal.failing_writes = 1;
         const std::string said = steer(world, "t", one.verb);
-        if (!said.starts_with("500 The " + std::string(rollout::steering_name(one.verb)))) {
+        if (!said.starts_with("500 The " + std::string(rollout::verb_name(one.verb)))) {
             fail_msg("%s", said.c_str());
         }
         world.time.run_for(1s);

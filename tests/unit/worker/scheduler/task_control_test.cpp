@@ -23,7 +23,7 @@ struct control_and_task : scheduler_parts {
                     return queues.contains(which) ? task_position::queued : position;
                 },
                 [this](const std::string &model_id, task_verb verb, rollout::task_control::steered_fn done) {
-                    steered = std::string(rollout::steering_name(verb)) + " " + model_id;
+                    steered = std::string(rollout::verb_name(verb)) + " " + model_id;
                     on_durable = std::move(done);
                     return objection;
                 }};
@@ -93,7 +93,7 @@ void a_task_that_waits_can_be_canceled_and_nothing_else(void **)
     world.queue("t", "m");
     for (const auto verb : {task_verb::promote, task_verb::pause, task_verb::resume}) {
         assert_text(world.steer("t", verb), "409 Task \"t\" waits for its turn; " +
-                                                std::string(rollout::steering_name(verb)) +
+                                                std::string(rollout::verb_name(verb)) +
                                                 " is for a deployment that runs.");
     }
     assert_text(world.steer("t", task_verb::retry),
@@ -179,7 +179,7 @@ void a_task_that_is_over_takes_only_what_makes_a_new_one(void **)
     world.store("t", "m", task_status::failed);
     for (const auto verb : {task_verb::cancel, task_verb::promote, task_verb::pause, task_verb::resume}) {
         assert_text(world.steer("t", verb), "409 Task \"t\" is over: it is failed, and there is nothing to " +
-                                                std::string(rollout::steering_name(verb)) + ".");
+                                                std::string(rollout::verb_name(verb)) + ".");
     }
     assert_text(world.steer("t", task_verb::rollback),
                 "409 Task \"t\" is failed; only a completed deployment can be rolled back.");

@@ -70,7 +70,7 @@ void a_large_file_that_is_damaged_is_found_while_it_is_in_use_and_refused_from_t
         opened_journal journal(path);
         assert_true(journal.find("t599").has_value());
         std::string found;
-        journal->look_for_damage([&](const std::string &fault) { found = fault; });
+        journal->check_integrity([&](const std::string &fault) { found = fault; });
         journal.loop.run_until([&] { return !found.empty(); });
         assert_holds(found, words);
     }
@@ -92,10 +92,10 @@ void looking_for_damage_ends_when_told_to_and_finds_none_in_a_whole_file(void **
     const auto path = large_journal(folder);
     opened_journal journal(path);
     std::string found;
-    journal->look_for_damage([&](const std::string &fault) { found = fault; });
-    journal->stop_looking();
+    journal->check_integrity([&](const std::string &fault) { found = fault; });
+    journal->stop_integrity_check();
     journal.loop.run_until([&] { return !journal->busy(); });
-    journal->look_for_damage([&](const std::string &fault) { found = fault; });
+    journal->check_integrity([&](const std::string &fault) { found = fault; });
     journal.loop.run_until([&] { return !journal->busy(); });
     assert_text(found, "");
 }

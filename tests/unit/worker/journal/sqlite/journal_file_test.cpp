@@ -182,7 +182,7 @@ void what_no_other_start_mends_is_told_apart_from_a_journal_that_is_in_use(void 
 {
     const temporary_folder folder;
     const auto path = folder / "journal.db";
-    const auto is_lasting = [&] {
+    const auto is_permanent = [&] {
         try {
             const journal_file opened(path.native());
         } catch (const rollout::permanent_start_error &) {
@@ -195,10 +195,10 @@ void what_no_other_start_mends_is_told_apart_from_a_journal_that_is_in_use(void 
     };
     {
         const journal_file opened(path.native());
-        assert_false(is_lasting());
+        assert_false(is_permanent());
     }
     run_on(path, "PRAGMA user_version = 1000");
-    assert_true(is_lasting());
+    assert_true(is_permanent());
 }
 
 void a_look_at_the_whole_file_says_what_is_damaged_and_leaves_a_mark_for_the_next_start(void **)
@@ -206,13 +206,13 @@ void a_look_at_the_whole_file_says_what_is_damaged_and_leaves_a_mark_for_the_nex
     const temporary_folder folder;
     const auto path = filled_journal(folder);
     const stop_flag goes_on{false};
-    assert_true(static_cast<bool>(journal_file::look_for_damage(path.native(), goes_on)));
+    assert_true(static_cast<bool>(journal_file::check_integrity(path.native(), goes_on)));
     assert_false(folder.has("journal.db.damaged"));
 
     std::string bytes = folder.read("journal.db");
     std::fill(bytes.begin() + 4096, bytes.end(), '\x5A');
     folder.write("journal.db", bytes);
-    const auto found = journal_file::look_for_damage(path.native(), goes_on);
+    const auto found = journal_file::check_integrity(path.native(), goes_on);
     assert_true(found.is == outcome::kind::permanent);
     assert_holds(found.detail, "the journal " + path.native() + " is damaged: ");
     assert_true(folder.has("journal.db.damaged"));

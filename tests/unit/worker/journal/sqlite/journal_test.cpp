@@ -438,7 +438,7 @@ void a_purge_goes_in_portions_and_on_from_where_it_was(void **)
     rollout::purge_step step;
     int steps = 0;
     do {
-        step = journal.purge(1000, step.looked_up_to, 7);
+        step = journal.purge(1000, step.scanned_up_to, 7);
         removed += step.removed;
         ++steps;
         assert_true(step.removed <= 7);

@@ -30,11 +30,11 @@ struct opened_journal {
         rollout::task_row row;
     };
 
-    created create(const rollout::task &wanted, bool only_look = false)
+    created create(const rollout::task &wanted, bool only_find = false)
     {
         std::optional<created> answer;
         journal->create(
-            wanted, only_look,
+            wanted, only_find,
             [&](const rollout::outcome &ended, rollout::journal::creation how, const rollout::task_row &row) {
                 must(ended);
                 answer = {how, row};

@@ -106,7 +106,7 @@ void a_model_that_cannot_be_read_is_named_in_a_list_as_at_the_start(void **)
             fail_msg("the entry was read");
         } catch (const rollout::sqlite_error &error) {
             assert_holds(error.what(), "the journal's entry of model b cannot be read");
-            assert_true(error.is_lasting());
+            assert_true(error.is_permanent());
         }
     }
 }

@@ -47,7 +47,7 @@ void a_models_entry_that_cannot_be_read_is_named_and_lasts(void **)
             first_model(journal);
         } catch (const rollout::sqlite_error &error) {
             said = error.what();
-            assert_true(error.is_lasting());
+            assert_true(error.is_permanent());
         }
         assert_holds(said, "the journal's entry of model a cannot be read: ");
     }

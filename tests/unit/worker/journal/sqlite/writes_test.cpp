@@ -17,8 +17,8 @@ namespace writes = rollout::writes;
 
 /// A creation, and what its end said.
 struct creation {
-    explicit creation(const task &wanted, bool only_look = false)
-        : write(writes::create(wanted, only_look,
+    explicit creation(const task &wanted, bool only_find = false)
+        : write(writes::create(wanted, only_find,
                                [this](const outcome &ended, journal::creation is, const task_row &row) {
                                    how = ended;
                                    became = is;
@@ -139,7 +139,7 @@ void each_has_the_name_of_its_failpoints(void **)
     const task of_it = task_of_model("t1", "a");
     const auto nothing = [](const auto &...) {};
     assert_text(writes::create(of_it, false, nothing)->name(), "create");
-    assert_text(writes::create(of_it, true, nothing)->name(), "look");
+    assert_text(writes::create(of_it, true, nothing)->name(), "find");
     assert_text(writes::save(of_it, nullptr, nothing)->name(), "save");
     assert_text(writes::save(of_it, &model, nothing)->name(), "save");
     assert_text(writes::save_model(model, nothing)->name(), "save_model");

@@ -10,6 +10,6 @@ namespace rollout {
 
 /// What is accepted and may not work, a sentence each: folders and programs that are missing, a source that is not allowed, a
 /// repository of two backends, a gate that cannot see what it is to judge. Looks at the disk.
-std::vector<std::string> doubts_about(const settings &from);
+std::vector<std::string> warnings_about(const settings &from);
 
 } // namespace rollout

@@ -1,12 +1,12 @@
-#include "worker/backend/places.hpp"
+#include "worker/backend/staging_check.hpp"
 
 #include "worker/backend/model_repository.hpp"
 
 namespace rollout {
 
-place_findings look_at_places(const settings &of)
+staging_findings check_staging(const settings &of)
 {
-    place_findings found;
+    staging_findings found;
     const auto backends = json_make_object(); // for pointers alone
     for (const auto &[name, one] : of.backends) {
         if (one.repository.empty()) {

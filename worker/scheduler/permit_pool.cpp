@@ -1,4 +1,4 @@
-#include "worker/scheduler/place_pool.hpp"
+#include "worker/scheduler/permit_pool.hpp"
 
 #include "worker/async/combine.hpp"
 
@@ -13,18 +13,18 @@ using namespace std::chrono_literals;
 } // namespace
 
 
-/// A task at work that waits for a place.
-class place_pool::place_wait final : public operation {
+/// A task at work that waits for a permit.
+class permit_pool::permit_wait final : public operation {
   public:
     /// `of` is destroyed after it, and so is the task's entry there.
-    place_wait(place_pool &of, worker &task, const std::string &model_id, done_fn done)
+    permit_wait(permit_pool &of, worker &task, const std::string &model_id, done_fn done)
         : of_(of), task_(task), turn_{urgency::under_way, task.sequence, model_id}, done_(std::move(done))
     {
         task_.waits = this;
-        of_.line_.insert(turn_);
+        of_.waiting_.insert(turn_);
     }
 
-    ~place_wait() override { leave(); }
+    ~permit_wait() override { leave(); }
 
     void cancel() override
     {
@@ -43,7 +43,7 @@ class place_pool::place_wait final : public operation {
     {
         if (task_.waits == this) {
             task_.waits = nullptr;
-            of_.line_.erase(turn_);
+            of_.waiting_.erase(turn_);
         }
     }
 
@@ -54,7 +54,7 @@ class place_pool::place_wait final : public operation {
         }
     }
 
-    place_pool &of_;
+    permit_pool &of_;
     worker &task_;
     const turn turn_;
     done_fn done_;
@@ -62,36 +62,36 @@ class place_pool::place_wait final : public operation {
 };
 
 
-place_pool::place_pool(clock &time, surroundings around) : time_(time), around_(std::move(around)) {}
+permit_pool::permit_pool(clock &time, surroundings around) : time_(time), around_(std::move(around)) {}
 
 
-void place_pool::line_up(turn with_first_task)
+void permit_pool::enqueue(turn with_first_task)
 {
-    leave_line(with_first_task.model_id);
-    line_.insert(with_first_task);
+    dequeue(with_first_task.model_id);
+    waiting_.insert(with_first_task);
     const std::string model_id = with_first_task.model_id;
-    lined_up_.emplace(model_id, std::move(with_first_task));
+    queued_.emplace(model_id, std::move(with_first_task));
 }
 
 
-void place_pool::leave_line(const std::string &model_id)
+void permit_pool::dequeue(const std::string &model_id)
 {
-    if (const auto known = lined_up_.extract(model_id)) {
-        line_.erase(known.mapped());
+    if (const auto known = queued_.extract(model_id)) {
+        waiting_.erase(known.mapped());
     }
 }
 
 
-void place_pool::hand_out()
+void permit_pool::hand_out()
 {
-    while (!stopped_ && !line_.empty()) {
-        const turn next = *line_.begin();
+    while (!stopped_ && !waiting_.empty()) {
+        const turn next = *waiting_.begin();
         const bool is_free = !is_full();
         if (!is_free && next.is != urgency::begun) {
             return;
         }
-        line_.erase(line_.begin());
-        if (lined_up_.erase(next.model_id) == 0) {
+        waiting_.erase(waiting_.begin());
+        if (queued_.erase(next.model_id) == 0) {
             grant(at_work_.at(next.model_id));
             continue;
         }
@@ -103,7 +103,7 @@ void place_pool::hand_out()
 }
 
 
-void place_pool::hand_out_soon()
+void permit_pool::hand_out_soon()
 {
     if (!stopped_) {
         soon_ = time_.after(0ms, [this] { hand_out(); });
@@ -111,39 +111,39 @@ void place_pool::hand_out_soon()
 }
 
 
-void place_pool::grant(worker &to)
+void permit_pool::grant(worker &to)
 {
-    to.has_place = true;
+    to.has_permit = true;
     ++taken_;
     to.waits->granted();
 }
 
 
-void place_pool::end(const std::string &model_id)
+void permit_pool::end(const std::string &model_id)
 {
-    give_place_back(model_id);
+    release_permit(model_id);
     at_work_.erase(model_id);
 }
 
 
-void place_pool::stop()
+void permit_pool::stop()
 {
     stopped_ = true;
     soon_.reset();
 }
 
 
-bool place_pool::has_place(const std::string &model_id) const
+bool permit_pool::has_permit(const std::string &model_id) const
 {
-    return at_work_.at(model_id).has_place;
+    return at_work_.at(model_id).has_permit;
 }
 
 
-operation_ptr place_pool::take_place(const std::string &model_id, done_fn done)
+operation_ptr permit_pool::acquire_permit(const std::string &model_id, done_fn done)
 {
     worker &task = at_work_.at(model_id);
-    auto wait = std::make_unique<place_wait>(*this, task, model_id, std::move(done));
-    if (task.has_place) {
+    auto wait = std::make_unique<permit_wait>(*this, task, model_id, std::move(done));
+    if (task.has_permit) {
         wait->granted();
     } else {
         hand_out();
@@ -152,9 +152,9 @@ operation_ptr place_pool::take_place(const std::string &model_id, done_fn done)
 }
 
 
-void place_pool::give_place_back(const std::string &model_id)
+void permit_pool::release_permit(const std::string &model_id)
 {
-    if (std::exchange(at_work_.at(model_id).has_place, false)) {
+    if (std::exchange(at_work_.at(model_id).has_permit, false)) {
         --taken_;
         hand_out_soon();
     }

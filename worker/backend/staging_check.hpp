@@ -9,12 +9,12 @@
 namespace rollout {
 
 /// What is found of one configuration.
-struct place_findings {
+struct staging_findings {
     std::vector<json_fault> faults;    ///< nothing can come into a backend's repository (`/backends/default/staging`)
     std::vector<std::string> warnings; ///< this process may not write there, which the service's own user may
 };
 
 /// Looks at every backend that has a repository which is there. Blocks.
-place_findings look_at_places(const settings &of);
+staging_findings check_staging(const settings &of);
 
 } // namespace rollout

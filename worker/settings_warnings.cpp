@@ -1,4 +1,4 @@
-#include "worker/settings_doubts.hpp"
+#include "worker/settings_warnings.hpp"
 
 #include "worker/base/format.hpp"
 #include "worker/config/name_template.hpp"
@@ -81,9 +81,10 @@ void check_gates(const settings &from, std::vector<std::string> &to)
         to.push_back("/rollout: " + warning);
     }
     for (const auto &[name, one] : from.models) {
+        const std::string pointer = "/models/" + name + "/rollout: ";
         for (const auto &warning : gate_warnings(one.rollout)) {
             if (std::ranges::find(of_all, warning) == of_all.end()) {
-                to.push_back("/models/" + name + "/rollout: " + warning);
+                to.push_back(pointer + warning);
             }
         }
     }
@@ -92,7 +93,7 @@ void check_gates(const settings &from, std::vector<std::string> &to)
 } // namespace
 
 
-std::vector<std::string> doubts_about(const settings &from)
+std::vector<std::string> warnings_about(const settings &from)
 {
     std::vector<std::string> all;
     check_folder("/listen/path", std::filesystem::path(from.listen.path).parent_path(), all);

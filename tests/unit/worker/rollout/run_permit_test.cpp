@@ -1,8 +1,8 @@
-// The place of one run; who gets the next one is in work_places_test.cpp.
+// The permit of one run; who gets the next one is in permit_pool_test.cpp.
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_journal.hpp"
-#include "tests/unit/fakes/fake_places.hpp"
-#include "worker/rollout/run_place.hpp"
+#include "tests/unit/fakes/fake_permits.hpp"
+#include "worker/rollout/run_permit.hpp"
 
 namespace {
 
@@ -37,43 +37,43 @@ struct placed {
     fake_clock time;
     std::vector<std::string> story;
     fake_journal journal{file, time, story};
-    fake_places places{time};
+    fake_permits permits{time};
     rollout::task task;
     rollout::model model;
     rollout::time_limit limit{time, 1000s, 0ms, [] {}};
     rollout::task_writer writer{journal, time, limit, task, model};
-    rollout::run_place place{places, time, limit, writer, task};
+    rollout::run_permit permit{permits, time, limit, writer, task};
     std::string happened;
 };
 
 void a_wait_that_is_over_soon_keeps_the_place(void **)
 {
     placed run;
-    run.places.holders = {"123"};
-    const auto wait = run.place.wait_without(run.work(999ms), run.done());
+    run.permits.holders = {"123"};
+    const auto wait = run.permit.wait_without(run.work(999ms), run.done());
     run.time.run_for(999ms);
     assert_text(run.happened, "work; done; ");
-    run.place.keep();
+    run.permit.keep();
     run.time.run_for(10s);
-    assert_true(run.places.has_place("123"));
+    assert_true(run.permits.has_permit("123"));
 }
 
 void a_wait_that_lasts_gives_the_place_back(void **)
 {
     placed run;
-    run.places.holders = {"123"};
-    const auto wait = run.place.wait_without(run.work(10s), run.done());
+    run.permits.holders = {"123"};
+    const auto wait = run.permit.wait_without(run.work(10s), run.done());
     run.time.run_for(1s);
-    assert_false(run.places.has_place("123"));
+    assert_false(run.permits.has_permit("123"));
     assert_text(run.happened, "work; ");
 }
 
 void work_with_a_place_begins_at_once(void **)
 {
     placed run;
-    run.places.is_full = true;
-    run.places.holders = {"123"};
-    const auto work = run.place.work_with(run.work(0ms), run.done());
+    run.permits.is_full = true;
+    run.permits.holders = {"123"};
+    const auto work = run.permit.work_with(run.work(0ms), run.done());
     assert_text(run.happened, "work; ");
     assert_false(run.limit.stands());
 }
@@ -81,15 +81,15 @@ void work_with_a_place_begins_at_once(void **)
 void work_without_a_place_waits_for_one_and_the_time_stands_still(void **)
 {
     placed run;
-    run.places.is_full = true;
-    const auto work = run.place.work_with(run.work(0ms), run.done());
+    run.permits.is_full = true;
+    const auto work = run.permit.work_with(run.work(0ms), run.done());
     run.time.run_for(100s);
     assert_text(run.happened, "");
     assert_true(run.limit.elapsed() == 0s);
     assert_true(run.task.waits_for == rollout::wait_reason::turn);
     assert_text(run.task.detail, "Step load of revision 7 waits for its turn: as many tasks are worked on as "
                                  "max_concurrent_rollouts allows.");
-    run.places.make_room();
+    run.permits.make_room();
     run.time.settle();
     assert_text(run.happened, "work; done; ");
     assert_false(run.limit.stands());
@@ -100,7 +100,7 @@ void work_without_a_place_waits_for_one_and_the_time_stands_still(void **)
 void if_there_is_room_nothing_is_said(void **)
 {
     placed run;
-    const auto work = run.place.work_with(run.work(0ms), run.done());
+    const auto work = run.permit.work_with(run.work(0ms), run.done());
     run.time.settle();
     assert_text(run.happened, "work; done; ");
     assert_true(run.story.empty());
@@ -109,8 +109,8 @@ void if_there_is_room_nothing_is_said(void **)
 void a_wait_for_a_place_that_is_canceled_ends_without_the_work(void **)
 {
     placed run;
-    run.places.is_full = true;
-    const auto work = run.place.work_with(run.work(0ms), run.done());
+    run.permits.is_full = true;
+    const auto work = run.permit.work_with(run.work(0ms), run.done());
     run.time.settle();
     work->cancel();
     run.time.settle();

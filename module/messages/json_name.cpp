@@ -1,0 +1,456 @@
+#include "module/messages/json_name.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+namespace rollout {
+
+namespace {
+
+constexpr message_fault not_json = {400, 3, "The body is not a JSON object."};
+constexpr message_fault cut = {400, 3, "The body ends before its JSON does."};
+constexpr message_fault no_model = {422, 3, "The body has no member \"model\"; give the model's name there."};
+constexpr message_fault twice = {422, 3, "The body has the member \"model\" more than once; give it once."};
+constexpr message_fault misspelled = {
+    422, 3, "The body has a member that some servers read as \"model\"; write the name of the member exactly so."};
+constexpr message_fault no_string = {422, 3, "The member \"model\" is not a string; give the model's name as one."};
+constexpr message_fault escaped = {422, 3,
+                                   "The member \"model\" has an escape in it; write the model's name without."};
+constexpr message_fault too_long = {422, 3, "The member \"model\" is longer than a model's name may be."};
+constexpr message_fault too_deep = {422, 3, "The body's JSON is nested too deeply."};
+
+bool is_space(char c) noexcept
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+
+bool is_of_scalar(char c) noexcept
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '+' ||
+           c == '.';
+}
+
+
+/// A bracket or a quote: what ends a run of plain bytes below the top level. The fifth bit is all that tells [ and ] from { and }.
+bool is_mark(char c) noexcept
+{
+    const char folded = static_cast<char>(c | 0x20);
+    return static_cast<int>(c == '"') | static_cast<int>(folded == '{') | static_cast<int>(folded == '}');
+}
+
+
+/// What a string may end with, or go on after.
+bool is_of_string_end(char c) noexcept
+{
+    return static_cast<int>(c == '"') | static_cast<int>(c == '\\');
+}
+
+
+/// Where the first of these bytes is; a block at a time, which the compiler makes vectors of.
+template <bool (*Is)(char) noexcept>
+std::size_t find(std::string_view text) noexcept
+{
+    constexpr std::size_t block = 64;
+    std::size_t at = 0;
+    for (; at + block <= text.size(); at += block) {
+        bool any = false;
+        for (std::size_t i = 0; i < block; ++i) {
+            any |= Is(text[at + i]);
+        }
+        if (any) {
+            break;
+        }
+    }
+    while (at < text.size() && !Is(text[at])) {
+        ++at;
+    }
+    return at;
+}
+
+
+char lower(char c) noexcept
+{
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+
+/// A key's characters in lower case, escapes decoded; nothing where it has one that is no ASCII character.
+std::optional<std::string_view> decode_key(std::string_view raw, std::array<char, 32> &into) noexcept
+{
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < raw.size(); ++i) {
+        char c = raw[i];
+        if (c == '\\') {
+            if (++i == raw.size()) {
+                return std::nullopt;
+            }
+            c = raw[i];
+            if (c == 'u') {
+                unsigned code = 0;
+                for (const auto end = i + 4; i < end;) {
+                    const char digit = ++i < raw.size() ? lower(raw[i]) : 'x';
+                    const bool is_letter = digit >= 'a' && digit <= 'f';
+                    if (!is_letter && (digit < '0' || digit > '9')) {
+                        return std::nullopt;
+                    }
+                    code = code * 16 + static_cast<unsigned>(is_letter ? digit - 'a' + 10 : digit - '0');
+                }
+                if (code >= 0x80) {
+                    return std::nullopt;
+                }
+                c = static_cast<char>(code);
+            }
+        }
+        into[size++] = lower(c);
+    }
+    return std::string_view(into.data(), size);
+}
+
+} // namespace
+
+
+bool json_name_reader::refuse(const message_fault &why) noexcept
+{
+    fault_ = &why;
+    state_ = state::broken;
+    return false;
+}
+
+
+/// Of the key that has just been read. A server may take a key in another case (Go's encoding/json does), and one with escapes, for the
+/// same.
+bool json_name_reader::is_wanted_key() noexcept
+{
+    is_wanted_ = false;
+    if (key_size_ > key_.size()) {
+        return true;
+    }
+    const std::string_view raw(key_.data(), key_size_);
+    if (kind_ == json_kind::kserve) {
+        is_wanted_ = raw == "model_name" || raw == "name";
+        return true;
+    }
+    is_wanted_ = raw == "model";
+    if (kind_ == json_kind::answer) {
+        return true;
+    }
+    std::array<char, 32> memory;
+    const auto decoded = decode_key(raw, memory);
+    if (!decoded || *decoded != "model") {
+        return true;
+    }
+    if (is_found_) {
+        return refuse(twice);
+    }
+    return is_wanted_ || refuse(misspelled);
+}
+
+
+bool json_name_reader::open(char bracket) noexcept
+{
+    if (depth_ == depth_most) {
+        return refuse(too_deep);
+    }
+    auto &bits = is_array_[depth_ / 8];
+    const auto bit = static_cast<std::uint8_t>(1U << (depth_ % 8));
+    bits = static_cast<std::uint8_t>(bracket == '[' ? bits | bit : bits & ~bit);
+    ++depth_;
+    return true;
+}
+
+
+bool json_name_reader::close(char bracket) noexcept
+{
+    --depth_;
+    const bool is_array = (is_array_[depth_ / 8] >> (depth_ % 8) & 1U) != 0;
+    return is_array == (bracket == ']') || refuse(not_json);
+}
+
+
+bool json_name_reader::begin_value(char c) noexcept
+{
+    if (is_wanted_ && c != '"' && kind_ == json_kind::request) {
+        return refuse(no_string);
+    }
+    if (c == '"') {
+        state_ = is_wanted_ ? state::held_value : state::string;
+        return true;
+    }
+    if (c == '[' || c == '{') {
+        state_ = state::nested;
+        return open(c);
+    }
+    state_ = state::scalar;
+    return is_of_scalar(c) || refuse(not_json);
+}
+
+
+/// One byte outside of values' insides.
+bool json_name_reader::read_plain(char c) noexcept
+{
+    switch (state_) {
+    case state::scalar:
+        if (is_of_scalar(c)) {
+            return true;
+        }
+        state_ = state::next;
+        [[fallthrough]];
+    case state::next:
+        if (is_space(c)) {
+            return true;
+        }
+        state_ = c == '}' ? state::over : state::member;
+        return c == '}' || c == ',' || refuse(not_json);
+    case state::start:
+        if (is_space(c)) {
+            return true;
+        }
+        state_ = state::first_member;
+        return c == '{' || refuse(not_json);
+    case state::first_member:
+        if (c == '}') {
+            state_ = state::over;
+            return true;
+        }
+        [[fallthrough]];
+    case state::member:
+        if (is_space(c)) {
+            return true;
+        }
+        state_ = state::key;
+        key_size_ = 0;
+        return c == '"' || refuse(not_json);
+    case state::key:
+    case state::key_escape:
+        if (c == '"' && state_ == state::key) {
+            state_ = state::colon;
+            return is_wanted_key();
+        }
+        if (key_size_ < key_.size()) {
+            key_[key_size_] = c;
+        }
+        key_size_ += key_size_ <= key_.size() ? 1 : 0;
+        state_ = c == '\\' && state_ == state::key ? state::key_escape : state::key;
+        return true;
+    case state::colon:
+        if (is_space(c)) {
+            return true;
+        }
+        state_ = state::value;
+        return c == ':' || refuse(not_json);
+    case state::value:
+        return is_space(c) || begin_value(c);
+    case state::over:
+        return is_space(c) || refuse(not_json);
+    case state::string_escape:
+        state_ = state::string;
+        return true;
+    case state::nested_escape:
+        state_ = state::nested_string;
+        return true;
+    case state::held_value:
+    case state::string:
+    case state::nested:
+    case state::nested_string:
+    case state::broken:
+        break;
+    }
+    return false;
+}
+
+
+/// Bytes inside of a string or a nested value that need no look one by one, with the mark that ends them.
+std::size_t json_name_reader::skip(std::string_view rest) noexcept
+{
+    const bool is_string = state_ == state::string || state_ == state::nested_string;
+    const std::size_t at = is_string ? find<is_of_string_end>(rest) : find<is_mark>(rest);
+    if (at == rest.size()) {
+        return at;
+    }
+    const char mark = rest[at];
+    if (is_string) {
+        if (mark == '\\') {
+            state_ = state_ == state::string ? state::string_escape : state::nested_escape;
+        } else {
+            state_ = state_ == state::string ? state::next : state::nested;
+        }
+    } else if (mark == '"') {
+        state_ = state::nested_string;
+    } else if (mark == '[' || mark == '{') {
+        open(mark);
+    } else if (close(mark) && depth_ == 0) {
+        state_ = state::next;
+    }
+    return at + 1;
+}
+
+
+/// The value of the member that is looked for, from its opening quote at `from` on.
+name_reader::step json_name_reader::hold_value(std::string_view piece, std::size_t from) noexcept
+{
+    step made{from, 0, found::more};
+    while (from + made.hold < piece.size()) {
+        const char c = piece[from + made.hold];
+        if (value_size_ == value_.size() || c == '\\') {
+            if (kind_ == json_kind::request) {
+                refuse(c == '\\' ? escaped : too_long);
+                made.what = found::refuse;
+                return made;
+            }
+            // No name of ours; what is held goes on as it is, and the string is like any other.
+            state_ = state::string;
+            made.what = found::name;
+            was_given_ = true;
+            return made;
+        }
+        value_[value_size_++] = c;
+        ++made.hold;
+        if (c == '"' && value_size_ > 1) {
+            state_ = state::next;
+            is_found_ = true;
+            was_given_ = true;
+            made.what = found::name;
+            return made;
+        }
+    }
+    return made;
+}
+
+
+name_reader::step json_name_reader::read(std::string_view piece) noexcept
+{
+    if (was_given_) {
+        was_given_ = false;
+        value_size_ = 0;
+    }
+    std::size_t at = 0;
+    while (at < piece.size() && state_ != state::broken) {
+        switch (state_) {
+        case state::held_value:
+            return hold_value(piece, at);
+        case state::string:
+        case state::nested:
+        case state::nested_string:
+            at += skip(piece.substr(at));
+            break;
+        default:
+            if (read_plain(piece[at]) && state_ != state::held_value) {
+                ++at;
+            }
+        }
+    }
+    return {at, 0, state_ == state::broken ? found::refuse : found::more};
+}
+
+
+const message_fault *json_name_reader::finish() noexcept
+{
+    if (fault_ == nullptr && state_ != state::over) {
+        refuse(state_ == state::start ? not_json : cut);
+    }
+    if (fault_ == nullptr && !is_found_) {
+        refuse(no_model);
+    }
+    return fault_;
+}
+
+
+std::string_view json_name_reader::name() const noexcept
+{
+    const auto text = held();
+    return text.size() >= 2 && text.ends_with('"') ? text.substr(1, text.size() - 2) : std::string_view();
+}
+
+
+std::size_t json_name_reader::write(std::string_view name, char *into) const noexcept
+{
+    char *at = into;
+    *at++ = '"';
+    at = std::copy(name.begin(), name.end(), at);
+    *at++ = '"';
+    if (kind_ != json_kind::request) {
+        while (static_cast<std::size_t>(at - into) < value_size_) {
+            *at++ = ' ';
+        }
+    }
+    return static_cast<std::size_t>(at - into);
+}
+
+
+bool json_name_reader::give_up() noexcept
+{
+    if (state_ != state::held_value || value_size_ == 0) {
+        return false;
+    }
+    state_ = state::broken;
+    was_given_ = true;
+    return true;
+}
+
+
+/// The bytes of a line before its data. Whether the line is one of data.
+bool event_name_reader::enter_line(char c) noexcept
+{
+    static constexpr std::string_view data = "data:";
+    const bool is_second = c == '\n' && after_return_;
+    after_return_ = c == '\r';
+    if (is_second) {
+        return false;
+    }
+    if (c == '\n' || c == '\r') {
+        if (field_ == 0) { // an empty line ends the event
+            object_.restart();
+            is_refused_ = false;
+        }
+        field_ = 0;
+        return false;
+    }
+    if (field_ < data.size() && c == data[field_]) {
+        ++field_;
+        return field_ == data.size();
+    }
+    state_ = state::other;
+    return false;
+}
+
+
+name_reader::step event_name_reader::read(std::string_view piece) noexcept
+{
+    std::size_t at = 0;
+    while (at < piece.size()) {
+        if (state_ == state::line) {
+            state_ = enter_line(piece[at]) ? state::data : state_;
+            ++at;
+            continue;
+        }
+        const auto rest = piece.substr(at);
+        const auto line = rest.substr(0, std::min(rest.find_first_of("\r\n"), rest.size()));
+        if (state_ == state::data && !is_refused_ && !line.empty()) {
+            const step inner = object_.read(line);
+            if (inner.what == found::name) {
+                return {at + inner.pass, inner.hold, found::name};
+            }
+            if (inner.hold != 0) {
+                return {at + inner.pass, inner.hold, found::more};
+            }
+            is_refused_ = inner.what == found::refuse;
+            at += is_refused_ ? line.size() : inner.pass;
+            continue;
+        }
+        at += line.size();
+        if (at < piece.size()) {
+            if (object_
+                    .give_up()) { // a name that a line's end has cut: at the piece's start, for what is held is not passed
+                is_refused_ = true;
+                return {at, 0, found::name};
+            }
+            state_ = state::line;
+            field_ = 1; // this byte ends a line that was not empty
+        }
+    }
+    return {at, 0, found::more};
+}
+
+} // namespace rollout

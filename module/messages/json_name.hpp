@@ -1,0 +1,110 @@
+// A model's name as a string member at the top level of a JSON object, or of each object in a stream of events.
+//
+// A tokenizer of the top level alone: below it, only strings and brackets are told apart, by blocks of bytes, so that a body of
+// numbers costs little more than a copy.
+#pragma once
+
+#include "module/messages/name_reader.hpp"
+
+#include <array>
+
+namespace rollout {
+
+/// Whose name it is, and how much the body is trusted.
+enum class json_kind : std::uint8_t {
+    request, ///< of a client: the member `model`, once, as a plain string; whatever a server might read as another is refused
+    answer, ///< of a server, OpenAI's API: the member `model`
+    kserve, ///< of a server, KServe's: `model_name` of an inference, `name` of a model's metadata
+};
+
+class json_name_reader final : public name_reader {
+  public:
+    explicit json_name_reader(json_kind kind) noexcept : kind_(kind) {}
+
+    step read(std::string_view piece) noexcept override;
+    const message_fault *finish() noexcept override;
+    std::string_view held() const noexcept override { return {value_.data(), value_size_}; }
+    std::string_view name() const noexcept override;
+    std::size_t room() const noexcept override { return value_.size() + 2; }
+
+    /// A name that is not longer is followed by spaces, so that the body keeps its length.
+    std::size_t write(std::string_view name, char *into) const noexcept override;
+
+    /// Reads another object from here on.
+    void restart() noexcept { *this = json_name_reader(kind_); }
+
+    /// If the begin of a name is held, that is none: it is the caller's to write, and the rest of the object is broken.
+    bool give_up() noexcept;
+
+  private:
+    enum class state : std::uint8_t {
+        start,
+        first_member, ///< behind the opening bracket
+        member,       ///< behind a comma
+        key,
+        key_escape,
+        colon,
+        value,
+        held_value,
+        string,
+        string_escape,
+        scalar,
+        nested,
+        nested_string,
+        nested_escape,
+        next, ///< behind a member
+        over,
+        broken,
+    };
+
+    bool refuse(const message_fault &why) noexcept;
+    bool is_wanted_key() noexcept;
+    bool begin_value(char c) noexcept;
+    bool open(char bracket) noexcept;
+    bool close(char bracket) noexcept;
+    bool read_plain(char c) noexcept;
+    std::size_t skip(std::string_view rest) noexcept;
+    step hold_value(std::string_view piece, std::size_t from) noexcept;
+
+    static constexpr std::size_t key_most = 30; ///< of `model` with each character as \uXXXX
+    static constexpr unsigned depth_most = 256; ///< of brackets
+
+    json_kind kind_;
+    state state_ = state::start;
+    bool is_wanted_ = false;
+    bool is_found_ = false;
+    bool was_given_ = false; ///< the name that is held is the caller's
+    unsigned depth_ = 0;     ///< of the brackets below the top level
+    std::size_t key_size_ = 0;
+    std::size_t value_size_ = 0;
+    std::array<char, key_most> key_{};
+    std::array<char, limits::backend_model_bytes + 2> value_{}; ///< with its quotes
+    std::array<std::uint8_t, depth_most / 8> is_array_{};
+};
+
+/// The same in server-sent events: in each event whose data is a JSON object. Nothing else is held back.
+class event_name_reader final : public name_reader {
+  public:
+    /// `kind`: of an answer.
+    explicit event_name_reader(json_kind kind) noexcept : object_(kind) {}
+
+    step read(std::string_view piece) noexcept override;
+    const message_fault *finish() noexcept override { return nullptr; }
+    std::string_view held() const noexcept override { return object_.held(); }
+    std::string_view name() const noexcept override { return object_.name(); }
+    std::size_t room() const noexcept override { return object_.room(); }
+    std::size_t write(std::string_view name, char *into) const noexcept override { return object_.write(name, into); }
+
+  private:
+    enum class state : std::uint8_t { line, other, data };
+
+    bool enter_line(char c) noexcept;
+
+    json_name_reader object_;
+    state state_ = state::line;
+    std::size_t field_ = 0; ///< characters of "data:" that have been read in this line
+    bool after_return_ = false;
+    bool is_refused_ = false; ///< the event's data is no object, or its name has been read
+};
+
+} // namespace rollout

@@ -1,0 +1,315 @@
+#include "module/nginx/body_rewriter.hpp"
+
+#include <algorithm>
+
+namespace rollout {
+
+/// Starts with nginx's buffer.
+struct body_rewriter::own_buffer {
+    ngx_buf_t buffer;
+    u_char *memory;
+    std::size_t capacity;
+    own_buffer *next;
+};
+
+
+/// The chain that goes on.
+class body_rewriter::output {
+  public:
+    output(ngx_http_request_t *r, ngx_chain_t *&chain) noexcept : r_(r), end_(&chain) { chain = nullptr; }
+
+    ngx_http_request_t *request() const noexcept { return r_; }
+
+    /// Null when memory is out.
+    ngx_chain_t *append(ngx_buf_t *buffer) noexcept
+    {
+        ngx_chain_t *link = ngx_alloc_chain_link(r_->pool);
+        if (link != nullptr) {
+            *link = {buffer, nullptr};
+            *end_ = link;
+            end_ = &link->next;
+            last_ = buffer;
+        }
+        return link;
+    }
+
+    /// Null: nothing goes on.
+    ngx_buf_t *last() const noexcept { return last_; }
+
+  private:
+    ngx_http_request_t *r_;
+    ngx_chain_t **end_;
+    ngx_buf_t *last_ = nullptr;
+};
+
+
+namespace {
+
+bool is_in_file_alone(const ngx_buf_t *buffer) noexcept
+{
+    return buffer->in_file && !ngx_buf_in_memory(buffer);
+}
+
+
+/// A range of what is left in a buffer.
+struct part {
+    off_t from;
+    off_t to;
+};
+
+
+/// `resent`: a body that is sent once more is sent from its buffers' start.
+void narrow(ngx_buf_t *buffer, part to_part, bool resent) noexcept
+{
+    const auto [from, to] = to_part;
+    if (ngx_buf_in_memory(buffer)) {
+        buffer->last = buffer->pos + to;
+        buffer->pos += from;
+        buffer->start = resent ? buffer->pos : buffer->start;
+    }
+    if (buffer->in_file) {
+        buffer->file_last = buffer->file_pos + to;
+        buffer->file_pos += from;
+    }
+}
+
+
+void copy_flags(ngx_buf_t *to, const ngx_buf_t *from) noexcept
+{
+    to->flush = from->flush;
+    to->sync = from->sync;
+    to->last_buf = from->last_buf;
+    to->last_in_chain = from->last_in_chain;
+}
+
+} // namespace
+
+
+body_rewriter::own_buffer *body_rewriter::take_buffer(ngx_pool_t *pool, std::size_t size) noexcept
+{
+    own_buffer *taken = nullptr;
+    for (auto *at = how_.reuses ? own_ : nullptr; at != nullptr && taken == nullptr; at = at->next) {
+        taken = ngx_buf_size(&at->buffer) == 0 ? at : nullptr;
+    }
+    if (taken == nullptr) {
+        taken = static_cast<own_buffer *>(ngx_pcalloc(pool, sizeof(own_buffer)));
+        if (taken == nullptr) {
+            return nullptr;
+        }
+        taken->next = own_;
+        own_ = taken;
+    }
+    if (taken->capacity < size) {
+        taken->memory = static_cast<u_char *>(ngx_pnalloc(pool, size));
+        taken->capacity = taken->memory != nullptr ? size : 0;
+    }
+    taken->buffer = {};
+    return taken->capacity >= size ? taken : nullptr;
+}
+
+
+bool body_rewriter::write_held(output &to) noexcept
+{
+    holds_ = false;
+    const auto held = reader_->held();
+    if (held.empty()) {
+        return true;
+    }
+    auto *own = take_buffer(to.request()->pool, held.size());
+    if (own == nullptr) {
+        return false;
+    }
+    own->buffer.temporary = 1;
+    own->buffer.start = own->buffer.pos = own->memory;
+    own->buffer.last = own->buffer.end = ngx_cpymem(own->memory, held.data(), held.size());
+    written_ += static_cast<off_t>(held.size());
+    return to.append(&own->buffer) != nullptr;
+}
+
+
+body_rewriter::result body_rewriter::take_name(output &to, rename_fn rename) noexcept
+{
+    std::string_view instead;
+    const auto decided = rename(reader_->name(), instead);
+    if (decided == verdict::stop) {
+        return result::refused;
+    }
+    if (decided == verdict::keep) {
+        return write_held(to) ? result::done : result::failed;
+    }
+    auto *own = take_buffer(to.request()->pool, reader_->room() + instead.size());
+    if (own == nullptr) {
+        return result::failed;
+    }
+    const std::size_t size = reader_->write(instead, reinterpret_cast<char *>(own->memory));
+    own->buffer.temporary = 1;
+    own->buffer.start = own->buffer.pos = own->memory;
+    own->buffer.last = own->buffer.end = own->memory + size;
+    name_from_ = written_;
+    written_ += static_cast<off_t>(size);
+    name_to_ = written_;
+    last_written_ = {reinterpret_cast<const char *>(own->memory), size};
+    holds_ = false;
+    is_over_ = decided == verdict::rename_last;
+    return to.append(&own->buffer) != nullptr ? result::done : result::failed;
+}
+
+
+/// What the reader can read next of a buffer; nothing when a file cannot be read.
+std::string_view body_rewriter::piece_of(const ngx_buf_t *buffer, off_t from, output &to) noexcept
+{
+    auto size = static_cast<std::size_t>(ngx_buf_size(buffer) - from);
+    if (how_.most != 0) {
+        size = std::min(size, how_.most - looked_at_);
+    }
+    if (!is_in_file_alone(buffer)) {
+        return {reinterpret_cast<const char *>(buffer->pos) + from, size};
+    }
+    if (file_piece_ == nullptr) {
+        file_piece_ = static_cast<u_char *>(ngx_pnalloc(to.request()->pool, file_piece_bytes));
+    }
+    size = std::min(size, file_piece_bytes);
+    if (file_piece_ == nullptr ||
+        ngx_read_file(buffer->file, file_piece_, size, buffer->file_pos + from) != static_cast<ssize_t>(size)) {
+        return {};
+    }
+    return {reinterpret_cast<const char *>(file_piece_), size};
+}
+
+
+/// Part of another buffer, whose memory and file it shares.
+ngx_chain_t *body_rewriter::append_part(const ngx_buf_t *buffer, off_t from, off_t until, output &to) noexcept
+{
+    auto *own = take_buffer(to.request()->pool, 0);
+    if (own == nullptr) {
+        return nullptr;
+    }
+    static constexpr ngx_buf_t no_flags{};
+    own->buffer = *buffer;
+    copy_flags(&own->buffer, &no_flags);
+    own->buffer.recycled = 0;
+    own->buffer.shadow = nullptr;
+    own->buffer.last_shadow = 0;
+    own->buffer.tag = nullptr;
+    narrow(&own->buffer, {from, until}, how_.of_request);
+    written_ += until - from;
+    return to.append(&own->buffer);
+}
+
+
+/// A buffer of which nothing goes on behind what has: all of it is passed or held.
+bool body_rewriter::end_buffer(ngx_buf_t *buffer, ngx_chain_t *last_part, off_t from, off_t until,
+                               output &to) noexcept
+{
+    static constexpr ngx_buf_t no_flags{};
+    ngx_buf_t flags{};
+    copy_flags(&flags, buffer);
+    copy_flags(buffer, &no_flags);
+    // As long as a part of it is not sent, the original must not be empty, or its memory would be used again.
+    const ngx_buf_t *replaced = nullptr;
+    if (last_part != nullptr) {
+        replaced = last_part->buf;
+        last_part->buf->pos = last_part->buf->last;
+        last_part->buf->file_pos = last_part->buf->file_last;
+        last_part->buf = buffer;
+    }
+    narrow(buffer, {from, until}, how_.of_request);
+    const bool ends = flags.last_buf || flags.last_in_chain;
+    if (ends && holds_ && !write_held(to)) {
+        return false;
+    }
+    ngx_buf_t *carrier = last_part != nullptr && to.last() == replaced ? buffer : to.last();
+    if (carrier == nullptr && ends) {
+        auto *own = take_buffer(to.request()->pool, 0);
+        if (own == nullptr || to.append(&own->buffer) == nullptr) {
+            return false;
+        }
+        carrier = &own->buffer;
+    }
+    if (carrier != nullptr) {
+        copy_flags(carrier, &flags);
+    }
+    return true;
+}
+
+
+body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, rename_fn rename) noexcept
+{
+    const off_t size = ngx_buf_size(buffer);
+    off_t at = 0;
+    off_t kept = 0; // what is before that has gone on, or is held
+    ngx_chain_t *last_part = nullptr;
+    part last{size, size};
+
+    while (at < size && !is_over_) {
+        auto piece = piece_of(buffer, at, to);
+        if (piece.empty()) {
+            return result::failed;
+        }
+        looked_at_ += piece.size();
+        while (!piece.empty() && !is_over_) {
+            const auto step = reader_->read(piece);
+            piece.remove_prefix(step.pass + step.hold);
+            const off_t passed = at + static_cast<off_t>(step.pass);
+            at = passed + static_cast<off_t>(step.hold);
+            if (step.what == name_reader::found::refuse && how_.of_request) {
+                return result::refused;
+            }
+            if (step.hold != 0 || step.what == name_reader::found::name) {
+                if (passed != kept) {
+                    last = {kept, passed};
+                    last_part = append_part(buffer, kept, passed, to);
+                    if (last_part == nullptr) {
+                        return result::failed;
+                    }
+                }
+                kept = at;
+                holds_ = holds_ || step.hold != 0;
+            }
+            if (step.what == name_reader::found::name) {
+                if (const auto taken = take_name(to, rename); taken != result::done) {
+                    return taken;
+                }
+            }
+            is_over_ = is_over_ || step.what == name_reader::found::refuse;
+        }
+        is_over_ = is_over_ || (how_.most != 0 && looked_at_ >= how_.most);
+        if (is_over_ && holds_ && !write_held(to)) {
+            return result::failed;
+        }
+    }
+
+    if (kept == size) {
+        return end_buffer(buffer, last_part, last.from, last.to, to) ? result::done : result::failed;
+    }
+    narrow(buffer, {kept, size}, how_.of_request);
+    written_ += size - kept;
+    return to.append(buffer) != nullptr ? result::done : result::failed;
+}
+
+
+body_rewriter::result body_rewriter::rewrite(ngx_http_request_t *r, ngx_chain_t *in, ngx_chain_t *&out,
+                                             rename_fn rename) noexcept
+{
+    output to(r, out);
+    for (; in != nullptr; in = in->next) {
+        ngx_buf_t *buffer = in->buf;
+        const bool is_special = ngx_buf_special(buffer);
+        if (!is_over_ && !is_special && ngx_buf_size(buffer) != 0) {
+            if (const auto made = read_buffer(buffer, to, rename); made != result::done) {
+                return made;
+            }
+            continue;
+        }
+        if ((buffer->last_buf || buffer->last_in_chain) && holds_ && !write_held(to)) {
+            return result::failed;
+        }
+        written_ += is_special ? 0 : ngx_buf_size(buffer);
+        if (to.append(buffer) == nullptr) {
+            return result::failed;
+        }
+    }
+    return result::done;
+}
+
+} // namespace rollout

@@ -1,0 +1,168 @@
+"""gRPC over HTTP/2 frames of the test's own, byte by byte: however a message is cut, the server gets it whole, under its own name."""
+
+import contextlib
+import socket
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+
+from grpc_servers import SERVICE, GrpcServer, field, frame
+from processes import DEADLINE_S, wait_until
+from routed_servers import RoutedServers
+
+LOCATIONS = """
+        location /inference.GRPCInferenceService/ { rollout_grpc; rollout_route $rollout_grpc_model; grpc_pass grpc://$rollout_upstream; }
+        location /small/ { client_body_buffer_size 16; rollout_grpc; rollout_route $rollout_grpc_model; grpc_pass grpc://$rollout_upstream; }
+"""
+
+
+@pytest.fixture(scope="module")
+def world():
+    made = RoutedServers(GrpcServer(), GrpcServer(), LOCATIONS)
+    made.route("m")
+    yield made
+    made.close()
+
+
+class Connection:
+    def __init__(self, world):
+        self.socket = socket.create_connection(("127.0.0.1", world.nginx.http2_port), timeout=DEADLINE_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self.h2.initiate_connection()
+        self.flush()
+
+    def flush(self):
+        self.socket.sendall(self.h2.data_to_send())
+
+    def begin(self, path, **headers):
+        stream = self.h2.get_next_available_stream_id()
+        self.h2.send_headers(stream, [(":method", "POST"), (":scheme", "http"), (":authority", "t"), (":path", path), ("content-type", "application/grpc"),
+                                      ("te", "trailers"), *((name.replace("_", "-"), value) for name, value in headers.items())])
+        self.flush()
+        return stream
+
+    def send(self, stream, data, end=False):
+        """A frame."""
+        self.h2.send_data(stream, data, end_stream=end)
+        self.flush()
+
+    def end(self, stream):
+        """What comes of it: headers and trailers, the body, and RST_STREAM's code, if that is the end."""
+        headers, body, ended = {}, b"", False
+        while not ended:
+            received = self.socket.recv(65536)
+            assert received, "the connection was closed"
+            for event in self.h2.receive_data(received):
+                if getattr(event, "stream_id", None) != stream:
+                    continue
+                if isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
+                    headers |= dict(event.headers)
+                elif isinstance(event, h2.events.DataReceived):
+                    body += event.data
+                    self.h2.acknowledge_received_data(event.flow_controlled_length, stream)
+                elif isinstance(event, h2.events.StreamReset):
+                    return headers, body, event.error_code
+                ended = ended or isinstance(event, h2.events.StreamEnded)
+            with contextlib.suppress(OSError):
+                self.flush()
+        return headers, body, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+MESSAGE = field(3, "id") + field(1, "m") + field(7, "tensors")
+RENAMED = field(1, "m") + field(3, "id") + field(7, "tensors")
+
+
+@pytest.mark.parametrize("prefix", ["/", "/small/"])
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer"])
+def test_a_message_in_frames_of_every_size(world, prefix, method):
+    data = frame(MESSAGE)
+    with Connection(world) as client:
+        for size in (1, 2, 3, 5, 7, 11, len(data)):
+            stream = client.begin(prefix + SERVICE[1:] + method)
+            for at in range(0, len(data), size):
+                client.send(stream, data[at:at + size], at + size >= len(data))
+            headers, body, reset = client.end(stream)
+            assert reset is None and headers["grpc-status"] == "0"
+            assert body == frame(RENAMED if method == "ModelInfer" else field(2, RENAMED))
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer"])
+def test_a_message_cut_anywhere(world, method):
+    data = frame(MESSAGE)
+    with Connection(world) as client:
+        for cut in range(1, len(data)):
+            stream = client.begin(SERVICE + method)
+            client.send(stream, data[:cut])
+            client.send(stream, data[cut:])
+            client.send(stream, b"", True)  # the end in a frame of its own, as grpc-js writes it
+            headers, body, reset = client.end(stream)
+            assert reset is None and headers["grpc-status"] == "0" and body == frame(RENAMED if method == "ModelInfer" else field(2, RENAMED))
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer"])
+@pytest.mark.parametrize("data, status, words", [
+    (frame(MESSAGE)[:-3], "3", "ends before"), (b"", "3", "no message"), (b"\0\0", "3", "ends before"), (frame(MESSAGE, 2), "3", "not a sequence"),
+    (frame(MESSAGE, 1), "12", "compressed"), (b"\0\xff\xff\xff\xff" + MESSAGE, "8", "2 GiB"), (frame(b"\x0a\x7fm"), "3", "not a protobuf message")])
+def test_a_call_that_is_none_gets_a_status_alone(world, method, data, status, words):
+    with Connection(world) as client:
+        stream = client.begin(SERVICE + method)
+        client.send(stream, data, True)
+        headers, body, _ = client.end(stream)
+        assert headers[":status"] == "200" and headers["content-type"] == "application/grpc" and body == b""
+        assert headers["grpc-status"] == status and words in headers["grpc-message"]
+        # The connection goes on.
+        stream = client.begin(SERVICE + method)
+        client.send(stream, frame(MESSAGE), True)
+        assert client.end(stream)[0]["grpc-status"] == "0"
+
+
+def test_two_messages_in_a_call(world):
+    with Connection(world) as client:
+        stream = client.begin(SERVICE + "ModelInfer")
+        client.send(stream, frame(MESSAGE) * 2, True)
+        headers, _, _ = client.end(stream)
+        assert headers["grpc-status"] == "3" and "more than one message" in headers["grpc-message"]
+
+
+def test_a_length_that_the_client_declares(world):
+    """Of the body as it sends it; the server's has another."""
+    with Connection(world) as client:
+        for method in ("ModelInfer", "ModelStreamInfer"):
+            stream = client.begin(SERVICE + method, content_length=str(len(frame(MESSAGE))))
+            client.send(stream, frame(MESSAGE), True)
+            assert client.end(stream)[0]["grpc-status"] == "0"
+
+
+def test_a_client_that_resets_its_stream_while_it_sends(world):
+    before = len(world.green.received)
+    with Connection(world) as client:
+        for method in ("ModelInfer", "ModelStreamInfer"):
+            for cut in (0, 3, 12, 15):
+                stream = client.begin(SERVICE + method)
+                client.send(stream, frame(MESSAGE)[:cut])
+                client.h2.reset_stream(stream)
+                client.flush()
+        stream = client.begin(SERVICE + "ModelInfer")
+        client.send(stream, frame(MESSAGE), True)
+        assert client.end(stream)[0]["grpc-status"] == "0"
+    wait_until(lambda: len(world.logged(SERVICE)) >= 9, "the log")
+    assert len([method for method, _ in world.green.received[before:] if method == "ModelInfer"]) == 1
+
+
+def test_a_content_type_that_is_not_grpc(world):
+    with Connection(world) as client:
+        stream = client.h2.get_next_available_stream_id()
+        client.h2.send_headers(stream, [(":method", "POST"), (":scheme", "http"), (":authority", "t"), (":path", SERVICE + "ModelInfer"),
+                                        ("content-type", "application/json")])
+        client.send(stream, b"{}", True)
+        headers, body, _ = client.end(stream)
+        assert headers[":status"] == "415" and b"application/grpc" in body

@@ -1,0 +1,276 @@
+#include "worker/daemon.hpp"
+
+#include "worker/artifact/fetch.hpp"
+#include "worker/async/thread_work.hpp"
+#include "worker/backend/command/command_backend.hpp"
+#include "worker/backend/failing_backend.hpp"
+#include "worker/backend/staging_check.hpp"
+#include "worker/backend/triton/triton_backend.hpp"
+#include "worker/base/format.hpp"
+#include "worker/base/log.hpp"
+#include "worker/base/permanent_start_error.hpp"
+#include "worker/config/settings_diff.hpp"
+#include "worker/hook_call.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <ctime>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t most_models_named = 20;
+
+} // namespace
+
+
+void log_unreachable_backends(const std::string &path, const std::vector<json_fault> &faults)
+{
+    for (const auto &fault : faults) {
+        log(log_level::error, "No deployment can reach a backend: " + fault.pointer + ": " + fault.detail,
+            {{"file", path}});
+    }
+}
+
+
+daemon::daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads)
+    : loop_(loop), path_(std::move(path)), config_(std::move(config)), threads_(threads), time_(loop), manager_(loop),
+      http_(loop), journal_(loop, config_->journal.path, [this] { manager_.starting(); }), gateways_(loop, journal_),
+      backends_(make_backends(*config_, {})),
+      scheduler_(
+          config_, journal_, gateways_, time_, finder(),
+          [this](fetch_request request, done_fn done) { return fetch(loop_, std::move(request), std::move(done)); },
+          [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
+              return run_hook(http_, name, hook, std::move(body), std::move(done));
+          }),
+      metrics_(ROLLOUT_VERSION, std::time(nullptr))
+{
+    journal_.on_commit = [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
+        metrics_.changed(rows);
+        gateways_.publish_tasks(rows, before, now);
+    };
+    journal_.on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
+    gateways_.on_submit = [this](submission wanted, answer_fn answer) {
+        scheduler_.submit(std::move(wanted), std::move(answer));
+    };
+    gateways_.on_steer = [this](steer_request wanted, answer_fn answer) {
+        scheduler_.steer(std::move(wanted), std::move(answer));
+    };
+    gateways_.metrics = [this] { return metrics(); };
+    gateways_.tasks_of = [this](const std::string &model_id, std::size_t most) {
+        return scheduler_.tasks_of(model_id, most);
+    };
+    gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
+}
+
+
+void daemon::start()
+{
+    // Before anybody can see that it is there.
+    signals_.start([this](int number) { number == SIGHUP ? reload() : stop(); });
+    retention_.use(rule());
+    scheduler_.recover();
+    gateways_.listen(*config_);
+    retention_.start();
+    journal_.check_integrity([this](const std::string &fault) {
+        log(log_level::error, "rolloutd stops, and does not start again by itself: " + fault);
+        status_ = exit_permanent_error;
+        stop();
+    });
+    log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", journal_.id()}});
+    say_ready();
+}
+
+
+std::string daemon::metrics() const
+{
+    rolloutd_metrics::moment now;
+    now.waiting = scheduler_.waiting();
+    now.running = scheduler_.running();
+    now.working = scheduler_.working();
+    now.most_working = config_->limits.max_concurrent_rollouts;
+    now.longest_wait = scheduler_.longest_wait();
+    now.deployed_models = scheduler_.deployed_models();
+    now.lost_models = scheduler_.lost_models();
+    now.backends_up = scheduler_.backends_up();
+    now.pending_unloads = scheduler_.pending_unloads();
+    now.links = gateways_.links();
+    now.revision = journal_.revision();
+    return metrics_.text(now);
+}
+
+
+retention_rule daemon::rule() const
+{
+    return {std::chrono::days(config_->journal.retain_days), config_->journal.max_tasks};
+}
+
+
+std::shared_ptr<backend> daemon::make_backend(const std::string &name, const backend_settings &one)
+{
+    if (one.type == "command") {
+        return std::make_shared<command_backend>(
+            loop_, time_,
+            command_settings{name, one.command, std::chrono::seconds(one.timeout_s), one.staging, one.repository});
+    }
+    triton_settings made;
+    made.name = name;
+    made.url = one.url;
+    made.repository = one.repository;
+    made.staging = one.staging;
+    made.polls = one.control == "poll";
+    made.log = [name](const std::string &words) { log(log_level::info, words, {{"backend", name}}); };
+    return std::make_shared<triton_backend>(std::move(made), server_access{http_, time_, threads_of(loop_)});
+}
+
+
+std::shared_ptr<const daemon::backend_map> daemon::make_backends(const settings &config, const backend_map &known)
+{
+    auto all = std::make_shared<backend_map>();
+    for (const auto &[name, one] : config.backends) {
+        const bool stays = known.contains(name) && is_same_backend(*config_, config, name);
+        all->emplace(name, stays ? known.at(name) : with_failpoints(loop_, make_backend(name, one)));
+    }
+    return all;
+}
+
+
+std::function<backend *(const std::string &)> daemon::finder() const
+{
+    return [all = backends_](const std::string &name) {
+        const auto found = all->find(name);
+        return found == all->end() ? nullptr : found->second.get();
+    };
+}
+
+
+void daemon::reload()
+{
+    if (stopping_) {
+        return;
+    }
+    if (reading_) {
+        read_again_ = true; // the file may have changed since
+        return;
+    }
+    manager_.reloading();
+    auto wanted = std::make_shared<settings>();
+    auto faults = std::make_shared<std::vector<json_fault>>();
+    auto findings = std::make_shared<staging_findings>();
+    reading_ = run_on_thread(
+        loop_,
+        [path = path_, wanted, faults, findings](const stop_flag &) {
+            *wanted = read_settings(path, *faults);
+            if (faults->empty()) {
+                *findings = check_staging(*wanted);
+            }
+            return outcome::ok();
+        },
+        [this, wanted, faults, findings](const outcome &how) {
+            reading_.reset();
+            if (!how) {
+                faults->push_back({"", how.detail});
+            }
+            if (!stopping_) {
+                faults->empty() ? apply(wanted) : refuse(*faults);
+                for (const auto &warning : findings->warnings) {
+                    log(log_level::warning, warning);
+                }
+                log_unreachable_backends(path_, findings->faults);
+                say_ready();
+            }
+            if (std::exchange(read_again_, false)) {
+                reload();
+            }
+        });
+}
+
+
+void daemon::refuse(const std::vector<json_fault> &faults)
+{
+    for (const auto &fault : faults) {
+        log(log_level::error,
+            "Invalid configuration: " + fault.pointer + (fault.pointer.empty() ? "" : ": ") + fault.detail,
+            {{"file", path_}});
+    }
+    log(log_level::error, "The configuration is unchanged; fix the file and send SIGHUP again", {{"file", path_}});
+}
+
+
+void daemon::apply(const std::shared_ptr<settings> &wanted)
+{
+    for (const auto &pointer : keep_what_takes_a_restart(*config_, *wanted)) {
+        log(log_level::warning, pointer + " takes effect after a restart of rolloutd; it is unchanged until then");
+    }
+    for (const auto &warning : wanted->warnings) {
+        log(log_level::warning, warning);
+    }
+    if (wanted->limits.max_concurrent_rollouts + spare_threads > threads_) {
+        log(log_level::warning, "/limits/max_concurrent_rollouts is more than rolloutd was started with threads for; "
+                                "until a restart, copies of files may wait for each other");
+    }
+    for (const auto &[name, _] : config_->backends) {
+        if (!wanted->backends.contains(name)) {
+            warn_of_models_on(name);
+        }
+    }
+    const std::string changes = changes_between(*config_, *wanted);
+    backends_ = make_backends(*wanted, *backends_);
+    config_ = wanted;
+    log(log_level::info, "The configuration was reloaded", {{"changed", changes}});
+    gateways_.use(*config_);
+    scheduler_.use(config_, finder());
+    retention_.use(rule());
+}
+
+
+void daemon::warn_of_models_on(const std::string &name)
+{
+    const auto models = scheduler_.models_on(name);
+    if (models.empty()) {
+        return;
+    }
+    std::string names;
+    for (std::size_t i = 0; i < std::min(models.size(), most_models_named); ++i) {
+        names += (names.empty() ? "" : ", ") + models[i];
+    }
+    log(log_level::warning,
+        "Backend \"" + name + "\" is no longer in the configuration, but " +
+            format_count(models.size(), "model stands", "models stand") + " there: " + names +
+            (models.size() > most_models_named ? ", …" : "") +
+            ". They keep serving; their tasks fail until it is put back",
+        {{"backend", name}});
+}
+
+
+void daemon::stop()
+{
+    if (std::exchange(stopping_, true)) {
+        return;
+    }
+    manager_.stopping();
+    log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
+    retention_.stop();
+    journal_.stop_integrity_check();
+    scheduler_.stop([this] { wait_for_journal(); });
+}
+
+
+void daemon::wait_for_journal()
+{
+    if (journal_.busy() || reading_) {
+        ending_ = time_.after(5ms, [this] { wait_for_journal(); });
+        return;
+    }
+    ending_.reset();
+    gateways_.close();
+    http_.close();
+    signals_.ignore();
+    uv_stop(loop_);
+}
+
+} // namespace rollout

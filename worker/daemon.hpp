@@ -1,0 +1,97 @@
+// The whole of rolloutd at run time: its parts, wired; reloads and the end.
+#pragma once
+
+#include "worker/async/loop_clock.hpp"
+#include "worker/backend/backend.hpp"
+#include "worker/config/settings.hpp"
+#include "worker/gateway/gateway_server.hpp"
+#include "worker/journal/retention.hpp"
+#include "worker/journal/sqlite/sqlite_journal.hpp"
+#include "worker/metrics.hpp"
+#include "worker/net/http_client.hpp"
+#include "worker/os/signals.hpp"
+#include "worker/os/systemd.hpp"
+#include "worker/scheduler/scheduler.hpp"
+
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// Threads of libuv's pool beyond one for each rollout: file copies take theirs for long, and the journal's reads must always find
+/// one.
+inline constexpr std::uint64_t spare_threads = 4;
+
+/// Logs the backends that nothing can be staged to. They keep no other from its work: what they serve they serve on, and a
+/// deployment there fails before it fetches.
+void log_unreachable_backends(const std::string &path, const std::vector<json_fault> &faults);
+
+/// Runs on the loop's thread. The loop outlives it.
+class daemon {
+  public:
+    using backend_map = std::map<std::string, std::shared_ptr<backend>>;
+
+    /// `path` is the file that `config` was read from, for reloads; `threads` is the size of libuv's pool.
+    daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads);
+
+    /// Listens and recovers; what a previous rolloutd has not ended goes on.
+    void start();
+
+    /// The process's, once the loop has ended.
+    int status() const noexcept { return status_; }
+
+  private:
+    std::string metrics() const;
+
+    void say_ready() { manager_.ready("Listening for gateways on " + config_->listen.path); }
+
+    retention_rule rule() const;
+
+    std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &one);
+
+    /// The backends of `config`; what is in `known` and as in the configuration in force is taken from there.
+    std::shared_ptr<const backend_map> make_backends(const settings &config, const backend_map &known);
+
+    /// Finds among the backends of now, and keeps them alive.
+    std::function<backend *(const std::string &)> finder() const;
+
+    /// SIGHUP: the file is read on a thread, as asking for users may take its time.
+    void reload();
+
+    void refuse(const std::vector<json_fault> &faults);
+
+    void apply(const std::shared_ptr<settings> &wanted);
+
+    void warn_of_models_on(const std::string &name);
+
+    void stop();
+
+    void wait_for_journal();
+
+    uv_loop_t *loop_;
+    std::string path_;
+    std::shared_ptr<const settings> config_; ///< in force
+    std::uint64_t threads_;
+    loop_clock time_;
+    service_manager manager_;
+    http_client http_;
+    sqlite_journal journal_;
+    gateway_server gateways_;
+    std::shared_ptr<const backend_map> backends_;
+    scheduler scheduler_;
+    rolloutd_metrics metrics_;
+    retention retention_{journal_, time_};
+    signal_catcher signals_{loop_};
+    operation_ptr ending_;  ///< waits for what the journal has to do
+    operation_ptr reading_; ///< of the configuration
+    bool read_again_ = false;
+    bool stopping_ = false;
+    int status_ = EXIT_SUCCESS;
+};
+
+} // namespace rollout
