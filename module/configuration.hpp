@@ -1,9 +1,9 @@
 // What the directives set, and how a request finds it. The directives themselves are in directives.cpp.
 #pragma once
 
-#include "common/domain/task_status.hpp"
 #include "module/link/link_settings.hpp"
 #include "module/nginx/ngx.hpp"
+#include "module/tables/served_document.hpp"
 #include "module/zone/shared_zone.hpp"
 
 #include <cstdint>
@@ -39,9 +39,9 @@ struct location_settings {
     bool api = false;
     bool metrics = false;
     directive_context
-        handler_context; ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
-    ngx_str_t base{};    ///< what comes before the route in the URI
-    dialect words = dialect::standard;
+        handler_context;     ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
+    ngx_str_t base{};        ///< what comes before the route in the URI
+    document_form documents; ///< how tasks' documents are served
 
     ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here
     name_source name_at = name_source::elsewhere;

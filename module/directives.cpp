@@ -252,6 +252,7 @@ char *set_api(ngx_conf_t *cf, ngx_command_t *, void *conf)
     ngx_str_t *values = arguments(cf);
     bool seen_base = false;
     bool seen_dialect = false;
+    bool seen_identity = false;
     for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) {
         if (const auto base = value_of(values[i], "base"); base && !std::exchange(seen_base, true)) {
             const auto text = view_of(*base);
@@ -263,7 +264,13 @@ char *set_api(ngx_conf_t *cf, ngx_command_t *, void *conf)
             if (view_of(*words) != "embedding_studio") {
                 return invalid(cf, values[i]);
             }
-            location.words = dialect::embedding_studio;
+            location.documents.words = dialect::embedding_studio;
+        } else if (const auto identity = value_of(values[i], "identity");
+                   identity && !std::exchange(seen_identity, true)) {
+            if (view_of(*identity) != "on" && view_of(*identity) != "off") {
+                return invalid(cf, values[i]);
+            }
+            location.documents.identity = view_of(*identity) == "on";
         } else {
             return invalid(cf, values[i]);
         }

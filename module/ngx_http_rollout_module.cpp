@@ -38,7 +38,7 @@ ngx_command_t commands[] = {
      nullptr},
     {ngx_string("rollout_worker"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1234, set_worker, NGX_HTTP_MAIN_CONF_OFFSET, 0,
      nullptr},
-    {ngx_string("rollout_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE12, set_api,
+    {ngx_string("rollout_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE123, set_api,
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("rollout_route"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1234 | NGX_CONF_TAKE5, set_route,
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
@@ -140,7 +140,7 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
         to.api = from.api;
         to.metrics = from.metrics;
         to.base = from.base;
-        to.words = from.words;
+        to.documents = from.documents;
         core->handler = from.api ? handle_api : handle_metrics;
     }
     if (!to.api && !to.metrics && to.model == nullptr && !to.route_off) {

@@ -199,7 +199,7 @@ ngx_int_t answer_with(pending_request &request, const task_record &task)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
-    return send_task(r, status, task, etag_of(r, task).view(), location_of(r).words);
+    return send_task(r, status, task, etag_of(r, task).view(), location_of(r).documents);
 }
 
 

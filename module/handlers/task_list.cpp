@@ -111,15 +111,13 @@ void add_document(pending_request &request, std::string_view document, const tas
 {
     const auto add = [&request](std::string_view text) { request.page->body.append(request.r->pool, text); };
     add(request.page->body.empty() ? page_opening(request) : ",");
-    const auto words = location_of(request.r).words;
-    if (task == nullptr || words == dialect::standard) {
+    if (task == nullptr) {
         add(document);
         return;
     }
-    const auto at = task->status_at();
-    add(document.substr(0, at));
-    add(status_name(task->status, words));
-    add(document.substr(at + status_name(task->status).size()));
+    for (const auto piece : serve_document(*task, location_of(request.r).documents)) {
+        add(piece);
+    }
 }
 
 
@@ -133,12 +131,15 @@ void on_document(link_call &call, std::string_view document, const task_record *
 bool add_members(pending_request &request, const json_t *message)
 {
     const json_t *all = json_object_get(message, is_of_models(request) ? "models" : "tasks");
-    const auto words = is_of_models(request) ? dialect::standard : location_of(request.r).words;
+    const auto form = is_of_models(request) ? document_form() : location_of(request.r).documents;
     for (std::size_t i = 0; i < json_array_size(all); ++i) {
         json_t *document = json_array_get(all, i);
         const auto status = status_from(json_text(document, "status"));
-        if (words != dialect::standard && status) {
-            json_put(document, "status", status_name(*status, words));
+        if (form.words != dialect::standard && status) {
+            json_put(document, "status", status_name(*status, form.words));
+        }
+        if (!form.identity) {
+            json_object_del(document, "created_by");
         }
         add_document(request, json_compact(document), nullptr);
     }
@@ -183,8 +184,8 @@ ngx_int_t list(pending_request &request)
     model_page models;
     task_page tasks;
     tasks.kind = request.route.kind;
-    if (const auto fault =
-            is_of_models(request) ? read_page(query, models) : read_page(query, location_of(r).words, tasks);
+    if (const auto fault = is_of_models(request) ? read_page(query, models)
+                                                 : read_page(query, location_of(r).documents.words, tasks);
         !fault.detail.empty()) {
         return send_problem(r, fault);
     }

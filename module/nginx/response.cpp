@@ -267,7 +267,7 @@ condition condition_of(const ngx_http_request_t *r, std::string_view etag) noexc
 
 
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, std::string_view etag,
-                    dialect words) noexcept
+                    const document_form &form) noexcept
 {
     const ngx_str_t copy = copy_to_pool(r->pool, etag);
     if (copy.data == nullptr) {
@@ -284,15 +284,8 @@ ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record 
         }
     }
 
-    const auto status_at = task.status_at();
-    if (words == dialect::standard || status_at == std::string_view::npos) {
-        return send_body(r, status, make_body(r, "application/json", {task.document}));
-    }
-    const auto rest = status_at + status_name(task.status).size();
-    return send_body(
-        r, status,
-        make_body(r, "application/json",
-                  {task.document.substr(0, status_at), status_name(task.status, words), task.document.substr(rest)}));
+    const auto pieces = serve_document(task, form);
+    return send_body(r, status, make_body(r, "application/json", {pieces[0], pieces[1], pieces[2], pieces[3]}));
 }
 
 } // namespace rollout

@@ -1,12 +1,11 @@
 // Documents and problems on their way out: headers and body of an answer.
 #pragma once
 
-#include "common/domain/task_status.hpp"
 #include "module/api/problem.hpp"
 #include "module/nginx/body_pieces.hpp"
 #include "module/nginx/ngx.hpp"
 #include "module/nginx/request_turns.hpp"
-#include "module/tables/task_table.hpp"
+#include "module/tables/served_document.hpp"
 
 #include <cstdint>
 
@@ -15,9 +14,9 @@ namespace rollout {
 /// Sends a problem as the request's answer. The result is for ngx_http_finalize_request.
 ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept;
 
-/// Sends a task's document, in that dialect, with that ETag: copies of both.
+/// Sends a task's document in that form, with that ETag: copies of both.
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, std::string_view etag,
-                    dialect words) noexcept;
+                    const document_form &form) noexcept;
 
 /// Sends the parts one after the other, as content of that type that is not to be cached; what the
 /// request's preconditions are about, although it has no ETag.

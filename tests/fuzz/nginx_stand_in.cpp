@@ -192,7 +192,7 @@ request::request(dialect words, std::string args, std::string body) : args_(std:
     connection_.read = &read_;
     connection_.log = &silent;
     read_.log = &silent;
-    location_.words = words;
+    location_.documents.words = words;
 
     buffer_.start = buffer_.pos = reinterpret_cast<u_char *>(text_.data());
     buffer_.end = buffer_.last = buffer_.pos + text_.size();
@@ -428,7 +428,8 @@ ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept
     return access::answer(access::of(r), text);
 }
 
-ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t, const task_record &task, std::string_view, dialect) noexcept
+ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t, const task_record &task, std::string_view,
+                    const document_form &) noexcept
 {
     always(task.document.starts_with('{') && task.document.ends_with('}'), "a document looks like one");
     return access::answer(access::of(r), task.document);

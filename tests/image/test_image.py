@@ -46,8 +46,8 @@ def test_a_kept_image_is_of_these_sources(tmp_path):
 
 
 def test_nothing_in_it_can_become_root(image):
-    owned = [path for path in (image.root / "usr/bin").iterdir() if path.name.startswith("rollout-")] + [image.root / "usr/sbin/rolloutd"]
-    assert len(owned) == 4
+    owned = [path for path in (image.root / "usr/bin").iterdir() if path.name.startswith("rollout")] + [image.root / "usr/sbin/rolloutd"]
+    assert len(owned) == 5
     for path in owned:
         status = path.stat()
         assert status.st_uid == 0 and not status.st_mode & 0o022, path

@@ -24,6 +24,7 @@ def gateway(request):
     made.authority = authority
     made.nginx.write(locations=f"""
         {LOCATION}
+        location /public/ {{ rollout_api base=/public identity=off dialect=embedding_studio; }}
         location /asked/ {{ auth_basic rollout; auth_basic_user_file {made.home}/users; rollout_api base=/asked; }}
     """, http=f"""
     server {{
@@ -80,6 +81,42 @@ def test_the_user_of_auth_basic_is_named(gateway):
     assert not any(line["task_id"] == "by-nobody" for line in gateway.rolloutd.lines() if "audit" in line)
 
 
+def test_a_task_says_who_created_it(gateway):
+    gateway.make_model("created", "x")
+    task = gateway.post("/asked/deploy", {"model_id": "created"}, Authorization=basic("ann")).task()
+    assert task["created_by"] == {"address": "127.0.0.1", "user": "ann"}
+    task = gateway.wait(task, status="completed")
+    assert task["created_by"] == {"address": "127.0.0.1", "user": "ann"}
+    # Repeating the request, by whomever, is not another creation.
+    body = {"model_id": "created", "task_id": task["task_id"]}
+    assert gateway.post("/deploy", body).task()["created_by"]["user"] == "ann"
+    # A task that a verb makes is its sender's.
+    again = gateway.post(f"/asked/deploy/{task['task_id']}/retry", {}, Authorization=basic("bob")).task()
+    assert again["created_by"] == {"address": "127.0.0.1", "user": "bob"}
+    gateway.wait(again)
+    # It is in the journal, not only in the gateway's memory.
+    gateway.rolloutd.stop()
+    gateway.rolloutd.start()
+    gateway.await_link()
+    listed = gateway.get("/deploy?model_id=created").json["tasks"]
+    assert [one["created_by"]["user"] for one in listed] == ["bob", "ann"]
+    assert gateway.task(task)["created_by"] == task["created_by"]
+
+
+def test_identity_off_leaves_out_who_created_a_task(gateway):
+    gateway.make_model("hidden", "x")
+    task = gateway.post("/asked/deploy", {"model_id": "hidden"}, Authorization=basic("ann")).task()
+    shown = gateway.wait(task, status="completed")
+    hidden = gateway.get(f"/public/deploy/{task['task_id']}").task()
+    assert hidden == {name: value for name, value in shown.items() if name != "created_by"} | {"status": "done"}
+    assert gateway.get("/public/deploy-status/hidden").json == hidden
+    assert gateway.get("/public/deploy?model_id=hidden").json["tasks"] == [hidden]
+    # What is created there has its creator all the same, for who may see it.
+    task = gateway.post("/public/deploy", {"model_id": "hidden"}).task()
+    assert "created_by" not in task
+    assert gateway.task(task)["created_by"] == {"address": "127.0.0.1"}
+
+
 def over_tls(gateway, task_id, certificate=None):
     context = ssl.create_default_context(cafile=gateway.authority.certificate)
     if certificate:
@@ -97,6 +134,7 @@ def test_a_verified_certificates_subject_is_named_and_no_other(gateway):
     assert "client_certificate" not in line_of(gateway, "deploy", "by-none")
     assert over_tls(gateway, "by-ci", gateway.authority.issue("/O=Example/CN=ci", "ci")) == 200
     assert line_of(gateway, "deploy", "by-ci")["client_certificate"] == "CN=ci,O=Example"
+    assert gateway.get("/deploy/by-ci").json["created_by"] == {"address": "127.0.0.1", "certificate": "CN=ci,O=Example"}
     stranger = Authority(gateway.home / "stranger").issue("/O=Example/CN=ci", "ci")
     assert over_tls(gateway, "by-stranger", stranger) == 200  # optional_no_ca lets it in
     assert "client_certificate" not in line_of(gateway, "deploy", "by-stranger")
@@ -168,6 +206,8 @@ def test_the_audit_cannot_be_forged_or_filled(gateway):
     gateway.post("/deploy", {"model_id": "m", "task_id": "evil"}, Authorization=basic(evil)).task()
     line = line_of(gateway, "deploy", "evil")
     assert len(line["remote_user"]) <= 256 and line["remote_user"].startswith('x [31m {"audit"}yyy')
+    assert gateway.get("/deploy/evil").json["created_by"]["user"] == line["remote_user"]
+    assert "created_by" not in gateway.get("/public/deploy/evil").json
     raw = base64.b64encode(b"\xff\xfeann\xc3:secret").decode()
     gateway.post("/deploy", {"model_id": "m", "task_id": "bytes"}, Authorization=f"Basic {raw}").task()
     line = line_of(gateway, "deploy", "bytes")

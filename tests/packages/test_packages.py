@@ -115,7 +115,7 @@ def pages(packages, tmp_path_factory):
 
 
 def test_the_manual_pages_name_every_option_member_directive_and_variable(pages):
-    assert set(pages) == {"rolloutd.8", "ngx_http_rollout_module.5"}
+    assert set(pages) == {"rolloutctl.1", "rolloutd.8", "ngx_http_rollout_module.5"}
     told = {name: text.replace("\\-", "-") for name, text in pages.items()}
     reference = {name: (ROOT / f"docs/reference/{name}.md").read_text() for name in ("nginx", "rolloutd.json", "metrics")}
     names = re.findall(r"`([^`]+)`", "\n".join(line.split("|")[1] for line in reference["rolloutd.json"].splitlines() if line.startswith("|")))
@@ -135,6 +135,16 @@ def test_the_manual_pages_name_every_option_member_directive_and_variable(pages)
     assert len(metrics) > 10
     for name in directives + variables + metrics:
         assert name in told["ngx_http_rollout_module.5"], name
+
+
+def test_the_manual_page_of_rolloutctl_names_every_command_and_option(pages):
+    told = pages["rolloutctl.1"].replace("\\-", "-")
+    commands = re.findall(r"^  ([a-z]+) ", run(FOLDER / "ctl/rolloutctl", "--help").partition("Subcommands:")[2], re.M)
+    assert len(commands) == 18, commands
+    for command in commands:
+        assert re.search(rf"\b{command}\b", told), command
+        for option in re.findall(r"--[a-z0-9-]+", run(FOLDER / "ctl/rolloutctl", command, "--help")):
+            assert option == "--help" or option in told, (command, option)
 
 
 # Installed.
@@ -168,6 +178,11 @@ def test_what_is_installed_serves_as_it_stands(gateway, packages):
     gateway.inference.start()
     use_it(gateway)
     deploy(gateway)
+
+    # The client, with its completion for three shells.
+    assert root.run("rolloutctl", "--version").startswith("rolloutctl ")
+    for path in ("bash-completion/completions/rolloutctl", "zsh/vendor-completions/_rolloutctl", "fish/vendor_completions.d/rolloutctl.fish"):
+        assert "rolloutctl" in root.file(f"/usr/share/{path}").read_text(), path
 
 
 def test_the_examples_of_the_packages_are_taken_by_nginx_and_rolloutd(gateway, packages):

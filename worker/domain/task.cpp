@@ -9,6 +9,7 @@
 #include <array>
 #include <climits>
 #include <cstdio>
+#include <utility>
 
 namespace rollout {
 
@@ -19,6 +20,13 @@ constexpr std::array step_states = {step_state::pending, step_state::running, st
 
 constexpr std::array wait_reasons = {wait_reason::time,    wait_reason::requests, wait_reason::person,
                                      wait_reason::gateway, wait_reason::server,   wait_reason::turn};
+
+
+constexpr std::array<std::pair<const char *, std::string client_identity::*>, 3> creator_members = {{
+    {"address", &client_identity::address},
+    {"user", &client_identity::user},
+    {"certificate", &client_identity::certificate},
+}};
 
 
 void write_time(json_writer &to, std::int64_t us)
@@ -43,6 +51,18 @@ void write_step(json_writer &to, const step_record &from)
     write_time(to.name("started_at"), from.started_us);
     write_time(to.name("ended_at"), from.ended_us);
     to.name("detail").text(clean_text(from.detail, limits::step_detail_characters));
+    to.end_object();
+}
+
+
+void write_creator(json_writer &to, const client_identity &from)
+{
+    to.begin_object();
+    for (const auto &[name, value] : creator_members) {
+        if (const std::string &text = from.*value; !text.empty()) {
+            to.name(name).text(clean_text(text, limits::requester_characters));
+        }
+    }
     to.end_object();
 }
 
@@ -132,7 +152,8 @@ step_record *task::find_step(std::string_view name) noexcept
 
 std::string document_of(const task &from)
 {
-    // The ids come before the status: the module counts on that (task_record::status_at).
+    // The ids come before the status, and who created the task right behind it: the module counts on that (task_record::status_at,
+    // served_document.cpp).
     json_writer to;
     to.begin_object();
     to.name("task_id").text(from.task_id);
@@ -140,6 +161,9 @@ std::string document_of(const task &from)
     to.name("model_id").text(from.model_id);
     to.name("embedding_model_id").text(from.model_id);
     to.name("status").text(status_name(from.status));
+    if (from.created_by != client_identity()) {
+        write_creator(to.name("created_by"), from.created_by);
+    }
     to.name("detail").text(clean_text(from.detail, limits::detail_characters));
     to.name("created_at").text(timestamp(from.created_us));
     to.name("updated_at").text(timestamp(from.updated_us));
@@ -200,6 +224,9 @@ std::optional<task> task_from_document(const json_t *document)
         return std::nullopt;
     }
     to.status = *status;
+    for (const auto &[name, value] : creator_members) {
+        to.created_by.*value = json_text(json_object_get(document, "created_by"), name);
+    }
     to.detail = json_text(document, "detail");
     to.created_us = timestamp_us(json_text(document, "created_at"));
     to.updated_us = timestamp_us(json_text(document, "updated_at"));

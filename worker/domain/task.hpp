@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/base/json.hpp"
+#include "common/domain/client_identity.hpp"
 #include "common/domain/task_status.hpp"
 
 #include <cstdint>
@@ -55,6 +56,7 @@ struct task {
     std::string task_id;
     std::string model_id;
     std::string parent_id;
+    client_identity created_by; ///< all empty: not known
     std::string detail;
     std::int64_t created_us = 0;
     std::int64_t updated_us = 0;

@@ -64,12 +64,12 @@ void task_requests::on_submission(const session_ptr &from, const submission_line
     wanted.task_id = line.task_id;
     wanted.model_id = line.model_id;
     wanted.parent_id = line.parent_id;
+    wanted.by = client_identity_from_line(line.by);
 
     if (!from->begin_question()) {
         return;
     }
-    asked_change asked = {kind_name(line.kind), wanted.task_id, wanted.model_id, client_identity_from_line(line.by),
-                          false};
+    asked_change asked = {kind_name(line.kind), wanted.task_id, wanted.model_id, wanted.by, false};
     around_.submit(std::move(wanted), answer_to(from, line.id, std::move(asked)));
 }
 
@@ -90,8 +90,8 @@ void task_requests::on_steer(const session_ptr &from, const json_t *message)
     if (!from->begin_question()) {
         return;
     }
-    steer_request wanted = {*kind, task_id, *verb, new_task_id};
-    asked_change asked = {verb_name(*verb), task_id, "", client_identity_from_line(from->lines()), true};
+    steer_request wanted = {*kind, task_id, *verb, new_task_id, client_identity_from_line(from->lines())};
+    asked_change asked = {verb_name(*verb), task_id, "", wanted.by, true};
     around_.steer(std::move(wanted), answer_to(from, id, std::move(asked)));
 }
 

@@ -71,8 +71,10 @@ void follow_ups::make_anew(const steer_request &wanted, const task &found, const
 /// Makes a new task of the same kind for the same model.
 task follow_ups::follow_up_of(const steer_request &wanted, const task &found) const
 {
-    return intake_.new_task(found.kind, wanted.new_task_id.empty() ? new_task_id() : wanted.new_task_id,
-                            found.model_id, found.task_id, found.config);
+    task next = intake_.new_task(found.kind, wanted.new_task_id.empty() ? new_task_id() : wanted.new_task_id,
+                                 found.model_id, found.task_id, found.config);
+    next.created_by = wanted.by;
+    return next;
 }
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/base/json.hpp"
+#include "common/domain/client_identity.hpp"
 #include "common/domain/task_status.hpp"
 #include "common/domain/task_verb.hpp"
 #include "worker/base/json_reader.hpp"
@@ -20,6 +21,7 @@ struct submission {
     std::string model_id;
     std::string parent_id;
     json_ptr config;
+    client_identity by = {}; ///< who asks
 };
 
 /// A client's word to a task.
@@ -28,6 +30,7 @@ struct steer_request {
     std::string task_id;
     task_verb verb = task_verb::cancel;
     std::string new_task_id; ///< the client's choice for the task that the word makes; empty: none
+    client_identity by = {}; ///< who asks
 };
 
 /// Why a submission created nothing, as a problem for the client.

@@ -52,6 +52,7 @@ void task_intake::submit(submission wanted, answer_fn answer)
     const std::string in_use = in_use_by(wanted);
     task accepted = new_task(wanted.kind, std::move(wanted.task_id), std::move(wanted.model_id),
                              std::move(wanted.parent_id), share(std::move(wanted.config)));
+    accepted.created_by = std::move(wanted.by);
     if (!in_use.empty()) {
         accepted.status = task_status::refused;
         accepted.detail = in_use;

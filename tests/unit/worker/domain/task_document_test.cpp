@@ -97,6 +97,19 @@ void a_parent_is_there_only_where_it_was_given(void **)
     assert_null(json_object_get(json_of(document_of(some_task())).get(), "parent_id"));
 }
 
+void who_created_it_stands_right_behind_the_status(void **)
+{
+    task given = some_task();
+    given.created_by = {"10.1.0.7", "ann", "CN=ci,O=Example"};
+    const std::string text = document_of(given);
+    assert_holds(text, R"("status":"in_progress","created_by":{"address":"10.1.0.7","user":"ann",)"
+                       R"("certificate":"CN=ci,O=Example"},"detail":)");
+    const auto read = rollout::task_from_document(json_of(text).get());
+    assert_true(read && read->created_by == given.created_by);
+    given.created_by = {"unix:", "", ""};
+    assert_holds(document_of(given), R"("created_by":{"address":"unix:"},)"); // what is not known is left out
+}
+
 void what_is_not_known_yet_is_null(void **)
 {
     task fresh;
@@ -162,6 +175,7 @@ void the_largest_document_is_within_its_bound(void **)
             words += character;
         }
         large.detail = words;
+        large.created_by = {words, words, words};
         large.steps.clear();
         for (const char *name :
              {"fetch", "stage", "load", "ready", "smoke", "shift", "promote", "retire", "rollback"}) {
@@ -318,6 +332,7 @@ int main()
         cmocka_unit_test(a_document_has_the_contracts_members),
         cmocka_unit_test(a_document_says_what_the_task_is),
         cmocka_unit_test(a_parent_is_there_only_where_it_was_given),
+        cmocka_unit_test(who_created_it_stands_right_behind_the_status),
         cmocka_unit_test(what_is_not_known_yet_is_null),
         cmocka_unit_test(the_ids_come_before_the_status),
         cmocka_unit_test(the_largest_document_is_within_its_bound),

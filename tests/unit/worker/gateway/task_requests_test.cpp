@@ -17,6 +17,7 @@ namespace {
 struct posting_gateway {
     test_loop loop;
     std::vector<std::string> asked; ///< of the scheduler
+    std::vector<rollout::client_identity> by;
     std::vector<rollout::answer_fn> answers;
     std::string told; ///< of new tasks, by revision
     rollout::task_requests requests{
@@ -24,11 +25,13 @@ struct posting_gateway {
              asked.push_back(std::string(rollout::kind_name(wanted.kind)) + ' ' + wanted.task_id + ' ' +
                              wanted.model_id + ' ' + (wanted.parent_id.empty() ? "-" : wanted.parent_id) + ' ' +
                              rollout::json_compact(wanted.config.get()));
+             by.push_back(wanted.by);
              answers.push_back(std::move(answer));
          },
          [this](const rollout::steer_request &wanted, rollout::answer_fn answer) {
              asked.push_back(std::string(rollout::verb_name(wanted.verb)) + ' ' + wanted.task_id + ' ' +
                              wanted.new_task_id);
+             by.push_back(wanted.by);
              answers.push_back(std::move(answer));
          },
          [this](const rollout::session &, std::uint64_t revision) { told += std::to_string(revision) + ' '; }}};
@@ -65,11 +68,12 @@ std::string submission(int id, const std::string &rest)
 void submissions_reach_the_scheduler_in_their_order_and_their_answers_share_a_frame(void **)
 {
     posting_gateway gateway;
-    gateway.submit(submission(1, "t8 m . {\"a\":1}\t127.0.0.1\t\t") + '\n' +
+    gateway.submit(submission(1, "t8 m . {\"a\":1}\t127.0.0.1\tann\tCN=ci") + '\n' +
                    submission(2, "t9 m t8 {}\t127.0.0.1\t\t"));
     assert_int_equal(gateway.asked.size(), 2);
     assert_text(gateway.asked[0], "deploy t8 m - {\"a\":1}");
     assert_text(gateway.asked[1], "deploy t9 m t8 {}");
+    assert_true((gateway.by[0] == rollout::client_identity{"127.0.0.1", "ann", "CN=ci"}));
     const auto created = row(8);
     const auto existing = row(9);
     gateway.answer(0, {&created, true, {}});
@@ -120,6 +124,7 @@ void a_word_to_a_task_is_answered_with_the_task(void **)
     gateway.steer(R"("id":2,"kind":"deploy","verb":"retry","task_id":"t8","new_task_id":"t9")");
     assert_text(gateway.asked.at(0), "pause t8 ");
     assert_text(gateway.asked.at(1), "retry t8 t9");
+    assert_text(gateway.by.at(1).user, "operator");
     const auto steered = row(8);
     const auto created = row(9);
     assert_holds(gateway.answer(0, {&steered, false, {}}), "A task is steered");

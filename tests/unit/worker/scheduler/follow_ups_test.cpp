@@ -45,7 +45,7 @@ struct follow_ups_and_journal : scheduler_parts {
 
     void ask(task_verb verb, const rollout::task &found, const std::string &new_task_id)
     {
-        followers.make({found.kind, found.task_id, verb, new_task_id}, found, client());
+        followers.make({found.kind, found.task_id, verb, new_task_id, {"10.1.0.8", "bob", ""}}, found, client());
     }
 
     /// The answer to a request that nothing else is asked beside.
@@ -83,6 +83,7 @@ void a_retry_is_a_new_task_like_the_one_before_it(void **)
     const auto again = world.task("new");
     assert_text(again.model_id, "m");
     assert_text(again.parent_id, "t");
+    assert_text(again.created_by.user, "bob"); // whoever asked for the retry
     assert_text(rollout::json_text(again.config.get(), "param"), "value");
     assert_int_equal(again.rollback_to, 0);
     assert_text(world.waiting("m"), "new");

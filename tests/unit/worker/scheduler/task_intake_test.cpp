@@ -34,6 +34,7 @@ struct intake_and_journal : scheduler_parts {
         wanted.task_id = task_id;
         wanted.model_id = model_id;
         wanted.config = json_of(members);
+        wanted.by = {"10.1.0.7", "ann", ""};
         intake.submit(std::move(wanted), client());
     }
 
@@ -71,6 +72,7 @@ void a_task_is_answered_once_it_is_durable_and_in_its_queue(void **)
     world.time.settle();
     assert_text(world.waiting("m"), "t1 t2");
     assert_text(world.task("t2").detail, "Behind t1.");
+    assert_text(world.task("t2").created_by.user, "ann");
     assert_int_equal(static_cast<int>(world.task("t2").waits_for), static_cast<int>(rollout::wait_reason::turn));
 }
 

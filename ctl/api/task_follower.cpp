@@ -1,0 +1,134 @@
+#include "ctl/api/task_follower.hpp"
+
+#include "ctl/api/problem_text.hpp"
+#include "ctl/base/durations.hpp"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+namespace rollout::ctl {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned wait_s = 20; ///< of a long poll: less than proxies take for a dead connection
+constexpr auto answer_timeout = 30s;
+constexpr std::chrono::milliseconds shortest_wait = 1s;
+constexpr std::chrono::milliseconds first_pause = 200ms;
+constexpr std::chrono::milliseconds longest_pause = 2s;
+constexpr long long tolerated_skew_s = 2;
+
+} // namespace
+
+
+task_follower::task_follower(gateway &from, task_document known, std::chrono::milliseconds patience)
+    : from_(from), task_(std::move(known)), patience_(patience), next_try_(clock::now()), pause_(first_pause)
+{
+}
+
+
+void task_follower::begin()
+{
+    http_request request;
+    request.path = '/' + std::string(kind_name(task_.kind)) + '/' + task_.task_id +
+                   "?wait=" + std::to_string(etag_.empty() ? 0 : wait_s);
+    if (!etag_.empty()) {
+        request.headers.push_back("If-None-Match: " + etag_);
+    }
+    request.timeout = answer_timeout;
+    begun_ = clock::now();
+    poll_ = from_.client().begin(std::move(request));
+}
+
+
+bool task_follower::wait(std::chrono::milliseconds at_most)
+{
+    const auto until = clock::now() + at_most;
+    do {
+        const auto now = clock::now();
+        const auto left = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(until - now), 0ms);
+        if (!poll_ && now >= next_try_) {
+            begin();
+        }
+        if (!poll_) {
+            const auto pause = std::chrono::duration_cast<std::chrono::milliseconds>(next_try_ - now) + 1ms;
+            from_.client().work(std::min(left, pause));
+            continue;
+        }
+        from_.client().work(left);
+        if (!poll_->ended()) {
+            continue;
+        }
+        const auto ended = std::exchange(poll_, nullptr);
+        if (!ended->fault().empty()) {
+            retry_later(ended->fault());
+        } else if (take(ended->answer())) {
+            return true;
+        }
+    } while (clock::now() < until);
+    give_up_if_over();
+    return false;
+}
+
+
+bool task_follower::take(const http_answer &answer)
+{
+    const bool is_new = answer.status == 200;
+    if (!is_new && answer.status != 304) {
+        const command_error error = error_of(answer, from_.client().where());
+        if (error.code() != exit_code::unreachable && !may_pass(answer)) {
+            throw error;
+        }
+        retry_later(error.what());
+        return false;
+    }
+    if (answer.date_s != 0) {
+        const long long ahead = answer.date_s - static_cast<long long>(std::time(nullptr));
+        clock_ahead_ = std::chrono::seconds(ahead > tolerated_skew_s || ahead < -tolerated_skew_s ? ahead : 0);
+    }
+    auto read = is_new && is_json(answer) ? read_task_document(task_.kind, answer.body) : std::nullopt;
+    if (is_new && !read) {
+        retry_later(from_.client().where().url + " does not answer with a task's document. Check --url.");
+        return false;
+    }
+    trouble_.clear();
+    pause_ = first_pause;
+    const bool differs = read && read->text != task_.text;
+    const bool waited = clock::now() - begun_ >= shortest_wait;
+    const bool was_asked_to_wait = !etag_.empty();
+    if (read) {
+        etag_ = answer.etag;
+        task_ = std::move(*read);
+    }
+    // Something on the way that answers at once, or has no ETag to wait by, is not asked without a pause.
+    const bool must_pause = etag_.empty() || (was_asked_to_wait && !differs && !waited);
+    next_try_ = clock::now() + (must_pause ? shortest_wait : 0ms);
+    return differs;
+}
+
+
+void task_follower::retry_later(const std::string &why)
+{
+    const auto now = clock::now();
+    if (trouble_.empty()) {
+        trouble_since_ = now;
+    }
+    trouble_ = why;
+    etag_.clear(); // another gateway, or the same with another journal, may answer next
+    next_try_ = now + pause_;
+    pause_ = std::min(pause_ * 2, longest_pause);
+    give_up_if_over();
+}
+
+
+void task_follower::give_up_if_over() const
+{
+    if (!trouble_.empty() && clock::now() - trouble_since_ >= patience_) {
+        throw command_error(exit_code::unreachable, trouble_ + " Nothing was heard of task " + task_.task_id +
+                                                        " for " + format_duration(patience_) + "; the task goes on.");
+    }
+}
+
+} // namespace rollout::ctl

@@ -1,0 +1,22 @@
+// Why a command ends early: an exit status and a sentence for a person. Thrown where the cause is known, and caught once, in main.
+#pragma once
+
+#include "ctl/base/exit_code.hpp"
+
+#include <stdexcept>
+#include <string>
+
+namespace rollout::ctl {
+
+class command_error : public std::runtime_error {
+  public:
+    /// `sentence` says what happened, to what, and what to do. It is cleaned (text.hpp): a part of it may be a server's words.
+    command_error(exit_code code, const std::string &sentence);
+
+    exit_code code() const noexcept { return code_; }
+
+  private:
+    exit_code code_;
+};
+
+} // namespace rollout::ctl

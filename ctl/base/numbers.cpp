@@ -1,0 +1,34 @@
+#include "ctl/base/numbers.hpp"
+
+#include <cmath>
+#include <cstdio>
+
+namespace rollout::ctl {
+
+std::string format_count(std::uint64_t count)
+{
+    std::string digits = std::to_string(count);
+    for (std::size_t at = digits.size(); at > 3; at -= 3) {
+        digits.insert(at - 3, ",");
+    }
+    return digits;
+}
+
+
+std::string format_number(double value)
+{
+    if (!std::isfinite(value)) {
+        return "?";
+    }
+    char text[64];
+    std::snprintf(text, sizeof(text), std::fabs(value) >= 1000 ? "%.0f" : "%.3g", value);
+    return text;
+}
+
+
+std::string format_percent(double share)
+{
+    return format_number(share * 100) + " %";
+}
+
+} // namespace rollout::ctl

@@ -1,0 +1,18 @@
+// Numbers as people read them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace rollout::ctl {
+
+/// `12,431`.
+std::string format_count(std::uint64_t count);
+
+/// To three digits, without noughts at the end: `0.02`, `8`, `1250`.
+std::string format_number(double value);
+
+/// A share of 0 to 1: `0.02 %`.
+std::string format_percent(double share);
+
+} // namespace rollout::ctl

@@ -1,0 +1,86 @@
+#include "ctl/commands/task_commands.hpp"
+
+#include "ctl/api/task_finder.hpp"
+#include "ctl/terminal/confirmation.hpp"
+#include "ctl/terminal/terminal.hpp"
+#include "ctl/view/task_changes.hpp"
+#include "ctl/view/task_picture.hpp"
+
+#include <cstdio>
+
+namespace rollout::ctl {
+
+namespace {
+
+/// On a terminal, a person is asked before something is destroyed.
+void require_consent(const ask_options &how, const std::string &question)
+{
+    if (!how.yes && can_ask() && !confirm(question)) {
+        throw command_error(exit_code::canceled, "Nothing was changed.");
+    }
+}
+
+
+/// Empty for a verb that destroys nothing.
+std::string question_of(task_verb verb, const task_document &task)
+{
+    switch (verb) {
+    case task_verb::cancel:
+        return task.kind == task_kind::remove ? "Cancel the deletion of model " + task.model_id + "?"
+               : task.weight != 0 ? "Cancel the rollout of " + subject_of(task) + " of model " + task.model_id +
+                                        "? All traffic goes back, and the revision is removed."
+                                  : "Cancel the deployment of model " + task.model_id + "?";
+    case task_verb::rollback:
+        return "Roll model " + task.model_id + " back from " + subject_of(task) +
+               "? All traffic goes to the revision before it.";
+    case task_verb::promote:
+    case task_verb::pause:
+    case task_verb::resume:
+    case task_verb::retry:
+        return {};
+    }
+    return {};
+}
+
+
+exit_code show_result(gateway &at, const output &to, const task_document &task, const ask_options &how)
+{
+    if (how.follows) {
+        return follow(at, to, task, how.follow);
+    }
+    to.line(to.json() ? task.text : task_changes().line_of(task) + " (task " + task.task_id + ")");
+    return exit_code::success;
+}
+
+} // namespace
+
+
+exit_code run_deploy(gateway &at, const output &to, const deployment_options &wanted, const ask_options &how)
+{
+    const json_ptr body = make_deployment(wanted);
+    return show_result(at, to, at.post_task(task_kind::deploy, body.get(), how.key ? *how.key : new_key()), how);
+}
+
+
+exit_code run_delete(gateway &at, const output &to, const std::string &model_id, const ask_options &how)
+{
+    require_consent(how, "Delete model " + model_id + "? Its traffic ends, and it is unloaded and removed.");
+    json_ptr body = json_make_object();
+    json_put(body.get(), "model_id", model_id);
+    return show_result(at, to, at.post_task(task_kind::remove, body.get(), how.key ? *how.key : new_key()), how);
+}
+
+
+exit_code run_verb(gateway &at, const output &to, task_verb verb, const std::string &name, const ask_options &how)
+{
+    const task_document task =
+        find_named(at, name, verb == task_verb::rollback ? wanted_task::followed : wanted_task::current);
+    if (const std::string question = question_of(verb, task); !question.empty()) {
+        require_consent(how, question);
+    }
+    const task_document after =
+        at.post_verb(task.kind, task.task_id, verb_name(verb), how.key ? *how.key : new_key());
+    return show_result(at, to, after, how);
+}
+
+} // namespace rollout::ctl

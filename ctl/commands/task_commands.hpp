@@ -1,0 +1,30 @@
+// The commands that change something: deploy, delete, and the verbs.
+#pragma once
+
+#include "common/domain/task_verb.hpp"
+#include "ctl/api/gateway.hpp"
+#include "ctl/commands/deployment_request.hpp"
+#include "ctl/commands/follow.hpp"
+#include "ctl/commands/output.hpp"
+
+#include <optional>
+#include <string>
+
+namespace rollout::ctl {
+
+/// How a person asks for a change.
+struct ask_options {
+    std::optional<std::string> key; ///< the Idempotency-Key; nothing: a new one
+    bool yes = false;               ///< destroy without asking
+    bool follows = true;            ///< show the task until it is over
+    follow_request follow;
+};
+
+exit_code run_deploy(gateway &at, const output &to, const deployment_options &wanted, const ask_options &how);
+
+exit_code run_delete(gateway &at, const output &to, const std::string &model_id, const ask_options &how);
+
+/// `name` is a task's id, or a model's.
+exit_code run_verb(gateway &at, const output &to, task_verb verb, const std::string &name, const ask_options &how);
+
+} // namespace rollout::ctl

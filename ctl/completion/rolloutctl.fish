@@ -1,0 +1,40 @@
+# Completion of rolloutctl for fish: rolloutctl completion fish | source
+set -l commands deploy delete promote pause resume cancel retry rollback watch wait status list history models ready metrics api completion
+set -l verbs promote pause resume cancel retry rollback
+set -l named deploy delete $verbs watch wait status history
+
+complete -c rolloutctl -f
+complete -c rolloutctl -n "not __fish_seen_subcommand_from $commands" -a "$commands"
+complete -c rolloutctl -n "not __fish_seen_subcommand_from $commands" -l version -d 'print the version'
+complete -c rolloutctl -l url -x -d 'the URL of the gateway'
+complete -c rolloutctl -l unix-socket -r -F -d 'a Unix socket of nginx'
+complete -c rolloutctl -l cert -r -F -d 'the client certificate'
+complete -c rolloutctl -l key -r -F -d 'the key of the certificate'
+complete -c rolloutctl -l cacert -r -F -d 'the authorities'
+complete -c rolloutctl -l netrc -d 'take the password from ~/.netrc'
+complete -c rolloutctl -l settings -r -F -d 'the settings file'
+complete -c rolloutctl -l json -d 'print documents as they are'
+complete -c rolloutctl -l help -d 'print the options'
+complete -c rolloutctl -n "__fish_seen_subcommand_from $named" -a '(rolloutctl models --names 2> /dev/null)'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy delete $verbs" -l watch -d 'show the task until it is over'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy delete $verbs" -l wait -d 'wait for the end'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy delete $verbs" -l no-wait -d 'do not wait'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy delete $verbs" -l id -x -d 'the Idempotency-Key'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy delete $verbs watch wait" -l until -x -a 'final waiting weight=' -d 'the end to wait for'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy delete $verbs watch wait" -l timeout -x -d 'stop after this time'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy delete $verbs watch wait" -l patience -x -d 'give up after this time without an answer'
+complete -c rolloutctl -n "__fish_seen_subcommand_from delete $verbs" -s y -l yes -d 'do not ask first'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy" -l source -x -d 'where the model comes from'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy" -l sha256 -x -d 'the checksum'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy" -l config -x -d 'JSON or @FILE'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy" -l param -x -d 'NAME=VALUE'
+complete -c rolloutctl -n "__fish_seen_subcommand_from deploy" -l steps -x -d '5:30s,25:60s,100'
+complete -c rolloutctl -n "__fish_seen_subcommand_from list" -l model -x -a '(rolloutctl models --names 2> /dev/null)' -d 'of this model alone'
+complete -c rolloutctl -n "__fish_seen_subcommand_from list" -l status -x -a 'pending in_progress completed failed refused canceled'
+complete -c rolloutctl -n "__fish_seen_subcommand_from list" -l kind -x -a 'deploy delete'
+complete -c rolloutctl -n "__fish_seen_subcommand_from list" -l limit -x -d 'how many'
+complete -c rolloutctl -n "__fish_seen_subcommand_from history" -l all -d 'not the last three alone'
+complete -c rolloutctl -n "__fish_seen_subcommand_from models" -l names -d 'their names alone'
+complete -c rolloutctl -n "__fish_seen_subcommand_from api" -l data -x -d 'JSON or @FILE'
+complete -c rolloutctl -n "__fish_seen_subcommand_from api" -a 'GET POST'
+complete -c rolloutctl -n "__fish_seen_subcommand_from completion" -a 'bash zsh fish'

@@ -1,0 +1,15 @@
+// What the gate has counted of blue and green, and how it stands to the limits.
+#pragma once
+
+#include "common/base/json.hpp"
+#include "ctl/terminal/styled_line.hpp"
+
+#include <cstddef>
+#include <vector>
+
+namespace rollout::ctl {
+
+/// The lines of `metadata.gate`, for a screen of that width.
+std::vector<styled_line> gate_lines(const json_t *gate, std::size_t columns);
+
+} // namespace rollout::ctl

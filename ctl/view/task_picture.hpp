@@ -1,0 +1,34 @@
+// A task as a picture of some lines: the one renderer of `watch` and `status`.
+#pragma once
+
+#include "ctl/api/task_document.hpp"
+#include "ctl/terminal/styled_line.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rollout::ctl {
+
+/// What is known beside the task's document.
+struct picture_context {
+    std::int64_t now_us = 0;         ///< by the gateway's clock
+    std::uint64_t blue_revision = 0; ///< that serves beside it; 0: none, or not known
+    std::optional<bool> is_ready;    ///< whether rolloutd is linked; nothing: not known
+    std::string trouble;             ///< why the document may be old; empty: it is not
+    std::chrono::milliseconds trouble_lasts{0};
+};
+
+/// The most important comes first: a small screen shows the beginning.
+std::vector<styled_line> draw_task(const task_document &task, const picture_context &around, std::size_t columns);
+
+/// `revision 7`, or `deletion`.
+std::string subject_of(const task_document &task);
+
+/// The status in a word; of a task that waits for a person, or is being canceled, that.
+std::string state_of(const task_document &task);
+
+} // namespace rollout::ctl

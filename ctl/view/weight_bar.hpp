@@ -1,0 +1,15 @@
+// The traffic's weight as a bar, with the weights of the plan on it.
+#pragma once
+
+#include "ctl/api/task_document.hpp"
+#include "ctl/terminal/styled_line.hpp"
+
+#include <cstddef>
+#include <vector>
+
+namespace rollout::ctl {
+
+/// ` 5━━━25━━━━╸────────100`: `columns` wide, or less. Empty if there is no room.
+styled_line weight_bar(const std::vector<planned_weight> &plan, unsigned weight, std::size_t columns);
+
+} // namespace rollout::ctl

@@ -1,0 +1,48 @@
+#include "module/tables/served_document.hpp"
+
+#include <cstddef>
+
+namespace rollout {
+
+namespace {
+
+/// How long the member `created_by` is that `rest` begins with, its comma included; 0: it begins with another one. rolloutd writes it
+/// right behind the status, an object of texts.
+std::size_t length_of_creator(std::string_view rest) noexcept
+{
+    static constexpr std::string_view member = ",\"created_by\":{";
+    if (!rest.starts_with(member)) {
+        return 0;
+    }
+    bool in_text = false;
+    for (std::size_t at = member.size(); at < rest.size(); ++at) {
+        if (in_text && rest[at] == '\\') {
+            ++at;
+        } else if (rest[at] == '"') {
+            in_text = !in_text;
+        } else if (!in_text && rest[at] == '}') {
+            return at + 1;
+        }
+    }
+    return 0;
+}
+
+} // namespace
+
+
+std::array<std::string_view, 4> serve_document(const task_record &task, const document_form &form) noexcept
+{
+    const auto status_at = task.status_at();
+    if (status_at == std::string_view::npos) {
+        return {task.document};
+    }
+    auto rest = task.document.substr(status_at + status_name(task.status).size());
+    const auto quote = rest.substr(0, 1);
+    rest.remove_prefix(quote.size());
+    if (!form.identity) {
+        rest.remove_prefix(length_of_creator(rest));
+    }
+    return {task.document.substr(0, status_at), status_name(task.status, form.words), quote, rest};
+}
+
+} // namespace rollout
