@@ -1,6 +1,7 @@
 #include "module/messages/json_name.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <optional>
 
@@ -33,37 +34,51 @@ bool is_of_scalar(char c) noexcept
 }
 
 
-/// A bracket or a quote: what ends a run of plain bytes below the top level. The fifth bit is all that tells [ and ] from { and }.
-bool is_mark(char c) noexcept
-{
-    const char folded = static_cast<char>(c | 0x20);
-    return static_cast<int>(c == '"') | static_cast<int>(folded == '{') | static_cast<int>(folded == '}');
-}
+/// Sixteen bytes side by side, in GCC's and clang's notation: what compares them is a handful of instructions.
+using lanes = unsigned char __attribute__((vector_size(16)));
+
+
+/// What ends a run of plain bytes below the top level: a bracket or a quote. The fifth bit is all that tells [ and ] from { and }.
+struct mark {
+    static bool is(char c) noexcept { return c == '"' || (c | 0x20) == '{' || (c | 0x20) == '}'; }
+    static auto are(lanes bytes) noexcept
+    {
+        return (bytes == '"') | ((bytes | 0x20) == '{') | ((bytes | 0x20) == '}');
+    }
+};
 
 
 /// What a string may end with, or go on after.
-bool is_of_string_end(char c) noexcept
+struct string_end {
+    static bool is(char c) noexcept { return c == '"' || c == '\\'; }
+    static auto are(lanes bytes) noexcept { return (bytes == '"') | (bytes == '\\'); }
+};
+
+
+/// Of bytes that are all ones or none, the first that is; 8 where none is.
+std::size_t first_of(std::uint64_t bytes) noexcept
 {
-    return static_cast<int>(c == '"') | static_cast<int>(c == '\\');
+    const int bits = std::endian::native == std::endian::little ? std::countr_zero(bytes) : std::countl_zero(bytes);
+    return static_cast<std::size_t>(bits) / 8;
 }
 
 
-/// Where the first of these bytes is; a block at a time, which the compiler makes vectors of.
-template <bool (*Is)(char) noexcept>
+/// Where the first of these bytes is, or the text's end.
+template <class Wanted>
 std::size_t find(std::string_view text) noexcept
 {
-    constexpr std::size_t block = 64;
     std::size_t at = 0;
-    for (; at + block <= text.size(); at += block) {
-        bool any = false;
-        for (std::size_t i = 0; i < block; ++i) {
-            any |= Is(text[at + i]);
-        }
-        if (any) {
-            break;
+    for (; at + sizeof(lanes) <= text.size(); at += sizeof(lanes)) {
+        lanes bytes;
+        std::memcpy(&bytes, text.data() + at, sizeof(bytes));
+        const auto found = Wanted::are(bytes);
+        std::uint64_t halves[2];
+        std::memcpy(halves, &found, sizeof(halves));
+        if ((halves[0] | halves[1]) != 0) {
+            return at + (halves[0] != 0 ? first_of(halves[0]) : 8 + first_of(halves[1]));
         }
     }
-    while (at < text.size() && !Is(text[at])) {
+    while (at < text.size() && !Wanted::is(text[at])) {
         ++at;
     }
     return at;
@@ -265,7 +280,7 @@ bool json_name_reader::read_plain(char c) noexcept
 std::size_t json_name_reader::skip(std::string_view rest) noexcept
 {
     const bool is_string = state_ == state::string || state_ == state::nested_string;
-    const std::size_t at = is_string ? find<is_of_string_end>(rest) : find<is_mark>(rest);
+    const std::size_t at = is_string ? find<string_end>(rest) : find<mark>(rest);
     if (at == rest.size()) {
         return at;
     }

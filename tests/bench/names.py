@@ -59,7 +59,7 @@ GRPC_SERVER = """
             root {home};
             mirror /none;
             default_type application/grpc;
-            error_page 405 =200 /answer;
+            error_page 404 405 =200 /answer;
         }}
         location = /answer {{ root {home}; default_type application/grpc; }}
         location = /none {{ internal; return 204; }}

@@ -3,7 +3,9 @@
 import importlib
 import itertools
 import json
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -222,3 +224,18 @@ def test_a_green_that_hangs_past_its_clients_deadlines_is_rolled_back(gateway, j
 
     wait_until(final, "the gate")
     assert gateway.serving()["hangs"] == 1
+
+
+def test_killed_worker_processes_break_connections_and_nothing_else(gateway, js, core):
+    gateway.serve_blue("killed")
+    with GrpcTraffic([core, js, core], "killed") as traffic:
+        for _ in range(3):
+            answered = len(traffic.answers)
+            for pid in gateway.nginx.worker_pids():
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: len(traffic.answers) > answered + 20, "answers of new worker processes")
+        # No ghost of a killed process is in the way of the drain.
+        gateway.wait(gateway.start_deployment("killed", steps=[{"weight": 100, "hold_s": 0}], drain_s=50), status="completed", seconds=40)
+        wait_until(lambda: traffic.answers[-20:] == ["green"] * 20, "the new revision alone")
+    assert set(traffic.answers) == {"blue", "green"}
+    assert len([failure for failure in traffic.failures if failure is not None]) <= 9  # three clients, three times
