@@ -63,19 +63,51 @@ std::size_t first_of(std::uint64_t bytes) noexcept
 }
 
 
-/// Where the first of these bytes is, or the text's end.
+lanes load(const char *bytes) noexcept
+{
+    lanes loaded;
+    std::memcpy(&loaded, bytes, sizeof(loaded));
+    return loaded;
+}
+
+
+template <class Found>
+std::array<std::uint64_t, 2> halves_of(Found found) noexcept
+{
+    std::array<std::uint64_t, 2> halves;
+    std::memcpy(halves.data(), &found, sizeof(halves));
+    return halves;
+}
+
+
+constexpr std::size_t width = sizeof(lanes);
+
+
+/// The first of these bytes among sixteen; `width` where none is.
+template <class Wanted>
+std::size_t find_in_lanes(const char *bytes) noexcept
+{
+    const auto halves = halves_of(Wanted::are(load(bytes)));
+    return halves[0] != 0 ? first_of(halves[0]) : 8 + first_of(halves[1]);
+}
+
+
+/// Where the first of these bytes is, or the text's end. Near ones are common, and so are none for long.
 template <class Wanted>
 std::size_t find(std::string_view text) noexcept
 {
     std::size_t at = 0;
-    for (; at + sizeof(lanes) <= text.size(); at += sizeof(lanes)) {
-        lanes bytes;
-        std::memcpy(&bytes, text.data() + at, sizeof(bytes));
-        const auto found = Wanted::are(bytes);
-        std::uint64_t halves[2];
-        std::memcpy(halves, &found, sizeof(halves));
-        if ((halves[0] | halves[1]) != 0) {
-            return at + (halves[0] != 0 ? first_of(halves[0]) : 8 + first_of(halves[1]));
+    for (; at + width <= text.size(); at += width) {
+        if (const auto found = find_in_lanes<Wanted>(text.data() + at); found != width) {
+            return at + found;
+        }
+        for (; at + 5 * width <= text.size(); at += 4 * width) {
+            const char *bytes = text.data() + at + width;
+            const auto found = (Wanted::are(load(bytes)) | Wanted::are(load(bytes + width))) |
+                               (Wanted::are(load(bytes + 2 * width)) | Wanted::are(load(bytes + 3 * width)));
+            if (const auto halves = halves_of(found); (halves[0] | halves[1]) != 0) {
+                break;
+            }
         }
     }
     while (at < text.size() && !Wanted::is(text[at])) {

@@ -30,6 +30,11 @@ class json_name_reader final : public name_reader {
     /// A name that is not longer is followed by spaces, so that the body keeps its length.
     std::size_t write(std::string_view name, char *into) const noexcept override;
 
+    bool keeps_size(std::string_view name) const noexcept override
+    {
+        return kind_ != json_kind::request && name.size() + 2 <= value_size_;
+    }
+
     /// Reads another object from here on.
     void restart() noexcept { *this = json_name_reader(kind_); }
 
@@ -94,6 +99,7 @@ class event_name_reader final : public name_reader {
     std::string_view name() const noexcept override { return object_.name(); }
     std::size_t room() const noexcept override { return object_.room(); }
     std::size_t write(std::string_view name, char *into) const noexcept override { return object_.write(name, into); }
+    bool keeps_size(std::string_view name) const noexcept override { return object_.keeps_size(name); }
 
   private:
     enum class state : std::uint8_t { line, other, data };

@@ -53,6 +53,9 @@ class name_reader {
     /// Writes what was held, with another name in the place of the one found. Returns its size.
     virtual std::size_t write(std::string_view name, char *into) const noexcept = 0;
 
+    /// Whether `write` would write as many bytes as are held.
+    virtual bool keeps_size(std::string_view) const noexcept { return false; }
+
     const message_fault *fault() const noexcept { return fault_; }
 
   protected:

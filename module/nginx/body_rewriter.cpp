@@ -127,13 +127,8 @@ bool body_rewriter::write_held(output &to) noexcept
 }
 
 
-body_rewriter::result body_rewriter::take_name(output &to, rename_fn rename) noexcept
+body_rewriter::result body_rewriter::take_name(output &to, verdict decided, std::string_view instead) noexcept
 {
-    std::string_view instead;
-    const auto decided = rename(reader_->name(), instead);
-    if (decided == verdict::stop) {
-        return result::refused;
-    }
     if (decided == verdict::keep) {
         return write_held(to) ? result::done : result::failed;
     }
@@ -233,6 +228,25 @@ bool body_rewriter::end_buffer(ngx_buf_t *buffer, ngx_chain_t *last_part, off_t 
 }
 
 
+/// A name that is whole in a buffer of memory, and as long as what takes its place, costs no buffer of its own. `at`: where it begins.
+bool body_rewriter::write_in_place(const ngx_buf_t *buffer, off_t at, std::size_t size, verdict decided,
+                                   std::string_view instead) noexcept
+{
+    if (holds_ || size != reader_->held().size()) {
+        return false;
+    }
+    const bool is_ours_to_write = buffer->temporary && !buffer->in_file;
+    if (decided != verdict::keep && (!is_ours_to_write || !reader_->keeps_size(instead))) {
+        return false;
+    }
+    if (decided != verdict::keep) {
+        reader_->write(instead, reinterpret_cast<char *>(buffer->pos + at));
+    }
+    is_over_ = is_over_ || decided == verdict::rename_last;
+    return true;
+}
+
+
 body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, rename_fn rename) noexcept
 {
     const off_t size = ngx_buf_size(buffer);
@@ -255,6 +269,17 @@ body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, 
             if (step.what == name_reader::found::refuse && how_.of_request) {
                 return result::refused;
             }
+            std::string_view instead;
+            auto decided = verdict::keep;
+            if (step.what == name_reader::found::name) {
+                decided = rename(reader_->name(), instead);
+                if (decided == verdict::stop) {
+                    return result::refused;
+                }
+                if (write_in_place(buffer, passed, step.hold, decided, instead)) {
+                    continue;
+                }
+            }
             if (step.hold != 0 || step.what == name_reader::found::name) {
                 if (passed != kept) {
                     last = {kept, passed};
@@ -267,7 +292,7 @@ body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, 
                 holds_ = holds_ || step.hold != 0;
             }
             if (step.what == name_reader::found::name) {
-                if (const auto taken = take_name(to, rename); taken != result::done) {
+                if (const auto taken = take_name(to, decided, instead); taken != result::done) {
                     return taken;
                 }
             }

@@ -59,7 +59,9 @@ class body_rewriter {
     class output;
 
     result read_buffer(ngx_buf_t *buffer, output &to, rename_fn rename) noexcept;
-    result take_name(output &to, rename_fn rename) noexcept;
+    result take_name(output &to, verdict decided, std::string_view instead) noexcept;
+    bool write_in_place(const ngx_buf_t *buffer, off_t at, std::size_t size, verdict decided,
+                        std::string_view instead) noexcept;
     bool write_held(output &to) noexcept;
     ngx_chain_t *append_part(const ngx_buf_t *buffer, off_t from, off_t until, output &to) noexcept;
     bool end_buffer(ngx_buf_t *buffer, ngx_chain_t *last_part, off_t from, off_t until, output &to) noexcept;
