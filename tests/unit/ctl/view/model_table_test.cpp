@@ -20,7 +20,7 @@ void those_with_a_problem_come_first_and_empty_columns_are_left_out(void **)
         text += line.render(100, false) + '\n';
     }
     assert_text(text, "MODEL  STATE        BLUE  GREEN  WEIGHT  TASKS  DETAIL\n"
-                      "c [2J  lost         9                          It is gone.\n"
+                      "c [2J  lost         9                           It is gone.\n"
                       "b      rolling_out  1     2      25 %    1      \n"
                       "a      deployed     3                           \n");
 }
