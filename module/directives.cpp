@@ -4,6 +4,7 @@
 #include "module/configuration.hpp"
 #include "module/handlers/api_handler.hpp"
 #include "module/handlers/metrics_handler.hpp"
+#include "module/handlers/ready_peers.hpp"
 
 #include <optional>
 #include <string_view>
@@ -302,6 +303,12 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
 
     note_place(cf, main_settings_of(cf).route_used);
     return NGX_CONF_OK;
+}
+
+
+char *set_ready(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    return const_cast<char *>(wrap_balancing(cf, *static_cast<ready_settings *>(conf)));
 }
 
 
