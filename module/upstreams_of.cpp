@@ -63,8 +63,13 @@ known_upstreams upstreams_of(ngx_cycle_t *cycle)
         std::string name(view_of(block.host));
         if (block.port != 0) {
             name += ':' + std::to_string(block.port);
-        } else if (takes_servers_out(block)) {
-            known.taking_servers_out.insert(upstream_key(name));
+        } else if (block.srv_conf != nullptr) {
+            if (takes_servers_out(block)) {
+                known.taking_servers_out.insert(upstream_key(name));
+            }
+            if (!ready_settings_of(&block).is_wrapped) {
+                known.unready.insert(upstream_key(name));
+            }
         }
         bytes += name.size();
         names.push_back(std::move(name));

@@ -550,6 +550,13 @@ void worker_link::warn_of_servers(const std::vector<route> &routes)
                               "take them out for every model; write \"max_fails=0\" behind each of its servers",
                               (*slot)->upstream.c_str());
             }
+            if (slot->has_value() && (*slot)->peers &&
+                upstreams_.unready.erase(upstream_key((*slot)->upstream)) != 0) {
+                ngx_log_error(NGX_LOG_WARN, log_, 0,
+                              "rollout: rolloutd says which servers have a model, but upstream \"%s\" has no "
+                              "\"rollout_ready\": requests go to the others too",
+                              (*slot)->upstream.c_str());
+            }
         }
     }
 }

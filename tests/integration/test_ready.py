@@ -261,7 +261,11 @@ def test_a_fixed_place_with_a_route_is_chosen_from_too(ready):
     assert ready.asked() == [0, 6, 0]
 
 
-def test_a_block_without_the_directive_asks_all(ready):
+def test_a_block_without_the_directive_asks_all_and_that_is_said(ready):
+    ready.route("m", "unready", [ready.b])
+    assert ready.errors().count('upstream "unready" has no "rollout_ready"') == 1
+    ready.route("m", "unready", [ready.b, ready.c])
+    assert ready.errors().count('upstream "unready" has no "rollout_ready"') == 1
     ready.route("m", "unready", [ready.b])
     for _ in range(6):
         assert ready.infer("m").status == 200

@@ -7,7 +7,7 @@ import pytest
 
 from ending import finish
 from gateway import Traffic
-from processes import wait_until
+from processes import ROOT, ExampleNginx, wait_until
 from several import Several, step
 from test_command import PROGRAM
 from test_configuration import LEAST, checked
@@ -131,7 +131,7 @@ def test_progress_is_said_by_server(several):
     gateway.set_faults_on(1, {"kind": "slow_load", "ms": 60000})
     task = gateway.start_deployment("m")
     wanted = f"load: 2 of 3 servers; {gateway.peer(1)} is loading since "
-    wait_until(lambda: step(gateway.task(task), "load").get("detail", "").startswith(wanted), "the detail")
+    wait_until(lambda: any(one.get("detail", "").startswith(wanted) for one in gateway.task(task)["metadata"].get("steps", [])), "the detail")
     gateway.set_faults_on(1)
     gateway.wait(task, status="completed")
 
@@ -197,7 +197,7 @@ def test_a_server_that_refuses_the_load_is_named(several, words):
     gateway.serve_blue("m")
     gateway.set_faults_on(2, {"kind": "failed_load", "error": words})
     task = gateway.deploy("m", "failed")
-    assert f"2 of 3 servers, 3 required (server {gateway.peer(2)} could not load m__r2: {words}" in task["detail"], task["detail"]
+    assert f"2 of 3 servers, 3 required (server {gateway.peer(2)} refused to load m__r2: " in task["detail"] and words in task["detail"], task["detail"]
     assert gateway.infer("m") == "blue"
     gateway.await_loaded("m__r1")
     assert gateway.files() == ["m__r1"]
@@ -412,6 +412,23 @@ def test_a_restart_of_rolloutd_keeps_who_has_what(several):
     with Traffic(gateway, "m") as traffic:
         traffic.await_answers("x", more=60)
     assert traffic.failures == []
+
+
+def test_the_example_of_conf_serves_from_several_servers(several, tmp_path):
+    """conf/several-servers as it stands, but for its paths, ports and addresses."""
+    gateway = several(count=2)
+    example = json.loads((ROOT / "conf/several-servers/rolloutd.json").read_text())["backends"]["default"]
+    gateway.rolloutd.config["backends"]["default"] |= {"min_servers": example["min_servers"], "upstream": example["upstream"]}
+    assert len(example["servers"]) == 2 and set(example["servers"][0]) == {"url"}
+    gateway.nginx = ExampleNginx(gateway.home, gateway.servers[0].port, ROOT / "conf/several-servers/nginx.conf", "",
+                                 {"127.0.0.1:8001": gateway.peer(1)})
+    gateway.port = gateway.nginx.port
+    gateway.start()
+    gateway.make_model("m", "x")
+    gateway.deploy("m")
+    for _ in range(6):
+        assert gateway.infer("m") == "x", gateway.last
+    assert gateway.inferences_on(0) and gateway.inferences_on(1)
 
 
 # --check.

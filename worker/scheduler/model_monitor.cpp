@@ -190,6 +190,15 @@ void model_monitor::on_polled(const server_key &which, const std::vector<model_s
     const auto asked = std::exchange(polled.asked, {});
     const bool was_silent = polled.state == backend_state::silent;
     note_silence(which, polled, found);
+    if (polled.state == backend_state::silent && !was_silent) {
+        polled.found_before = std::exchange(polled.found, {});
+        for (const auto &copy : asked) { // or what the journal says, after a restart
+            const auto &peers = copy.copy.peers;
+            if (peers && std::ranges::find(*peers, which.peer) != peers->end()) {
+                polled.found_before.try_emplace(copy.copy.model, model_status::kind::loaded);
+            }
+        }
+    }
     polled.found.clear();
     for (std::size_t i = 0; i < asked.size(); ++i) {
         polled.found[asked[i].copy.model] = found[i].is;
@@ -335,7 +344,6 @@ void model_monitor::on_reloaded(const server_name &name, const outcome &result)
                 lost.is_new ? "A model is loaded on a server that lacked it" : "A lost model is loaded again");
         }
         const auto polled = servers_.find(name.server);
-        const auto copy = lost.of;
         losses_.erase(known);
         if (result && !is_canceled && polled != servers_.end()) {
             polled->second.found[name.model] = model_status::kind::loaded;
@@ -598,15 +606,22 @@ std::optional<std::vector<std::string>> model_monitor::peers_of(const std::strin
     const auto had = [&](const std::string &peer) {
         return !copy.peers || std::ranges::find(*copy.peers, peer) != copy.peers->end();
     };
+    const auto had_before_silence = [&](const std::string &peer) {
+        const auto &before = servers_.at({backend, peer}).found_before;
+        const auto found = before.find(copy.model);
+        return found != before.end() && found->second == model_status::kind::loaded;
+    };
     const auto is_barred = [&](const std::string &peer) {
         return std::ranges::find(copy.barred, peer) != copy.barred.end();
     };
-    const bool is_known = std::ranges::any_of(servers, [&](const std::string &peer) { return status_at(peer).has_value(); });
+    const bool is_known =
+        std::ranges::any_of(servers, [&](const std::string &peer) { return status_at(peer).has_value(); });
     if (!is_known && !copy.peers) {
         return std::nullopt;
     }
     const bool is_anywhere = std::ranges::any_of(servers, [&](const std::string &peer) {
-        return status_at(peer) == model_status::kind::loaded && !is_barred(peer);
+        const auto status = status_at(peer);
+        return !is_barred(peer) && (status ? *status == model_status::kind::loaded : copy.peers && had(peer));
     });
     std::vector<std::string> peers;
     for (const auto &peer : servers) {
@@ -622,8 +637,10 @@ std::optional<std::vector<std::string>> model_monitor::peers_of(const std::strin
                 is_in = false;
                 break;
             case model_status::kind::not_ready:
-            case model_status::kind::unknown:
                 is_in = is_in && !is_anywhere;
+                break;
+            case model_status::kind::unknown:
+                is_in = (is_in || had_before_silence(peer)) && !is_anywhere;
                 break;
             }
         }

@@ -100,6 +100,8 @@ class model_monitor {
     };
 
     struct polled_server {
+        std::map<std::string, model_status::kind>
+            found_before;    ///< it was silent last: rolloutd itself may be cut off
         operation_ptr pause; ///< before the next poll
         operation_ptr question;
         std::vector<standing_copy> asked;

@@ -70,7 +70,7 @@ void a_route_comes_back_as_it_went(void **)
                    longest, 1},
              route{"123", "items", {}, {}, 0},
              route{"123", "", route_target{7, "inference", "123__r7", {{"10.0.0.1:8000", "[fd00::2]:80", "unix:/s"}}},
-                   route_target{8, "inference", "123__r8", {std::vector<std::string>()}}, 5},
+                   route_target{8, "inference", "123__r8", std::vector<std::string>()}, 5},
          }) {
         std::string reason;
         const auto back = route_from_json(route_to_json(one).get(), reason);
