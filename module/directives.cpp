@@ -4,6 +4,7 @@
 #include "module/configuration.hpp"
 #include "module/handlers/api_handler.hpp"
 #include "module/handlers/metrics_handler.hpp"
+#include "module/handlers/ready_peers.hpp"
 
 #include <optional>
 #include <string_view>
@@ -359,6 +360,12 @@ char *set_grpc(ngx_conf_t *cf, ngx_command_t *, void *conf)
 char *set_json_model(ngx_conf_t *cf, ngx_command_t *, void *conf)
 {
     return set_name_source(cf, *static_cast<location_settings *>(conf), name_source::json);
+}
+
+
+char *set_ready(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    return const_cast<char *>(wrap_balancing(cf, *static_cast<ready_settings *>(conf)));
 }
 
 

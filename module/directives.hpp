@@ -12,6 +12,7 @@ char *set_api(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_route(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_grpc(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_json_model(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+char *set_ready(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_metrics(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 
 /// When a location is merged: has another module's directive taken the place of the one that answers its requests? An error of nginx's

@@ -8,6 +8,7 @@
 #include "module/handlers/grpc_status.hpp"
 #include "module/handlers/metrics_handler.hpp"
 #include "module/handlers/problem_filter.hpp"
+#include "module/handlers/ready_peers.hpp"
 #include "module/handlers/request_accounting.hpp"
 #include "module/handlers/request_name.hpp"
 #include "module/handlers/route_handler.hpp"
@@ -25,6 +26,7 @@ namespace {
 
 void *create_main(ngx_conf_t *cf);
 char *init_main(ngx_conf_t *cf, void *conf);
+void *create_server(ngx_conf_t *cf);
 void *create_location(ngx_conf_t *cf);
 char *merge_location(ngx_conf_t *cf, void *parent, void *child);
 ngx_int_t before_configuration(ngx_conf_t *cf);
@@ -42,6 +44,8 @@ ngx_command_t commands[] = {
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("rollout_route"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1234 | NGX_CONF_TAKE5, set_route,
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
+    {ngx_string("rollout_ready"), NGX_HTTP_UPS_CONF | NGX_CONF_NOARGS, set_ready, NGX_HTTP_SRV_CONF_OFFSET, 0,
+     nullptr},
     {ngx_string("rollout_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_metrics, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
     {ngx_string("rollout_grpc"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_grpc, NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
@@ -51,7 +55,7 @@ ngx_command_t commands[] = {
 };
 
 ngx_http_module_t context = {
-    before_configuration, after_configuration, create_main, init_main, nullptr, nullptr,
+    before_configuration, after_configuration, create_main, init_main, create_server, nullptr,
     create_location,      merge_location,
 };
 
@@ -115,6 +119,13 @@ char *init_main(ngx_conf_t *cf, void *conf)
         return static_cast<char *>(NGX_CONF_ERROR);
     }
     return NGX_CONF_OK;
+}
+
+
+/// An upstream block has one of its own as well, as a server block has.
+void *create_server(ngx_conf_t *cf)
+{
+    return make_in_pool<ready_settings>(cf->pool);
 }
 
 
@@ -213,7 +224,7 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
     if (settings.api_used.file != nullptr || settings.reads_names) {
         install_error_filter();
     }
-    return NGX_OK;
+    return check_balancing(cf);
 }
 
 

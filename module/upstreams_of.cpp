@@ -3,6 +3,7 @@
 #include "common/domain/limits.hpp"
 #include "common/domain/upstream_name.hpp"
 #include "module/configuration.hpp"
+#include "module/handlers/ready_peers.hpp"
 
 namespace rollout {
 
@@ -23,10 +24,11 @@ bool uses_variable(ngx_cycle_t *cycle, std::string_view name)
 }
 
 
-/// Are there several servers, one of which at least is taken out after failures? With a single one nginx does not.
+/// Are there several servers, one of which at least is taken out after failures of any model? With a single one nginx does not, and
+/// rollout_ready keeps those of greens apart.
 bool takes_servers_out(const ngx_http_upstream_srv_conf_t &block)
 {
-    if (block.servers == nullptr) {
+    if (block.servers == nullptr || (block.srv_conf != nullptr && ready_settings_of(&block).is_wrapped)) {
         return false;
     }
     const auto *servers = static_cast<const ngx_http_upstream_server_t *>(block.servers->elts);
@@ -61,8 +63,13 @@ known_upstreams upstreams_of(ngx_cycle_t *cycle)
         std::string name(view_of(block.host));
         if (block.port != 0) {
             name += ':' + std::to_string(block.port);
-        } else if (takes_servers_out(block)) {
-            known.taking_servers_out.insert(upstream_key(name));
+        } else if (block.srv_conf != nullptr) {
+            if (takes_servers_out(block)) {
+                known.taking_servers_out.insert(upstream_key(name));
+            }
+            if (!ready_settings_of(&block).is_wrapped) {
+                known.unready.insert(upstream_key(name));
+            }
         }
         bytes += name.size();
         names.push_back(std::move(name));

@@ -4,11 +4,13 @@
 #include "worker/async/thread_work.hpp"
 #include "worker/backend/command/command_backend.hpp"
 #include "worker/backend/failing_backend.hpp"
+#include "worker/backend/group/group_backend.hpp"
 #include "worker/backend/staging_check.hpp"
 #include "worker/backend/triton/triton_backend.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/permanent_start_error.hpp"
+#include "worker/config/backend_servers.hpp"
 #include "worker/config/settings_diff.hpp"
 #include "worker/hook_call.hpp"
 
@@ -64,6 +66,9 @@ daemon::daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings
     gateways_.tasks_of = [this](const std::string &model_id, std::size_t most) {
         return scheduler_.tasks_of(model_id, most);
     };
+    gateways_.on_suspect = [this](const std::string &upstream, const std::string &peer) {
+        scheduler_.suspect(upstream, peer);
+    };
     gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
 }
 
@@ -98,6 +103,7 @@ std::string daemon::metrics() const
     now.lost_models = scheduler_.lost_models();
     now.backends_up = scheduler_.backends_up();
     now.pending_unloads = scheduler_.pending_unloads();
+    now.servers = scheduler_.models_on_servers();
     now.links = gateways_.links();
     now.revision = journal_.revision();
     return metrics_.text(now);
@@ -112,18 +118,39 @@ retention_rule daemon::rule() const
 
 std::shared_ptr<backend> daemon::make_backend(const std::string &name, const backend_settings &one)
 {
-    if (one.type == "command") {
-        return std::make_shared<command_backend>(
-            loop_, time_,
-            command_settings{name, one.command, std::chrono::seconds(one.timeout_s), one.staging, one.repository});
+    if (one.servers.empty()) {
+        return make_server(name, {one.url, "", one.repository, one.staging}, one);
+    }
+    group_settings group;
+    group.min_servers = one.min_servers.of(one.servers.size());
+    group.max_parallel_loads = one.max_parallel_loads;
+    group.asks_first = one.type != "command";
+    group.polls = one.type != "command" && one.control == "poll";
+    for (const auto &server : one.servers) {
+        group.members.push_back({server.peer, server.repository, make_server(name, server, one)});
+    }
+    return std::make_shared<group_backend>(std::move(group), time_, threads_of(loop_));
+}
+
+
+std::shared_ptr<backend> daemon::make_server(const std::string &name, const server_settings &server,
+                                             const backend_settings &of)
+{
+    if (of.type == "command") {
+        return std::make_shared<command_backend>(loop_, time_,
+                                                 command_settings{name, of.command,
+                                                                  std::chrono::seconds(of.timeout_s), server.staging,
+                                                                  server.repository, server.peer, server.url});
     }
     triton_settings made;
-    made.name = name;
-    made.url = one.url;
-    made.repository = one.repository;
-    made.staging = one.staging;
-    made.polls = one.control == "poll";
-    made.log = [name](const std::string &words) { log(log_level::info, words, {{"backend", name}}); };
+    made.name = server.peer.empty() ? name : server.peer;
+    made.url = server.url;
+    made.repository = server.repository;
+    made.staging = server.staging;
+    made.polls = of.control == "poll";
+    made.log = [name, peer = server.peer](const std::string &words) {
+        log(log_level::info, words, {{"backend", name}, {"server", peer}});
+    };
     return std::make_shared<triton_backend>(std::move(made), server_access{http_, time_, threads_of(loop_)});
 }
 
@@ -216,6 +243,8 @@ void daemon::apply(const std::shared_ptr<settings> &wanted)
     for (const auto &[name, _] : config_->backends) {
         if (!wanted->backends.contains(name)) {
             warn_of_models_on(name);
+        } else {
+            warn_of_servers_gone(name, config_->backends.at(name), wanted->backends.at(name));
         }
     }
     const std::string changes = changes_between(*config_, *wanted);
@@ -244,6 +273,21 @@ void daemon::warn_of_models_on(const std::string &name)
             (models.size() > most_models_named ? ", …" : "") +
             ". They keep serving; their tasks fail until it is put back",
         {{"backend", name}});
+}
+
+
+void daemon::warn_of_servers_gone(const std::string &name, const backend_settings &before,
+                                  const backend_settings &after) const
+{
+    const auto stay = server_peers(after);
+    for (const auto &peer : server_peers(before)) {
+        if (std::ranges::find(stay, peer) == stay.end()) {
+            log(log_level::warning,
+                "Server " + peer + " is no longer in the configuration of backend " + name +
+                    ". What is loaded there is left as it is, and gets no requests through rollout_ready",
+                {{"backend", name}, {"server", peer}});
+        }
+    }
 }
 
 

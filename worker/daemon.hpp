@@ -54,6 +54,10 @@ class daemon {
 
     std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &one);
 
+    /// One of a backend's servers; without a peer, the only one.
+    std::shared_ptr<backend> make_server(const std::string &name, const server_settings &server,
+                                         const backend_settings &of);
+
     /// The backends of `config`; what is in `known` and as in the configuration in force is taken from there.
     std::shared_ptr<const backend_map> make_backends(const settings &config, const backend_map &known);
 
@@ -68,6 +72,9 @@ class daemon {
     void apply(const std::shared_ptr<settings> &wanted);
 
     void warn_of_models_on(const std::string &name);
+
+    void warn_of_servers_gone(const std::string &name, const backend_settings &before,
+                              const backend_settings &after) const;
 
     void stop();
 

@@ -61,6 +61,20 @@ std::string rolloutd_metrics::text(const moment &now) const
         to.sample({{"backend", backend}}, std::uint64_t{is_up});
     }
 
+    to.family("rollout_server_up", type::gauge,
+              "1 if that server of a backend of several answered when it was last asked which models it has.");
+    for (const auto &one : now.servers) {
+        to.sample({{"backend", one.backend}, {"server", one.server}}, std::uint64_t{one.is_up});
+    }
+    to.family("rollout_server_models", type::gauge,
+              "Models that are to be loaded on that server of a backend of several, by their state there.");
+    for (const auto &one : now.servers) {
+        for (const auto &[state, models] :
+             {std::pair{"loaded", one.loaded}, {"loading", one.loading}, {"missing", one.missing}}) {
+            to.sample({{"backend", one.backend}, {"server", one.server}, {"state", state}}, std::uint64_t{models});
+        }
+    }
+
     to.family("rollout_unload_pending", type::gauge,
               "Retired revisions that no task could unload or remove; this is tried again.");
     for (const auto &[backend, revisions] : now.pending_unloads) {

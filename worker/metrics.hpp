@@ -3,6 +3,7 @@
 
 #include "common/domain/task_status.hpp"
 #include "worker/journal/journal.hpp"
+#include "worker/scheduler/model_monitor.hpp"
 
 #include <array>
 #include <chrono>
@@ -27,6 +28,7 @@ class rolloutd_metrics {
         std::size_t lost_models = 0;
         std::map<std::string, bool> backends_up;            ///< of those that have models
         std::map<std::string, std::size_t> pending_unloads; ///< revisions that no task could, by backend
+        std::vector<model_monitor::server_models> servers;  ///< of the backends that have several
         std::size_t links = 0;
         std::uint64_t revision = 0; ///< the journal's
     };

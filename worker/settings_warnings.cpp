@@ -1,6 +1,7 @@
 #include "worker/settings_warnings.hpp"
 
 #include "worker/base/format.hpp"
+#include "worker/config/backend_servers.hpp"
 #include "worker/config/name_template.hpp"
 #include "worker/net/source_url.hpp"
 #include "worker/rollout/gate_plan.hpp"
@@ -39,15 +40,32 @@ void check_folder(const std::string &pointer, const std::filesystem::path &folde
 void check_backend(const std::string &name, const backend_settings &of, std::vector<std::string> &to)
 {
     const std::string pointer = "/backends/" + name;
-    if (!of.repository.empty()) {
-        check_folder(pointer + "/repository", of.repository, to);
+    for (const auto &[below, repository, staging_path] : repositories_of(of)) {
+        if (!repository.empty()) {
+            check_folder(pointer + below + "/repository", repository, to);
+        }
+        std::error_code error;
+        const std::filesystem::path staging(staging_path); // is made if it is not there
+        check_folder(pointer + below + "/staging",
+                     std::filesystem::exists(staging, error) ? staging : staging.parent_path(), to);
     }
-    std::error_code error;
-    const std::filesystem::path staging(of.staging); // is made if it is not there
-    check_folder(pointer + "/staging", std::filesystem::exists(staging, error) ? staging : staging.parent_path(), to);
     if (!of.command.empty()) {
         if (const auto why = obstacle(of.command.front(), X_OK); !why.empty()) {
             to.push_back(pointer + "/command: " + shown(of.command.front()) + " cannot be run: " + why);
+        }
+    }
+}
+
+
+void compare_backends(const std::pair<const std::string, backend_settings> &here,
+                      const std::pair<const std::string, backend_settings> &there, std::vector<std::string> &to)
+{
+    for (const auto &[below, repository, _] : repositories_of(here.second)) {
+        const auto theirs = repositories_of(there.second);
+        if (!repository.empty() &&
+            std::ranges::find(theirs, repository, &repository_settings::repository) != theirs.end()) {
+            to.push_back("/backends/" + here.first + below + "/repository: is that of backend " + there.first +
+                         " too: each would load and remove the other's models");
         }
     }
 }
@@ -107,10 +125,7 @@ std::vector<std::string> warnings_about(const settings &from)
     for (auto one = from.backends.begin(); one != from.backends.end(); ++one) {
         check_backend(one->first, one->second, all);
         for (auto other = from.backends.begin(); other != one; ++other) {
-            if (!one->second.repository.empty() && one->second.repository == other->second.repository) {
-                all.push_back("/backends/" + one->first + "/repository: is that of backend " + other->first +
-                              " too: each would load and remove the other's models");
-            }
+            compare_backends(*one, *other, all);
         }
     }
     check_gates(from, all);

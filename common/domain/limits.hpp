@@ -51,6 +51,12 @@ inline constexpr std::size_t backend_model_bytes = 255;
 /// The name of an upstream block, or host:port.
 inline constexpr std::size_t upstream_bytes = 255;
 
+/// The servers of one backend.
+inline constexpr std::size_t backend_servers = 64;
+
+/// A server's address on nginx's side: host:port, or unix: and a path.
+inline constexpr std::size_t peer_bytes = 255;
+
 /// The upstreams that a gateway tells rolloutd of, all names together; one with more tells of none, and is not asked.
 inline constexpr std::size_t known_upstreams_bytes = 256 * 1024;
 

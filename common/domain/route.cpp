@@ -2,6 +2,7 @@
 
 #include "common/domain/identifiers.hpp"
 #include "common/domain/limits.hpp"
+#include "common/domain/upstream_name.hpp"
 
 #include <algorithm>
 
@@ -15,6 +16,9 @@ json_ptr target_to_json(const route_target &from)
     json_put(to.get(), "revision", json_make_number(from.revision));
     json_put(to.get(), "upstream", from.upstream);
     json_put(to.get(), "model", from.model);
+    if (from.peers) {
+        json_put(to.get(), "peers", json_make_array(*from.peers));
+    }
     return to;
 }
 
@@ -24,6 +28,29 @@ bool is_plain(std::string_view text, std::size_t bound) noexcept
     return !text.empty() && text.size() <= bound && std::all_of(text.begin(), text.end(), [](char c) {
         return c > ' ' && c < 0x7f && c != '/' && c != '?' && c != '#' && c != '%' && c != '"' && c != '\\';
     });
+}
+
+
+bool peers_from_json(const json_t *from, std::optional<std::vector<std::string>> &to, std::string &reason)
+{
+    const json_t *list = json_object_get(from, "peers");
+    if (list == nullptr) {
+        return true;
+    }
+    if (!json_is_array(list) || json_array_size(list) > limits::backend_servers) {
+        reason = "a route's target has no usable list of peers";
+        return false;
+    }
+    to.emplace();
+    for (std::size_t i = 0; i < json_array_size(list); ++i) {
+        const auto peer = json_text(json_array_get(list, i));
+        if (!is_peer(peer)) {
+            reason = "a route's target names a peer that is no address";
+            return false;
+        }
+        to->emplace_back(peer);
+    }
+    return true;
 }
 
 
@@ -41,7 +68,7 @@ bool target_from_json(const json_t *from, route_target &to, std::string &reason)
         return false;
     }
     to.revision = static_cast<std::uint64_t>(revision);
-    return true;
+    return peers_from_json(from, to.peers, reason);
 }
 
 } // namespace

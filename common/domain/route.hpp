@@ -1,7 +1,8 @@
 // A route: where a model's requests go. rolloutd decides it, the gateway follows it.
 //
 // In a `routes` frame: {"model_id": "123", "part": "", "blue": TARGET, "green": TARGET, "weight": 0..100, "watched": true}, a TARGET being
-// {"revision": 7, "upstream": "inference", "model": "123__r7"}. `green` is left out when there is none; with
+// {"revision": 7, "upstream": "inference", "model": "123__r7", "peers": ["10.0.0.1:8000"]}. `peers` are those of the upstream block's
+// servers that have the revision loaded; left out, all have. `green` is left out when there is none; with
 // "removed": true instead of `blue`, the model has no route any more. `watched` stands where blue's requests are to be
 // counted although there is no green: after a promotion that may still be taken back.
 #pragma once
@@ -12,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace rollout {
 
@@ -20,6 +22,8 @@ struct route_target {
     std::uint64_t revision = 0;
     std::string upstream; ///< an upstream block's name, or host:port
     std::string model;    ///< the name that the inference server knows
+    std::optional<std::vector<std::string>> peers =
+        std::nullopt; ///< the servers that have it; nothing: all of the upstream's
 
     bool operator==(const route_target &) const = default;
 };

@@ -1,7 +1,11 @@
 #include "common/domain/upstream_name.hpp"
 
+#include "common/domain/limits.hpp"
+
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -44,6 +48,28 @@ bool is_upstream_address(std::string_view upstream)
 bool is_host_and_port(std::string_view upstream)
 {
     return split(upstream).has_port && !is_upstream_address(upstream);
+}
+
+
+bool is_peer(std::string_view text)
+{
+    const bool is_plain = std::ranges::all_of(text, [](char c) {
+        return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != ';' && c != '{' && c != '}';
+    });
+    if (!is_plain || text.empty() || text.size() > limits::peer_bytes) {
+        return false;
+    }
+    if (text.starts_with("unix:")) {
+        return text.substr(5).starts_with('/');
+    }
+    const auto to = split(text);
+    const auto digits = text.substr(text.rfind(':') + 1);
+    std::uint16_t port = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    return to.has_port && !to.host.empty() && error == std::errc() && end == digits.data() + digits.size() &&
+           port != 0 && text.find('/') == std::string_view::npos &&
+           (to.is_bracketed || to.host.find(':') == std::string_view::npos) &&
+           (!to.is_bracketed || is_upstream_address(text));
 }
 
 

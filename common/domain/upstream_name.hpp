@@ -1,4 +1,4 @@
-// What a backend is called on nginx's side: `$rollout_upstream` in proxy_pass.
+// What a backend and its servers are called on nginx's side: `$rollout_upstream` in proxy_pass, and the `server`s of its block.
 #pragma once
 
 #include <string>
@@ -14,5 +14,8 @@ bool is_host_and_port(std::string_view upstream);
 
 /// In the case in which upstream blocks are compared.
 std::string upstream_key(std::string_view upstream);
+
+/// May it stand as a peer: `host:port`, `[IPv6]:port` or `unix:/path`, as a `server` of an upstream block names it, with its port.
+bool is_peer(std::string_view text);
 
 } // namespace rollout

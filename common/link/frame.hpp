@@ -24,11 +24,13 @@
 //     counters  {id, in_flight}                               the answer to `sample`
 //     measured  {id, counters, last_minute}                   the answer to `measure`: traffic_counters.hpp; and the model's
 //                                                              requests of the last minute
+//     suspect   {upstream, peer}                              that server has failed a request, or has not got its model; only if the
+//                                                              welcome asks for it (`suspects`), once a second for each
 //     bye       {}                                            this worker process ends in order
 //     pong      {}
 //
 //   rolloutd -> nginx
-//     welcome   {protocol, journal, revision, routes, stream}   `protocol`: of this link; `routes`: the revision of the newest route;
+//     welcome   {protocol, journal, revision, routes, stream, suspects}   `protocol`: of this link; `routes`: the revision of the newest route;
 //                                                              `stream`: this link carries its gateway's updates
 //     stream    {}                                            this link shall carry them now; answered by a `hello`
 //     accepted  {} and for each an answer's line              durable. ID WORD and the task's line; WORD is `new`, `existed`

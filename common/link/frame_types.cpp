@@ -44,6 +44,8 @@ std::string_view frame_name(gateway_frame type) noexcept
         return "counters";
     case gateway_frame::measured:
         return "measured";
+    case gateway_frame::suspect:
+        return "suspect";
     case gateway_frame::bye:
         return "bye";
     case gateway_frame::pong:

@@ -20,6 +20,7 @@ enum class gateway_frame : std::uint8_t {
     applied,
     counters,
     measured,
+    suspect,
     bye,
     pong,
 };

@@ -608,6 +608,15 @@ counted_request *told_choice(const ngx_http_request_t *r) noexcept
 }
 
 
+const counted_request *choice_of_upstream(const ngx_http_request_t *r) noexcept
+{
+    return find_choice(r, [r](const counted_request &one) {
+        return one.entered && !one.judged &&
+               (one.upstream == nullptr ? r->upstream != one.upstream_before : one.upstream == r->upstream);
+    });
+}
+
+
 void note_upstream(counted_request &choice) noexcept
 {
     const ngx_http_request_t *r = choice.request;

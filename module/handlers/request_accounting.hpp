@@ -17,19 +17,23 @@
 #include "module/tables/route_metrics.hpp"
 
 #include <cstdint>
+#include <string_view>
 
 namespace rollout {
 
 struct answer_naming;
+struct route_choice;
 struct route_request;
 
 /// Kept in the request's pool, with `leave_flight` as its cleanup: it outlives an internal redirect.
 struct counted_request : waiting_request {
     ngx_http_request_t *request = nullptr; ///< a pool is its subrequests' as well
     const route_request *choice = nullptr; ///< what the variables tell
-    std::uint64_t model = 0;               ///< a hash of the model's names
-    std::uint64_t client = 0;              ///< a hash of the key, or of the client's address
-    std::uint32_t in_flight_index = 0;     ///< among those in flight
+    const route_choice *route = nullptr;   ///< and its servers
+    std::string_view model_id;
+    std::uint64_t model = 0;           ///< a hash of the model's names
+    std::uint64_t client = 0;          ///< a hash of the key, or of the client's address
+    std::uint32_t in_flight_index = 0; ///< among those in flight
     slot which = slot::blue;
     route_metrics_entry meter;
     bool watched = false;
@@ -80,6 +84,9 @@ void leave_location(ngx_http_request_t *r) noexcept;
 
 /// The request's newest choice that has got past access control, over internal redirects; null without one.
 counted_request *told_choice(const ngx_http_request_t *r) noexcept;
+
+/// The choice that the request's upstream goes by; null if no rollout_route chose for it.
+const counted_request *choice_of_upstream(const ngx_http_request_t *r) noexcept;
 
 /// The upstream of a content handler shows itself when it reads a variable, and when it sends its answer's head.
 void note_upstream(counted_request &choice) noexcept;

@@ -131,10 +131,12 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
                                          view_of(request.preview) == "green",
                                          static_cast<unsigned>(ngx_random()) % routing_buckets};
     const auto count_in = [&](std::uint64_t revision_key, std::uint32_t in_flight_index) {
-        const auto &choice = request.choice;
+        const route_choice &choice = request.choice;
         counted_request counted;
         counted.request = r;
         counted.choice = &request;
+        counted.route = &choice;
+        counted.model_id = asked.model_id;
         counted.revision_key = revision_key;
         counted.in_flight_index = in_flight_index;
         counted.which = choice.which;

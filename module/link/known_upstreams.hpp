@@ -15,6 +15,9 @@ struct known_upstreams {
 
     /// Blocks of several servers which nginx takes out for a while after failures (`max_fails`), by upstream_key.
     std::set<std::string> taking_servers_out;
+
+    /// Blocks without rollout_ready, by upstream_key.
+    std::set<std::string> unready;
 };
 
 } // namespace rollout

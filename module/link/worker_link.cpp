@@ -342,11 +342,26 @@ void worker_link::on_welcome(const json_t *message)
         return;
     }
     freshness_.expect(json_count(message, "routes"));
+    takes_suspects_ = json_is_true(json_object_get(message, "suspects"));
     if (up()) {
         return;
     }
     connection_.welcomed();
     calls_.ask_again([this](const link_call &call) { send_lookup(call); });
+}
+
+
+void worker_link::report_suspect(std::string_view upstream, std::string_view peer) noexcept
+{
+    if (!up() || !takes_suspects_ || !suspects_.is_due(upstream, peer, ngx_current_msec)) {
+        return;
+    }
+    guarded(log_, [&] {
+        json_ptr report = message_of(gateway_frame::suspect);
+        json_put(report.get(), "upstream", upstream);
+        json_put(report.get(), "peer", peer);
+        connection_.send(report.get());
+    });
 }
 
 
@@ -533,6 +548,13 @@ void worker_link::warn_of_servers(const std::vector<route> &routes)
                               "rollout: upstream \"%s\" has several servers with max_fails: failures of one model's "
                               "green make nginx "
                               "take them out for every model; write \"max_fails=0\" behind each of its servers",
+                              (*slot)->upstream.c_str());
+            }
+            if (slot->has_value() && (*slot)->peers &&
+                upstreams_.unready.erase(upstream_key((*slot)->upstream)) != 0) {
+                ngx_log_error(NGX_LOG_WARN, log_, 0,
+                              "rollout: rolloutd says which servers have a model, but upstream \"%s\" has no "
+                              "\"rollout_ready\": requests go to the others too",
                               (*slot)->upstream.c_str());
             }
         }

@@ -17,6 +17,7 @@
 #include "module/link/pending_calls.hpp"
 #include "module/link/replica.hpp"
 #include "module/link/route_freshness.hpp"
+#include "module/link/suspect_times.hpp"
 #include "module/link/unkept_routes.hpp"
 #include "module/nginx/ngx.hpp"
 #include "module/zone/shared_zone.hpp"
@@ -91,6 +92,10 @@ class worker_link final : private connection::user {
 
     void forget(link_call &call) noexcept { calls_.forget(call); }
 
+    /// Tells rolloutd that a server of an upstream block has failed a request, or has not got its model: it looks at once. Once a second
+    /// for each, and not to a release that does not ask for it.
+    void report_suspect(std::string_view upstream, std::string_view peer) noexcept;
+
   private:
     // What the connection tells.
 
@@ -128,6 +133,9 @@ class worker_link final : private connection::user {
     shared_zone &zone_;
     ngx_log_t *log_;
     known_upstreams upstreams_;
+
+    bool takes_suspects_ = false; ///< rolloutd has said so
+    suspect_times suspects_;
 
     route_freshness freshness_;
     replica replica_;

@@ -1,6 +1,7 @@
 #include "module/tables/route_table.hpp"
 
 #include "common/domain/limits.hpp"
+#include "module/tables/peer_list.hpp"
 
 #include <array>
 #include <cstring>
@@ -10,13 +11,16 @@ namespace rollout {
 
 namespace {
 
-/// A route's record: this, then blue's upstream and model, then green's. A target without an upstream is none.
+/// A route's record: this, then blue's upstream, model and peers, then green's. A target without an upstream is none.
 struct route_head {
     struct target {
         std::uint64_t revision;
         std::uint16_t upstream_bytes;
         std::uint16_t model_bytes;
-        std::uint32_t unused;
+        std::uint32_t peers_bytes;
+        std::uint64_t peers_hash;
+
+        std::size_t bytes() const noexcept { return std::size_t{upstream_bytes} + model_bytes + peers_bytes; }
     };
 
     target blue;
@@ -48,13 +52,20 @@ class route_key {
 };
 
 
-route_head::target head_of(const std::optional<route_target> &target) noexcept
+route_head::target head_of(const std::optional<route_target> &target, std::string_view peers) noexcept
 {
     if (!target) {
         return {};
     }
     return {target->revision, static_cast<std::uint16_t>(target->upstream.size()),
-            static_cast<std::uint16_t>(target->model.size()), 0};
+            static_cast<std::uint16_t>(target->model.size()), static_cast<std::uint32_t>(peers.size()),
+            peer_list::hash_of(peers)};
+}
+
+
+std::string peers_of(const std::optional<route_target> &target)
+{
+    return target ? peer_list::text_of(target->peers) : std::string();
 }
 
 
@@ -66,8 +77,7 @@ bool open_route(const unsigned char *bytes, std::size_t size, route_head &head, 
         return false;
     }
     std::memcpy(&head, bytes, sizeof(head));
-    if (size != sizeof(head) + head.blue.upstream_bytes + head.blue.model_bytes + head.green.upstream_bytes +
-                    head.green.model_bytes) {
+    if (size != sizeof(head) + head.blue.bytes() + head.green.bytes()) {
         return false;
     }
     const char *text = reinterpret_cast<const char *>(bytes) + sizeof(head);
@@ -75,8 +85,10 @@ bool open_route(const unsigned char *bytes, std::size_t size, route_head &head, 
         choice->revision = target->revision;
         choice->upstream = {text, target->upstream_bytes};
         choice->model = {text + target->upstream_bytes, target->model_bytes};
+        choice->peers = {text + target->upstream_bytes + target->model_bytes, target->peers_bytes};
+        choice->peers_hash = target->peers_hash;
         choice->meter = head.meter;
-        text += target->upstream_bytes + target->model_bytes;
+        text += target->bytes();
     }
     blue.which = slot::blue;
     green.which = slot::green;
@@ -179,8 +191,11 @@ bool route_table::put(const route &of)
         forget(of.model_id, of.part);
         return true;
     }
+    const std::string blue_peers = peers_of(of.blue);
+    const std::string green_peers = peers_of(of.green);
     const auto meter = meters_ != nullptr ? meters_->take(of.model_id, of.part) : route_metrics_entry{};
-    const route_head head = {head_of(of.blue), head_of(of.green), of.weight, of.watched ? 1u : 0u, meter};
+    const route_head head = {head_of(of.blue, blue_peers), head_of(of.green, green_peers), of.weight,
+                             of.watched ? 1u : 0u, meter};
     const auto text = [](const std::optional<route_target> &target, auto member) {
         return target ? std::string_view((*target).*member) : std::string_view();
     };
@@ -188,8 +203,10 @@ bool route_table::put(const route &of)
                                      {{reinterpret_cast<const char *>(&head), sizeof(head)},
                                       text(of.blue, &route_target::upstream),
                                       text(of.blue, &route_target::model),
+                                      blue_peers,
                                       text(of.green, &route_target::upstream),
-                                      text(of.green, &route_target::model)},
+                                      text(of.green, &route_target::model),
+                                      green_peers},
                                      age_list::none);
     if (!stored && meters_ != nullptr && !records_.holds(record_map::routes, key)) {
         meters_->release(of.model_id, of.part);
@@ -242,7 +259,8 @@ bool route_table::each(const function_ref<void(const route &)> &visit) const
             if (choice.upstream.empty()) {
                 return std::nullopt;
             }
-            return route_target{choice.revision, std::string(choice.upstream), std::string(choice.model)};
+            return route_target{choice.revision, std::string(choice.upstream), std::string(choice.model),
+                                peer_list::peers_of(choice.peers)};
         };
         const auto border = key.find('\0');
         visit({std::string(key.substr(0, border)), std::string(key.substr(border + 1)), target(blue), target(green),

@@ -17,6 +17,8 @@ struct route_choice {
     std::uint64_t revision = 0;
     std::string_view upstream;
     std::string_view model;
+    std::string_view peers; ///< a peer_list's text: the upstream's servers that have it; empty: all
+    std::uint64_t peers_hash = 0;
     bool watched = false; ///< its result is to be counted: a rollout is under way
     route_metrics_entry meter;
 };

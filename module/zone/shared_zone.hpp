@@ -22,7 +22,7 @@ namespace rollout {
 /// What stands at the start of the memory. Its layout and that of all behind it is `layout_version`'s.
 struct zone_header {
     static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
-    static constexpr std::uint32_t layout_version = 7;
+    static constexpr std::uint32_t layout_version = 8;
 
     std::uint64_t magic;
     std::uint32_t layout;

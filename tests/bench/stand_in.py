@@ -40,7 +40,7 @@ http {{
     scgi_temp_path {home}/upstream-scgi;
     keepalive_requests 1000000000;
     server {{
-        listen 127.0.0.1:{port} backlog=1024;
+        {listens}
         location / {{ default_type application/json; return 200 '{{"model_name":"m0__r6","outputs":[]}}'; }}
     }}
     {more}
@@ -56,9 +56,14 @@ class Upstream(Process):
         self.more = more
         self.port = free_port()
 
+    def addresses(self):
+        """As several servers have."""
+        return [f"127.0.0.{number}:{self.port}" for number in range(1, 9)]
+
     def start(self):
         conf = self.home / "upstream.conf"
-        conf.write_text(UPSTREAM_CONF.format(user=worker_user(), home=self.home, port=self.port, more=self.more.format(home=self.home)))
+        conf.write_text(UPSTREAM_CONF.format(user=worker_user(), home=self.home, listens=" ".join(f"listen {address} backlog=1024;" for address in self.addresses()),
+                                             more=self.more.format(home=self.home)))
         self.launch([NGINX, "-c", conf, "-e", self.home / "upstream-error.log", "-g", "daemon off;"])
         wait_until(lambda: self.must_run() and answers(self.port), "the upstream")
         return self
@@ -70,7 +75,8 @@ def answers(port):
 
 
 class StandIn:
-    def __init__(self, locations=API, routes=(), rate=0, zone="8m", upstream_more=""):
+    def __init__(self, locations=API, routes=(), rate=0, zone="8m", http="", upstream_more=""):
+        """`routes` and `http` may be functions of the upstream's port."""
         self.rate = rate
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-bench."))
         self.home.chmod(0o755)
@@ -78,7 +84,8 @@ class StandIn:
         self.listener.bind(str(self.home / "rolloutd.sock"))
         (self.home / "rolloutd.sock").chmod(0o777)
         self.listener.listen()
-        self.routes = list(routes)
+        self.upstream = Upstream(self.home, upstream_more)
+        self.routes = list(routes(self.upstream.port) if callable(routes) else routes)
         self.revision = 0
         self.sent = 0
         self.began = None
@@ -86,8 +93,9 @@ class StandIn:
         self.documents = [json.loads(document(n, f"m{n}")) for n in range(TASKS)]
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
-        self.upstream = Upstream(self.home, upstream_more).start()
-        self.nginx = Nginx(self.home, self.upstream.port, workers=1, zone=zone, locations=locations)
+        self.upstream.start()
+        self.nginx = Nginx(self.home, self.upstream.port, workers=1, zone=zone, locations=locations,
+                           http=http(self.upstream.port) if callable(http) else http)
         self.nginx.start()
         wait_until(lambda: f"holds all tasks of rolloutd's journal, {TASKS}" in self.nginx.errors(), "the table")
 

@@ -46,7 +46,7 @@ class Link:
         return hello
 
     def greet(self, stream, revision=0):
-        self.send(type="welcome", protocol=PROTOCOL, journal=JOURNAL, revision=revision, stream=stream)
+        self.send(type="welcome", protocol=PROTOCOL, journal=JOURNAL, revision=revision, stream=stream, suspects=True)
 
     def settle(self, nothing_of=None):
         """Until all that was sent is taken. `nothing_of`: a type of frame that must not come meanwhile."""

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,37 @@ class backend {
     /// Removes what was fetched into `staging_path`, and nothing else: for a model that `stage` was never called for. What
     /// the repository holds under its name is somebody else's.
     virtual operation_ptr discard(const std::string &model, done_fn done) = 0;
+
+    // A backend of several servers does all this with each of them. The servers go by their peers, the addresses that nginx knows them
+    // by. A backend of one server has none by name.
+
+    /// Lists the servers, in the order of the configuration; empty for a backend of one.
+    virtual std::vector<std::string> servers() const { return {}; }
+
+    /// Finds one of them, as a backend of its own; null if there is no such server. Without a name: the only one of a backend of one.
+    virtual backend *server(const std::string &peer) { return peer.empty() ? this : nullptr; }
+
+    /// What the last calls for a model have come to, by server. Nothing of it outlives a restart.
+    struct standing {
+        std::vector<std::string> serving; ///< that loaded it, have it ready, and have not failed its smoke test
+        std::vector<std::string> barred;  ///< that failed its smoke test
+    };
+
+    /// Nothing for a backend of one server, and if nothing is known.
+    virtual std::optional<standing> standing_of(const std::string & /*model*/) const { return std::nullopt; }
+
+    /// The servers that could not be asked to unload the model when `unload` was ok: it stays until they have been.
+    virtual std::vector<std::string> owing(const std::string & /*model*/) const { return {}; }
+
+    /// Brings a model's files into a server's own repository, from another's, if they are not there. Null: there is nothing to do.
+    virtual operation_ptr supply(const std::string & /*peer*/, const server_model & /*model*/, done_fn /*done*/)
+    {
+        return nullptr;
+    }
+
+    /// How far the call under way for a model is, as "load: 3 of 4 servers; 10.0.0.4:8000 is loading since 41 s"; empty if there is nothing
+    /// to say.
+    virtual std::string progress_of(const std::string & /*model*/) const { return {}; }
 };
 
 } // namespace rollout

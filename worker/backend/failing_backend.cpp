@@ -75,6 +75,22 @@ class failing_backend final : public backend {
             "discard", [&](done_fn then) { return of_->discard(model, std::move(then)); }, std::move(done));
     }
 
+    std::vector<std::string> servers() const override { return of_->servers(); }
+
+    backend *server(const std::string &peer) override
+    {
+        return peer.empty() && of_->servers().empty() ? this : of_->server(peer);
+    }
+
+    std::optional<standing> standing_of(const std::string &model) const override { return of_->standing_of(model); }
+    std::vector<std::string> owing(const std::string &model) const override { return of_->owing(model); }
+    operation_ptr supply(const std::string &peer, const server_model &model, done_fn done) override
+    {
+        return of_->supply(peer, model, std::move(done));
+    }
+
+    std::string progress_of(const std::string &model) const override { return of_->progress_of(model); }
+
   private:
     static outcome made(const char *call, fault of)
     {

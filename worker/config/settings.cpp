@@ -3,6 +3,7 @@
 #include "common/domain/route.hpp"
 #include "common/domain/upstream_name.hpp"
 #include "worker/base/format.hpp"
+#include "worker/config/backend_servers.hpp"
 #include "worker/config/model_overrides.hpp"
 #include "worker/config/name_template.hpp"
 #include "worker/net/source_url.hpp"
@@ -137,19 +138,6 @@ void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &fa
 }
 
 
-void read_server(json_reader &reader, backend_settings &to)
-{
-    reader.text("url", to.url, true);
-    while (to.url.ends_with('/')) {
-        to.url.pop_back();
-    }
-    if (!to.url.empty() && !is_web_address(to.url)) {
-        reader.fault("url", web_address_rule);
-    }
-    reader.word("control", to.control, {"explicit", "poll"});
-}
-
-
 void read_backend(const std::string &name, const std::string &pointer, const json_t *value, settings &to,
                   std::vector<json_fault> &faults)
 {
@@ -161,15 +149,22 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
         backend.check_s = command_check_s;
         read_command(reader, backend.command, true);
         reader.number("timeout_s", backend.timeout_s, 1, day_s);
-    } else {
-        read_server(reader, backend);
+    }
+    const json_t *servers = reader.array("servers");
+    if (servers != nullptr && json_object_get(value, "url") != nullptr) {
+        reader.fault("url", "stands beside \"servers\": give one of the two");
+        reader.allow("url");
+    } else if (!is_command && servers == nullptr) {
+        read_url(reader, backend.url);
+    }
+    if (!is_command) {
+        reader.word("control", backend.control, {"explicit", "poll"});
     }
 
     // Without a name for an upstream block, nginx goes where rolloutd goes.
-    reader.text("upstream", backend.upstream, is_command);
-    if (backend.upstream.empty() && backend.url.find("://") != std::string::npos) {
-        backend.upstream = backend.url.substr(backend.url.find("://") + 3);
-        backend.upstream.resize(std::min(backend.upstream.size(), backend.upstream.find('/')));
+    reader.text("upstream", backend.upstream, is_command || servers != nullptr);
+    if (backend.upstream.empty()) {
+        backend.upstream = authority_of(backend.url);
     }
     if (!backend.upstream.empty() && !is_upstream(backend.upstream)) {
         reader.fault("upstream", "must be the name of an upstream block of nginx's, or host:port");
@@ -180,13 +175,11 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
                               "\"upstream inference { server " +
                               backend.upstream + "; }\", or an IP address");
     }
-    reader.text("repository", backend.repository, !is_command);
+    reader.text("repository", backend.repository, !is_command && servers == nullptr);
     if (!backend.repository.empty() && backend.repository.front() != '/') {
         reader.fault("repository", "must be an absolute path");
     }
-    while (backend.repository.size() > 1 && backend.repository.ends_with('/')) {
-        backend.repository.pop_back();
-    }
+    trim_slashes(backend.repository);
     reader.text("staging", backend.staging);
     if (!backend.staging.empty() && backend.staging.front() != '/') {
         reader.fault("staging", "must be an absolute path");
@@ -196,6 +189,7 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
     } else if (backend.staging.empty() && is_command) {
         reader.fault("staging", "is missing: the folder for fetched files, which is needed without a repository");
     }
+    read_servers(reader, value, backend, faults);
     reader.text("model_name", backend.model_name);
     if (const auto fault = check_template(backend.model_name); !fault.empty()) {
         reader.fault("model_name", fault);

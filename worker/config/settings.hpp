@@ -12,12 +12,34 @@
 
 namespace rollout {
 
+/// One server of a backend.
+struct server_settings {
+    std::string url;
+    std::string peer;       ///< its address as a `server` of nginx's upstream block has it: host:port, or unix:PATH
+    std::string repository; ///< of all, or its own; empty: none (a command)
+    std::string staging;    ///< on the repository's file system
+};
+
+/// `min_servers`: how many of a backend's servers must have a revision before it gets traffic.
+struct required_servers {
+    enum class unit : std::uint8_t { all, servers, percent };
+
+    unit is = unit::all;
+    std::uint64_t value = 0;
+
+    /// Of so many; a percentage is rounded up, and at least one is required.
+    std::size_t of(std::size_t servers) const noexcept;
+};
+
 struct backend_settings {
     std::string type = "triton";
-    std::string control = "explicit"; ///< of a triton: or `poll`
-    std::string url;
-    std::vector<std::string> command; ///< of a command: the program and its arguments
-    std::uint64_t timeout_s = 600;    ///< of a command: for one run of it
+    std::string control = "explicit";     ///< of a triton: or `poll`
+    std::string url;                      ///< empty if it has `servers`
+    std::vector<server_settings> servers; ///< empty if it has a `url`, or is a command without servers
+    required_servers min_servers;
+    std::uint64_t max_parallel_loads = 4; ///< servers that load a revision at a time
+    std::vector<std::string> command;     ///< of a command: the program and its arguments
+    std::uint64_t timeout_s = 600;        ///< of a command: for one run of it
     std::string upstream;
     std::string repository;
     std::string staging;
@@ -83,6 +105,9 @@ struct settings {
 
 /// Reads and checks the file. Every fault is in `faults`, with its pointer; the result counts only when there is none.
 settings read_settings(const std::string &path, std::vector<json_fault> &faults);
+
+/// The servers by their peers, in the order of the configuration; empty for a backend of one `url`.
+std::vector<std::string> server_peers(const backend_settings &of);
 
 /// Such a backend cannot be asked for an inference.
 bool runs_command(const std::pair<const std::string, backend_settings> &backend);

@@ -1,6 +1,7 @@
 #include "worker/domain/model.hpp"
 
 #include "common/domain/identifiers.hpp"
+#include "common/domain/upstream_name.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -18,7 +19,23 @@ json_ptr copy_to_json(const served_model &from)
     if (from.server_config) {
         json_put(to.get(), "server_config", json_share(const_cast<json_t *>(from.server_config.get())));
     }
+    if (from.peers) {
+        json_put(to.get(), "peers", json_make_array(*from.peers));
+    }
+    if (!from.barred.empty()) {
+        json_put(to.get(), "barred", json_make_array(from.barred));
+    }
     return to;
+}
+
+
+std::vector<std::string> texts_from_json(const json_t *list)
+{
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < json_array_size(list); ++i) {
+        texts.emplace_back(json_text(json_array_get(list, i)));
+    }
+    return texts;
 }
 
 
@@ -37,6 +54,10 @@ served_model copy_from_json(const json_t *from)
     if (json_t *config = json_object_get(from, "server_config"); json_is_object(config)) {
         to.server_config = share(json_share(config));
     }
+    if (const json_t *peers = json_object_get(from, "peers"); json_is_array(peers)) {
+        to.peers = texts_from_json(peers);
+    }
+    to.barred = texts_from_json(json_object_get(from, "barred"));
     return to;
 }
 
@@ -58,6 +79,9 @@ json_ptr revision_to_json(const served_revision &from)
     if (from.was_kept) {
         json_put(to.get(), "was_kept", json_ptr(json_true()));
     }
+    if (!from.owing.empty()) {
+        json_put(to.get(), "owing", json_make_array(from.owing));
+    }
     if (from.left != 0) {
         json_put(to.get(), "left", json_make_number(from.left));
     }
@@ -67,7 +91,7 @@ json_ptr revision_to_json(const served_revision &from)
 
 bool is_sound(const served_model &of)
 {
-    return is_backend_model(of.model) &&
+    return is_backend_model(of.model) && (!of.peers || std::ranges::all_of(*of.peers, is_peer)) &&
            std::ranges::all_of(of.parts, [](const std::string &part) { return part.empty() || is_model_id(part); });
 }
 
@@ -90,6 +114,7 @@ std::optional<served_revision> revision_from_json(const json_t *from)
     to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
     to.was_kept = json_is_true(json_object_get(from, "was_kept"));
+    to.owing = texts_from_json(json_object_get(from, "owing"));
     to.left = json_count(from, "left");
     if (!is_upstream(to.upstream) || !std::ranges::all_of(to.copies, is_sound)) {
         return std::nullopt;
@@ -103,7 +128,7 @@ void add_targets(const served_revision &from, std::optional<route_target> route:
 {
     for (const auto &copy : from.copies) {
         for (const auto &part : copy.parts) {
-            to[part].*slot = route_target{from.revision, from.upstream, copy.model};
+            to[part].*slot = route_target{from.revision, from.upstream, copy.model, copy.peers};
         }
     }
 }
@@ -133,6 +158,23 @@ std::pair<std::uint64_t, std::uint64_t> age_of(const served_revision &one)
 }
 
 } // namespace
+
+
+served_revision *find_revision(model &of, std::uint64_t revision)
+{
+    for (auto *place : {&of.blue, &of.green, &of.incoming}) {
+        if (*place && (*place)->revision == revision) {
+            return &**place;
+        }
+    }
+    for (auto *list : {&of.retired, &of.kept}) {
+        const auto found = std::ranges::find(*list, revision, &served_revision::revision);
+        if (found != list->end()) {
+            return &*found;
+        }
+    }
+    return nullptr;
+}
 
 
 std::vector<const served_revision *> loaded_revisions(const model &of)
@@ -197,6 +239,7 @@ void note_taken_off(model &of, std::uint64_t revision)
     if (at->keep_files) {
         of.kept.push_back(*at);
         of.kept.back().load_begun = false;
+        of.kept.back().owing.clear();
     }
     of.retired.erase(at);
 }

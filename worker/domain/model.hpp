@@ -17,6 +17,12 @@ struct served_model {
     std::string model;              ///< the name that the server knows
     std::vector<std::string> parts; ///< which find it there; one without a name where the model has no parts
     std::shared_ptr<const json_t> server_config; ///< handed to the server's load call; null: none
+
+    // Of a backend of several servers, by their peers.
+
+    std::optional<std::vector<std::string>> peers =
+        std::nullopt;                     ///< that have it, as last known; nothing: not known, so all
+    std::vector<std::string> barred = {}; ///< that failed its smoke test: no traffic before they have loaded it anew
 };
 
 /// A revision of a model on an inference server.
@@ -29,7 +35,9 @@ struct served_revision {
     bool stage_begun = false;         ///< what stands under its name in the server's repository may be its files
     bool load_begun = false;          ///< the server may have it in memory
     bool was_kept = false;            ///< and will be again if the deletion that has begun is taken back
-    std::uint64_t left = 0;           ///< the traffic, as so many-th of the model's revisions; 0: not yet
+    std::vector<std::string> owing =
+        {}; ///< servers that were down when all others had unloaded it: until they have, its files stay
+    std::uint64_t left = 0; ///< the traffic, as so many-th of the model's revisions; 0: not yet
 
     /// Of all copies, sorted.
     std::vector<std::string> parts() const;
@@ -51,6 +59,9 @@ struct model {
     std::vector<served_revision> kept;       ///< out of the traffic, and to stay there (`old`: archive, keep)
     std::uint64_t route_revision = 0;        ///< the journal's counter when the route last changed
 };
+
+/// The revision of that number, wherever it stands; null if it stands nowhere.
+served_revision *find_revision(model &of, std::uint64_t revision);
 
 /// The revisions that are to be loaded now: blue, green, the old blue while the new one is watched, and what is kept
 /// loaded. What is on its way in or out is its task's.
@@ -83,6 +94,7 @@ void note_taken_off(model &of, std::uint64_t revision);
 struct lost_revision {
     std::uint64_t revision = 0;
     bool unreachable = false; ///< the server does not answer; nothing else is known to be wrong
+    bool partial = false;     ///< other servers of its backend have it: its clients do not notice
     bool reloading = false;   ///< it is being loaded again; else it waits for its turn, or for the next attempt
     std::string detail;       ///< a sentence
 };

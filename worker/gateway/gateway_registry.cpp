@@ -174,6 +174,25 @@ void gateway_registry::publish(const route &to_follow, std::uint64_t revision)
 }
 
 
+void gateway_registry::publish_peers(const std::string &model_id, std::uint64_t revision,
+                                     const std::string &server_model,
+                                     const std::optional<std::vector<std::string>> &peers)
+{
+    for (route changed : routes_.of(model_id)) {
+        bool is_other = false;
+        for (auto *slot : {&changed.blue, &changed.green}) {
+            if (*slot && (*slot)->revision == revision && (*slot)->model == server_model && (*slot)->peers != peers) {
+                (*slot)->peers = peers;
+                is_other = true;
+            }
+        }
+        if (is_other) {
+            publish(changed, routes_.revision());
+        }
+    }
+}
+
+
 void gateway_registry::send_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
 {
     for (const auto &[_, known] : known_) {

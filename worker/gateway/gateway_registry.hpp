@@ -55,6 +55,10 @@ class gateway_registry {
 
     // As in `traffic`.
     void publish(const route &to_follow, std::uint64_t revision);
+
+    /// Publishes the routes in force of a model that lead to that revision, by its name on the servers, with these servers.
+    void publish_peers(const std::string &model_id, std::uint64_t revision, const std::string &server_model,
+                       const std::optional<std::vector<std::string>> &peers);
     std::string missing() const;
     operation_ptr when_followed(std::uint64_t revision, done_fn done);
     gateway_control::followers followers_of(std::uint64_t revision) const;

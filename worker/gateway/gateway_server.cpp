@@ -212,6 +212,9 @@ void gateway_server::on_message(const session_ptr &from, const json_t *message, 
     case gateway_frame::measured:
         questions_.on_measured(*from, message);
         break;
+    case gateway_frame::suspect:
+        on_suspect(std::string(json_text(message, "upstream")), std::string(json_text(message, "peer")));
+        break;
     case gateway_frame::bye:
         from->peer.said_bye = true;
         from->end("");
@@ -280,6 +283,7 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
     json_put(welcome.get(), "revision", json_make_number(journal_.revision()));
     json_put(welcome.get(), "routes", json_make_number(gateways_.routes().revision()));
     json_put(welcome.get(), "stream", json_ptr(json_boolean(carries_stream)));
+    json_put(welcome.get(), "suspects", json_ptr(json_true()));
     to->send(welcome);
 }
 
@@ -296,6 +300,14 @@ void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint6
 void gateway_server::publish(const route &to_follow, std::uint64_t revision)
 {
     gateways_.publish(to_follow, revision);
+}
+
+
+void gateway_server::publish_peers(const std::string &model_id, std::uint64_t revision,
+                                   const std::string &server_model,
+                                   const std::optional<std::vector<std::string>> &peers)
+{
+    gateways_.publish_peers(model_id, revision, server_model, peers);
 }
 
 

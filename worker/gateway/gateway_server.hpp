@@ -50,6 +50,10 @@ class gateway_server final : public gateway_control {
     std::function<std::vector<std::string>(const std::string &model_id, std::size_t most)> tasks_of =
         [](const std::string &, std::size_t) { return std::vector<std::string>(); };
 
+    /// A gateway has seen a server of an upstream block fail, or deny that it has a model: it is to be looked at. As often as a peer likes.
+    std::function<void(const std::string &upstream, const std::string &peer)> on_suspect = [](const std::string &,
+                                                                                              const std::string &) {};
+
     /// What rolloutd says of itself in the gateways' metrics, in Prometheus' text format.
     std::function<std::string()> metrics = [] { return std::string(); };
 
@@ -66,6 +70,8 @@ class gateway_server final : public gateway_control {
     void publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now);
 
     void publish(const route &to_follow, std::uint64_t revision) override;
+    void publish_peers(const std::string &model_id, std::uint64_t revision, const std::string &server_model,
+                       const std::optional<std::vector<std::string>> &peers) override;
     std::string missing() const override;
     operation_ptr when_followed(std::uint64_t revision, done_fn done) override;
     followers followers_of(std::uint64_t revision) const override;

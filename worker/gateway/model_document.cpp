@@ -12,6 +12,27 @@ namespace rollout {
 
 namespace {
 
+/// The servers that have all of the revision's copies; none of a backend of one server.
+void put_servers(json_t *to, const served_revision &from)
+{
+    std::optional<std::vector<std::string>> common;
+    for (const auto &copy : from.copies) {
+        if (!copy.peers) {
+            return;
+        }
+        if (!common) {
+            common = copy.peers;
+        }
+        std::erase_if(*common, [&copy](const std::string &peer) {
+            return std::ranges::find(*copy.peers, peer) == copy.peers->end();
+        });
+    }
+    if (common) {
+        json_put(to, "servers", json_make_array(*common));
+    }
+}
+
+
 json_ptr placed(const std::optional<served_revision> &from)
 {
     if (!from) {
@@ -22,13 +43,15 @@ json_ptr placed(const std::optional<served_revision> &from)
     json_put(to.get(), "upstream", from->upstream);
     json_put(to.get(), "model", from->names());
     json_put(to.get(), "backend", from->backend);
+    put_servers(to.get(), *from);
     return to;
 }
 
 
 bool is_lost(const std::vector<lost_revision> &losses, const std::optional<served_revision> &which)
 {
-    return which && std::ranges::any_of(losses, [&](const auto &lost) { return lost.revision == which->revision; });
+    return which && std::ranges::any_of(
+                        losses, [&](const auto &lost) { return lost.revision == which->revision && !lost.partial; });
 }
 
 
@@ -69,6 +92,7 @@ json_ptr model_document(const model &from, const std::vector<lost_revision> &los
         json_ptr entry = json_make_object();
         json_put(entry.get(), "revision", json_make_number(revision.revision));
         json_put(entry.get(), "loaded", json_ptr(json_boolean(revision.load_begun && !is_lost(losses, revision))));
+        put_servers(entry.get(), revision);
         json_add(kept.get(), std::move(entry));
     }
     json_put(to.get(), "kept", std::move(kept));

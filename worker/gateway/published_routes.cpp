@@ -26,6 +26,16 @@ void published_routes::put(const route &to_follow, std::uint64_t revision)
 }
 
 
+std::vector<route> published_routes::of(const std::string &model_id) const
+{
+    std::vector<route> all;
+    for (auto at = routes_.lower_bound({model_id, ""}); at != routes_.end() && at->first.first == model_id; ++at) {
+        all.push_back(at->second);
+    }
+    return all;
+}
+
+
 std::string published_routes::change(const route &to_follow, std::uint64_t revision)
 {
     json_ptr message = message_of(rolloutd_frame::routes);

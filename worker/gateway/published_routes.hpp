@@ -17,6 +17,9 @@ class published_routes {
     /// Puts a route in force that is durable since `revision`, in place of the one that its part had.
     void put(const route &to_follow, std::uint64_t revision);
 
+    /// Those in force of a model, one for each of its parts.
+    std::vector<route> of(const std::string &model_id) const;
+
     /// The newest route's.
     std::uint64_t revision() const noexcept { return revision_; }
 

@@ -43,21 +43,24 @@ operation_ptr unload_all(run_context &run, done_fn done)
 void leave_unload(run_context &run)
 {
     for (auto &revision : run.model.retired) {
-        revision.load_begun = false;
+        revision.load_begun = !revision.owing.empty();
         revision.was_kept = false; // there is no way back from here
     }
 }
 
 
+/// What a server that was down may hold yet stays until that has unloaded it: the model's `retired` is tried again.
 operation_ptr remove_all(run_context &run, done_fn done)
 {
-    return for_each(run, run.model.retired, remove_files, std::move(done));
+    std::vector<served_revision> gone = run.model.retired;
+    std::erase_if(gone, [](const served_revision &revision) { return !revision.owing.empty(); });
+    return for_each(run, gone, remove_files, std::move(done));
 }
 
 
 void leave_remove(run_context &run)
 {
-    run.model.retired.clear();
+    std::erase_if(run.model.retired, [](const served_revision &revision) { return revision.owing.empty(); });
 }
 
 

@@ -143,7 +143,8 @@ operation_ptr smoke(run_context &run, done_fn done)
         const auto limit = std::chrono::seconds(run.plan.rollout.smoke_timeout_s * run.plan.rollout.smoke_repeat);
         return while_server_works(
             run, ours(run), "answer the smoke test of", limit,
-            [&run, infer](done_fn end) { return on_copies(run, ours(run), std::move(end), infer); }, std::move(then));
+            [&run, infer](done_fn end) { return on_copies(run, ours(run), std::move(end), infer); },
+            noting_servers(run, ours(run), std::move(then)));
     };
     return in_order(run.environment.time, {test, hooks_of(run, "before_shift")}, std::move(done));
 }

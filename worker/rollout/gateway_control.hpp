@@ -25,6 +25,14 @@ class gateway_control {
     /// A route that is durable since `revision` goes to every gateway.
     virtual void publish(const route &to_follow, std::uint64_t revision) = 0;
 
+    /// The servers that have a revision of a model, by its name there, are these from now on: in the routes as they were last published.
+    /// Nothing is to be durable for that, nor confirmed.
+    virtual void publish_peers(const std::string & /*model_id*/, std::uint64_t /*revision*/,
+                               const std::string & /*server_model*/,
+                               const std::optional<std::vector<std::string>> & /*peers*/)
+    {
+    }
+
     /// Which known gateways have no link and may route still, as a sentence without its full stop; empty if all have one.
     virtual std::string missing() const { return {}; }
 

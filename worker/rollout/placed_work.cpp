@@ -2,6 +2,7 @@
 
 #include "worker/base/format.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -84,6 +85,20 @@ operation_ptr await_drain(clock &time, gateway_control &gateways, const std::str
                                " is taken away although " + last);
         },
         std::move(done));
+}
+
+
+std::vector<std::string> owing_servers(const backend &server, const served_revision &of)
+{
+    std::vector<std::string> all;
+    for (const auto &copy : of.copies) {
+        for (auto &peer : server.owing(copy.model)) {
+            if (std::ranges::find(all, peer) == all.end()) {
+                all.push_back(std::move(peer));
+            }
+        }
+    }
+    return all;
 }
 
 

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace rollout {
 
@@ -39,6 +40,9 @@ copy_work removal_of(const served_revision &of);
 operation_ptr await_drain(clock &time, gateway_control &gateways, const std::string &model_id,
                           const served_revision &of, std::chrono::seconds limit,
                           std::shared_ptr<std::optional<std::uint64_t>> seen, done_fn done);
+
+/// The servers of a revision's backend that could not be asked to unload it when the unload of its copies was ok.
+std::vector<std::string> owing_servers(const backend &server, const served_revision &of);
 
 /// Fails permanently: rolloutd's configuration has lost the backend of that revision.
 outcome lost_backend(const served_revision &of);

@@ -25,6 +25,19 @@ std::int64_t moment_after(const run_context &run, std::chrono::microseconds time
 }
 
 
+/// How far the servers are with the call under way; empty for a backend of one server.
+std::string progress_of(const run_context &run, const served_revision &revision)
+{
+    const backend *server = run.environment.backend_of(revision.backend);
+    for (const auto &copy : revision.copies) {
+        if (const auto text = server == nullptr ? "" : server->progress_of(copy.model); !text.empty()) {
+            return text;
+        }
+    }
+    return {};
+}
+
+
 /// Waits until every gateway follows the model's route. `until_us` 0: for as long as it takes. A step that fails over it says
 /// which gateway had no link.
 operation_ptr follow_route_until(run_context &run, std::int64_t until_us, done_fn done)
@@ -71,6 +84,20 @@ operation_ptr alone_on(run_context &run, const served_revision &revision, done_f
 }
 
 
+/// Notes which servers have yet to unload a revision that the others have unloaded.
+done_fn noting_owing(run_context &run, const served_revision &revision, done_fn done)
+{
+    return [&run, revision, done = std::move(done)](const outcome &result) {
+        const backend *server = run.environment.backend_of(revision.backend);
+        served_revision *known = find_revision(run.model, revision.revision);
+        if (result && server != nullptr && known != nullptr) {
+            known->owing = owing_servers(*server, revision);
+        }
+        done(result);
+    };
+}
+
+
 class writing final : public operation {
   public:
     writing(run_context &run, done_fn done) : done_(std::move(done))
@@ -95,6 +122,25 @@ operation_ptr write(run_context &run, done_fn done)
 }
 
 
+done_fn noting_servers(run_context &run, const served_revision &revision, done_fn done)
+{
+    return [&run, number = revision.revision, backend_name = revision.backend,
+            done = std::move(done)](const outcome &result) {
+        const backend *server = run.environment.backend_of(backend_name);
+        served_revision *known = find_revision(run.model, number);
+        if (server != nullptr && known != nullptr) {
+            for (auto &copy : known->copies) {
+                if (const auto standing = server->standing_of(copy.model)) {
+                    copy.peers = standing->serving;
+                    copy.barred = standing->barred;
+                }
+            }
+        }
+        done(result);
+    };
+}
+
+
 operation_ptr while_server_works(run_context &run, const served_revision &revision, const std::string &act,
                                  std::chrono::seconds limit, const std::function<operation_ptr(done_fn)> &work,
                                  done_fn done)
@@ -102,8 +148,14 @@ operation_ptr while_server_works(run_context &run, const served_revision &revisi
     const auto until_us = moment_after(run, limit * static_cast<int>(revision.copies.size()));
     return while_waiting(
         run,
-        [&run, act, until_us, backend = revision.backend, names = revision.names()] {
-            return wait_for_server(backend, act + ' ' + names, until_us, run.environment.time.wall_us());
+        [&run, act, until_us, revision] {
+            const std::string progress = progress_of(run, revision);
+            step_record *step = run.task.find_step(run.task.step);
+            if (step != nullptr && !progress.empty()) {
+                step->detail = progress;
+            }
+            return wait_for_server(revision.backend, act + ' ' + revision.names(), until_us,
+                                   run.environment.time.wall_us());
         },
         work, std::move(done));
 }
@@ -179,7 +231,8 @@ operation_ptr unload(run_context &run, const served_revision &revision, done_fn 
     const start_fn work = [&run, revision](done_fn end) {
         return alone_on(run, revision, std::move(end), unload_copy);
     };
-    return while_server_works(run, revision, "unload", unload_timeout, work, std::move(done));
+    return while_server_works(run, revision, "unload", unload_timeout, work,
+                              noting_owing(run, revision, std::move(done)));
 }
 
 
@@ -199,7 +252,7 @@ operation_ptr load(run_context &run, const served_revision &revision, done_fn do
                             return server.load(model, copy.server_config.get(), limit, std::move(then));
                         });
     };
-    return while_server_works(run, revision, "load", limit, work, std::move(done));
+    return while_server_works(run, revision, "load", limit, work, noting_servers(run, revision, std::move(done)));
 }
 
 
@@ -225,7 +278,8 @@ operation_ptr await_ready(run_context &run, const served_revision &revision, don
                 return ready_within(run.environment.time, server, model, limit, std::move(then));
             });
     };
-    return while_server_works(run, revision, "have ready", limit, work, std::move(done));
+    return while_server_works(run, revision, "have ready", limit, work,
+                              noting_servers(run, revision, std::move(done)));
 }
 
 
@@ -241,12 +295,22 @@ operation_ptr for_each(run_context &run, const std::vector<served_revision> &all
 }
 
 
+bool is_owing(run_context &run, const served_revision &revision)
+{
+    const served_revision *known = find_revision(run.model, revision.revision);
+    return known != nullptr && !known->owing.empty();
+}
+
+
 operation_ptr unload_and_remove(run_context &run, const std::vector<served_revision> &all, done_fn done)
 {
     std::vector<start_fn> revisions;
     for (const auto &retired : all) {
         const served_revision revision = without_names_in_use(run.model, retired);
         const start_fn remove = [&run, revision](done_fn then) {
+            if (is_owing(run, revision)) { // tried again when the server is back
+                return ended(run, outcome::ok(), std::move(then));
+            }
             const auto note = [&run, revision, then = std::move(then)](const outcome &result) {
                 if (result) {
                     note_taken_off(run.model, revision.revision);

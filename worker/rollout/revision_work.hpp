@@ -46,6 +46,9 @@ operation_ptr ready_within(clock &time, backend &server, const server_model &mod
 operation_ptr for_each(run_context &run, const std::vector<served_revision> &all,
                        operation_ptr (*work)(run_context &, const served_revision &, done_fn), done_fn done);
 
+/// Whether a server that was down has yet to unload the revision: its files stay, and it stays among the model's `retired`.
+bool is_owing(run_context &run, const served_revision &revision);
+
 /// Unloads and removes each revision in turn, and takes it off the model's `retired` with the next write; one with
 /// `keep_files` is only unloaded, and kept. One that cannot be taken off does not hold up the others.
 operation_ptr unload_and_remove(run_context &run, const std::vector<served_revision> &all, done_fn done);
@@ -58,6 +61,9 @@ operation_ptr retire(run_context &run, const std::vector<served_revision> &all, 
 operation_ptr while_server_works(run_context &run, const served_revision &revision, const std::string &act,
                                  std::chrono::seconds limit, const std::function<operation_ptr(done_fn)> &work,
                                  done_fn done);
+
+/// Notes in the model, when a call for the revision is over, which of its backend's servers have it by now.
+done_fn noting_servers(run_context &run, const served_revision &revision, done_fn done);
 
 /// Runs `work` with the backend of a revision; fails with a sentence if the configuration has lost it.
 operation_ptr on_backend(run_context &run, const served_revision &revision, done_fn done,

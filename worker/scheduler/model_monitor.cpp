@@ -1,5 +1,6 @@
 #include "worker/scheduler/model_monitor.hpp"
 
+#include "common/domain/upstream_name.hpp"
 #include "worker/async/combine.hpp"
 #include "worker/base/format.hpp"
 #include "worker/config/model_overrides.hpp"
@@ -16,6 +17,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds longest_load_pause = 300s;
+
+/// Between two polls of a server that gateways complain of.
+constexpr std::chrono::milliseconds suspect_pause = 500ms;
 constexpr auto release_pause = 10ms;
 constexpr auto release_timeout = 60s;
 
@@ -31,24 +35,32 @@ void model_monitor::use(std::shared_ptr<const settings> config, backend_fn backe
 {
     config_ = std::move(config);
     backend_of_ = std::move(backend_of);
-    const auto is_watched = [this](const std::string &backend) {
-        const auto known = config_->backends.find(backend);
-        return known != config_->backends.end() && known->second.check_s != 0;
-    };
-    std::erase_if(backends_, [&](const auto &entry) { return !is_watched(entry.first); });
-    std::erase_if(
-        losses_, [&](const auto &entry) { return !is_watched(entry.first.backend) && !entry.second.is_under_way(); });
-    for (const auto &[backend, _] : config_->backends) {
-        if (is_watched(backend) && !backends_[backend].question) {
-            backends_[backend].pause = time_.after(0ms, [this, backend = backend] { poll(backend); });
+    std::set<server_key> watched;
+    for (const auto &[name, backend] : config_->backends) {
+        for (const auto &peer : servers_of(name)) {
+            if (backend.check_s != 0) {
+                watched.insert({name, peer});
+            }
         }
+    }
+    std::erase_if(servers_, [&](const auto &entry) { return !watched.contains(entry.first); });
+    std::erase_if(losses_, [&](const auto &entry) {
+        return !watched.contains(entry.first.server) && !entry.second.is_under_way();
+    });
+    for (const auto &which : watched) {
+        if (!servers_[which].question) {
+            servers_[which].pause = time_.after(0ms, [this, which] { poll(which); });
+        }
+    }
+    for (const auto &[name, _] : config_->backends) { // servers that are no longer in the configuration
+        update_peers(name);
     }
 }
 
 
 void model_monitor::stop(std::function<void()> stopped)
 {
-    backends_.clear();
+    servers_.clear();
     std::erase_if(losses_, [](const auto &entry) { return !entry.second.is_under_way(); });
     for (auto &[_, lost] : losses_) {
         cancel(lost);
@@ -90,14 +102,37 @@ bool model_monitor::stands(const std::string &backend, const standing_copy &copy
 }
 
 
-void model_monitor::poll(const std::string &backend)
+/// The server as a backend of its own; null if the configuration has no such server.
+backend *model_monitor::find(const server_key &which) const
 {
-    polled_backend &polled = backends_.at(backend);
-    polled.asked = standing_on(backend);
-    class backend *server = backend_of_(backend);
+    backend *const all = backend_of_(which.backend);
+    return all == nullptr ? nullptr : all->server(which.peer);
+}
+
+
+/// One without a name for a backend of one server.
+std::vector<std::string> model_monitor::servers_of(const std::string &backend) const
+{
+    const auto *const known = backend_of_(backend);
+    auto peers = known == nullptr ? std::vector<std::string>() : known->servers();
+    if (peers.empty()) {
+        peers.emplace_back();
+    }
+    return peers;
+}
+
+
+void model_monitor::poll(const server_key &which)
+{
+    polled_server &polled = servers_.at(which);
+    polled.is_suspect = false;
+    polled.polled_at = time_.now();
+    polled.asked = standing_on(which.backend);
+    backend *const server = find(which);
     if (polled.asked.empty() || server == nullptr) {
         polled.state = backend_state::unasked;
-        poll_later(backend);
+        polled.found.clear();
+        poll_later(which);
         return;
     }
     std::vector<server_model> models;
@@ -106,53 +141,101 @@ void model_monitor::poll(const std::string &backend)
     }
     // What finds the backend keeps it.
     polled.question =
-        server->probe_models(models, [this, backend, keeps = backend_of_](const std::vector<model_status> &found) {
-            on_polled(backend, found);
+        server->probe_models(models, [this, which, keeps = backend_of_](const std::vector<model_status> &found) {
+            on_polled(which, found);
         });
 }
 
 
-void model_monitor::poll_later(const std::string &backend)
+void model_monitor::poll_later(const server_key &which)
 {
-    const auto pause = std::chrono::seconds(config_->backends.at(backend).check_s);
-    backends_.at(backend).pause = time_.after(pause, [this, backend] { poll(backend); });
+    polled_server &polled = servers_.at(which);
+    std::chrono::milliseconds pause = std::chrono::seconds(config_->backends.at(which.backend).check_s);
+    if (polled.is_suspect) {
+        pause = std::min(pause, suspect_pause);
+    }
+    polled.pause = time_.after(pause, [this, which] { poll(which); });
 }
 
 
-void model_monitor::on_polled(const std::string &backend, const std::vector<model_status> &found)
+void model_monitor::suspect(const std::string &upstream, const std::string &peer)
 {
-    polled_backend &polled = backends_.at(backend);
+    const auto is_of_upstream = [&](const server_key &which) {
+        const auto known = config_->backends.find(which.backend);
+        return known != config_->backends.end() && !which.peer.empty() &&
+               upstream_key(known->second.upstream) == upstream_key(upstream);
+    };
+    const bool is_named = std::ranges::any_of(
+        servers_, [&](const auto &entry) { return entry.first.peer == peer && is_of_upstream(entry.first); });
+    for (auto &[which, polled] : servers_) {
+        if (!is_of_upstream(which) || (is_named && which.peer != peer)) {
+            continue;
+        }
+        if (polled.question) {
+            polled.is_suspect = true;
+        } else if (!polled.is_suspect) {
+            polled.is_suspect = true;
+            const auto next = polled.polled_at + suspect_pause;
+            polled.pause = time_.after(std::max<std::chrono::milliseconds>(next - time_.now(), 0ms),
+                                       [this, which = which] { poll(which); });
+        }
+    }
+}
+
+
+void model_monitor::on_polled(const server_key &which, const std::vector<model_status> &found)
+{
+    polled_server &polled = servers_.at(which);
     const auto ended = std::move(polled.question);
     const auto asked = std::exchange(polled.asked, {});
-    note_silence(backend, polled, found);
+    const bool was_silent = polled.state == backend_state::silent;
+    note_silence(which, polled, found);
+    if (polled.state == backend_state::silent && !was_silent) {
+        polled.found_before = std::exchange(polled.found, {});
+        for (const auto &copy : asked) { // or what the journal says, after a restart
+            const auto &peers = copy.copy.peers;
+            if (peers && std::ranges::find(*peers, which.peer) != peers->end()) {
+                polled.found_before.try_emplace(copy.copy.model, model_status::kind::loaded);
+            }
+        }
+    }
+    polled.found.clear();
     for (std::size_t i = 0; i < asked.size(); ++i) {
-        judge({backend, asked[i].copy.model}, asked[i], found[i]);
+        polled.found[asked[i].copy.model] = found[i].is;
+        judge({which, asked[i].copy.model}, asked[i], found[i]);
     }
     std::erase_if(losses_, [&](const auto &entry) {
         const auto &[name, lost] = entry;
-        return name.backend == backend && !lost.is_under_way() && !stands(backend, lost.of);
+        return name.server == which && !lost.is_under_way() && !stands(which.backend, lost.of);
     });
-    start_reloads(backend);
-    poll_later(backend);
+    update_peers(which.backend);
+    start_reloads(which);
+    poll_later(which);
+    if (was_silent && polled.state == backend_state::answering) {
+        on_server_back(which.backend);
+    }
 }
 
 
-/// Notes whether the backend answers. A server that is away has lost nothing: it is there again, or empty, when it answers.
-void model_monitor::note_silence(const std::string &backend, polled_backend &polled,
+/// Notes whether the server answers. One that is away has lost nothing: it is there again, or empty, when it answers.
+void model_monitor::note_silence(const server_key &which, polled_server &polled,
                                  const std::vector<model_status> &found)
 {
     const bool was_silent = polled.state == backend_state::silent;
     const bool is_silent =
         std::ranges::all_of(found, [](const model_status &copy) { return copy.is == model_status::kind::unknown; });
+    const std::string name =
+        which.peer.empty() ? "Backend " + which.backend : "Server " + which.peer + " of backend " + which.backend;
     if (is_silent && !was_silent) {
         log(log_level::warning,
-            "Backend " + backend + " does not say whether its " +
-                format_count(found.size(), "model is", "models are") + " still loaded; it is asked again every " +
-                format_duration(std::chrono::seconds(config_->backends.at(backend).check_s)) +
+            name + " does not say whether its " + format_count(found.size(), "model is", "models are") +
+                " still loaded; it is asked again every " +
+                format_duration(std::chrono::seconds(config_->backends.at(which.backend).check_s)) +
                 (found.front().words.empty() ? "" : ": " + found.front().words),
-            {{"backend", backend}});
+            {{"backend", which.backend}, {"server", which.peer}});
     } else if (!is_silent && was_silent) {
-        log(log_level::info, "Backend " + backend + " says again which models are loaded", {{"backend", backend}});
+        log(log_level::info, name + " says again which models are loaded",
+            {{"backend", which.backend}, {"server", which.peer}});
     }
     polled.state = is_silent ? backend_state::silent : backend_state::answering;
     polled.silence = is_silent ? found.front().words : "";
@@ -182,11 +265,16 @@ void model_monitor::judge(const server_name &name, const standing_copy &copy, co
     case model_status::kind::not_ready:
         break;
     }
-    if (!stands(name.backend, copy)) {
+    if (!stands(name.server.backend, copy)) {
         return; // a task has taken it away meanwhile
     }
     const bool was_suspected = known != losses_.end() && known->second.state == loss_state::suspected;
-    loss &lost = losses_[name];
+    const auto &[lost_at, is_first] = losses_.try_emplace(name);
+    loss &lost = lost_at->second;
+    if (is_first) {
+        lost.is_new = !name.server.peer.empty() && copy.copy.peers &&
+                      std::ranges::find(*copy.copy.peers, name.server.peer) == copy.copy.peers->end();
+    }
     lost.of = copy;
     lost.words = found.words;
     if (lost.state == loss_state::suspected && (found.is == model_status::kind::lost || was_suspected)) {
@@ -201,16 +289,16 @@ void model_monitor::judge(const server_name &name, const standing_copy &copy, co
 
 // Loading.
 
-void model_monitor::start_reloads(const std::string &backend)
+void model_monitor::start_reloads(const server_key &which)
 {
-    const auto settings = config_->backends.find(backend);
-    if (settings == config_->backends.end() || stopped_) {
+    const auto settings = config_->backends.find(which.backend);
+    if (settings == config_->backends.end() || stopped_ || find(which) == nullptr) {
         return;
     }
     auto under_way = static_cast<std::uint64_t>(std::ranges::count_if(
-        losses_, [&](const auto &entry) { return entry.first.backend == backend && entry.second.is_under_way(); }));
+        losses_, [&](const auto &entry) { return entry.first.server == which && entry.second.is_under_way(); }));
     for (auto &[name, lost] : losses_) {
-        if (under_way < settings->second.max_reloads && name.backend == backend && lost.state == loss_state::due) {
+        if (under_way < settings->second.max_reloads && name.server == which && lost.state == loss_state::due) {
             reload(name, lost);
             ++under_way;
         }
@@ -221,11 +309,19 @@ void model_monitor::start_reloads(const std::string &backend)
 void model_monitor::reload(const server_name &name, loss &lost)
 {
     lost.state = loss_state::loading;
-    backend *server = backend_of_(name.backend);
+    backend *const all = backend_of_(name.server.backend);
+    backend *const server = find(name.server);
     const auto limit = std::chrono::seconds(rollout_of(*config_, lost.of.model_id).ready_timeout_s);
     const server_model model = server_model_of(lost.of.model_id, lost.of.revision, lost.of.copy);
+    const start_fn supply = [this, all, model, peer = name.server.peer](done_fn then) {
+        // A server that is new may have a repository of its own.
+        const auto begun = std::make_shared<done_fn>(then);
+        auto work = all->supply(peer, model, *begun);
+        return work ? std::move(work) : ended(time_, outcome::ok(), std::move(then));
+    };
     lost.work = in_order(time_,
-                         {[server, model, config = lost.of.copy.server_config, limit](done_fn then) {
+                         {supply,
+                          [server, model, config = lost.of.copy.server_config, limit](done_fn then) {
                               return server->load(model, config.get(), limit, std::move(then));
                           },
                           [this, server, model, limit](done_fn then) {
@@ -244,21 +340,30 @@ void model_monitor::on_reloaded(const server_name &name, const outcome &result)
     lost.state = loss_state::lost;
     if (result || is_canceled) {
         if (result) {
-            say(log_level::info, name, lost, "A lost model is loaded again");
+            say(log_level::info, name, lost,
+                lost.is_new ? "A model is loaded on a server that lacked it" : "A lost model is loaded again");
         }
+        const auto polled = servers_.find(name.server);
         losses_.erase(known);
+        if (result && !is_canceled && polled != servers_.end()) {
+            polled->second.found[name.model] = model_status::kind::loaded;
+            polled->second.loaded_anew.insert(name.model);
+            update_peers(name.server.backend);
+            polled->second.loaded_anew.clear();
+        }
     } else {
         ++lost.failures;
         lost.failure = result.detail;
-        const std::chrono::milliseconds first = config_->backends.contains(name.backend)
-                                                    ? std::chrono::seconds(config_->backends.at(name.backend).check_s)
-                                                    : 1s;
+        const std::chrono::milliseconds first =
+            config_->backends.contains(name.server.backend)
+                ? std::chrono::seconds(config_->backends.at(name.server.backend).check_s)
+                : 1s;
         lost.not_before =
             time_.now() + std::min(first * (1u << std::min(lost.failures - 1, 10u)), longest_load_pause);
         say(log_level::warning, name, lost, sentence_of(name, lost));
     }
     if (!stopped_) {
-        start_reloads(name.backend);
+        start_reloads(name.server);
     } else if (losses_.empty()) {
         std::exchange(stopped_, nullptr)();
     }
@@ -279,6 +384,7 @@ operation_ptr model_monitor::release(const std::string &model_id, std::uint64_t 
         return lost.of.model_id == model_id && lost.of.revision == revision;
     };
     std::erase_if(losses_, [&](const auto &entry) { return is_it(entry.second) && !entry.second.is_under_way(); });
+    forget_found(model_id, revision);
     bool is_held = false;
     for (auto &[_, lost] : losses_) {
         if (is_it(lost)) {
@@ -304,13 +410,29 @@ operation_ptr model_monitor::release(const std::string &model_id, std::uint64_t 
 
 std::string model_monitor::sentence_of(const server_name &name, const loss &lost) const
 {
-    const std::string sentence = name.model + " is not loaded on backend " + name.backend + " any more" +
+    const auto &[backend, peer] = name.server;
+    const std::string sentence = name.model + " is not loaded on " +
+                                 (peer.empty() ? "backend " + backend : "server " + peer + " of backend " + backend) +
+                                 (lost.is_new ? " yet" : " any more") +
                                  (lost.words.empty() ? "" : " (" + lost.words + ")");
+    const std::string again = lost.is_new ? "" : " again";
     if (lost.is_under_way()) {
-        return sentence + " and is being loaded again.";
+        return sentence + " and is being loaded" + again + ".";
     }
-    return sentence + (lost.failures == 0 ? " and is loaded again in its turn."
-                                          : "; loading it again failed (" + lost.failure + ") and is repeated.");
+    return sentence + (lost.failures == 0
+                           ? " and is loaded" + again + " in its turn."
+                           : "; loading it" + again + " failed (" + lost.failure + ") and is repeated.");
+}
+
+
+/// Other servers of the backend have it: clients do not notice.
+bool model_monitor::is_elsewhere(const server_name &name) const
+{
+    return std::ranges::any_of(servers_, [&](const auto &entry) {
+        const auto found = entry.second.found.find(name.model);
+        return entry.first.backend == name.server.backend && entry.first != name.server &&
+               found != entry.second.found.end() && found->second == model_status::kind::loaded;
+    });
 }
 
 
@@ -318,27 +440,42 @@ std::vector<lost_revision> model_monitor::losses_of(const std::string &model_id)
 {
     std::map<std::uint64_t, lost_revision> by_revision;
     for (const auto &[name, lost] : losses_) {
-        if (lost.of.model_id != model_id || lost.state == loss_state::suspected || !stands(name.backend, lost.of)) {
+        if (lost.of.model_id != model_id || lost.state == loss_state::suspected ||
+            !stands(name.server.backend, lost.of)) {
             continue;
         }
+        const bool is_first = !by_revision.contains(lost.of.revision);
         lost_revision &revision = by_revision[lost.of.revision];
         revision.revision = lost.of.revision;
+        revision.partial = (is_first || revision.partial) && is_elsewhere(name);
         revision.reloading = revision.reloading || lost.is_under_way();
         revision.detail += (revision.detail.empty() ? "" : " ") + sentence_of(name, lost);
     }
     const auto known = models_.find(model_id);
     for (const auto *placed :
          known == models_.end() ? std::vector<const served_revision *>() : loaded_revisions(known->second)) {
-        const auto polled = backends_.find(placed->backend);
-        if (polled != backends_.end() && polled->second.state == backend_state::silent &&
-            !by_revision.contains(placed->revision)) {
-            by_revision[placed->revision] = {
-                placed->revision, true, false,
-                "Backend " + placed->backend + " does not answer" +
-                    (polled->second.silence.empty() ? "" : " (" + polled->second.silence + ")") +
-                    ", so that it is not known "
-                    "whether revision " +
-                    std::to_string(placed->revision) + " serves."};
+        for (const auto &[which, polled] : servers_) {
+            if (which.backend != placed->backend || polled.state != backend_state::silent) {
+                continue;
+            }
+            const bool is_partial = std::ranges::all_of(placed->copies, [&, &key = which](const served_model &copy) {
+                return is_elsewhere({key, copy.model});
+            });
+            if (by_revision.contains(placed->revision) && !is_partial) {
+                continue;
+            }
+            const std::string name = which.peer.empty() ? "Backend " + which.backend
+                                                        : "Server " + which.peer + " of backend " + which.backend;
+            const std::string sentence =
+                name + " does not answer" + (polled.silence.empty() ? "" : " (" + polled.silence + ")") +
+                ", so that it is not known whether revision " + std::to_string(placed->revision) + " serves" +
+                (which.peer.empty() ? "." : " there.");
+            if (by_revision.contains(placed->revision)) {
+                by_revision[placed->revision].detail += ' ' + sentence;
+            } else {
+                by_revision[placed->revision] = {
+                    .revision = placed->revision, .unreachable = true, .partial = is_partial, .detail = sentence};
+            }
         }
     }
     std::vector<lost_revision> all;
@@ -354,7 +491,7 @@ std::size_t model_monitor::lost_models() const
 {
     std::set<std::string> models;
     for (const auto &[name, lost] : losses_) {
-        if (lost.state != loss_state::suspected && stands(name.backend, lost.of)) {
+        if (lost.state != loss_state::suspected && stands(name.server.backend, lost.of)) {
             models.insert(lost.of.model_id);
         }
     }
@@ -365,12 +502,155 @@ std::size_t model_monitor::lost_models() const
 std::map<std::string, bool> model_monitor::backends_up() const
 {
     std::map<std::string, bool> all;
-    for (const auto &[backend, polled] : backends_) {
+    for (const auto &[which, polled] : servers_) {
         if (polled.state != backend_state::unasked) {
-            all.emplace(backend, polled.state == backend_state::answering);
+            all[which.backend] = all[which.backend] || polled.state == backend_state::answering;
         }
     }
     return all;
+}
+
+
+std::vector<model_monitor::server_models> model_monitor::models_on_servers() const
+{
+    std::vector<server_models> all;
+    for (const auto &[which, polled] : servers_) {
+        if (which.peer.empty()) {
+            continue;
+        }
+        server_models counts{
+            .backend = which.backend, .server = which.peer, .is_up = polled.state == backend_state::answering};
+        for (const auto &copy : standing_on(which.backend)) {
+            const auto lost = losses_.find({which, copy.copy.model});
+            const auto found = polled.found.find(copy.copy.model);
+            const bool is_loaded =
+                found != polled.found.end()
+                    ? found->second == model_status::kind::loaded
+                    : copy.copy.peers && std::ranges::find(*copy.copy.peers, which.peer) != copy.copy.peers->end();
+            if (lost != losses_.end() && lost->second.is_under_way()) {
+                ++counts.loading;
+            } else if (is_loaded) {
+                ++counts.loaded;
+            } else {
+                ++counts.missing;
+            }
+        }
+        all.push_back(std::move(counts));
+    }
+    return all;
+}
+
+
+// Who has what.
+
+/// A task has the revision, and what was found of it before says nothing any more.
+void model_monitor::forget_found(const std::string &model_id, std::uint64_t revision)
+{
+    const auto known = models_.find(model_id);
+    if (known == models_.end()) {
+        return;
+    }
+    model copy = known->second;
+    const auto *const placed = find_revision(copy, revision);
+    if (placed == nullptr) {
+        return;
+    }
+    for (auto &[which, polled] : servers_) {
+        for (const auto &served : placed->copies) {
+            if (which.backend == placed->backend) {
+                polled.found.erase(served.model);
+            }
+        }
+    }
+}
+
+
+void model_monitor::update_peers(const std::string &backend)
+{
+    const auto servers = servers_of(backend);
+    std::vector<std::pair<std::string, peers_change>> changes;
+    for (const auto &copy : standing_on(backend)) {
+        peers_change now = {copy.revision, copy.copy.model, std::nullopt, {}};
+        if (!servers.front().empty()) {
+            for (const auto &peer : copy.copy.barred) {
+                const auto polled = servers_.find({backend, peer});
+                if (polled != servers_.end() && !polled->second.loaded_anew.contains(copy.copy.model)) {
+                    now.barred.push_back(peer);
+                }
+            }
+            served_model seen = copy.copy;
+            seen.barred = now.barred;
+            now.peers = peers_of(backend, seen, servers);
+        }
+        if (now.peers != copy.copy.peers || now.barred != copy.copy.barred) {
+            changes.emplace_back(copy.model_id, std::move(now));
+        }
+    }
+    for (const auto &[model_id, change] : changes) {
+        on_peers_changed(model_id, change);
+    }
+}
+
+
+/// The servers that requests may go to. One that does not answer keeps what it had only as long as no other is known to have it; one that
+/// was not asked for the copy yet is as before.
+std::optional<std::vector<std::string>> model_monitor::peers_of(const std::string &backend, const served_model &copy,
+                                                                const std::vector<std::string> &servers) const
+{
+    const auto status_at = [&](const std::string &peer) -> std::optional<model_status::kind> {
+        const auto polled = servers_.find({backend, peer});
+        if (polled == servers_.end()) {
+            return std::nullopt;
+        }
+        const auto found = polled->second.found.find(copy.model);
+        return found == polled->second.found.end() ? std::nullopt : std::optional(found->second);
+    };
+    const auto had = [&](const std::string &peer) {
+        return !copy.peers || std::ranges::find(*copy.peers, peer) != copy.peers->end();
+    };
+    const auto had_before_silence = [&](const std::string &peer) {
+        const auto &before = servers_.at({backend, peer}).found_before;
+        const auto found = before.find(copy.model);
+        return found != before.end() && found->second == model_status::kind::loaded;
+    };
+    const auto is_barred = [&](const std::string &peer) {
+        return std::ranges::find(copy.barred, peer) != copy.barred.end();
+    };
+    const bool is_known =
+        std::ranges::any_of(servers, [&](const std::string &peer) { return status_at(peer).has_value(); });
+    if (!is_known && !copy.peers) {
+        return std::nullopt;
+    }
+    const bool is_anywhere = std::ranges::any_of(servers, [&](const std::string &peer) {
+        const auto status = status_at(peer);
+        return !is_barred(peer) && (status ? *status == model_status::kind::loaded : copy.peers && had(peer));
+    });
+    std::vector<std::string> peers;
+    for (const auto &peer : servers) {
+        bool is_in = had(peer);
+        if (const auto status = status_at(peer)) {
+            switch (*status) {
+            case model_status::kind::loaded:
+                is_in = true;
+                break;
+            case model_status::kind::moving:
+                break;
+            case model_status::kind::lost:
+                is_in = false;
+                break;
+            case model_status::kind::not_ready:
+                is_in = is_in && !is_anywhere;
+                break;
+            case model_status::kind::unknown:
+                is_in = (is_in || had_before_silence(peer)) && !is_anywhere;
+                break;
+            }
+        }
+        if (is_in && !is_barred(peer)) {
+            peers.push_back(peer);
+        }
+    }
+    return peers;
 }
 
 
@@ -379,7 +659,8 @@ void model_monitor::say(log_level level, const server_name &name, const loss &lo
     log(level, message,
         {{"model_id", lost.of.model_id},
          {"revision", std::to_string(lost.of.revision)},
-         {"backend", name.backend},
+         {"backend", name.server.backend},
+         {"server", name.server.peer},
          {"model", name.model}});
 }
 

@@ -1,5 +1,6 @@
-// Sees to it that the models that are to be loaded stay so. Each backend is polled every now and then; what it has lost, by a
-// restart or by somebody's unload, is loaded again. Nothing of it is in the journal: after a restart the next poll tells.
+// Sees to it that the models that are to be loaded stay so. Each server of each backend is polled every now and then; what it has lost,
+// by a restart or by somebody's unload, is loaded again, and what it never had, as it was down or is new, is loaded too. It says which
+// servers have a revision, so that requests go to no other. Nothing of it is in the journal: after a restart the next poll tells.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -14,6 +15,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +31,19 @@ class model_monitor {
     /// `models` are the scheduler's, by their ids; they and `time` outlive the monitor.
     model_monitor(const std::map<std::string, model> &models, clock &time);
 
+    /// Which servers have a revision is other than the model says, by a copy's name there.
+    struct peers_change {
+        std::uint64_t revision = 0;
+        std::string server_model;
+        std::optional<std::vector<std::string>> peers;
+        std::vector<std::string> barred;
+    };
+    std::function<void(const std::string &model_id, const peers_change &)> on_peers_changed =
+        [](const std::string &, const peers_change &) {};
+
+    /// A server of the backend answers again.
+    std::function<void(const std::string &backend)> on_server_back = [](const std::string &) {};
+
     /// Polls these backends from now on, and at once. A backend lives as long as the `backend_of` that names it.
     void use(std::shared_ptr<const settings> config, backend_fn backend_of);
 
@@ -37,6 +53,10 @@ class model_monitor {
     /// Completes once the monitor has released the revision: what it is loading of it is canceled; at once if it does not hold it.
     operation_ptr release(const std::string &model_id, std::uint64_t revision, done_fn done);
 
+    /// Polls the server at once: a gateway has seen a request to it fail, or heard that it has not got a model. Without such a peer, all
+    /// servers of the backends that have that upstream.
+    void suspect(const std::string &upstream, const std::string &peer);
+
     /// Lists what is gone of a model's revisions that are to be loaded, in their order.
     std::vector<lost_revision> losses_of(const std::string &model_id) const;
 
@@ -45,6 +65,17 @@ class model_monitor {
 
     /// Tells whether each backend that has models answered the last poll.
     std::map<std::string, bool> backends_up() const;
+
+    /// Counts the models that are to be loaded on a server, by how they stand there at the last look; for backends of several servers.
+    struct server_models {
+        std::string backend;
+        std::string server;
+        bool is_up = false;
+        std::size_t loaded = 0;
+        std::size_t loading = 0; ///< again, or for the first time
+        std::size_t missing = 0;
+    };
+    std::vector<server_models> models_on_servers() const;
 
   private:
     /// What is to be loaded on a backend.
@@ -60,12 +91,26 @@ class model_monitor {
         silent, ///< at the last poll
     };
 
-    struct polled_backend {
+    /// One of a backend's; without a name if the backend has only one.
+    struct server_key {
+        std::string backend;
+        std::string peer;
+
+        auto operator<=>(const server_key &) const = default;
+    };
+
+    struct polled_server {
+        std::map<std::string, model_status::kind>
+            found_before;    ///< it was silent last: rolloutd itself may be cut off
         operation_ptr pause; ///< before the next poll
         operation_ptr question;
         std::vector<standing_copy> asked;
         backend_state state = backend_state::unasked;
-        std::string silence; ///< why it is silent, as its own words have it
+        std::string silence;     ///< why it is silent, as its own words have it
+        bool is_suspect = false; ///< to be polled again as soon as this poll is over
+        std::chrono::milliseconds polled_at{0};
+        std::set<std::string> loaded_anew;               ///< just now: what barred the server is over
+        std::map<std::string, model_status::kind> found; ///< at the last poll, or since, by the models' names there
     };
 
     enum class loss_state : std::uint8_t {
@@ -78,6 +123,7 @@ class model_monitor {
 
     struct loss {
         standing_copy of;
+        bool is_new = false; ///< the server never had it: it was down, or is new
         loss_state state = loss_state::suspected;
         std::string words;
         std::string failure; ///< of the last attempt
@@ -89,7 +135,7 @@ class model_monitor {
     };
 
     struct server_name {
-        std::string backend;
+        server_key server;
         std::string model; ///< its name there
 
         auto operator<=>(const server_name &) const = default;
@@ -97,15 +143,22 @@ class model_monitor {
 
     std::vector<standing_copy> standing_on(const std::string &backend) const;
     bool stands(const std::string &backend, const standing_copy &copy) const;
-    void poll(const std::string &backend);
-    void poll_later(const std::string &backend);
-    void on_polled(const std::string &backend, const std::vector<model_status> &found);
-    void note_silence(const std::string &backend, polled_backend &polled, const std::vector<model_status> &found);
+    backend *find(const server_key &which) const;
+    std::vector<std::string> servers_of(const std::string &backend) const;
+    void poll(const server_key &which);
+    void poll_later(const server_key &which);
+    void on_polled(const server_key &which, const std::vector<model_status> &found);
+    void note_silence(const server_key &which, polled_server &polled, const std::vector<model_status> &found);
     void judge(const server_name &name, const standing_copy &copy, const model_status &found);
-    void start_reloads(const std::string &backend);
+    void start_reloads(const server_key &which);
     void reload(const server_name &name, loss &lost);
     void on_reloaded(const server_name &name, const outcome &result);
     static void cancel(loss &lost);
+    void forget_found(const std::string &model_id, std::uint64_t revision);
+    void update_peers(const std::string &backend);
+    std::optional<std::vector<std::string>> peers_of(const std::string &backend, const served_model &copy,
+                                                     const std::vector<std::string> &servers) const;
+    bool is_elsewhere(const server_name &name) const;
     std::string sentence_of(const server_name &name, const loss &lost) const;
     void say(log_level level, const server_name &name, const loss &lost, const std::string &message) const;
 
@@ -113,7 +166,7 @@ class model_monitor {
     clock &time_;
     std::shared_ptr<const settings> config_;
     backend_fn backend_of_;
-    std::map<std::string, polled_backend> backends_; ///< those that are polled
+    std::map<server_key, polled_server> servers_; ///< those that are polled
     std::map<server_name, loss> losses_;
     std::function<void()> stopped_;
 };

@@ -42,6 +42,10 @@ scheduler::scheduler(std::shared_ptr<const settings> config, journal &journal, g
 {
     queues_.on_changed = [this](const std::string &model_id) { update_turn(model_id); };
     queues_.on_moved = [this](const task_name &which) { turns_.update(which); };
+    monitor_.on_peers_changed = [this](const std::string &model_id, const model_monitor::peers_change &now) {
+        on_peers_changed(model_id, now);
+    };
+    monitor_.on_server_back = [this](const std::string &backend) { unloads_.on_server_back(backend); };
 }
 
 
@@ -328,6 +332,34 @@ run_environment scheduler::environment_of(const std::string &model_id, const set
             },
             [this, model_id] { turns_.update_first(model_id); },
             permits_};
+}
+
+
+/// The gateways hear of it at once, by the routes that they have. It is durable with the task's next write, or by itself if no task is at
+/// work on the model: what one has changed is not to be durable before its own write.
+void scheduler::on_peers_changed(const std::string &model_id, const model_monitor::peers_change &now)
+{
+    model *const known = models_.find(model_id);
+    served_revision *const placed = known == nullptr ? nullptr : find_revision(*known, now.revision);
+    if (placed == nullptr) {
+        return;
+    }
+    const auto copy = std::ranges::find(placed->copies, now.server_model, &served_model::model);
+    if (copy == placed->copies.end()) {
+        return;
+    }
+    copy->peers = now.peers;
+    copy->barred = now.barred;
+    gateways_.publish_peers(model_id, now.revision, now.server_model, now.peers);
+    if (!runs_.contains(model_id)) {
+        journal_.save_model(*known, [model_id](const outcome &result, std::uint64_t) {
+            if (!result) { // the next poll after a restart tells
+                log(log_level::warning,
+                    "Which servers have a model could not be written to the journal: " + result.detail,
+                    {{"model_id", model_id}});
+            }
+        });
+    }
 }
 
 

@@ -59,6 +59,12 @@ class scheduler final {
     std::size_t lost_models() const { return monitor_.lost_models(); }
     std::map<std::string, bool> backends_up() const { return monitor_.backends_up(); }
 
+    /// Counts the models that are to be loaded on each server of a backend of several.
+    std::vector<model_monitor::server_models> models_on_servers() const { return monitor_.models_on_servers(); }
+
+    /// A gateway complains of a server of that upstream.
+    void suspect(const std::string &upstream, const std::string &peer) { monitor_.suspect(upstream, peer); }
+
     /// Counts the revisions that no task could unload or remove, and that are there yet, by backend.
     std::map<std::string, std::size_t> pending_unloads() const { return unloads_.pending(); }
 
@@ -113,6 +119,7 @@ class scheduler final {
     void start_alone(const std::string &model_id, const task_row &row);
     void start(const std::string &model_id, const task_row &row);
     run_environment environment_of(const std::string &model_id, const settings &config);
+    void on_peers_changed(const std::string &model_id, const model_monitor::peers_change &now);
     void on_ended(const std::string &model_id);
     void tell_if_stopped();
 

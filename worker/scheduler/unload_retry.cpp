@@ -284,6 +284,8 @@ operation_ptr unload_retry::unload_and_remove(const revision_name &which, const 
         parts.push_back([this, server, which, revision](done_fn then) {
             return on_copies(time_, *server, which.model_id, revision, unload_copy, std::move(then));
         });
+        parts.push_back(
+            [this, server, revision](done_fn then) { return check_owing(*server, revision, std::move(then)); });
     }
     if (!revision.keep_files) {
         parts.push_back([this, server, which, revision](done_fn then) {
@@ -291,6 +293,32 @@ operation_ptr unload_retry::unload_and_remove(const revision_name &which, const 
         });
     }
     return in_order(time_, std::move(parts), std::move(done));
+}
+
+
+/// Fails while a server that may have it is down.
+operation_ptr unload_retry::check_owing(const backend &server, const served_revision &revision, done_fn done)
+{
+    std::string names;
+    for (const auto &peer : owing_servers(server, revision)) {
+        names += (names.empty() ? "" : ", ") + peer;
+    }
+    return ended(time_,
+                 names.empty() ? outcome::ok()
+                               : outcome::transient("a server that is down may have it loaded still: " + names),
+                 std::move(done));
+}
+
+
+void unload_retry::on_server_back(const std::string &backend)
+{
+    for (auto &[_, tried] : attempts_) {
+        if (tried.backend == backend && tried.state == attempt_state::pausing) {
+            tried.failures = 0;
+            tried.not_before = time_.now();
+        }
+    }
+    start_due();
 }
 
 

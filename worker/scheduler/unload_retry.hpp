@@ -53,6 +53,9 @@ class unload_retry {
     /// Takes up what the model's task has left.
     void on_task_ended(const std::string &model_id);
 
+    /// Tries at once what is to go from that backend, of which a server answers again.
+    void on_server_back(const std::string &backend);
+
     /// Starts what waits for a permit, if there is one.
     void use_room();
 
@@ -104,6 +107,7 @@ class unload_retry {
     operation_ptr check_gateways(const revision_name &which, done_fn done);
     operation_ptr unload_and_remove(const revision_name &which, const served_revision &revision, backend *server,
                                     done_fn done);
+    operation_ptr check_owing(const backend &server, const served_revision &revision, done_fn done);
     void on_ended(const revision_name &which, const outcome &result);
     void log_failure(const revision_name &which, attempts &failed, const std::string &why) const;
     static void cancel(attempts &under_way);

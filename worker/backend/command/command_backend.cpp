@@ -168,16 +168,17 @@ operation_ptr command_backend::discard(const std::string &model, done_fn done)
 operation_ptr command_backend::run(const std::string &operation_name, const server_model &model, const json_t *config,
                                    done_fn done)
 {
-    return start(
-        operation_name, model, config,
-        [operation_name, name = model.name, program = settings_.command.front(),
-         done = std::move(done)](const command_end &ended) {
-            if (operation_name == "ready" && ended.status == exit_not_yet && !ended.canceled) {
-                done(outcome::transient(name + " is not ready" + (ended.words.empty() ? "" : ": " + ended.words)));
-                return;
-            }
-            done(outcome_of(ended, operation_name + " " + name + " by " + program));
-        });
+    return start(operation_name, model, config,
+                 [operation_name, name = model.name, program = settings_.command.front(),
+                  on_server = settings_.server.empty() ? "" : " on server " + settings_.server,
+                  done = std::move(done)](const command_end &ended) {
+                     if (operation_name == "ready" && ended.status == exit_not_yet && !ended.canceled) {
+                         done(outcome::transient(name + " is not ready" + on_server +
+                                                 (ended.words.empty() ? "" : ": " + ended.words)));
+                         return;
+                     }
+                     done(outcome_of(ended, operation_name + " " + name + on_server + " by " + program));
+                 });
 }
 
 
@@ -188,6 +189,10 @@ operation_ptr command_backend::start(const std::string &operation_name, const se
     const json_ptr question = json_make_object();
     json_put(question.get(), "operation", operation_name);
     json_put(question.get(), "backend", settings_.name);
+    if (!settings_.server.empty()) {
+        json_put(question.get(), "server", settings_.server);
+        json_put(question.get(), "url", settings_.server_url);
+    }
     json_put(question.get(), "model", name);
     json_put(question.get(), "model_id", model.model_id);
     json_put(question.get(), "revision", json_make_number(model.revision));

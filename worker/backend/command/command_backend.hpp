@@ -23,7 +23,9 @@ struct command_settings {
     std::chrono::milliseconds timeout{600000}; ///< of one run; the callers' timeouts are for servers
     std::filesystem::path staging;             ///< where files are fetched to
     std::filesystem::path
-        repository; ///< empty: none, and the files stay in the staging folder until they are removed
+        repository;              ///< empty: none, and the files stay in the staging folder until they are removed
+    std::string server = {};     ///< of a backend of several: the peer of the one that this is for
+    std::string server_url = {}; ///< its URL
 };
 
 /// With a repository, `stage` renames the prepared files into it before it runs the program, and `remove` takes them out of it

@@ -69,6 +69,8 @@ void a_route_comes_back_as_it_went(void **)
              route{std::string(limits::model_id_bytes, 'a'), std::string(limits::model_id_bytes, 'p'), longest,
                    longest, 1},
              route{"123", "items", {}, {}, 0},
+             route{"123", "", route_target{7, "inference", "123__r7", {{"10.0.0.1:8000", "[fd00::2]:80", "unix:/s"}}},
+                   route_target{8, "inference", "123__r8", std::vector<std::string>()}, 5},
          }) {
         std::string reason;
         const auto back = route_from_json(route_to_json(one).get(), reason);
@@ -76,6 +78,25 @@ void a_route_comes_back_as_it_went(void **)
         assert_true(back.has_value());
         assert_true(*back == one);
         assert_int_equal(back->removed(), !one.blue && !one.green);
+    }
+}
+
+void a_list_of_peers_names_addresses(void **)
+{
+    const auto with_peers = [](const std::string &peers) {
+        return read_back(with_target(R"({"revision":1,"upstream":"u","model":"m","peers":)" + peers + "}"));
+    };
+    assert_holds(with_peers(R"(["a:1"])"), R"("peers":["a:1"])");
+    assert_holds(with_peers("[]"), R"("peers":[])");
+    for (const char *peers : {R"(["a"])", R"(["a:0"])", R"([""])", R"([7])", R"(["a:1\nb:2"])", R"(["unix:s"])"}) {
+        assert_text(with_peers(peers), "refused: a route's target names a peer that is no address");
+    }
+    std::string many = "[";
+    for (std::size_t i = 0; i <= limits::backend_servers; ++i) {
+        many += (i == 0 ? "\"a:" : ",\"a:") + std::to_string(i + 1) + '"';
+    }
+    for (const std::string &peers : {std::string("{}"), std::string("\"a:1\""), std::string("null"), many + "]"}) {
+        assert_text(with_peers(peers), "refused: a route's target has no usable list of peers");
     }
 }
 
@@ -191,6 +212,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_route_is_written_as_the_frames_say),
         cmocka_unit_test(a_route_comes_back_as_it_went),
+        cmocka_unit_test(a_list_of_peers_names_addresses),
         cmocka_unit_test(a_removed_route_needs_its_names_only),
         cmocka_unit_test(a_route_without_usable_names_is_refused),
         cmocka_unit_test(a_weight_is_an_integer_from_0_to_100),

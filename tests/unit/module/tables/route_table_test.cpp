@@ -143,6 +143,8 @@ void each_route_is_visited_as_it_was_put(void **)
              split_route("m.2", 100),
              route{"blue-only", "", target_number(3), {}, 0},
              route{"green-only", "items", {}, target_number(4), 100},
+             route{"peers", "", rollout::route_target{1, "u", "m__r1", {{"a:1", "[::1]:2", "unix:/s"}}},
+                   rollout::route_target{2, "u", "m__r2", std::vector<std::string>()}, 50},
          }) {
         assert_true(own.table.put(one));
         expected[one.model_id + "/" + one.part] = one;

@@ -1,0 +1,42 @@
+// Bounds how often a worker process reports the same server.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace rollout {
+
+class suspect_times {
+  public:
+    /// Whether it is to be reported now, in milliseconds of a clock that goes round: a second has passed since it was. Servers that share a
+    /// place here may be reported more often.
+    bool is_due(std::string_view upstream, std::string_view peer, std::uint64_t now_ms) noexcept
+    {
+        std::uint64_t hash = 0xcbf29ce484222325ULL;
+        for (const auto text : {upstream, std::string_view("\n"), peer}) {
+            for (const char c : text) {
+                hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+            }
+        }
+        auto &place = places_[hash % places_.size()];
+        if (place.hash == hash && now_ms - place.at_ms < pause_ms) {
+            return false;
+        }
+        place = {hash, now_ms};
+        return true;
+    }
+
+  private:
+    static constexpr std::uint64_t pause_ms = 1000;
+
+    struct report {
+        std::uint64_t hash = 0;
+        std::uint64_t at_ms = 0;
+    };
+
+    std::array<report, 256> places_{};
+};
+
+} // namespace rollout

@@ -1,0 +1,592 @@
+#include "worker/backend/group/group_backend.hpp"
+
+#include "worker/async/combine.hpp"
+#include "worker/base/format.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// What the servers that are not required have at least, once those that are have done it.
+constexpr std::chrono::milliseconds least_grace = 2s;
+
+
+/// A server's own words, with its name if they have it not.
+std::string words_of(const std::string &peer, const std::string &words)
+{
+    return words.find(peer) == std::string::npos ? "server " + peer + ": " + words : words;
+}
+
+} // namespace
+
+
+group_backend::group_backend(group_settings settings, clock &time, thread_fn run_on_thread)
+    : settings_(std::move(settings)), time_(time), run_on_thread_(std::move(run_on_thread))
+{
+}
+
+
+std::vector<std::string> group_backend::servers() const
+{
+    std::vector<std::string> peers;
+    for (const auto &one : settings_.members) {
+        peers.push_back(one.peer);
+    }
+    return peers;
+}
+
+
+backend *group_backend::server(const std::string &peer)
+{
+    const auto found = std::ranges::find(settings_.members, peer, &member::peer);
+    return found == settings_.members.end() ? nullptr : found->server.get();
+}
+
+
+std::optional<backend::standing> group_backend::standing_of(const std::string &model) const
+{
+    const auto known = models_.find(model);
+    if (known == models_.end()) {
+        return std::nullopt;
+    }
+    standing all;
+    for (const auto &one : settings_.members) {
+        switch (state_at(model, one)) {
+        case server_state::loaded:
+        case server_state::ready:
+            all.serving.push_back(one.peer);
+            break;
+        case server_state::barred:
+            all.barred.push_back(one.peer);
+            break;
+        case server_state::untried:
+        case server_state::failed:
+            break;
+        }
+    }
+    return all;
+}
+
+
+std::vector<std::string> group_backend::owing(const std::string &model) const
+{
+    const auto known = owing_.find(model);
+    return known == owing_.end() ? std::vector<std::string>()
+                                 : std::vector<std::string>(known->second.begin(), known->second.end());
+}
+
+
+std::string group_backend::progress_of(const std::string &model) const
+{
+    const auto known = models_.find(model);
+    return known == models_.end() ? "" : known->second.progress.sentence(time_.now());
+}
+
+
+group_backend::server_state group_backend::state_at(const std::string &model, const member &of) const
+{
+    const auto known = models_.find(model);
+    if (known == models_.end()) {
+        return server_state::untried;
+    }
+    const auto found = known->second.servers.find(of.peer);
+    return found == known->second.servers.end() ? server_state::untried : found->second;
+}
+
+
+group_backend::members group_backend::members_at(const std::string &model, server_state least) const
+{
+    members all;
+    for (const auto &one : settings_.members) {
+        if (state_at(model, one) >= least) {
+            all.push_back(&one);
+        }
+    }
+    return all;
+}
+
+
+// Calls to all servers.
+
+/// The call for one server, if that answers a short question first: one that is down, or stands still, is not waited for as long as a
+/// call may take.
+start_fn group_backend::asked_first(const member &of, const server_model &model, const call_fn &call)
+{
+    const auto question = [&of, model](done_fn then) {
+        return of.server->probe_models(
+            {model}, [&of, then = std::move(then)](const std::vector<model_status> &found) {
+                const auto &status = found.front();
+                then(status.is != model_status::kind::unknown
+                         ? outcome::ok()
+                         : outcome::transient(
+                               words_of(of.peer, status.words.empty() ? "it does not answer" : status.words)));
+            });
+    };
+    const auto work = [&of, call](done_fn then) { return call(*of.server, std::move(then)); };
+    return [this, question, work](done_fn then) { return in_order(time_, {question, work}, std::move(then)); };
+}
+
+
+void group_backend::note(const std::string &model, const member &of, server_state good, const outcome &result)
+{
+    model_state &state = models_[model];
+    state.progress.end_server(of.peer, static_cast<bool>(result));
+    if (result) {
+        state.servers[of.peer] = good;
+        state.failures.erase(of.peer);
+    } else {
+        state.servers[of.peer] = server_state::failed;
+        state.failures[of.peer] = {result.is, words_of(of.peer, result.detail)};
+    }
+}
+
+
+/// Runs the call on these servers; what becomes of each is noted. One that is abandoned has failed for now.
+operation_ptr group_backend::run(const server_model &model, const step &what, const members &on, const call_fn &call,
+                                 std::function<void()> ended)
+{
+    model_state &state = models_[model.name];
+    std::vector<std::string> names;
+    std::vector<start_fn> parts;
+    members done = members_at(model.name, what.good);
+    std::erase_if(done, [&on](const member *one) { return std::ranges::find(on, one) != on.end(); });
+    for (const auto *one : on) {
+        names.push_back(one->peer);
+        const start_fn work =
+            what.asks_first ? asked_first(*one, model, call)
+                            : start_fn([one, call](done_fn then) { return call(*one->server, std::move(then)); });
+        parts.push_back([this, one, work, name = model.name, good = what.good](done_fn then) {
+            models_[name].progress.begin_server(one->peer, time_.now());
+            return work([this, one, name, good, then = std::move(then)](const outcome &result) {
+                note(name, *one, good, result);
+                then(result);
+            });
+        });
+    }
+    state.progress.begin(what.name, what.doing, std::move(names));
+    side_by_side_rule rule;
+    rule.at_once = what.at_once;
+    rule.enough = settings_.min_servers - std::min(done.size(), settings_.min_servers);
+    rule.grace = least_grace;
+    return side_by_side(time_, std::move(parts), rule,
+                        [this, on, name = model.name, doing = std::string(what.doing), good = what.good,
+                         ended = std::move(ended)](const std::vector<std::optional<outcome>> &results) {
+                            for (std::size_t i = 0; i < on.size(); ++i) {
+                                if (!results[i]) {
+                                    note(name, *on[i], good,
+                                         outcome::transient("it is " + doing + " still, and is not waited for"));
+                                }
+                            }
+                            models_[name].progress.end();
+                            ended();
+                        });
+}
+
+
+std::string group_backend::words_of_failures(const model_state &state) const
+{
+    std::string all;
+    for (const auto &one : settings_.members) {
+        if (const auto failed = state.failures.find(one.peer); failed != state.failures.end()) {
+            all += (all.empty() ? "" : "; ") + failed->second.detail;
+        }
+    }
+    return all;
+}
+
+
+/// What a call has come to, by how many servers are as far as wanted.
+outcome group_backend::judge(const std::string &model, server_state wanted, const members &asked) const
+{
+    const model_state &state = models_.at(model);
+    const std::size_t good = members_at(model, wanted).size();
+    const std::string words = words_of_failures(state);
+    const std::string count =
+        std::to_string(good) + " of " + format_count(settings_.members.size(), "server", "servers");
+    if (good >= settings_.min_servers) {
+        return outcome::ok(count + (words.empty() ? "" : "; " + words));
+    }
+    const auto may_pass = static_cast<std::size_t>(std::ranges::count_if(asked, [&state](const member *one) {
+        const auto failed = state.failures.find(one->peer);
+        return failed != state.failures.end() && failed->second.is == outcome::kind::transient;
+    }));
+    const auto is_canceled = [](const auto &failed) { return failed.second.is == outcome::kind::canceled; };
+    if (std::ranges::any_of(state.failures, is_canceled)) {
+        return outcome::canceled();
+    }
+    const std::string sentence = count + ", " + std::to_string(settings_.min_servers) + " required (" + words + ")";
+    return good + may_pass >= settings_.min_servers ? outcome::transient(sentence) : outcome::permanent(sentence);
+}
+
+
+operation_ptr group_backend::load(const server_model &model, const json_t *config, std::chrono::milliseconds timeout,
+                                  done_fn done)
+{
+    model_state &state = models_[model.name];
+    if (!std::exchange(state.is_to_repeat, false)) {
+        state = {};
+    }
+    state.failures.clear();
+    members to_load;
+    for (const auto &one : settings_.members) {
+        if (state_at(model.name, one) < server_state::loaded) {
+            to_load.push_back(&one);
+        }
+    }
+    const auto copy = config == nullptr ? nullptr : share(json_made(json_deep_copy(config)));
+    const step what = {"load", "loading", server_state::loaded, settings_.max_parallel_loads, settings_.asks_first};
+    return run(
+        model, what, to_load,
+        [model, copy, timeout](backend &server, done_fn then) {
+            return server.load(model, copy.get(), timeout, std::move(then));
+        },
+        [this, to_load, name = model.name, done = std::move(done)] {
+            const auto result = judge(name, server_state::loaded, to_load);
+            models_[name].is_to_repeat = result.is == outcome::kind::transient;
+            done(result);
+        });
+}
+
+
+/// One question to each server that has loaded it, or, after a restart, to all.
+operation_ptr group_backend::ready(const server_model &model, done_fn done)
+{
+    members asked = members_at(model.name, server_state::loaded);
+    if (asked.empty()) {
+        asked = members_at(model.name, server_state::untried);
+    }
+    auto parts = std::make_shared<std::vector<const member *>>(asked);
+    std::vector<start_fn> questions;
+    for (const auto *one : asked) {
+        questions.push_back([one, model](done_fn then) { return one->server->ready(model, std::move(then)); });
+    }
+    return side_by_side(
+        time_, std::move(questions), {},
+        [this, parts, name = model.name, done = std::move(done)](const std::vector<std::optional<outcome>> &results) {
+            model_state &state = models_[name];
+            bool is_waited_for = false;
+            for (std::size_t i = 0; i < parts->size(); ++i) {
+                const member &one = *(*parts)[i];
+                const outcome result = results[i].value_or(outcome::canceled());
+                if (result) {
+                    state.servers[one.peer] = server_state::ready;
+                    state.failures.erase(one.peer);
+                } else if (result.is == outcome::kind::transient) { // asked again
+                    state.servers[one.peer] = server_state::loaded;
+                    state.failures[one.peer] = outcome::transient(words_of(one.peer, result.detail));
+                    is_waited_for = true;
+                } else {
+                    note(name, one, server_state::ready, result);
+                }
+            }
+            const auto result = judge(name, server_state::ready, *parts);
+            if (!result || !is_waited_for) {
+                done(result);
+                return;
+            }
+            if (!state.enough_since) {
+                state.enough_since = time_.now();
+            }
+            const bool is_over = time_.now() - *state.enough_since >= least_grace;
+            if (is_over) { // what is not ready has failed for now
+                for (auto &[peer, is] : state.servers) {
+                    is = is == server_state::loaded ? server_state::failed : is;
+                }
+            }
+            done(is_over ? result : outcome::transient(result.detail));
+        });
+}
+
+
+operation_ptr group_backend::infer(const server_model &model, const json_t *request,
+                                   std::chrono::milliseconds timeout, done_fn done)
+{
+    members asked = members_at(model.name, server_state::loaded);
+    if (asked.empty()) {
+        asked = members_at(model.name, server_state::untried);
+    }
+    models_[model.name].failures.clear();
+    const auto copy = request == nullptr ? nullptr : share(json_made(json_deep_copy(request)));
+    const step what = {"smoke", "answering the smoke test", server_state::ready, settings_.members.size(), false};
+    return run(
+        model, what, asked,
+        [model, copy, timeout](backend &server, done_fn then) {
+            return server.infer(model, copy.get(), timeout, std::move(then));
+        },
+        [this, asked, name = model.name, done = std::move(done)] {
+            const auto result = judge(name, server_state::ready, asked);
+            model_state &state = models_[name];
+            for (const auto &[peer, failure] : state.failures) {
+                if (failure.is == outcome::kind::permanent) {
+                    state.servers[peer] = server_state::barred;
+                } else if (!result) {
+                    state.servers[peer] = server_state::ready; // and is asked when the test is repeated
+                }
+            }
+            done(result);
+        });
+}
+
+
+operation_ptr group_backend::unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done)
+{
+    models_.erase(model.name);
+    members all = members_at(model.name, server_state::untried);
+    const step what = {"unload", "unloading", server_state::loaded, settings_.members.size(), settings_.asks_first};
+    owing_.erase(model.name);
+
+    // A server that answers no short question, before the call or after it has failed, is down.
+    const auto down = std::make_shared<std::set<std::string>>();
+    const auto note_down = [down](const member &of, done_fn then) {
+        return [down, &of, then = std::move(then)](const outcome &result) {
+            if (!result && result.is == outcome::kind::transient) {
+                down->insert(of.peer);
+            }
+            then(result);
+        };
+    };
+    std::vector<start_fn> parts;
+    std::vector<std::string> names;
+    for (const auto *one : all) {
+        names.push_back(one->peer);
+        const call_fn nothing = [this](backend &, done_fn then) {
+            return ended(time_, outcome::ok(), std::move(then));
+        };
+        const start_fn question = asked_first(*one, model, nothing);
+        const start_fn call = [one, model, timeout](done_fn then) {
+            return one->server->unload(model, timeout, std::move(then));
+        };
+        parts.push_back([this, one, model, question, call, note_down, asks_first = what.asks_first](done_fn then) {
+            models_[model.name].progress.begin_server(one->peer, time_.now());
+            const start_fn work = [this, one, question, call, note_down, asks_first](done_fn end) -> operation_ptr {
+                if (!asks_first) {
+                    return call(std::move(end));
+                }
+                return in_order(
+                    time_,
+                    {[question, one, note_down](done_fn part) { return question(note_down(*one, std::move(part))); },
+                     call},
+                    std::move(end));
+            };
+            return work([this, one, name = model.name, then = std::move(then)](const outcome &result) {
+                models_[name].progress.end_server(one->peer, static_cast<bool>(result));
+                then(result);
+            });
+        });
+    }
+    models_[model.name].progress.begin(what.name, what.doing, std::move(names));
+    return side_by_side(time_, std::move(parts), {},
+                        [this, all, down, name = model.name,
+                         done = std::move(done)](const std::vector<std::optional<outcome>> &results) {
+                            models_.erase(name);
+                            std::size_t gone = 0;
+                            outcome failure;
+                            std::string words;
+                            std::string silent;
+                            for (std::size_t i = 0; i < all.size(); ++i) {
+                                const outcome result = results[i].value_or(outcome::canceled());
+                                if (result) {
+                                    ++gone;
+                                } else if (down->contains(all[i]->peer)) {
+                                    silent += (silent.empty() ? "" : "; ") + words_of(all[i]->peer, result.detail);
+                                } else {
+                                    words += (words.empty() ? "" : "; ") + words_of(all[i]->peer, result.detail);
+                                    failure.is = failure.is == outcome::kind::permanent ? failure.is : result.is;
+                                }
+                            }
+                            if (failure.is == outcome::kind::canceled) {
+                                done(outcome::canceled());
+                            } else if (!failure) {
+                                failure.detail = words;
+                                done(failure);
+                            } else if (gone == 0) {
+                                done(outcome::transient(silent));
+                            } else if (down->empty()) {
+                                done(outcome::ok());
+                            } else {
+                                owing_[name] = *down;
+                                done(outcome::ok(std::to_string(gone) + " of " +
+                                                 format_count(all.size(), "server", "servers") + "; " + silent +
+                                                 ", and unloads it when it is back"));
+                            }
+                        });
+}
+
+
+operation_ptr group_backend::probe_models(const std::vector<server_model> &models, probed_fn done)
+{
+    const auto best = std::make_shared<std::vector<model_status>>(models.size());
+    std::vector<start_fn> questions;
+    for (const auto &one : settings_.members) {
+        questions.push_back([&one, models, best](done_fn then) {
+            return one.server->probe_models(models,
+                                            [best, then = std::move(then)](const std::vector<model_status> &found) {
+                                                for (std::size_t i = 0; i < found.size(); ++i) {
+                                                    if (found[i].is <= (*best)[i].is) {
+                                                        (*best)[i] = found[i];
+                                                    }
+                                                }
+                                                then(outcome::ok());
+                                            });
+        });
+    }
+    return side_by_side(time_, std::move(questions), {},
+                        [best, done = std::move(done)](const std::vector<std::optional<outcome>> &) { done(*best); });
+}
+
+
+// Files: once for each repository.
+
+group_backend::members group_backend::one_of_each_repository() const
+{
+    members all;
+    for (const auto &one : settings_.members) {
+        if (std::ranges::none_of(all, [&one](const member *other) { return other->repository == one.repository; })) {
+            all.push_back(&one);
+        }
+    }
+    return all;
+}
+
+
+operation_ptr group_backend::in_each_repository(const std::function<operation_ptr(backend &, done_fn)> &call,
+                                                done_fn done)
+{
+    std::vector<start_fn> parts;
+    for (const auto *one : one_of_each_repository()) {
+        parts.push_back([one, call](done_fn then) { return call(*one->server, std::move(then)); });
+    }
+    return in_order(time_, std::move(parts), std::move(done));
+}
+
+
+std::filesystem::path group_backend::staging_path(const std::string &model) const
+{
+    return settings_.members.front().server->staging_path(model);
+}
+
+
+operation_ptr group_backend::check_vacant(const std::string &model, done_fn done)
+{
+    return in_each_repository(
+        [model](backend &server, done_fn then) { return server.check_vacant(model, std::move(then)); },
+        std::move(done));
+}
+
+
+/// Copies a model's files into the staging folder of another repository; not if the model stands there already: a run before this one
+/// has brought it there.
+start_fn group_backend::copied(std::filesystem::path from, const member &to, const std::string &model) const
+{
+    const auto beside = to.server->staging_path(model);
+    const auto place = std::filesystem::path(to.repository) / model;
+    return [run = run_on_thread_, from = std::move(from), beside, place](done_fn then) {
+        return run(
+            [from, beside, place](const stop_flag &) {
+                std::error_code error;
+                if (std::filesystem::exists(place, error) || !std::filesystem::exists(from, error)) {
+                    return outcome::ok();
+                }
+                std::filesystem::remove_all(beside, error);
+                std::filesystem::create_directories(beside.parent_path(), error);
+                std::filesystem::copy(from, beside, std::filesystem::copy_options::recursive, error);
+                return error ? outcome::transient("files of the model could not be copied to " + beside.native() +
+                                                  ": " + error.message())
+                             : outcome::ok();
+            },
+            std::move(then));
+    };
+}
+
+
+operation_ptr group_backend::supply(const std::string &peer, const server_model &model, done_fn done)
+{
+    const auto to = std::ranges::find(settings_.members, peer, &member::peer);
+    if (to == settings_.members.end() || to->repository.empty()) {
+        return nullptr;
+    }
+    std::vector<start_fn> parts;
+    for (const auto *one : one_of_each_repository()) {
+        if (one->repository != to->repository) {
+            parts.push_back(copied(std::filesystem::path(one->repository) / model.name, *to, model.name));
+        }
+    }
+    if (parts.empty()) {
+        return nullptr;
+    }
+    parts.push_back([server = to->server, model](done_fn then) { return server->stage(model, std::move(then)); });
+    return in_order(time_, std::move(parts), std::move(done));
+}
+
+
+/// The first repository's last: what is fetched leaves the staging folder with it.
+operation_ptr group_backend::stage(const server_model &model, done_fn done)
+{
+    const auto stage_at = [model](const member &of) {
+        return start_fn([&of, model](done_fn then) { return of.server->stage(model, std::move(then)); });
+    };
+    std::vector<start_fn> parts;
+    const member &first = settings_.members.front();
+    for (const auto *one : one_of_each_repository()) {
+        if (one->repository != first.repository) {
+            parts.push_back(copied(staging_path(model.name), *one, model.name));
+        }
+    }
+    for (auto one = settings_.members.rbegin(); one != settings_.members.rend(); ++one) {
+        if (one->repository != first.repository) {
+            parts.push_back(stage_at(*one));
+        }
+    }
+    for (const auto &one : settings_.members) {
+        if (one.repository == first.repository) {
+            parts.push_back(stage_at(one));
+        }
+    }
+    return in_order(time_, std::move(parts), std::move(done));
+}
+
+
+operation_ptr group_backend::remove(const server_model &model, done_fn done)
+{
+    if (!settings_.polls) {
+        return remove_files(model, std::move(done));
+    }
+    // What came into a repository may have been loaded by any of them, even if nobody has waited for it yet.
+    const start_fn gone = [this, model](done_fn then) { return unload(model, 120s, std::move(then)); };
+    const start_fn files = [this, model](done_fn then) {
+        if (!owing(model.name).empty()) {
+            return ended(time_, outcome::transient("a server that is down may have " + model.name + " still"),
+                         std::move(then));
+        }
+        return remove_files(model, std::move(then));
+    };
+    return in_order(time_, {gone, files}, std::move(done));
+}
+
+
+operation_ptr group_backend::remove_files(const server_model &model, done_fn done)
+{
+    models_.erase(model.name);
+    owing_.erase(model.name);
+    std::vector<start_fn> parts;
+    for (const auto &one : settings_.members) {
+        parts.push_back([&one, model](done_fn then) { return one.server->remove(model, std::move(then)); });
+    }
+    return in_order(time_, std::move(parts), std::move(done));
+}
+
+
+operation_ptr group_backend::discard(const std::string &model, done_fn done)
+{
+    models_.erase(model);
+    return in_each_repository(
+        [model](backend &server, done_fn then) { return server.discard(model, std::move(then)); }, std::move(done));
+}
+
+} // namespace rollout
