@@ -58,10 +58,10 @@ void what_is_lost_of_its_traffic_is_its_state(void **)
     rollout::model from;
     from.blue = revision(7);
     from.green = revision(8);
-    assert_text(state_of(from, {{7, false, false, "It is gone."}}), "lost");
-    assert_text(state_of(from, {{7, true, false, ""}}), "unreachable");
-    assert_text(state_of(from, {{7, true, false, ""}, {8, false, false, ""}}), "lost");
-    assert_text(state_of(from, {{7, false, false, ""}, {8, false, true, ""}}), "reloading");
+    assert_text(state_of(from, {{7, false, false, false, "It is gone."}}), "lost");
+    assert_text(state_of(from, {{7, true, false, false, ""}}), "unreachable");
+    assert_text(state_of(from, {{7, true, false, false, ""}, {8, false, false, false, ""}}), "lost");
+    assert_text(state_of(from, {{7, false, false, false, ""}, {8, false, false, true, ""}}), "reloading");
 }
 
 void what_is_lost_of_a_kept_revision_changes_nothing_for_clients(void **)
@@ -69,7 +69,7 @@ void what_is_lost_of_a_kept_revision_changes_nothing_for_clients(void **)
     rollout::model from;
     from.blue = revision(7);
     from.kept.push_back(revision(5));
-    const std::vector<lost_revision> losses = {{5, false, false, "Revision 5 is gone."}};
+    const std::vector<lost_revision> losses = {{5, false, false, false, "Revision 5 is gone."}};
     assert_text(state_of(from, losses), "deployed");
     const auto document = rollout::model_document(from, losses, {});
     assert_text(rollout::json_text(document.get(), "detail"), "Revision 5 is gone.");
