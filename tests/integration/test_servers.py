@@ -372,6 +372,7 @@ def test_a_server_that_is_taken_out_is_left_as_it_is_and_said(several):
     assert gateway.loaded_on(1) == ["m__r1"]
     gateway.delete("m")
     assert gateway.loaded_on(0) == []
+    assert not [call for call in gateway.at(1).get("/test/calls").json if call["path"].endswith("/unload")]
 
 
 def test_one_url_becomes_several_servers(several):
