@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "integration"))
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "harness"))
 
 from ending import finish  # noqa: E402
 from gateway import Gateway  # noqa: E402

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "integration"))
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "harness"))
 
 import names  # noqa: E402
 import plots  # noqa: E402

@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "integration"))
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "harness"))
 
 from ending import finish  # noqa: E402
 from gateway import FINAL, Traffic  # noqa: E402

@@ -23,7 +23,7 @@ ENABLED = "/etc/systemd/system/multi-user.target.wants/rolloutd.service"
 @pytest.fixture(scope="module")
 def packages():
     """The packages' files: the module's and rolloutd's."""
-    made = [pathlib.Path(line) for line in run(ROOT / "conf/packages", seconds=3600).splitlines() if line.endswith(".deb")]
+    made = [pathlib.Path(line) for line in run(ROOT / "scripts/packages", seconds=3600).splitlines() if line.endswith(".deb")]
     assert [path.name.split("_")[0] for path in made] == [MODULE, "rolloutd"], made
     return made
 
