@@ -58,7 +58,7 @@ def test_the_unit_lets_rolloutd_do_what_it_does(unit):
 
 
 def test_the_status_of_what_only_a_person_can_mend_is_the_same_everywhere(unit):
-    status = re.search(r"exit_lasting_fault = (\d+);", (ROOT / "worker/base/permanent_start_error.hpp").read_text())[1]
+    status = re.search(r"exit_permanent_error = (\d+);", (ROOT / "worker/base/permanent_start_error.hpp").read_text())[1]
     assert re.findall(r"^RestartPreventExitStatus=(.*)$", unit.read_text(), re.M) == [status]
     told = re.search(r"^\.SH EXIT STATUS\n(.*?)^\.SH ", (ROOT / "docs/man/rolloutd.8").read_text(), re.M | re.S)[1]
     assert re.findall(r"^\.B (\d+)$", told, re.M) == ["0", "1", status]
