@@ -11,7 +11,7 @@ namespace rollout {
 class suspect_times {
   public:
     /// Whether it is to be reported now, in milliseconds of a clock that goes round: a second has passed since it was. Servers that share a
-    /// place here may be reported more often.
+    /// bucket here may be reported more often.
     bool is_due(std::string_view upstream, std::string_view peer, std::uint64_t now_ms) noexcept
     {
         std::uint64_t hash = 0xcbf29ce484222325ULL;
@@ -20,11 +20,11 @@ class suspect_times {
                 hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
             }
         }
-        auto &place = places_[hash % places_.size()];
-        if (place.hash == hash && now_ms - place.at_ms < pause_ms) {
+        auto &bucket = reports_[hash % reports_.size()];
+        if (bucket.hash == hash && now_ms - bucket.at_ms < pause_ms) {
             return false;
         }
-        place = {hash, now_ms};
+        bucket = {hash, now_ms};
         return true;
     }
 
@@ -36,7 +36,7 @@ class suspect_times {
         std::uint64_t at_ms = 0;
     };
 
-    std::array<report, 256> places_{};
+    std::array<report, 256> reports_{};
 };
 
 } // namespace rollout
