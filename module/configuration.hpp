@@ -1,4 +1,5 @@
-// What the directives set, and how a request finds it. The directives themselves are in directives.cpp.
+// The settings that the directives fill in, and how a request finds them. The directives themselves are in
+// directives.cpp.
 #pragma once
 
 #include "module/link/link_settings.hpp"
@@ -10,17 +11,17 @@
 
 namespace rollout {
 
-/// Where a directive stands, for a fault that shows only when the whole configuration is read.
+/// The position of a directive, for errors that are found only after the whole configuration has been read.
 struct directive_context {
     u_char *file = nullptr;
     ngx_uint_t line = 0;
 };
 
-/// Where a request names its model.
+/// Where a request carries its model's name.
 enum class name_source : std::uint8_t {
-    elsewhere, ///< where rollout_route's variables find it, as in the URI
-    grpc,      ///< in its message
-    json,      ///< in its body's member `model`
+    elsewhere, ///< where rollout_route's variables find it, for example in the URI
+    grpc,      ///< in its gRPC message
+    json,      ///< in the member `model` of its body
 };
 
 struct main_settings {
@@ -30,24 +31,22 @@ struct main_settings {
     directive_context api_used;   ///< the first rollout_api
     directive_context route_used; ///< the first rollout_route
     directive_context metrics_used;
-    bool reads_names = false; ///< some location has its requests' names in their bodies
+    bool reads_names = false; ///< at least one location reads model names from request bodies
     bool route_resolves =
-        false; ///< a location with rollout_route has a resolver: it may find hosts that are no upstream blocks
+        false; ///< a location with rollout_route has a resolver, and may resolve hosts that are not upstream blocks
 };
 
 struct location_settings {
     bool api = false;
     bool metrics = false;
-    directive_context
-        handler_context;     ///< of the `rollout_api` or `rollout_metrics` that stands in this very location
-    ngx_str_t base{};        ///< what comes before the route in the URI
-    document_form documents; ///< how tasks' documents are served
+    directive_context handler_context; ///< of the `rollout_api` or `rollout_metrics` in this very location
+    ngx_str_t base{};                  ///< the part of the URI before the route
+    document_form documents;           ///< how tasks' documents are served
 
-    ngx_http_complex_value_t *model = nullptr; ///< rollout_route; null: none here
+    ngx_http_complex_value_t *model = nullptr; ///< rollout_route's MODEL; null if the location has none
     name_source name_at = name_source::elsewhere;
-    directive_context
-        name_directive;     ///< of the `rollout_grpc` or `rollout_json_model` that stands in this very location
-    bool route_off = false; ///< `rollout_route off`: none, also where the location around has one
+    directive_context name_directive; ///< of the `rollout_grpc` or `rollout_json_model` in this very location
+    bool route_off = false;           ///< `rollout_route off`: nothing is inherited either
     ngx_http_complex_value_t *part = nullptr;
     ngx_http_complex_value_t *key = nullptr;
     ngx_http_complex_value_t *preview = nullptr;

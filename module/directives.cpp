@@ -35,7 +35,7 @@ ngx_str_t *arguments(ngx_conf_t *cf)
 }
 
 
-/// The value of `name=value`; nothing for another parameter.
+/// Returns the value of `name=value`, or nothing if the parameter has another name.
 std::optional<ngx_str_t> value_of(const ngx_str_t &parameter, std::string_view name)
 {
     const auto text = view_of(parameter);
@@ -46,7 +46,7 @@ std::optional<ngx_str_t> value_of(const ngx_str_t &parameter, std::string_view n
 }
 
 
-/// A location is one thing: what it is already, if anything, in words for nginx's error.
+/// A location has one use only. Returns the text of nginx's error if the location already has one, else null.
 char *other_use_of(const location_settings &location)
 {
     const char *use = location.model != nullptr ? "is incompatible with \"rollout_route\" in one location"
@@ -61,7 +61,7 @@ constexpr char other_handler[] =
     "is incompatible with another directive that answers requests, as \"proxy_pass\" does, in one location";
 
 
-/// The first context of a directive is the one that an error names.
+/// Errors name the first context of a directive.
 void note_context(ngx_conf_t *cf, directive_context &context)
 {
     if (context.file == nullptr) {
@@ -93,8 +93,8 @@ char *set_name_source(ngx_conf_t *cf, location_settings &location, name_source s
 }
 
 
-/// Makes the location one that `handler` answers; what is at fault, in words for nginx's error, or null. A directive of another module
-/// that comes after this one is found when the locations are merged (check_handler).
+/// Makes `handler` the content handler of the location. Returns null, or the text of nginx's error. If a directive of
+/// another module comes after this one, check_handler finds it when the locations are merged.
 const char *set_handler(ngx_conf_t *cf, location_settings &location, ngx_http_handler_pt handler)
 {
     auto *core = static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));

@@ -1,4 +1,4 @@
-// The directives: what each takes, and what it refuses when the configuration is read.
+// The directives: the parameters that each accepts, and what it refuses when the configuration is read.
 #pragma once
 
 #include "module/configuration.hpp"
@@ -15,11 +15,13 @@ char *set_json_model(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_ready(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 char *set_metrics(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 
-/// When a location is merged: has another module's directive taken the place of the one that answers its requests? An error of nginx's
-/// with the place of ours, or NGX_CONF_OK.
+/// Checks, when a location is merged, that no directive of another module has replaced the handler that rollout_api
+/// or rollout_metrics set. Returns NGX_CONF_OK, or logs an error with the position of our directive and returns it to
+/// nginx.
 char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx_http_core_loc_conf_t &core);
 
-/// When a location is merged: is a name that its requests carry in their bodies any use there? As above.
+/// Checks, when a location is merged, that a model name read from request bodies is used by a rollout_route. Returns
+/// as above.
 char *check_name_source(ngx_conf_t *cf, const location_settings &location);
 
 } // namespace rollout

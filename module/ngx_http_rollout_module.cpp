@@ -1,6 +1,6 @@
-// ngx_http_rollout_module: its commands, the life of a configuration and of a worker process. What a directive takes is in
-// directives.cpp, what a request meets in api_handler.cpp and route_handler.cpp, what both read in shared_zone.hpp, how it
-// comes there in worker_link.hpp.
+// ngx_http_rollout_module: its commands, and the lifecycle of a configuration and of a worker process. The parameters
+// of the directives are in directives.cpp, the handlers of requests in api_handler.cpp and route_handler.cpp, the
+// state that both read in shared_zone.hpp, and the link that fills that state in worker_link.hpp.
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
 #include "module/handlers/answer_names.hpp"
@@ -78,7 +78,7 @@ ngx_module_t ngx_http_rollout_module = {
     NGX_MODULE_V1_PADDING //
 };
 
-// What nginx looks for in a dynamic module's file.
+// The symbols that nginx looks for in a dynamic module.
 __attribute__((visibility("default"))) ngx_module_t *ngx_modules[] = {&ngx_http_rollout_module, nullptr};
 __attribute__((visibility("default"))) char *ngx_module_names[] = {const_cast<char *>("ngx_http_rollout_module"),
                                                                    nullptr};
@@ -89,7 +89,7 @@ __attribute__((visibility("default"))) char *ngx_module_order[] = {nullptr};
 
 namespace {
 
-// The life of the configuration.
+// The lifecycle of the configuration.
 
 void *create_main(ngx_conf_t *cf)
 {
@@ -122,7 +122,7 @@ char *init_main(ngx_conf_t *cf, void *conf)
 }
 
 
-/// An upstream block has one of its own as well, as a server block has.
+/// Also called for each upstream block, which has a server configuration of its own.
 void *create_server(ngx_conf_t *cf)
 {
     return make_in_pool<ready_settings>(cf->pool);
@@ -144,8 +144,9 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
     if (char *fault = check_handler(cf, to, *core); fault != NGX_CONF_OK) {
         return fault;
     }
-    // "if" and "limit_except" make a location without a name inside of one: there the handler goes on, unless the block has one of
-    // its own, as by "proxy_pass". A location with a name has no handler of the one around it, as with nginx's own.
+    // "if" and "limit_except" create an unnamed location inside another one. It inherits the handler, unless the
+    // block sets one itself, for example with "proxy_pass". A named location does not inherit a handler, as with
+    // nginx's own modules.
     const bool is_free = !to.api && !to.metrics;
     if (core->noname && is_free && core->handler == nullptr && (from.api || from.metrics)) {
         to.api = from.api;
@@ -194,7 +195,7 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
     const auto &settings =
         *static_cast<main_settings *>(ngx_http_conf_get_module_main_conf(cf, ngx_http_rollout_module));
 
-    // A configuration without our directives runs as if the module were not there.
+    // Without our directives, nginx runs as if the module were not loaded.
     if (settings.route_used.file != nullptr) {
         auto *handler =
             static_cast<ngx_http_handler_pt *>(ngx_array_push(&core->phases[NGX_HTTP_PRECONTENT_PHASE].handlers));
@@ -206,7 +207,7 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
         if (ngx_array_push(&log) == nullptr) {
             return NGX_ERROR;
         }
-        // Before the access log, which nginx runs in the order of this list.
+        // The handler goes before the access log: nginx runs this list in order.
         auto *handlers = static_cast<ngx_http_handler_pt *>(log.elts);
         std::copy_backward(handlers, handlers + log.nelts - 1, handlers + log.nelts);
         handlers[0] = log_route;
@@ -228,7 +229,7 @@ ngx_int_t after_configuration(ngx_conf_t *cf)
 }
 
 
-/// In the master process, once all is read: also of `nginx -t`.
+/// Runs in the master process after the whole configuration has been read, and also for `nginx -t`.
 ngx_int_t init_module(ngx_cycle_t *cycle)
 {
     const auto *settings =
@@ -240,7 +241,7 @@ ngx_int_t init_module(ngx_cycle_t *cycle)
 }
 
 
-// The life of a worker process.
+// The lifecycle of a worker process.
 
 ngx_int_t init_process(ngx_cycle_t *cycle)
 {

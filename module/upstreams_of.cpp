@@ -9,7 +9,7 @@ namespace rollout {
 
 namespace {
 
-/// Does any directive use the variable? nginx gives each that is used a number.
+/// Returns whether any directive uses the variable: nginx assigns an index to each variable in use.
 bool uses_variable(ngx_cycle_t *cycle, std::string_view name)
 {
     const auto *core =
@@ -24,8 +24,9 @@ bool uses_variable(ngx_cycle_t *cycle, std::string_view name)
 }
 
 
-/// Are there several servers, one of which at least is taken out after failures of any model? With a single one nginx does not, and
-/// rollout_ready keeps those of greens apart.
+/// Returns whether the block has several servers, of which nginx takes at least one out of use after failures,
+/// whichever model they are of. nginx never takes out a single server, and rollout_ready does not count failures of
+/// green.
 bool takes_servers_out(const ngx_http_upstream_srv_conf_t &block)
 {
     if (block.servers == nullptr || (block.srv_conf != nullptr && ready_settings_of(&block).is_wrapped)) {

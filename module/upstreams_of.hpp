@@ -6,7 +6,7 @@
 
 namespace rollout {
 
-/// Of the configuration in force.
+/// Returns those of the configuration in force.
 known_upstreams upstreams_of(ngx_cycle_t *cycle);
 
 } // namespace rollout

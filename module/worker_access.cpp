@@ -24,7 +24,7 @@ class worker_user {
   public:
     explicit worker_user(const ngx_core_conf_t &core) : uid_(core.user), groups_(64)
     {
-        // As initgroups does, which nginx calls.
+        // Collects the groups as initgroups does, which nginx calls.
         int count = static_cast<int>(groups_.size());
         if (core.username == nullptr || getgrouplist(core.username, core.group, groups_.data(), &count) < 0) {
             groups_ = {core.group};
@@ -33,7 +33,7 @@ class worker_user {
         }
     }
 
-    /// By a file's owner, group and mode.
+    /// Checks the owner, the group and the mode of a file.
     bool may(const struct stat &file, unsigned what) const
     {
         const unsigned shift = file.st_uid == uid_                                        ? 6
@@ -42,7 +42,7 @@ class worker_user {
         return uid_ == 0 || ((file.st_mode >> shift) & what) == what;
     }
 
-    /// Is the folder there, with every folder above it open to the user?
+    /// Returns whether the folder exists, and the user may search every folder above it.
     bool may(const std::filesystem::path &folder, unsigned what) const
     {
         for (auto at = folder;; at = at.parent_path()) {
@@ -70,7 +70,7 @@ void warn(ngx_cycle_t *cycle, const main_settings &settings)
         return;
     }
     const worker_user user(*core);
-    // Called as it is, nginx shows a warning on its terminal whatever the level of error_log.
+    // When called directly, this nginx function shows a warning on the terminal whatever the level of error_log.
     if (settings.zone != nullptr && settings.zone->state_file.len != 0) {
         const std::filesystem::path file(view_of(settings.zone->state_file));
         if (!user.may(file.parent_path(), may_write)) {

@@ -1,4 +1,4 @@
-// What the user of nginx's worker processes will not be allowed to do: said when the configuration is tested.
+// Warns, when the configuration is tested, of access that the user of nginx's worker processes lacks.
 #pragma once
 
 #include "module/nginx/ngx.hpp"
@@ -7,8 +7,9 @@ namespace rollout {
 
 struct main_settings;
 
-/// Warns of a state file that cannot be written and of a socket that is there and closed to them. In nginx's master process; says
-/// nothing unless that is root's, whose worker processes are another user's. Goes by owners and modes, as far as these tell.
+/// Warns of a state file that cannot be written, and of an existing socket that the worker processes cannot connect
+/// to. Runs in nginx's master process; does nothing unless the master runs as root and its workers as another user.
+/// Checks only owners and modes.
 void warn_of_denied_access(ngx_cycle_t *cycle, const main_settings &settings) noexcept;
 
 } // namespace rollout

@@ -13,7 +13,7 @@ std::string_view noun(task_kind kind) noexcept
     return kind == task_kind::deploy ? "deployment" : "deletion";
 }
 
-/// What comes behind the first word: a name, or a task's id and what to do with it.
+/// Parses what follows the first segment: a name, or a task's id and a verb.
 api_route named(api_route::shape with_name, task_kind kind, std::string_view rest) noexcept
 {
     const auto slash = rest.find('/');
@@ -21,7 +21,7 @@ api_route named(api_route::shape with_name, task_kind kind, std::string_view res
         return {rest.empty() ? api_route::shape::unknown : with_name, kind, rest};
     }
     const auto verb = task_verb_from(rest.substr(slash + 1));
-    // A deletion has no traffic to hold, and nothing to go back to.
+    // A deletion has no traffic to hold, and nothing to roll back to.
     const bool fits = verb && with_name == api_route::shape::task && slash != 0 &&
                       (kind == task_kind::deploy || *verb == task_verb::cancel || *verb == task_verb::retry);
     return fits ? api_route{api_route::shape::steer, kind, rest.substr(0, slash), *verb} : api_route{};
@@ -74,7 +74,7 @@ problem not_found(const api_route &route)
 {
     problem answer;
     answer.status = 404;
-    // Only a name that is one is repeated: what else a client sent has no place in an answer.
+    // Only a valid name is repeated: other text from a client does not belong in an answer.
     if (route.is == api_route::shape::task || route.is == api_route::shape::steer) {
         answer.detail = "There is no " + std::string(noun(route.kind)) + " task" +
                         (is_task_id(route.name) ? " \"" + std::string(route.name) + "\"." : " of that id.");

@@ -1,4 +1,4 @@
-// The routes: what a URI asks for. No nginx here.
+// The routes of the API: what a URI asks for. Independent of nginx.
 #pragma once
 
 #include "common/domain/task_status.hpp"
@@ -9,20 +9,21 @@
 
 namespace rollout {
 
-/// What the URI after the base asks for. A view into the URI.
+/// The part of the URI after the base, parsed. Holds views into the URI.
 struct api_route {
     enum class shape { unknown, collection, task, latest, steer, models, health, readiness };
 
     shape is = shape::unknown;
     task_kind kind = task_kind::deploy;
-    std::string_view name;              ///< a task's id, or a model's
-    task_verb verb = task_verb::cancel; ///< of `steer`
+    std::string_view name;              ///< a task_id, or a model_id
+    task_verb verb = task_verb::cancel; ///< set for `steer`
 };
 
-/// `unknown` where it is none of them; the name is not checked yet.
+/// Returns `unknown` if the URI matches no route. Does not check the name.
 api_route route_of(std::string_view uri) noexcept;
 
-/// There is no such route, task or model, in a sentence that repeats a name only where it is one.
+/// Returns a 404 whose sentence says which route, task or model does not exist. It repeats a name only if the name is
+/// valid.
 problem not_found(const api_route &route);
 
 } // namespace rollout

@@ -17,7 +17,7 @@ std::string_view trimmed(std::string_view text) noexcept
 }
 
 
-/// A type of one word each before and behind the slash.
+/// Accepts a type with one token on each side of the slash.
 bool is_json(std::string_view type) noexcept
 {
     constexpr std::string_view before = "application/";
@@ -34,7 +34,7 @@ bool is_json(std::string_view type) noexcept
 }
 
 
-/// UTF-8, by the names that it goes by, and what is part of it.
+/// Accepts the names of UTF-8, and of ASCII, which is a subset of it.
 bool is_utf8(std::string_view charset) noexcept
 {
     if (charset.size() >= 2 && charset.front() == '"' && charset.back() == '"') {

@@ -1,4 +1,4 @@
-// What a body says that it is. No nginx here.
+// The kind of body that a Content-Type declares. Independent of nginx.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@ namespace rollout {
 
 enum class body_kind : std::uint8_t {
     json,
-    json_of_another_charset, ///< JSON between systems is UTF-8 (RFC 8259, section 8.1)
+    json_of_another_charset, ///< JSON exchanged between systems is UTF-8 (RFC 8259, section 8.1)
     other,
 };
 
-/// Of a value of the header Content-Type (RFC 9110, section 8.3): `application/json`, or a type that is JSON by its ending `+json`.
-/// Names are read in whatever case, and values with or without quotes.
+/// Classifies a value of the header Content-Type (RFC 9110, section 8.3). JSON is `application/json`, or a type that
+/// ends in `+json`. Names are compared without case; values may be quoted.
 body_kind body_kind_of(std::string_view content_type) noexcept;
 
 } // namespace rollout

@@ -9,7 +9,7 @@ namespace rollout {
 
 namespace {
 
-/// Of an argument's name in an answer.
+/// The length to which an answer cuts an argument's name.
 constexpr std::size_t name_characters = 64;
 
 

@@ -18,12 +18,12 @@ constexpr std::uint16_t http_port = 80;
 constexpr std::uint16_t https_port = 443;
 
 struct host_and_port {
-    std::string_view host;             ///< an IPv6 address has its brackets
-    std::optional<std::uint16_t> port; ///< nothing: that of the scheme
+    std::string_view host;             ///< with brackets if it is an IPv6 address
+    std::optional<std::uint16_t> port; ///< nothing: the port of the scheme
 };
 
 
-/// `host[:port]`, nothing more.
+/// Parses `host[:port]`; nothing else may follow.
 std::optional<host_and_port> read_host_and_port(std::string_view text) noexcept
 {
     const auto bracket = text.starts_with('[') ? text.find(']') : 0;
@@ -36,7 +36,7 @@ std::optional<host_and_port> read_host_and_port(std::string_view text) noexcept
         (bracket != 0 && to.host.size() != bracket + 1)) {
         return std::nullopt;
     }
-    if (colon != std::string_view::npos && colon + 1 < text.size()) { // `host:` is as good as `host`
+    if (colon != std::string_view::npos && colon + 1 < text.size()) { // `host:` is equivalent to `host`
         std::uint16_t port = 0;
         if (!read_number(text.substr(colon + 1), port)) {
             return std::nullopt;
@@ -47,7 +47,7 @@ std::optional<host_and_port> read_host_and_port(std::string_view text) noexcept
 }
 
 
-/// An IPv6 address can be written in many ways.
+/// Returns the bytes of an IPv6 address, which has many spellings.
 std::optional<std::array<std::uint8_t, 16>> address_of(std::string_view host)
 {
     std::array<std::uint8_t, 16> bytes{};
@@ -76,7 +76,7 @@ try {
     constexpr std::string_view mark = "://";
     const auto scheme_end = origin.find(mark);
     if (scheme_end == std::string_view::npos) {
-        return false; // `null`, and what is no origin
+        return false; // `null`, or malformed
     }
     const auto scheme = origin.substr(0, scheme_end);
     const bool secure = equal_ignoring_case(scheme, "https");
@@ -91,7 +91,7 @@ try {
     return there->port.value_or(secure ? https_port : http_port) ==
            here->port.value_or(secure || encrypted ? https_port : http_port);
 } catch (...) {
-    return false; // memory is out
+    return false; // out of memory
 }
 
 

@@ -49,7 +49,7 @@ problem not_json(const json_error_t &error)
 }
 
 
-/// A reference token of RFC 6901.
+/// Returns a reference token of RFC 6901.
 std::string pointer_token(std::string_view key)
 {
     std::string token;
@@ -66,14 +66,14 @@ std::string pointer_token(std::string_view key)
 }
 
 
-/// To a member of the body; to the body as a whole where the member's name is too long to repeat.
+/// Returns a pointer to a member of the body, or to the whole body if the member's name is too long to repeat.
 std::string pointer_to(std::string_view key)
 {
     return key.size() < limits::pointer_bytes ? "/" + pointer_token(key) : "";
 }
 
 
-/// Nesting over the bound, and NULs, which no path, URL or program that a value may reach could carry.
+/// Finds nesting over the bound, and NULs, which no path, URL or program that may receive the value can carry.
 std::optional<fault> find_hostile(const json_t *value, int depth)
 {
     if (depth > limits::json_depth && (json_is_object(value) || json_is_array(value))) {
@@ -83,7 +83,7 @@ std::optional<fault> find_hostile(const json_t *value, int depth)
         return fault{"", "holds a NUL character"};
     }
 
-    // The pointer is put together on the way out, and only for a fault. Where it gets too long it names what is around.
+    // The pointer is built on the way out, and only for a fault. If it gets too long, it names an enclosing value.
     const auto below = [](fault found, const std::string &token) {
         found.pointer = "/" + token + found.pointer;
         if (found.pointer.size() > limits::pointer_bytes) {
@@ -108,7 +108,7 @@ std::optional<fault> find_hostile(const json_t *value, int depth)
 }
 
 
-/// A member that is one of our names. Null is the same as left out: that is how some clients write it.
+/// Reads a member that holds a name. Null counts as absent: some clients write it that way.
 std::string read_name(const json_t *body, const char *member, bool (*is_name)(std::string_view) noexcept,
                       const char *rule, faults &errors)
 {
@@ -124,7 +124,7 @@ std::string read_name(const json_t *body, const char *member, bool (*is_name)(st
 }
 
 
-/// A name that goes by either of two members. Where both are given they must agree.
+/// Reads a name from either of two members. If both are given, they must be equal.
 std::string read_either(const json_t *body, const char *member, const char *other,
                         bool (*is_name)(std::string_view) noexcept, const char *rule, faults &errors)
 {
@@ -138,7 +138,7 @@ std::string read_either(const json_t *body, const char *member, const char *othe
 }
 
 
-/// The bytes of a JSON text without the white space between its tokens.
+/// Returns the number of bytes of a JSON text without the white space between its tokens.
 std::size_t packed_bytes(std::string_view body) noexcept
 {
     std::size_t count = 0;
@@ -191,7 +191,7 @@ json_ptr read_config(task_kind kind, const json_t *body, faults &errors)
 std::variant<task_request, problem> parse_task_request(task_kind kind, std::string_view body,
                                                        std::optional<std::string_view> idempotency_key)
 {
-    // Before it is parsed: small values make a tree of many times their bytes.
+    // Checked before parsing: a tree of small values takes many times the bytes of its text.
     if (body.size() > limits::packed_body_bytes) {
         if (const auto bytes = packed_bytes(body); bytes > limits::packed_body_bytes) {
             problem too_large;
@@ -248,7 +248,7 @@ std::variant<task_request, problem> parse_task_request(task_kind kind, std::stri
     }
 
     const json_ptr config = read_config(kind, root.get(), errors);
-    // A deletion's parameters may stand beside the names; as `config`, where they are kept, they are a level deeper.
+    // A deletion's parameters may be next to the names; they are stored as `config`, which is one level deeper.
     if (auto found = find_hostile(config.get(), 2); found && errors.empty()) {
         errors.push_back(std::move(*found));
     }

@@ -1,4 +1,5 @@
-// The body of POST /deploy and POST /delete: parsed and checked before anything else sees it. No nginx here.
+// The body of POST /deploy and POST /delete: parsed and validated before any other code reads it. Independent of
+// nginx.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -12,7 +13,8 @@
 
 namespace rollout {
 
-/// What a client asks for. The names are checked; `config` is bounded in size and depth and has no NUL in a string.
+/// A client's request for a task. The names are valid; `config` is bounded in size and depth, and no string in it has
+/// a NUL.
 struct task_request {
     task_kind kind = task_kind::deploy;
     std::string task_id; ///< the client's, or a new one
@@ -21,8 +23,8 @@ struct task_request {
     std::string config;    ///< compact JSON, an object: a deployment's `config`, or a deletion's parameters
 };
 
-/// `idempotency_key` is the header's value, where the client sent one: the same thing as the member
-/// `task_id`, which goes by the name `id` as well.
+/// `idempotency_key` is the header's value, if the client sent one. It means the same as the member `task_id`, which
+/// may also be named `id`.
 std::variant<task_request, problem> parse_task_request(task_kind kind, std::string_view body,
                                                        std::optional<std::string_view> idempotency_key);
 

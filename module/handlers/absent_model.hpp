@@ -1,4 +1,4 @@
-// What a client is told that asks a model which has no route.
+// The answer for a model that has no route.
 #pragma once
 
 #include "module/api/problem.hpp"
@@ -8,7 +8,8 @@
 
 namespace rollout {
 
-/// A 404 that says where to look: at the deletion that took the model away, if the table holds it, or else at the latest deployment.
+/// Returns a 404 that says where to look next: the deletion that removed the model, if the table holds it, or else
+/// the latest deployment.
 problem absent_model(ngx_http_request_t *r, std::string_view model_id);
 
 } // namespace rollout

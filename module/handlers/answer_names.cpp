@@ -17,15 +17,15 @@ namespace rollout {
 struct answer_naming {
     body_rewriter body;
     std::string_view name;
-    bool has_many = false;         ///< names: an event of a stream has one each
-    grpc_stream *stream = nullptr; ///< of gRPC's messages, and who reads them
+    bool has_many = false;         ///< names: each event of a stream has one
+    grpc_stream *stream = nullptr; ///< of gRPC messages, with its reader
     const grpc_answer_reader *reader = nullptr;
 };
 
 
 namespace {
 
-/// KServe's servers write the name among the first members; what is behind that much of an answer is not looked at.
+/// KServe's servers write the name among the first members. Bytes of an answer after these are not searched.
 constexpr std::size_t kserve_bytes = 4096;
 
 ngx_http_output_header_filter_pt next_names_filter;
@@ -41,7 +41,7 @@ bool is_plain_name(std::string_view name) noexcept
 }
 
 
-/// What the client has written for the model: in the URI, or what rollout_route was told. Empty: that is not known.
+/// Returns the client's name of the model, from the URI or from rollout_route. Empty if it is not known.
 std::string_view client_name(const ngx_http_request_t *r, const routed_names &names) noexcept
 {
     static constexpr std::string_view models = "/models/";
@@ -57,7 +57,7 @@ std::string_view client_name(const ngx_http_request_t *r, const routed_names &na
 }
 
 
-/// Empty when the request's name is not in its body.
+/// Returns an empty name if the request does not carry it in its body.
 std::string_view client_name_in_body(const ngx_http_request_t *r) noexcept
 {
     const auto *body = named_body_of(r);
@@ -86,7 +86,7 @@ name_reader *make_answer_reader(ngx_http_request_t *r) noexcept
 }
 
 
-/// Whether the model may be named in the answer.
+/// Returns whether the answer may contain the model's name.
 bool is_of_model(ngx_http_request_t *r) noexcept
 {
     const auto &location = location_of(r);
@@ -95,7 +95,7 @@ bool is_of_model(ngx_http_request_t *r) noexcept
 }
 
 
-/// Empty: the answer keeps what it has.
+/// Returns an empty name if the answer is to stay as it is.
 std::string_view name_to_write(ngx_http_request_t *r, const routed_names &names, name_source place) noexcept
 {
     if (location_of(r).keeps_server_names) {
@@ -107,7 +107,7 @@ std::string_view name_to_write(ngx_http_request_t *r, const routed_names &names,
 }
 
 
-/// False when memory is out.
+/// Returns false if out of memory.
 bool begin_answer(ngx_http_request_t *r) noexcept
 {
     counted_request *choice = told_choice(r);
@@ -125,7 +125,7 @@ bool begin_answer(ngx_http_request_t *r) noexcept
     if (name.empty() && stream == nullptr) {
         return true;
     }
-    // A length of 0 is the end of an answer of headers alone.
+    // A length of 0 marks an answer that consists of headers only.
     const bool keeps_length = place != name_source::grpc && name.size() <= names_of(*choice).backend.size();
     if (!keeps_length && r->headers_out.content_length_n > 0) {
         ngx_http_clear_content_length(r);

@@ -1,7 +1,8 @@
-// Answers name the model as the client does, not as the inference server knows its revision: `model_name` of KServe's inferences, `name`
-// of a model's metadata. Only a string that is the revision's name on the server is replaced.
+// Writes the client's name of the model into answers, in place of the revision's name on the inference server:
+// `model_name` of KServe's inferences, `name` of a model's metadata. Replaces only a string that is the revision's
+// name on the server.
 //
-// In an answer of JSON the name is overwritten, and spaces follow if the client's is shorter: Content-Length,
+// In a JSON answer the name is overwritten, and padded with spaces if the client's is shorter: Content-Length,
 // Inference-Header-Content-Length and a binary tail stay as they are.
 #pragma once
 

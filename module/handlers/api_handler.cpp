@@ -20,7 +20,7 @@ namespace rollout {
 
 namespace {
 
-/// Is there anything that would make the gateway's answers, or its routes, less than they are with rolloutd beside it?
+/// Answers whether the gateway is ready: linked to rolloutd, and with complete routes and tasks.
 ngx_int_t answer_readiness(ngx_http_request_t *r)
 {
     const shared_zone &zone = *main_of(r).zone;
@@ -44,7 +44,7 @@ ngx_int_t answer_readiness(ngx_http_request_t *r)
 }
 
 
-/// The methods that a route takes.
+/// Returns the methods that a route accepts.
 ngx_uint_t methods_of(api_route::shape shape) noexcept
 {
     constexpr ngx_uint_t reading = NGX_HTTP_GET | NGX_HTTP_HEAD;
@@ -66,7 +66,7 @@ ngx_uint_t methods_of(api_route::shape shape) noexcept
 }
 
 
-/// As the header Allow has them.
+/// Returns them as the value of the header Allow.
 std::string_view allowed_methods(api_route::shape shape) noexcept
 {
     return shape == api_route::shape::collection ? "GET, HEAD, POST"
@@ -91,7 +91,8 @@ ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
 }
 
 
-/// What the request calls the gateway: the host of a URI in absolute form, or of the header Host (RFC 9112, section 3.2.2).
+/// Returns the request's name for the gateway: the host of a URI in absolute form, or the header Host (RFC 9112,
+/// section 3.2.2).
 std::string_view authority_of(const ngx_http_request_t *r) noexcept
 {
     const u_char *line_end = r->request_line.data + r->request_line.len;
@@ -114,7 +115,7 @@ bool is_encrypted([[maybe_unused]] const ngx_http_request_t *r) noexcept
 }
 
 
-/// Does a browser send it for another site's page? Programs send neither header.
+/// Returns whether a browser sends the request for a page of another site. Programs send neither header.
 bool is_from_another_site(const ngx_http_request_t *r) noexcept
 {
     bool foreign = false;
@@ -127,7 +128,8 @@ bool is_from_another_site(const ngx_http_request_t *r) noexcept
 }
 
 
-/// A slash that is written as `%2F` is a character of a name, and no name has one; nginx has decoded it by now.
+/// Returns whether the URI has a slash written as `%2F`. It would be a character of a name, which no name may have,
+/// and nginx has decoded it by now.
 bool has_escaped_slash(const ngx_http_request_t *r) noexcept
 {
     const auto path = view_of(r->unparsed_uri).substr(0, view_of(r->unparsed_uri).find('?'));
@@ -135,7 +137,7 @@ bool has_escaped_slash(const ngx_http_request_t *r) noexcept
 }
 
 
-/// Answers a request whose body is not wanted.
+/// Answers a request whose body is not needed.
 ngx_int_t refuse_unread(ngx_http_request_t *r, const problem &why)
 {
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
@@ -145,7 +147,7 @@ ngx_int_t refuse_unread(ngx_http_request_t *r, const problem &why)
 }
 
 
-/// A problem with a detail when the request has arguments, of which its route takes none.
+/// Returns a problem with a detail if the request has arguments. Its route takes none.
 problem refuse_arguments(const ngx_http_request_t *r)
 {
     return check_query(read_query(view_of(r->args)), {});

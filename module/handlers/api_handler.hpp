@@ -1,4 +1,4 @@
-// rollout_api: the six routes. HTTP in; documents, and problems, out.
+// rollout_api: the six routes. Takes HTTP requests, returns documents and problems.
 #pragma once
 
 #include "module/nginx/ngx.hpp"

@@ -44,7 +44,7 @@ void clear(ngx_table_elt_t *&header) noexcept
 }
 
 
-/// The answer becomes one of headers alone. False when memory is out.
+/// Turns the answer into one of headers only. Returns false if out of memory.
 bool set_status(ngx_http_request_t *r, unsigned status, std::string_view message) noexcept
 {
     auto &out = r->headers_out;
@@ -97,7 +97,7 @@ std::string_view sentence_of(ngx_uint_t status) noexcept
 }
 
 
-/// Not an answer of gRPC's, on its way out to a client of it.
+/// Returns whether the answer is not gRPC's own, but goes to a gRPC client.
 bool is_foreign(ngx_http_request_t *r) noexcept
 {
     return r == r->main && location_of(r).name_at == name_source::grpc && r->headers_out.status != NGX_HTTP_OK &&

@@ -1,4 +1,5 @@
-// gRPC's statuses: what an answer's is, how one is sent without an inference server, and what nginx's own pages become for a gRPC client.
+// gRPC statuses: reads the status of an answer, sends one without an inference server, and turns nginx's own error
+// pages into one for a gRPC client.
 #pragma once
 
 #include "module/nginx/ngx.hpp"
@@ -9,7 +10,7 @@
 
 namespace rollout {
 
-/// Those that are named here; the numbers are gRPC's (doc/statuscodes.md).
+/// The statuses that the code names; the numbers are gRPC's (doc/statuscodes.md).
 enum class grpc_status : std::uint8_t {
     ok = 0,
     cancelled = 1,
@@ -27,25 +28,28 @@ enum class grpc_status : std::uint8_t {
     unauthenticated = 16,
 };
 
-/// Does the request's Content-Type say so, and is it HTTP/2?
+/// Returns whether the request is HTTP/2 and its Content-Type is gRPC's.
 bool is_grpc_request(const ngx_http_request_t *r) noexcept;
 
-/// The status that the upstream has sent, in trailers or, with no message, in headers; nothing before it has.
+/// Returns the status that the upstream has sent, in trailers or, if there is no message, in headers. Nothing until
+/// then.
 std::optional<unsigned> grpc_status_of(const ngx_http_upstream_t &upstream) noexcept;
 
-/// What the request's client waits for, in milliseconds (grpc-timeout); nothing if it does not say.
+/// Returns the client's deadline in milliseconds (grpc-timeout), or nothing if it sets none.
 std::optional<std::uint64_t> grpc_timeout_ms(ngx_http_request_t *r) noexcept;
 
-/// As gRPC's specification encodes grpc-message: all but printable ASCII, and the percent sign. Null data when memory is out.
+/// Encodes a grpc-message as gRPC's specification says: escapes the percent sign, and all but printable ASCII. The
+/// data is null if out of memory.
 ngx_str_t encode_grpc_message(ngx_pool_t *pool, std::string_view message) noexcept;
 
-/// What HTTP's status is as a gRPC one.
+/// Returns the gRPC status for an HTTP status.
 unsigned grpc_status_of_http(unsigned status) noexcept;
 
-/// Sends a status with a sentence and no message, as headers alone. The result is for ngx_http_finalize_request.
+/// Sends a status with a sentence, as headers only, without a message. The result is for ngx_http_finalize_request.
 ngx_int_t send_grpc_status(ngx_http_request_t *r, unsigned status, std::string_view message) noexcept;
 
-/// Puts the filter before all others that turns what is not gRPC's 200 into a status, in locations with rollout_grpc.
+/// Installs the filter, before all others, that turns any answer other than gRPC's 200 into a status, in locations
+/// with rollout_grpc.
 void install_grpc_status() noexcept;
 
 /// Registers $rollout_grpc_status.

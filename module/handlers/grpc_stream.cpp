@@ -14,11 +14,11 @@ namespace rollout {
 
 namespace {
 
-/// Between two looks at the routes of this process's streams.
+/// How often the routes of this process's streams are checked.
 constexpr ngx_msec_t stream_check_ms = 1000;
 
 struct {
-    grpc_stream ends; ///< the first and the last of the ring, once it has begun
+    grpc_stream ends; ///< holds the first and the last element of the ring, once it has begun
     bool has_begun = false;
     ngx_event_t timer;
     ngx_connection_t no_connection; ///< nginx's debug log names a timer by its data's socket
@@ -103,7 +103,7 @@ std::optional<ngx_int_t> end_now(request_turns &turns) noexcept
         return NGX_DONE; // it has ended by itself
     }
     const bool had_head = r->header_sent;
-    r->main->count++; // which the end of the upstream takes back
+    r->main->count++; // released when the upstream ends
     (*upstream->cleanup)(r);
     if (!had_head) {
         return send_grpc_status(r, stream.status, view_of(stream.sentence));
@@ -180,8 +180,8 @@ ngx_int_t run_content(ngx_http_request_t *r, ngx_http_handler_pt content) noexce
     if (body == nullptr || body->stream == nullptr) {
         return content(r);
     }
-    // The handler asks for the body, which has been read as far as it goes for nginx: it would begin with its upstream, and end the body
-    // there. With `aio` set, that waits.
+    // The handler asks for the body, which nginx considers read as far as it has come: nginx would start the upstream
+    // at once, and end the body there. With `aio` set, it waits.
     r->aio = 1;
     const ngx_int_t rc = content(r);
     r->aio = 0;

@@ -18,7 +18,7 @@ namespace {
 
 using type = metrics_text::type;
 
-/// In the place of a model's id, which begins with a letter or a digit.
+/// Used in place of a model's id. An id begins with a letter or a digit, so the two cannot clash.
 constexpr std::string_view all_others = "_other";
 
 
@@ -28,24 +28,25 @@ std::string_view name_of(const route_metrics::reading &of) noexcept
 }
 
 
-/// An answer on its way, in the request's pool.
+/// An answer in progress, in the request's pool.
 struct metrics_answer {
     pending_request request;
     long_answer page;
-    body_pieces from_worker; ///< rolloutd's own; none where it was not heard
+    body_pieces from_worker; ///< rolloutd's own; empty if it did not answer
     bool is_linked = false;
 
     enum class stage : std::uint8_t { own, requests, durations } at = stage::own;
-    std::size_t entry = 0; ///< of the meters: the next one
+    std::size_t entry = 0; ///< the next entry of the meters
 };
 
 
-/// A turn of the event loop does so much at most: some hundred lines are some ten microseconds.
+/// The most work in one turn of the event loop: a few hundred lines take about ten microseconds.
 constexpr std::size_t meters_a_turn = 16;
 constexpr std::size_t entries_a_turn = 256;
 
 
-/// Every slot that has had a request, of some meters: from the answer's place on. False when there are no more.
+/// Visits every slot that has had a request, for a number of meters, from where the answer has got to. Returns false
+/// when there are no more.
 template <class Visit>
 bool each_slot(metrics_answer &answer, const route_metrics &meters, Visit visit)
 {
@@ -75,7 +76,7 @@ bool add_requests(metrics_text &to, metrics_answer &answer, const route_metrics 
     return each_slot(answer, meters, [&to](const auto &of, std::string_view which, const auto &counted) {
         static constexpr std::array<std::string_view, 5> classes = {"1xx", "2xx", "3xx", "4xx", "5xx"};
         for (std::size_t i = 0; i < classes.size(); ++i) {
-            // A rate needs to see the zero before the first; of what inference has none, none is shown.
+            // A rate needs to see the zero before the first request. Classes that inference never has are not shown.
             const bool is_usual = i == 1 || i >= 3;
             if (is_usual || counted.by_class[i] != 0) {
                 to.sample({{"model", name_of(of)}, {"part", of.part}, {"slot", which}, {"code_class", classes[i]}},
@@ -99,7 +100,7 @@ bool add_durations(metrics_text &to, metrics_answer &answer, const route_metrics
 }
 
 
-/// What this gateway knows by itself, but for its routes.
+/// Returns what this gateway knows by itself, except its routes.
 metrics_text own_metrics(const shared_zone &zone, bool linked)
 {
     const record_store records(zone.records);
@@ -138,7 +139,7 @@ metrics_text own_metrics(const shared_zone &zone, bool linked)
 }
 
 
-/// The next of the text. False when that was the end.
+/// Adds the next part of the text. Returns false when that was the last.
 bool add_more(metrics_text &to, metrics_answer &answer)
 {
     const auto &zone = *main_of(answer.request.r).zone;
@@ -188,7 +189,7 @@ std::optional<ngx_int_t> on_turn(request_turns &turns)
 }
 
 
-/// Of a request that is held.
+/// For a request that is held.
 ngx_int_t begin_answer(metrics_answer &answer) noexcept
 {
     auto &request = answer.request;

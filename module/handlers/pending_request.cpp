@@ -21,7 +21,7 @@ void forget_call(void *data)
 }
 
 
-/// Makes the task the request's own, until the next one is. False when memory is out.
+/// Copies the task into the request's memory, until the next call. Returns false if out of memory.
 bool keep(pending_request &request, const task_record &task) noexcept
 {
     request.task = task;
@@ -42,7 +42,7 @@ bool keep(pending_request &request, const task_record &task) noexcept
 }
 
 
-/// Milliseconds that the answer may still be held; 0: not any longer.
+/// Returns how many milliseconds the answer may still be held; 0: no longer.
 ngx_msec_t left_to_wait(const pending_request &request) noexcept
 {
     const auto left = static_cast<ngx_msec_int_t>(request.wait_until - ngx_current_msec);
@@ -56,14 +56,15 @@ void on_watched(link_call &call, link_result result, const task_record *task, co
 enum class held : std::uint8_t { no, yes, too_many };
 
 
-/// Does the client wait for a later document than this?
+/// Decides whether the client waits for a later document than this one.
 held hold_answer(pending_request &request, const task_record &task)
 {
     const auto left = left_to_wait(request);
     if (left == 0 || is_final(task.status)) {
         return held::no;
     }
-    // Who shows an ETag waits for something newer than that; who shows none waits for the end.
+    // A client that sends an ETag waits for something newer than that; a client that sends none waits for the final
+    // state.
     if (!request.submitting && request.r->headers_in.if_none_match != nullptr) {
         if (!matches_etag(request.r, etag_of(request.r, task).view())) {
             return held::no;
@@ -84,7 +85,7 @@ void on_watched(link_call &call, link_result result, const task_record *task, co
 {
     auto &request = *static_cast<pending_request *>(call.asker);
     resume(request, [&] {
-        // Without news the time is over: as it was.
+        // The time is over without news: the answer is the document as it was.
         return result == link_result::task ? answer_or_hold(request, *task) : answer_with(request, request.task);
     });
 }
@@ -97,14 +98,14 @@ unsigned char *task_memory::take(ngx_pool_t *pool, std::size_t size) noexcept
     if (bytes_ != nullptr && size <= size_) {
         return bytes_;
     }
-    // The first is as large as its task; documents grow as their tasks go on, and whose has grown is given room for more.
+    // The first buffer is as large as its task. Documents grow with their tasks, so later ones get more room.
     const std::size_t room = bytes_ == nullptr ? size : std::bit_ceil(size);
     auto *more = static_cast<unsigned char *>(ngx_pnalloc(pool, room));
     if (more == nullptr) {
         return nullptr;
     }
     if (bytes_ != nullptr) {
-        ngx_pfree(pool, bytes_); // does nothing for a small one
+        ngx_pfree(pool, bytes_); // has no effect on a small allocation
     }
     bytes_ = more;
     size_ = room;
@@ -142,7 +143,7 @@ problem rejection_of(const json_t *from)
     problem answer;
     const auto status = json_number(from, "status");
     answer.status =
-        status >= 400 && status <= 599 ? static_cast<int>(status) : 500; // it is an error, whatever it says
+        status >= 400 && status <= 599 ? static_cast<int>(status) : 500; // it is an error, whatever status it gives
     answer.detail = json_text(from, "detail");
     answer.task_id = json_text(from, "task_id");
     answer.retry_after_s = static_cast<unsigned>(json_number(from, "retry_after_s"));
@@ -171,7 +172,7 @@ bool suspend(pending_request &request) noexcept
     r->write_event_handler = ngx_http_request_empty_handler;
     if (!r->discard_body) {
         r->read_event_handler = ngx_http_test_reading;
-        // A client that has closed already, with the same packet as its request, makes no event any more.
+        // A client that has closed already, in the same packet as its request, causes no further event.
         if (r->connection->read->ready) {
             ngx_post_event(r->connection->read, &ngx_posted_events);
         }

@@ -1,4 +1,4 @@
-// A request to the API under way, for the files that answer it.
+// A request to the API in progress, for the files that answer it.
 #pragma once
 
 #include "module/api/api_route.hpp"
@@ -13,11 +13,11 @@
 
 namespace rollout {
 
-/// A request's memory for one task: taken from its pool once, and again only for a larger one. What a pool has given it takes
-/// back with the request's end, and a request that waits may see thousands of changes.
+/// A request's memory for one task: taken from its pool once, and again only for a larger task. A pool releases
+/// memory only with the request, and a waiting request may see thousands of changes.
 class task_memory {
   public:
-    /// Null when memory is out; what was there before is gone otherwise.
+    /// Returns null if out of memory; otherwise the previous content is lost.
     unsigned char *take(ngx_pool_t *pool, std::size_t size) noexcept;
 
     bool holds(std::string_view text) const noexcept;
@@ -28,7 +28,7 @@ class task_memory {
 };
 
 
-/// A request under way: in the request's pool, from the first look at the URI to the answer.
+/// A request in progress: in the request's pool, from the parsing of the URI to the answer.
 struct pending_request {
     ngx_http_request_t *r = nullptr;
     api_route route{};
@@ -41,19 +41,19 @@ struct pending_request {
     bool suspended = false;
     task_memory memory;
     task_record task{};          ///< as it was when the answer was last held, in `memory`
-    long_answer *page = nullptr; ///< of a list: as far as its documents have come
+    long_answer *page = nullptr; ///< of a list: the documents received so far
 };
 
 
-/// Goes on with a request that was waiting for the link: `answer` sends something and says how that went, or NGX_DONE
-/// when the request waits on. Nothing is thrown into the link.
+/// Resumes a request that was waiting for the link. `answer` sends something and returns the result, or NGX_DONE if
+/// the request continues to wait. Throws nothing into the link.
 template <class Answer>
 void resume(pending_request &request, Answer answer) noexcept
 {
     ngx_http_request_t *r = request.r;
     const ngx_int_t rc = guarded(r, answer);
     if (rc != NGX_DONE) {
-        // Outside of a request's own handlers, nginx does not go on with posted requests by itself.
+        // Outside of a request's own handlers, nginx does not run posted requests by itself.
         ngx_connection_t *c = r->connection;
         ngx_http_finalize_request(r, rc);
         ngx_http_run_posted_requests(c);
@@ -61,27 +61,27 @@ void resume(pending_request &request, Answer answer) noexcept
 }
 
 
-/// Before a question: what happens when the client goes away while the request waits for the link. It ends the request,
-/// not what was asked for. False when memory is out.
+/// To be called before asking rolloutd: makes a client that goes away while the request waits for the link end the
+/// request, but not the work that was asked for. Returns false if out of memory.
 bool suspend(pending_request &request) noexcept;
 
-/// Of what is worth another try soon.
+/// The Retry-After of answers that are worth retrying soon.
 inline constexpr unsigned retry_after_s = 1;
 
-/// A 503 that is worth another try soon.
+/// Returns a 503 that is worth retrying soon.
 problem away(std::string detail);
 
-/// For the error log: rolloutd has not confirmed `what` a client asked for.
+/// Logs as an error that rolloutd has not confirmed `what` a client asked for.
 void log_unconfirmed(const pending_request &request, std::string_view what, link_result result) noexcept;
 
-/// Of a `rejected` frame.
+/// Returns the problem in a `rejected` frame.
 problem rejection_of(const json_t *from);
 
-/// The answer with a task.
+/// Sends the answer with a task.
 ngx_int_t answer_with(pending_request &request, const task_record &task);
 
-/// A document is at hand: the answer with it, or NGX_DONE when the client waits for a later one. A read that would wait is a
-/// 503 where too many wait already; what has been done is answered as it is.
+/// Sends the answer with a document, or returns NGX_DONE if the client waits for a later one. If too many clients
+/// wait already, a read that would wait gets a 503, while a change that has been made is answered at once.
 ngx_int_t answer_or_hold(pending_request &request, const task_record &task) noexcept;
 
 } // namespace rollout

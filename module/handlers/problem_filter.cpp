@@ -13,13 +13,13 @@ namespace {
 ngx_http_output_header_filter_pt header_filter_after_problems;
 ngx_http_output_body_filter_pt body_filter_after_problems;
 
-/// What takes the page's place.
+/// The body that replaces nginx's page.
 struct replacement {
     ngx_chain_t *body;
     bool sent;
 };
 
-/// Marks the pool's cleanup that holds a replacement; the module's context of a request belongs to its handlers.
+/// Marks the pool's cleanup that holds a replacement: the module's context of a request belongs to its handlers.
 void mark(void *) {}
 
 
@@ -53,7 +53,8 @@ std::string detail_of(ngx_uint_t status)
 }
 
 
-/// Of what nginx itself answers there, a body that is too large is the one thing that is about what was sent.
+/// Of nginx's own errors in a location with rollout_json_model, only a body that is too large is about the content of
+/// the request.
 bool has_problems(ngx_http_request_t *r) noexcept
 {
     const auto &location = location_of(r);
@@ -62,7 +63,7 @@ bool has_problems(ngx_http_request_t *r) noexcept
 }
 
 
-/// A page of nginx's own, on its way out of a location with rollout_api, or rollout_json_model.
+/// Returns whether this is a page of nginx's own, sent from a location with rollout_api or rollout_json_model.
 bool is_nginx_page(ngx_http_request_t *r) noexcept
 {
     return r == r->main && r->headers_out.status >= NGX_HTTP_BAD_REQUEST && has_problems(r) &&

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t word_bits = sizeof(std::uintptr_t) * CHAR_BIT;
 
-/// What a list's text takes at first; most lists are short.
+/// The initial capacity for a list's text; most lists are short.
 constexpr std::size_t least_capacity = 256;
 
 
@@ -25,9 +25,9 @@ bool has_bit(const std::uintptr_t *bits, std::size_t i) noexcept
 }
 
 
-// What a list of peers means for a block.
+// The meaning of a list of peers for a block.
 
-/// Is it what the block has as that server, with the port that is left out there?
+/// Returns whether the block writes that `server` as the peer, or as the peer without its default port.
 bool is_written_so(const ngx_str_t &server, std::string_view peer) noexcept
 {
     const auto text = view_of(server);
@@ -43,7 +43,7 @@ bool is_same_address(const ngx_addr_t &one, const sockaddr *other, socklen_t byt
 }
 
 
-/// Reads a peer that is written in digits. False: it is a host's name.
+/// Parses a peer that is an IP address. Returns false if it is a host name.
 bool parse_peer(std::string_view peer, ngx_addr_t &to, ngx_sockaddr_t &memory) noexcept
 {
     static constexpr std::string_view scheme = "unix:";
@@ -84,7 +84,7 @@ bool parse_peer(std::string_view peer, ngx_addr_t &to, ngx_sockaddr_t &memory) n
 }
 
 
-/// Marks the block's addresses that are this peer. False: none is.
+/// Marks the block's addresses that are this peer. Returns false if there are none.
 bool mark_peer(const ready_settings &block, std::string_view peer, std::uintptr_t *bits) noexcept
 {
     ngx_sockaddr_t memory;
@@ -102,7 +102,7 @@ bool mark_peer(const ready_settings &block, std::string_view peer, std::uintptr_
 }
 
 
-/// Null when memory is out.
+/// Returns null if out of memory.
 const ready_settings::reading *read_list(ready_settings &block, const route_choice &route, ngx_log_t *log) noexcept
 {
     auto &entry = block.readings[route.peers_hash % ready_settings::max_readings];
@@ -110,7 +110,7 @@ const ready_settings::reading *read_list(ready_settings &block, const route_choi
         return &entry;
     }
     if (entry.capacity < route.peers.size()) {
-        // What a longer list leaves behind is less than it takes itself.
+        // The capacity at least doubles, so the smaller buffers left behind take less memory than the new one.
         const std::size_t capacity = std::max({least_capacity, 2 * entry.capacity, route.peers.size()});
         auto *text = static_cast<u_char *>(ngx_pnalloc(block.pool, capacity));
         if (text == nullptr) {
@@ -153,10 +153,10 @@ struct ready_peers {
     ngx_http_request_t *request;
     const counted_request *choice;
     std::uintptr_t *bits;  ///< the block's addresses that have the revision; null: all
-    ngx_uint_t picks_left; ///< that may be given back: a method may pick the same one again and again
+    ngx_uint_t picks_left; ///< the picks that may still be undone: a method may pick the same server repeatedly
     bool is_logged;
 
-    void *data; ///< of the method, whose functions these are
+    void *data; ///< the balancing method's, for the functions below
     ngx_event_get_peer_pt get;
     ngx_event_free_peer_pt free;
     ngx_event_notify_peer_pt notify;
@@ -175,7 +175,7 @@ bool is_listed(const ready_peers &request, const sockaddr *address, socklen_t by
             return has_bit(request.bits, i);
         }
     }
-    // A server that nginx has resolved since, of a newer release: only an address can be told.
+    // A server that a newer nginx has resolved at run time: only its address can be compared.
     bool found = false;
     peer_list::each(request.choice->route->peers, [&](std::string_view peer) {
         ngx_sockaddr_t memory;
@@ -225,10 +225,10 @@ ngx_int_t find_none(ngx_peer_connection_t *pc, ready_peers &request) noexcept
 }
 
 
-/// Gives a pick back as if it had not been made.
+/// Undoes a pick as if it had not been made.
 void give_back(ngx_peer_connection_t *pc, ready_peers &request) noexcept
 {
-    if (pc->connection != nullptr) { // of a cache between the method and this
+    if (pc->connection != nullptr) { // from a connection cache between the method and this
         ngx_close_connection(pc->connection);
         pc->connection = nullptr;
         pc->cached = 0;
@@ -236,7 +236,7 @@ void give_back(ngx_peer_connection_t *pc, ready_peers &request) noexcept
     const ngx_uint_t tries = pc->tries;
     request.free(pc, request.data, 0);
     pc->tries = tries;
-    pc->sockaddr = nullptr; // or nginx would free the pick again
+    pc->sockaddr = nullptr; // otherwise nginx would free the pick again
 }
 
 
@@ -263,7 +263,8 @@ ngx_int_t get_ready_peer(ngx_peer_connection_t *pc, void *data)
 }
 
 
-/// Of green, its previews, and what a mirror sends: their failures are no evidence against a server that others need.
+/// Returns whether the request is for green, a preview, or from a mirror: its failure is not evidence against a
+/// server that others need.
 bool is_forgiven(const ready_peers &request) noexcept
 {
     const auto *r = request.request;
@@ -271,7 +272,7 @@ bool is_forgiven(const ready_peers &request) noexcept
 }
 
 
-/// A server that cannot be reached, or that says it has no such model, may have lost what it had.
+/// Reports a server that cannot be reached, or that says it has no such model: it may have lost the model.
 void note_suspect(const ngx_peer_connection_t *pc, const ready_peers &request, ngx_uint_t state) noexcept
 {
     const auto *upstream = request.request->upstream;
@@ -347,7 +348,8 @@ ngx_int_t init_ready_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *b
             return NGX_ERROR;
         }
         std::copy_n(reading->bits, settings.words(), request->bits);
-        // So many can be tried: nginx must not hold back an answer for a next server that there is not.
+        // The number of servers that can be tried: nginx must not withhold an answer to try another server if there
+        // is none.
         peer.tries = std::min(peer.tries, std::max<ngx_uint_t>(reading->tries, 1));
     }
 
@@ -417,8 +419,8 @@ ngx_int_t init_ready_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *bloc
 }
 
 
-/// Whether the block has nginx's keepalive already, which then would keep connections below this: the first member of its settings
-/// is how many it keeps.
+/// Returns whether the block has nginx's keepalive already, which would then keep connections below this one. The
+/// first member of its settings is the number of connections that it keeps.
 bool has_keepalive(const ngx_conf_t *cf, const ngx_http_upstream_srv_conf_t *block) noexcept
 {
     for (ngx_uint_t i = 0; cf->cycle->modules[i] != nullptr; ++i) {
@@ -467,7 +469,7 @@ ngx_int_t check_balancing(ngx_conf_t *cf) noexcept
     auto *const *blocks = static_cast<ngx_http_upstream_srv_conf_t **>(all->upstreams.elts);
     for (ngx_uint_t i = 0; i < all->upstreams.nelts; ++i) {
         if (blocks[i]->srv_conf == nullptr) {
-            continue; // of a proxy_pass
+            continue; // implicit, made by a proxy_pass
         }
         const auto &settings = ready_settings_of(blocks[i]);
         if (settings.file != nullptr && !settings.is_wrapped) {

@@ -1,11 +1,13 @@
-// rollout_ready: of an upstream block's servers, only those that have the request's revision loaded.
+// rollout_ready: restricts an upstream block's servers to those that have the request's revision loaded.
 //
-// It wraps the block's balancing method, as nginx's own keepalive does. The method picks a server; if the revision is not loaded there,
-// the pick is given back without a failure counted and without a try used up, and the method picks again: another one, as it
-// has marked the first as tried. Which servers have the revision comes with its route; what that text means for this block is worked
-// out once for each text and process. Requests that no rollout_route chose, and routes that name no servers, pass untouched.
+// It wraps the block's balancing method, as nginx's own keepalive does. The method picks a server. If the revision is
+// not loaded there, the pick is undone, without counting a failure or using up a try, and the method picks again:
+// another server, because it has marked the first as tried. A route brings the list of servers that have its
+// revision; each process works out once for each list's text what it means for this block. Requests that no
+// rollout_route chose, and routes that name no servers, are not affected.
 //
-// A failure of green is not counted against the server: nginx counts failures for all models together, and blue's would lose it.
+// A failure of green is not counted against the server: nginx counts failures for all models together, so blue's
+// requests would lose the server.
 #pragma once
 
 #include "module/nginx/ngx.hpp"
@@ -14,19 +16,19 @@
 
 namespace rollout {
 
-/// What a block with rollout_ready knows of its servers; kept in the configuration's memory, its cache by each process for itself.
+/// The servers of a block with rollout_ready. Kept in the configuration's memory; each process has its own cache.
 struct ready_settings {
-    /// An address of a `server` of the block.
+    /// An address of a `server` in the block.
     struct address {
         const ngx_addr_t *is;
         ngx_str_t server; ///< as it is written in the block
         bool is_down;
     };
 
-    /// Which of the addresses a list of peers means.
+    /// The addresses that a list of peers stands for.
     struct reading {
         std::uint64_t hash;
-        ngx_str_t text; ///< the list; no data: none has been read here
+        ngx_str_t text; ///< the list; null data: none has been read into this entry
         std::size_t capacity;
         std::uintptr_t *bits;
         ngx_uint_t tries; ///< servers that may be tried
@@ -35,9 +37,9 @@ struct ready_settings {
     static constexpr std::size_t max_addresses = 1024;
     static constexpr std::size_t max_readings = 64;
 
-    u_char *file = nullptr; ///< where rollout_ready stands; null: not in this block
+    u_char *file = nullptr; ///< the position of rollout_ready; null: not in this block
     ngx_uint_t line = 0;
-    bool is_wrapped = false; ///< its balancing method is
+    bool is_wrapped = false; ///< the balancing method is wrapped
     ngx_pool_t *pool = nullptr;
     ngx_http_upstream_init_pt init_upstream = nullptr; ///< the balancing method's
     ngx_http_upstream_init_peer_pt init_peer = nullptr;
@@ -49,17 +51,18 @@ struct ready_settings {
     std::size_t words() const noexcept;
 };
 
-/// Of an explicit upstream block: one that a proxy_pass makes has none.
+/// For an explicit upstream block: the implicit one of a proxy_pass has no settings.
 inline ready_settings &ready_settings_of(const ngx_http_upstream_srv_conf_t *block) noexcept
 {
     return *static_cast<ready_settings *>(ngx_http_conf_upstream_srv_conf(block, ngx_http_rollout_module));
 }
 
 
-/// Wraps the block's method, for the directive. Null, or what is at fault, in words for nginx's error.
+/// Wraps the block's balancing method, for the directive. Returns null, or the text of nginx's error.
 const char *wrap_balancing(ngx_conf_t *cf, ready_settings &settings) noexcept;
 
-/// Once all is read: a balancing method that stands behind rollout_ready has taken its place, which is an error.
+/// Checks, after the whole configuration has been read, that no balancing method after rollout_ready has replaced the
+/// wrapper, which is an error.
 ngx_int_t check_balancing(ngx_conf_t *cf) noexcept;
 
 } // namespace rollout

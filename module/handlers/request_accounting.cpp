@@ -20,14 +20,15 @@ constexpr auto not_yet = static_cast<ngx_msec_t>(-1);
 
 client_table clients;
 
-/// Choices of this process whose upstream is followed and not at its end: the filters have nothing to do without one.
+/// The choices of this process whose upstream is followed and has not ended. If it is 0, the filters have nothing to
+/// do.
 std::size_t followed = 0;
 
 ngx_http_output_body_filter_pt body_filter_after_accounting;
 ngx_http_request_body_filter_pt next_request_body_filter;
 
 
-/// The newest choice from there on: an internal redirect empties the request's contexts, not its pool.
+/// Returns the newest choice from that cleanup on: an internal redirect clears the request's contexts, not its pool.
 ngx_pool_cleanup_t *choice_from(ngx_pool_cleanup_t *cleanup) noexcept
 {
     while (cleanup != nullptr && cleanup->handler != leave_flight) {
@@ -43,7 +44,7 @@ counted_request &choice_at(const ngx_pool_cleanup_t *cleanup) noexcept
 }
 
 
-/// The newest of the request's choices that `is_it` accepts; null without one.
+/// Returns the newest of the request's choices that `is_it` accepts; null if there is none.
 template <class IsIt>
 counted_request *find_choice(const ngx_http_request_t *r, IsIt is_it) noexcept
 {
@@ -66,9 +67,9 @@ std::uint32_t now_s() noexcept
 // The attempts at the choice's server.
 
 struct server_attempts {
-    const ngx_http_upstream_state_t *last = nullptr; ///< null: none
-    ngx_msec_t before_last = 0;                      ///< what those before it took, in milliseconds
-    ngx_msec_t all = 0;                              ///< all together, up to now
+    const ngx_http_upstream_state_t *last = nullptr; ///< null if there were none
+    ngx_msec_t before_last = 0;                      ///< the time of the attempts before it, in milliseconds
+    ngx_msec_t all = 0;                              ///< the time of all attempts up to now
 };
 
 
@@ -76,14 +77,14 @@ server_attempts attempts_of(const counted_request &choice) noexcept
 {
     server_attempts found;
     const ngx_array_t *list = choice.request->upstream_states;
-    // An upstream that has no state was never connected: what is there is another location's.
+    // An upstream without a state was never connected: the states there are another location's.
     if (list == nullptr || !choice.entered || (choice.upstream != nullptr && choice.upstream->state == nullptr)) {
         return found;
     }
     const auto *states = static_cast<const ngx_http_upstream_state_t *>(list->elts);
     ngx_uint_t i = choice.states_from;
     if (i > 0 && i < list->nelts && states[i].peer == nullptr) {
-        ++i; // between an earlier location's attempts and these
+        ++i; // the separator between an earlier location's attempts and these
     }
     for (; i < list->nelts && states[i].peer != nullptr; ++i) {
         found.last = &states[i];
@@ -98,8 +99,9 @@ server_attempts attempts_of(const counted_request &choice) noexcept
 }
 
 
-/// Of the attempts' time what is not the server's: until the request's body had come in from the client, or the answer's head
-/// from the server, if that was before. A stream has an answer to each message.
+/// Returns the part of the attempts' time that is not the server's: until the request's body had arrived from the
+/// client, or the headers of the answer from the server if they came first. In a stream, each message has its own
+/// answer.
 ngx_msec_t time_before_body(const counted_request &choice, const server_attempts &attempts) noexcept
 {
     const ngx_http_request_t *r = choice.request;
@@ -134,7 +136,7 @@ std::optional<std::uint64_t> waited_for_head(const waiting_request &request) noe
 }
 
 
-/// Whether nginx reads no more of the answer until the client has taken of it.
+/// Returns whether nginx reads no more of the answer until the client takes some of it.
 bool is_reading_stalled(const ngx_http_upstream_t &upstream) noexcept
 {
     if (!upstream.buffering) {
@@ -149,14 +151,14 @@ bool is_reading_stalled(const ngx_http_upstream_t &upstream) noexcept
 }
 
 
-/// The client takes of the answer again, or all is over.
+/// Ends a wait for the client, because it accepts data again or the request is over.
 void end_wait_for_client(counted_request &choice) noexcept
 {
     if (!choice.client_is_slow) {
         return;
     }
     choice.client_is_slow = false;
-    // An answer that goes through buffers was read on after nginx had last written, until they were full.
+    // nginx continued to read a buffered answer after its last write, until the buffers were full.
     if (choice.upstream->buffering ? is_reading_stalled(*choice.upstream) : choice.stalled) {
         choice.waited_for_client += ngx_current_msec - choice.client_slow_at;
     }
@@ -179,7 +181,7 @@ bool is_client_gone(const counted_request &choice, ngx_int_t rc) noexcept
     const ngx_http_request_t *r = choice.request;
     const ngx_event_pipe_t *pipe = choice.upstream->pipe;
     return rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || rc == NGX_HTTP_REQUEST_TIME_OUT || rc == NGX_DONE ||
-           // While its body is passed on as it comes.
+           // While its body is passed on as it arrives.
            (rc == NGX_HTTP_BAD_REQUEST && r->connection->error) ||
            (rc == NGX_ERROR && (r->connection->error || r->connection->timedout || choice.output_failed ||
                                 (pipe != nullptr && pipe->downstream_error)));
@@ -214,7 +216,8 @@ fate fate_of_grpc_status(unsigned status) noexcept
 }
 
 
-/// A client with a deadline cancels its call when that is over: what hangs shows as that alone.
+/// Returns whether the client's deadline has passed. A client with a deadline cancels the call then, and this is the
+/// only sign of a server that hangs.
 bool is_deadline_over(const counted_request &choice) noexcept
 {
     const auto timeout = grpc_timeout_ms(choice.request);
@@ -222,7 +225,7 @@ bool is_deadline_over(const counted_request &choice) noexcept
 }
 
 
-/// HTTP's status is 200 whatever became of a call.
+/// Judges a gRPC call by its gRPC status, since the HTTP status is always 200.
 fate fate_of_call(const counted_request &choice, const ngx_http_upstream_state_t &last,
                   std::optional<ngx_int_t> rc) noexcept
 {
@@ -270,24 +273,24 @@ unsigned class_of(fate how) noexcept
 }
 
 
-/// `rc`: what nginx ends the upstream with; nothing where it is not known.
+/// `rc` is the code with which nginx ends the upstream; nothing if it is not known.
 fate fate_of(const counted_request &choice, const ngx_http_upstream_state_t &last,
              std::optional<ngx_int_t> rc) noexcept
 {
     const ngx_http_request_t *r = choice.request;
     if (r->request_body_no_buffering && r->reading_body && last.status == 0) {
-        return fate::nothing; // the server was not told all of the question
+        return fate::nothing; // the server did not receive the whole request
     }
     if (last.status == 0) {
         const bool gone = rc ? is_client_gone(choice, *rc) : r->connection->error != 0;
         return gone ? fate::abandoned : fate::nothing;
     }
-    // Its own failure, or an answer whose body nobody waited for.
+    // A failure of its own, or an answer whose body was not waited for.
     if (last.status >= 500 || last.status == NGX_HTTP_SWITCHING_PROTOCOLS || !rc || !choice.upstream->header_sent) {
         return fate_of_status(last.status);
     }
     if (*rc == NGX_HTTP_BAD_GATEWAY || *rc == NGX_HTTP_GATEWAY_TIME_OUT) {
-        return fate::failure; // it broke off, or took too long to go on
+        return fate::failure; // it broke off, or took too long to continue
     }
     if (is_client_gone(choice, *rc)) {
         return fate::abandoned;
@@ -329,7 +332,7 @@ void count_for_gate(const counted_request &choice, fate how, std::uint64_t laten
 }
 
 
-/// Once: what the choice's server did.
+/// Decides, once, what the choice's server did.
 void judge(counted_request &choice, std::optional<ngx_int_t> rc) noexcept
 {
     if (choice.judged) {
@@ -364,13 +367,13 @@ void judge(counted_request &choice, std::optional<ngx_int_t> rc) noexcept
 }
 
 
-// The way there.
+// How choices are followed.
 
 void end_of_upstream(ngx_http_request_t *r, ngx_int_t rc) noexcept
 {
     auto *choice = find_choice(r, [r](const counted_request &one) { return one.upstream == r->upstream; });
     if (choice == nullptr) {
-        return; // not possible: this is called through the choice's upstream alone
+        return; // impossible: this is called only through the choice's upstream
     }
     judge(*choice, rc);
     choice->ended = true;
@@ -408,7 +411,7 @@ void enter(counted_request &choice) noexcept
 }
 
 
-/// A slice's and a cache's own subrequests begin there, without the phases before.
+/// The subrequests of slice and of the cache start there and skip the earlier phases.
 bool is_in_content_handler(ngx_http_request_t *r) noexcept
 {
     const auto *core =
@@ -417,12 +420,12 @@ bool is_in_content_handler(ngx_http_request_t *r) noexcept
 }
 
 
-/// The content handler of a location with a choice: its own, and what that has begun is followed.
+/// The content handler of a location with a choice: calls the location's own, and follows what that starts.
 ngx_int_t enter_content(ngx_http_request_t *r) noexcept
 {
     auto *choice = find_choice(r, [](const counted_request &one) { return one.content != nullptr; });
     if (choice == nullptr) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR; // not possible: admit_to_server has made it one
+        return NGX_HTTP_INTERNAL_SERVER_ERROR; // impossible: admit_to_server has set it
     }
     if (choice->entered) {
         return run_content(r, choice->content);
@@ -430,8 +433,8 @@ ngx_int_t enter_content(ngx_http_request_t *r) noexcept
     enter(*choice);
     const ngx_int_t rc = run_content(r, choice->content);
 
-    // The request lives on until nginx hears what its content handler came to; but its upstream may be at its end already, and
-    // the request on its way through another location.
+    // The request lives until nginx has the result of its content handler. But its upstream may have ended already,
+    // and the request may have moved on to another location.
     if (choice->judged) {
         return rc;
     }
@@ -453,7 +456,7 @@ ngx_int_t enter_content(ngx_http_request_t *r) noexcept
 }
 
 
-// What nginx waits for the client.
+// Time spent waiting for the client.
 
 ngx_int_t accounting_body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcept
 {
@@ -490,16 +493,16 @@ ngx_int_t request_body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcept
 }
 
 
-// For the metrics.
+// Counting for the metrics.
 
-/// A subrequest that went to a model and has come to its end: another may have asked for the route's variables alone.
+/// Returns whether the subrequest went to a model and has ended: others may only have read the route's variables.
 bool is_answered(const ngx_http_request_t *subrequest) noexcept
 {
     return subrequest->done && subrequest->upstream_states != nullptr && subrequest->upstream_states->nelts != 0;
 }
 
 
-/// An answer from the cache never comes to `end_of_upstream`.
+/// An answer from the cache never reaches `end_of_upstream`.
 bool is_cached([[maybe_unused]] const counted_request &choice) noexcept
 {
 #if (NGX_HTTP_CACHE)
@@ -510,7 +513,7 @@ bool is_cached([[maybe_unused]] const counted_request &choice) noexcept
 }
 
 
-/// As the client saw it, or would have; 0 without an answer.
+/// Returns the status as the client saw it, or would have; 0 if there was no answer.
 ngx_uint_t sent_status(const ngx_http_request_t *r) noexcept
 {
     return r->err_status != 0 ? r->err_status : r->headers_out.status;
@@ -528,7 +531,7 @@ void meter(counted_request &choice) noexcept
         judge(choice, std::nullopt);
     }
     const auto status = choice.grpc_class != 0 ? choice.grpc_class : sent_status(r);
-    // Also what a cache answered, and what found no server by its name.
+    // This also counts answers from the cache, and requests whose server name could not be resolved.
     if ((!choice.reached && !choice.ended && !is_cached(choice)) || status == 0) {
         return;
     }

@@ -21,7 +21,7 @@ ngx_http_request_body_filter_pt next_name_filter;
 constexpr auto no_length_index = static_cast<ngx_uint_t>(-1);
 ngx_uint_t length_index = no_length_index;
 
-/// Marks the pool's cleanup that holds a body: it outlives an internal redirect.
+/// Marks the pool's cleanup that holds a body, so that it survives an internal redirect.
 void name_mark(void *) {}
 
 
@@ -34,7 +34,7 @@ name_reader *make_request_reader(ngx_http_request_t *r) noexcept
 }
 
 
-/// A name that JSON's quotes hold as it stands.
+/// Returns whether the name can stand between JSON's quotes without escapes.
 bool is_plain(std::string_view name) noexcept
 {
     return std::none_of(name.begin(), name.end(),
@@ -42,7 +42,7 @@ bool is_plain(std::string_view name) noexcept
 }
 
 
-/// A stream has one model.
+/// Ends the stream with a status: a stream has one model only.
 void end_of_other_model(grpc_stream &stream, std::string_view name, std::string_view found) noexcept
 {
     guarded(stream.request->connection->log, [&] {
@@ -53,7 +53,7 @@ void end_of_other_model(grpc_stream &stream, std::string_view name, std::string_
 }
 
 
-/// The choice for the name that has been read, and what stands in its place.
+/// Makes the choice for the name that has been read, and sets the name to write in its place.
 body_rewriter::verdict choose(ngx_http_request_t *r, named_body &body, std::string_view found,
                               std::string_view &instead) noexcept
 {
@@ -90,7 +90,7 @@ bool ends(const ngx_chain_t *chain) noexcept
 }
 
 
-/// Nothing of the chain goes on but the body's end.
+/// Passes on nothing of the chain except the end of the body.
 ngx_chain_t *drop(ngx_http_request_t *r, ngx_chain_t *in) noexcept
 {
     bool ends = false;
@@ -177,7 +177,7 @@ void on_whole_body(ngx_http_request_t *r)
 }
 
 
-/// The stream's first name is there, or it will not come.
+/// Returns whether the stream's first name has been read, or will not come.
 bool has_begun(named_body &body) noexcept
 {
     body.is_begun = body.is_begun || body.name.data != nullptr || body.is_dropped || body.fault != nullptr;
@@ -209,7 +209,7 @@ void on_stream(ngx_http_request_t *r)
 }
 
 
-/// The body's first bytes are there, or none.
+/// Called when the first bytes of the body have arrived, or there are none.
 void on_stream_begin(ngx_http_request_t *r)
 {
     named_body &body = *named_body_of(r);
@@ -224,7 +224,7 @@ void on_stream_begin(ngx_http_request_t *r)
 }
 
 
-/// What stood in the name's place, with another name.
+/// Returns the replacement that was written for the name, with another name in it.
 std::optional<ngx_str_t> write_again(ngx_http_request_t *r, std::string_view written, std::string_view backend,
                                      bool is_grpc) noexcept
 {
@@ -246,7 +246,7 @@ std::optional<ngx_str_t> write_again(ngx_http_request_t *r, std::string_view wri
 }
 
 
-/// The bytes from `from` to `to` of a chain as a chain of their own, behind `end`. Null when memory is out.
+/// Appends the bytes from `from` to `to` of a chain to `end`, as new links. Returns null if out of memory.
 ngx_chain_t **append_range(ngx_http_request_t *r, const ngx_chain_t *chain, off_t from, off_t to,
                            ngx_chain_t **end) noexcept
 {
@@ -339,7 +339,7 @@ ngx_int_t read_named_body(ngx_http_request_t *r) noexcept
         r->request_body_no_buffering = 1;
     }
 
-    // As mirror reads it.
+    // The same way as mirror reads it.
     const ngx_int_t rc = ngx_http_read_client_request_body(r, is_stream ? on_stream_begin : on_whole_body);
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;

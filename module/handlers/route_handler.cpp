@@ -21,10 +21,11 @@ namespace rollout {
 
 namespace {
 
-/// A choice is made anew when the routes changed under it; it takes a route that changes without pause to need more.
+/// A choice is made again if the routes changed during it. Only a route that changes continuously needs more
+/// attempts.
 constexpr int choice_attempts = 16;
 
-/// Between two looks of a held request, in milliseconds.
+/// How often a held request checks for routes, in milliseconds.
 constexpr ngx_msec_t look_again_ms = 25;
 
 enum class outcome : std::uint8_t { chosen, unknown_model, not_known_yet, failed };
@@ -32,13 +33,13 @@ enum class outcome : std::uint8_t { chosen, unknown_model, not_known_yet, failed
 } // namespace
 
 
-/// A request's choice in a location: made once, the same for all who ask.
+/// A request's choice in a location: made once, and the same for all readers.
 struct route_request {
     outcome ended = outcome::failed;
-    bool answering = false; ///< the answer's head has been sent, or the log is written: no choice is made any more
+    bool answering = false; ///< the headers have been sent, or the log is being written: no more choices are made
     counted_request *counted = nullptr;
-    const ngx_http_complex_value_t *directive = nullptr; ///< rollout_route's: what is inherited is the same
-    ngx_uint_t uri_changes = 0;                          ///< r->uri_changes then
+    const ngx_http_complex_value_t *directive = nullptr; ///< rollout_route's; an inherited one is the same pointer
+    ngx_uint_t uri_changes = 0;                          ///< r->uri_changes at that time
     route_choice choice{};
     ngx_str_t model_id{};
     ngx_str_t part{};
@@ -46,13 +47,13 @@ struct route_request {
     ngx_str_t preview{};
     ngx_str_t revision{};
     ngx_msec_t held_until = 0; ///< in ngx_current_msec's time; 0: it was not held
-    bool has_waited = false;   ///< for rolloutd's routes, as long as there was hope
+    bool has_waited = false;   ///< it has waited for rolloutd's routes as long as they were likely to come
 };
 
 
 namespace {
 
-/// In a request's context that has no choice when its answer begins.
+/// The context of a request that has no choice when its answer begins.
 route_request no_choice = {.answering = true};
 
 ngx_http_output_header_filter_pt header_filter_after_routes;
@@ -79,7 +80,7 @@ bool is_same_question(const route_request &one, const route_request &other) noex
 }
 
 
-/// A hash of the key, or without one of the client's address.
+/// Returns a hash of the key, or of the client's address if there is no key.
 std::uint64_t client_of(const ngx_http_request_t *r, const route_request &request) noexcept
 {
     return request.key.len != 0 ? in_flight_key("key", view_of(request.key), 0)
@@ -87,8 +88,8 @@ std::uint64_t client_of(const ngx_http_request_t *r, const route_request &reques
 }
 
 
-/// KServe's, Triton's and OpenAI's clients ask a model with a POST, and with a GET about it: whether it is ready, what it is. nginx
-/// makes most of its subrequests GETs.
+/// Returns whether the request is an inference. Clients of KServe, Triton and OpenAI send inferences with POST, and
+/// use GET to ask about a model: whether it is ready, what it is. nginx makes most of its subrequests GETs.
 bool is_inference(ngx_http_request_t *r) noexcept
 {
     if (location_of(r).name_at == name_source::grpc) {
@@ -98,12 +99,12 @@ bool is_inference(ngx_http_request_t *r) noexcept
 }
 
 
-/// The choice that a request above this one has made for the same question at the same place: slice puts an answer together
-/// from subrequests, which must all be of one revision.
+/// Returns the choice that a parent of this request has made for the same question in the same location: slice
+/// assembles an answer from subrequests, which must all be of one revision.
 const route_request *choice_above(const ngx_http_request_t *r, const route_request &asked) noexcept
 {
     for (auto *above = r->parent; above != nullptr; above = above->parent) {
-        // At the same place, its context is a route_request as well.
+        // In the same location, its context is a route_request as well.
         if (ngx_http_get_module_loc_conf(above, ngx_http_rollout_module) !=
             ngx_http_get_module_loc_conf(r, ngx_http_rollout_module)) {
             continue;
@@ -117,8 +118,8 @@ const route_request *choice_above(const ngx_http_request_t *r, const route_reque
 }
 
 
-/// Counts the request in first and looks once more then: a route that changed in between, and a drain that saw nobody,
-/// must not leave this request on its way to what is about to be unloaded.
+/// Counts the request in first, and then checks the route again: if the route changed in between, and a drain did not
+/// see this request, the request must not go to a revision that is about to be unloaded.
 outcome choose(ngx_http_request_t *r, route_request &request) noexcept
 {
     shared_zone &zone = *main_of(r).zone;
@@ -153,7 +154,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
     };
 
     if (const auto *above = choice_above(r, request)) {
-        // Which is in flight until this one has ended as well: its revision cannot go meanwhile.
+        // That request is in flight until this one has ended as well, so its revision cannot be unloaded before.
         request.choice = above->choice;
         request.revision = above->revision;
         const auto revision_key = in_flight_key(asked.model_id, asked.part, request.choice.revision);
@@ -167,7 +168,7 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
         });
     };
 
-    // Those of the state file may be old: they count for who cannot wait for rolloutd's.
+    // Routes from the state file may be old: they are used if the request cannot wait for rolloutd's.
     const auto *link = link_of_process();
     if (zone.routes_are_of_file() && !request.has_waited && r == r->main && link != nullptr &&
         link->may_bring_routes()) {
@@ -203,7 +204,8 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
 }
 
 
-/// What has not been heard of for longer than a word of rolloutd's is worth is not routed by.
+/// Returns false if rolloutd has not been heard of for so long that the known routes may be outdated: they are not
+/// used then.
 bool has_current_routes() noexcept
 {
     auto *link = link_of_process();
@@ -211,7 +213,8 @@ bool has_current_routes() noexcept
 }
 
 
-/// The request's choice here, made now if it was not before. Null without rollout_route here, or when memory is out.
+/// Returns the request's choice in this location, and makes it now if it has not been made. Null without
+/// rollout_route here, or if out of memory.
 route_request *choice_of(ngx_http_request_t *r) noexcept
 {
     const auto *directive = location_of(r).model;
@@ -221,7 +224,7 @@ route_request *choice_of(ngx_http_request_t *r) noexcept
     if (location_of(r).name_at != name_source::elsewhere) {
         const auto *body = named_body_of(r);
         if (body == nullptr || body->name.data == nullptr) {
-            return nullptr; // there is no name yet
+            return nullptr; // the name is not known yet
         }
     }
     auto *before = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
@@ -234,7 +237,7 @@ route_request *choice_of(ngx_http_request_t *r) noexcept
         return nullptr;
     }
     const bool is_evaluated = evaluate_all(r, *request);
-    // "rewrite ... last" keeps a request's contexts: whether it asks something else is seen by the values.
+    // "rewrite ... last" keeps a request's contexts; the values show whether the question has changed.
     if (is_evaluated && before != nullptr && before->directive == directive && is_same_question(*before, *request)) {
         before->uri_changes = r->uri_changes;
         return before;
@@ -249,8 +252,8 @@ route_request *choice_of(ngx_http_request_t *r) noexcept
 }
 
 
-/// What the variables tell: the choice here, made now unless the answer has begun; otherwise the newest one that the request's
-/// client was let through to. Null: nothing.
+/// Returns the choice that the variables show: the one in this location, made now unless the answer has begun;
+/// otherwise the newest one for which the client passed access control. Null if there is none.
 const route_request *told_of(ngx_http_request_t *r) noexcept
 {
     route_request *request = choice_of(r);
@@ -265,7 +268,7 @@ const route_request *told_of(ngx_http_request_t *r) noexcept
 }
 
 
-/// No variable makes a choice from here on.
+/// Prevents variables from making a choice from here on.
 void end_choosing(ngx_http_request_t *r) noexcept
 {
     if (location_of(r).model == nullptr) {
@@ -292,12 +295,13 @@ ngx_int_t end_choosing_filter(ngx_http_request_t *r)
 void on_held(ngx_http_request_t *r);
 
 
-/// Holds the request until the routes are known, as an nginx that has just started, or taken over from another one, is told
-/// them in a moment; at most for as long as an answer of rolloutd's is waited for. False: it is answered now.
+/// Holds the request until the routes are known: rolloutd is about to send them to an nginx that has just started, or
+/// taken over from another one. Holds it at most as long as an answer of rolloutd is waited for. Returns false if the
+/// request is to be answered now.
 bool hold_request(ngx_http_request_t *r, route_request &request) noexcept
 {
     const auto *link = link_of_process();
-    // A subrequest shares its connection's events with others.
+    // A subrequest shares the events of its connection with others.
     if (r != r->main || link == nullptr || !link->may_bring_routes()) {
         return false;
     }
@@ -308,9 +312,9 @@ bool hold_request(ngx_http_request_t *r, route_request &request) noexcept
         ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
         return false;
     }
-    // As limit_req delays a request.
+    // The same way as limit_req delays a request.
     r->read_event_handler = ngx_http_test_reading;
-    if (r->connection->read->ready) { // a client that has closed already makes no event any more
+    if (r->connection->read->ready) { // a client that has closed already causes no further event
         ngx_post_event(r->connection->read, &ngx_posted_events);
     }
     r->write_event_handler = on_held;
@@ -386,7 +390,7 @@ constexpr struct {
     {"rollout_revision", field::revision},
 };
 
-/// Where nginx keeps the values of those that a directive uses.
+/// Where nginx keeps the values of the variables that a directive uses.
 constexpr auto no_index = static_cast<ngx_uint_t>(-1);
 ngx_uint_t variable_indices[std::size(variables)];
 
@@ -400,7 +404,7 @@ problem problem_of(unsigned status, std::string_view detail)
 }
 
 
-/// Why a request cannot have its model's name in its body, before that is read.
+/// Returns why a request cannot carry its model's name in its body, before the body is read.
 std::optional<problem> fault_of_named(ngx_http_request_t *r)
 {
     if (location_of(r).name_at == name_source::grpc) {
@@ -418,7 +422,7 @@ std::optional<problem> fault_of_named(ngx_http_request_t *r)
 }
 
 
-/// Ends the request with a problem, or with the status that a gRPC client reads.
+/// Ends the request with a problem, or with a status for a gRPC client.
 ngx_int_t refuse(ngx_http_request_t *r, const problem &answer, std::optional<unsigned> grpc_status = std::nullopt)
 {
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) {
@@ -434,14 +438,14 @@ ngx_int_t refuse(ngx_http_request_t *r, const problem &answer, std::optional<uns
 }
 
 
-/// A request whose name is in its body: held until the routes are known, and its body read then.
+/// Begins a request that carries the name in its body: holds it until the routes are known, then reads the body.
 ngx_int_t begin_named(ngx_http_request_t *r)
 {
     if (auto fault = fault_of_named(r)) {
         return refuse(r, *fault);
     }
     if (r != r->main) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR; // its main request has no name in its body, or has not come that far
+        return NGX_HTTP_INTERNAL_SERVER_ERROR; // its main request carries no name in its body, or is not that far yet
     }
     auto *waiting = static_cast<route_request *>(ngx_http_get_module_ctx(r, ngx_http_rollout_module));
     if (waiting == nullptr) {
@@ -459,7 +463,8 @@ ngx_int_t begin_named(ngx_http_request_t *r)
 }
 
 
-/// What a choice was made for is what the body says: another location's name, or another revision's, is written over.
+/// Makes sure that the body names the chosen revision: a name written for another location or another revision is
+/// rewritten. Returns false if that is not possible.
 bool is_body_of(ngx_http_request_t *r, const route_request &request) noexcept
 {
     const auto *body = location_of(r).name_at != name_source::elsewhere ? named_body_of(r) : nullptr;
@@ -563,7 +568,7 @@ ngx_int_t add_route_variables(ngx_conf_t *cf) noexcept
 {
     for (const auto &[name, which] : variables) {
         ngx_str_t text = str_of(name);
-        // Not cached by nginx: after an internal redirect another location's rollout_route may have its say.
+        // nginx does not cache it: after an internal redirect, another location's rollout_route may decide the value.
         ngx_http_variable_t *variable = ngx_http_add_variable(cf, &text, NGX_HTTP_VAR_NOCACHEABLE);
         if (variable == nullptr) {
             return NGX_ERROR;
@@ -601,7 +606,7 @@ void install_route_filter() noexcept
 ngx_int_t log_route(ngx_http_request_t *r) noexcept
 {
     end_choosing(r);
-    // The log takes the values that were read last, which may have been none, or another location's.
+    // The log uses the values that were read last, which may have been empty, or another location's.
     for (const auto index : variable_indices) {
         if (index != no_index) {
             r->variables[index].valid = 0;

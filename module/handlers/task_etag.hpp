@@ -10,7 +10,7 @@
 
 namespace rollout {
 
-/// The ETag of a task in that state, quotes included.
+/// The ETag of a task in a given state, quotes included.
 struct etag_text {
     std::array<u_char, sizeof("\"12345678-\"") + NGX_INT64_LEN> bytes;
     std::size_t size;

@@ -24,7 +24,7 @@ using query_arguments = std::vector<query_argument>;
 constexpr char token_rule[] = "must be the next_page_token of the previous page";
 
 
-/// Reads `limit`. A problem with a detail if it cannot be used.
+/// Reads `limit`. Returns a problem with a detail if it cannot be used.
 problem read_limit(const query_arguments &query, unsigned &limit)
 {
     limit = limits::page_default;
@@ -38,7 +38,8 @@ problem read_limit(const query_arguments &query, unsigned &limit)
 }
 
 
-/// Checks that these are the only arguments, each given once, and reads `limit`. A problem with a detail if one cannot be used.
+/// Checks that there are no other arguments and each is given once, and reads `limit`. Returns a problem with a
+/// detail if an argument cannot be used.
 problem check_arguments(const query_arguments &query, std::span<const std::string_view> known, unsigned &limit)
 {
     auto fault = check_query(query, known);
@@ -46,7 +47,8 @@ problem check_arguments(const query_arguments &query, std::span<const std::strin
 }
 
 
-/// Reads which page of models is asked for, as views into the query. A problem with a detail if an argument cannot be used.
+/// Reads which page of models is requested, as views into the query. Returns a problem with a detail if an argument
+/// cannot be used.
 problem read_page(const query_arguments &query, model_page &page)
 {
     constexpr std::array<std::string_view, 2> known = {"limit", "page_token"};
@@ -99,14 +101,14 @@ bool is_of_models(const pending_request &request) noexcept
 }
 
 
-/// What the page begins with, before its documents.
+/// Returns the beginning of the page, before its documents.
 std::string_view page_opening(const pending_request &request) noexcept
 {
     return is_of_models(request) ? R"({"models":[)" : R"({"tasks":[)";
 }
 
 
-/// A document of the page, as the client reads it.
+/// Adds a document to the page, as the client reads it.
 void add_document(pending_request &request, std::string_view document, const task_record *task) noexcept
 {
     const auto add = [&request](std::string_view text) { request.page->body.append(request.r->pool, text); };
@@ -127,7 +129,8 @@ void on_document(link_call &call, std::string_view document, const task_record *
 }
 
 
-/// The documents in the frame itself: of a rolloutd that sends them so. False when it has no page.
+/// Adds the documents that are in the frame itself, as some versions of rolloutd send them. Returns false if it has
+/// no page.
 bool add_members(pending_request &request, const json_t *message)
 {
     const json_t *all = json_object_get(message, is_of_models(request) ? "models" : "tasks");
@@ -147,7 +150,7 @@ bool add_members(pending_request &request, const json_t *message)
 }
 
 
-/// Behind the documents.
+/// Writes the end of the page, after its documents.
 void end_page(pending_request &request, const json_t *message)
 {
     const json_t *next = json_object_get(message, "next");

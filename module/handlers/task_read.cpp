@@ -28,7 +28,7 @@ void on_looked_up(link_call &call, link_result result, const task_record *task, 
 }
 
 
-/// The task is not in the table, and the table does not hold all: rolloutd knows.
+/// Asks rolloutd for a task that is not in an incomplete table.
 ngx_int_t ask_worker(pending_request &request)
 {
     ngx_http_request_t *r = request.r;
@@ -67,9 +67,9 @@ ngx_int_t read_task(pending_request &request)
     }
 
     shared_zone &zone = *main_of(r).zone;
-    const bool known = zone.tasks_known(); // before the look: what comes in between is found
+    const bool known = zone.tasks_known(); // read before the search, which finds a task that arrives in between
     if (!by_id && !zone.tasks_filled()) {
-        // A newer one may be on its way. With rolloutd away, what there is has to do.
+        // A newer one may be on its way. If rolloutd is down, the known one is the answer.
         if (const auto *link = link_of_process(); link != nullptr && link->up()) {
             return ask_worker(request);
         }
@@ -88,7 +88,7 @@ ngx_int_t read_task(pending_request &request)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     if (found == record_store::found::no) {
-        // And after it: what went in between is not missing.
+        // Read again after the search: if a task was evicted in between, its absence proves nothing.
         return known && zone.tasks_known() ? send_problem(r, not_found(route)) : ask_worker(request);
     }
     const ngx_int_t rc = answer_or_hold(request, task);

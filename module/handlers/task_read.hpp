@@ -5,8 +5,8 @@
 
 namespace rollout {
 
-/// Answers from the table, or asks rolloutd if the table may not hold the task. NGX_DONE: the answer comes later, over the link; else
-/// the result is for ngx_http_finalize_request.
+/// Answers from the table, or asks rolloutd if the table may not hold the task. Returns NGX_DONE if the answer comes
+/// later, over the link; any other result is for ngx_http_finalize_request.
 ngx_int_t read_task(pending_request &request);
 
 } // namespace rollout

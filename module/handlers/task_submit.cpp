@@ -15,7 +15,7 @@ namespace rollout {
 
 namespace {
 
-/// Why a submission was not confirmed, with what the client can do.
+/// Returns why a submission was not confirmed, with advice for the client.
 problem unconfirmed(const pending_request &request, link_result result)
 {
     problem answer;

@@ -5,8 +5,8 @@
 
 namespace rollout {
 
-/// Checks the body, once it is in, and submits the task to rolloutd. NGX_DONE: the answer comes later, over the link; else the result
-/// is for ngx_http_finalize_request.
+/// Checks the body once it has been read, and submits the task to rolloutd. Returns NGX_DONE if the answer comes
+/// later, over the link; any other result is for ngx_http_finalize_request.
 ngx_int_t submit(pending_request &request);
 
 } // namespace rollout

@@ -58,7 +58,7 @@ void on_steered(link_call &call, link_result result, const task_record *task, co
     resume(request, [&] {
         switch (result) {
         case link_result::task:
-            request.submitting = task->task_id != request.route.name; // a new one: retry, rollback
+            request.submitting = task->task_id != request.route.name; // a new task: retry, rollback
             return answer_or_hold(request, *task);
         case link_result::rejected:
             return send_problem(request.r, rejection_of(message));
@@ -80,7 +80,7 @@ bool is_empty_object(const std::string &body)
 }
 
 
-/// Does If-Match name the task as it is? Of one that is not there something else is to be said.
+/// Returns whether If-Match names the task's current state. A task that does not exist gets another answer.
 bool is_as_the_client_has_it(const pending_request &request)
 {
     ngx_http_request_t *r = request.r;

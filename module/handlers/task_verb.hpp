@@ -5,8 +5,8 @@
 
 namespace rollout {
 
-/// Passes the verb on to rolloutd, once the body is in. NGX_DONE: the answer comes later, over the link; else the result is for
-/// ngx_http_finalize_request.
+/// Passes the verb on to rolloutd once the body has been read. Returns NGX_DONE if the answer comes later, over the
+/// link; any other result is for ngx_http_finalize_request.
 ngx_int_t steer(pending_request &request);
 
 } // namespace rollout

@@ -10,11 +10,11 @@ namespace rollout {
 
 namespace {
 
-/// Between two looks: an age is known that much late.
+/// The interval of checks: ages are known with this delay.
 constexpr ngx_msec_t look_ms = 50;
 
 struct {
-    waiting_request ends; ///< the first and the last of the ring, once `waited` is set
+    waiting_request ends; ///< holds the first and the last element of the ring, once `waited` is set
     waited_fn waited = nullptr;
     ngx_event_t timer;
     ngx_connection_t no_connection; ///< nginx's debug log names a timer by its data's socket
@@ -68,7 +68,7 @@ void watch_waiting(waiting_request &request, waited_fn waited) noexcept
     if (watched.waited == nullptr) {
         begin(waited);
     }
-    // Most are at their end before they are looked at: they need no ladder.
+    // Most requests end before the first check, and need no ladder.
     request.ladder = in_flight_table::no_ladder;
     request.rung = in_flight_table::not_on_it;
     request.previous = watched.ends.previous;

@@ -12,16 +12,17 @@ namespace rollout {
 
 namespace {
 
-/// The longest pause between two attempts, unless `reconnect` is longer: rolloutd is found again within a second.
+/// The longest pause between two attempts, unless `reconnect` is longer, so that rolloutd is found again within a
+/// second.
 constexpr ngx_msec_t longest_backoff_ms = 800;
 
-/// rolloutd pings more often than that; a link that is silent for longer leads nowhere.
+/// rolloutd pings more often than this; a link that is silent for longer is dead.
 constexpr ngx_msec_t silence_ms = 15000;
 
-/// A turn of the event loop ends once it has read so much.
+/// The most bytes that are read in one turn of the event loop.
 constexpr std::size_t turn_bytes = 64 * 1024;
 
-/// An event loop that runs is not so late with a timer.
+/// A running event loop is never this late with a timer.
 constexpr ngx_msec_t late_ms = 1000;
 
 } // namespace
@@ -52,7 +53,7 @@ connection::~connection()
 }
 
 
-/// The read side's timer, or that of the next attempt to connect, should have fired long ago.
+/// Checks the timer of the read side, or that of the next attempt to connect.
 bool connection::stood_still() const noexcept
 {
     return state_ == state::down ? tried_ && connect_timer_.timer_set && is_past(connect_timer_.timer.key + late_ms)
@@ -60,10 +61,10 @@ bool connection::stood_still() const noexcept
 }
 
 
-/// Connects anew after a standstill: what has come in was sent before it.
+/// Reconnects after a standstill: what has arrived was sent before it.
 void connection::restart() noexcept
 {
-    const bool logged = std::exchange(down_logged_, true); // this end is nothing to speak of
+    const bool logged = std::exchange(down_logged_, true); // this end is not worth a log line
     disconnect("");
     down_logged_ = logged;
     backoff_ = settings_.reconnect;
@@ -84,7 +85,7 @@ void connection::on_connect_timer(ngx_event_t *event) noexcept
 {
     auto *self = static_cast<connection *>(event->data);
     if (self->tried_ &&
-        is_past(event->timer.key + late_ms)) { // the first one is set before the process has its clock
+        is_past(event->timer.key + late_ms)) { // the first timer is set before the process has its clock
         self->user_.on_standstill();
     }
     self->connect();
@@ -99,8 +100,7 @@ void connection::connect() noexcept
         shut();
         user_.on_unreachable();
         const bool was_denied = std::exchange(denied_, error == NGX_EACCES || error == NGX_EPERM);
-        if (!std::exchange(down_logged_, true) ||
-            denied_ != was_denied) { // with another cause something else is to be done
+        if (!std::exchange(down_logged_, true) || denied_ != was_denied) { // another cause needs another remedy
             ngx_log_error(
                 NGX_LOG_ERR, log_, error,
                 "rollout: %s to rolloutd at \"unix:%V\" failed; the gateway keeps routing and serving reads from its "
@@ -134,7 +134,7 @@ bool connection::open() noexcept
 }
 
 
-/// What failed, or null.
+/// Returns the operation that failed, or null.
 const char *connection::open_socket() noexcept
 {
     const ngx_socket_t fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -291,7 +291,7 @@ void connection::read_frames()
             }
         }
     }
-    ngx_post_event(c->read, &ngx_posted_next_events); // requests are served before it goes on
+    ngx_post_event(c->read, &ngx_posted_next_events); // other requests are served before it continues
 }
 
 
@@ -328,7 +328,8 @@ void connection::write_frames()
             return;
         }
         if (n < 0) {
-            // rolloutd has closed it. What it said before, why perhaps, is still to be read, and behind it the end.
+            // rolloutd has closed the connection. What it sent before, perhaps the reason, is still to be read, and
+            // then the end.
             out_.clear();
             ngx_post_event(c->read, &ngx_posted_events);
             return;

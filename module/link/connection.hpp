@@ -1,7 +1,8 @@
-// The connection of a worker process to rolloutd, on nginx's event loop: made as soon as rolloutd is there, and anew with backoff for
-// as long as the process lives, an exiting one too. Whole messages come in and go out; what they say is its user's.
+// The connection of a worker process to rolloutd, on nginx's event loop. It is made as soon as rolloutd is there, and
+// again with backoff as long as the process lives, also while it exits. It carries whole messages, whose meaning is
+// up to its user.
 //
-// Its own timers never keep an exiting process.
+// Its timers never keep an exiting process alive.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -17,75 +18,77 @@ namespace rollout {
 
 class connection {
   public:
-    /// What it calls, on the event loop.
+    /// The callbacks, which run on the event loop.
     class user {
       public:
-        /// The socket is open: time for a hello. What throws ends the connection.
+        /// The socket is open: time to send a hello. An exception ends the connection.
         virtual void on_open() = 0;
 
-        /// A message, and the lines behind it until the connection ends. May end it. What throws does.
+        /// A message has arrived; `lines` are the lines after it, valid until the connection ends. May end the
+        /// connection; an exception does.
         virtual void on_message(const json_t *message, std::string_view lines) = 0;
 
-        /// The connection has ended. May ask for the next one.
+        /// The connection has ended. May open the next one.
         virtual void on_end() noexcept = 0;
 
-        /// It could not be made. Is called from inside `open` as well.
+        /// No connection could be made. Also called from inside `open`.
         virtual void on_unreachable() noexcept = 0;
 
-        /// This process stood still for longer than rolloutd waits for it; what came in meanwhile is not read.
+        /// This process stood still for longer than rolloutd waits for it. What has arrived since then is not read.
         virtual void on_standstill() noexcept = 0;
 
       protected:
         ~user() = default;
     };
 
-    /// Begins to connect with the next turn of the event loop.
+    /// Starts to connect in the next turn of the event loop.
     connection(const link_settings &settings, ngx_log_t *log, user &of);
 
-    /// Closes it, without a word to anybody.
+    /// Closes the connection without notifying rolloutd or the user.
     ~connection();
     connection(const connection &) = delete;
     connection &operator=(const connection &) = delete;
 
-    /// Has rolloutd answered the hello?
+    /// Returns whether rolloutd has answered the hello.
     bool up() const noexcept { return state_ == state::up; }
 
-    /// Is rolloutd there, and its socket closed to the user of this process?
+    /// Returns whether rolloutd is there, but its socket is closed to the user of this process.
     bool denied() const noexcept { return state_ == state::down && denied_; }
 
-    /// It is down, and the log says so.
+    /// Returns whether the connection is down and that has been logged.
     bool known_down() const noexcept { return state_ == state::down && down_logged_; }
 
-    /// Should a timer of the connection have fired long ago?
+    /// Returns whether a timer of the connection should have fired long ago.
     bool stood_still() const noexcept;
 
-    /// Connects now if it is down, without waiting for the next attempt: rolloutd may be back just now. False when it is down all
-    /// the same. Messages behind the hello are taken in their order.
+    /// Connects now if the connection is down, without waiting for the next attempt: rolloutd may have just come
+    /// back. Returns false if it is still down. Messages sent after the hello are delivered in order.
     bool open() noexcept;
 
-    /// rolloutd has answered the hello.
+    /// To be called when rolloutd has answered the hello.
     void welcomed() noexcept;
 
-    /// Sends a message, with a line behind it unless that is empty. Those of a turn of the event loop go out together at its end.
+    /// Sends a message, followed by a line unless that is empty. Messages of one turn of the event loop are sent
+    /// together at its end.
     void send(const json_t *message, std::string_view line = {});
 
-    /// Sends a submission; those of a turn share a frame.
+    /// Sends a submission; the submissions of one turn share a frame.
     void send(const submission_line &submission);
 
-    /// What has been sent, and has not gone out yet.
+    /// Returns the number of bytes that are queued and not sent yet.
     std::size_t unsent_bytes() const noexcept { return out_.unsent_bytes(); }
 
-    /// Sends the last message of a process that ends; whether it arrives is not waited for.
+    /// Sends the last message of a process that ends, without waiting for its delivery.
     void send_last(const json_t *message) noexcept;
 
-    /// Reads with this turn of the event loop what may have come in.
+    /// Reads in this turn of the event loop what may have arrived.
     void read_soon() noexcept;
 
-    /// Ends it. The reason is for the log, which tells of an end once.
+    /// Ends the connection. The reason is logged, once for each end.
     void disconnect(const char *reason) noexcept;
 
-    /// Ends it for what one of both objects to, which is told also when it was told before that there is no rolloutd. `denied`: its
-    /// socket is closed to the user of this process.
+    /// Ends the connection because one end refuses the other. This is logged even if it has been logged before that
+    /// rolloutd is down. `denied`: the socket is closed to the user of this process.
     void refuse(const std::string &reason, bool denied) noexcept;
 
   private:
@@ -115,8 +118,8 @@ class connection {
     ngx_event_t connect_timer_{};
     ngx_event_t flush_event_{};
     ngx_msec_t backoff_;
-    ngx_msec_t heard_ = 0; ///< when something came from rolloutd last, or the connection was made
-    bool tried_ = false;   ///< to connect
+    ngx_msec_t heard_ = 0; ///< when something last came from rolloutd, or the connection was made
+    bool tried_ = false;   ///< an attempt to connect has been made
     bool denied_ = false;
     bool down_logged_ = false;
     bool refusal_logged_ = false;

@@ -1,4 +1,4 @@
-// The upstreams that nginx's configuration has: rolloutd asks for them before it sends traffic to one.
+// The upstreams in nginx's configuration: rolloutd asks for them before it sends traffic to one.
 #pragma once
 
 #include <optional>
@@ -9,11 +9,13 @@
 namespace rollout {
 
 struct known_upstreams {
-    /// Names of upstream blocks and, with their port, hosts of other directives: what `proxy_pass http://$rollout_upstream` finds. Nothing
-    /// when there is no telling: no location uses the variable, one of them has a resolver, or they are too many.
+    /// The upstreams that `proxy_pass http://$rollout_upstream` finds: the names of upstream blocks, and the hosts,
+    /// with their ports, of other directives. Nothing if they cannot be known: no location uses the variable, one of
+    /// them has a resolver, or there are too many names.
     std::optional<std::vector<std::string>> names;
 
-    /// Blocks of several servers which nginx takes out for a while after failures (`max_fails`), by upstream_key.
+    /// Blocks of several servers which nginx takes out of use for a while after failures (`max_fails`), by
+    /// upstream_key.
     std::set<std::string> taking_servers_out;
 
     /// Blocks without rollout_ready, by upstream_key.

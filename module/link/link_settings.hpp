@@ -1,4 +1,4 @@
-// What `rollout_worker` sets.
+// The settings of `rollout_worker`.
 #pragma once
 
 #include "common/domain/limits.hpp"

@@ -11,7 +11,7 @@ namespace rollout {
 
 namespace {
 
-/// The parts that a question is about.
+/// Visits the parts that a question is about.
 template <class Visit>
 void each_part(const json_t *question, Visit visit)
 {
@@ -22,7 +22,7 @@ void each_part(const json_t *question, Visit visit)
 }
 
 
-/// The answer, by the question's number.
+/// Returns an answer with the question's number.
 json_ptr answer_to(const json_t *question, gateway_frame type)
 {
     json_ptr answer = message_of(type);
@@ -38,7 +38,7 @@ traffic_counters counters_of(const shared_zone &zone, const json_t *question, st
     const in_flight_table flights(zone.in_flight);
     traffic_counters sum;
     each_part(question, [&](std::string_view part) {
-        // What waits comes first: who ends meanwhile is found twice, but never missing.
+        // The waiting requests are read first: a request that ends in between is seen twice, but never missed.
         const auto key = in_flight_key(model_id, part, revision);
         const auto waiting = flights.waiting(key, is_alive);
         auto counters = traffic.read(key);
@@ -50,7 +50,8 @@ traffic_counters counters_of(const shared_zone &zone, const json_t *question, st
 }
 
 
-/// The model's requests of the last minute; nothing if one of its parts is not counted by itself.
+/// Returns the number of the model's requests in the last minute, or nothing if one of its parts has no entry of its
+/// own.
 std::optional<std::uint64_t> last_minute_of(const shared_zone &zone, const json_t *question, std::uint32_t now_s)
 {
     const auto model_id = json_text(question, "model_id");

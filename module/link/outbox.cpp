@@ -7,7 +7,7 @@ namespace rollout {
 
 bool outbox::add(const json_t *message, std::string_view line)
 {
-    close_submissions(); // what came before it goes before it
+    close_submissions(); // earlier submissions are sent first
     std::string text = json_compact(message);
     if (!line.empty()) {
         text.append(1, '\n').append(line);

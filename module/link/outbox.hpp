@@ -1,4 +1,4 @@
-// What is to be sent to rolloutd: frames gather here, and submissions share one.
+// The data to be sent to rolloutd: frames are collected here, and submissions share one.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -12,17 +12,18 @@ namespace rollout {
 
 class outbox {
   public:
-    /// Appends a frame, with a line behind its message unless that is empty. False when it is too large: nothing of it is sent then.
+    /// Appends a frame: a message, followed by a line unless that is empty. Returns false, and adds nothing, if it is
+    /// too large.
     bool add(const json_t *message, std::string_view line = {});
 
-    /// Appends a submission to the frame of those that came before it, or to a new one when that is full. What is added next goes
-    /// behind it.
+    /// Appends a submission to the frame of those before it, or to a new one if that is full. Anything added later is
+    /// sent after it.
     void add(const submission_line &submission);
 
-    /// What is to be sent next; empty when all is sent. Until the next call.
+    /// Returns the data to send next; empty if everything has been sent. Valid until the next call.
     std::string_view next();
 
-    /// So many bytes of that are sent.
+    /// Notes that so many bytes of the data have been sent.
     void note_sent(std::size_t bytes) noexcept;
 
     std::size_t unsent_bytes() const noexcept { return submissions_.size() + frames_.size() - sent_; }
@@ -32,7 +33,7 @@ class outbox {
   private:
     void close_submissions();
 
-    std::string submissions_; ///< lines of the next frame
+    std::string submissions_; ///< the lines of the next frame
     std::string frames_;
     std::size_t sent_ = 0; ///< of `frames_`
 };

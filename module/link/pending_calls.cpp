@@ -91,7 +91,7 @@ void pending_calls::forget(link_call &call) noexcept
 }
 
 
-/// Ends a call that has no answer yet; rolloutd need not keep a watch that nobody waits for.
+/// Ends a call that has no answer yet, and lets rolloutd drop a watch that nobody waits for.
 void pending_calls::drop(link_call &call) noexcept
 {
     const auto question = groups_.remove(call.id);
@@ -129,7 +129,7 @@ bool pending_calls::in_doubt() const noexcept
 void pending_calls::answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message)
 {
     const auto finish_one = [&](std::uint64_t one) {
-        // An answer ends a request, whose cleanup may forget other calls.
+        // Ending a call ends a request, whose cleanup may forget other calls.
         if (auto *call = find(one)) {
             finish(*call, result, task, message);
         }
@@ -146,7 +146,7 @@ void pending_calls::answer(std::uint64_t id, link_result result, const task_reco
 
 void pending_calls::end_all(bool watches, link_result result) noexcept
 {
-    // An answer ends a request, whose cleanup may forget other calls, and may begin new ones: no iterator is kept.
+    // Ending a call ends a request, whose cleanup may forget other calls and begin new ones: no iterator is kept.
     const std::uint64_t last = last_id_;
     for (auto at = calls_.begin(); at != calls_.end() && at->first <= last;) {
         const auto id = at->first;

@@ -1,4 +1,4 @@
-// The link that a worker process has, from its begin to its end.
+// The link of a worker process, for the lifetime of the process.
 #pragma once
 
 #include "module/link/known_upstreams.hpp"
@@ -10,13 +10,13 @@ class shared_zone;
 class worker_link;
 struct link_settings;
 
-/// This worker process's link; null in a process that has none (a configuration without rollout_worker).
+/// Returns this worker process's link; null if it has none (a configuration without rollout_worker).
 worker_link *link_of_process() noexcept;
 
-/// Begins to connect.
+/// Creates the link, which starts to connect.
 void begin_process_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams);
 
-/// Says goodbye to rolloutd, if it is linked, and ends the link.
+/// Sends `bye` to rolloutd, if it is linked, and destroys the link.
 void end_process_link() noexcept;
 
 } // namespace rollout

@@ -1,4 +1,4 @@
-// A task's line of a frame (task_line.hpp), as the table takes it.
+// Converts a task's line in a frame (task_line.hpp) to a record of the table.
 #pragma once
 
 #include "module/tables/task_table.hpp"
@@ -8,8 +8,9 @@
 
 namespace rollout {
 
-/// The record points into the line. Nothing if the line is none, or its document does not look like one: documents are rolloutd's, and
-/// not parsed here; one is known by its ends, and by its status where an answer in another dialect looks for it.
+/// Returns a record that points into the line, or nothing if the line is malformed or its document does not look like
+/// one. Documents are rolloutd's and are not parsed here: a document is recognized by its first and last byte, and by
+/// having its status where another dialect expects it.
 std::optional<task_record> record_of(std::string_view line);
 
 } // namespace rollout

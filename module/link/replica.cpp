@@ -30,7 +30,7 @@ replica::position replica::greet()
     at.journal.reserve(sizeof(zone_header::journal)); // nothing under the lock may throw
     {
         const zone_writer writer(
-            zone_); // a consistent pair of journal and revision, and what is to repair is repaired
+            zone_); // a consistent pair of journal and revision; also repairs the zone, if that is needed
         at.journal = zone_.journal();
         at.revision = zone_.header->revision;
         repairs_at_hello_ = zone_.header->repairs;
@@ -63,12 +63,12 @@ link_fault replica::on_welcome(const json_t *message)
         if (!writer) {
             return zone_is_locked;
         }
-        // A journal that is behind what it was told: it was put back from a copy, and gives the same numbers again. Unless
-        // another process has heard it before.
+        // A journal that is behind what it has already sent was restored from a backup, and will use the same numbers
+        // again. This does not apply if another process has heard of that before.
         const bool is_same = zone_.journal() == journal;
         is_put_back = is_same && welcomed_at_ < brought_ && welcomed_at_ < zone_.header->revision;
         if (!is_same || is_put_back) {
-            // Another journal: these tasks are not its tasks. The routes stay in force until it has sent its own.
+            // The tasks are those of another journal. The routes stay in force until rolloutd has sent its own.
             zone_.forget_tasks();
             writer.tasks().clear();
             zone_.header->routes_revision = 0;
@@ -111,9 +111,10 @@ replica::update_result replica::on_update(const json_t *message, std::string_vie
             return {zone_is_locked};
         }
         if (stream_ == stream_state::greeting) {
-            return {}; // rolloutd has sent it before it heard what the table lacks
+            return {}; // rolloutd sent it before it received the hello
         }
-        // Or another process has emptied the table since, for another journal: what this stream has brought is gone.
+        // Alternatively, another process has emptied the table since, for another journal: what this stream has
+        // brought is gone.
         is_to_greet = zone_.header->repairs != repairs_at_hello_ || zone_.header->revision < brought_;
         if (stream_ == stream_state::streaming && !is_to_greet) {
             zone_.header->revision = std::max(zone_.header->revision, json_count(message, "revision"));
@@ -134,14 +135,14 @@ replica::update_result replica::on_update(const json_t *message, std::string_vie
                       &zone_.name, count);
     }
     return {std::nullopt,
-            is_to_greet}; // to ask for what the table lacks, or for a stream that makes the table complete again
+            is_to_greet}; // asks for what the table lacks, or for a stream that makes the table complete again
 }
 
 
 link_fault replica::on_accepted(const task_record &task)
 {
-    // Into the table also when its client has gone: the stream does not bring it again. What a client's word has changed goes in
-    // at once: who asks next shall see it.
+    // The task is stored even if its client has gone, since the stream does not bring it again. A client's change is
+    // stored at once, so that the next reader sees it.
     return store(task, false);
 }
 
@@ -156,13 +157,14 @@ void replica::on_existing(const task_record &task) noexcept
 
 link_fault replica::on_found(const task_record &task)
 {
-    // What was looked up is not in the table because it had to go, or because the stream is about to bring it. But that comes
-    // over another process's link, and later: who has seen this shall not see an older state next.
+    // The task is not in the table because it was evicted, or because the stream is about to bring it. But the stream
+    // arrives over another process's link, and later: a client that has seen this state must not see an older one
+    // next.
     return task.revision <= zone_.tasks_revision() ? std::nullopt : store(task, true);
 }
 
 
-/// The tasks are in doubt if the zone cannot be written.
+/// If the zone cannot be written, the table is marked as incomplete.
 link_fault replica::store(const task_record &task, bool only_over_older)
 {
     zone_writer writer(zone_);
@@ -196,7 +198,7 @@ replica::routes_result replica::on_routes(const json_t *message)
     const bool ends = json_is_true(json_object_get(message, "end"));
     const json_t *list = json_object_get(message, "routes");
     const auto revision = json_count(message, "revision");
-    // Read before the lock is taken: a frame that is faulty changes nothing.
+    // Parsed before the lock is taken: a malformed frame changes nothing.
     routes_result result;
     for (std::size_t i = 0; i < json_array_size(list); ++i) {
         std::string reason;
@@ -243,17 +245,18 @@ replica::routes_result replica::on_routes(const json_t *message)
 }
 
 
-/// A process that was held up for long finds what it was sent before another one took the stream over, and has put newer
-/// routes in force. With one part of a full set all that follow are too old.
+/// Returns whether routes are older than those in force. A process that was held up for long reads what was sent to
+/// it before another process took over the stream and put newer routes in force. If one part of a full set is too
+/// old, so is the rest.
 bool replica::is_stale(std::uint64_t revision) noexcept
 {
-    // A full set comes with the welcome and is as new as that, also if the route that changed last has gone.
+    // A full set follows the welcome and is as new as that, even if the route that changed last has been removed.
     const auto as_of = set_ == route_set::none ? revision : std::max(revision, welcomed_at_);
     return as_of < zone_.header->routes_revision || set_ == route_set::receiving_stale;
 }
 
 
-/// False when the zone has no room for all of them.
+/// Returns false if the zone does not have room for all of them.
 bool replica::put_in_force(zone_writer &writer, const std::vector<route> &routes, bool ends)
 {
     bool whole = true;
@@ -261,7 +264,7 @@ bool replica::put_in_force(zone_writer &writer, const std::vector<route> &routes
         if (set_ != route_set::none) {
             names_in_set_.insert(name_of(changed.model_id, changed.part));
         }
-        // Routes come before tasks: a task can be looked up at rolloutd, a route cannot.
+        // Routes take precedence over tasks: a task can be looked up in rolloutd, a route cannot.
         auto table = writer.routes();
         while (!table.put(changed)) {
             ++zone_.header->evicted;

@@ -1,7 +1,9 @@
-// What rolloutd's frames do to the shared memory: the tasks and routes of its journal, of which the zone holds a replica.
+// Applies rolloutd's frames to the shared memory: the zone holds a replica of the tasks and routes of rolloutd's
+// journal.
 //
-// Knows no connection and nobody who asks. A process that holds the stream of changes fills the zone for all others; any process puts
-// in what it was answered. Each function takes the writers' lock for itself, and none ends with it held.
+// Independent of connections and of clients. The process that holds the stream of changes fills the zone for all
+// others; any process adds the tasks in its own answers. Each function takes the writers' lock by itself, and
+// releases it before it returns.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -21,7 +23,7 @@ namespace rollout {
 class shared_zone;
 class zone_writer;
 
-/// Why the link cannot go on, in words for the log; nothing when it can.
+/// Why the link cannot continue, as text for the log; nothing if it can.
 using link_fault = std::optional<std::string>;
 
 class replica {
@@ -30,65 +32,66 @@ class replica {
     replica(const replica &) = delete;
     replica &operator=(const replica &) = delete;
 
-    /// Up to where the zone is filled, and from which journal.
+    /// The journal from which the zone is filled, and up to which revision.
     struct position {
         std::string journal;
         std::uint64_t revision = 0;
     };
 
-    /// Begins a stream, with what the hello says. What comes in before its welcome was sent to an earlier hello.
+    /// Begins a stream, and returns the position for the hello. Updates that arrive before its welcome belong to an
+    /// earlier hello.
     position greet();
 
-    /// The connection has ended, and the stream with it.
+    /// Ends the stream, because its connection has ended.
     void end_stream() noexcept;
 
-    /// A `welcome`: of a journal, which may be another one than that of the zone's tasks, or an earlier copy of it. Then the tasks
-    /// go; the routes stay in force until rolloutd has sent its own.
+    /// Handles a `welcome`. If its journal is not that of the zone's tasks, or is an earlier copy of it, the tasks
+    /// are removed; the routes stay in force until rolloutd has sent its own.
     link_fault on_welcome(const json_t *message);
 
     struct update_result {
         link_fault fault{};
-        bool is_to_greet =
-            false; ///< the zone lacks something that this stream does not bring: rolloutd is asked anew
+        bool is_to_greet = false; ///< the zone lacks something that this stream does not bring: a new hello is needed
     };
 
-    /// An `update`: tasks that have changed, and how far the zone is filled with them.
+    /// Handles an `update`: tasks that have changed, and up to where they fill the zone.
     update_result on_update(const json_t *message, std::string_view lines);
 
     struct routes_result {
         link_fault fault{};
-        std::optional<std::uint64_t> in_force{}; ///< rolloutd's routes up to there are in force now
-        std::vector<route> routes{};             ///< those that came
+        std::optional<std::uint64_t> in_force{}; ///< rolloutd's routes up to this revision are in force now
+        std::vector<route> routes{};             ///< the routes of the frame
     };
 
-    /// `routes`: a part of a full set, which comes behind a welcome, or routes that have changed. Changes nothing if one of them is
-    /// faulty. Those that are older than what another process has put in force are left aside.
+    /// Handles `routes`: a part of a full set, which follows a welcome, or routes that have changed. Changes nothing
+    /// if one of them is malformed. Ignores routes that are older than those that another process has put in force.
     routes_result on_routes(const json_t *message);
 
-    /// A task that rolloutd has accepted, or has changed as a client wished. If the zone cannot be written, the table lacks it until
-    /// the next hello's stream brings it.
+    /// Stores a task that rolloutd has accepted, or has changed at a client's request. If the zone cannot be written,
+    /// the table lacks it until the stream of the next hello brings it.
     link_fault on_accepted(const task_record &task);
 
-    /// A task that was there when its client posted it again. The table may lack it until the stream brings it, if it was posted by
-    /// a worker process that was killed before the answer came; who reads it before shall find it.
+    /// Handles a task that already existed when its client posted it again. The table may lack it until the stream
+    /// brings it, if it was posted through a worker process that was killed before the answer came. A client that
+    /// reads it earlier must find it.
     void on_existing(const task_record &task) noexcept;
 
-    /// A task that was looked up.
+    /// Stores a task that was looked up.
     link_fault on_found(const task_record &task);
 
   private:
-    /// What this process's connection brings.
+    /// The changes that this process's connection brings.
     enum class stream_state {
-        off,       ///< no changes: another process's does
-        greeting,  ///< nothing yet that counts: the hello has no answer
+        off,       ///< none: another process receives the changes
+        greeting,  ///< none that count: the hello has not been answered
         streaming, ///< the changes since the hello
     };
 
-    /// Where a full set of routes is.
+    /// The progress of a full set of routes.
     enum class route_set {
-        none,            ///< routes that come are changes
-        receiving,       ///< a part has come
-        receiving_stale, ///< it is older than what is in force: all of it is left aside
+        none,            ///< routes that arrive are changes
+        receiving,       ///< a part of the set has arrived
+        receiving_stale, ///< the set is older than the routes in force, and is ignored
     };
 
     bool is_stale(std::uint64_t revision) noexcept;
@@ -102,8 +105,8 @@ class replica {
     stream_state stream_ = stream_state::off;
     std::uint32_t repairs_at_hello_ = 0;
     std::uint64_t epoch_at_hello_ = 0;
-    std::uint64_t welcomed_at_ = 0; ///< rolloutd's revision then
-    std::uint64_t brought_ = 0; ///< the table held the tasks up to here at the hello, or since then by this stream
+    std::uint64_t welcomed_at_ = 0; ///< rolloutd's revision at the welcome
+    std::uint64_t brought_ = 0; ///< the table held all tasks up to here at the hello, or got them from this stream
 
     route_set set_ = route_set::none;
     std::unordered_set<std::string> names_in_set_;

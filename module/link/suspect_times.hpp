@@ -1,4 +1,4 @@
-// Bounds how often a worker process reports the same server.
+// Limits how often a worker process reports the same server.
 #pragma once
 
 #include <array>
@@ -10,8 +10,8 @@ namespace rollout {
 
 class suspect_times {
   public:
-    /// Whether it is to be reported now, in milliseconds of a clock that goes round: a second has passed since it was. Servers that share a
-    /// bucket here may be reported more often.
+    /// Returns whether the server is to be reported now: its last report is at least a second old. `now_ms` is from a
+    /// clock in milliseconds that wraps around. Servers that share a bucket may be reported more often.
     bool is_due(std::string_view upstream, std::string_view peer, std::uint64_t now_ms) noexcept
     {
         std::uint64_t hash = 0xcbf29ce484222325ULL;

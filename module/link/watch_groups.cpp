@@ -12,7 +12,7 @@ bool watch_groups::add(std::uint64_t id, std::string_view news)
             asked_.emplace(id, &*at);
         }
     } catch (...) {
-        // A group without members would be one that the next to wait does not ask for.
+        // A group without members would keep the next call that waits from asking.
         of_.erase(id);
         at->second.waiting.erase(id);
         if (is_first) {

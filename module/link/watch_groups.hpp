@@ -1,4 +1,5 @@
-// Who waits for the same news of the same task: rolloutd is asked once for all of them, and its answer is for all of them.
+// Groups the calls that wait for the same news of the same task: rolloutd is asked once, and its answer is for all of
+// them.
 #pragma once
 
 #include <cstddef>
@@ -12,24 +13,26 @@
 
 namespace rollout {
 
-/// By the numbers that a worker process gives its calls. The first of a group gives its number to the question, which stands
-/// for as long as anybody waits, whether that one still does or not.
+/// Calls are known by the numbers that a worker process gives them. The first call of a group gives its number to the
+/// question, which stands as long as any call of the group waits, even if the first one does not any more.
 class watch_groups {
   public:
-    /// `news` names what is waited for. True: nobody has waited for it, so that it is to be asked under this number. Where
-    /// memory is out all is as before.
+    /// Adds a call; `news` names what it waits for. Returns true if no other call waits for that, so that the
+    /// question is to be sent under this number. If out of memory, throws and changes nothing.
     bool add(std::uint64_t id, std::string_view news);
 
-    /// The number of a question that nobody waits for any more; nothing where others do, or this one did not wait.
+    /// Removes a call. Returns the number of its question if no call waits for the answer any more; nothing if others
+    /// do, or if this one did not wait.
     std::optional<std::uint64_t> remove(std::uint64_t id) noexcept;
 
-    /// Those who waited for that question's answer: they do not any more.
+    /// Removes and returns the calls that wait for the answer to that question.
     std::vector<std::uint64_t> take(std::uint64_t question);
 
-    /// One of each group, whose number its question has from now on: for a rolloutd that has not been asked yet.
+    /// Returns one call of each group, whose number the group's question has from now on: for a rolloutd that has not
+    /// been asked yet.
     std::vector<std::uint64_t> ask_again();
 
-    /// How many wait.
+    /// Returns how many calls wait.
     std::size_t waiting() const noexcept { return of_.size(); }
 
   private:
@@ -40,9 +43,8 @@ class watch_groups {
     using groups = std::unordered_map<std::string, group>;
 
     groups groups_;
-    std::unordered_map<std::uint64_t, groups::value_type *>
-        of_; ///< by who waits; a map's elements stay where they are
-    std::unordered_map<std::uint64_t, groups::value_type *> asked_; ///< by the question
+    std::unordered_map<std::uint64_t, groups::value_type *> of_;    ///< by waiting call; a map's elements do not move
+    std::unordered_map<std::uint64_t, groups::value_type *> asked_; ///< by question
 };
 
 } // namespace rollout

@@ -17,13 +17,13 @@ namespace rollout {
 
 namespace {
 
-/// What may wait to be sent before a new question is refused.
+/// The most bytes that may wait to be sent before a new question is refused.
 constexpr std::size_t max_unsent_bytes = 8 * 1024 * 1024;
 
 constexpr char unreadable_answer[] = "an answer without a readable task";
 
 
-/// What a look-up or a watch is about.
+/// Sets the subject of a look-up or a watch.
 void name_subject(link_call &call, task_kind kind, std::string_view name, bool is_model, std::uint64_t after) noexcept
 {
     call.kind = kind;
@@ -47,7 +47,7 @@ worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_l
 
 worker_link::~worker_link()
 {
-    state_file_.finish(); // before another process is given the stream: the state file is as new as what that one has
+    state_file_.finish(); // first, so that the next process to get the stream finds an up-to-date state file
     if (up()) {
         // Tells rolloutd not to wait for this process.
         guarded_by([this] { connection_.send_last(message_of(gateway_frame::bye).get()); },
@@ -69,7 +69,7 @@ bool worker_link::has_current_routes() noexcept
 }
 
 
-// What is asked.
+// The questions.
 
 link_result worker_link::submit(link_call &call, const task_request &request, const client_identity &by)
 {
@@ -206,7 +206,7 @@ void worker_link::forget_watch(std::uint64_t question) noexcept
 }
 
 
-// What the connection tells.
+// The callbacks of the connection.
 
 void worker_link::on_open()
 {
@@ -369,7 +369,7 @@ void worker_link::on_ping()
 {
     connection_.send(message_of(gateway_frame::pong).get());
     if (ngx_exiting) {
-        calls_.end_watches(link_result::late); // who only waits for news does not keep an old process alive
+        calls_.end_watches(link_result::late); // clients that only wait for news do not keep an old process alive
     }
 }
 
@@ -386,7 +386,7 @@ void worker_link::on_refusal(const json_t *message)
 
 void worker_link::on_accepted(std::string_view lines)
 {
-    const std::string all(lines); // a client's end may end the connection that they came by
+    const std::string all(lines); // a copy: when its client ends, the connection may end
     for (std::string_view rest = all; !rest.empty();) {
         auto line = next_line(rest);
         std::uint64_t id = 0;
@@ -428,7 +428,7 @@ void worker_link::on_found(const json_t *message, std::string_view lines)
         return;
     }
 
-    const std::string line(next_line(lines)); // its client's end may end the connection that it came by
+    const std::string line(next_line(lines)); // a copy: when its client ends, the connection may end
     if (line.empty()) {
         calls_.answer(id, link_result::none, nullptr, nullptr);
         return;
@@ -446,7 +446,7 @@ void worker_link::on_found(const json_t *message, std::string_view lines)
 }
 
 
-/// A list comes in several frames, the last of which says where the next page begins.
+/// Handles one of several frames of a list. The last one says where the next page begins.
 void worker_link::on_page(const json_t *message, std::string_view lines, bool has_tasks)
 {
     const auto id = json_count(message, "id");
@@ -506,8 +506,8 @@ void worker_link::on_routes(const json_t *message)
 }
 
 
-/// What rolloutd takes for applied, a restarted nginx must know as well: with a state file the answer comes once they are in it, or
-/// there is none.
+/// Answers `applied`. A restarted nginx must know these routes as well: with a state file, the answer is sent once
+/// the file holds them, or there is no file any more.
 void worker_link::keep_routes(std::uint64_t revision)
 {
     if (zone_.state_file.len == 0) {
@@ -522,7 +522,7 @@ void worker_link::on_kept(std::uint64_t write) noexcept
 {
     guarded_by(
         [&] {
-            if (const auto revision = unkept_.take(write)) { // else they came by an earlier connection
+            if (const auto revision = unkept_.take(write)) { // otherwise they came over an earlier connection
                 send_applied(*revision);
             }
         },
@@ -538,7 +538,8 @@ void worker_link::send_applied(std::uint64_t revision)
 }
 
 
-/// nginx takes a server that fails out for all models alike, whichever revision has failed.
+/// Warns, once for each upstream, of max_fails, with which nginx takes a failing server out for all models, whichever
+/// revision has failed, and of a missing rollout_ready.
 void worker_link::warn_of_servers(const std::vector<route> &routes)
 {
     for (const auto &one : routes) {

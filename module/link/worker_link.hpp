@@ -1,8 +1,9 @@
-// The link of an nginx worker process to rolloutd: questions go out, answers come back to whoever asked, and what rolloutd streams
-// goes into the shared memory. One a worker process.
+// The link of an nginx worker process to rolloutd: sends questions, returns the answers to the callers, and writes
+// what rolloutd streams into the shared memory. There is one for each worker process.
 //
-// It puts these parts together, which know nothing of each other: the connection, the calls under way, the replica in the zone, the
-// state file. Here, and in what makes its answers (measurements.hpp), the module knows frames.
+// It connects these parts, which are independent of each other: the connection, the calls in progress, the replica in
+// the zone, the state file. Only this file, and the one that makes its answers (measurements.hpp), deal with frames
+// in the module.
 #pragma once
 
 #include "common/base/function_ref.hpp"
@@ -30,18 +31,18 @@
 
 namespace rollout {
 
-/// Which tasks a page has: newest first.
+/// The tasks on a page, newest first.
 struct task_page {
     task_kind kind = task_kind::deploy;
-    std::optional<std::uint64_t> before{}; ///< accepted before the task of that sequence
+    std::optional<std::uint64_t> before{}; ///< only tasks accepted before the one with that sequence
     std::optional<std::string_view> model_id{};
     std::optional<task_status> status{};
     unsigned limit = 0;
 };
 
-/// Which models a page has: in the order of their ids.
+/// The models on a page, in the order of their ids.
 struct model_page {
-    std::string_view after; ///< empty: from the first on
+    std::string_view after; ///< empty: from the first one on
     unsigned limit = 0;
 };
 
@@ -49,55 +50,56 @@ class worker_link final : private connection::user {
   public:
     worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams = {});
 
-    /// Says goodbye; calls under way end without a word.
+    /// Sends `bye`; drops the calls in progress without calling `done`.
     ~worker_link();
     worker_link(const worker_link &) = delete;
     worker_link &operator=(const worker_link &) = delete;
 
-    /// Is rolloutd there?
+    /// Returns whether rolloutd is connected.
     bool up() const noexcept { return connection_.up(); }
 
-    /// Is rolloutd there, and its socket closed to the user of this process?
+    /// Returns whether rolloutd is there, but its socket is closed to the user of this process.
     bool denied() const noexcept { return connection_.denied(); }
 
-    /// May rolloutd bring the routes at any moment? Not when it was not there the last time.
+    /// Returns whether rolloutd may send the routes at any moment: false if it could not be reached the last time.
     bool may_bring_routes() const noexcept { return !connection_.known_down(); }
 
-    /// Are the routes what rolloutd had told by now if this process had not stood still? After a standstill (a SIGSTOP, a
-    /// suspended machine) in which it may have been given up, not before rolloutd has brought them again, or was found away. They
-    /// count as current after `ack_timeout` in any case.
+    /// Returns whether the routes are as current as if this process had not stood still. After a standstill in which
+    /// rolloutd may have given it up (a SIGSTOP, a suspended machine), they are not until rolloutd has sent them
+    /// again or is found to be down. They count as current after `ack_timeout` in any case.
     bool has_current_routes() noexcept;
 
-    // Each returns `task` when the question is under way, else why it is not: `lost` or `full`.
+    // Each returns `task` if the question is in progress, otherwise why it is not: `lost` or `full`.
 
     link_result submit(link_call &call, const task_request &request, const client_identity &by);
     link_result lookup(link_call &call, task_kind kind, std::string_view task_id, std::string_view model_id);
 
-    /// A client's word to a task; answered as a submission is. `new_task_id`, where it is not empty: for the task that it makes.
+    /// Sends a client's verb for a task; the answer is like that to a submission. `new_task_id`, unless empty, is for
+    /// the task that the verb creates.
     link_result steer(link_call &call, task_kind kind, std::string_view task_id, task_verb verb,
                       std::string_view new_task_id, const client_identity &by);
 
-    // Questions that change nothing, answered by a `page`.
+    // Questions that change nothing; the answer is a `page`.
 
     link_result list(link_call &call, const task_page &page);
     link_result list(link_call &call, const model_page &page);
 
-    /// What rolloutd says of itself in the metrics: the message's `text`.
+    /// Asks for rolloutd's own metrics: the message's `text`.
     link_result metrics(link_call &call);
 
-    /// Waits until the task's revision is past `after`, at most `timeout`, over a link that comes and goes. `full`: too many
-    /// wait already.
+    /// Waits until the task's revision is past `after`, at most for `timeout`, even if the link breaks and is
+    /// restored meanwhile. Returns `full` if too many clients wait already.
     link_result watch(link_call &call, task_kind kind, std::string_view task_id, std::uint64_t after,
                       ngx_msec_t timeout);
 
     void forget(link_call &call) noexcept { calls_.forget(call); }
 
-    /// Tells rolloutd that a server of an upstream block has failed a request, or has not got its model: it looks at once. Once a second
-    /// for each, and not to a release that does not ask for it.
+    /// Reports to rolloutd that a server of an upstream block has failed a request, or lacks its model, so that
+    /// rolloutd checks it at once. Reports each server once a second at most, and only to a release that asks for it.
     void report_suspect(std::string_view upstream, std::string_view peer) noexcept;
 
   private:
-    // What the connection tells.
+    // The callbacks of the connection.
 
     void on_open() override;
     void on_message(const json_t *message, std::string_view lines) override;
@@ -105,7 +107,7 @@ class worker_link final : private connection::user {
     void on_unreachable() noexcept override;
     void on_standstill() noexcept override;
 
-    // What rolloutd says.
+    // The messages of rolloutd.
 
     void on_welcome(const json_t *message);
     void on_accepted(std::string_view lines);
@@ -134,7 +136,7 @@ class worker_link final : private connection::user {
     ngx_log_t *log_;
     known_upstreams upstreams_;
 
-    bool takes_suspects_ = false; ///< rolloutd has said so
+    bool takes_suspects_ = false; ///< rolloutd asks for reports of suspect servers
     suspect_times suspects_;
 
     route_freshness freshness_;

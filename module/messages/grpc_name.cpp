@@ -112,7 +112,7 @@ bool grpc_request_reader::refuse(const message_fault &why) noexcept
 }
 
 
-/// The last byte of a prefix is held.
+/// Parses a prefix, whose last byte has just been added to the held bytes.
 bool grpc_request_reader::read_prefix() noexcept
 {
     if (held_[0] != 0) {
@@ -135,7 +135,7 @@ bool grpc_request_reader::read_prefix() noexcept
 }
 
 
-/// A tag has been read: it is a varint like others, and may have more bytes than it needs.
+/// Handles a tag that has been read. It is an ordinary varint, and may have more bytes than it needs.
 bool grpc_request_reader::read_tag() noexcept
 {
     const std::uint64_t tag = number_.finish();
@@ -216,7 +216,7 @@ void grpc_request_reader::end_field() noexcept
 }
 
 
-/// A byte that is no payload.
+/// Reads a byte that is not part of a payload.
 bool grpc_request_reader::read_byte(unsigned char byte) noexcept
 {
     if (!number_.take(byte)) {
@@ -316,7 +316,7 @@ std::size_t grpc_request_reader::write(std::string_view name, char *into) const 
 }
 
 
-/// The last byte of an answer's prefix is held.
+/// Parses the prefix of an answer, whose last byte has just been added to the held bytes.
 grpc_answer_reader::head grpc_answer_reader::read_prefix() noexcept
 {
     message_size_ = big_endian(&held_[1]);
@@ -401,7 +401,7 @@ name_reader::step grpc_answer_reader::read(std::string_view piece) noexcept
 }
 
 
-/// What is held is the caller's, and the rest of the message goes on.
+/// Hands the held bytes to the caller; the rest of the message is passed on.
 name_reader::step grpc_answer_reader::end_head(step made, bool is_name) noexcept
 {
     name_size_ = is_name ? name_size_ : 0;

@@ -1,5 +1,5 @@
-// A model's name in gRPC messages of KServe's protocol (inference.GRPCInferenceService): a prefix of five bytes, a flag and a length,
-// and a protobuf message, of which the top-level fields alone are walked over.
+// A model's name in gRPC messages of KServe's protocol (inference.GRPCInferenceService): a prefix of five bytes,
+// which are a flag and a length, and a protobuf message, of which only the top-level fields are parsed.
 #pragma once
 
 #include "module/messages/name_reader.hpp"
@@ -8,18 +8,18 @@
 
 namespace rollout {
 
-/// What every varint of protobuf is read with.
+/// Reads the varints of protobuf.
 class varint_reader {
   public:
     static constexpr std::size_t bytes_most = 10;
 
-    /// Takes a byte. False: the number goes on.
+    /// Adds a byte. Returns false if the number has more bytes.
     bool take(unsigned char byte) noexcept;
 
-    /// Whether the number had more bytes than one may have.
+    /// Returns whether the number has more bytes than a varint may have.
     bool is_too_long() const noexcept { return size_ > bytes_most; }
 
-    /// The number, which is read anew after that.
+    /// Returns the number, and starts a new one.
     std::uint64_t finish() noexcept;
 
   private:
@@ -27,14 +27,15 @@ class varint_reader {
     unsigned size_ = 0;
 };
 
-/// Whether a call has one request message or a stream of them.
+/// Whether a call has one request message, or a stream of them.
 enum class grpc_call : std::uint8_t { unary, stream };
 
-/// Requests: field 1 of each message is the model's name. protobuf takes the last of several fields of one number, so a message is
-/// walked over to its end, and one that has the name twice is refused; so is what the name might hide in.
+/// Requests: field 1 of each message is the model's name. Of several fields with one number protobuf uses the last,
+/// so each message is parsed to its end, and a message that has the name twice is refused; so is anything that might
+/// hide the name.
 class grpc_request_reader final : public name_reader {
   public:
-    /// What may come before the name, in bytes; the name goes on before it.
+    /// The most bytes that may come before the name; they are passed on after it.
     static constexpr std::size_t before_name_most = 4096;
 
     explicit grpc_request_reader(grpc_call call) noexcept : call_(call) {}
@@ -63,23 +64,23 @@ class grpc_request_reader final : public name_reader {
     grpc_call call_;
     state state_ = state::prefix;
     bool is_named_ = false;  ///< this message's name has been found
-    bool was_given_ = false; ///< what is held is the caller's
-    bool is_begun_ = false;  ///< there was a message
+    bool was_given_ = false; ///< the held bytes belong to the caller
+    bool is_begun_ = false;  ///< a message has begun
     std::uint64_t field_ = 0;
-    std::uint64_t message_left_ = 0; ///< bytes of the message that have not been read
+    std::uint64_t message_left_ = 0; ///< bytes of the message that are still to be read
     std::uint64_t payload_left_ = 0; ///< of the field
     std::uint64_t message_size_ = 0;
     varint_reader number_;
     std::size_t held_size_ = 0;
-    std::size_t field_from_ = 0; ///< of what is held, where the field begins that is being read
+    std::size_t field_from_ = 0; ///< in the held bytes, where the current field begins
     std::size_t name_field_from_ = 0;
     std::size_t name_from_ = 0;
     std::size_t name_size_ = 0;
     std::array<char, prefix_size + before_name_most + limits::backend_model_bytes + 24> held_{};
 };
 
-/// Answers: the name is field 1 of a call's one message, or, in a stream, field 1 of field 2 of each. What does not begin so goes on as
-/// it came.
+/// Answers: the name is field 1 of the one message of a call or, in a stream, field 1 of field 2 of each message. A
+/// message that does not begin so is passed on unchanged.
 class grpc_answer_reader final : public name_reader {
   public:
     explicit grpc_answer_reader(grpc_call call) noexcept : call_(call) {}
@@ -90,7 +91,7 @@ class grpc_answer_reader final : public name_reader {
     std::string_view name() const noexcept override { return held().substr(held_size_ - name_size_); }
     std::size_t room() const noexcept override { return 5 + 2 + 3 * varint_reader::bytes_most; }
 
-    /// In a stream, once a message's head has been read: whether it has an error in place of an answer.
+    /// Returns, in a stream, once the head of a message has been read, whether it has an error instead of an answer.
     bool is_error() const noexcept { return held_size_ > prefix_size && held_[prefix_size] == error_tag; }
     std::size_t write(std::string_view name, char *into) const noexcept override;
 
@@ -114,7 +115,7 @@ class grpc_answer_reader final : public name_reader {
     std::uint64_t outer_size_ = 0; ///< of field 2, in a stream
     std::size_t name_size_ = 0;
     std::size_t payload_left_ = 0; ///< of the name
-    std::size_t tag_from_ = 0;     ///< of what is held, where the name's field begins
+    std::size_t tag_from_ = 0;     ///< in the held bytes, where the name's field begins
     varint_reader number_;
     std::size_t held_size_ = 0;
     std::array<char, prefix_size + 2 + 2 * varint_reader::bytes_most + limits::backend_model_bytes> held_{};

@@ -34,11 +34,12 @@ bool is_of_scalar(char c) noexcept
 }
 
 
-/// Sixteen bytes side by side, in GCC's and clang's notation: what compares them is a handful of instructions.
+/// Sixteen bytes as a vector, in GCC's and clang's notation: comparing them takes a few instructions.
 using lanes = unsigned char __attribute__((vector_size(16)));
 
 
-/// What ends a run of plain bytes below the top level: a bracket or a quote. The fifth bit is all that tells [ and ] from { and }.
+/// The bytes that end a run of plain bytes below the top level: brackets and quotes. Only the bit 0x20 distinguishes
+/// [ and ] from { and }.
 struct mark {
     static bool is(char c) noexcept { return c == '"' || (c | 0x20) == '{' || (c | 0x20) == '}'; }
     static auto are(lanes bytes) noexcept
@@ -48,14 +49,14 @@ struct mark {
 };
 
 
-/// What a string may end with, or go on after.
+/// The bytes that end a string or begin an escape.
 struct string_end {
     static bool is(char c) noexcept { return c == '"' || c == '\\'; }
     static auto are(lanes bytes) noexcept { return (bytes == '"') | (bytes == '\\'); }
 };
 
 
-/// Of bytes that are all ones or none, the first that is; 8 where none is.
+/// Returns the first byte that is all ones, among bytes that are all ones or zero; 8 if there is none.
 std::size_t first_of(std::uint64_t bytes) noexcept
 {
     const int bits = std::endian::native == std::endian::little ? std::countr_zero(bytes) : std::countl_zero(bytes);
@@ -83,7 +84,7 @@ std::array<std::uint64_t, 2> halves_of(Found found) noexcept
 constexpr std::size_t width = sizeof(lanes);
 
 
-/// The first of these bytes among sixteen; `width` where none is.
+/// Returns the first of the wanted bytes among sixteen; `width` if there is none.
 template <class Wanted>
 std::size_t find_in_lanes(const char *bytes) noexcept
 {
@@ -92,7 +93,8 @@ std::size_t find_in_lanes(const char *bytes) noexcept
 }
 
 
-/// Where the first of these bytes is, or the text's end. Near ones are common, and so are none for long.
+/// Returns where the first of the wanted bytes is, or the end of the text. Often one is near, and often there is none
+/// for a long stretch.
 template <class Wanted>
 std::size_t find(std::string_view text) noexcept
 {
@@ -123,7 +125,7 @@ char lower(char c) noexcept
 }
 
 
-/// A key's characters in lower case, escapes decoded; nothing where it has one that is no ASCII character.
+/// Returns a key's characters in lower case, with escapes decoded; nothing if one of them is not ASCII.
 std::optional<std::string_view> decode_key(std::string_view raw, std::array<char, 32> &into) noexcept
 {
     std::size_t size = 0;
@@ -166,8 +168,8 @@ bool json_name_reader::refuse(const message_fault &why) noexcept
 }
 
 
-/// Of the key that has just been read. A server may take a key in another case (Go's encoding/json does), and one with escapes, for the
-/// same.
+/// Checks the key that has just been read. A server may accept a key in another case (Go's encoding/json does), or
+/// with escapes, as the same.
 bool json_name_reader::is_wanted_key() noexcept
 {
     is_wanted_ = false;
@@ -234,7 +236,7 @@ bool json_name_reader::begin_value(char c) noexcept
 }
 
 
-/// One byte outside of values' insides.
+/// Reads one byte outside of values.
 bool json_name_reader::read_plain(char c) noexcept
 {
     switch (state_) {
@@ -308,7 +310,8 @@ bool json_name_reader::read_plain(char c) noexcept
 }
 
 
-/// Bytes inside of a string or a nested value that need no look one by one, with the mark that ends them.
+/// Skips the bytes inside of a string or a nested value that need not be read one by one, and the byte that ends
+/// them.
 std::size_t json_name_reader::skip(std::string_view rest) noexcept
 {
     const bool is_string = state_ == state::string || state_ == state::nested_string;
@@ -334,7 +337,7 @@ std::size_t json_name_reader::skip(std::string_view rest) noexcept
 }
 
 
-/// The value of the member that is looked for, from its opening quote at `from` on.
+/// Holds the value of the wanted member, from its opening quote at `from` on.
 name_reader::step json_name_reader::hold_value(std::string_view piece, std::size_t from) noexcept
 {
     step made{from, 0, found::more};
@@ -346,7 +349,7 @@ name_reader::step json_name_reader::hold_value(std::string_view piece, std::size
                 made.what = found::refuse;
                 return made;
             }
-            // No name of ours; what is held goes on as it is, and the string is like any other.
+            // It is not a name of ours: the held bytes are passed on as they are, and the string is like any other.
             state_ = state::string;
             made.what = found::name;
             was_given_ = true;
@@ -437,7 +440,7 @@ bool json_name_reader::give_up() noexcept
 }
 
 
-/// The bytes of a line before its data. Whether the line is one of data.
+/// Reads the bytes of a line before its data. Returns whether the line is a data line.
 bool event_name_reader::enter_line(char c) noexcept
 {
     static constexpr std::string_view data = "data:";
@@ -489,7 +492,7 @@ name_reader::step event_name_reader::read(std::string_view piece) noexcept
         at += line.size();
         if (at < piece.size()) {
             if (object_
-                    .give_up()) { // a name that a line's end has cut: at the piece's start, for what is held is not passed
+                    .give_up()) { // a line ends within a name: at the start of the piece, as held bytes are not passed
                 is_refused_ = true;
                 return {at, 0, found::name};
             }

@@ -1,7 +1,7 @@
-// A model's name as a string member at the top level of a JSON object, or of each object in a stream of events.
+// A model's name as a string member at the top level of a JSON object, or of each object in an event stream.
 //
-// A tokenizer of the top level alone: below it, only strings and brackets are told apart, by blocks of bytes, so that a body of
-// numbers costs little more than a copy.
+// The tokenizer parses the top level only. Below it, it distinguishes only strings and brackets, in blocks of bytes,
+// so that a body of numbers costs little more than a copy.
 #pragma once
 
 #include "module/messages/name_reader.hpp"
@@ -10,11 +10,11 @@
 
 namespace rollout {
 
-/// Whose name it is, and how much the body is trusted.
+/// Where the name comes from, and how far the body is trusted.
 enum class json_kind : std::uint8_t {
-    request, ///< of a client: the member `model`, once, as a plain string; whatever a server might read as another is refused
-    answer, ///< of a server, OpenAI's API: the member `model`
-    kserve, ///< of a server, KServe's: `model_name` of an inference, `name` of a model's metadata
+    request, ///< of a client: the member `model`, once, a plain string; anything a server might read as it is refused
+    answer,  ///< of a server with OpenAI's API: the member `model`
+    kserve,  ///< of a server with KServe's API: `model_name` of an inference, `name` of a model's metadata
 };
 
 class json_name_reader final : public name_reader {
@@ -27,7 +27,7 @@ class json_name_reader final : public name_reader {
     std::string_view name() const noexcept override;
     std::size_t room() const noexcept override { return value_.size() + 2; }
 
-    /// A name that is not longer is followed by spaces, so that the body keeps its length.
+    /// Pads a name with spaces if it is shorter, so that the body keeps its length.
     std::size_t write(std::string_view name, char *into) const noexcept override;
 
     bool keeps_size(std::string_view name) const noexcept override
@@ -35,17 +35,18 @@ class json_name_reader final : public name_reader {
         return kind_ != json_kind::request && name.size() + 2 <= value_size_;
     }
 
-    /// Reads another object from here on.
+    /// Starts to read another object.
     void restart() noexcept { *this = json_name_reader(kind_); }
 
-    /// If the begin of a name is held, that is none: it is the caller's to write, and the rest of the object is broken.
+    /// If the beginning of a name is held, gives it up: the caller writes the held bytes, and the rest of the object
+    /// is broken. Returns false if nothing is held.
     bool give_up() noexcept;
 
   private:
     enum class state : std::uint8_t {
         start,
-        first_member, ///< behind the opening bracket
-        member,       ///< behind a comma
+        first_member, ///< after the opening bracket
+        member,       ///< after a comma
         key,
         key_escape,
         colon,
@@ -57,7 +58,7 @@ class json_name_reader final : public name_reader {
         nested,
         nested_string,
         nested_escape,
-        next, ///< behind a member
+        next, ///< after a member
         over,
         broken,
     };
@@ -71,14 +72,14 @@ class json_name_reader final : public name_reader {
     std::size_t skip(std::string_view rest) noexcept;
     step hold_value(std::string_view piece, std::size_t from) noexcept;
 
-    static constexpr std::size_t key_most = 30; ///< of `model` with each character as \uXXXX
+    static constexpr std::size_t key_most = 30; ///< the size of `model` with each character as \uXXXX
     static constexpr unsigned depth_most = 256; ///< of brackets
 
     json_kind kind_;
     state state_ = state::start;
     bool is_wanted_ = false;
     bool is_found_ = false;
-    bool was_given_ = false; ///< the name that is held is the caller's
+    bool was_given_ = false; ///< the held name belongs to the caller
     unsigned depth_ = 0;     ///< of the brackets below the top level
     std::size_t key_size_ = 0;
     std::size_t value_size_ = 0;
@@ -87,10 +88,10 @@ class json_name_reader final : public name_reader {
     std::array<std::uint8_t, depth_most / 8> is_array_{};
 };
 
-/// The same in server-sent events: in each event whose data is a JSON object. Nothing else is held back.
+/// The same in server-sent events: reads each event whose data is a JSON object. Holds back nothing else.
 class event_name_reader final : public name_reader {
   public:
-    /// `kind`: of an answer.
+    /// `kind` must be one for answers.
     explicit event_name_reader(json_kind kind) noexcept : object_(kind) {}
 
     step read(std::string_view piece) noexcept override;
@@ -110,7 +111,7 @@ class event_name_reader final : public name_reader {
     state state_ = state::line;
     std::size_t field_ = 0; ///< characters of "data:" that have been read in this line
     bool after_return_ = false;
-    bool is_refused_ = false; ///< the event's data is no object, or its name has been read
+    bool is_refused_ = false; ///< the event's data is not an object, or its name has been read
 };
 
 } // namespace rollout

@@ -1,7 +1,7 @@
-// Where a model's name stands in a body that comes in pieces, and what stands there instead. One interface for every format: the
-// reader passes bytes on as they are, holds back those that the name is among, and says what to write in their place.
+// Finds a model's name in a body that arrives in pieces, and replaces it. There is one interface for all formats: the
+// reader passes bytes on unchanged, holds back those that contain the name, and says what to write in their place.
 //
-// A reader lives in a request's pool: it needs no end. It holds back a bounded number of bytes, in itself.
+// A reader lives in a request's pool and needs no destructor. It holds back a bounded number of bytes, in itself.
 #pragma once
 
 #include "common/domain/limits.hpp"
@@ -22,38 +22,38 @@ struct message_fault {
 class name_reader {
   public:
     enum class found : std::uint8_t {
-        more,   ///< nothing yet: all of the piece is passed or held
-        name,   ///< a whole name is held; `write` or `held` gives what goes on in its place
-        refuse, ///< the body is not one of this format's; `fault` says why. What is held may be passed on as it was
+        more,   ///< nothing yet: the whole piece is passed or held
+        name,   ///< a whole name is held; `write` or `held` returns what to send in its place
+        refuse, ///< the body does not have this format; `fault` says why. Held bytes may be passed on unchanged
     };
 
-    /// Of a piece: first so many bytes to pass on, then so many that are held (with those of earlier pieces) or, of a piece that is
-    /// refused, looked at no further.
+    /// The result for a piece: the number of bytes to pass on first, and then the number that is held (together with
+    /// those of earlier pieces) or, if the piece is refused, left unread.
     struct step {
         std::size_t pass = 0;
         std::size_t hold = 0;
         found what = found::more;
     };
 
-    /// Reads from where the last step ended. After `name`, what was held is the caller's to write, before the next read.
+    /// Continues where the last step ended. After `name`, the caller must write what was held before the next call.
     virtual step read(std::string_view piece) noexcept = 0;
 
-    /// The body's end. Null: it is as it should be.
+    /// Handles the end of the body. Returns null if the body is well-formed.
     virtual const message_fault *finish() noexcept = 0;
 
-    /// The bytes that are held, as they came.
+    /// Returns the held bytes, unchanged.
     virtual std::string_view held() const noexcept = 0;
 
-    /// The name, once it is found.
+    /// Returns the name, once it has been found.
     virtual std::string_view name() const noexcept = 0;
 
-    /// What `write` writes at most, beside the name.
+    /// Returns the most bytes that `write` writes in addition to the name.
     virtual std::size_t room() const noexcept = 0;
 
-    /// Writes what was held, with another name in the place of the one found. Returns its size.
+    /// Writes the held bytes with another name in place of the one found. Returns the number of bytes written.
     virtual std::size_t write(std::string_view name, char *into) const noexcept = 0;
 
-    /// Whether `write` would write as many bytes as are held.
+    /// Returns whether `write` would write as many bytes as are held.
     virtual bool keeps_size(std::string_view) const noexcept { return false; }
 
     const message_fault *fault() const noexcept { return fault_; }

@@ -8,7 +8,7 @@ void body_pieces::append(ngx_pool_t *pool, std::string_view text) noexcept
 {
     while (!text.empty() && !is_short_) {
         if (last_ == nullptr || last_->buf->last == last_->buf->end) {
-            // A short body takes no more than it needs.
+            // A short body takes no more memory than it needs.
             const std::size_t room =
                 first_ == nullptr ? std::clamp<std::size_t>(text.size(), 4096, piece_bytes) : piece_bytes;
             ngx_buf_t *buffer = ngx_create_temp_buf(pool, room);

@@ -1,4 +1,4 @@
-// An answer's body that grows piece by piece, in buffers of the request's pool.
+// The body of an answer, which grows piece by piece, in buffers of the request's pool.
 #pragma once
 
 #include "module/nginx/ngx.hpp"
@@ -10,19 +10,19 @@ namespace rollout {
 
 class body_pieces {
   public:
-    /// What goes to the client in one turn of the event loop.
+    /// The bytes that are sent to the client in one turn of the event loop.
     static constexpr std::size_t piece_bytes = 64 * 1024;
 
-    /// Appends a copy. Without memory the body is not whole, and stays so.
+    /// Appends a copy. If out of memory, the body is incomplete, and stays so.
     void append(ngx_pool_t *pool, std::string_view text) noexcept;
 
-    /// Appends another body, which is none afterwards.
+    /// Appends another body, which is empty afterwards.
     void append(body_pieces &other) noexcept;
 
     bool whole() const noexcept { return !is_short_; }
     std::size_t size() const noexcept { return size_; }
 
-    /// The first piece, which is none of the body's any more; null when there is none left.
+    /// Removes and returns the first piece; null if there is none left.
     ngx_chain_t *take() noexcept;
 
     bool empty() const noexcept { return first_ == nullptr; }
@@ -30,7 +30,7 @@ class body_pieces {
   private:
     ngx_chain_t *first_ = nullptr;
     ngx_chain_t *last_ = nullptr;
-    std::size_t size_ = 0; ///< of all that was appended
+    std::size_t size_ = 0; ///< of everything appended
     bool is_short_ = false;
 };
 

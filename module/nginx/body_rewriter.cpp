@@ -4,7 +4,7 @@
 
 namespace rollout {
 
-/// Starts with nginx's buffer.
+/// Its first member is nginx's buffer.
 struct body_rewriter::own_buffer {
     ngx_buf_t buffer;
     u_char *memory;
@@ -13,14 +13,14 @@ struct body_rewriter::own_buffer {
 };
 
 
-/// The chain that goes on.
+/// The chain that is passed on.
 class body_rewriter::output {
   public:
     output(ngx_http_request_t *r, ngx_chain_t *&chain) noexcept : r_(r), end_(&chain) { chain = nullptr; }
 
     ngx_http_request_t *request() const noexcept { return r_; }
 
-    /// Null when memory is out.
+    /// Returns null if out of memory.
     ngx_chain_t *append(ngx_buf_t *buffer) noexcept
     {
         ngx_chain_t *link = ngx_alloc_chain_link(r_->pool);
@@ -33,7 +33,7 @@ class body_rewriter::output {
         return link;
     }
 
-    /// Null: nothing goes on.
+    /// Returns null if nothing is passed on.
     ngx_buf_t *last() const noexcept { return last_; }
 
   private:
@@ -51,14 +51,14 @@ bool is_in_file_alone(const ngx_buf_t *buffer) noexcept
 }
 
 
-/// A range of what is left in a buffer.
+/// A range of the rest of a buffer.
 struct part {
     off_t from;
     off_t to;
 };
 
 
-/// `resent`: a body that is sent once more is sent from its buffers' start.
+/// `resent`: a body that is sent again is sent from the start of its buffers.
 void narrow(ngx_buf_t *buffer, part to_part, bool resent) noexcept
 {
     const auto [from, to] = to_part;
@@ -150,7 +150,7 @@ body_rewriter::result body_rewriter::take_name(output &to, verdict decided, std:
 }
 
 
-/// What the reader can read next of a buffer; nothing when a file cannot be read.
+/// Returns the next bytes of a buffer for the reader; empty if a file cannot be read.
 std::string_view body_rewriter::piece_of(const ngx_buf_t *buffer, off_t from, output &to) noexcept
 {
     auto size = static_cast<std::size_t>(ngx_buf_size(buffer) - from);
@@ -172,7 +172,7 @@ std::string_view body_rewriter::piece_of(const ngx_buf_t *buffer, off_t from, ou
 }
 
 
-/// Part of another buffer, whose memory and file it shares.
+/// Appends a part of another buffer, and shares its memory and file.
 ngx_chain_t *body_rewriter::append_part(const ngx_buf_t *buffer, off_t from, off_t until, output &to) noexcept
 {
     auto *own = take_buffer(to.request()->pool, 0);
@@ -192,7 +192,7 @@ ngx_chain_t *body_rewriter::append_part(const ngx_buf_t *buffer, off_t from, off
 }
 
 
-/// A buffer of which nothing goes on behind what has: all of it is passed or held.
+/// Finishes a buffer of which nothing more is passed on: all its bytes are passed or held.
 bool body_rewriter::end_buffer(ngx_buf_t *buffer, ngx_chain_t *last_part, off_t from, off_t until,
                                output &to) noexcept
 {
@@ -200,7 +200,7 @@ bool body_rewriter::end_buffer(ngx_buf_t *buffer, ngx_chain_t *last_part, off_t 
     ngx_buf_t flags{};
     copy_flags(&flags, buffer);
     copy_flags(buffer, &no_flags);
-    // As long as a part of it is not sent, the original must not be empty, or its memory would be used again.
+    // While a part of the original is unsent, the original must not be empty, or its memory would be reused.
     const ngx_buf_t *replaced = nullptr;
     if (last_part != nullptr) {
         replaced = last_part->buf;
@@ -228,7 +228,8 @@ bool body_rewriter::end_buffer(ngx_buf_t *buffer, ngx_chain_t *last_part, off_t 
 }
 
 
-/// A name that is whole in a buffer of memory, and as long as what takes its place, costs no buffer of its own. `at`: where it begins.
+/// Writes a name in place, without a buffer of its own, if it lies entirely in a buffer in memory and the replacement
+/// has the same length. `at` is where it begins.
 bool body_rewriter::write_in_place(const ngx_buf_t *buffer, off_t at, std::size_t size, verdict decided,
                                    std::string_view instead) noexcept
 {
@@ -251,7 +252,7 @@ body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, 
 {
     const off_t size = ngx_buf_size(buffer);
     off_t at = 0;
-    off_t kept = 0; // what is before that has gone on, or is held
+    off_t kept = 0; // the bytes before this have been passed on, or are held
     ngx_chain_t *last_part = nullptr;
     part last{size, size};
 

@@ -1,5 +1,6 @@
-// A body on its way through a filter, a request's or an answer's, in which a reader finds names and others take their place. Buffers
-// are passed on by reference; what the reader has held back is written into buffers of the rewriter's own.
+// Rewrites a body that passes through a filter, of a request or an answer: a reader finds names, and others are
+// written in their place. Buffers are passed on by reference; bytes that the reader has held back are written into
+// the rewriter's own buffers.
 #pragma once
 
 #include "common/base/function_ref.hpp"
@@ -13,23 +14,24 @@ namespace rollout {
 /// In the request's pool.
 class body_rewriter {
   public:
-    /// What becomes of a name that was found.
+    /// The decision about a name that was found.
     enum class verdict : std::uint8_t {
-        keep,        ///< it goes on as it came
-        rename,      ///< by the name that was given instead
-        rename_last, ///< the same, and nothing more is looked for
-        stop,        ///< the body goes nowhere
+        keep,        ///< pass it on unchanged
+        rename,      ///< write the given name instead
+        rename_last, ///< the same, and search no further
+        stop,        ///< pass on nothing more of the body
     };
     using rename_fn = function_ref<verdict(std::string_view found, std::string_view &instead)>;
 
     enum class result : std::uint8_t {
         done,
-        refused, ///< by the reader, or stopped: nothing of the rest is for anybody
-        failed,  ///< memory is out, or a file cannot be read
+        refused, ///< by the reader, or stopped: the rest is dropped
+        failed,  ///< out of memory, or a file cannot be read
     };
 
-    /// `of_request`: what the reader refuses is refused, and what goes on may be sent a second time; what it refuses of an answer goes on
-    /// as it came. `reuses`: buffers that have been sent are used again, in a body without an end. `most`: bytes that are looked at; 0: all.
+    /// `of_request`: a body that the reader refuses is refused, and what is passed on may be sent a second time;
+    /// without it, an answer that the reader refuses is passed on unchanged. `reuses`: buffers are used again once
+    /// they have been sent, for a body without an end. `most`: the number of bytes to search; 0: all.
     struct settings {
         bool of_request = false;
         bool reuses = false;
@@ -38,20 +40,21 @@ class body_rewriter {
 
     body_rewriter(name_reader *reader, settings how) noexcept : reader_(reader), how_(how) {}
 
-    /// Makes `out` of `in`, whose buffers it may shorten at their beginning; an original is always the last of what is made of it.
+    /// Builds `out` from `in`, whose buffers it may shorten at their beginning. An original buffer always comes last
+    /// among its parts.
     result rewrite(ngx_http_request_t *r, ngx_chain_t *in, ngx_chain_t *&out, rename_fn rename) noexcept;
 
-    /// Whether all goes on as it comes from here on.
+    /// Returns whether the rest of the body is passed on unchanged.
     bool is_over() const noexcept { return is_over_; }
 
-    /// The bytes that have been passed on.
+    /// Returns how many bytes have been passed on.
     off_t written() const noexcept { return written_; }
 
-    /// Of these, where what took the place of the last name begins and ends.
+    /// Return where, in these bytes, the last replacement begins and ends.
     off_t name_from() const noexcept { return name_from_; }
     off_t name_to() const noexcept { return name_to_; }
 
-    /// And what that is.
+    /// Returns that replacement.
     std::string_view last_written() const noexcept { return last_written_; }
 
   private:
@@ -79,11 +82,12 @@ class body_rewriter {
     off_t name_from_ = 0;
     off_t name_to_ = 0;
     std::string_view last_written_;
-    own_buffer *own_ = nullptr; ///< all of them
+    own_buffer *own_ = nullptr; ///< the list of all
     u_char *file_piece_ = nullptr;
 };
 
-/// Gives a chain's links back to the pool, once the next filter has had it: filters keep buffers, and links of their own.
+/// Returns a chain's links to the pool after the next filter has run: filters keep buffers, but use links of their
+/// own.
 void free_links(ngx_pool_t *pool, ngx_chain_t *chain) noexcept;
 
 } // namespace rollout

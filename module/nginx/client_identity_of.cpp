@@ -4,7 +4,7 @@ namespace rollout {
 
 namespace {
 
-/// A variable of nginx's; empty where it has no value, or the module that knows it is not there.
+/// Returns the value of a variable of nginx's; empty if it has none, or the module that provides it is missing.
 std::string_view variable(ngx_http_request_t *r, std::string_view name)
 {
     ngx_str_t text = str_of(name);
@@ -23,7 +23,7 @@ client_identity client_identity_of(ngx_http_request_t *r)
     client_identity who;
     who.address = view_of(r->connection->addr_text);
     who.user = variable(r, "remote_user");
-    // With "ssl_verify_client optional" a certificate may have come that nobody has vouched for.
+    // With "ssl_verify_client optional" the certificate may be unverified.
     if (variable(r, "ssl_client_verify") == "SUCCESS") {
         who.certificate = variable(r, "ssl_client_s_dn");
     }

@@ -1,4 +1,4 @@
-// Nothing is thrown into C: what nginx calls runs behind one of these.
+// Keeps exceptions out of C code: every function that nginx calls runs inside one of these.
 #pragma once
 
 #include "module/nginx/ngx.hpp"
@@ -8,7 +8,7 @@
 
 namespace rollout {
 
-/// Runs `work`. If it throws, returns what `failed` makes of the exception, which must not throw itself.
+/// Runs `work`. If it throws, returns the result of `failed`, which gets the exception and must not throw itself.
 template <class Work, class Failed>
 auto guarded_by(const Work &work, const Failed &failed) noexcept -> std::invoke_result_t<const Work &>
 {
@@ -20,7 +20,7 @@ auto guarded_by(const Work &work, const Failed &failed) noexcept -> std::invoke_
 }
 
 
-/// Logs an exception's words as an error.
+/// Logs an exception's message as an error.
 inline void log_exception(ngx_log_t *log, const std::exception &error, ngx_uint_t level = NGX_LOG_ERR) noexcept
 {
     ngx_log_error(level, log, 0, "rollout: %s", error.what());
@@ -47,7 +47,7 @@ Result guarded(ngx_log_t *log, const Result &otherwise, const Work &work) noexce
 }
 
 
-/// The same for a request: one that throws ends with a 500.
+/// The same for a request, which ends with a 500 if `work` throws.
 template <class Work>
 ngx_int_t guarded(ngx_http_request_t *r, const Work &work) noexcept
 {

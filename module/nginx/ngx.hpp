@@ -1,4 +1,4 @@
-// nginx's C headers for C++, and the few conversions at its border.
+// nginx's C headers for C++, and the few conversions between both.
 #pragma once
 
 extern "C" {
@@ -25,21 +25,21 @@ inline std::string_view view_of(const ngx_str_t &text) noexcept
 }
 
 
-/// For calls that take a `const ngx_str_t`-like value and do not write to it.
+/// For calls that take an ngx_str_t but do not write to it.
 inline ngx_str_t str_of(std::string_view text) noexcept
 {
     return {text.size(), reinterpret_cast<u_char *>(const_cast<char *>(text.data()))};
 }
 
 
-/// Are these the same word, in whatever case?
+/// Returns whether the two are equal, ignoring case.
 inline bool same_word(std::string_view one, std::string_view other) noexcept
 {
     return one.size() == other.size() && ngx_strncasecmp(str_of(one).data, str_of(other).data, one.size()) == 0;
 }
 
 
-/// A copy in the pool; its data is null when memory is out.
+/// Returns a copy in the pool; its data is null if out of memory.
 inline ngx_str_t copy_to_pool(ngx_pool_t *pool, std::string_view text) noexcept
 {
     ngx_str_t copy = {text.size(), static_cast<u_char *>(ngx_pnalloc(pool, text.empty() ? 1 : text.size()))};
@@ -50,7 +50,7 @@ inline ngx_str_t copy_to_pool(ngx_pool_t *pool, std::string_view text) noexcept
 }
 
 
-/// An object that lives as long as the pool and needs no end: the pool calls no destructor.
+/// Creates an object that lives as long as the pool. It must not need a destructor: the pool calls none.
 template <class T, class... Args>
 T *make_in_pool(ngx_pool_t *pool, Args &&...args) noexcept
 {
@@ -60,7 +60,7 @@ T *make_in_pool(ngx_pool_t *pool, Args &&...args) noexcept
 }
 
 
-/// Gives memory of a pool, as a record_store's reads ask for it; null when memory is out.
+/// Allocates from a pool, as a record_store's reads require; returns null if out of memory.
 class pool_memory {
   public:
     explicit pool_memory(ngx_pool_t *pool) noexcept : pool_(pool) {}
@@ -75,7 +75,7 @@ class pool_memory {
 };
 
 
-/// Is that over? In ngx_current_msec's time, which goes round.
+/// Returns whether that time has passed. It is in ngx_current_msec's time, which wraps around.
 inline bool is_past(ngx_msec_t time) noexcept
 {
     return static_cast<ngx_msec_int_t>(ngx_current_msec - time) > 0;

@@ -12,7 +12,7 @@ namespace rollout {
 
 namespace {
 
-/// More than the bound is the bound: the client gets its answer then and asks again.
+/// A value over the bound becomes the bound: the client gets its answer then, and asks again.
 std::optional<unsigned> seconds(std::string_view text) noexcept
 {
     unsigned long value = 0;

@@ -1,4 +1,4 @@
-// How a client wants its answer: `?wait=`, and the header Prefer (RFC 7240).
+// A client's preferences for the answer: `?wait=`, and the header Prefer (RFC 7240).
 #pragma once
 
 #include "module/api/problem.hpp"
@@ -14,16 +14,18 @@ struct preferences {
     bool respond_async = false;
 };
 
-/// `?wait=N`, the one argument of a read. A problem with a detail for another argument, or when N is no whole number.
+/// Reads `?wait=N`, the only argument of a read. Returns a problem with a detail for another argument, or if N is not
+/// a whole number.
 problem read_wait_argument(ngx_http_request_t *r, preferences &wants);
 
-/// `Prefer: wait=N, respond-async`. What is not understood is left aside, as RFC 7240, section 2, has it.
+/// Reads `Prefer: wait=N, respond-async`. Ignores preferences that it does not know, as RFC 7240, section 2,
+/// requires.
 void read_prefer(ngx_http_request_t *r, preferences &wants) noexcept;
 
-/// Parses one or more Prefer headers' value.
+/// Parses the value of one or more Prefer headers.
 void parse_prefer(std::string_view value, preferences &wants) noexcept;
 
-/// A text without its quotes, where it has a pair: Idempotency-Key is a quoted string to some clients.
+/// Returns the text without its pair of quotes, if it has one: to some clients Idempotency-Key is a quoted string.
 std::string_view unquoted(std::string_view text) noexcept;
 
 } // namespace rollout

@@ -4,7 +4,7 @@ namespace rollout {
 
 namespace {
 
-/// Never over: an old worker process after a reload does not end while it has a timer that keeps it.
+/// Never elapses: after a reload, an old worker process does not exit while it has a timer that keeps it.
 constexpr ngx_msec_t long_ms = 60000;
 
 
@@ -36,7 +36,7 @@ void on_turn(ngx_event_t *event)
         return;
     }
     if (*rc != NGX_DONE) {
-        // Outside of a request's own handlers, nginx does not go on with posted requests by itself.
+        // Outside of a request's own handlers, nginx does not run posted requests by itself.
         ngx_connection_t *c = turns.r->connection;
         ngx_http_finalize_request(turns.r, *rc);
         ngx_http_run_posted_requests(c);

@@ -10,7 +10,7 @@ namespace rollout {
 
 namespace {
 
-/// nginx 1.23 chains headers of the same name; before, there was nothing to set.
+/// nginx 1.23 links headers of the same name; earlier versions have nothing to set.
 template <class Header>
 void end_chain(Header *header) noexcept
 {
@@ -49,7 +49,7 @@ ngx_int_t send_body(ngx_http_request_t *r, ngx_uint_t status, ngx_chain_t *body)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     r->headers_out.status = status;
-    // nginx's own filter takes dates into account that are none of these documents', and one header only.
+    // nginx's own filter checks dates, which these documents do not have, and only one header.
     r->disable_not_modified = 1;
     const ngx_int_t rc = ngx_http_send_header(r);
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
@@ -86,7 +86,7 @@ ngx_int_t send_failed_condition(ngx_http_request_t *r) noexcept
 }
 
 
-/// Is that so for one of the request's headers of that name?
+/// Returns whether `is` holds for one of the request's headers of that name.
 template <class Is>
 bool any_header(const ngx_http_request_t *r, std::string_view name, Is is) noexcept
 {
@@ -99,7 +99,8 @@ bool any_header(const ngx_http_request_t *r, std::string_view name, Is is) noexc
 }
 
 
-/// The answer that the request's conditional headers make of one with this tag; nothing if its body is to be sent.
+/// Returns the answer that the request's conditional headers require for a document with this ETag; nothing if the
+/// body is to be sent.
 std::optional<ngx_int_t> answer_by_condition(ngx_http_request_t *r, std::string_view etag) noexcept
 {
     switch (condition_of(r, etag)) {
@@ -114,8 +115,8 @@ std::optional<ngx_int_t> answer_by_condition(ngx_http_request_t *r, std::string_
 }
 
 
-/// The header of what is not to be cached; nothing when the content comes next, else the end of the answer. The request's
-/// preconditions are about the content, although it has no ETag.
+/// Sends the headers of content that must not be cached. Returns nothing if the content follows, else the end of the
+/// answer. The request's preconditions are checked, although the content has no ETag.
 std::optional<ngx_int_t> begin_uncached(ngx_http_request_t *r) noexcept
 {
     if (!add_header(r, "Cache-Control", "no-cache")) {
@@ -125,7 +126,7 @@ std::optional<ngx_int_t> begin_uncached(ngx_http_request_t *r) noexcept
 }
 
 
-/// The next one of a long answer.
+/// Sends the next piece of a long answer.
 std::optional<ngx_int_t> send_piece(request_turns &turns) noexcept
 {
     auto &body = static_cast<long_answer *>(turns.work)->body;
@@ -133,7 +134,7 @@ std::optional<ngx_int_t> send_piece(request_turns &turns) noexcept
     const bool ends = body.empty();
     piece->buf->last_buf = ends && turns.r == turns.r->main;
     piece->buf->last_in_chain = ends;
-    // What the client does not take yet waits in the request's output.
+    // Data that the client does not accept yet stays in the request's output.
     const ngx_int_t rc = ngx_http_output_filter(turns.r, piece);
     return ends || rc == NGX_ERROR ? std::optional(rc) : std::nullopt;
 }
@@ -195,7 +196,7 @@ ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept
 {
     return guarded(r, [&]() -> ngx_int_t {
         const std::string body = what.to_json();
-        // nginx has no words of its own for 422.
+        // nginx has no reason phrase for 422.
         const ngx_str_t line =
             copy_to_pool(r->pool, std::to_string(what.status) + " " + std::string(status_title(what.status)));
         if (line.data == nullptr) {
@@ -277,7 +278,7 @@ ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record 
     if (r->headers_out.etag == nullptr || !add_header(r, "Cache-Control", "no-cache")) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    // A POST has created something, whatever it matches.
+    // A POST has created something, whatever its preconditions say.
     if (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) {
         if (const auto answered = answer_by_condition(r, etag)) {
             return *answered;

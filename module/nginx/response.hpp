@@ -1,4 +1,4 @@
-// Documents and problems on their way out: headers and body of an answer.
+// Sends documents and problems: the headers and the body of an answer.
 #pragma once
 
 #include "module/api/problem.hpp"
@@ -14,35 +14,35 @@ namespace rollout {
 /// Sends a problem as the request's answer. The result is for ngx_http_finalize_request.
 ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept;
 
-/// Sends a task's document in that form, with that ETag: copies of both.
+/// Sends copies of a task's document, in that form, and of its ETag.
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, std::string_view etag,
                     const document_form &form) noexcept;
 
-/// Sends the parts one after the other, as content of that type that is not to be cached; what the
-/// request's preconditions are about, although it has no ETag.
+/// Sends the parts one after the other, as content of that type that must not be cached. The request's preconditions
+/// are checked, although the content has no ETag.
 ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
                     std::initializer_list<std::string_view> parts) noexcept;
 
-/// A long answer, in the request's pool: its body, which is sent a piece in each turn of the event loop.
+/// A long answer, in the request's pool: one piece of its body is sent in each turn of the event loop.
 struct long_answer {
     body_pieces body;
     request_turns turns;
 };
 
-/// The same with a body that may be long. Of a request that is held (its count is one up for that), as long as the result is NGX_DONE;
-/// else the result is for ngx_http_finalize_request.
+/// The same with a body that may be long. The request must be held (its count is one higher for that) while the
+/// result is NGX_DONE; any other result is for ngx_http_finalize_request.
 ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &what) noexcept;
 
 /// Sends an answer without content (204).
 ngx_int_t send_nothing(ngx_http_request_t *r) noexcept;
 
-/// Sends JSON that is no task and no problem.
+/// Sends JSON that is neither a task nor a problem.
 ngx_int_t send_json(ngx_http_request_t *r, std::string_view body) noexcept;
 
-/// Adds a header to the answer; the name is a literal, the value is copied. False when memory is out.
+/// Adds a header to the answer; the name must be a literal, the value is copied. Returns false if out of memory.
 bool add_header(ngx_http_request_t *r, std::string_view name, std::string_view value) noexcept;
 
-/// Visits the request's headers in the order in which they came; `visit(name, value)` returns false to end it.
+/// Visits the request's headers in their order; `visit(name, value)` returns false to stop.
 template <class Visit>
 void each_header(const ngx_http_request_t *r, Visit visit) noexcept
 {
@@ -56,23 +56,23 @@ void each_header(const ngx_http_request_t *r, Visit visit) noexcept
     }
 }
 
-/// The first request header of that name, compared without case; null data where there is none.
+/// Returns the first request header of that name, ignoring case; null data if there is none.
 ngx_str_t find_header(ngx_http_request_t *r, std::string_view name) noexcept;
 
-/// What the preconditions of a request come to (RFC 9110, section 13) for a document with that ETag; empty: it has none. The dates
-/// do not count, since no document here has one.
+/// The result of a request's preconditions (RFC 9110, section 13) for a document with that ETag; an empty ETag means
+/// that it has none. Dates are ignored, since no document here has one.
 enum class condition : std::uint8_t {
     met,
-    not_modified, ///< of a GET or HEAD: the client has it
+    not_modified, ///< for a GET or HEAD: the client has the document
     failed,
 };
 
 condition condition_of(const ngx_http_request_t *r, std::string_view etag) noexcept;
 
-/// Does the request's If-None-Match name that ETag?
+/// Returns whether the request's If-None-Match names that ETag.
 bool matches_etag(const ngx_http_request_t *r, std::string_view etag) noexcept;
 
-/// A body in the pool becomes the answer's content: type and length set. Null when memory is out.
+/// Makes a body in the pool the content of the answer: sets its type and length. Returns null if out of memory.
 ngx_chain_t *make_body(ngx_http_request_t *r, std::string_view type,
                        std::initializer_list<std::string_view> parts) noexcept;
 

@@ -8,7 +8,7 @@ constexpr std::uint32_t window_s = 10;
 constexpr std::size_t client_probes = 8;
 
 
-/// The entry that `is_it` finds, or the one of those probed that has not been used for longest.
+/// Returns the entry that `is_it` finds, or else the least recently used of the probed entries.
 template <class Table, class IsIt>
 auto &find_or_oldest(Table &table, std::uint64_t hash, IsIt is_it, bool &found) noexcept
 {
@@ -28,7 +28,7 @@ auto &find_or_oldest(Table &table, std::uint64_t hash, IsIt is_it, bool &found) 
 }
 
 
-/// Spreads what may be close together, as the hashes of addresses are.
+/// Spreads hashes that may be close together, as those of addresses are.
 std::uint64_t mixed(std::uint64_t model, std::uint64_t client) noexcept
 {
     std::uint64_t hash = model ^ (client * 0x9e3779b97f4a7c15ULL);
@@ -39,7 +39,7 @@ std::uint64_t mixed(std::uint64_t model, std::uint64_t client) noexcept
 } // namespace
 
 
-/// Windows are counted from 1: an entry of window 0 has never been used.
+/// Windows are numbered from 1: an entry of window 0 has never been used.
 void client_table::recent::turn(std::uint32_t now_s) noexcept
 {
     const std::uint32_t current = now_s / window_s + 1;

@@ -1,13 +1,14 @@
-// Which requests are evidence for the gate: failures come in clumps, and the gate's bound holds for independent requests.
+// Decides which requests are evidence for the gate: failures come in clusters, but the gate's bound holds for
+// independent requests.
 //
-// After a failure of one client on a slot that client's further requests on that slot are left out for ten seconds, the
-// good as well as the failed: one client that sends what no model can answer, sticky to green, counts once. A client that
-// brings a fifth or more of the model's recent requests (a load balancer, an address that many share, a lone test client) is the
-// traffic, and none of its requests is left out. Both are decided when a request comes in, so that what is left out does not depend on
-// its own result.
+// After a failure of a client on a slot, further requests of that client on that slot are left out for ten seconds,
+// whether they succeed or fail: a single client that is sticky to green and sends requests that no model can answer
+// counts once. A client that sends a fifth or more of the model's recent requests (a load balancer, a shared address,
+// a lone test client) is the traffic, and none of its requests is left out. Both are decided when a request arrives,
+// so that the decision does not depend on the request's own result.
 //
-// Of one process, in its own memory, without a lock. Its size is fixed: clients that have not been seen for longest give way,
-// and are then as if they were new.
+// Each process has its own table, in its own memory, without a lock. The size is fixed: the clients that have not
+// been seen for longest are replaced, and count as new when they return.
 #pragma once
 
 #include "module/tables/route_metrics.hpp"
@@ -20,25 +21,25 @@ namespace rollout {
 
 class client_table {
   public:
-    /// How long after a failure a client's requests are left out.
+    /// How long a client's requests are left out after a failure.
     static constexpr std::uint32_t clump_s = 10;
 
-    /// A client whose requests are at least one in so many of the model's counts always.
+    /// A client always counts if it sends at least one in this many of the model's requests.
     static constexpr std::uint64_t share_of_traffic = 5;
 
-    // `model` and `client`: hashes; `now_s` from a clock that does not jump back.
+    // `model` and `client` are hashes; `now_s` is from a clock that does not jump back.
 
-    /// Counts a request in. True: it is evidence.
+    /// Counts a request when it arrives. Returns whether it is evidence.
     bool admit(std::uint64_t model, std::uint64_t client, slot which, std::uint32_t now_s) noexcept;
 
-    /// A request that was evidence has failed.
+    /// Notes the failure of a request that was evidence.
     void failed(std::uint64_t model, std::uint64_t client, slot which, std::uint32_t now_s) noexcept;
 
   private:
     static constexpr std::size_t clients = 2048;
     static constexpr std::size_t models = 256;
 
-    /// Requests of ten seconds and the ten before.
+    /// The requests of the current ten seconds and of the ten before.
     struct recent {
         std::uint32_t window = 0;
         std::uint32_t now = 0;

@@ -11,7 +11,7 @@ namespace rollout {
 
 struct gate_counters::header {
     std::uint64_t buckets;
-    std::uint64_t claims; ///< times that a bucket was taken: the `since` of the next
+    std::uint64_t claims; ///< how many times a bucket was claimed: the `since` of the next one
 };
 
 struct gate_counters::traffic_bucket {
@@ -77,12 +77,13 @@ gate_counters::traffic_bucket *gate_counters::claim(std::uint64_t key, std::uint
         }
     }
     std::uint64_t before = peek(oldest->key);
-    // All ones: being taken, nobody's. Whoever is killed meanwhile leaves a bucket that ages like any other.
+    // All ones: the bucket is being claimed, and belongs to nobody. If the claiming process is killed, the bucket
+    // ages like any other.
     if (before == ~std::uint64_t{0} && peek(oldest->used_s) == now_s) {
         return nullptr;
     }
     if (!std::atomic_ref(oldest->key).compare_exchange_strong(before, ~std::uint64_t{0})) {
-        return nullptr; // another process is faster: this request stays uncounted
+        return nullptr; // another process was faster: this request is not counted
     }
     std::atomic_ref(oldest->used_s).store(now_s, relaxed);
     for (auto *number :
@@ -100,7 +101,7 @@ gate_counters::traffic_bucket *gate_counters::claim(std::uint64_t key, std::uint
 }
 
 
-/// Null, and the request stays uncounted, if other processes are faster again and again.
+/// Returns null if other processes are faster again and again; the request is then not counted.
 gate_counters::traffic_bucket *gate_counters::find_or_claim(std::uint64_t key, std::uint32_t now_s) noexcept
 {
     traffic_bucket *at = find(key);

@@ -1,8 +1,9 @@
-// What the requests of a rollout's revisions came to, in shared memory: every nginx process adds, rolloutd's gate asks.
+// Counts, in shared memory, the results of requests to a rollout's revisions: every nginx process adds to them, and
+// rolloutd's gate reads them.
 //
-// A bucket is taken by the first request of a revision that is watched, and given to another revision when it was not used
-// for longest: the gate sees by `since` that a bucket was taken anew. No lock: each number is added to by itself, so that a
-// process that is killed leaves at worst one request half counted.
+// The first request of a watched revision claims a bucket; a bucket that has not been used for longest is given to
+// another revision. The gate recognizes by `since` that a bucket was claimed again. There is no lock: each number is
+// incremented by itself, so a killed process leaves at most one request half counted.
 #pragma once
 
 #include "common/domain/traffic_counters.hpp"
@@ -22,23 +23,24 @@ class gate_counters {
 
     explicit gate_counters(void *memory) noexcept;
 
-    // `key` as in_flight_key makes it; `now_s` from a clock that does not jump back.
+    // `key` is from in_flight_key; `now_s` is from a clock that does not jump back.
 
-    /// A request that ended with an answer, or with a failure; the latter may have had no first byte.
+    /// Counts a request that ended with an answer or with a failure; after a failure there may have been no first
+    /// byte.
     void count(std::uint64_t key, result how, std::uint64_t latency_ms, std::optional<std::uint64_t> first_byte_ms,
                std::uint32_t now_s) noexcept;
 
-    /// A request whose client gave up when it had waited that long for the server.
+    /// Counts a request whose client gave up after waiting that long for the server.
     void count_abandoned(std::uint64_t key, std::uint64_t waited_ms, std::uint32_t now_s) noexcept;
 
-    /// A request that is no evidence (client_table.hpp).
+    /// Counts a request that is not evidence (client_table.hpp).
     void count_left_out(std::uint64_t key, std::uint32_t now_s) noexcept;
 
-    /// All zero if that revision has had no request. `waiting` is not kept here, but with what is in flight.
+    /// Returns zeros if the revision has had no request. `waiting` is not kept here, but with the requests in flight.
     traffic_counters read(std::uint64_t key) const noexcept;
 
   private:
-    static constexpr std::size_t probes = 16; ///< where a revision may stand from its hash on
+    static constexpr std::size_t probes = 16; ///< buckets that are searched for a revision, starting at its hash
 
     struct header;
     struct traffic_bucket;

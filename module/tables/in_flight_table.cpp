@@ -10,7 +10,7 @@ namespace rollout {
 
 namespace {
 
-/// What `enter` gives for a request that found no entry of its own.
+/// Returned by `enter` for a request that found no entry of its own.
 constexpr std::uint32_t in_shared = UINT32_MAX;
 constexpr std::uint32_t in_overflow = UINT32_MAX - 1;
 constexpr std::uint32_t in_overflow_counter = UINT32_MAX - 2;
@@ -20,14 +20,14 @@ constexpr std::size_t overflow_counters_per_slot = 4;
 using order = std::memory_order;
 
 
-/// For two revisions of each rollout; few of all that are in flight are watched. The smallest memories go without.
+/// Two revisions of each rollout need one; few of the revisions in flight are watched. The smallest zones have none.
 constexpr std::size_t ladders_for(std::size_t revisions) noexcept
 {
     return revisions < 5 ? 0 : std::clamp<std::size_t>(revisions / 3, 2, 64);
 }
 
 
-/// Makes `pid` the owner of what nobody owns, or a process that is gone.
+/// Makes `pid` the owner if there is none, or if the owner is dead.
 bool claim(std::int32_t &of, pid_t pid, const in_flight_table::alive_fn &alive) noexcept
 {
     std::atomic_ref owner(of);
@@ -42,13 +42,13 @@ struct in_flight_table::header {
     std::uint32_t processes;
     std::uint32_t revisions;
     std::uint32_t
-        shared; ///< requests of processes that found neither a slot nor an overflow counter; those of a killed one stay
+        shared; ///< requests of processes with neither a slot nor an overflow counter; stays raised after a kill
     std::uint32_t unused;
 };
 
 struct in_flight_table::process_slot {
     std::int32_t pid;       ///< 0: free
-    std::uint32_t overflow; ///< requests of this process that found its entries all in use
+    std::uint32_t overflow; ///< requests of this process while all its entries were in use
 };
 
 struct in_flight_table::entry {
@@ -59,7 +59,7 @@ struct in_flight_table::entry {
 
 struct in_flight_table::ladder {
     std::uint64_t key;
-    std::uint32_t requests; ///< that have got on it; 0: free
+    std::uint32_t requests; ///< requests that hold the ladder; 0: free
     std::uint32_t rungs[waiting_ages];
 };
 
@@ -115,7 +115,7 @@ in_flight_table::process_slot &in_flight_table::process_slot_at(std::size_t inde
 }
 
 
-/// They stand behind the process slots.
+/// The overflow counters follow the process slots.
 in_flight_table::overflow_counter &in_flight_table::overflow_counter_at(std::size_t index) const noexcept
 {
     return *(reinterpret_cast<overflow_counter *>(&process_slot_at(header_->processes)) + index);
@@ -191,7 +191,7 @@ std::uint32_t in_flight_table::enter(std::uint64_t key) noexcept
         return overflow_counter_ != nullptr ? in_overflow_counter : in_shared;
     }
 
-    // Only this process writes here, others read: an entry is free for another key once it counts nothing.
+    // Only this process writes here, others only read: an entry can be used for another key when its count is zero.
     entry *entries = entries_of(*slot_);
     const std::uint32_t size = header_->revisions;
     auto index = static_cast<std::uint32_t>(key % size);
@@ -222,7 +222,7 @@ void in_flight_table::exit(std::uint32_t index) noexcept
     if (index == in_shared) {
         std::atomic_ref(header_->shared).fetch_sub(1);
     } else if (index == in_overflow_counter ? overflow_counter_ == nullptr : slot_ == nullptr) {
-        return; // it went with all it counted
+        return; // the slot was released with all its counts
     } else if (index == in_overflow_counter) {
         std::atomic_ref(overflow_counter_->requests).fetch_sub(1);
     } else if (index == in_overflow) {
@@ -295,7 +295,7 @@ void in_flight_table::move(std::uint32_t on, int from, int to) noexcept
         return;
     }
     auto &rungs = ladders_of(*slot_)[on].rungs;
-    // Up first: who reads meanwhile finds it twice, but never missing.
+    // Incremented first: a concurrent reader sees the request twice, but never misses it.
     if (to != not_on_it) {
         std::atomic_ref(rungs[to]).fetch_add(1);
     }

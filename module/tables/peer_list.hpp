@@ -1,5 +1,5 @@
-// The servers that have a revision, as one text in shared memory: a line feed before each peer, or alone if none has it. Lists that
-// are the same have the same text, and the same hash.
+// The servers that have a revision, as one text in shared memory: a line feed before each peer, or a single one if no
+// server has it. Equal lists have the same text, and the same hash.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace rollout::peer_list {
 
-/// Empty for no list, which stands for all servers.
+/// Returns an empty text for no list, which stands for all servers.
 std::string text_of(const std::optional<std::vector<std::string>> &peers);
 
 /// The reverse.

@@ -1,4 +1,4 @@
-// How a record_store lies in its memory: for the files that implement it alone.
+// The memory layout of a record_store, only for the files that implement it.
 #pragma once
 
 #include "module/tables/record_store.hpp"
@@ -13,7 +13,7 @@ namespace rollout {
 inline constexpr std::size_t cell_bytes = record_store::bytes_per_cell;
 inline constexpr std::size_t max_key_bytes = 288;
 
-// Single words that readers see change: never torn, never kept in a register.
+// Accesses to single words that change while others read: never torn, never cached in a register.
 
 template <class T>
 T load(const T &from, std::memory_order order = std::memory_order_relaxed) noexcept
@@ -31,7 +31,7 @@ void store(T &to, T value, std::memory_order order = std::memory_order_relaxed) 
 
 struct record_store::bucket {
     cell_index first;
-    std::uint32_t sequence; ///< odd while a writer changes what hangs here
+    std::uint32_t sequence; ///< odd while a writer changes records of this bucket
 };
 
 struct record_store::cell {
@@ -39,10 +39,10 @@ struct record_store::cell {
     unsigned char bytes[cell_bytes - sizeof(cell_index)];
 };
 
-/// A record's first cell. Behind it, and through the cells after, run the key's bytes and then the value's.
+/// A record's first cell. The key's bytes and then the value's follow it, and continue in the next cells.
 struct record_store::head {
     cell_index next_cell;
-    cell_index chain; ///< the bucket's next record
+    cell_index chain; ///< the next record of the bucket
     cell_index older;
     cell_index newer;
     std::uint32_t hash;
@@ -66,7 +66,7 @@ struct record_store::header {
     };
 
     std::uint64_t cells_offset;
-    std::uint64_t marks_offset; ///< a bit for each cell; `repair` only
+    std::uint64_t marks_offset; ///< a bit for each cell; for `repair` only
     cell_index cell_count;      ///< cell 0 is not used
     cell_index free_first;
     std::uint32_t free_count;

@@ -13,15 +13,16 @@ namespace rollout {
 
 namespace {
 
-/// A reader that meets a writer this often hands over to the lock. A write holds its bucket for a microsecond.
+/// After this many conflicts with writers, a reader falls back to the lock. A write keeps its bucket for a
+/// microsecond.
 constexpr unsigned read_attempts = 200;
 
-/// How far a reader follows a bucket's chain before it makes sure that the chain is still one.
+/// How many steps a reader follows a bucket's chain before it checks that the chain is still valid.
 constexpr unsigned steps_between_checks = 64;
 
 
-/// FNV-1a with a finish that spreads the high bits downwards. Keys are chosen by clients who may post anyway; what a
-/// flood of colliding keys could cost is a longer chain.
+/// FNV-1a with a finalizer that spreads the high bits downwards. Keys are chosen by clients that may post anyway; the
+/// worst that a flood of colliding keys can cause is a longer chain.
 std::uint32_t hash_of(std::string_view key) noexcept
 {
     std::uint64_t hash = 0xcbf29ce484222325ULL;
@@ -61,8 +62,8 @@ bool record_store::is_cell(cell_index index) const noexcept
 }
 
 
-/// Hands the record's bytes from `skip` on to `copy(bytes, size)`, piece by piece. False where the chain of cells ends
-/// early, as it may for a reader that meets a writer.
+/// Passes the record's bytes from `skip` on to `copy(bytes, size)`, piece by piece. Returns false if the chain of
+/// cells ends early, which a reader may see when a writer interferes.
 template <class Copy>
 bool record_store::walk(cell_index index, std::size_t skip, std::size_t size, Copy copy) const noexcept
 {
@@ -118,7 +119,7 @@ void record_store::copy_key(cell_index index, char *to, std::size_t size) const 
 }
 
 
-/// A record's cells mostly lie one behind the other. Asked for at once, they come from a large memory in the time of one.
+/// A record's cells are mostly adjacent. Requested together, they arrive from a large memory in the time of one.
 inline void prefetch_behind(const void *record) noexcept
 {
     for (std::size_t i = 1; i < 9; ++i) {
@@ -185,7 +186,7 @@ record_store::found record_store::read(record_map map, std::string_view key, con
 }
 
 
-/// The keys that hang in a bucket. False if a writer stays at it for longer than a write takes.
+/// Copies the keys of a bucket. Returns false if a writer stays at it for longer than a write takes.
 bool record_store::copy_keys(const bucket &of, std::vector<std::string> &keys) const
 {
     for (unsigned attempt = 0; attempt < read_attempts; ++attempt) {
@@ -242,7 +243,7 @@ record_store::found record_store::read_each(record_map map,
             if (there == found::busy) {
                 return found::busy;
             }
-            if (there == found::yes) { // else it has gone since
+            if (there == found::yes) { // otherwise it has been erased since
                 visit(key, value);
             }
         }
@@ -296,7 +297,8 @@ void record_store::give_cells(cell_index first) noexcept
 }
 
 
-/// The link (a bucket's `first` or a record's `chain`) that leads to the record, or to nothing at the chain's end.
+/// Returns the link (a bucket's `first` or a record's `chain`) that leads to the record, or the one at the end of the
+/// chain.
 record_store::cell_index *record_store::find(record_map map, std::string_view key, std::uint32_t hash) const noexcept
 {
     cell_index *link = &bucket_of(map, hash).first;
@@ -334,8 +336,9 @@ void record_store::append(cell_index index, age_list list) noexcept
 }
 
 
-/// The one moment at which readers see a change. What was linked before may be written over afterwards, by this writer or
-/// by any later one: the fence keeps those writes behind the odd number, so that a reader of torn bytes sees that too.
+/// Makes a change visible to readers, at this single moment. What was linked before may then be overwritten, by this
+/// writer or a later one: the fence keeps those writes behind the odd number, so that a reader of torn bytes sees
+/// that number too.
 void record_store::relink(bucket &where, cell_index &link, cell_index to) noexcept
 {
     std::atomic_ref sequence(where.sequence);
@@ -366,7 +369,7 @@ bool record_store::put(record_map map, std::string_view key, std::initializer_li
     record.value_bytes = static_cast<std::uint32_t>(value_bytes);
     record.key_bytes = static_cast<std::uint16_t>(key.size());
     record.map = map;
-    record.list = list; // before it can be seen: `repair` puts the record where this says
+    record.list = list; // before it is visible: `repair` puts the record into this list
 
     cell_index at = index;
     unsigned char *to = record.bytes;
@@ -508,12 +511,12 @@ std::size_t record_store::cells_for(std::size_t key_bytes, std::size_t value_byt
 }
 
 
-// The memory as a whole: laid out when it is fresh, made whole again after a writer's death.
+// The memory as a whole: laid out when it is fresh, repaired after a writer has died.
 
 void record_store::format(void *memory, std::size_t bytes) noexcept
 {
     static_assert(sizeof(cell) == cell_bytes && sizeof(head) == cell_bytes);
-    // One bucket for so many cells: a task of a few hundred bytes takes about nine, a route five.
+    // One bucket for this many cells: a task of a few hundred bytes takes about nine cells, a route five.
     constexpr std::array<std::size_t, record_maps> cells_per_bucket = {8, 16, 64};
 
     auto *to = new (memory) header{};
@@ -533,7 +536,7 @@ void record_store::format(void *memory, std::size_t bytes) noexcept
     to->cell_count =
         static_cast<cell_index>(std::min<std::size_t>((bytes - offset) / cell_bytes, std::size_t{1} << 31));
 
-    // Neighbours follow each other in the free list, so that a record's cells mostly lie side by side.
+    // Adjacent cells follow each other in the free list, so that a record's cells are mostly adjacent.
     auto *cells = reinterpret_cast<cell *>(static_cast<unsigned char *>(memory) + offset);
     for (cell_index i = 1; i < to->cell_count; ++i) {
         cells[i].next = i + 1 < to->cell_count ? i + 1 : 0;
@@ -560,7 +563,7 @@ void record_store::repair() noexcept
         region.count = 0;
         for (std::uint32_t i = 0; i <= region.mask; ++i) {
             bucket &where = bucket_of(static_cast<record_map>(map), i);
-            // A reader that came upon the dead writer's odd number must not take the even one for its own.
+            // A reader that saw the dead writer's odd number must not take the new even number for its own.
             store(where.sequence, (load(where.sequence) | 1) + 1, std::memory_order_release);
 
             cell_index *link = &where.first;
@@ -578,7 +581,8 @@ void record_store::repair() noexcept
                     whole = more == 0 && at == 0;
                 }
                 if (!whole) {
-                    // Cannot come from a writer cut short; rather lose the chain's end than follow it.
+                    // A writer that was cut short cannot cause this. It is safer to lose the end of the chain than to
+                    // follow it.
                     store(*link, cell_index{0}, std::memory_order_release);
                     break;
                 }

@@ -1,15 +1,16 @@
-// Keyed records in shared memory: read without a lock, written by one process at a time, whole after any crash.
+// Keyed records in shared memory: read without a lock, written by one process at a time, consistent after any crash.
 //
-// The memory is cut into cells of 64 bytes. A record is a chain of cells, its first one (the head) hangs in a bucket of
-// one of a few hash maps. A record never changes once it can be seen: a new version is written into free cells and
-// linked in with a single store. A reader notes its bucket's sequence number (odd while a writer is at that bucket),
-// copies, and looks again: when the number changed, what it copied may be torn, and it starts over.
+// The memory is divided into cells of 64 bytes. A record is a chain of cells, whose first one (the head) is linked
+// into a bucket of one of a few hash maps. A record never changes once it is visible: a new version is written into
+// free cells and linked in with a single store. A reader notes its bucket's sequence number (odd while a writer is at
+// that bucket), copies, and checks the number again: if it has changed, the copy may be torn, and the reader starts
+// over.
 //
-// A writer that is killed leaves the `writing` flag behind. The next writer calls `repair`, which keeps every record
-// that a bucket leads to, and makes the free list and the lists of ages anew from that.
+// A writer that is killed leaves the `writing` flag set. The next writer calls `repair`, which keeps every record
+// that is reachable from a bucket, and rebuilds the free list and the age lists from these.
 //
-// Offsets only, no pointers: the processes may map the memory where they like. No nginx here: a plain block of memory
-// will do, so that all of this can be tested by itself.
+// There are only offsets, no pointers: processes may map the memory at different addresses. Independent of nginx: any
+// block of memory will do, so that the store can be tested by itself.
 #pragma once
 
 #include "common/base/function_ref.hpp"
@@ -28,84 +29,87 @@ namespace rollout {
 enum class record_map : std::uint8_t { tasks, models, routes };
 inline constexpr std::size_t record_maps = 3;
 
-/// A record may stand in one list, in the order of its last writing.
+/// A record may be in one list, which is ordered by the records' last writes.
 enum class age_list : std::uint8_t { none, final_tasks, active_tasks };
 inline constexpr std::size_t age_lists = 3;
 
 class record_store {
   public:
-    using cell_index = std::uint32_t; ///< 0 is none
+    using cell_index = std::uint32_t; ///< 0 means none
 
     static constexpr std::size_t bytes_per_cell = 64;
 
-    /// The least memory that `format` takes.
+    /// The least memory that `format` accepts.
     static constexpr std::size_t min_bytes = 96 * 1024;
 
-    /// A record's value at most: a task document with what the table keeps beside it.
+    /// The largest value of a record: a task document with the data that the table keeps with it.
     static constexpr std::size_t max_value_bytes = 80 * 1024;
 
-    /// Lays an empty store into the memory, which must be aligned to 64 bytes and stay for as long as the store.
+    /// Creates an empty store in the memory, which must be aligned to 64 bytes and outlive the store.
     static void format(void *memory, std::size_t bytes) noexcept;
 
-    /// A view of a formatted store; cheap to make and to copy, one for each process.
+    /// Creates a view of a formatted store; cheap to make and to copy, one for each process.
     explicit record_store(void *memory) noexcept;
 
-    // Reading: any process, any time, no lock.
+    // Reading: by any process, at any time, without a lock.
 
     enum class found {
         yes,
         no,
         busy,  ///< a killed writer is in the way
-        failed ///< it is there, and cannot be had
+        failed ///< the record exists but cannot be read
     };
 
-    /// Where to copy a value of that many bytes; null gives up (`failed`). May be asked again when a writer was met.
+    /// Returns memory for a value of that many bytes; null makes the read fail (`failed`). May be called again if a
+    /// writer interfered.
     using allocate_fn = function_ref<unsigned char *(std::size_t size)>;
 
-    /// Copies a record's value. `busy`: a writer stayed at the bucket for longer than a write takes, as a killed one
-    /// does; the caller takes the writers' lock, repairs and reads again.
+    /// Copies a record's value. Returns `busy` if a writer stays at the bucket for longer than a write takes, as a
+    /// killed one does; the caller then takes the writers' lock, repairs, and reads again.
     found read(record_map map, std::string_view key, const allocate_fn &allocate) const;
 
-    /// Calls `visit` with a copy of each record that is there all the while, as it was or as it is now. `busy`, as above, ends it:
-    /// then not all have been visited. Throws std::bad_alloc, and whatever `visit` does.
+    /// Calls `visit` with a copy of each record that exists throughout the call, in its state at some moment of it.
+    /// `busy`, as above, ends the call before all records have been visited. Throws std::bad_alloc, and whatever
+    /// `visit` throws.
     found read_each(record_map map,
                     const function_ref<void(std::string_view key, std::string_view value)> &visit) const;
 
-    // Writing: one process at a time, with a lock of the caller's around `begin_write` … `end_write`.
+    // Writing: by one process at a time, under a lock that the caller holds from `begin_write` to `end_write`.
 
-    /// False when the writer before did not come to its end: call `repair` before anything else.
+    /// Returns false if the previous writer did not finish: call `repair` before anything else.
     [[nodiscard]] bool begin_write() noexcept;
     void end_write() noexcept;
 
-    /// Keeps what can be reached, frees the rest. Takes no memory, as all that follows a killed writer.
+    /// Keeps all reachable records and frees the rest. Like everything that runs after a writer was killed, it
+    /// allocates no memory.
     void repair() noexcept;
 
-    /// Writes a record, whose value is the parts one after the other, new or in place of the one with that key. False
-    /// when there are too few free cells: then nothing changed.
+    /// Writes a record, whose value is the parts one after the other. It is new, or replaces the one with that key.
+    /// Returns false, and changes nothing, if there are too few free cells.
     bool put(record_map map, std::string_view key, std::initializer_list<std::string_view> parts,
              age_list list) noexcept;
 
-    /// False when there is no such record.
+    /// Returns false if there is no such record.
     bool erase(record_map map, std::string_view key) noexcept;
 
     void clear(record_map map) noexcept;
 
-    /// The key of the record in that list whose last writing is longest ago, leaving out `except`, copied into `buffer`;
-    /// empty when none.
+    /// Returns the key of the least recently written record in that list, other than `except`, copied into `buffer`;
+    /// empty if there is none.
     std::string_view oldest(age_list list, std::span<char> buffer, std::string_view except = {}) const noexcept;
 
-    /// By a writer.
+    /// For a writer.
     bool holds(record_map map, std::string_view key) const noexcept;
 
-    /// Calls `visit` with each key. The records must not be changed meanwhile, except that the one visited may be
-    /// erased.
+    /// Calls `visit` with each key. The records must not change during the call, except that `visit` may erase the
+    /// one that it gets.
     void each(record_map map, const function_ref<void(std::string_view key)> &visit) const;
 
     std::size_t count(record_map map) const noexcept;
     std::size_t cells() const noexcept;
     std::size_t free_cells() const noexcept;
 
-    /// How many cells a record of these sizes takes.
+    /// Returns how many cells a record of these sizes takes.
     static std::size_t cells_for(std::size_t key_bytes, std::size_t value_bytes) noexcept;
 
   private:

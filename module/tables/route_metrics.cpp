@@ -13,7 +13,7 @@ namespace rollout {
 
 namespace {
 
-/// The last minute is as many of these, the last of which has only begun.
+/// The last minute is made of this many buckets, the last of which has only begun.
 constexpr std::uint32_t seconds_a_bucket = 10;
 constexpr std::uint32_t minute_buckets = 6;
 
@@ -32,7 +32,7 @@ struct route_metrics::header {
 };
 
 struct alignas(64) route_metrics::entry {
-    std::uint32_t generation; ///< odd: a route's; even: free
+    std::uint32_t generation; ///< odd: taken by a route; even: free
     std::uint8_t model_id_bytes;
     std::uint8_t part_bytes;
     std::uint16_t unused;
@@ -91,7 +91,7 @@ route_metrics::route_metrics(void *memory) noexcept
 }
 
 
-/// Visits where the route may stand until `visit` says that this is it.
+/// Visits the entries where the route may be, until `visit` accepts one.
 template <class Visit>
 route_metrics::entry *route_metrics::probe(std::string_view model_id, std::string_view part,
                                            Visit visit) const noexcept
@@ -202,7 +202,7 @@ std::optional<std::uint64_t> route_metrics::last_minute(std::string_view model_i
     }
     std::atomic_thread_fence(std::memory_order_acquire);
     if (std::atomic_ref(at->generation).load(relaxed) != generation) {
-        return std::nullopt; // it went to another route meanwhile
+        return std::nullopt; // it belongs to another route by now
     }
     return sum;
 }
@@ -236,7 +236,7 @@ std::vector<route_metrics::reading> route_metrics::read(std::size_t first, std::
         }
         std::atomic_thread_fence(std::memory_order_acquire);
         if (std::atomic_ref(at.generation).load(relaxed) == generation) {
-            all.push_back(std::move(now)); // else it went to another route meanwhile
+            all.push_back(std::move(now)); // otherwise it belongs to another route by now
         }
     }
     return all;

@@ -1,8 +1,9 @@
-// What all requests of the routed models came to, in shared memory: for the metrics, while the traffic table is for a
-// rollout's gate.
+// Counts, in shared memory, the results of all requests of the routed models: for the metrics, whereas the
+// gate_counters are for a rollout's gate.
 //
-// A route has an entry from when it is put in force until it goes; routes for which there is no entry share one. Each
-// number is added to by itself, without a lock: a process that is killed leaves at worst one request half counted.
+// A route has an entry from when it is put in force until it is removed; all routes for which there is no entry share
+// one. Each number is incremented by itself, without a lock: a killed process leaves at most one request half
+// counted.
 #pragma once
 
 #include "common/base/function_ref.hpp"
@@ -21,19 +22,20 @@ enum class slot : std::uint8_t { blue, green };
 
 std::string_view slot_name(slot which) noexcept;
 
-/// Where a route's requests are counted for the metrics: an entry of the route_metrics, and whose it is now.
+/// Where a route's requests are counted for the metrics: an entry of the route_metrics, and its current owner.
 struct route_metrics_entry {
     std::uint32_t index = 0;
     std::uint32_t generation = 0;
 };
 
-/// The bounds of the latency histogram's buckets, in milliseconds; what is over the last counts behind it.
+/// The bounds of the latency histogram's buckets, in milliseconds; latencies over the last bound have a bucket after
+/// it.
 inline constexpr std::array<std::uint32_t, 15> meter_bounds_ms = {1,   2,    5,    10,   20,    50,    100,  200,
                                                                   500, 1000, 2000, 5000, 10000, 30000, 60000};
 
 class route_metrics {
   public:
-    /// The least and the most entries that make sense; each is about 700 bytes, and up to 44 lines of metrics.
+    /// The least and the most useful number of entries; each takes about 700 bytes, and up to 44 lines of metrics.
     static constexpr std::size_t min_places = 8;
     static constexpr std::size_t max_places = 1024;
 
@@ -42,27 +44,28 @@ class route_metrics {
 
     explicit route_metrics(void *memory) noexcept;
 
-    // By a writer, with the zone's lock.
+    // For a writer that holds the zone's lock.
 
-    /// The entry of that route, its own from before or a new one that counts from zero.
+    /// Returns the entry of that route: the one that it has already, or a new one that starts at zero.
     route_metrics_entry take(std::string_view model_id, std::string_view part) noexcept;
 
     void release(std::string_view model_id, std::string_view part) noexcept;
 
-    /// Releases all that `keep` refuses.
+    /// Releases all entries that `keep` rejects.
     void retain(const function_ref<bool(std::string_view model_id, std::string_view part)> &keep);
 
-    // By any process, at any time.
+    // For any process, at any time.
 
-    /// A request that ended with that HTTP status, as the client saw it. Where the entry has gone to another route
-    /// meanwhile, it counts among those without an entry.
+    /// Counts a request that ended with that HTTP status, as the client saw it. If the entry belongs to another route
+    /// by now, the request is counted among those without an entry.
     void count(route_metrics_entry where, slot which, unsigned status, std::uint64_t latency_ms) noexcept;
 
-    /// One of the route's inferences, for `last_minute`; `now_s` from a clock that does not jump back. Not where the entry
-    /// has gone to another route.
+    /// Counts one of the route's inferences for `last_minute`; `now_s` is from a clock that does not jump back. Does
+    /// nothing if the entry belongs to another route by now.
     void count_inference(route_metrics_entry where, std::uint32_t now_s) noexcept;
 
-    /// The route's inferences over the last minute, by ten seconds; nothing for a route without an entry of its own.
+    /// Returns the route's inferences in the last minute, to a precision of ten seconds; nothing if the route has no
+    /// entry of its own.
     std::optional<std::uint64_t> last_minute(std::string_view model_id, std::string_view part,
                                              std::uint32_t now_s) const noexcept;
 
@@ -75,19 +78,19 @@ class route_metrics {
     };
 
     struct reading {
-        std::string model_id; ///< empty: of all routes without an entry of their own
+        std::string model_id; ///< empty: the entry of all routes without their own
         std::string part;
-        std::array<slot_reading, 2> slots; ///< by `slot`
+        std::array<slot_reading, 2> slots; ///< indexed by `slot`
     };
 
-    /// How many entries there are, taken or not.
+    /// Returns how many entries there are, taken or not.
     std::size_t entries() const noexcept;
 
-    /// Of these entries, those that are taken: from the first of them on, so many.
+    /// Returns the taken ones among `count` entries, from the entry `first` on.
     std::vector<reading> read(std::size_t first, std::size_t count) const;
 
   private:
-    static constexpr std::size_t probes = 16; ///< where a route may stand from its hash on
+    static constexpr std::size_t probes = 16; ///< entries that are searched for a route, starting at its hash
 
     struct header;
     struct entry;
@@ -96,7 +99,7 @@ class route_metrics {
     entry *probe(std::string_view model_id, std::string_view part, Visit visit) const noexcept;
 
     header *header_;
-    entry *entries_; ///< the first: of all routes without one
+    entry *entries_; ///< the first one is for all routes without their own
 };
 
 } // namespace rollout

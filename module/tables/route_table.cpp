@@ -11,7 +11,8 @@ namespace rollout {
 
 namespace {
 
-/// A route's record: this, then blue's upstream, model and peers, then green's. A target without an upstream is none.
+/// A route's record: this, then blue's upstream, model and peers, then green's. A target without an upstream is
+/// absent.
 struct route_head {
     struct target {
         std::uint64_t revision;
@@ -30,7 +31,7 @@ struct route_head {
     route_metrics_entry meter;
 };
 
-/// A model's id with a part's name behind a NUL, which neither may hold.
+/// A model's id and a part's name, with a NUL between them, which neither may contain.
 class route_key {
   public:
     route_key(std::string_view model_id, std::string_view part) noexcept
@@ -69,7 +70,7 @@ std::string peers_of(const std::optional<route_target> &target)
 }
 
 
-/// Takes a record apart. Both choices point into `bytes`.
+/// Parses a record. Both choices point into `bytes`.
 bool open_route(const unsigned char *bytes, std::size_t size, route_head &head, route_choice &blue,
                 route_choice &green) noexcept
 {
@@ -102,14 +103,15 @@ bool open_route(const unsigned char *bytes, std::size_t size, route_head &head, 
 
 unsigned routing_bucket(std::string_view key, std::string_view model_id, std::uint64_t green_revision) noexcept
 {
-    // The model and the revision go in as well: it shall not be the same few keys that meet every green first.
+    // The hash includes the model and the revision, so that it is not always the same few keys that get a new green
+    // first.
     std::uint64_t hash = 0xcbf29ce484222325ULL ^ (green_revision * 0x9e3779b97f4a7c15ULL);
     for (const auto text : {model_id, std::string_view("\0", 1), key}) {
         for (const char c : text) {
             hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
         }
     }
-    // The finish of MurmurHash3: FNV alone leaves neighbouring keys in neighbouring places.
+    // The finalizer of MurmurHash3: FNV alone puts neighbouring keys into neighbouring buckets.
     hash ^= hash >> 33;
     hash *= 0xff51afd7ed558ccdULL;
     hash ^= hash >> 33;
@@ -148,7 +150,7 @@ record_store::found route_table::choose(const question &asked, const record_stor
         choice = green;
     } else if (asked.preview_green) {
         choice = green;
-        choice.watched = false; // a try-out is no traffic
+        choice.watched = false; // a try-out does not count as traffic
     } else {
         const unsigned bucket =
             asked.key.empty() ? asked.chance : routing_bucket(asked.key, asked.model_id, head.green.revision);

@@ -6,8 +6,8 @@ namespace rollout {
 
 namespace {
 
-/// How long the member `created_by` is that `rest` begins with, its comma included; 0: it begins with another one. rolloutd writes it
-/// right behind the status, an object of texts.
+/// Returns the length of the member `created_by` at the beginning of `rest`, with its comma; 0 if another member is
+/// there. rolloutd writes it directly after the status, as an object of strings.
 std::size_t length_of_creator(std::string_view rest) noexcept
 {
     static constexpr std::string_view member = ",\"created_by\":{";

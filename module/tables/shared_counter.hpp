@@ -1,4 +1,4 @@
-// Numbers in shared memory that all worker processes add to and read without a lock, each number for itself.
+// Numbers in shared memory that all worker processes add to and read without a lock, each number by itself.
 #pragma once
 
 #include <atomic>

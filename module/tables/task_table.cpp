@@ -11,7 +11,7 @@ namespace rollout {
 
 namespace {
 
-/// What stands before the model's name and the document in a task's record.
+/// The part of a task's record before the model's name and the document.
 struct task_head {
     std::uint64_t sequence;
     std::uint64_t revision;
@@ -22,23 +22,23 @@ struct task_head {
     std::uint8_t task_id_bytes;
 };
 
-/// A model's record: its latest task of each kind. The sequence stays when the task itself had to go, so that an older
-/// one never passes for the latest.
+/// A model's record: its latest task of each kind. The sequence stays when that task is evicted, so that an older one
+/// is never taken for the latest.
 struct model_entry {
     struct latest_task {
         std::uint64_t sequence;
-        std::uint8_t task_id_bytes; ///< 0: known to rolloutd only
+        std::uint8_t task_id_bytes; ///< 0: only rolloutd knows the task
         char task_id[limits::task_id_bytes];
 
         std::string_view id() const noexcept { return {task_id, task_id_bytes}; }
     };
 
-    std::array<latest_task, 2> latest; ///< by task_kind
-    std::uint32_t tasks;               ///< of this model in the table; with the last the entry goes
+    std::array<latest_task, 2> latest; ///< indexed by task_kind
+    std::uint32_t tasks;               ///< of this model in the table; the entry is removed with the last one
 };
 
 
-/// A reader that misses a task that goes now must see that one has gone.
+/// Makes sure that a reader that misses a task which is evicted now sees that one was evicted.
 void raise(std::uint64_t &evicted) noexcept
 {
     std::atomic_ref(evicted).fetch_add(1, std::memory_order_release);
@@ -52,7 +52,7 @@ std::string_view bytes_of(const T &value) noexcept
 }
 
 
-/// Takes a task's record apart, which is `head, task_id, model_id, document`.
+/// Parses a task's record, which is `head, task_id, model_id, document`.
 bool open_task(const unsigned char *bytes, std::size_t size, task_record &task) noexcept
 {
     task_head head;
@@ -93,7 +93,7 @@ record_store::found read_task(const record_store &records, std::string_view task
 }
 
 
-/// For writers, into memory of their own: nobody else writes now, so that they find no torn record.
+/// For writers, into their own memory: nobody else writes at this time, so that no record is torn.
 record_store::found read_task(const record_store &records, std::string_view task_id, std::string &bytes,
                               task_record &task)
 {
@@ -126,7 +126,7 @@ std::uint64_t task_counts::read(task_kind kind, task_status status) const noexce
 
 std::size_t task_record::status_at() const noexcept
 {
-    // Everything before it is ids of a plain alphabet: the first match is the member itself.
+    // All values before it are ids of a plain alphabet, so the first match is the member itself.
     static constexpr std::string_view member = "\"status\":\"";
     const auto at = document.find(member);
     return at == std::string_view::npos ? at : at + member.size();
@@ -176,7 +176,7 @@ task_table::stored task_table::put(const task_record &task, std::uint64_t &evict
     if (!make_room(cells, task.task_id, evicted) ||
         !records_.put(record_map::tasks, task.task_id, {bytes_of(head), task.task_id, task.model_id, task.document},
                       is_final(task.status) ? age_list::final_tasks : age_list::active_tasks)) {
-        // Its old state must not be taken for the new one: rolloutd is asked.
+        // The old state must not be taken for the new one, so rolloutd is asked.
         raise(evicted);
         if (before == record_store::found::yes) {
             evict(task.task_id);
@@ -271,7 +271,7 @@ void task_table::evict(std::string_view task_id)
     if (latest.id() == task_id) {
         latest.task_id_bytes = 0;
     }
-    // The cells of the task that just went are more than this takes.
+    // The task that was just evicted has freed more cells than this takes.
     records_.put(record_map::models, task.model_id, {bytes_of(entry)}, age_list::none);
 }
 

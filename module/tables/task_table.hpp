@@ -1,5 +1,5 @@
-// The replica of the tasks in shared memory: what answers a client's read. Filled from rolloutd's journal, bounded by
-// the zone, rebuilt at any time; nothing is decided here.
+// The replica of the tasks in shared memory, which answers clients' reads. It is filled from rolloutd's journal,
+// bounded by the zone, and can be rebuilt at any time; it decides nothing.
 #pragma once
 
 #include "common/domain/task_status.hpp"
@@ -11,21 +11,21 @@
 
 namespace rollout {
 
-/// A task as it comes from rolloutd. Views, valid as long as what they came from.
+/// A task as received from rolloutd. The views are valid as long as the data that they point to.
 struct task_record {
     task_kind kind = task_kind::deploy;
     task_status status = task_status::pending;
-    std::uint64_t sequence = 0; ///< its place in the order of acceptance
+    std::uint64_t sequence = 0; ///< its position in the order of acceptance
     std::uint64_t revision = 0; ///< the journal's counter at its last change
     std::string_view task_id;
     std::string_view model_id;
     std::string_view document; ///< as the client reads it, in the standard dialect
 
-    /// Where in the document the status stands, without its quotes.
+    /// Returns where in the document the status begins, without its quotes.
     std::size_t status_at() const noexcept;
 };
 
-/// How many tasks of each kind and status a table holds; in the shared memory beside it.
+/// How many tasks of each kind and status a table holds; kept next to it in the shared memory.
 struct task_counts {
     std::array<std::array<std::uint64_t, task_statuses>, task_kinds> of{};
 
@@ -34,7 +34,7 @@ struct task_counts {
 
 class task_table {
   public:
-    /// `counts` is kept by a writer; null where nobody asks for them.
+    /// `counts` is updated by a writer; null if they are not needed.
     explicit task_table(record_store &records, task_counts *counts = nullptr) noexcept
         : records_(records), counts_(counts)
     {
@@ -44,12 +44,12 @@ class task_table {
 
     // Reading: without a lock.
 
-    /// Copies the task into memory that `allocate` gives, which must outlive the record. A deployment asked for as a
-    /// deletion is not there, and the other way round.
+    /// Copies the task into memory from `allocate`, which must outlive the record. A deployment is not found as a
+    /// deletion, nor a deletion as a deployment.
     record_store::found by_id(task_kind kind, std::string_view task_id, const allocate_fn &allocate,
                               task_record &task) const;
 
-    /// The model's latest task of that kind.
+    /// Finds the model's latest task of that kind.
     record_store::found latest(task_kind kind, std::string_view model_id, const allocate_fn &allocate,
                                task_record &task) const;
 
@@ -57,25 +57,26 @@ class task_table {
 
     enum class stored {
         yes,
-        stale,   ///< what is there is as new or newer: a replay
-        no_room, ///< not even after all others went; an older state of it went as well
+        stale,   ///< the table has the same state or a newer one: this is a replay
+        no_room, ///< not even after all others were evicted; an older state of the task was removed as well
     };
 
-    /// Makes room, where needed, with the oldest final tasks first, then with the oldest of the others. `evicted`, which
-    /// readers may look at, is raised before each one that goes.
+    /// Makes room, if needed, by evicting the oldest final tasks first, and then the oldest of the others. Raises
+    /// `evicted`, which readers may check, before each eviction.
     stored put(const task_record &task, std::uint64_t &evicted);
 
-    /// Is it there, in whatever state?
+    /// Returns whether the task is in the table, in whatever state.
     bool holds(std::string_view task_id) const;
 
-    /// Lets the oldest final task go, or the oldest of all where none is final, but not `keep`. False when there is none.
+    /// Evicts the oldest final task, or the oldest of all if none is final, but never `keep`. Returns false if there
+    /// is none to evict.
     bool evict_one(std::string_view keep = {});
 
     void clear();
 
-    /// Makes the models' entries and the counts anew from the tasks: a writer that was killed may have left them behind
-    /// its tasks. Takes no memory of the process's.
-    /// `evicted` is raised where there is no room for one, so that rolloutd is asked for its latest.
+    /// Rebuilds the models' entries and the counts from the tasks: a writer that was killed may have left them out of
+    /// date. Allocates no memory of the process. Raises `evicted` if there is no room for an entry, so that rolloutd
+    /// is asked for that model's latest task.
     void rebuild_models(std::uint64_t &evicted);
 
     std::size_t count() const noexcept { return records_.count(record_map::tasks); }

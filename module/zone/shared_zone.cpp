@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t align_bytes = 64;
 
-/// How long a writer waits for the others; each holds the mutex for microseconds, a repair for milliseconds.
+/// How long a writer waits for others. Each holds the mutex for microseconds; a repair takes milliseconds.
 constexpr long lock_wait_ms = 1000;
 
 
@@ -100,7 +100,7 @@ void shared_zone::doubt_tasks() noexcept
 bool shared_zone::fill_tasks(std::uint64_t epoch_before) noexcept
 {
     std::atomic_ref(header->tasks_complete).store(whole);
-    if (completeness_epoch() == epoch_before) { // after it: a doubt that comes now takes it back by itself
+    if (completeness_epoch() == epoch_before) { // read after the store: a later doubt_tasks undoes it
         return true;
     }
     std::atomic_ref(header->tasks_complete).store(brought);
@@ -183,7 +183,7 @@ ngx_int_t shared_zone::init(ngx_shm_zone_t *zone, void *old) noexcept
     auto *self = static_cast<shared_zone *>(zone->data);
     self->pool = reinterpret_cast<ngx_slab_pool_t *>(zone->shm.addr);
 
-    // A reload: the memory goes on as it is.
+    // A reload: the memory is kept as it is.
     if (old != nullptr) {
         const auto *before = static_cast<shared_zone *>(old);
         if (before->header->magic != zone_header::magic_number ||
@@ -199,7 +199,7 @@ ngx_int_t shared_zone::init(ngx_shm_zone_t *zone, void *old) noexcept
         return NGX_OK;
     }
 
-    // Memory that exists: nginx does this where processes do not inherit it.
+    // Memory that exists already: nginx does this on systems where processes do not inherit it.
     if (zone->shm.exists) {
         self->header = static_cast<zone_header *>(self->pool->data);
         self->find_tables();
@@ -222,15 +222,16 @@ void shared_zone::find_tables() noexcept
 
 ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
 {
-    // One allocation takes all there is: the tables keep their own books, which a killed process cannot spoil.
+    // One allocation takes all the memory: the tables manage it themselves, in a way that a killed process cannot
+    // corrupt.
     const std::size_t bytes = (pool->pfree > 2 ? pool->pfree - 1 : 0) * ngx_pagesize;
-    // Two generations of worker processes at a time, and some that are long in ending.
+    // Room for two generations of worker processes at a time, and some that take long to exit.
     const auto processes = static_cast<std::size_t>(std::max<ngx_int_t>(core->worker_processes, 1));
     const std::size_t sheets = std::clamp<std::size_t>(4 * processes + 16, 32, 1024);
-    // A revision in flight takes 16 bytes, and a third of a ladder.
+    // A revision in flight takes 16 bytes and a third of a ladder.
     const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 43, 4, 4096);
     const std::size_t in_flight_bytes = aligned(in_flight_table::bytes_for(sheets, per_sheet));
-    // A rollout needs two, more of them side by side than this are rare.
+    // A rollout needs two; more rollouts at a time than this are rare.
     const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / gate_counters::bytes_for(1), 3, 4096);
     const std::size_t traffic_bytes = aligned(gate_counters::bytes_for(revisions));
     const std::size_t metered =
@@ -319,7 +320,7 @@ zone_writer::~zone_writer()
     if (!locked_) {
         return;
     }
-    // An exception in the middle is like a death in the middle: the next writer repairs.
+    // An exception in the middle of a write is like a crash there: the next writer repairs.
     if (std::uncaught_exceptions() == exceptions_) {
         store_.end_write();
     }

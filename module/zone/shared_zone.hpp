@@ -1,8 +1,9 @@
-// The shared memory of a gateway: where the tables lie in nginx's zone, its life through reloads, and the writers' lock.
+// The shared memory of a gateway: the location of the tables in nginx's zone, its lifetime across reloads, and the
+// writers' lock.
 //
-// Fresh memory gets an id of its own, the gateway's: it names this instance of the tables to rolloutd. A reload with the
-// same zone finds the memory as it was; a resized zone and a binary upgrade make a new one, and the old stands beside it
-// until its last worker process ends.
+// Fresh memory gets an id of its own, the gateway's, which identifies this instance of the tables to rolloutd. A
+// reload with the same zone keeps the memory as it was. A resized zone or a binary upgrade creates a new one, and the
+// old one remains next to it until its last worker process ends.
 #pragma once
 
 #include "module/nginx/ngx.hpp"
@@ -19,36 +20,36 @@
 
 namespace rollout {
 
-/// What stands at the start of the memory. Its layout and that of all behind it is `layout_version`'s.
+/// The header at the start of the memory. `layout_version` stands for its layout and for that of everything after it.
 struct zone_header {
     static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
     static constexpr std::uint32_t layout_version = 8;
 
     std::uint64_t magic;
     std::uint32_t layout;
-    std::uint32_t repairs;         ///< times that a killed writer's traces were cleared; then all is fetched anew
+    std::uint32_t repairs;         ///< how often a killed writer's traces were removed; all is then fetched again
     char gateway[32];              ///< this memory's id
-    char journal[32];              ///< whose tasks these are; all zero before the first link
+    char journal[32];              ///< the journal of these tasks; all zero before the first link
     std::uint64_t revision;        ///< the tasks are complete up to here
-    std::uint64_t routes_revision; ///< and the routes
-    std::uint64_t evicted;         ///< tasks that had to go for want of room, since the table was last emptied
+    std::uint64_t routes_revision; ///< the routes are complete up to here
+    std::uint64_t evicted;         ///< tasks evicted to make room, since the table was last emptied
     std::uint32_t tasks_complete;  ///< a `shared_zone::completeness`
     std::uint32_t routes_known;    ///< a route_source
     std::uint64_t records_offset;
     std::uint64_t in_flight_offset;
     std::uint64_t traffic_offset;
-    std::uint64_t completeness_epoch; ///< times that what the table holds was found to be perhaps not all
+    std::uint64_t completeness_epoch; ///< how often the table was marked as possibly incomplete
     std::uint64_t meters_offset;
-    std::uint64_t state_writes; ///< writes of the state file that have begun
-    std::uint64_t state_named;  ///< the latest of them that has its file under the name
+    std::uint64_t state_writes; ///< writes of the state file that have been started
+    std::uint64_t state_named;  ///< the latest of them that has been renamed to the state file
     task_counts tasks;
 };
 
-/// Where a full set of routes came from.
+/// The source of a full set of routes.
 enum class route_source : std::uint32_t {
     none,
     rolloutd,
-    state_file, ///< which may be old: it counts while rolloutd cannot be asked
+    state_file, ///< may be old: used while rolloutd cannot be asked
 };
 
 class shared_zone {
@@ -56,13 +57,13 @@ class shared_zone {
     /// The least size of a zone.
     static constexpr std::size_t min_bytes = 128 * 1024;
 
-    /// The zone's `init` callback for nginx. `zone->data` is the shared_zone of this configuration, `old` that of the one
-    /// before or null.
+    /// The zone's `init` callback for nginx. `zone->data` is the shared_zone of this configuration, `old` that of the
+    /// previous one or null.
     static ngx_int_t init(ngx_shm_zone_t *zone, void *old) noexcept;
 
     ngx_str_t name{};
     ngx_str_t state_file{};                ///< empty: none
-    const ngx_core_conf_t *core = nullptr; ///< where `worker_processes` stands once all is read
+    const ngx_core_conf_t *core = nullptr; ///< has `worker_processes` once the whole configuration is read
 
     ngx_slab_pool_t *pool = nullptr;
     zone_header *header = nullptr;
@@ -74,75 +75,80 @@ class shared_zone {
     std::string_view journal() const noexcept;
     std::string_view gateway() const noexcept { return {header->gateway, sizeof(header->gateway)}; }
 
-    /// A miss in the table means that there is no such task.
+    /// Returns whether a task that is not in the table does not exist.
     bool tasks_known() const noexcept;
 
-    /// The stream has brought all, and nobody may have made a task since that the table lacks: what it has of a model is its
-    /// latest.
+    /// Returns whether the stream has brought all tasks, and none can have been created since that the table lacks:
+    /// the task that it has as a model's latest is the latest.
     bool tasks_filled() const noexcept;
 
-    /// The stream has brought all that there was. A task that another gateway has made since may be lacking.
+    /// Returns whether the stream has brought all tasks that existed. The table may lack one that another gateway has
+    /// created since.
     bool tasks_brought() const noexcept;
 
-    /// There may be a task that the table does not hold, until a stream that begins after this says that it has brought all.
+    /// Marks the table as possibly incomplete, until a stream that begins later has brought all tasks.
     void doubt_tasks() noexcept;
 
-    /// The stream has brought all. False if the table became incomplete after it began (`completeness_epoch`): then a miss proves nothing.
+    /// Marks the table as complete, because the stream has brought all tasks. Returns false if the table became
+    /// incomplete after the stream began (`completeness_epoch`): then a missing task proves nothing.
     bool fill_tasks(std::uint64_t epoch_before) noexcept;
 
-    /// The stream has brought all that there was, and there is another gateway.
+    /// Notes that the stream has brought all tasks that existed, and that there is another gateway.
     void note_brought_tasks() noexcept;
 
-    /// All is to be fetched anew; by a writer, before it empties the table: a reader that misses what goes then asks.
+    /// Causes everything to be fetched again. For a writer, before it empties the table, so that a reader that misses
+    /// a removed task asks rolloutd.
     void forget_tasks() noexcept;
 
     std::uint64_t completeness_epoch() const noexcept;
 
-    /// Tasks that had to go for want of room, and times that a killed writer's traces were cleared.
+    /// Return how many tasks were evicted to make room, and how often the traces of a killed writer were removed.
     std::uint64_t evicted_tasks() const noexcept;
     std::uint32_t repairs() const noexcept;
 
-    /// The journal's revision that the stream has brought the tasks up to.
+    /// Returns the journal's revision up to which the stream has brought the tasks.
     std::uint64_t tasks_revision() const noexcept;
 
-    /// Of rolloutd's routes: those in the table are as they were then, or later.
+    /// Returns a revision of rolloutd's routes: the routes in the table are of that revision or later.
     std::uint64_t routes_revision() const noexcept;
 
-    /// The routes are rolloutd's: a miss in the table means that there is no such model.
+    /// Returns whether the routes are rolloutd's: then a model that is not in the table does not exist.
     bool routes_known() const noexcept;
 
-    /// The routes are those that the state file had when the memory was fresh, and rolloutd has sent none since.
+    /// Returns whether the routes are those that the state file had when the memory was fresh, and rolloutd has sent
+    /// none since.
     bool routes_are_of_file() const noexcept;
 
     void set_route_source(route_source from) noexcept;
 
-    // Several processes may write the state file at a time: one that has lost the link, and the one that has it now. From any thread.
+    // Several processes may write the state file at a time: one that has lost the link, and the one that has it now.
+    // These may be called from any thread.
 
-    /// The number of a write of the state file that begins now: it holds all that was in force before, and so all that writes of lower
-    /// numbers had to hold.
+    /// Returns the number of a write of the state file that begins now. It contains everything that was in force
+    /// before, and so everything that writes of lower numbers had to contain.
     std::uint64_t begin_state_write() noexcept;
 
-    /// The highest number of a write whose file has got the name.
+    /// Returns the highest number of a write whose file has been renamed to the state file.
     std::uint64_t named_state_write() const noexcept;
 
-    /// The file of that write has the name.
+    /// Notes that the file of that write has been renamed to the state file.
     void note_named_state(std::uint64_t write) noexcept;
 
   private:
-    /// Of the table of tasks.
+    /// The state of the table of tasks.
     enum completeness : std::uint32_t {
         unfilled, ///< the stream has not reached the journal's end
-        whole,    ///< it has: a miss proves that there is no such task
-        brought,  ///< it has, but there may be a task since that the table lacks
+        whole,    ///< it has: a task that is missing does not exist
+        brought,  ///< it has, but the table may lack a task created since
     };
 
     ngx_int_t format(ngx_shm_zone_t *zone) noexcept;
     void find_tables() noexcept;
 };
 
-/// The writers' lock: nginx's slab mutex of the zone, held from making to end. It clears the traces of a writer that was
-/// killed, and does not wait for a dead process (nginx's master frees the mutex of its own dead workers, but not in a
-/// memory that a reload has left behind).
+/// The writers' lock: nginx's slab mutex of the zone, held from construction to destruction. It repairs what a killed
+/// writer has left, and does not wait for a dead process. (nginx's master releases a mutex of its own dead workers,
+/// but not in memory that a reload has left behind.)
 class zone_writer {
   public:
     explicit zone_writer(shared_zone &zone) noexcept;
@@ -150,7 +156,7 @@ class zone_writer {
     zone_writer(const zone_writer &) = delete;
     zone_writer &operator=(const zone_writer &) = delete;
 
-    /// False when the mutex could not be had within a second: the table stays as it is.
+    /// Returns false if the mutex could not be acquired within a second: the table then stays as it is.
     explicit operator bool() const noexcept { return locked_; }
 
     task_table tasks() noexcept { return task_table(store_, &zone_.header->tasks); }
@@ -164,7 +170,7 @@ class zone_writer {
     bool locked_ = false;
 };
 
-/// Reads without a lock, and with it in the rare case that a killed writer left its bucket closed.
+/// Reads without a lock, or with it in the rare case that a killed writer left the bucket closed.
 template <class Read>
 record_store::found read_records(shared_zone &zone, Read read)
 {
@@ -179,7 +185,7 @@ record_store::found read_records(shared_zone &zone, Read read)
     return found;
 }
 
-/// Is there a process of that number?
+/// Returns whether there is a process with that id.
 bool is_alive(pid_t pid) noexcept;
 
 } // namespace rollout

@@ -24,8 +24,8 @@ namespace {
 constexpr std::string_view format_name = "rollout-routes";
 constexpr json_int_t format_version = 1;
 
-/// Of the file that a process writes before it renames it, with its number behind: another gateway, which stands beside this one
-/// during a binary upgrade, writes at the same moments.
+/// The suffix of the temporary file, followed by the process id: during a binary upgrade, another gateway writes the
+/// same state file at the same time.
 constexpr std::string_view beside_ending = ".new.";
 
 /// Ten thousand models take about two megabytes.
@@ -51,7 +51,7 @@ class descriptor {
 };
 
 
-/// What is wrong with the file's content, or empty.
+/// Returns what is wrong with the file's content, or an empty text.
 std::string parse(const std::string &text, std::vector<route> &routes, std::string &journal, std::uint64_t &revision)
 {
     json_error_t error;
@@ -62,7 +62,7 @@ std::string parse(const std::string &text, std::vector<route> &routes, std::stri
     if (json_text(root.get(), "format") != format_name) {
         return "it is not a state file of this module";
     }
-    // A step to a later version goes here: a file of each older one is read, and written anew with the next change.
+    // Migrations from older versions belong here: such a file is read, and rewritten with the next change.
     const auto version = json_number(root.get(), "version");
     if (version != format_version) {
         return "it is of version " + std::to_string(version) + ", this module reads version " +
@@ -102,8 +102,8 @@ bool write_all(int fd, const std::string &text) noexcept
     return true;
 }
 
-/// Of the folder: the name of a file is in it. A folder that may be written to but not read cannot be synced, and some file systems
-/// have nothing to sync there.
+/// Syncs the folder, which contains the file's name. A folder that is writable but not readable cannot be synced, and
+/// some file systems have nothing to sync there.
 bool sync_folder(const std::string &path) noexcept
 {
     const descriptor folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -111,19 +111,19 @@ bool sync_folder(const std::string &path) noexcept
 }
 
 
-/// Removes a file, or leaves nothing in it. False, with errno, when it is as it was.
+/// Removes a file, or empties it. Returns false, with errno set, if it is unchanged.
 bool remove_file(const std::string &path) noexcept
 {
     if (unlink(path.c_str()) == 0 || errno == ENOENT) {
         return true;
     }
-    // In a folder that is not ours any more a file of ours can still be emptied.
+    // In a folder that we may no longer write to, our own file can still be emptied.
     const descriptor file(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     return file.get() >= 0;
 }
 
 
-/// Removes what a process has left that was killed while it wrote.
+/// Removes the temporary files of processes that were killed while writing.
 void remove_leftovers(const std::filesystem::path &path)
 {
     const std::string begin = path.filename().string() + std::string(beside_ending);
@@ -193,7 +193,7 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
             break;
         }
     }
-    // The tasks are not here: the table's journal and revision stay empty, so that rolloutd sends all.
+    // Tasks are not in the file: the table's journal and revision stay empty, so that rolloutd sends all tasks.
     zone.set_route_source(route_source::state_file);
     ngx_log_error(NGX_LOG_NOTICE, log, 0, "rollout: %uz routes, of revision %uL, read from \"%V\"", routes.size(),
                   revision, &zone.state_file);
@@ -223,7 +223,7 @@ std::optional<state_write> make_state_write(shared_zone &zone)
     what.beside = what.path + std::string(beside_ending) + std::to_string(ngx_pid);
     what.head.journal.reserve(sizeof(zone_header::journal)); // nothing under the lock may throw
     {
-        const zone_writer writer(zone); // a consistent pair, and what is to repair is repaired
+        const zone_writer writer(zone); // reads both consistently, and repairs the zone if needed
         if (!writer) {
             return std::nullopt;
         }
@@ -251,7 +251,8 @@ state_written write_state(shared_zone &zone, const state_write &what) noexcept
             remove_leftovers(path);
         }
         const descriptor file(open(what.beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
-        // Without the first sync a power cut can leave an empty file under the name, without the second an older one.
+        // Without the first sync, a power failure can leave an empty file under the name; without the second, an
+        // older one.
         if (file.get() >= 0 && write_all(file.get(), *text) && fsync(file.get()) == 0) {
             if (!is_newest()) {
                 unlink(what.beside.c_str());
@@ -261,7 +262,7 @@ state_written write_state(shared_zone &zone, const state_write &what) noexcept
             if (named) {
                 zone.note_named_state(what.number);
                 if (sync_folder(path.parent_path())) {
-                    // Another process has named its file between the look and the name.
+                    // Another process may have renamed its file between the check and our rename.
                     return {is_newest() ? result::yes : result::again};
                 }
             }
@@ -271,7 +272,7 @@ state_written write_state(shared_zone &zone, const state_write &what) noexcept
             unlink(what.beside.c_str());
         }
     } catch (const std::exception &) {
-        // Memory is out, or the file system's error has no room for its words.
+        // Out of memory, or an error of the file system that could not be formatted.
     }
     if (!is_newest()) {
         return {named ? result::again : result::yes};

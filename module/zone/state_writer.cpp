@@ -15,25 +15,26 @@ namespace rollout {
 
 namespace {
 
-/// Before a state file that could not be written is tried again.
+/// The pause before a failed write of the state file is retried.
 constexpr ngx_msec_t rewrite_pause_ms = 2000;
 
-/// A disk that takes longer is worth a line in the log: rollouts wait for it.
+/// A write that takes longer is logged: rollouts wait for it.
 constexpr ngx_msec_t late_ms = 5000;
 
 
-/// How much less urgent than its process a write is: if all cores are busy, requests come first.
+/// How much the priority of a write is below that of its process: if all cores are busy, requests come first.
 constexpr int niceness = 10;
 
 
-/// Linux has a niceness for each thread, which is what 0 names here (setpriority(2), "C library/kernel differences").
+/// Linux has a niceness for each thread, and 0 stands for the calling thread (setpriority(2), "C library/kernel
+/// differences").
 void give_way_to_requests() noexcept
 {
     setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + niceness);
 }
 
 
-/// No signal of this process's goes to the threads that are made meanwhile: nginx's handlers are for its main thread.
+/// Blocks all signals in threads created during its lifetime: nginx's handlers must run in its main thread.
 class blocked_signals {
   public:
     blocked_signals() noexcept
@@ -142,7 +143,7 @@ void state_writer::open_wakeup()
 }
 
 
-/// False when the zone is locked.
+/// Returns false if the zone is locked.
 bool state_writer::prepare()
 {
     auto what = make_state_write(zone_);
@@ -203,7 +204,7 @@ void state_writer::pause() noexcept
 }
 
 
-/// The thread has done its work.
+/// To be called when the thread has finished.
 void state_writer::end() noexcept
 {
     thread_.join();
@@ -223,7 +224,7 @@ void state_writer::end() noexcept
     }
     on_end_(begun_);
     if (thread_.joinable()) {
-        return; // what has heard of it has changed the routes
+        return; // the callback has changed the routes, and a write is in progress again
     }
     if (wanted_ > begun_) {
         start();
@@ -274,7 +275,7 @@ void state_writer::finish() noexcept
                 break;
             }
         } catch (const std::exception &) {
-            break; // the file before stays, and what rolloutd has heard of is in it
+            break; // the previous file stays, and contains everything that rolloutd was told
         }
         result_ = write_state(zone_, what_);
         if (result_.how == state_written::result::yes || result_.how == state_written::result::failed) {

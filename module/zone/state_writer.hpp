@@ -1,8 +1,9 @@
-// Keeps the state file at the routes of now, beside the event loop: a disk may take as long as it likes, and requests go on.
+// Keeps the state file up to date with the routes, off the event loop: a disk may be slow without delaying requests.
 //
-// Each write is a thread's, from the routes in shared memory to the synced folder. What changes meanwhile goes into the next
-// write, of which there is one however many changes there are. The thread calls nothing of nginx's and takes none of its signals;
-// nginx's own pools of threads are not for it: a module cannot have one of less than 32 threads that nobody has configured.
+// A thread does each write, from reading the routes in shared memory to syncing the folder. Changes during a write go
+// into the next one, a single write however many changes there are. The thread calls no function of nginx's and
+// receives none of its signals. nginx's own thread pools are not suitable: a module cannot get one of fewer than 32
+// threads unless it is configured.
 #pragma once
 
 #include "module/nginx/ngx.hpp"
@@ -17,8 +18,8 @@ namespace rollout {
 
 class state_writer {
   public:
-    /// `on_end(number)`: all writes up to that number have come to their end, well or badly. From the event loop, or from `finish`;
-    /// it must not throw. Takes nothing of the system's before the first write.
+    /// Calls `on_end(number)` when all writes up to that number have ended, successfully or not, from the event loop
+    /// or from `finish`; it must not throw. Allocates no system resources before the first write.
     state_writer(shared_zone &zone, ngx_log_t *log, std::function<void(std::uint64_t)> on_end);
 
     /// Waits for the thread.
@@ -26,11 +27,11 @@ class state_writer {
     state_writer(const state_writer &) = delete;
     state_writer &operator=(const state_writer &) = delete;
 
-    /// The routes have changed. Returns the number of the write that will hold the change: numbers grow. A write that fails is logged,
-    /// once, and tried again every two seconds until one does not.
+    /// To be called when the routes have changed. Returns the number of the write that will contain the change;
+    /// numbers grow. A failed write is logged, once, and retried every two seconds until it succeeds.
     std::uint64_t write() noexcept;
 
-    /// Before this process ends: waits for the thread, and writes what is not written yet.
+    /// To be called before this process ends: waits for the thread, and writes what has not been written yet.
     void finish() noexcept;
 
   private:
@@ -48,16 +49,16 @@ class state_writer {
     shared_zone &zone_;
     ngx_log_t *log_;
     std::function<void(std::uint64_t)> on_end_;
-    ngx_connection_t *wakeup_ = nullptr; ///< an eventfd, by which the thread tells of its end
-    ngx_event_t timer_{};                ///< until a failed write is tried again, or one that is under way is late
+    ngx_connection_t *wakeup_ = nullptr; ///< an eventfd with which the thread signals its end
+    ngx_event_t timer_{};                ///< until a failed write is retried, or the current one is late
 
-    std::thread thread_; ///< while a write is under way; it alone has these two then
+    std::thread thread_; ///< exists while a write is in progress, and alone uses the next two then
     state_write what_;
     state_written result_;
 
-    std::uint64_t begun_ = 0;  ///< the number of the last write that was begun
-    std::uint64_t wanted_ = 0; ///< of the one that holds all changes
-    bool is_wrong_ = false;    ///< the last one has failed: there is no file, and the log says so
+    std::uint64_t begun_ = 0;  ///< the number of the last write that was started
+    std::uint64_t wanted_ = 0; ///< the number of the write that contains all changes
+    bool is_wrong_ = false;    ///< the last write failed: there is no file, and that has been logged
 };
 
 } // namespace rollout
