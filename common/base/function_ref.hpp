@@ -1,5 +1,5 @@
-// A function, for the time of a call that it is handed to: a std::function would take memory of its own, where there may be
-// none left.
+// A reference to a function, valid during the call that it is passed to. Unlike a std::function it allocates no
+// memory, which may be exhausted.
 #pragma once
 
 namespace rollout {

@@ -1,4 +1,4 @@
-// jansson with an owner: what both processes need to read and build JSON without leaks.
+// jansson with ownership: what both processes need to read and build JSON without leaks.
 #pragma once
 
 #include <jansson.h>
@@ -21,33 +21,34 @@ struct json_release {
 /// Owns one reference.
 using json_ptr = std::unique_ptr<json_t, json_release>;
 
-/// One more reference to a value that somebody else owns.
+/// Adds a reference to a value that somebody else owns.
 inline json_ptr json_share(json_t *value) noexcept
 {
     return json_ptr(json_incref(value));
 }
 
-/// A string's bytes (a NUL inside included), empty for anything that is not a string.
+/// Returns a string's bytes (including any NUL); empty if the value is not a string.
 inline std::string_view json_text(const json_t *value) noexcept
 {
     return json_is_string(value) ? std::string_view(json_string_value(value), json_string_length(value))
                                  : std::string_view();
 }
 
-/// A member's string; empty where the member is missing or no string.
+/// Returns a member's string; empty if the member is missing or not a string.
 inline std::string_view json_text(const json_t *object, const char *member) noexcept
 {
     return json_text(json_object_get(object, member));
 }
 
-/// A member's integer; `otherwise` where the member is missing or no integer.
+/// Returns a member's integer; `otherwise` if the member is missing or not an integer.
 inline json_int_t json_number(const json_t *object, const char *member, json_int_t otherwise = 0) noexcept
 {
     const json_t *value = json_object_get(object, member);
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
-/// A whole number, however it is written (JSON Schema's integer: 30, 30.0, 3e1); nothing for any other value, or one out of range.
+/// Returns a whole number, in any notation (JSON Schema's integer: 30, 30.0, 3e1); nothing for any other value, or if
+/// it is out of range.
 inline std::optional<json_int_t> json_whole(const json_t *value) noexcept
 {
     if (json_is_integer(value)) {
@@ -61,7 +62,7 @@ inline std::optional<json_int_t> json_whole(const json_t *value) noexcept
     return static_cast<json_int_t>(real);
 }
 
-/// The same value, or both none. A number is the same however it is written.
+/// Returns whether both values are the same, or both missing. The notation of a number does not matter.
 inline bool json_same(const json_t *one, const json_t *other) noexcept
 {
     if (one == other) {
@@ -95,13 +96,14 @@ inline bool json_same(const json_t *one, const json_t *other) noexcept
     return json_equal(one, other) != 0;
 }
 
-/// A value that several may hold.
+/// Converts a value to one with shared ownership.
 inline std::shared_ptr<const json_t> share(json_ptr value)
 {
     return {value.release(), [](const json_t *held) { json_decref(const_cast<json_t *>(held)); }};
 }
 
-// What makes and changes values throws std::bad_alloc when memory is out: a document without a member would be another one.
+// Functions that create or change values throw std::bad_alloc if out of memory: a document that lacks a member would
+// be wrong.
 
 inline json_ptr json_made(json_t *value)
 {
@@ -121,10 +123,10 @@ inline json_ptr json_make_array()
     return json_made(json_array());
 }
 
-/// Null for a text that is not UTF-8.
+/// Returns null for a text that is not UTF-8.
 inline json_ptr json_make(std::string_view text)
 {
-    const char *bytes = text.data() != nullptr ? text.data() : ""; // an empty view may be of nothing
+    const char *bytes = text.data() != nullptr ? text.data() : ""; // an empty view may have no data
     json_ptr made(json_stringn(bytes, text.size()));
     if (!made) {
         const json_ptr unchecked = json_made(json_stringn_nocheck(bytes, text.size()));
@@ -138,14 +140,14 @@ inline json_ptr json_make_number(std::uint64_t value)
     return json_made(json_integer(static_cast<json_int_t>(value)));
 }
 
-/// A member's integer that cannot be negative; 0 where it is missing, no integer, or negative.
+/// Returns a member's integer that cannot be negative; 0 if it is missing, not an integer, or negative.
 inline std::uint64_t json_count(const json_t *object, const char *member) noexcept
 {
     const json_int_t value = json_number(object, member);
     return value < 0 ? 0 : static_cast<std::uint64_t>(value);
 }
 
-/// Sets a member and takes the value's reference; null sets none. The key is a C string without a NUL.
+/// Sets a member and takes the value's reference; does nothing for null. The key is a C string without a NUL.
 inline void json_put(json_t *object, const char *member, json_ptr value)
 {
     if (value && json_object_set_new(object, member, value.release()) != 0) {
@@ -153,7 +155,7 @@ inline void json_put(json_t *object, const char *member, json_ptr value)
     }
 }
 
-/// Adds an element to an array and takes the value's reference; null adds none.
+/// Adds an element to an array and takes the value's reference; does nothing for null.
 inline void json_add(json_t *array, json_ptr value)
 {
     if (value && json_array_append_new(array, value.release()) != 0) {
@@ -161,7 +163,7 @@ inline void json_add(json_t *array, json_ptr value)
     }
 }
 
-/// An array of these; a text that is not UTF-8 is left out.
+/// Returns an array of the texts, without those that are not UTF-8.
 inline json_ptr json_make_array(const std::vector<std::string> &texts)
 {
     json_ptr made = json_make_array();
@@ -171,7 +173,7 @@ inline json_ptr json_make_array(const std::vector<std::string> &texts)
     return made;
 }
 
-/// Reads JSON text; null where it is none, and then `error` says why.
+/// Parses JSON text. Returns null if it is malformed; `error` then says why.
 inline json_ptr json_read(std::string_view text, std::size_t flags, json_error_t &error)
 {
     json_ptr value(json_loadb(text.data(), text.size(), flags, &error));
@@ -186,13 +188,13 @@ inline void json_put(json_t *object, const char *member, std::string_view text)
     json_put(object, member, json_make(text));
 }
 
-/// Compact JSON text; empty for null. What cannot be written, as a value that holds itself, throws like memory that is out:
-/// jansson does not tell the two apart.
+/// Returns compact JSON text; empty for null. A value that cannot be written, for example one that contains itself,
+/// throws as if out of memory: jansson does not distinguish the two.
 inline std::string json_compact(const json_t *value, std::size_t extra_flags = 0)
 {
     struct sink {
         std::string text;
-        bool full = false; // jansson forgets a failure to write a member's name and goes on
+        bool full = false; // jansson ignores a failure to write a member's name
     } to;
     const auto append = [](const char *bytes, std::size_t size, void *into) noexcept -> int {
         auto &out = *static_cast<sink *>(into);

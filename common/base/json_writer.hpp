@@ -1,4 +1,5 @@
-// JSON text written straight down, for what is written for each request: a tree in between takes most of the time.
+// Writes JSON text directly, for data that is written for each request: building a tree first would take most of the
+// time.
 #pragma once
 
 #include <charconv>
@@ -10,8 +11,8 @@
 
 namespace rollout {
 
-/// Compact JSON, member by member and element by element, in the order of the calls. Text must be UTF-8. What is begun is to be
-/// ended; nothing checks that.
+/// Writes compact JSON, member by member and element by element, in the order of the calls. Text must be UTF-8. Every
+/// object and array that is begun must be ended; nothing checks that.
 class json_writer {
   public:
     json_writer &begin_object() { return open('{'); }
@@ -19,7 +20,7 @@ class json_writer {
     json_writer &begin_array() { return open('['); }
     json_writer &end_array() { return close(']'); }
 
-    /// The name of the member whose value comes next. It needs no escape.
+    /// Writes the name of the member whose value comes next. It must not need an escape.
     json_writer &name(std::string_view of)
     {
         separate();
@@ -55,7 +56,7 @@ class json_writer {
         return raw({digits, static_cast<std::size_t>(end - digits)});
     }
 
-    /// The shortest text that reads as the same number, with a point in it; it must be finite.
+    /// Writes the shortest text that reads as the same number, with a decimal point. The number must be finite.
     json_writer &real(double value)
     {
         char digits[32];
@@ -71,7 +72,7 @@ class json_writer {
     json_writer &boolean(bool value) { return raw(value ? "true" : "false"); }
     json_writer &null() { return raw("null"); }
 
-    /// A value that is JSON text already.
+    /// Writes a value that is JSON text already.
     json_writer &raw(std::string_view json)
     {
         separate();
@@ -79,7 +80,7 @@ class json_writer {
         return *this;
     }
 
-    /// What is written.
+    /// Returns the text.
     std::string take() { return std::move(text_); }
 
   private:
@@ -108,7 +109,7 @@ class json_writer {
         return *this;
     }
 
-    /// RFC 8259, section 7.
+    /// Writes an escape (RFC 8259, section 7).
     void escape(char c)
     {
         static constexpr std::string_view letters = "\"\\\b\f\n\r\t";

@@ -13,7 +13,7 @@ void append_number(std::string &to, std::uint64_t value)
 }
 
 
-/// Without an exponent: people read it too.
+/// Writes no exponent, because people read the text too.
 void append_number(std::string &to, double value)
 {
     char digits[512];

@@ -17,23 +17,23 @@ class metrics_text {
     using label = std::pair<std::string_view, std::string_view>;
     using labels = std::initializer_list<label>;
 
-    /// Begins a family: the samples that follow are its own. `name` and `help` are plain text of one line.
+    /// Begins a family: the samples that follow belong to it. `name` and `help` must be plain text of one line.
     metrics_text &family(std::string_view name, type of, std::string_view help);
 
-    /// Goes on with a family that another text has begun.
+    /// Continues a family that another text has begun.
     metrics_text &family(std::string_view name)
     {
         name_ = name;
         return *this;
     }
 
-    /// A value of the family. A label without a value is left out, which means the same to Prometheus.
+    /// Adds a sample of the family. A label without a value is omitted, which means the same to Prometheus.
     metrics_text &sample(labels which, std::uint64_t value);
     metrics_text &sample(labels which, double value);
     metrics_text &sample(std::uint64_t value) { return sample({}, value); }
 
-    /// A histogram of the family. `counts` holds for each of `bounds`, in seconds and growing, how many were at most that
-    /// and over the bound before, and then those over the last one.
+    /// Adds a histogram of the family. `bounds` are in seconds and ascending. For each of them, `counts` has the
+    /// number of values up to that bound and over the previous one, and finally the number over the last bound.
     metrics_text &histogram(labels which, std::span<const double> bounds, std::span<const std::uint64_t> counts,
                             double sum);
 

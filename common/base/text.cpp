@@ -10,7 +10,7 @@ constexpr std::string_view replacement = "\xEF\xBF\xBD";
 
 struct character {
     char32_t code = 0xFFFD;
-    std::size_t bytes = 1; ///< one for a byte that belongs to no character
+    std::size_t bytes = 1; ///< 1 for a byte that belongs to no character
     bool valid = false;
 };
 
@@ -27,7 +27,7 @@ character first_character(std::string_view text) noexcept
     }
     std::size_t bytes = 0;
     char32_t code = 0;
-    char32_t least = 0; // what is smaller had a shorter form
+    char32_t least = 0; // smaller values have a shorter form
     if (lead >= 0xC2 && lead <= 0xDF) {
         bytes = 2, code = lead & 0x1FU, least = 0x80;
     } else if (lead >= 0xE0 && lead <= 0xEF) {
@@ -52,7 +52,8 @@ character first_character(std::string_view text) noexcept
     return {code, bytes, true};
 }
 
-/// Controls, spaces, and the invisible characters that break lines or turn the direction of what follows.
+/// Returns whether this is a control character, a space, or an invisible character that breaks lines or changes the
+/// direction of the text.
 bool is_blank(char32_t code) noexcept
 {
     return code <= 0x20 || (code >= 0x7F && code <= 0xA0) || code == 0x061C || (code >= 0x2000 && code <= 0x200F) ||
@@ -61,7 +62,7 @@ bool is_blank(char32_t code) noexcept
 }
 
 
-/// ASCII alone, as most texts are: visible characters with single spaces between them.
+/// Returns whether the text is ASCII, as most texts are: visible characters with single spaces between them.
 bool is_plain(std::string_view text) noexcept
 {
     bool after_space = true;
@@ -104,7 +105,7 @@ std::string clean_text(std::string_view text, std::size_t max_characters)
     }
     std::string clean;
     std::size_t characters = 0;
-    std::size_t cut = 0; // where the ellipsis goes if there is too much
+    std::size_t cut = 0; // where the ellipsis goes if the text is too long
     bool gap = false;
 
     const auto add = [&](std::string_view bytes) {

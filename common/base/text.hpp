@@ -1,4 +1,4 @@
-// Text from outside, made fit for a sentence, a log line or a document.
+// Makes text from outside fit for a sentence, a log line or a document.
 #pragma once
 
 #include <charconv>
@@ -9,13 +9,14 @@
 
 namespace rollout {
 
-/// Takes what is before the first separator off, and the separator with it; all of it where there is none.
+/// Removes the text before the first separator, and the separator, and returns that text; all of it if there is no
+/// separator.
 std::string_view next_part(std::string_view &text, char separator) noexcept;
 
-/// Compares ASCII letters of either case as the same, as names in HTTP are.
+/// Compares without the case of ASCII letters, as names in HTTP are compared.
 bool equal_ignoring_case(std::string_view one, std::string_view other) noexcept;
 
-/// False, with `to` as it was, where the text is no number of that type from its begin to its end.
+/// Parses the whole text as a number of that type. Returns false, and leaves `to` unchanged, if it is not one.
 template <class Number>
 bool read_number(std::string_view text, Number &to) noexcept
 {
@@ -23,12 +24,12 @@ bool read_number(std::string_view text, Number &to) noexcept
     return error == std::errc() && end == text.data() + text.size();
 }
 
-/// One line of valid UTF-8: each run of white space, control characters and invisible ones that could forge a line or
-/// turn its direction becomes one space, none at the ends; bytes that are not UTF-8 become U+FFFD. What is longer than
-/// `max_characters` (code points) ends with an ellipsis within them.
+/// Returns one line of valid UTF-8. Each run of white space, control characters and invisible characters that could
+/// forge a line or change its direction becomes one space, and there is none at the ends; bytes that are not UTF-8
+/// become U+FFFD. A text longer than `max_characters` (code points) is cut to that length, including an ellipsis.
 std::string clean_text(std::string_view text, std::size_t max_characters);
 
-/// The text with U+FFFD for each byte that is not UTF-8, otherwise as it is.
+/// Returns the text with U+FFFD for each byte that is not UTF-8.
 std::string valid_utf8(std::string_view text);
 
 } // namespace rollout

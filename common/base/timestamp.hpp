@@ -1,4 +1,4 @@
-// Points in time as documents and the log write them.
+// Points in time, as written in documents and the log.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +7,10 @@
 
 namespace rollout {
 
-/// RFC 3339, UTC, with microseconds: 2026-11-24T16:09:21.000000Z.
+/// Returns RFC 3339 in UTC with microseconds: 2026-11-24T16:09:21.000000Z.
 std::string timestamp(std::int64_t since_1970_us);
 
-/// Reads one back; 0 where the text is none, or before 1970.
+/// Parses a timestamp; returns 0 if it is malformed, or before 1970.
 std::int64_t timestamp_us(std::string_view text) noexcept;
 
 } // namespace rollout

@@ -1,4 +1,4 @@
-// A file descriptor with an owner, and writing to one.
+// A file descriptor with ownership, and a function that writes to one.
 #pragma once
 
 #include <unistd.h>
@@ -38,8 +38,8 @@ class unique_fd {
 };
 
 
-/// Writes all of it, through interruptions and short writes. How many bytes were written: fewer than `size` where a write
-/// failed, and then `errno` says why.
+/// Writes all bytes, across interruptions and short writes. Returns how many were written: fewer than `size` if a
+/// write failed, and then `errno` says why.
 inline std::size_t write_all(int fd, const char *bytes, std::size_t size) noexcept
 {
     std::size_t done = 0;

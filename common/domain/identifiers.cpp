@@ -21,13 +21,13 @@ constexpr bool is_alphanumeric(char c) noexcept
 }
 
 
-/// Of the kernel's, fetched for sixteen ids at once. Each thread has its own, and so has a process that was forked.
+/// Random bytes of the kernel, fetched for sixteen ids at once. Each thread has its own, and so has a forked process.
 class random_bytes {
   public:
     std::array<std::uint8_t, 16> take()
     {
         if (left_ == 0 || of_ != getpid()) {
-            // Up to 256 bytes arrive whole once the kernel's source is seeded (getrandom(2)).
+            // Up to 256 bytes are returned whole once the kernel's source is seeded (getrandom(2)).
             if (getrandom(bytes_.data(), bytes_.size(), 0) != static_cast<ssize_t>(bytes_.size())) {
                 throw std::runtime_error("the system gave no random bytes");
             }

@@ -1,4 +1,4 @@
-// Which names are names: the one place that decides what a model, a task or a part may be called.
+// Which names are valid: the only place that decides what a model, a task or a part may be called.
 #pragma once
 
 #include <string>
@@ -6,17 +6,17 @@
 
 namespace rollout {
 
-/// `[A-Za-z0-9][A-Za-z0-9._-]{0,127}` without `..`: safe as a path's component, in a URL and in a log line.
+/// `[A-Za-z0-9][A-Za-z0-9._-]{0,127}` without `..`: safe as a path component, in a URL and in a log line.
 bool is_model_id(std::string_view text) noexcept;
 
 /// `[A-Za-z0-9_-]{1,64}`.
 bool is_task_id(std::string_view text) noexcept;
 
-/// A new task's id: a UUID of version 7 (RFC 9562, section 5.7), whose order is the order of creation, so that the
-/// journal's index grows at its end. Throws std::runtime_error when the system has no random bytes.
+/// Returns a new task's id: a UUID of version 7 (RFC 9562, section 5.7), whose order is the order of creation, so
+/// that the journal's index grows at its end. Throws std::runtime_error if the system has no random bytes.
 std::string new_task_id();
 
-/// 32 hexadecimal digits from the system's random source: the id of a journal or of a gateway's memory.
+/// Returns 32 hexadecimal digits from the system's random source: the id of a journal or of a gateway's memory.
 std::string new_instance_id();
 
 } // namespace rollout

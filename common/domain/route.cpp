@@ -82,7 +82,7 @@ bool is_upstream(std::string_view text) noexcept
 
 bool is_backend_model(std::string_view text) noexcept
 {
-    // It is a folder's name as well, and those that begin with a dot are somebody else's.
+    // It is the name of a folder as well, and folders that begin with a dot belong to others.
     return is_plain(text, limits::backend_model_bytes) && text.front() != '.';
 }
 

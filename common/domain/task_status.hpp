@@ -1,4 +1,4 @@
-// What a task is to both processes: its kind, its states, and how they are spelled.
+// What both processes know of tasks: kinds, states, and their names.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ enum class task_status : std::uint8_t { pending, in_progress, completed, failed,
 inline constexpr std::size_t task_kinds = 2;
 inline constexpr std::size_t task_statuses = 6;
 
-/// How a client reads the states: the project's own words, or EmbeddingStudio's.
+/// How a client reads the states: in the project's own names, or EmbeddingStudio's.
 enum class dialect : std::uint8_t { standard, embedding_studio };
 
 constexpr bool is_final(task_status status) noexcept
@@ -24,13 +24,13 @@ constexpr bool is_final(task_status status) noexcept
     return status >= task_status::completed;
 }
 
-/// `deploy` or `delete`: the word of the routes, the frames and the journal.
+/// Returns `deploy` or `delete`: the name in the routes, the frames and the journal.
 std::string_view kind_name(task_kind kind) noexcept;
 std::optional<task_kind> kind_from(std::string_view name) noexcept;
 
 std::string_view status_name(task_status status, dialect words = dialect::standard) noexcept;
 
-/// Frames and the journal know no dialect: theirs are the standard words.
+/// Frames and the journal have no dialect: they use the standard names.
 std::optional<task_status> status_from(std::string_view name, dialect words = dialect::standard) noexcept;
 
 } // namespace rollout

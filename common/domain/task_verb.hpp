@@ -10,11 +10,11 @@ namespace rollout {
 
 enum class task_verb : std::uint8_t {
     cancel,   ///< a pending task never runs, a running one rolls back
-    promote,  ///< past a hold, or a manual promotion
-    pause,    ///< the weight stands until `resume`
+    promote,  ///< ends a hold, or promotes manually
+    pause,    ///< the weight stays until `resume`
     resume,   ///< after `pause`
-    retry,    ///< a final task again, as a new task
-    rollback, ///< a completed deployment: back to the revision before it, as a new task
+    retry,    ///< runs a final task again, as a new task
+    rollback, ///< returns a completed deployment to the revision before it, as a new task
 };
 
 struct task_verb_name {
@@ -28,7 +28,7 @@ inline constexpr std::array task_verb_names = {
     task_verb_name{task_verb::retry, "retry"},   task_verb_name{task_verb::rollback, "rollback"},
 };
 
-/// Those whose answer is a new task.
+/// Returns whether the answer is a new task.
 constexpr bool makes_a_task(task_verb verb) noexcept
 {
     return verb == task_verb::retry || verb == task_verb::rollback;

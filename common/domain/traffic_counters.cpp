@@ -29,7 +29,7 @@ void add(std::array<std::uint64_t, size> &to, const std::array<std::uint64_t, si
 }
 
 
-/// As index, count, index, count.
+/// Writes index, count, index, count.
 template <std::size_t size>
 void put_counts(json_t *to, const char *name, const std::array<std::uint64_t, size> &from)
 {
@@ -44,7 +44,7 @@ void put_counts(json_t *to, const char *name, const std::array<std::uint64_t, si
 }
 
 
-/// False where it is no such list.
+/// Returns false if it is not such a list.
 template <std::size_t size>
 bool read_counts(const json_t *from, const char *name, std::array<std::uint64_t, size> &to)
 {
@@ -108,7 +108,7 @@ traffic_counters traffic_counters::grown_since(const traffic_counters &before) c
     if (since != before.since) {
         return *this;
     }
-    // The parts of a count are read one after the other while requests end: each by itself never falls.
+    // The parts of a count are read one after the other while requests end; no single one ever decreases.
     const auto grown = [](std::uint64_t now, std::uint64_t then) { return now < then ? 0 : now - then; };
     traffic_counters by;
     for (const auto number : numbers) {

@@ -15,7 +15,7 @@ namespace rollout {
 namespace {
 
 struct parts {
-    std::string_view host; ///< an IPv6 address without its brackets
+    std::string_view host; ///< without brackets if it is an IPv6 address
     bool has_port;
     bool is_bracketed;
 };

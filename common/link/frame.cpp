@@ -88,7 +88,7 @@ std::string_view next_line(std::string_view &lines) noexcept
 void frame_reader::feed(std::string_view bytes)
 {
     lines_ = {};
-    // What was read goes only when it is worth the move: frames arrive many at a time.
+    // Data that has been read is removed only when moving the rest is worthwhile: many frames arrive at a time.
     if (start_ == buffer_.size()) {
         buffer_.clear();
         start_ = 0;

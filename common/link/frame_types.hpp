@@ -1,4 +1,4 @@
-// The types of the frames (frame.hpp says what each is for), so that both ends decide by a switch that the compiler checks.
+// The types of the frames (frame.hpp describes each), so that both ends use a switch that the compiler checks.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace rollout {
 
-/// What an nginx worker process sends.
+/// The frames that an nginx worker process sends.
 enum class gateway_frame : std::uint8_t {
     hello,
     submit,
@@ -25,7 +25,7 @@ enum class gateway_frame : std::uint8_t {
     pong,
 };
 
-/// What rolloutd sends.
+/// The frames that rolloutd sends.
 enum class rolloutd_frame : std::uint8_t {
     welcome,
     stream,
@@ -44,11 +44,11 @@ enum class rolloutd_frame : std::uint8_t {
     refuse,
 };
 
-/// The `type` of the frame's message.
+/// Returns the `type` of the frame's message.
 std::string_view frame_name(gateway_frame type) noexcept;
 std::string_view frame_name(rolloutd_frame type) noexcept;
 
-/// Nothing if no such frame exists in this release.
+/// Returns nothing if this release has no such frame.
 std::optional<gateway_frame> gateway_frame_from(std::string_view name) noexcept;
 std::optional<rolloutd_frame> rolloutd_frame_from(std::string_view name) noexcept;
 

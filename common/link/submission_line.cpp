@@ -7,7 +7,7 @@ namespace rollout {
 
 namespace {
 
-/// No task's id.
+/// Not valid as a task's id.
 constexpr std::string_view no_parent = ".";
 
 } // namespace

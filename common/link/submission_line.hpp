@@ -1,10 +1,10 @@
-// A client's wish for a task, as a line behind the message of a `submit` frame (frame.hpp): many come at once, and a message
-// of each would take most of the time that they take.
+// A client's request for a task, as a line after the message of a `submit` frame (frame.hpp): many arrive at once,
+// and a message for each would take most of the time spent on them.
 //
 //     ID KIND TASK_ID MODEL_ID PARENT_ID CONFIG<tab>BY
 //
-// `ID` numbers the question on its connection; `PARENT_ID` is `.` where there is none; `CONFIG`, an object, is compact JSON,
-// which holds no tab and no line feed; `BY` says who asks (client_identity.hpp).
+// `ID` numbers the question on its connection; `PARENT_ID` is `.` if there is none; `CONFIG`, an object, is compact
+// JSON, which contains no tab and no line feed; `BY` identifies the client (client_identity.hpp).
 #pragma once
 
 #include "common/domain/task_status.hpp"
@@ -16,7 +16,7 @@
 
 namespace rollout {
 
-/// Its members point into the line, or into what it is made of.
+/// The members point into the line, or into the data that the line is made from.
 struct submission_line {
     std::uint64_t id = 0;
     task_kind kind = task_kind::deploy;
@@ -27,10 +27,10 @@ struct submission_line {
     std::string_view by;
 };
 
-/// Appends it with the line feed that goes before it: all of it, or nothing where memory is out.
+/// Appends the line, after a line feed: all of it, or nothing if out of memory.
 void append_line(std::string &lines, const submission_line &from);
 
-/// Nothing where the line has not all of these, or a name that is none (identifiers.hpp). The JSON is not looked into.
+/// Returns nothing if a member is missing or a name is invalid (identifiers.hpp). Does not parse the JSON.
 std::optional<submission_line> read_submission(std::string_view line) noexcept;
 
 } // namespace rollout

@@ -1,10 +1,10 @@
-// A task on the link, as a line behind the message of a frame (frame.hpp): tasks are most of what is sent, many at a time, and
-// nginx has no need to look into their documents.
+// A task on the link, as a line after the message of a frame (frame.hpp): most of the data on the link is tasks, many
+// at a time, and nginx does not need to parse their documents.
 //
 //     KIND SEQUENCE REVISION STATUS TASK_ID MODEL_ID DOCUMENT
 //
-// `SEQUENCE` is the task's place in the order of acceptance, `REVISION` the journal's counter at its last change, `DOCUMENT` the rest of
-// the line, as the client reads it in the standard dialect.
+// `SEQUENCE` is the task's position in the order of acceptance, `REVISION` the journal's counter at its last change,
+// `DOCUMENT` the rest of the line, as the client reads it in the standard dialect.
 #pragma once
 
 #include "common/domain/task_status.hpp"
@@ -16,7 +16,7 @@
 
 namespace rollout {
 
-/// Its members point into the line, or into what it is made of.
+/// The members point into the line, or into the data that the line is made from.
 struct task_line {
     task_kind kind = task_kind::deploy;
     std::uint64_t sequence = 0;
@@ -27,11 +27,12 @@ struct task_line {
     std::string_view document;
 };
 
-/// Appends it without a line feed, also where the document has some between its tokens: they become blanks, which are the same to JSON.
+/// Appends the line, without a line feed. Line feeds between the tokens of the document become spaces, which mean the
+/// same in JSON.
 void append_task_line(std::string &to, const task_line &from);
 
-/// Nothing if the line has not all of these, a name that is none (identifiers.hpp), or a document over limits::document_bytes. The document is
-/// not looked into.
+/// Returns nothing if a member is missing, a name is invalid (identifiers.hpp), or the document is over
+/// limits::document_bytes. Does not parse the document.
 std::optional<task_line> read_task_line(std::string_view line) noexcept;
 
 } // namespace rollout

@@ -1,9 +1,10 @@
-// The versions of the frames that are spoken, and which of them two ends take. Each end names the oldest and the newest that it
-// speaks, nginx's in its `hello`; rolloutd takes the newest that both do and says so in its `welcome`. So a module and a rolloutd of
-// neighbouring releases work together, whichever of them is upgraded first.
+// The versions of the frames, and which of them two ends use. Each end announces the oldest and the newest that it
+// speaks, nginx in its `hello`; rolloutd chooses the newest that both speak and announces it in its `welcome`. Thus a
+// module and a rolloutd of neighbouring releases work together, whichever of them is upgraded first.
 //
-// A version is raised with a frame, or a meaning, that an end which does not know it cannot do without: it is sent to nobody who
-// speaks the one before. What can be done without is a new member of a known frame: who does not know it passes over it.
+// The version is raised for a frame, or a meaning, that is essential to an end: it must not be sent to an end that
+// speaks only the version before. Anything else is a new member of a known frame, which an end that does not know it
+// ignores.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -18,19 +19,20 @@ struct protocol_range {
     json_int_t newest;
 };
 
-/// What is spoken here.
+/// The versions spoken here.
 inline constexpr protocol_range spoken_protocols{3, 3};
 
-/// What a `hello` says: `protocol` is its newest version, `protocol_oldest` its oldest, the same where it is not given.
+/// Returns the versions in a `hello`: `protocol` is its newest version, `protocol_oldest` its oldest, or the same if
+/// omitted.
 protocol_range protocols_of(const json_t *hello) noexcept;
 
-/// Puts them there.
+/// Adds them to the `hello`.
 void put_protocols(json_t *hello, const protocol_range &spoken);
 
-/// The newest version that both speak.
+/// Returns the newest version that both speak.
 std::optional<json_int_t> common_protocol(const protocol_range &here, const protocol_range &there) noexcept;
 
-/// `version 2`, `versions 2 to 3`.
+/// Returns `version 2`, or `versions 2 to 3`.
 std::string format_versions(const protocol_range &spoken);
 
 } // namespace rollout
