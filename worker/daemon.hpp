@@ -95,7 +95,7 @@ class daemon {
     retention retention_{journal_, time_};
     signal_catcher signals_{loop_};
     operation_ptr ending_;  ///< waits until the journal's work is done
-    operation_ptr reading_; ///< of the configuration
+    operation_ptr reading_; ///< the configuration
     bool read_again_ = false;
     bool stopping_ = false;
     int status_ = EXIT_SUCCESS;

@@ -1,4 +1,4 @@
-// An operation that is made of others.
+// An operation made of other operations.
 #pragma once
 
 #include "worker/async/clock.hpp"

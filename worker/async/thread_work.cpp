@@ -15,7 +15,7 @@ struct job {
     completion<outcome> done;
     stop_flag stop{false};
     outcome ended;
-    std::shared_ptr<job> held_by_libuv; ///< until the callback on the loop
+    std::shared_ptr<job> held_by_libuv; ///< until the callback runs on the loop
 
     void run() noexcept
     {

@@ -77,7 +77,7 @@ class gateway_registry {
 
         gateway_replica replica;
         peer_processes processes;
-        std::chrono::milliseconds lost_at{0}; ///< by the clock, if it is lost
+        std::chrono::milliseconds lost_at{0}; ///< by the clock, if the gateway is lost
         std::int64_t lost_at_us = 0;          ///< the same for people, in microseconds since 1970
         bool lost_logged = false;
     };

@@ -289,7 +289,7 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
 }
 
 
-// What the engine wants.
+// Calls of the engine.
 
 void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
 {

@@ -62,7 +62,7 @@ class pages {
         std::weak_ptr<session> by;
         std::uint64_t id;
         rolloutd_frame type; ///< of the answer
-        const char *none;    ///< the answer if there can be no page
+        const char *none;    ///< the answer if no page is possible
         std::function<void(const page_fn &)> read;
         bool is_refused = false; ///< there is no page, or no room for it
         bool is_begun = false;
@@ -77,7 +77,7 @@ class pages {
         std::size_t next = 0;  ///< index into the models
         std::size_t bytes = 0; ///< so far
         std::string text;      ///< of the next part
-        std::string last;      ///< the last model in it
+        std::string last;      ///< the last model in that part
     };
 
     void read_next();

@@ -82,7 +82,7 @@ int session::descriptor() const noexcept
 }
 
 
-// In.
+// Receiving.
 
 void session::read(std::string_view bytes)
 {
@@ -129,7 +129,7 @@ bool session::begin_question()
 }
 
 
-// Out.
+// Sending.
 
 void session::send(std::string_view text)
 {
@@ -233,7 +233,7 @@ std::size_t session::unsent() const noexcept
 }
 
 
-// The end.
+// Ending.
 
 void session::end(const std::string &reason)
 {

@@ -1,4 +1,4 @@
-// The rules that a task must keep when its turn has come.
+// The rules that a task must meet when its turn comes.
 #pragma once
 
 #include <string>

@@ -107,7 +107,7 @@ operation_ptr route_back(run_context &run, done_fn done)
 operation_ptr bring_back(run_context &run, done_fn done)
 {
     if (run.model.blue) {
-        return follow_route_back(run, std::move(done)); // before a crash
+        return follow_route_back(run, std::move(done)); // written before a crash
     }
     const served_revision *blue = former_blue(run);
     if (blue == nullptr) {

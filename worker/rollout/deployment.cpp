@@ -162,7 +162,7 @@ operation_ptr shift_once(run_context &run, done_fn done)
     return shift_traffic(run, [&run, done = std::move(done)](const outcome &result) {
         if (result) {
             run.shifted = result.detail;
-            // As setWeight of Argo Rollouts: the last step need not be 100 %.
+            // Like setWeight of Argo Rollouts: the last step need not be 100 %.
             if (const auto last = run.model.weight; last != 100) {
                 run.shifted = *run.shifted + (run.shifted->empty() ? "" : "; ") + "after the last step, of " +
                               std::to_string(last) + " %, the promotion brings all traffic";
@@ -188,9 +188,9 @@ void enter_promote(run_context &run)
 {
     auto &model = run.model;
     if (!is_ours(run, model.green)) {
-        return; // before a crash
+        return; // done before a crash
     }
-    run.task.promote_asked = false; // it was for the last hold
+    run.task.promote_asked = false; // which was for the last hold
     if (model.blue) {
         note_leaving(model);
         model.blue->keep_files = run.plan.rollout.old == "archive";
@@ -208,7 +208,7 @@ void enter_promote(run_context &run)
 void leave_promote(run_context &run)
 {
     run.model.former = 0;
-    run.task.promote_asked = false; // it was for the watch
+    run.task.promote_asked = false; // which was for the watch
 }
 
 

@@ -21,7 +21,7 @@ constexpr double most = 1e100;
 /// The mixture detects a share later than a test that knows the share would, by about this factor.
 constexpr double cost_of_mixture = 1.4;
 
-constexpr double greatest_ratio = 300; ///< of an alternative to the limit
+constexpr double greatest_ratio = 300; ///< between an alternative and the limit
 
 constexpr int halvings = 40;
 

@@ -24,7 +24,7 @@ constexpr double part_of_bound = 0.5;
 /// What a hold says that it could have detected is right with 99 %.
 constexpr double chance_of_bounds = 0.01;
 
-constexpr double most_evidence = 1e12; ///< that a document shows
+constexpr double most_evidence = 1e12; ///< the most that a document shows
 
 /// Without a latency limit, a request that has waited for less than this is not overdue.
 constexpr double least_overdue_ms = 1000;

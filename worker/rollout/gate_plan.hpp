@@ -26,7 +26,7 @@ enum class gate_test : std::uint8_t {
 /// that no member asks for.
 const char *gate_test_name(gate_test test) noexcept;
 
-/// The share of requests that may be slower than a p99.
+/// The share of requests that may be slower than a p99 limit.
 inline constexpr double slow_share = 0.01;
 
 struct gate_share {
@@ -37,8 +37,8 @@ struct gate_share {
 /// Counts the holds that the gate judges, including the watch after the promotion.
 std::size_t judged_holds(const rollout_settings &of) noexcept;
 
-/// Divides the chance among the tests of one of so many holds. A hold that starts again after a restart of rolloutd
-/// gets less: the first `attempt` four fifths, each later one half of what is left.
+/// Divides the chance among the tests of a hold, of which the rollout has `holds`. A hold that starts again after a
+/// restart of rolloutd gets less: the first `attempt` four fifths, each later one half of what is left.
 std::vector<gate_share> divide_false_alarm(const gate_settings &gate, std::size_t holds, unsigned attempt = 1);
 
 /// Returns the report for `metadata.plan.gate`: the limits, the division, and, given the model's requests of the last

@@ -198,7 +198,7 @@ class holding final : public operation {
     run_context &run_;
     const hold_request request_;
     done_fn done_;
-    const part_names parts_; ///< of green
+    const part_names parts_; ///< green's
     const std::chrono::milliseconds started_;
     std::int64_t started_us_; ///< the same for people, by the wall clock
     gateway_control::measured last_;

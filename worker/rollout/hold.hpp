@@ -15,7 +15,7 @@ struct hold_request {
     std::chrono::seconds time{};
     unsigned weight = 0; ///< green's share during the hold, percent
     std::uint64_t green = 0;
-    std::uint64_t blue = 0; ///< 0: none to compare with
+    std::uint64_t blue = 0; ///< 0: there is none to compare with
 
     bool judged = true; ///< by the rollout's gate, if it has one
 

@@ -25,7 +25,7 @@ constexpr std::string_view members_of_config[] = {"source", "sha256", "backend",
                                                   "triton", "parts",  "supersede"};
 
 
-/// Refuses members of `config` that look like a misspelled known one; every other one is the task's own parameter.
+/// Refuses members of `config` that look like a misspelled known member; every other one is the task's own parameter.
 /// `templates`: the operator's, which may use a parameter of such a name.
 void refuse_near_misses(const json_t *config, const std::string &templates, std::vector<json_fault> &faults)
 {
@@ -87,7 +87,7 @@ struct plan_base {
     const template_values values;
     const backend_settings *server; ///< null if the task's backend does not exist
     const std::string &backend;
-    bool requires_sha256;                  ///< of a source on a web server
+    bool requires_sha256;                  ///< for a source on a web server
     const std::vector<std::string> *allow; ///< the allowed sources; null: the source is not checked
     std::vector<json_fault> &faults;
 };

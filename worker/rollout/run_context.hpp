@@ -19,7 +19,7 @@
 namespace rollout {
 
 struct run_context {
-    /// What the parts ask of the run, and report to it.
+    /// Callbacks of the parts to the run.
     struct run_control {
         std::function<void()> end_work;      ///< of the current forward step: over the time limit, or canceled
         std::function<bool()> can_be_undone; ///< as task_steering::run_control

@@ -13,7 +13,7 @@ namespace rollout {
 
 class run_permit {
   public:
-    /// All of these outlive it.
+    /// All of these outlive the permit.
     run_permit(work_permits &permits, clock &time, time_limit &limit, task_writer &writer, const rollout::task &task);
 
     /// Runs `work` once the run has a permit.

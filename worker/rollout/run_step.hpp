@@ -20,7 +20,7 @@ struct run_step {
     /// run again after a crash, so it must leave its own work as it is. Null: nothing.
     void (*enter)(run_context &run) = nullptr;
 
-    /// Does the work. `transient` failures are tried again.
+    /// Does the work. `transient` failures are retried.
     operation_ptr (*work)(run_context &run, done_fn done);
 
     /// Changes the model to what is true once the work has succeeded; written together with the step's end. Null:

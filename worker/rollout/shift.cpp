@@ -76,7 +76,7 @@ class shifting final : public operation {
         const bool is_last = current_ + 1 == weights_.size();
         const bool manual = is_last && has_blue && run_.plan.rollout.promote == "manual";
         const auto &step = weights_[current_];
-        // A weight that is not held is not judged either, and a person who is waited for decides instead.
+        // A weight that is not held is not judged either; if a person is waited for, that person decides.
         if (!has_blue || (step.hold_s == 0 && !manual && !run_.task.paused)) {
             part_ = ended(run_, outcome::ok(), [this](const outcome &result) { next(result); });
             return;

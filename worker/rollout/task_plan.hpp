@@ -33,7 +33,7 @@ class task_plan {
 
   private:
     run_context &run_;
-    std::optional<std::uint64_t> last_minute_; ///< requests of the model in the minute before the task began
+    std::optional<std::uint64_t> last_minute_; ///< the model's requests in the minute before the task began
     operation_ptr question_;
 };
 

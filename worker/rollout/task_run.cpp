@@ -106,7 +106,7 @@ std::string task_run::steer(task_verb verb, task_writer::written_fn done)
 }
 
 
-// The beginning.
+// Start and resumption.
 
 void task_run::start()
 {
@@ -196,7 +196,7 @@ void task_run::resume()
         return;
     }
     const auto &blue = context_.model.blue;
-    if (!blue || blue->revision != task.model_revision) { // else it has gone through its weights
+    if (!blue || blue->revision != task.model_revision) { // else it has finished its weights
         plan_.show();
     }
     enter(current_);
@@ -250,7 +250,7 @@ void task_run::begin_attempt()
 }
 
 
-// The steps.
+// Steps.
 
 void task_run::enter(std::size_t index)
 {
@@ -386,7 +386,7 @@ void task_run::end_work()
 }
 
 
-// The way back, and the end.
+// Rollback and end.
 
 bool task_run::can_be_undone() const
 {

@@ -19,7 +19,7 @@
 namespace rollout {
 
 enum class run_phase : std::uint8_t {
-    forward,      ///< step after step
+    forward,      ///< runs one step after the other
     rolling_back, ///< which neither a client nor the time limit ends
     ended,        ///< the task's final state is on its way to the journal
     stopping,     ///< ends at the next stopping point; the next rolloutd continues from the journal
@@ -76,7 +76,7 @@ class task_run {
     task_plan plan_;
     const run_steps steps_;
     std::size_t current_ = 0; ///< index into the forward steps
-    std::string failure_;     ///< in sentences
+    std::string failure_;     ///< as sentences
     operation_ptr operation_;
     operation_ptr pause_; ///< before the next attempt
     completion<> ended_;

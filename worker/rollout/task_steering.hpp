@@ -15,7 +15,7 @@ namespace rollout {
 
 class task_steering {
   public:
-    /// What a verb asks of the run, and does to it.
+    /// Callbacks through which a verb queries the run and affects it.
     struct run_control {
         std::function<bool()> can_be_undone; ///< given what the run has done so far
         std::function<bool()> is_shifted;    ///< its last hold is over

@@ -34,7 +34,7 @@ class task_writer {
     /// Called when a save has failed after `give_up`.
     completion<> on_given_up;
 
-    // What a step depends on.
+    // Writes that a step depends on.
 
     /// Writes the task and its model as they are; calls `then` once both are durable. If the journal fails, retries
     /// until it works.
@@ -49,7 +49,7 @@ class task_writer {
     using written_fn = std::function<void(const outcome &result, const task_row &row)>;
     void write_once(written_fn done);
 
-    // What people read.
+    // Writes for readers.
 
     /// Writes the task as it is; nothing waits for it. If the journal fails, it is written later.
     void note();

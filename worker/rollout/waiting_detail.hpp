@@ -40,7 +40,7 @@ struct turn_view {
     std::string behind;     ///< the task of its model that is ahead of it in the queue; empty: it is the first
     std::string running;    ///< the task of its model that is running; empty: none
     wait_reason running_waits_for = wait_reason::none;
-    bool is_full = false;      ///< as many rollouts are at work as may be
+    bool is_full = false;      ///< as many rollouts are at work as allowed
     bool none_may_run = false; ///< max_concurrent_rollouts is 0
 };
 wait_state wait_for_turn(const turn_view &of);

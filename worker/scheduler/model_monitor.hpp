@@ -89,7 +89,7 @@ class model_monitor {
     };
 
     enum class backend_state : std::uint8_t {
-        unasked, ///< it has no models, or was not polled yet
+        unasked, ///< has no models, or was not polled yet
         answering,
         silent, ///< at the last poll
     };
@@ -117,7 +117,7 @@ class model_monitor {
     };
 
     enum class loss_state : std::uint8_t {
-        suspected, ///< not ready, once
+        suspected, ///< was not ready, once
         lost,      ///< and not loaded before its pause is over, or its backend reports it again
         due,       ///< will be loaded when there is room
         loading,
@@ -169,7 +169,7 @@ class model_monitor {
     clock &time_;
     std::shared_ptr<const settings> config_;
     backend_fn backend_of_;
-    std::map<server_key, polled_server> servers_; ///< those that are polled
+    std::map<server_key, polled_server> servers_; ///< the ones that are polled
     std::map<server_name, loss> losses_;
     std::function<void()> stopped_;
 };

@@ -33,7 +33,7 @@ struct steer_request {
     client_identity by = {}; ///< the client that asks
 };
 
-/// Why a submission created nothing, as a problem for the client.
+/// The reason why a submission created nothing, as a problem for the client.
 struct rejection {
     int status = 500;
     std::string detail;

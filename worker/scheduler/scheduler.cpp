@@ -132,7 +132,7 @@ std::chrono::microseconds scheduler::longest_wait() const
 }
 
 
-// What the parts ask and report.
+// Callbacks of the parts.
 
 permit_pool::surroundings scheduler::around_permits()
 {

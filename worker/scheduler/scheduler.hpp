@@ -100,7 +100,7 @@ class scheduler final {
         operation_ptr pause;           ///< before the journal is read again
     };
 
-    // What the parts ask and report.
+    // Callbacks of the parts.
 
     permit_pool::surroundings around_permits();
     unload_retry::surroundings around_unloads();

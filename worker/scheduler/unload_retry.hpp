@@ -29,7 +29,7 @@ class unload_retry {
   public:
     using backend_fn = std::function<backend *(const std::string &name)>;
 
-    /// What the owner of the tasks answers and is told.
+    /// Callbacks to the owner of the tasks.
     struct surroundings {
         std::function<bool(const std::string &model_id)> is_at_work; ///< whether a task of the model runs
         std::function<bool()> has_room;                              ///< for `permits() + 1`

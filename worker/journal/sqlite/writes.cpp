@@ -175,7 +175,7 @@ class gateway_write final : public journal_write {
   private:
     std::string gateway_;
     std::string processes_;
-    bool known_; ///< from now on
+    bool known_; ///< whether the gateway is known from now on
 };
 
 
