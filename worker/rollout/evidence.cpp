@@ -46,7 +46,7 @@ double divergence(double share, double from) noexcept
 }
 
 
-/// Like std::lgamma, which may share its sign with other threads.
+/// Like std::lgamma, but thread-safe: that may share its sign with other threads.
 double log_gamma(double of) noexcept
 {
     int sign = 0;

@@ -10,7 +10,7 @@
 
 namespace rollout {
 
-/// Requests, and how many of them failed the test: were answered with a failure, or were slow.
+/// Requests, and how many of them count as failures of the test: because they failed, or were slow.
 struct tried {
     std::uint64_t requests = 0;
     std::uint64_t failures = 0;
@@ -66,8 +66,8 @@ class evidence {
     std::array<tried, alternatives> began_{};
 };
 
-/// Returns a bound of a share, given what was counted: the chance that the true share is ever outside, however often
-/// it is checked, is at most `chance` (Robbins' mixture over all shares).
+/// Upper and lower bound of a share, given what was counted: the chance that the true share is ever outside, however
+/// often it is checked, is at most `chance` (Robbins' mixture over all shares).
 double share_at_most(const tried &counted, double chance) noexcept;
 double share_at_least(const tried &counted, double chance) noexcept;
 

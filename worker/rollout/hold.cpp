@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds poll_interval = 1s;
 
-/// Between two clocks, so that their noise does not change the texts of a hold.
+/// The tolerance between two clocks, so that their noise does not change the texts of a hold.
 constexpr std::int64_t clock_tolerance_us = 2000000;
 
 

@@ -14,7 +14,7 @@ namespace rollout {
 struct plan_view {
     task_kind kind;
     const deployment_plan &plan; ///< of a deletion, only its `rollout` is used
-    bool has_blue;               ///< the traffic moves away from one, weight by weight
+    bool has_blue;               ///< the traffic moves away from it, weight by weight
     std::vector<const backend_settings *> servers;
     std::optional<std::uint64_t> requests_a_minute; ///< of the model, if known
 };
