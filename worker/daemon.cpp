@@ -75,7 +75,7 @@ daemon::daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings
 
 void daemon::start()
 {
-    // Before anybody can see that it is there.
+    // Before the process becomes visible to anybody.
     signals_.start([this](int number) { number == SIGHUP ? reload() : stop(); });
     retention_.use(rule());
     scheduler_.recover();

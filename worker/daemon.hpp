@@ -1,4 +1,4 @@
-// The whole of rolloutd at run time: its parts, wired; reloads and the end.
+// rolloutd at run time: its parts, how they are connected, reloads and the end.
 #pragma once
 
 #include "worker/async/loop_clock.hpp"
@@ -23,12 +23,12 @@
 
 namespace rollout {
 
-/// Threads of libuv's pool beyond one for each rollout: file copies take theirs for long, and the journal's reads must always find
-/// one.
+/// Threads of libuv's pool in addition to one for each rollout: file copies occupy theirs for long, and the journal's
+/// reads must always find one.
 inline constexpr std::uint64_t spare_threads = 4;
 
-/// Logs the backends that nothing can be staged to. They keep no other from its work: what they serve they serve on, and a
-/// deployment there fails before it fetches.
+/// Logs the backends that nothing can be staged to. They do not affect the others: they continue to serve what they
+/// have, and a deployment to them fails before it fetches.
 void log_unreachable_backends(const std::string &path, const std::vector<json_fault> &faults);
 
 /// Runs on the loop's thread. The loop outlives it.
@@ -39,10 +39,10 @@ class daemon {
     /// `path` is the file that `config` was read from, for reloads; `threads` is the size of libuv's pool.
     daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads);
 
-    /// Listens and recovers; what a previous rolloutd has not ended goes on.
+    /// Listens and recovers; the unfinished tasks of a previous rolloutd continue.
     void start();
 
-    /// The process's, once the loop has ended.
+    /// Returns the process's exit status, once the loop has ended.
     int status() const noexcept { return status_; }
 
   private:
@@ -54,17 +54,17 @@ class daemon {
 
     std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &one);
 
-    /// One of a backend's servers; without a peer, the only one.
+    /// Makes one of a backend's servers; without a peer, the only one.
     std::shared_ptr<backend> make_server(const std::string &name, const server_settings &server,
                                          const backend_settings &of);
 
-    /// The backends of `config`; what is in `known` and as in the configuration in force is taken from there.
+    /// Makes the backends of `config`; one that is in `known` and has not changed in the configuration is reused.
     std::shared_ptr<const backend_map> make_backends(const settings &config, const backend_map &known);
 
-    /// Finds among the backends of now, and keeps them alive.
+    /// Returns a function that finds the current backends and keeps them alive.
     std::function<backend *(const std::string &)> finder() const;
 
-    /// SIGHUP: the file is read on a thread, as asking for users may take its time.
+    /// Handles SIGHUP: the file is read on a thread, as looking up users may take time.
     void reload();
 
     void refuse(const std::vector<json_fault> &faults);
@@ -94,8 +94,8 @@ class daemon {
     rolloutd_metrics metrics_;
     retention retention_{journal_, time_};
     signal_catcher signals_{loop_};
-    operation_ptr ending_;  ///< waits for what the journal has to do
-    operation_ptr reading_; ///< of the configuration
+    operation_ptr ending_;  ///< waits until the journal's work is done
+    operation_ptr reading_; ///< the configuration
     bool read_again_ = false;
     bool stopping_ = false;
     int status_ = EXIT_SUCCESS;

@@ -10,11 +10,11 @@
 namespace rollout {
 namespace {
 
-/// Of an answer only the first words are of use.
+/// Only the beginning of an answer is used.
 constexpr std::size_t largest_answer = 64 * 1024;
 
 
-/// The URL's host and port.
+/// Returns the URL's host and port.
 std::string host_of(const std::string &url)
 {
     std::string host = url.substr(url.find("://") + 3);

@@ -33,15 +33,15 @@ void report(const std::string &path, const std::vector<json_fault> &faults)
 }
 
 
-/// Each link takes a descriptor, and so does each request to a server; what a shell gives a program is often less than all the
-/// links that may come.
+/// Raises the limit of open files: each link takes a descriptor, and so does each request to a server; a shell often
+/// allows a program fewer than all possible links need.
 void raise_open_files()
 {
     constexpr rlim_t enough = 65536;
     rlimit files = {};
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < std::min(files.rlim_max, enough)) {
         files.rlim_cur = std::min(files.rlim_max, enough);
-        setrlimit(RLIMIT_NOFILE, &files); // where it is not allowed, what there is has to do
+        setrlimit(RLIMIT_NOFILE, &files); // if that is not allowed, the current limit has to do
     }
 }
 
@@ -50,7 +50,7 @@ struct event_loop {
     event_loop() { uv_loop_init(&loop); }
     ~event_loop()
     {
-        uv_run(&loop, UV_RUN_NOWAIT); // what was closed a moment ago is let go of now
+        uv_run(&loop, UV_RUN_NOWAIT); // releases what was closed a moment ago
         uv_loop_close(&loop);
     }
 

@@ -1,4 +1,4 @@
-// What rolloutd counts of itself since its start, and how it stands: for the gateways' metrics.
+// rolloutd's own metrics for the gateways: what it has counted since its start, and its current state.
 #pragma once
 
 #include "common/domain/task_status.hpp"
@@ -17,17 +17,17 @@ namespace rollout {
 
 class rolloutd_metrics {
   public:
-    /// How it stands when it is asked.
+    /// The state at the time of a request.
     struct moment {
         std::size_t waiting = 0; ///< tasks
         std::size_t running = 0; ///< tasks
-        std::size_t working = 0; ///< of those: who hold one of the places
+        std::size_t working = 0; ///< of those: the ones that hold a permit
         std::uint64_t most_working = 0;
-        std::chrono::microseconds longest_wait{0}; ///< of the tasks that wait
+        std::chrono::microseconds longest_wait{0}; ///< of the waiting tasks
         std::size_t deployed_models = 0;
         std::size_t lost_models = 0;
         std::map<std::string, bool> backends_up;            ///< of those that have models
-        std::map<std::string, std::size_t> pending_unloads; ///< revisions that no task could, by backend
+        std::map<std::string, std::size_t> pending_unloads; ///< revisions that no task could unload, by backend
         std::vector<model_monitor::server_models> servers;  ///< of the backends that have several
         std::size_t links = 0;
         std::uint64_t revision = 0; ///< the journal's
@@ -36,17 +36,17 @@ class rolloutd_metrics {
     /// `began`: when rolloutd started.
     explicit rolloutd_metrics(std::string version, std::time_t began) : version_(std::move(version)), began_(began) {}
 
-    /// A try to commit to the journal.
+    /// Counts an attempt to commit to the journal.
     void committed(std::chrono::nanoseconds took, bool ok) noexcept;
 
-    /// What a commit has changed.
+    /// Counts the changes of a commit.
     void changed(const std::vector<task_row> &rows) noexcept;
 
-    /// In Prometheus' text format.
+    /// Returns the metrics in Prometheus' text format.
     std::string text(const moment &now) const;
 
   private:
-    /// Of the commits' durations, in seconds.
+    /// For the commits' durations, in seconds.
     static constexpr std::array<double, 13> bounds = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
                                                       0.1,    0.2,   0.5,   1,     5,    30};
 

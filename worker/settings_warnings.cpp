@@ -19,7 +19,7 @@ namespace {
 constexpr std::string_view file_scheme = "file://";
 
 
-/// Why rolloutd cannot use a path so, for a sentence's end; empty if it can.
+/// Returns why rolloutd cannot use a path that way, for a sentence's end; empty if it can.
 std::string obstacle(const std::filesystem::path &path, int mode)
 {
     return ::access(path.c_str(), mode) == 0 ? "" : format_errno(errno);
@@ -45,7 +45,7 @@ void check_backend(const std::string &name, const backend_settings &of, std::vec
             check_folder(pointer + below + "/repository", repository, to);
         }
         std::error_code error;
-        const std::filesystem::path staging(staging_path); // is made if it is not there
+        const std::filesystem::path staging(staging_path); // created if it does not exist
         check_folder(pointer + below + "/staging",
                      std::filesystem::exists(staging, error) ? staging : staging.parent_path(), to);
     }
@@ -91,7 +91,7 @@ void check_source(const std::string &pointer, const std::string &source, const s
     }
 }
 
-/// The models' own rollouts say only what they differ in.
+/// The models' own rollouts report only what differs from the common one.
 void check_gates(const settings &from, std::vector<std::string> &to)
 {
     const auto of_all = gate_warnings(from.rollout);

@@ -1,4 +1,4 @@
-// What of the configuration may not work on this machine, as it is now.
+// Warnings about settings that may not work on this machine in its current state.
 #pragma once
 
 #include "worker/config/settings.hpp"
@@ -8,8 +8,9 @@
 
 namespace rollout {
 
-/// What is accepted and may not work, a sentence each: folders and programs that are missing, a source that is not allowed, a
-/// repository of two backends, a gate that cannot see what it is to judge. Looks at the disk.
+/// Returns a sentence for each setting that is accepted but may not work: missing folders and programs, a source that
+/// is not allowed, a repository shared by two backends, a gate that cannot detect what it is to judge. Reads the
+/// disk.
 std::vector<std::string> warnings_about(const settings &from);
 
 } // namespace rollout

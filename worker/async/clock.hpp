@@ -1,4 +1,4 @@
-// Time as the engine sees it: one clock for pauses and deadlines, which never jumps, and one for people.
+// The engine's view of time: a clock for pauses and deadlines, which never jumps, and one for people.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -13,13 +13,13 @@ class clock {
   public:
     virtual ~clock() = default;
 
-    /// Monotonic, from no particular start.
+    /// Returns monotonic time, from an arbitrary start.
     virtual std::chrono::milliseconds now() const = 0;
 
-    /// Microseconds since 1970, UTC: for documents and logs only.
+    /// Returns microseconds since 1970, UTC: for documents and logs only.
     virtual std::int64_t wall_us() const = 0;
 
-    /// Calls once, from the loop, after that time; cancel() and destruction both mean that it does not.
+    /// Calls `call` once, from the loop, after that time; not after cancel() or destruction.
     virtual operation_ptr after(std::chrono::milliseconds time, std::function<void()> call) = 0;
 };
 

@@ -49,9 +49,9 @@ class sequence final : public compound_operation {
 
     std::vector<start_fn> parts_;
     std::size_t next_ = 0;
-    bool goes_on_;        ///< after a failure
+    bool goes_on_;        ///< continues after a failure
     outcome failure_;     ///< the first one; ok while there is none
-    std::string details_; ///< of the parts that went well
+    std::string details_; ///< of the parts that succeeded
 };
 
 

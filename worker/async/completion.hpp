@@ -1,4 +1,4 @@
-// A callback that is owed once.
+// A callback that must be called once.
 #pragma once
 
 #include <functional>
@@ -7,8 +7,9 @@
 
 namespace rollout {
 
-/// Calls at most once. The call may destroy whoever holds the completion, and the completion with it, so nothing of the
-/// holder may be touched after it; `Results` are values for the same reason: what is passed does not go with the holder.
+/// Calls at most once. The call may destroy the completion's owner and the completion with it, so nothing of the
+/// owner may be used afterwards; for the same reason `Results` are values: the arguments are not destroyed with the
+/// owner.
 template <typename... Results>
 class completion {
   public:
@@ -20,7 +21,7 @@ class completion {
     {
     }
 
-    /// It is still owed.
+    /// Returns whether the call is still to be made.
     explicit operator bool() const noexcept { return call_ != nullptr; }
 
     void operator()(Results... results)
@@ -30,7 +31,7 @@ class completion {
         }
     }
 
-    /// Nobody wants to know any more.
+    /// Drops the callback: nothing is called any more.
     void drop() noexcept { call_ = nullptr; }
 
   private:

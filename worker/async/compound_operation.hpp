@@ -1,4 +1,4 @@
-// An operation that is made of others.
+// An operation made of other operations.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -13,9 +13,9 @@ namespace rollout {
 
 using start_fn = std::function<operation_ptr(done_fn)>;
 
-/// One part, or one pause between two, is under way at a time; its callback begins the next or finishes the whole. A cancel
-/// cancels the part, whose callback runs all the same, or ends the pause. What is under way goes with this object, and with
-/// it its callback.
+/// One part, or one pause between two parts, is under way at a time; its callback starts the next or finishes the
+/// whole. A cancel cancels the part, whose callback still runs, or ends the pause. Destroying this object destroys
+/// what is under way and its callback.
 class compound_operation : public operation {
   public:
     void cancel() override
@@ -34,35 +34,36 @@ class compound_operation : public operation {
   protected:
     compound_operation(clock &time, done_fn done) : time_(time), done_(std::move(done)) {}
 
-    /// Starts a part by `begin(callback)`. `then` gets what its callback gets, also after a cancel: see `is_canceled`.
+    /// Starts a part with `begin(callback)`. `then` gets the callback's result, also after a cancel: see
+    /// `is_canceled`.
     template <typename Result, typename Begin, typename Then>
     void start(const Begin &begin, Then then)
     {
         busy_ = true;
         part_ = begin([this, then = std::move(then)](Result result) mutable {
             busy_ = false;
-            const auto next = std::move(then); // the part, and this function with it, goes when the next one begins
+            const auto next = std::move(then); // the next part's start destroys the part, and this function with it
             next(std::move(result));
         });
     }
 
-    /// Calls `then` after that time, unless the whole is canceled meanwhile, which finishes it.
+    /// Calls `then` after that time; if the whole has been canceled by then, finishes it instead.
     void pause_for(std::chrono::milliseconds time, std::function<void()> then)
     {
         pause_ = time_.after(time, [this, then = std::move(then)]() mutable {
             if (canceled_) {
                 finish(outcome::canceled());
             } else {
-                const auto next = std::move(then); // which may begin another pause
+                const auto next = std::move(then); // which may start another pause
                 next();
             }
         });
     }
 
-    /// Ends the whole, from the loop. Nothing of this object may be touched afterwards.
+    /// Ends the whole, from the loop. Nothing of this object may be used afterwards.
     void finish(outcome how) { done_(std::move(how)); }
 
-    /// Ends the whole in the loop's next turn: for a constructor that finds nothing to do.
+    /// Ends the whole in the loop's next turn: for a constructor that has nothing to do.
     void finish_soon(outcome how)
     {
         pause_for({}, [this, how = std::move(how)] { finish(how); });

@@ -1,4 +1,4 @@
-// Callbacks that may outlive whom they call.
+// Guards callbacks that may outlive the object that they call.
 #pragma once
 
 #include <memory>
@@ -6,8 +6,8 @@
 
 namespace rollout {
 
-/// The life of the object that holds it as a member. For work that cannot be taken back, as a write to the journal, and that ends
-/// when its object may be gone. One thread.
+/// The lifetime of the object that holds it as a member. For work that cannot be undone, such as a write to the
+/// journal, and that may end after its object is destroyed. Single-threaded.
 class lifetime {
   public:
     lifetime() = default;
@@ -15,7 +15,8 @@ class lifetime {
     lifetime(const lifetime &) = delete;
     lifetime &operator=(const lifetime &) = delete;
 
-    /// A callback that passes on what it is given, and does nothing once the object is gone. `call` may destroy the object.
+    /// Returns a callback that passes on its arguments, and does nothing once the object is destroyed. `call` may
+    /// destroy the object.
     template <typename Call>
     auto bound(Call call) const
     {

@@ -1,4 +1,4 @@
-// How a piece of work ends, and how work that is under way is held.
+// The result of a piece of work, and the handle of work that is under way.
 #pragma once
 
 #include <functional>
@@ -9,12 +9,12 @@
 
 namespace rollout {
 
-/// What became of an attempt. A failure carries a sentence for a person: what happened, to what, what to do.
+/// The result of an attempt. A failure carries a sentence for a person: what happened, to what, what to do.
 struct outcome {
     enum class kind {
         ok,
         transient, ///< may pass by itself: a connection refused, a 503, a related model that is loading
-        permanent, ///< will not
+        permanent, ///< will not pass by itself
         canceled,  ///< stopped by operation::cancel
     };
 
@@ -42,7 +42,7 @@ class result {
     T *operator->() noexcept { return &*value_; }
     const T *operator->() const noexcept { return &*value_; }
 
-    /// Empty where there is a value.
+    /// Returns the sentence; empty if there is a value.
     const std::string &sentence() const noexcept { return sentence_; }
 
   private:
@@ -52,14 +52,14 @@ class result {
     std::string sentence_;
 };
 
-/// Something under way on rolloutd's loop. Its callback runs once, on the loop, and never from inside the call that
-/// started it. Destroying the operation first abandons it: the callback does not run any more (work on a thread goes
-/// on to its next stopping point and its result is dropped).
+/// Work under way on rolloutd's loop. Its callback runs once, on the loop, and never from inside the call that
+/// started it. Destroying the operation before that abandons it: the callback does not run (work on a thread
+/// continues to its next stopping point and its result is dropped).
 class operation {
   public:
     virtual ~operation() = default;
 
-    /// Asks it to stop soon; the callback still runs, with `canceled` unless it had ended already.
+    /// Asks the work to stop soon; the callback still runs, with `canceled` unless the work had already ended.
     virtual void cancel() = 0;
 };
 

@@ -57,7 +57,7 @@ class parallel final : public operation {
         }
     }
 
-    /// Whatever is under way is abandoned.
+    /// Abandons whatever is under way.
     void finish()
     {
         work_.clear();

@@ -15,7 +15,7 @@ struct job {
     completion<outcome> done;
     stop_flag stop{false};
     outcome ended;
-    std::shared_ptr<job> held_by_libuv; ///< until the callback on the loop
+    std::shared_ptr<job> held_by_libuv; ///< until the callback runs on the loop
 
     void run() noexcept
     {
@@ -46,7 +46,7 @@ class thread_operation final : public operation {
     {
         job_->stop = true;
         if (job_->held_by_libuv) {
-            uv_cancel(reinterpret_cast<uv_req_t *>(&job_->request)); // refused for work that runs already
+            uv_cancel(reinterpret_cast<uv_req_t *>(&job_->request)); // refused for work that is already running
         }
     }
 
@@ -74,7 +74,7 @@ operation_ptr run_on_thread(uv_loop_t *loop, blocking_fn work, done_fn done)
         loop, &made->request, [](uv_work_t *request) { job_of(request).run(); },
         [](uv_work_t *request, int status) {
             const auto job = std::move(job_of(request).held_by_libuv);
-            job->work = nullptr; // what it holds goes on the loop's thread
+            job->work = nullptr; // what it holds is destroyed on the loop's thread
             job->done(status == UV_ECANCELED ? outcome::canceled() : std::move(job->ended));
         });
     return held;

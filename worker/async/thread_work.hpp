@@ -1,4 +1,4 @@
-// Blocking work, such as copying files, on a thread of libuv's pool, seen from the loop as an operation.
+// Blocking work, such as copying files, on a thread of libuv's pool, presented to the loop as an operation.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -11,21 +11,21 @@
 
 namespace rollout {
 
-/// Set when the work should end soon, returning `outcome::canceled()` (what it returns then is up to it: work that is
-/// all but done may as well end well).
+/// Set when the work should end soon and return `outcome::canceled()` (or something else: work that is almost done
+/// may as well succeed).
 using stop_flag = std::atomic<bool>;
 
 using blocking_fn = std::function<outcome(const stop_flag &stop)>;
 
-/// Runs `work` on a thread; it must touch nothing that the loop touches and look at `stop` every now and then. What it
-/// throws becomes a permanent failure. An operation that is destroyed leaves its thread running until its next look at
-/// `stop`: whoever is to use the same files next should `cancel` and wait for the callback instead. The loop must run
-/// until the thread has ended (libuv keeps it alive for that).
+/// Runs `work` on a thread; it must not use anything that the loop uses, and must check `stop` regularly. An
+/// exception becomes a permanent failure. If the operation is destroyed, the thread runs on until it next checks
+/// `stop`: a caller that will use the same files next should `cancel` and wait for the callback instead. The loop
+/// must run until the thread has ended (libuv keeps it alive for that).
 ///
-/// The pool is libuv's own, shared with all that the process does there, and small: UV_THREADPOOL_SIZE.
+/// The pool is libuv's own, shared with everything else that the process runs there, and small: UV_THREADPOOL_SIZE.
 operation_ptr run_on_thread(uv_loop_t *loop, blocking_fn work, done_fn done);
 
-/// The same, for those who should not know the loop: `threads_of`, or a test's stand-in.
+/// Does the same for callers that should not know the loop: `threads_of`, or a test's stand-in.
 using thread_fn = std::function<operation_ptr(blocking_fn work, done_fn done)>;
 
 inline thread_fn threads_of(uv_loop_t *loop)

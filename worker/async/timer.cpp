@@ -30,7 +30,7 @@ void timer::start(std::chrono::milliseconds after, std::function<void()> fire)
 {
     state_->fire = std::move(fire);
     const auto run = [](uv_timer_t *handle) {
-        // Moved out first: the function may start the timer again, or destroy it and itself with it.
+        // Moved out first: the function may start the timer again, or destroy the timer and thereby itself.
         const auto once = std::move(static_cast<state *>(handle->data)->fire);
         if (once) {
             once();

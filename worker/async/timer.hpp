@@ -1,4 +1,4 @@
-// One shot on libuv's loop, with an owner.
+// A one-shot timer on libuv's loop, with an owner.
 #pragma once
 
 #include <uv.h>
@@ -8,8 +8,9 @@
 
 namespace rollout {
 
-/// The function runs once for each `start`, from the loop, never from inside it. It may start the timer again or destroy
-/// it. The loop must outlive the timer and run once more after it is gone, so that libuv lets go of the handle.
+/// The function runs once for each `start`, from the loop, never from inside `start`. It may start the timer again or
+/// destroy it. The loop must outlive the timer and run once more after it is destroyed, so that libuv releases the
+/// handle.
 class timer {
   public:
     explicit timer(uv_loop_t *loop);
@@ -17,7 +18,7 @@ class timer {
     timer(const timer &) = delete;
     timer &operator=(const timer &) = delete;
 
-    /// Starts, or starts anew with another time and function.
+    /// Starts the timer, or restarts it with another time and function.
     void start(std::chrono::milliseconds after, std::function<void()> fire);
     void stop() noexcept;
 

@@ -7,7 +7,7 @@ namespace rollout {
 namespace {
 
 struct verdict {
-    std::string_view result; ///< a word for programs
+    std::string_view result; ///< for programs
     std::string_view words;  ///< for people
 };
 

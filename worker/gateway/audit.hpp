@@ -1,4 +1,5 @@
-// The audit: one line of rolloutd's log for each change that a client asked for, with who asked, and what became of it.
+// The audit: one line of rolloutd's log for each change that a client requests, with the client's identity and the
+// result.
 #pragma once
 
 #include "common/domain/client_identity.hpp"
@@ -9,16 +10,16 @@
 
 namespace rollout {
 
-/// A change as a gateway asked for it.
+/// A change as a gateway requested it.
 struct asked_change {
-    std::string_view action; ///< `deploy`, `delete`, or a word to a task (task_verb.hpp)
+    std::string_view action; ///< `deploy`, `delete`, or a verb for a task (task_verb.hpp)
     std::string task_id;
-    std::string model_id; ///< empty if the gateway named the task alone
+    std::string model_id; ///< empty if the gateway named only the task
     client_identity by;
-    bool steers = false; ///< a word to a task that exists
+    bool steers = false; ///< a verb for an existing task
 };
 
-/// Writes the line: once, whether the client still waits for the answer or not.
+/// Writes the line: once, whether or not the client still waits for the answer.
 void audit(const asked_change &asked, const request_answer &answer) noexcept;
 
 } // namespace rollout

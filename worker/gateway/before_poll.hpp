@@ -1,4 +1,5 @@
-// Calls in each turn of the loop, right before the loop waits: what the turn has gathered can go out in one piece.
+// Calls a function in each turn of the loop, right before the loop waits, so that what the turn has gathered can be
+// sent in one piece.
 #pragma once
 
 #include <uv.h>
@@ -8,7 +9,8 @@
 
 namespace rollout {
 
-/// Does not keep the loop alive. The loop outlives this, and runs once more after it is gone, so that libuv lets go of the handle.
+/// Does not keep the loop alive. The loop outlives this, and runs once more after it is destroyed, so that libuv
+/// releases the handle.
 class before_poll {
   public:
     before_poll(uv_loop_t *loop, std::function<void()> call);

@@ -26,7 +26,7 @@ class follow_waits::wait final : public operation {
   private:
     follow_waits &all_;
     done_fn done_;
-    operation_ptr wake_; ///< it has ended, and the one who waits hears of it next
+    operation_ptr wake_; ///< the wait has ended, and its callback runs next
 };
 
 

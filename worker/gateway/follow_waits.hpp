@@ -1,4 +1,4 @@
-// Those who wait for every gateway to follow the routes up to a revision.
+// Waits for every gateway to follow the routes up to a revision.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -15,10 +15,11 @@ class follow_waits {
     follow_waits(const follow_waits &) = delete;
     follow_waits &operator=(const follow_waits &) = delete;
 
-    /// Ok once `end_up_to` is called with that revision, or a later one.
+    /// Ends with ok once `end_up_to` is called with that revision or a later one.
     operation_ptr start(std::uint64_t revision, done_fn done);
 
-    /// Every gateway follows the routes up to there. The callbacks come from the loop, later.
+    /// Every gateway follows the routes up to that revision: ends these waits. The callbacks run later, from the
+    /// loop.
     void end_up_to(std::uint64_t revision);
 
   private:

@@ -14,13 +14,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A living gateway is back within a second: then its loss is nothing to speak of.
+/// A running gateway is back within a second: a shorter loss is not worth reporting.
 constexpr std::chrono::milliseconds lost_grace = 5s;
 
-/// Between two looks whether the processes of a gateway without a link live.
+/// The time between two checks of whether the processes of a gateway without a link are alive.
 constexpr auto lost_pause = 500ms;
 
-/// Before pages that could not be read are read again.
+/// The pause before pages that could not be read are read again.
 constexpr auto reread_pause = 1000ms;
 
 } // namespace
@@ -33,7 +33,7 @@ gateway_registry::gateway_registry(journal &journal, clock &time) : journal_(jou
             publish(part, placed.route_revision);
         }
     }
-    // Whoever followed these routes when this process ended may do so still.
+    // A gateway that followed these routes when the previous process ended may still do so.
     for (const auto &[id, processes] : journal.gateways()) {
         const bool is_first = !has_lost();
         auto &known = add(id);
@@ -71,7 +71,7 @@ gateway_replica *gateway_registry::find(const std::string &id)
 }
 
 
-// Links that come and go.
+// Adding and removing links.
 
 gateway_replica *gateway_registry::join(const session_ptr &link, const std::string &id)
 {
@@ -101,7 +101,7 @@ void gateway_registry::leave(const session_ptr &link)
 {
     const auto found = known_.find(link->peer.gateway);
     if (found == known_.end()) {
-        return; // it said no hello
+        return; // it never said hello
     }
     const bool had_lost = has_lost();
     member &known = *found->second;
@@ -120,7 +120,7 @@ void gateway_registry::leave(const session_ptr &link)
 }
 
 
-/// Whether several gateways are linked, so that each may learn of a task from the others.
+/// Returns whether several gateways are linked, so that each may learn of a task from the others.
 bool gateway_registry::is_shared() const
 {
     return std::ranges::count_if(known_, [](const auto &entry) { return entry.second->replica.is_linked(); }) > 1;
@@ -212,7 +212,7 @@ std::string gateway_registry::objection_to(const std::string &upstream) const
 }
 
 
-/// Speaks of what is in force already: its requests fail.
+/// Warns only of routes that are in force already, whose requests fail.
 void gateway_registry::warn_of_unknown_upstreams(const gateway_replica &of, const session &by) const
 {
     for (const auto &upstream : routes_.upstreams()) {
@@ -226,7 +226,7 @@ void gateway_registry::warn_of_unknown_upstreams(const gateway_replica &of, cons
 }
 
 
-// Those that are lost.
+// Lost gateways.
 
 bool gateway_registry::has_lost() const
 {
@@ -234,7 +234,8 @@ bool gateway_registry::has_lost() const
 }
 
 
-/// `is_first`: no other one is lost. Else the looks are under way, and must not begin anew with each loss.
+/// `is_first`: no other gateway is lost. Otherwise the checks are running already, and must not start over with each
+/// loss.
 void gateway_registry::lose(member &which, bool is_first)
 {
     which.lost_at = time_.now();
@@ -246,8 +247,8 @@ void gateway_registry::lose(member &which, bool is_first)
 }
 
 
-/// A gateway that cannot link itself routes on by what it knows: what it may route to has to stay, unless it is certain that none
-/// of its processes is left.
+/// A gateway that cannot connect continues to route from its last known state: what it may route to must stay loaded,
+/// unless it is certain that all of its processes have ended.
 bool gateway_registry::is_to_be_dropped(member &which) const
 {
     const auto &id = which.replica.id();
@@ -306,7 +307,7 @@ std::string gateway_registry::missing() const
 }
 
 
-// Those who wait.
+// Waits.
 
 void gateway_registry::confirm(const session &by, std::uint64_t routes_revision)
 {

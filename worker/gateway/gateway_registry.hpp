@@ -1,5 +1,5 @@
-// The gateways that rolloutd knows: those that are linked, and those that have lost their last link and may route still. What goes to
-// all of them goes through here, and who waits until all follow, waits here.
+// The gateways that rolloutd knows: those that are linked, and those that have lost their last link but may still be
+// routing. Sends what goes to all of them, and holds the waits for all of them to follow.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -19,44 +19,48 @@
 
 namespace rollout {
 
-/// A gateway without a link is waited for as long as its processes live, and `lost_for` at most. The journal keeps which gateways are
-/// known, so that a rolloutd that has just started waits for those of before. Journal and clock outlive the registry.
+/// A gateway without a link is waited for as long as its processes live, and for `lost_for` at most. The journal
+/// stores which gateways are known, so that a restarted rolloutd waits for the earlier ones. Journal and clock
+/// outlive the registry.
 class gateway_registry {
   public:
     gateway_registry(journal &journal, clock &time);
     gateway_registry(const gateway_registry &) = delete;
     gateway_registry &operator=(const gateway_registry &) = delete;
 
-    /// How long a gateway without a link is waited for at most.
+    /// Sets how long a gateway without a link is waited for at most.
     void wait_for_lost(std::chrono::milliseconds most) noexcept { lost_for_ = most; }
 
-    /// The gateway of that name; null if it is not known.
+    /// Returns the gateway with that id; null if it is not known.
     gateway_replica *find(const std::string &id);
 
-    /// A worker process says that it is of that gateway, for the first time. Null if there are as many as may be (limits::gateways).
+    /// Adds the link of a worker process that has just named its gateway. Null if there are too many gateways already
+    /// (limits::gateways).
     gateway_replica *join(const session_ptr &link, const std::string &id);
 
-    /// A link has ended. The gateway of the last one is forgotten if the worker process said goodbye, and lost otherwise.
+    /// Removes a link that has ended. After its last link, a gateway is forgotten if the worker process said goodbye,
+    /// and lost otherwise.
     void leave(const session_ptr &link);
 
-    /// A worker process says up to where its gateway follows the routes.
+    /// Notes up to which revision a worker process's gateway follows the routes.
     void confirm(const session &by, std::uint64_t routes_revision);
 
-    /// There is room for more on that link.
+    /// Called when there is room for more on that link.
     void on_written(const session_ptr &link);
 
     const published_routes &routes() const noexcept { return routes_; }
 
-    /// The link that carries each gateway's stream, null for one that is lost.
+    /// Returns the link that carries each gateway's stream, null for a lost gateway.
     std::vector<session_ptr> streams() const;
 
-    /// Changed tasks, to every stream.
+    /// Sends changed tasks to every stream.
     void send_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now);
 
-    // As in `traffic`.
+    // As in `gateway_control`.
     void publish(const route &to_follow, std::uint64_t revision);
 
-    /// Publishes the routes in force of a model that lead to that revision, by its name on the servers, with these servers.
+    /// Publishes the model's current routes that lead to that revision, called `server_model` on the servers, with
+    /// these servers.
     void publish_peers(const std::string &model_id, std::uint64_t revision, const std::string &server_model,
                        const std::optional<std::vector<std::string>> &peers);
     std::string missing() const;
@@ -64,7 +68,7 @@ class gateway_registry {
     gateway_control::followers followers_of(std::uint64_t revision) const;
     std::string objection_to(const std::string &upstream) const;
 
-    /// Starts nothing any more; the links may end.
+    /// Starts nothing more; the links may end.
     void stop();
 
   private:
@@ -73,8 +77,8 @@ class gateway_registry {
 
         gateway_replica replica;
         peer_processes processes;
-        std::chrono::milliseconds lost_at{0}; ///< by the clock, if it is lost
-        std::int64_t lost_at_us = 0;          ///< the same for people, since 1970
+        std::chrono::milliseconds lost_at{0}; ///< by the clock, if the gateway is lost
+        std::int64_t lost_at_us = 0;          ///< the same for people, in microseconds since 1970
         bool lost_logged = false;
     };
 

@@ -13,7 +13,7 @@ namespace rollout {
 
 namespace {
 
-/// Pages of the stream wait while so much is unsent.
+/// Pages of the stream wait while this much is unsent.
 constexpr std::size_t page_below_bytes = 1024 * 1024;
 
 } // namespace
@@ -85,8 +85,9 @@ void gateway_replica::confirm(std::uint64_t routes_revision) noexcept
 }
 
 
-/// While an nginx reloads, worker processes of both configurations are linked, and the old ones soon take no new requests (nginx tells
-/// them to end 100 ms after it started the new ones): what one of them has is there.
+/// While nginx reloads, worker processes of both configurations are linked, and the old ones soon take no new
+/// requests (nginx tells them to end 100 ms after it started the new ones): an upstream that any of them has counts
+/// as known.
 bool gateway_replica::has_upstream(const std::string &upstream) const
 {
     return is_upstream_address(upstream) || std::ranges::any_of(links_, [&upstream](const session_ptr &link) {
@@ -149,7 +150,7 @@ void gateway_replica::pump()
 }
 
 
-/// `head`: the journal's revision when the page was asked for.
+/// `head`: the journal's revision when the page was requested.
 void gateway_replica::on_page(std::uint64_t head, const outcome &ended, const std::vector<task_row> &rows)
 {
     reading_ = false;
@@ -173,7 +174,7 @@ gateway_replica::table_state gateway_replica::state_of_full_table() const
 }
 
 
-/// `told`: revisions of rows that the gateway has, in their order.
+/// `told`: revisions of rows that the gateway already has, in order.
 void gateway_replica::send_update(const std::vector<task_row> &rows, std::uint64_t revision, table_state then,
                                   std::span<const std::uint64_t> told)
 {

@@ -1,5 +1,5 @@
-// One gateway, which is one shared memory of nginx: the links of its worker processes, and the stream of routes and tasks that one of
-// them carries into that memory.
+// One gateway, which is one shared memory zone of nginx: the links of its worker processes, and the stream of routes
+// and tasks that one of them carries into that zone.
 #pragma once
 
 #include "worker/gateway/published_routes.hpp"
@@ -17,22 +17,24 @@
 
 namespace rollout {
 
-/// What a gateway's stream is at.
+/// The state of a gateway's stream.
 enum class stream_state : std::uint8_t {
     offline,     ///< no worker process is linked
-    greeting,    ///< a link is to carry the stream, and has not said where to begin
-    catching_up, ///< the tasks that the table lacks are sent, a page at a time, as fast as they are read
-    live, ///< the table has been told of all; what changes goes out at once, or in pages if the link has no room
+    greeting,    ///< a link is to carry the stream, and has not yet said where to begin
+    catching_up, ///< tasks that the table lacks are sent, page by page, as fast as they are read
+    live,        ///< the table is up to date; changes go out at once, or in pages if the link has no room
 };
 
-/// Holds its sessions; the journal and the routes outlive it. Pages that the journal reads for a stream that has ended are dropped.
+/// Owns its sessions; the journal and the routes outlive it. Pages that the journal reads for a stream that has ended
+/// are dropped.
 class gateway_replica {
   public:
     struct surroundings {
         rollout::journal &journal;
         const published_routes &routes;
 
-        /// Whether other gateways are linked, which may know of a task first: then the table is never told that it is complete.
+        /// Returns whether other gateways are linked, which may know of a task first: then the table is never told
+        /// that it is complete.
         std::function<bool()> is_shared;
 
         /// A page could not be read: calls `pump` again after a pause.
@@ -48,48 +50,53 @@ class gateway_replica {
     bool is_linked() const noexcept { return state_ != stream_state::offline; }
     const std::list<session_ptr> &links() const noexcept { return links_; }
 
-    /// The link that carries the stream; null if it is offline.
+    /// Returns the link that carries the stream; null if it is offline.
     const session_ptr &stream() const noexcept { return stream_; }
 
-    /// A worker process has linked itself. The first one's link is to carry the stream.
+    /// Adds the link of a worker process. The first link carries the stream.
     void add(const session_ptr &link);
 
-    /// A link has ended. If it carried the stream, the oldest of the others is told to, and says hello.
+    /// Removes a link that has ended. If it carried the stream, the oldest other link is told to carry it, and says
+    /// hello.
     void remove(const session_ptr &link);
 
-    /// Sends all routes, then the tasks that changed after `position`, then what changes. Begins anew if it is called again.
+    /// Sends all routes, then the tasks that changed after `position`, then changes as they happen. Starts over if it
+    /// is called again.
     void start_stream(std::uint64_t position);
 
-    /// A frame of the routes, while the stream runs.
+    /// Sends a frame of routes if the stream runs.
     void send_routes(std::string_view frame);
 
-    /// Tasks that changed, all that did from one revision of the journal to the next: sent, or read later if the stream is behind.
+    /// Sends all tasks that changed between two revisions of the journal; if the stream is behind, they are read
+    /// later.
     void send_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now);
 
-    /// An answer over that link tells of a new task: its change need not be sent as well if the link carries the stream.
+    /// Notes that an answer over that link contains a new task: if the link carries the stream, the change need not
+    /// be sent as well.
     void note_told(const session &by, std::uint64_t revision);
 
-    /// A gateway takes what it holds for all there is, and answers 404 without asking. While there is another, a task may be answered
-    /// there before this one hears of it: until then it asks. Every worker process is told, as each reads by itself.
+    /// Tells every worker process whether there are other gateways, as each reads by itself. Alone, a gateway treats
+    /// its table as complete, and answers 404 without asking. Otherwise a task may be acknowledged by another gateway
+    /// before this one learns of it, so it asks.
     void tell_shared(bool shared);
 
     /// Sends the next page, if the gateway lacks something and there is room.
     void pump();
 
-    /// The gateway has the routes up to there in force.
+    /// Notes that the gateway has the routes up to that revision in force.
     void confirm(std::uint64_t routes_revision) noexcept;
 
-    /// Up to where it is known to follow the routes: 0 if it is offline.
+    /// Returns up to which revision it is known to follow the routes: 0 if it is offline.
     std::uint64_t followed() const noexcept { return is_linked() ? confirmed_ : 0; }
 
-    /// Whether any of its worker processes can send requests there.
+    /// Returns whether any of its worker processes can send requests to that upstream.
     bool has_upstream(const std::string &upstream) const;
 
   private:
-    /// What an update says of the table behind it.
+    /// What an update says of the table once it is applied.
     enum class table_state : std::uint8_t {
         partial,
-        filled,   ///< it holds all that there was
+        filled,   ///< it holds everything that there was
         complete, ///< and no other gateway may know more
     };
 
@@ -104,11 +111,11 @@ class gateway_replica {
     std::list<session_ptr> links_;
     session_ptr stream_;
     stream_state state_ = stream_state::offline;
-    std::shared_ptr<const void> run_; ///< of the stream, from its start on: pages of an earlier one are dropped
-    bool reading_ = false;            ///< a page of it is being read
-    std::uint64_t sent_ = 0;          ///< the tasks up to here are on their way
-    std::vector<std::uint64_t> told_; ///< revisions of new tasks that answers brought since the last change
-    std::uint64_t confirmed_ = 0;     ///< it follows the routes up to here
+    std::shared_ptr<const void> run_; ///< of the stream, from its start: pages of an earlier one are dropped
+    bool reading_ = false;            ///< a page of the stream is being read
+    std::uint64_t sent_ = 0;          ///< the tasks up to this revision are on their way
+    std::vector<std::uint64_t> told_; ///< revisions of new tasks that were sent in answers since the last change
+    std::uint64_t confirmed_ = 0;     ///< it follows the routes up to this revision
 };
 
 } // namespace rollout

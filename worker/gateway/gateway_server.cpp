@@ -17,10 +17,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// The gateways take a silence of three of these for a dead link.
+/// The gateways treat a silence of three of these as a dead link.
 constexpr auto ping_interval = 4s;
 
-/// A peer answers each ping, so one that is silent for so long is stuck: others of its gateway take over.
+/// A peer answers each ping, so one that is silent for this long is stuck: other worker processes of its gateway take
+/// over.
 constexpr std::chrono::milliseconds longest_silence = 20s;
 
 } // namespace
@@ -46,7 +47,7 @@ gateway_server::gateway_server(uv_loop_t *loop, journal &from)
 
 gateway_server::~gateway_server()
 {
-    for (const auto &link : sessions_) { // of a start that failed; libuv may hold them for a turn longer
+    for (const auto &link : sessions_) { // after a failed start; libuv may hold them for a turn longer
         link->close();
     }
 }
@@ -139,7 +140,7 @@ void gateway_server::on_end(const session_ptr &which)
 void gateway_server::flush_all()
 {
     for (auto next = sessions_.begin(); next != sessions_.end();) {
-        const session_ptr link = *next++; // which may end
+        const session_ptr link = *next++; // the link may end
         link->send_answers();
         link->flush();
     }
@@ -258,14 +259,14 @@ void gateway_server::on_hello(const session_ptr &from, const json_t *message)
 }
 
 
-/// Up to where the gateway's table is filled with the tasks of this journal.
+/// Returns the revision up to which the gateway's table has the tasks of this journal.
 std::uint64_t gateway_server::position_of(const json_t *hello, const std::string &gateway, int pid)
 {
     const auto position = json_text(hello, "journal") == journal_.id() ? json_count(hello, "revision") : 0;
     if (position <= journal_.revision()) {
         return position;
     }
-    // The file was put back from a copy: what it holds now may all be other.
+    // The file was restored from a copy: everything in it may be different now.
     if (!std::exchange(journal_is_behind_, true)) {
         log(log_level::warning,
             "A gateway is ahead of this journal, which looks restored from a backup; resending everything",
@@ -288,7 +289,7 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
 }
 
 
-// What the engine wants.
+// Calls of the engine.
 
 void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
 {

@@ -1,5 +1,5 @@
-// rolloutd's end of the links: what gateways say reaches the journal and the scheduler, and what the engine wants reaches the gateways.
-// Each nginx worker process has a session; the sessions of one shared memory are a gateway.
+// rolloutd's end of the links: passes what gateways send to the journal and the scheduler, and what the engine wants
+// to the gateways. Each nginx worker process has a session; the sessions of one shared memory zone are a gateway.
 #pragma once
 
 #include "worker/async/loop_clock.hpp"
@@ -35,38 +35,39 @@ class gateway_server final : public gateway_control {
     gateway_server(const gateway_server &) = delete;
     gateway_server &operator=(const gateway_server &) = delete;
 
-    /// What becomes of a submission; the answer may come later.
+    /// Handles a submission; the answer may come later.
     std::function<void(submission, answer_fn)> on_submit;
 
-    /// What becomes of a client's word to a task; the answer may come later.
+    /// Handles a client's verb for a task; the answer may come later.
     std::function<void(steer_request, answer_fn)> on_steer;
 
-    /// What its server has lost of a model.
+    /// Returns what the servers have lost of a model.
     std::function<std::vector<lost_revision>(const std::string &model_id)> losses_of = [](const std::string &) {
         return std::vector<lost_revision>();
     };
 
-    /// The tasks that are at work on a model, or wait for it, `most` of them.
+    /// Returns the tasks that run on a model, or wait for it, `most` of them.
     std::function<std::vector<std::string>(const std::string &model_id, std::size_t most)> tasks_of =
         [](const std::string &, std::size_t) { return std::vector<std::string>(); };
 
-    /// A gateway has seen a server of an upstream block fail, or deny that it has a model: it is to be looked at. As often as a peer likes.
+    /// Called when a gateway has seen a server of an upstream block fail, or deny that it has a model: it should be
+    /// polled. A peer may cause any number of calls.
     std::function<void(const std::string &upstream, const std::string &peer)> on_suspect = [](const std::string &,
                                                                                               const std::string &) {};
 
-    /// What rolloutd says of itself in the gateways' metrics, in Prometheus' text format.
+    /// Returns what rolloutd adds to the gateways' metrics, in Prometheus' text format.
     std::function<std::string()> metrics = [] { return std::string(); };
 
     /// Opens the socket. Throws std::runtime_error if another process listens there or the path cannot be used.
     void listen(const settings &from);
 
-    /// Serves a connection that is open already, as those that come in at the socket.
+    /// Serves a connection that is already open, like those that come in at the socket.
     void serve(int descriptor);
 
-    /// What may change while it runs.
+    /// Applies the settings that may change at run time.
     void use(const settings &from);
 
-    /// Changed tasks for the replicas: the journal's on_commit.
+    /// Sends changed tasks to the replicas: the journal's on_commit.
     void publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now);
 
     void publish(const route &to_follow, std::uint64_t revision) override;
@@ -83,10 +84,10 @@ class gateway_server final : public gateway_control {
 
     std::string objection_to(const std::string &upstream) const override;
 
-    /// Worker processes of nginx that are linked.
+    /// Returns how many worker processes of nginx are linked.
     std::size_t links() const noexcept { return sessions_.size(); }
 
-    /// Says goodbye to all and closes every handle; the loop must run once more after the server is gone.
+    /// Says goodbye to all and closes every handle; the loop must run once more after the server is destroyed.
     void close();
 
   private:
@@ -113,7 +114,7 @@ class gateway_server final : public gateway_control {
     std::list<session_ptr> sessions_;
     std::optional<before_poll> flusher_;
     operation_ptr next_ping_;
-    bool journal_is_behind_ = false; ///< of what a gateway has seen of it, and the log says so
+    bool journal_is_behind_ = false; ///< behind what a gateway has seen of it, which has been logged
 };
 
 } // namespace rollout

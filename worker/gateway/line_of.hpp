@@ -1,4 +1,4 @@
-// A task of the journal as a line of the link.
+// A task of the journal as a line of the link protocol.
 #pragma once
 
 #include "common/link/task_line.hpp"
@@ -6,7 +6,7 @@
 
 namespace rollout {
 
-/// Points into the row.
+/// Returns a line that points into the row.
 inline task_line line_of(const task_row &row) noexcept
 {
     return {row.kind, row.sequence, row.revision, row.status, row.task_id, row.model_id, row.document};

@@ -19,8 +19,8 @@ namespace rollout {
 
 namespace {
 
-/// Removes a socket that nobody answers: it is left from a process that was killed. That it is dead is what a refused connection
-/// proves, and nothing else: the socket of another user's rolloutd, which may not be asked, is alive.
+/// Removes a socket that a killed process has left behind. Only a refused connection proves that it is dead: the
+/// socket of another user's rolloutd, to which this process may not connect, is alive.
 void clear_away_dead_socket(const std::string &path)
 {
     sockaddr_un address = {};
@@ -58,7 +58,7 @@ listener::listener(uv_loop_t *loop, std::function<void(uv_stream_t *)> on_connec
 
 listener::~listener()
 {
-    close_handle(); // of a start that failed
+    close_handle(); // after a failed start
 }
 
 
@@ -67,7 +67,7 @@ void listener::open(const settings &from)
     path_ = from.listen.path;
     for (const auto &name : from.listen.allow_users) {
         const auto user = find_user(name);
-        if (!user) { // who is left out must not become anybody
+        if (!user) { // an unknown user must not open the socket to everybody
             throw std::runtime_error("there is no user \"" + clean_text(name, 64) +
                                      "\" on this machine, although allow_users names it");
         }
@@ -78,7 +78,7 @@ void listener::open(const settings &from)
     socket_ = new uv_pipe_t{};
     uv_pipe_init(loop_, socket_, 0);
     socket_->data = this;
-    // Nobody may connect between the making of the socket and the setting of its mode.
+    // Nobody may connect between the creation of the socket and the setting of its mode.
     const mode_t before = umask(0777);
     int rc = uv_pipe_bind(socket_, path_.c_str());
     umask(before);
@@ -137,7 +137,7 @@ void listener::check_descriptors()
 }
 
 
-/// Logs it once, until it is over: nginx tries again and again.
+/// Logs it once, until it is over: nginx keeps trying.
 void listener::note_deafness(const std::string &why)
 {
     if (!std::exchange(deafness_logged_, true)) {
@@ -157,7 +157,7 @@ std::optional<std::string> listener::stranger_at(int descriptor)
     if (allowed_uids_.empty() || peer.uid == 0 || peer.uid == geteuid() || allowed_uids_.contains(peer.uid)) {
         return std::nullopt;
     }
-    // The users of a machine may be a directory's, which is asked once: who is refused comes again and again.
+    // The users of a machine may come from a directory, which is queried only once: a refused user keeps trying.
     auto [name, is_new] = refused_users_.try_emplace(peer.uid);
     if (is_new) {
         const auto user = find_user(peer.uid);

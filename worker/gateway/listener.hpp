@@ -1,4 +1,4 @@
-// The socket where nginx's worker processes connect: who may, and whether anybody can.
+// The socket where nginx's worker processes connect: checks which users may, and notices when nobody can.
 #pragma once
 
 #include "worker/config/settings.hpp"
@@ -13,26 +13,28 @@
 
 namespace rollout {
 
-/// The loop outlives this, and runs once more after it is closed or gone.
+/// The loop outlives this, and runs once more after it is closed or destroyed.
 class listener {
   public:
-    /// `on_connection`: takes, with uv_accept, the connection that waits there.
+    /// `on_connection` accepts, with uv_accept, the connection that waits there.
     listener(uv_loop_t *loop, std::function<void(uv_stream_t *waiting)> on_connection);
     ~listener();
     listener(const listener &) = delete;
     listener &operator=(const listener &) = delete;
 
-    /// Opens the socket of `from.listen`. Throws std::runtime_error if another process listens there, the path cannot be used, or a user
-    /// of allow_users does not exist.
+    /// Opens the socket of `from.listen`. Throws std::runtime_error if another process listens there, if the path
+    /// cannot be used, or if a user of allow_users does not exist.
     void open(const settings &from);
 
-    /// The user at the other end of a connection if it may not connect, as a name; empty: it is not known.
+    /// Returns the name of the user at the other end of a connection if that user may not connect; an empty name if
+    /// it is unknown.
     std::optional<std::string> stranger_at(int descriptor);
 
-    /// Notes whether there are descriptors for connections: libuv closes what comes while there is none, and tells nobody.
+    /// Checks whether there are descriptors for connections: if there are none, libuv closes new connections without
+    /// reporting it.
     void check_descriptors();
 
-    /// Removes the socket's path, and closes it.
+    /// Removes the socket's path and closes the socket.
     void close();
 
   private:
@@ -45,7 +47,7 @@ class listener {
     std::set<unsigned> allowed_uids_;               ///< empty: all
     std::map<unsigned, std::string> refused_users_; ///< their names
     uv_pipe_t *socket_ = nullptr;                   ///< lives until libuv has closed it; null: not open
-    bool deafness_logged_ = false;                  ///< there are no descriptors for connections, and the log says so
+    bool deafness_logged_ = false;                  ///< the lack of descriptors for connections has been logged
 };
 
 } // namespace rollout

@@ -12,7 +12,7 @@ namespace rollout {
 
 namespace {
 
-/// The servers that have all of the revision's copies; none of a backend of one server.
+/// Writes the servers that have all of the revision's copies; nothing for a backend with one server.
 void put_servers(json_t *to, const served_revision &from)
 {
     std::optional<std::vector<std::string>> common;
@@ -57,7 +57,7 @@ bool is_lost(const std::vector<lost_revision> &losses, const std::optional<serve
 
 std::string_view state_of(const model &from, const std::vector<lost_revision> &losses)
 {
-    // What is lost of a kept revision changes nothing for the model's clients.
+    // A lost copy of a kept revision changes nothing for the model's clients.
     if (is_lost(losses, from.blue) || is_lost(losses, from.green)) {
         return std::ranges::any_of(losses, &lost_revision::reloading)     ? "reloading"
                : std::ranges::all_of(losses, &lost_revision::unreachable) ? "unreachable"

@@ -1,4 +1,4 @@
-// A model as a client reads it in a list.
+// A model as clients see it in a list.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -9,7 +9,7 @@
 
 namespace rollout {
 
-/// `losses`: what its servers have lost of it. `tasks`: at work on it, or waiting for it, by id.
+/// `losses`: what its servers have lost of it. `tasks`: the ids of those that run on it or wait for it.
 json_ptr model_document(const model &from, const std::vector<lost_revision> &losses,
                         const std::vector<std::string> &tasks);
 

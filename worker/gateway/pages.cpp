@@ -16,20 +16,20 @@ namespace rollout {
 
 namespace {
 
-/// Pages that are read at a time: each may take most of a frame.
+/// How many pages are read at a time: each may take most of a frame.
 constexpr std::size_t most_pages = 4;
 
-/// A link that has so much to be sent gets no page on top.
+/// A link with this much unsent gets no page in addition.
 constexpr std::size_t most_unsent_bytes = 8 * 1024 * 1024;
 
-/// Entries of models that are written in a turn of the loop.
+/// How many models are written in a turn of the loop.
 constexpr std::size_t models_a_turn = 32;
 
-/// Tasks that the entry of a model names.
+/// How many tasks are named in the entry of a model.
 constexpr std::size_t most_tasks = 100;
 
 
-/// Writes a page that comes in the frame itself, for an nginx that does not ask for lines.
+/// Writes a page into the frame itself, for an nginx that does not ask for lines.
 std::string page_of(const std::vector<task_row> &rows, bool more)
 {
     std::string text = "\"tasks\":[";
@@ -42,7 +42,7 @@ std::string page_of(const std::vector<task_row> &rows, bool more)
 } // namespace
 
 
-/// Passes tasks on as the journal has them, which takes next to no time.
+/// Passes on tasks as the journal stores them, which takes almost no time.
 void pages::write_tasks(const std::vector<task_row> &rows, bool more, const page_fn &done)
 {
     page_part part{"\"more\":true", {}, false};
@@ -124,7 +124,8 @@ void pages::on_models(const session_ptr &from, const json_t *message)
 }
 
 
-/// Writes some of the page whose turn it is: what is asked of rolloutd at the same time does not wait for a thousand of them.
+/// Writes some models of the page whose turn it is, so that other requests to rolloutd do not wait for a thousand of
+/// them.
 void pages::write_models()
 {
     if (models_.empty()) {

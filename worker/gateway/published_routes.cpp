@@ -8,7 +8,7 @@ namespace rollout {
 
 namespace {
 
-/// Of a part of a full set: nginx parses each, and puts it in force, in one turn of its event loop.
+/// The size of a part of a full set: nginx parses each part, and puts it in force, in one turn of its event loop.
 constexpr std::size_t part_bytes = 16 * 1024;
 
 } // namespace

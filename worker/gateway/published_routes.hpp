@@ -1,4 +1,4 @@
-// The routes in force, by model and part, as every gateway is to follow them: kept, and put into frames.
+// The routes in force, by model and part, as every gateway must follow them: stored, and formatted as frames.
 #pragma once
 
 #include "common/domain/route.hpp"
@@ -14,22 +14,22 @@ namespace rollout {
 
 class published_routes {
   public:
-    /// Puts a route in force that is durable since `revision`, in place of the one that its part had.
+    /// Puts a route in force, which has been durable since `revision`, in place of its part's previous one.
     void put(const route &to_follow, std::uint64_t revision);
 
-    /// Those in force of a model, one for each of its parts.
+    /// Returns a model's routes in force, one for each of its parts.
     std::vector<route> of(const std::string &model_id) const;
 
-    /// The newest route's.
+    /// Returns the revision of the newest route.
     std::uint64_t revision() const noexcept { return revision_; }
 
-    /// The frame of one change.
+    /// Returns the frame of one change.
     static std::string change(const route &to_follow, std::uint64_t revision);
 
-    /// The frames of all routes, in their order: what is in none of them goes from the gateway.
+    /// Returns the frames of all routes, in order: the gateway removes routes that are in none of them.
     std::vector<std::string> full_set() const;
 
-    /// Where requests go by these routes.
+    /// Returns the upstreams that these routes lead to.
     std::set<std::string> upstreams() const;
 
   private:

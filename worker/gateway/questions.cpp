@@ -29,7 +29,7 @@ json_ptr question_of(rolloutd_frame type, std::uint64_t id, const std::string &m
 } // namespace
 
 
-/// Adds up what each of those that are asked says.
+/// Adds up the answers of all that are asked.
 class questions::count final : public operation {
   public:
     count(questions &all, count_fn done) : id(++all.last_id_), all_(all), done_(std::move(done))
@@ -76,14 +76,14 @@ class questions::count final : public operation {
     }
 
     questions &all_;
-    completion<std::optional<std::uint64_t>> done_; ///< an answer may come in when the time is over already
+    completion<std::optional<std::uint64_t>> done_; ///< an answer may still come in after the time is over
     operation_ptr end_;
     std::set<const session *> asked_;
     std::uint64_t sum_ = 0;
 };
 
 
-/// Gathers what those say that are asked.
+/// Gathers the answers of all that are asked.
 class questions::measurement final : public operation {
   public:
     measurement(questions &all, std::vector<std::uint64_t> revisions, measured_fn done)
@@ -131,7 +131,7 @@ class questions::measurement final : public operation {
         on_end(from);
     }
 
-    /// Nothing more comes from there.
+    /// Handles the end of a link, which will not answer any more.
     void on_end(const session &which)
     {
         if (asked_.erase(&which) != 0 && asked_.empty()) {
@@ -149,7 +149,7 @@ class questions::measurement final : public operation {
 
     questions &all_;
     std::vector<std::uint64_t> revisions_;
-    completion<gateway_control::measured> done_; ///< an answer may come in when the time is over already
+    completion<gateway_control::measured> done_; ///< an answer may still come in after the time is over
     operation_ptr end_;
     std::set<const session *> asked_;
     gateway_control::measured answers_;

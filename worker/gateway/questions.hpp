@@ -1,5 +1,5 @@
-// What the engine asks of the gateways: how many requests are in flight, and what the requests came to. A question goes to one worker
-// process of each gateway, as the shared memory knows for all of them.
+// What the engine asks the gateways: how many requests are in flight, and what results requests had. A question goes
+// to one worker process of each gateway, as the shared memory has the numbers of all of them.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -15,7 +15,7 @@
 
 namespace rollout {
 
-/// Each question is answered once, from the loop; whatever comes after that is dropped. Outlives its operations.
+/// Each question is answered once, from the loop; later answers are dropped. Outlives its operations.
 class questions {
   public:
     using count_fn = std::function<void(std::optional<std::uint64_t>)>;
@@ -25,19 +25,19 @@ class questions {
     questions(const questions &) = delete;
     questions &operator=(const questions &) = delete;
 
-    /// Requests in flight, over all gateways; nothing if one cannot be asked (null among `streams`), ends, or takes longer than two
-    /// seconds, or if there is none.
+    /// Counts the requests in flight, over all gateways; no value if there is no gateway, or if one cannot be asked
+    /// (null among `streams`), ends, or takes longer than two seconds.
     operation_ptr in_flight(const std::vector<session_ptr> &streams, const std::string &model_id,
                             const part_names &parts, std::uint64_t revision, count_fn done);
 
-    /// What the requests came to, by gateway: of those that can be asked, and that answer within a second.
+    /// Measures the results of requests, by gateway: of those that can be asked and that answer within a second.
     operation_ptr measure(const std::vector<session_ptr> &streams, const std::string &model_id,
                           const part_names &parts, const std::vector<std::uint64_t> &revisions, measured_fn done);
 
     void on_counters(const session &from, const json_t *message);
     void on_measured(const session &from, const json_t *message);
 
-    /// A link has ended: it answers no more.
+    /// Handles the end of a link: it will not answer any more.
     void on_end(const session &which);
 
   private:

@@ -12,7 +12,7 @@ namespace rollout {
 
 namespace {
 
-/// What every frame that rolloutd writes begins with.
+/// Returns the type of a frame that rolloutd has written, from its beginning.
 std::string_view type_of(std::string_view text)
 {
     constexpr std::string_view before = "{\"type\":\"";
@@ -23,7 +23,7 @@ std::string_view type_of(std::string_view text)
 } // namespace
 
 
-/// Keeps the session, and the bytes, until libuv is done with them.
+/// Keeps the session and the bytes until libuv has finished with them.
 struct session::write_request {
     uv_write_t request{};
     session_ptr owner;
@@ -82,7 +82,7 @@ int session::descriptor() const noexcept
 }
 
 
-// In.
+// Receiving.
 
 void session::read(std::string_view bytes)
 {
@@ -129,11 +129,11 @@ bool session::begin_question()
 }
 
 
-// Out.
+// Sending.
 
 void session::send(std::string_view text)
 {
-    send_answers(); // what came before it goes before it
+    send_answers(); // what was answered before it goes out before it
     send_frame(text);
 }
 
@@ -164,8 +164,8 @@ void session::send_answers()
 
 void session::send_frame(std::string_view text)
 {
-    // One turn of the loop may have an answer for each of thousands that wait: beyond the bound nothing gathers, and the turn
-    // ends with the link.
+    // One turn of the loop may have an answer for each of thousands of waiting clients: beyond the bound nothing more
+    // is gathered, and the turn ends the link.
     if (closed() || unsent() > most_unsent_bytes) {
         return;
     }
@@ -209,7 +209,7 @@ void session::write()
     uv_buf_t bytes = uv_buf_init(write->bytes.data(), static_cast<unsigned>(write->bytes.size()));
     if (uv_write(&write->request, reinterpret_cast<uv_stream_t *>(pipe_), &bytes, 1, on_written) != 0) {
         writing_ = false;
-        delete write; // the read side will tell that the link is broken
+        delete write; // the read side will report that the link is broken
     }
 }
 
@@ -233,7 +233,7 @@ std::size_t session::unsent() const noexcept
 }
 
 
-// The end.
+// Ending.
 
 void session::end(const std::string &reason)
 {
@@ -246,13 +246,13 @@ void session::end(const std::string &reason)
         refuse(reason);
     }
     close();
-    const auto self = shared_from_this(); // the owner may let it go
+    const auto self = shared_from_this(); // the owner may release it
     events_.on_end(self);
 }
 
 
-/// Writes the reason, and what gathered before it: as much as the socket takes at once, also if the end of an earlier write has not
-/// been heard of yet.
+/// Writes the reason, and what was gathered before it: as much as the socket takes at once, even if the end of an
+/// earlier write has not been reported yet.
 void session::refuse(const std::string &reason)
 {
     json_ptr message = message_of(rolloutd_frame::refuse);
@@ -260,13 +260,13 @@ void session::refuse(const std::string &reason)
     send(message);
     if (!closed() && !out_.empty()) {
         const uv_buf_t bytes = uv_buf_init(out_.data(), static_cast<unsigned>(out_.size()));
-        uv_try_write(reinterpret_cast<uv_stream_t *>(pipe_), &bytes, 1); // who does not read does not hear why
+        uv_try_write(reinterpret_cast<uv_stream_t *>(pipe_), &bytes, 1); // a peer that does not read gets no reason
         out_.clear();
     }
 }
 
 
-/// Breaks as a network would: the frames that come after are lost, and the read side tells of the end.
+/// Breaks the connection as a network would: later frames are lost, and the read side reports the end.
 void session::break_off() const noexcept
 {
     if (const int socket = descriptor(); socket >= 0) {

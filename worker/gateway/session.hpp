@@ -1,4 +1,4 @@
-// One nginx worker process's connection: its frames in, the frames to it, and how it ends.
+// One nginx worker process's connection: the frames in both directions, and how it ends.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -22,30 +22,30 @@ namespace rollout {
 class session;
 using session_ptr = std::shared_ptr<session>;
 
-/// What a session tells its owner, from the loop. Each of these may end the session, and let it go.
+/// What a session reports to its owner, from the loop. Each callback may end the session and release it.
 struct session_events {
-    /// Takes a frame. The session's `lines` are those behind it until this returns.
+    /// Handles a frame. The session's `lines` are the ones after it until this returns.
     std::function<void(const session_ptr &from, const json_t *message, std::string_view type)> on_message;
 
-    /// Takes the news that a write is over: there may be room for more.
+    /// Called when a write is over: there may be room for more.
     std::function<void(const session_ptr &to)> on_written;
 
-    /// Takes leave, once, from inside `end`, which is called too when the peer ends or breaks a rule.
+    /// Called once, from inside `end`, which is also called when the peer closes the connection or breaks a rule.
     std::function<void(const session_ptr &which)> on_end;
 };
 
-/// Who is at the other end, by what its hello said.
+/// The peer at the other end, according to its hello.
 struct session_peer {
     std::string gateway;                     ///< empty before its hello
-    int pid = 0;                             ///< as it calls itself
-    int seen_pid = 0;                        ///< as rolloutd sees it; 0: it is out of sight
-    std::optional<upstream_names> upstreams; ///< that its configuration has; nothing if it did not say
+    int pid = 0;                             ///< as the peer reports it
+    int seen_pid = 0;                        ///< as rolloutd sees it; 0: not visible
+    std::optional<upstream_names> upstreams; ///< in its configuration; no value if it did not say
     bool said_bye = false;
 };
 
-/// What is sent gathers until `flush`, which the owner calls in each turn of the loop. A peer that does not read is cut off at
-/// `most_unsent_bytes`. The session is held by shared pointers; libuv has its handle, and the bytes of a write that is under way,
-/// for a turn of the loop longer, which has to run that turn.
+/// What is sent is gathered until `flush`, which the owner calls in each turn of the loop. A peer that does not read
+/// is cut off at `most_unsent_bytes`. The session is held by shared pointers; libuv keeps its handle, and the bytes
+/// of a write that is under way, for one more turn of the loop, which has to run that turn.
 class session : public std::enable_shared_from_this<session> {
   public:
     static constexpr std::size_t most_unsent_bytes = 64 * 1024 * 1024;
@@ -55,46 +55,51 @@ class session : public std::enable_shared_from_this<session> {
     session(const session &) = delete;
     session &operator=(const session &) = delete;
 
-    /// Take the connection that waits at a listening socket, or one that is open; false if there is none. Either once, before `start`.
+    /// Take the connection that waits at a listening socket, or one that is already open; false if there is none.
+    /// Either is called once, before `start`.
     bool accept(uv_stream_t *waiting) noexcept;
     bool open(int descriptor) noexcept;
 
-    /// Reads from now on.
+    /// Starts reading.
     void start();
 
-    /// The socket; -1 if it is closed.
+    /// Returns the socket; -1 if it is closed.
     int descriptor() const noexcept;
 
-    /// Appends a frame, behind the answers that were given before it. Drops it if the session is closed, or the peer is so far behind
-    /// that the next flush ends it.
+    /// Appends a frame, after the answers that were given before it. Drops it if the session is closed, or if the
+    /// peer is so far behind that the next flush ends the session.
     void send(std::string_view text);
     void send(const json_ptr &message);
 
-    /// Gives an answer, a line of the next `accepted` frame: WORD and a task. Those of a turn share a frame.
+    /// Appends an answer, a line of the next `accepted` frame: WORD and a task. The answers of one turn share a
+    /// frame.
     void answer(std::uint64_t id, std::string_view word, const task_line &task);
     void send_answers();
 
-    /// Writes what gathered, unless a write is under way, which goes on by itself. Ends the session of a peer that does not read.
+    /// Writes what has been gathered, unless a write is under way, which continues by itself. Ends the session of a
+    /// peer that does not read.
     void flush();
 
-    /// Counts a question of the peer that will be answered. Ends the session, and is false, if more are open than may be: a gateway keeps
-    /// to limits::requests_in_flight by itself.
+    /// Counts a question of the peer that will be answered. Ends the session and returns false if too many are open:
+    /// a gateway itself observes limits::requests_in_flight.
     bool begin_question();
     void end_question() noexcept { --questions_; }
 
-    /// The lines behind the message that is being taken.
+    /// Returns the lines after the message that is being handled.
     std::string_view lines() const noexcept { return reader_.lines(); }
 
-    /// Bytes that the peer has not taken: those of the write that is under way, and what gathers meanwhile.
+    /// Returns how many bytes the peer has not taken: those of the write that is under way, and what has been
+    /// gathered since.
     std::size_t unsent() const noexcept;
 
-    /// When something came last, in the loop's milliseconds.
+    /// Returns when something was last received, in the loop's milliseconds.
     std::uint64_t heard_at() const noexcept { return heard_at_; }
 
-    /// Ends the connection; does nothing if it has ended. A reason goes to the log and to the peer, an empty one means: in order.
+    /// Ends the connection; does nothing if it has ended. The reason is logged and sent to the peer; an empty one
+    /// means an orderly end.
     void end(const std::string &reason);
 
-    /// Closes it without a word to anybody.
+    /// Closes the connection without notifying anybody.
     void close() noexcept;
     bool closed() const noexcept { return pipe_ == nullptr; }
 
@@ -119,7 +124,7 @@ class session : public std::enable_shared_from_this<session> {
     std::string answers_; ///< lines of the next `accepted`
     std::string out_;     ///< frames of the next write
     bool writing_ = false;
-    std::size_t questions_ = 0; ///< of the peer, that it waits for an answer to
+    std::size_t questions_ = 0; ///< of the peer, still unanswered
     std::uint64_t heard_at_;
 };
 

@@ -53,7 +53,7 @@ void task_lookups::on_lookup(const session_ptr &from, const json_t *message)
         }
         if (!ended) {
             log(log_level::error, "A task could not be read for a gateway: " + ended.detail);
-            if (!waits) { // who waits hears of the next change
+            if (!waits) { // a waiting question gets the next change
                 open->send(message_text(rolloutd_frame::found, "\"failed\":true,\"id\":" + std::to_string(id)));
             }
             return;
@@ -94,7 +94,7 @@ bool task_lookups::watch(const session_ptr &from, std::uint64_t id, const std::s
 }
 
 
-/// False if nobody waits by that name.
+/// Returns false if there is no such waiting question.
 bool task_lookups::forget(session *from, std::uint64_t id)
 {
     const auto of_link = watched_.find(from);
@@ -161,7 +161,7 @@ void task_lookups::wake_watchers(const task_row &row)
     if (of_task == watchers_.end()) {
         return;
     }
-    // First all of them, then the answers: one of these may end its link, and its watches with it.
+    // Collects all of them before it answers: an answer may end its link, and with it that link's questions.
     std::vector<std::pair<watcher_name, watcher>> woken;
     for (const auto &[name, waiting] : of_task->second) {
         if (row.revision > waiting.after) {

@@ -1,4 +1,4 @@
-// The tasks that a gateway does not hold and asks for: as they are, or once they change.
+// Looks up tasks that a gateway requests because it does not hold them: as they are, or once they change.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -15,27 +15,28 @@
 
 namespace rollout {
 
-/// The journal and the clock outlive this, and this the reads that it has asked the journal for.
+/// The journal and the clock outlive this, and this outlives the reads that it has requested from the journal.
 class task_lookups {
   public:
     task_lookups(journal &journal, clock &time) : journal_(journal), time_(time) {}
     task_lookups(const task_lookups &) = delete;
     task_lookups &operator=(const task_lookups &) = delete;
 
-    /// A `lookup` frame. With `after` its question waits, until the task's revision is past it. Ends the session if the question is none,
-    /// or one too many.
+    /// Handles a `lookup` frame. With `after`, its question waits until the task's revision is past it. Ends the
+    /// session if the question is malformed, or one too many.
     void on_lookup(const session_ptr &from, const json_t *message);
 
-    /// A `forget` frame: nobody waits for that answer any more.
+    /// Handles a `forget` frame: the answer is no longer needed.
     void on_forget(session &from, const json_t *message);
 
-    /// Answers who waits for one of these, after those who changed them have their answers: thousands may wait.
+    /// Answers the questions that wait for one of these tasks, after the clients that changed them have their
+    /// answers: thousands may wait.
     void on_changed(const std::vector<task_row> &rows);
 
-    /// A link has ended.
+    /// Handles the end of a link.
     void on_end(session &which);
 
-    /// Answers nobody any more.
+    /// Stops answering.
     void stop() { news_soon_.reset(); }
 
   private:
@@ -56,7 +57,7 @@ class task_lookups {
     clock &time_;
     std::unordered_map<std::string, std::map<watcher_name, watcher>> watchers_; ///< by task
     std::map<session *, task_of_question> watched_;                             ///< by link
-    std::vector<task_row> news_;                                                ///< that somebody waits for
+    std::vector<task_row> news_;                                                ///< for which questions wait
     operation_ptr news_soon_;
 };
 

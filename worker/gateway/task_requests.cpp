@@ -50,7 +50,7 @@ void task_requests::on_submissions(const session_ptr &from)
 
 void task_requests::on_submission(const session_ptr &from, const submission_line &line)
 {
-    // The gateway has checked all of this; it is another process all the same.
+    // The gateway has checked all of this, but it is another process.
     json_error_t error;
     submission wanted;
     if (line.config.size() <= limits::config_bytes) {

@@ -1,4 +1,5 @@
-// What clients want to change, as gateways pass it on: new tasks, and words to tasks. Checked, handed to the scheduler, answered.
+// Handles the changes that clients request through gateways: new tasks, and verbs for tasks. Checks them, passes them
+// to the scheduler, and answers.
 #pragma once
 
 #include "common/domain/task_verb.hpp"
@@ -13,16 +14,16 @@ namespace rollout {
 
 struct asked_change;
 
-/// Each request has one answer and one line in the audit, whether its client still waits or not. This outlives the answers that are
-/// to come.
+/// Each request has one answer and one line in the audit, whether or not its client still waits. This outlives the
+/// pending answers.
 class task_requests {
   public:
     struct surroundings {
-        /// What becomes of a submission, or of a client's word to a task; the answer may come later.
+        /// Handle a submission and a client's verb for a task; the answer may come later.
         std::function<void(submission, answer_fn)> submit;
         std::function<void(steer_request, answer_fn)> steer;
 
-        /// An answer over that link tells of a new task, which has that revision.
+        /// Called when an answer over that link contains a new task, which has that revision.
         std::function<void(const session &to, std::uint64_t revision)> on_told;
     };
 
@@ -30,10 +31,10 @@ class task_requests {
     task_requests(const task_requests &) = delete;
     task_requests &operator=(const task_requests &) = delete;
 
-    /// A `submit` frame, with a line for each submission; the first that is none ends the session.
+    /// Handles a `submit` frame, with a line for each submission; the first malformed one ends the session.
     void on_submissions(const session_ptr &from);
 
-    /// A `steer` frame.
+    /// Handles a `steer` frame.
     void on_steer(const session_ptr &from, const json_t *message);
 
   private:

@@ -31,7 +31,7 @@ bool upstream_names::has(const std::string &upstream) const
 {
     const std::string key = upstream_key(upstream);
     return keys_.contains(key) || keys_.contains(key + ":80") ||
-           keys_.contains(key + ":443"); // as a proxy_pass to that host, without a port, has it
+           keys_.contains(key + ":443"); // as a proxy_pass to that host without a port names it
 }
 
 

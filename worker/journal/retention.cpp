@@ -13,10 +13,11 @@ using namespace std::chrono_literals;
 
 constexpr auto interval = 3600s;
 
-/// What one transaction looks at: about a millisecond of the journal's time, since posts that came with it wait for it.
+/// How many rows one transaction checks: about a millisecond of the journal's time, as new tasks that arrive with it
+/// have to wait.
 constexpr std::size_t rows_a_step = 10;
 
-/// A step is followed by so many times its own time without one.
+/// A step is followed by a pause of this many times its duration.
 constexpr int rests = 4;
 constexpr auto shortest_rest = 10ms;
 
@@ -76,7 +77,7 @@ void retention::stepped(const outcome &ended, const purge_step &done, std::chron
 }
 
 
-/// Until the next sweep.
+/// Waits until the next sweep.
 void retention::rest(const std::string &fault)
 {
     if (!fault.empty()) {

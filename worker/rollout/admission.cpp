@@ -39,7 +39,7 @@ std::string refusal_of(const run_context &run)
                    ", which model_name makes for this one too; delete it first, or let model_name tell them apart.";
         }
     }
-    // Known before anything is fetched; what a gateway that comes later lacks is found at the end of `ready`.
+    // Known before anything is fetched; a gateway that connects later is checked at the end of `ready`.
     if (auto objection =
             run.environment.gateways.objection_to(run.environment.config.backends.at(run.plan.backend).upstream);
         !objection.empty()) {

@@ -1,4 +1,4 @@
-// The rules that a task must keep when its turn has come.
+// The rules that a task must meet when its turn comes.
 #pragma once
 
 #include <string>
@@ -7,7 +7,8 @@ namespace rollout {
 
 struct run_context;
 
-/// Says why the task is refused, in a sentence; empty if no rule forbids it. The run has its plan, and has changed nothing.
+/// Returns why the task is refused, as a sentence; empty if no rule forbids it. The run has made its plan and has not
+/// changed anything yet.
 std::string refusal_of(const run_context &run);
 
 } // namespace rollout

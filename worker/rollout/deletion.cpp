@@ -44,12 +44,13 @@ void leave_unload(run_context &run)
 {
     for (auto &revision : run.model.retired) {
         revision.load_begun = !revision.owing.empty();
-        revision.was_kept = false; // there is no way back from here
+        revision.was_kept = false; // from here on, it cannot be rolled back
     }
 }
 
 
-/// What a server that was down may hold yet stays until that has unloaded it: the model's `retired` is tried again.
+/// A revision that a server which was down may still hold stays until that server has unloaded it: the model's
+/// `retired` is retried.
 operation_ptr remove_all(run_context &run, done_fn done)
 {
     std::vector<served_revision> gone = run.model.retired;
@@ -64,9 +65,9 @@ void leave_remove(run_context &run)
 }
 
 
-// rollback: the model back into the traffic, and what was kept kept again
+// rollback: gives the model its traffic back and keeps again what was kept
 
-/// Keeps again what was kept. What is to be loaded, and is not any more, is the watch's to load again.
+/// Keeps again what was kept. A revision that should be loaded but no longer is, is reloaded by the monitor.
 void enter_rollback_of_deletion(run_context &run)
 {
     auto &model = run.model;
@@ -89,7 +90,8 @@ const served_revision *former_blue(const run_context &run)
 }
 
 
-/// Gives the model its traffic back before the task is over: whoever reads that it serves shall find it so.
+/// Gives the model its traffic back before the task ends, so that a client that reads that the model serves can rely
+/// on it.
 operation_ptr route_back(run_context &run, done_fn done)
 {
     const served_revision blue = *former_blue(run);
@@ -105,13 +107,13 @@ operation_ptr route_back(run_context &run, done_fn done)
 operation_ptr bring_back(run_context &run, done_fn done)
 {
     if (run.model.blue) {
-        return follow_route_back(run, std::move(done)); // before a crash
+        return follow_route_back(run, std::move(done)); // written before a crash
     }
     const served_revision *blue = former_blue(run);
     if (blue == nullptr) {
         return ended(run, outcome::permanent("there is nothing left that could serve"), std::move(done));
     }
-    // An unload that failed half way may have left it loaded or not; loading it makes it so either way.
+    // An unload that failed half way may have left it loaded or not; this loads it in either case.
     return in_order(run.environment.time,
                     {[&run, former = *blue](done_fn then) { return load(run, former, std::move(then)); },
                      [&run, former = *blue](done_fn then) { return await_ready(run, former, std::move(then)); },
@@ -124,7 +126,7 @@ constexpr std::array steps_of_deletion = {
     run_step{.name = "unroute", .enter = enter_unroute, .work = follow_route, .waits = true},
     run_step{.name = "drain", .work = drain_all, .waits = true},
     run_step{.name = "unload", .work = unload_all, .leave = leave_unload},
-    // A deletion whose model is unloaded stays one.
+    // A deletion whose model is unloaded is not rolled back.
     run_step{.name = "remove", .work = remove_all, .leave = leave_remove, .can_be_undone = never},
 };
 

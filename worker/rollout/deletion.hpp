@@ -1,5 +1,5 @@
-// The steps of a deletion: unroute, drain, unload, remove. It takes away all that stands of a model: what serves, what was
-// kept, and what an earlier task had to leave.
+// The steps of a deletion: unroute, drain, unload, remove. It removes every revision of a model: the one that serves,
+// those that were kept, and those that an earlier task had to leave behind.
 #pragma once
 
 #include "worker/rollout/run_step.hpp"

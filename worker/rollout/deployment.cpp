@@ -13,7 +13,7 @@ namespace rollout {
 
 namespace {
 
-/// Returns the revision that this task brings, wherever it stands by now.
+/// Returns the revision that this task brings, wherever it is in the model by now.
 served_revision &ours(run_context &run)
 {
     return is_ours(run, run.model.incoming) ? *run.model.incoming
@@ -44,7 +44,7 @@ operation_ptr fetch_files(run_context &run, done_fn done)
 }
 
 
-/// Says whether the task brings a new revision: one that was kept needs no fetching and no staging.
+/// Returns whether the task brings a new revision: one that was kept need not be fetched or staged.
 bool brings_files(const run_context &run)
 {
     return run.task.rollback_to == 0;
@@ -57,7 +57,7 @@ void bring_kept(run_context &run)
     const auto found = std::ranges::find(kept, run.task.rollback_to, &served_revision::revision);
     if (found != kept.end()) {
         run.model.incoming = *found;
-        run.model.incoming->keep_files = true; // whatever becomes of this, it can be gone back to again
+        run.model.incoming->keep_files = true; // whatever the outcome, it can be rolled back to again
         kept.erase(found);
     }
 }
@@ -102,15 +102,15 @@ bool smoke_is_configured(const run_context &run)
 }
 
 
-/// Runs the hooks of that name. `shift` begins with the route's first weight, `promote` with the new route: whoever is to be
-/// asked before is asked at the end of the work that comes before.
+/// Runs the hooks of that name. `shift` begins with the route's first weight, `promote` with the new route: hooks
+/// that must run before those run at the end of the preceding work.
 start_fn hooks_of(run_context &run, const char *name)
 {
     return [&run, name](done_fn then) { return run_hooks(run, ours(run), name, std::move(then)); };
 }
 
 
-/// Checks, in the last moment before traffic moves, that every gateway can go where the revision is.
+/// Checks, just before traffic moves, that every gateway can reach the revision's upstream.
 operation_ptr check_gateways(run_context &run, done_fn done)
 {
     auto objection = run.environment.gateways.objection_to(ours(run).upstream);
@@ -152,7 +152,8 @@ operation_ptr smoke(run_context &run, done_fn done)
 
 // shift
 
-/// Moves the traffic, once: a hook that is asked again finds the weights held, and what the gate has seen of them stands.
+/// Moves the traffic, once: when a hook is retried, the weights have been held already, and what the gate has seen
+/// remains valid.
 operation_ptr shift_once(run_context &run, done_fn done)
 {
     if (run.shifted) {
@@ -161,7 +162,7 @@ operation_ptr shift_once(run_context &run, done_fn done)
     return shift_traffic(run, [&run, done = std::move(done)](const outcome &result) {
         if (result) {
             run.shifted = result.detail;
-            // As setWeight of Argo Rollouts: the last step need not be 100 %.
+            // Like setWeight of Argo Rollouts: the last step need not be 100 %.
             if (const auto last = run.model.weight; last != 100) {
                 run.shifted = *run.shifted + (run.shifted->empty() ? "" : "; ") + "after the last step, of " +
                               std::to_string(last) + " %, the promotion brings all traffic";
@@ -187,9 +188,9 @@ void enter_promote(run_context &run)
 {
     auto &model = run.model;
     if (!is_ours(run, model.green)) {
-        return; // before a crash
+        return; // done before a crash
     }
-    run.task.promote_asked = false; // it was for the last hold
+    run.task.promote_asked = false; // which was for the last hold
     if (model.blue) {
         note_leaving(model);
         model.blue->keep_files = run.plan.rollout.old == "archive";
@@ -207,11 +208,11 @@ void enter_promote(run_context &run)
 void leave_promote(run_context &run)
 {
     run.model.former = 0;
-    run.task.promote_asked = false; // it was for the watch
+    run.task.promote_asked = false; // which was for the watch
 }
 
 
-// retire: the old blue, and whatever an earlier task could not take away
+// retire: the old blue, and whatever an earlier task could not remove
 
 operation_ptr retire_old(run_context &run, done_fn done)
 {
@@ -227,9 +228,9 @@ operation_ptr retire_old(run_context &run, done_fn done)
 }
 
 
-// rollback: all traffic to blue, green away
+// rollback: all traffic to blue, green is removed
 
-/// Takes the promotion back during the watch after it, while the old blue is still loaded.
+/// Reverts the promotion during the watch after it, while the old blue is still loaded.
 void restore_former(model &of)
 {
     for (auto *list : {&of.retired, &of.kept}) {
@@ -268,7 +269,7 @@ operation_ptr roll_back(run_context &run, done_fn done)
     std::copy_if(run.model.retired.begin(), run.model.retired.end(), std::back_inserter(green),
                  [&run](const auto &placed) { return placed.revision == run.task.model_revision; });
     std::vector<start_fn> parts;
-    // What never had traffic is cleared away without the gateways, of which there may be none.
+    // A revision that never had traffic is removed without the gateways, of which there may be none.
     const step_record *shift = run.task.find_step("shift");
     if (shift == nullptr ? green.empty() : shift->state == step_state::pending) {
         parts = {[&run, green](done_fn then) { return unload_and_remove(run, green, std::move(then)); }};
@@ -285,7 +286,8 @@ operation_ptr roll_back(run_context &run, done_fn done)
 }
 
 
-/// A deployment that has promoted stays: the traffic is well. Unless the old blue is kept waiting for just that.
+/// A deployment that has promoted is not undone, as its traffic is fine, unless the old blue is kept loaded for just
+/// that.
 bool promotion_can_be_undone(const run_context &run)
 {
     return run.model.former != 0;

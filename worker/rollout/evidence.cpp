@@ -8,19 +8,20 @@ namespace rollout {
 
 namespace {
 
-/// What is bad from the beginning has a part of the weight; most is spread over the planned looks, and a little over those beyond: so
-/// a revision that breaks late in a long hold is seen after at most half as many requests again.
+/// A breach from the very beginning gets a part of the weight; most is spread over the planned checks, and a little
+/// over those beyond: a revision that breaks late in a long hold is detected after at most half as many requests
+/// again.
 constexpr double weight_of_first = 0.25;
 constexpr double weight_of_planned = 0.7;
 constexpr double weight_beyond = 0.05;
 
-/// Past any chance that somebody may ask for, and far from what a double cannot hold.
+/// Beyond any chance that may be configured, and far from what a double cannot hold.
 constexpr double most = 1e100;
 
-/// The mixture finds a share later than a test that knows it would, by about this factor.
+/// The mixture detects a share later than a test that knows the share would, by about this factor.
 constexpr double cost_of_mixture = 1.4;
 
-constexpr double greatest_ratio = 300; ///< of an alternative to the limit
+constexpr double greatest_ratio = 300; ///< between an alternative and the limit
 
 constexpr int halvings = 40;
 
@@ -31,21 +32,21 @@ double real(std::uint64_t number) noexcept
 }
 
 
-/// Of the log of a likelihood: 0 * log(0) is 0.
+/// Returns a term of a logarithmic likelihood: 0 * log(0) is 0.
 double times_log(double times, double of) noexcept
 {
     return times == 0 ? 0 : times * std::log(of);
 }
 
 
-/// The Kullback-Leibler divergence of a share from another.
+/// Returns the Kullback-Leibler divergence of a share from another.
 double divergence(double share, double from) noexcept
 {
     return times_log(share, share / from) + times_log(1 - share, (1 - share) / (1 - from));
 }
 
 
-/// As std::lgamma, which may share its sign with other threads.
+/// Like std::lgamma, but thread-safe: that may share its sign with other threads.
 double log_gamma(double of) noexcept
 {
     int sign = 0;
@@ -53,7 +54,7 @@ double log_gamma(double of) noexcept
 }
 
 
-/// What shares are possible still, by the evidence against each, of either side.
+/// Tells which shares are still possible, by the evidence against each, on either side.
 class possible_shares {
   public:
     possible_shares(const tried &counted, double chance) noexcept
@@ -68,7 +69,7 @@ class possible_shares {
         return log_of_all_ - times_log(bad_, share) - times_log(good_, 1 - share) < needed_;
     }
 
-    /// Between one that is possible and one that is not: the last that is.
+    /// Returns the last possible share between one that is possible and one that is not.
     double border(double possible, double impossible) const noexcept
     {
         for (int i = 0; i < halvings; ++i) {
@@ -86,7 +87,7 @@ class possible_shares {
 };
 
 
-/// Ratios to the limit, evenly in their logarithms.
+/// Returns ratios to the limit, evenly spaced in their logarithms.
 template <std::size_t size>
 std::array<double, size> spread_ratios() noexcept
 {
@@ -121,7 +122,7 @@ double evidence::weight_of_start() const noexcept
     if (looks_ <= planned_looks_) {
         return weight_of_planned / planned_looks_;
     }
-    // Each stretch beyond is twice as long as the one before, with half of the weight that is left.
+    // Each stretch beyond the plan is twice as long as the one before, with half of the remaining weight.
     const double stretch = std::floor(std::log2(looks_ / planned_looks_));
     return weight_beyond / std::exp2(2 * stretch + 1) / planned_looks_;
 }
@@ -150,7 +151,7 @@ void evidence::add(const tried &green, Factor log_factor_of) noexcept
 }
 
 
-/// The alternatives are evenly in log(share), from the limit to 1.
+/// The alternatives are evenly spaced in log(share), from the limit to 1.
 void evidence::set_limit(double limit) noexcept
 {
     if (limit == limit_) {

@@ -16,10 +16,10 @@ using namespace std::chrono_literals;
 constexpr auto progress_interval = 1s;
 
 
-/// A fetch, with an eye on how far it is.
+/// A fetch whose progress is reported.
 class watched_fetch final : public operation {
   public:
-    /// `number` of `count` copies.
+    /// Fetches copy `number` of `count`.
     watched_fetch(run_context &run, fetch_request request, std::size_t number, std::size_t count, done_fn done)
         : run_(run), number_(number), count_(count), done_(std::move(done)),
           progress_(std::make_shared<fetch_progress>())
@@ -96,7 +96,8 @@ operation_ptr fetch_source(run_context &run, const served_revision &revision, do
             request.server_config = planned->placed.server_config;
             const auto number = static_cast<std::size_t>(planned - run.plan.copies.begin());
             const std::size_t count = run.plan.copies.size();
-            // Nothing of this revision is in the repository before the next step: what has its name there is not ours.
+            // Nothing of this revision is in the repository before the next step: a model of that name there is not
+            // ours.
             return in_order(
                 run.environment.time,
                 {[&server, name = copy.model](done_fn part) { return server.check_vacant(name, std::move(part)); },

@@ -9,24 +9,24 @@ namespace rollout {
 
 namespace {
 
-/// 4xx are green's doing if they are far above blue's.
+/// 4xx are blamed on green if they are far above blue's.
 constexpr double far_above_factor = 2;
 constexpr double far_above_margin = 0.1;
 constexpr double far_above_nothing = 0.5;
 constexpr double far_above_most = 0.95;
 
-/// How many times blue's share of abandoned requests, and of failures without a limit for them, is too much.
+/// The factor over blue's share of abandoned requests, and of failures that have no limit, that is too much.
 constexpr double unasked_ratio = 2;
 
-/// Of a test that compares with a bound of blue's: a half of its chance is for the bound.
+/// A test that compares with a bound of blue's share spends half of its chance on the bound.
 constexpr double part_of_bound = 0.5;
 
-/// What a hold says that it could have seen is right with 99 %.
+/// What a hold says that it could have detected is right with 99 %.
 constexpr double chance_of_bounds = 0.01;
 
-constexpr double most_evidence = 1e12; ///< that a document shows
+constexpr double most_evidence = 1e12; ///< the most that a document shows
 
-/// Without a limit of latency, what has waited for less than this is not overdue.
+/// Without a latency limit, a request that has waited for less than this is not overdue.
 constexpr double least_overdue_ms = 1000;
 
 
@@ -59,7 +59,7 @@ tried abandoned_of(const traffic_counters &of)
 }
 
 
-/// Requests under way that have waited for longer than a bucket's latencies.
+/// Counts the requests under way that have waited for longer than a bucket's latencies.
 std::uint64_t waiting_beyond(const traffic_counters &of, std::size_t bucket) noexcept
 {
     std::uint64_t sum = 0;
@@ -89,8 +89,8 @@ std::size_t slowest_bucket(const latency_histogram &of) noexcept
 }
 
 
-/// Requests that are known to have been slower than a bucket's latencies or not: what was abandoned, or is under way, is
-/// known to be slow once it has waited for so long, and is not known at all before.
+/// Returns the requests of which it is known whether they were slower than a bucket's latencies: one that was
+/// abandoned, or is under way, is known to be slow once it has waited for that long, and is not counted before.
 tried slower_than(const traffic_counters &of, const gate_settings &limits, std::size_t bucket)
 {
     const auto &latencies = latencies_of(of, limits);
@@ -99,7 +99,7 @@ tried slower_than(const traffic_counters &of, const gate_settings &limits, std::
 }
 
 
-/// What has come on top; requests under way of a process that was killed are gone, and count for nothing.
+/// Returns what was added since `before`; requests under way of a process that was killed are lost and do not count.
 tried grown(const tried &now, const tried &before) noexcept
 {
     const auto by = [](std::uint64_t a, std::uint64_t b) { return a < b ? 0 : a - b; };
@@ -145,7 +145,7 @@ std::string of_requests(const tried &counted, const char *slot)
 
 std::string chance_words(double false_alarm)
 {
-    // Rounded down to two digits: the chance is below that.
+    // Rounded down to two digits, so that the chance is below that.
     const double whole = std::floor(1 / false_alarm);
     const double step = std::pow(10, std::max(0.0, std::floor(std::log10(whole)) - 1));
     return "chance of this with a good green: below 1 in " + format_number(std::floor(whole / step) * step);
@@ -170,7 +170,7 @@ const traffic_counters &gate::blue_to_compare() const noexcept
 }
 
 
-/// Whether a test compares with a bound of blue's, and not with blue's own requests one by one.
+/// Returns whether a test compares with a bound of blue's share, and not with blue's own requests one by one.
 bool gate::needs_bound(gate_test which) const noexcept
 {
     return which == gate_test::p99_ratio || which == gate_test::client_errors ||
@@ -187,7 +187,7 @@ double gate::decides_at(const test &of) const noexcept
 void gate::observe(const gate_window &since_last)
 {
     for (auto &tested : tests_) {
-        observe_one(tested, since_last); // against what was known of blue before
+        observe_one(tested, since_last); // against what was known of blue so far
     }
     add_to(counted_.green, since_last.green);
     add_to(counted_.blue, since_last.blue);
@@ -197,7 +197,7 @@ void gate::observe(const gate_window &since_last)
 }
 
 
-/// The limit of green's share, of a test that has one; nothing as long as there is nothing to compare with.
+/// Returns the limit of green's share for a test that has one; no value while there is nothing to compare with.
 std::optional<double> gate::limit_of(const test &of) const
 {
     const traffic_counters &blue = blue_to_compare();
@@ -227,14 +227,14 @@ std::optional<double> gate::limit_of(const test &of) const
 }
 
 
-/// Returns the latency beyond which a request is slow; nothing if that cannot be said.
+/// Returns the latency bucket beyond which a request is slow; no value if it cannot be determined.
 std::optional<std::size_t> gate::slow_bucket(gate_test which, double chance) const
 {
     if (which == gate_test::p99) {
         return limits_.max_p99_ms ? std::optional(latency_bucket(static_cast<std::uint64_t>(*limits_.max_p99_ms)))
                                   : std::nullopt;
     }
-    // The least latency that blue's p99 is not above, of which that is certain enough.
+    // The least latency that blue's p99 is not above with sufficient certainty.
     const traffic_counters &blue = blue_to_compare();
     const auto is_bound = [&](std::size_t bucket) {
         return is_at_most(slower_than(blue, limits_, bucket), slow_share, chance);
@@ -292,7 +292,8 @@ void gate::observe_one(test &of, const gate_window &since_last)
 }
 
 
-/// Whether blue itself is above an absolute limit, at the same time or in the hold that it is compared by.
+/// Returns whether blue itself is above an absolute limit, at the same time or in the hold that serves as the
+/// baseline.
 bool gate::blue_breaks(gate_test which) const
 {
     const traffic_counters &blue = blue_to_compare();
@@ -310,8 +311,8 @@ bool gate::blue_breaks(gate_test which) const
 }
 
 
-/// Requests of green's that have waited too long already, if they are so many that they may be a breach: as failures they
-/// would be over the limit.
+/// Counts green's requests that have already waited too long, if they are so many that they may be a breach: as
+/// failures, they would exceed the limit.
 std::uint64_t gate::overdue() const
 {
     double after_ms = limits_.max_p99_ms.value_or(0);
@@ -440,7 +441,7 @@ std::string gate::words_of(const test &decided) const
 }
 
 
-/// How bad green could be by what was counted, for those limits that there are.
+/// Says how bad green could be given the counts, for each configured limit.
 std::string gate::could_have_seen() const
 {
     std::string words;

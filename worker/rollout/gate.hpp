@@ -1,6 +1,7 @@
-// The gate of one hold: whether green may have more traffic, or has to go back, by what the gateways counted of it and of blue
-// over the same time. It looks every second; its tests are made for that (evidence.hpp), so that a green within its limits is
-// rolled back with the chance that it was given (gate_plan.hpp) and no more. No clock and no I/O here.
+// The gate of one hold: decides from what the gateways counted of green and of blue over the same time whether green
+// may get more traffic or must go back. It checks every second; its tests are made for that (evidence.hpp), so that a
+// green within its limits is rolled back with the chance that was configured (gate_plan.hpp) and no more. No clock
+// and no I/O here.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -16,7 +17,7 @@
 
 namespace rollout {
 
-/// What was counted over the same time. Blue has no requests if green has all the traffic.
+/// What was counted of both over the same time. Blue has no requests if green has all the traffic.
 struct gate_window {
     traffic_counters green;
     traffic_counters blue;
@@ -24,14 +25,14 @@ struct gate_window {
 
 struct gate_verdict {
     enum class kind {
-        undecided, ///< too few requests, or some that wait for too long already: a hold does not end well
+        undecided, ///< too few requests, or some that have waited too long already: a hold does not end well
         good,
         bad,
     };
 
     kind is = kind::undecided;
-    bool hangs = false; ///< undecided because requests wait for too long
-    std::string reason; ///< a sentence without its full stop: the counts, and the limit that was passed
+    bool hangs = false; ///< undecided because requests have waited too long
+    std::string reason; ///< a sentence without its full stop: the counts, and the limit that was exceeded
 };
 
 class gate {
@@ -40,20 +41,22 @@ class gate {
     gate(const gate_settings &limits, const std::vector<gate_share> &shares, std::uint64_t hold_s,
          std::optional<traffic_counters> baseline);
 
-    /// Looks at what was counted since the last look; `waiting` as it is now.
+    /// Adds what was counted since the last call; `waiting` is the current value.
     void observe(const gate_window &since_last);
 
-    /// Judges: bad as soon as the evidence is enough, and for good: the number of green's requests does not matter.
+    /// Returns the verdict: bad, for good, as soon as there is enough evidence, whatever the number of green's
+    /// requests.
     gate_verdict verdict() const;
 
-    /// Judges when the hold's time is over: means are judged then, for which there is no sequential test.
+    /// Returns the verdict when the hold's time is over. It includes the means, for which there is no sequential
+    /// test.
     gate_verdict verdict_at_end() const;
 
-    /// All that was counted in this hold.
+    /// Returns everything that was counted in this hold.
     const gate_window &counted() const noexcept { return counted_; }
 
-    /// Reports, for a task's `metadata.gate`: the weight, the counts, the limits, the evidence, the verdict. `lost_before`: requests that
-    /// green has failed in the holds before this one.
+    /// Returns the report for a task's `metadata.gate`: the weight, the counts, the limits, the evidence, the
+    /// verdict. `lost_before`: requests that green failed in the holds before this one.
     json_ptr report(const gate_verdict &verdict, unsigned weight, std::uint64_t lost_before = 0) const;
 
   private:
@@ -83,7 +86,8 @@ class gate {
 /// Formats counters: "950 requests, 3 failed (0.32 %), p99 120 ms".
 std::string format_counters(const traffic_counters &of);
 
-/// Reads blue's counts from a report, if it had traffic then or was compared by an earlier hold's: a baseline for holds to come.
+/// Reads blue's counts from a report, if blue had traffic then or was compared by an earlier hold's counts: a
+/// baseline for later holds.
 std::optional<traffic_counters> baseline_of_report(const json_t *report);
 
 } // namespace rollout

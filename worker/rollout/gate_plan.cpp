@@ -12,17 +12,18 @@ namespace rollout {
 
 namespace {
 
-/// What nobody has asked for is looked at as well, for a small part of the chance.
+/// Tests that nobody configured are made as well, for a small part of the chance.
 constexpr double weight_of_unasked = 0.25;
 
-/// What a hold may spend when it is begun for the first time; each time after that, half of what is left.
+/// The part of its chance that a hold may spend when it starts for the first time; each later start gets half of what
+/// is left.
 constexpr double first_attempt = 0.8;
 
-/// A hold that sees only what is that many times its limit is warned of.
+/// A hold that can only detect shares of that many times its limit gets a warning.
 constexpr double blind_factor = 10;
 
 
-/// What the gate's limits ask for, each with its weight.
+/// Returns the tests that the gate's limits ask for, each with its weight.
 std::vector<gate_share> weighted_tests(const gate_settings &gate)
 {
     std::vector<gate_share> tests;
@@ -41,7 +42,7 @@ std::vector<gate_share> weighted_tests(const gate_settings &gate)
 }
 
 
-/// One hold as it is planned.
+/// A planned hold.
 struct planned_hold {
     std::string name; ///< "the hold at 5 %"
     unsigned weight;
@@ -71,7 +72,7 @@ double requests_in(const planned_hold &hold, std::uint64_t requests_a_minute)
 }
 
 
-/// The limit of a test of a share; nothing for those that compare with blue.
+/// Returns the limit of a test of a share; no value for tests that compare with blue.
 std::optional<double> fixed_limit(const gate_settings &gate, gate_test test)
 {
     switch (test) {

@@ -1,4 +1,4 @@
-// What the engine needs of the gateways: that they follow a route, and what they have in flight.
+// What the engine needs from the gateways: that they follow a route, and how many requests they have in flight.
 #pragma once
 
 #include "common/domain/route.hpp"
@@ -15,54 +15,56 @@
 
 namespace rollout {
 
-/// The parts of a model, sorted; one without a name where the model has no parts.
+/// The parts of a model, sorted; a single empty name if the model has no parts.
 using part_names = std::vector<std::string>;
 
 class gateway_control {
   public:
     virtual ~gateway_control() = default;
 
-    /// A route that is durable since `revision` goes to every gateway.
+    /// Sends a route, which has been durable since `revision`, to every gateway.
     virtual void publish(const route &to_follow, std::uint64_t revision) = 0;
 
-    /// The servers that have a revision of a model, by its name there, are these from now on: in the routes as they were last published.
-    /// Nothing is to be durable for that, nor confirmed.
+    /// Sets the servers that have a revision of a model, which is called `server_model` there, in the routes as they
+    /// were last published. This need not be durable, nor is it confirmed.
     virtual void publish_peers(const std::string & /*model_id*/, std::uint64_t /*revision*/,
                                const std::string & /*server_model*/,
                                const std::optional<std::vector<std::string>> & /*peers*/)
     {
     }
 
-    /// Which known gateways have no link and may route still, as a sentence without its full stop; empty if all have one.
+    /// Returns which known gateways are not connected but may still be routing, as a sentence without its full stop;
+    /// empty if all are connected.
     virtual std::string missing() const { return {}; }
 
-    /// Ok once every known gateway follows the routes up to `revision`, and there is one at all. A gateway without a link is
-    /// waited for as long as its processes live, and limits.gateway_lost_s at most: it may be routing still.
+    /// Succeeds once every known gateway follows the routes up to `revision`, and there is at least one. A
+    /// disconnected gateway may still be routing: it is waited for as long as its processes live, and for
+    /// limits.gateway_lost_s at most.
     virtual operation_ptr when_followed(std::uint64_t revision, done_fn done) = 0;
 
-    /// How far the gateways are with the routes up to `revision`: for a sentence.
+    /// How far the gateways have followed the routes up to `revision`, for messages.
     struct followers {
         std::size_t known = 0;  ///< connected, or vanished and waited for
-        std::size_t behind = 0; ///< of these
+        std::size_t behind = 0; ///< how many of these do not follow yet
     };
     virtual followers followers_of(std::uint64_t revision) const = 0;
 
-    /// Requests in flight on a model's revision, over all of the parts and all gateways; nothing where one gateway did not
-    /// say.
+    /// Counts the requests in flight on a model's revision, over all of its parts and all gateways; no value if a
+    /// gateway did not answer.
     virtual operation_ptr in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
                                     std::function<void(std::optional<std::uint64_t>)> done) = 0;
 
-    /// Why a gateway cannot send requests to that upstream, as a sentence without its full stop: its configuration has no such
-    /// upstream block. Empty when none of those that are linked objects.
+    /// Returns why a gateway cannot send requests to that upstream, as a sentence without its full stop: its
+    /// configuration has no such upstream block. Empty if no connected gateway objects.
     virtual std::string objection_to(const std::string & /*upstream*/) const { return {}; }
 
     struct gateway_traffic {
-        std::vector<traffic_counters> revisions; ///< of each revision asked for, in their order, over all parts
+        std::vector<traffic_counters> revisions; ///< of each revision asked for, in the same order, over all parts
         std::optional<std::uint64_t>
             last_minute; ///< the model's requests of the last minute, over all slots and parts
     };
 
-    /// What the requests to the parts came to, by gateway. A gateway that does not say is left out.
+    /// The results of the requests to the parts, by gateway. A gateway that does not answer is left out.
     using measured = std::map<std::string, gateway_traffic>;
     virtual operation_ptr measure(const std::string &model_id, const part_names &parts,
                                   const std::vector<std::uint64_t> &revisions,

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds poll_interval = 1s;
 
-/// Between two clocks, so that what is said of a hold does not change by their noise.
+/// The tolerance between two clocks, so that their noise does not change the texts of a hold.
 constexpr std::int64_t clock_tolerance_us = 2000000;
 
 
@@ -71,7 +71,7 @@ class holding final : public operation {
                                                       });
     }
 
-    /// The first that a gateway says is where its counts begin.
+    /// A gateway's first answer is where its counts begin.
     void take(const gateway_control::measured &answer)
     {
         gate_window since_last;
@@ -91,7 +91,7 @@ class holding final : public operation {
         }
     }
 
-    /// A mean is judged once, at the end of the hold's time.
+    /// The mean is judged once, at the end of the hold's time.
     gate_verdict verdict_now(bool held)
     {
         if (!gate_) {
@@ -138,7 +138,7 @@ class holding final : public operation {
         extend(elapsed, verdict);
     }
 
-    /// A person decides, for whom the task's time limit does not run; the gate goes on looking.
+    /// Waits for a person, during which the task's time limit does not run; the gate keeps checking.
     void wait(const gate_verdict &verdict)
     {
         run_.limit.wait_for(waited_for::person);
@@ -149,11 +149,11 @@ class holding final : public operation {
         if (gate_) {
             poll_after(poll_interval);
         } else {
-            alarm_.reset(); // until a client says so
+            alarm_.reset(); // until a client's verb
         }
     }
 
-    /// Nothing stands against green, but it has had too little traffic, or requests of it hang.
+    /// Nothing speaks against green, but it has had too little traffic, or some of its requests hang.
     void extend(std::chrono::milliseconds elapsed, const gate_verdict &verdict)
     {
         const auto limit = std::max<std::chrono::milliseconds>(
@@ -176,12 +176,12 @@ class holding final : public operation {
         }
     }
 
-    /// For the words about it.
+    /// Returns what the texts need.
     hold_view view()
     {
         const auto now_us = run_.environment.time.wall_us();
         const auto begun_us = now_us - std::chrono::microseconds(run_.environment.time.now() - started_).count();
-        if (std::abs(begun_us - started_us_) > clock_tolerance_us) { // the clock of day was set
+        if (std::abs(begun_us - started_us_) > clock_tolerance_us) { // the wall clock was set
             started_us_ = begun_us;
         }
         return {format_share(run_.task), now_us, started_us_ + std::chrono::microseconds(request_.time).count(),
@@ -198,12 +198,12 @@ class holding final : public operation {
     run_context &run_;
     const hold_request request_;
     done_fn done_;
-    const part_names parts_; ///< of green
+    const part_names parts_; ///< green's
     const std::chrono::milliseconds started_;
-    std::int64_t started_us_; ///< the same for people, by the clock of day
+    std::int64_t started_us_; ///< the same for people, by the wall clock
     gateway_control::measured last_;
     std::optional<gate> gate_;
-    const std::uint64_t lost_before_; ///< requests that green has failed in earlier holds
+    const std::uint64_t lost_before_; ///< requests that green failed in earlier holds
     bool mean_is_judged_ = false;
     operation_ptr alarm_;
     operation_ptr question_;

@@ -8,7 +8,7 @@ namespace rollout {
 
 namespace {
 
-constexpr std::uint64_t most_counts = 10; ///< that a wait says
+constexpr std::uint64_t most_counts = 10; ///< that the texts of a wait distinguish
 
 
 std::uint64_t rounded_down(std::uint64_t has, std::uint64_t wanted)

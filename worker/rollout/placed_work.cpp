@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 constexpr auto drain_poll = 50ms;
 
 
-/// How many requests are in flight, as an outcome: none is ok.
+/// Polls the requests in flight; ok if there are none.
 operation_ptr poll_in_flight(gateway_control &gateways, const std::string &model_id, const served_revision &of,
                              const std::shared_ptr<std::optional<std::uint64_t>> &seen, done_fn done)
 {
@@ -38,7 +38,7 @@ operation_ptr poll_in_flight(gateway_control &gateways, const std::string &model
 server_model server_model_of(const std::string &model_id, std::uint64_t revision, const served_model &copy)
 {
     server_model model = {copy.model, model_id, revision, copy.parts};
-    std::erase(model.parts, std::string()); // of a model without parts
+    std::erase(model.parts, std::string()); // for a model without parts
     return model;
 }
 

@@ -25,8 +25,8 @@ constexpr std::string_view members_of_config[] = {"source", "sha256", "backend",
                                                   "triton", "parts",  "supersede"};
 
 
-/// The members of `config`; every other one is a parameter of the task's own. `templates`: of the operator's, which may ask for one
-/// by such a name.
+/// Refuses members of `config` that look like a misspelled known member; every other one is the task's own parameter.
+/// `templates`: the operator's, which may use a parameter of such a name.
 void refuse_near_misses(const json_t *config, const std::string &templates, std::vector<json_fault> &faults)
 {
     const char *name;
@@ -43,7 +43,7 @@ void refuse_near_misses(const json_t *config, const std::string &templates, std:
 }
 
 
-/// Of one of `parts`, which has no parameters of its own.
+/// Refuses unknown members in one of `parts`, which has no parameters of its own.
 void refuse_others(const json_t *part, const std::string &pointer, std::vector<json_fault> &faults)
 {
     const char *name;
@@ -60,7 +60,7 @@ void refuse_others(const json_t *part, const std::string &pointer, std::vector<j
 }
 
 
-/// The task's choice, else its model's, else `default`, else the only one.
+/// Returns the task's choice, else its model's, else `default`, else the only backend.
 std::string backend_of(const settings &from, const model_overrides *model, const json_t *config,
                        std::vector<json_fault> &faults)
 {
@@ -81,19 +81,19 @@ std::string backend_of(const settings &from, const model_overrides *model, const
 }
 
 
-/// What every copy's plan is made from.
+/// What the plan of every copy is made from.
 struct plan_base {
-    const std::string &source; ///< the template for what names none itself
+    const std::string &source; ///< the template for a copy that names no source
     const template_values values;
-    const backend_settings *server; ///< null if the task's backend is none
+    const backend_settings *server; ///< null if the task's backend does not exist
     const std::string &backend;
-    bool requires_sha256;                  ///< of a source on a web server
-    const std::vector<std::string> *allow; ///< that a source is held against; null: it is not
+    bool requires_sha256;                  ///< for a source on a web server
+    const std::vector<std::string> *allow; ///< the allowed sources; null: the source is not checked
     std::vector<json_fault> &faults;
 };
 
 
-/// `source`, `sha256` and `triton` of the request's `config`, or of one of its parts.
+/// Plans a copy from `source`, `sha256` and `triton` of the request's `config`, or of one of its parts.
 planned_copy plan_copy(const plan_base &base, const json_t *given, const std::string &pointer, std::string_view part)
 {
     planned_copy planned;
@@ -159,7 +159,7 @@ bool is_same_model(const planned_copy &one, const planned_copy &other)
 }
 
 
-/// The copies of `parts`; those from the same source are one, under the name of the first.
+/// Plans the copies of `parts`; parts with the same source share one, under the name of the first.
 void plan_parts(const plan_base &base, const json_t *parts, std::vector<planned_copy> &to)
 {
     if (!json_is_object(parts) || json_object_size(parts) == 0 || json_object_size(parts) > limits::parts) {

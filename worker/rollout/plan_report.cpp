@@ -11,7 +11,7 @@ namespace rollout {
 
 namespace {
 
-/// Of an address, in characters: it is the operator's, and may be of any length.
+/// The most characters of an address that are shown: it is the operator's, and may be of any length.
 constexpr std::size_t url_characters = 255;
 
 
@@ -33,7 +33,7 @@ json_ptr servers_report(const std::vector<const backend_settings *> &servers)
     json_ptr list = json_make_array();
     for (const auto *server : servers) {
         json_ptr entry = json_make_object();
-        if (!server->url.empty()) { // a backend that runs a command has none
+        if (!server->url.empty()) { // a backend that runs a command has no address
             json_put(entry.get(), "url", clean_text(server->url, url_characters));
         }
         json_put(entry.get(), "upstream", server->upstream);

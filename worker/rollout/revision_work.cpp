@@ -18,14 +18,14 @@ using namespace std::chrono_literals;
 constexpr auto ready_poll = 100ms;
 
 
-/// Returns when that much time will have passed, for people: microseconds since 1970, UTC.
+/// Returns the time after that long, for people: microseconds since 1970, UTC.
 std::int64_t moment_after(const run_context &run, std::chrono::microseconds time)
 {
     return run.environment.time.wall_us() + time.count();
 }
 
 
-/// How far the servers are with the call under way; empty for a backend of one server.
+/// Returns how far the servers are with the current call; empty for a backend with one server.
 std::string progress_of(const run_context &run, const served_revision &revision)
 {
     const backend *server = run.environment.backend_of(revision.backend);
@@ -38,8 +38,8 @@ std::string progress_of(const run_context &run, const served_revision &revision)
 }
 
 
-/// Waits until every gateway follows the model's route. `until_us` 0: for as long as it takes. A step that fails over it says
-/// which gateway had no link.
+/// Waits until every gateway follows the model's route. `until_us` 0: for as long as it takes. If the step fails
+/// because of that, it says which gateway was not connected.
 operation_ptr follow_route_until(run_context &run, std::int64_t until_us, done_fn done)
 {
     const auto is_noted = std::make_shared<bool>(false);
@@ -71,7 +71,7 @@ operation_ptr follow_route_until(run_context &run, std::int64_t until_us, done_f
 }
 
 
-/// Runs `work` for each of a revision's copies, once the watch over lost models has released them.
+/// Runs `work` for each of a revision's copies, once the monitor has released them.
 operation_ptr alone_on(run_context &run, const served_revision &revision, done_fn done, copy_work work)
 {
     const start_fn release = [&run, revision](done_fn then) {
@@ -308,7 +308,7 @@ operation_ptr unload_and_remove(run_context &run, const std::vector<served_revis
     for (const auto &retired : all) {
         const served_revision revision = without_names_in_use(run.model, retired);
         const start_fn remove = [&run, revision](done_fn then) {
-            if (is_owing(run, revision)) { // tried again when the server is back
+            if (is_owing(run, revision)) { // retried when the server is back
                 return ended(run, outcome::ok(), std::move(then));
             }
             const auto note = [&run, revision, then = std::move(then)](const outcome &result) {

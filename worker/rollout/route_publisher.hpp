@@ -1,4 +1,4 @@
-// Tells the gateways of a model's routes that have changed.
+// Sends the gateways the routes of a model that have changed.
 #pragma once
 
 #include "common/domain/route.hpp"
@@ -12,11 +12,11 @@ namespace rollout {
 
 class route_publisher {
   public:
-    /// The gateways know the model's routes as they are now.
+    /// Assumes that the gateways already have the model's current routes.
     route_publisher(gateway_control &gateways, rollout::model &model);
 
-    /// Publishes each route that is another than before, now that the model is durable as it is since `revision`. A part
-    /// that is not served any more has a route without a target.
+    /// Publishes each route that has changed, now that the model's current state has been durable since `revision`. A
+    /// part that is no longer served gets a route without a target.
     void publish(std::uint64_t revision);
 
   private:

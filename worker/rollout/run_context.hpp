@@ -1,5 +1,5 @@
-// What the steps of a task work with, and what they change between two writes of the journal. The order of the steps, their
-// attempts and the way back are the run's (task_run.hpp), which a step does not see.
+// What the steps of a task work with, and what they change between two writes to the journal. The order of the steps,
+// their attempts and the rollback belong to the run (task_run.hpp), which a step does not see.
 #pragma once
 
 #include "worker/domain/model.hpp"
@@ -19,9 +19,9 @@
 namespace rollout {
 
 struct run_context {
-    /// What the parts ask of the run, and tell it.
+    /// Callbacks of the parts to the run.
     struct run_control {
-        std::function<void()> end_work;      ///< under way forward: the time limit has passed, or a client cancels
+        std::function<void()> end_work;      ///< of the current forward step: over the time limit, or canceled
         std::function<bool()> can_be_undone; ///< as task_steering::run_control
         completion<> given_up;               ///< as task_writer::on_given_up
     };
@@ -32,10 +32,10 @@ struct run_context {
 
     run_environment &environment;
     rollout::task task;
-    rollout::model &model; ///< its entry, which this run alone changes
+    rollout::model &model; ///< its entry, which only this run changes
     deployment_plan plan;
 
-    /// All weights are held, and what the gate saw; the promotion is still to be agreed.
+    /// Set once all weights have been held: what the gate saw. The promotion may still need approval.
     std::optional<std::string> shifted;
 
     time_limit limit;
@@ -45,7 +45,7 @@ struct run_context {
     task_steering steering;
 };
 
-/// Says whether that is the revision that the task brings.
+/// Returns whether that is the revision that the task brings.
 bool is_ours(const run_context &run, const std::optional<served_revision> &revision);
 
 } // namespace rollout

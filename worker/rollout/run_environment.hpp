@@ -1,4 +1,4 @@
-// What every run works with: the journal, the gateways, the clock, the servers, and whom it asks for all else.
+// What every run works with: the journal, the gateways, the clock, the servers, and callbacks for everything else.
 #pragma once
 
 #include "worker/artifact/fetch_request.hpp"
@@ -17,12 +17,11 @@
 
 namespace rollout {
 
-/// Calls or runs one hook: `body` is the JSON that it is given. Permanent if it refuses.
+/// Calls or runs one hook: `body` is the JSON that it gets. Fails permanently if the hook refuses.
 using hook_fn =
     std::function<operation_ptr(const std::string &name, const hook_settings &hook, std::string body, done_fn done)>;
 
-/// All of it outlives the run, and `config` and the backends stay the same for all of it, whatever rolloutd.json says
-/// meanwhile.
+/// All of it outlives the run. `config` and the backends stay the same during the run, even if rolloutd.json changes.
 struct run_environment {
     const settings &config;
     rollout::journal &journal;
@@ -31,19 +30,19 @@ struct run_environment {
     std::function<backend *(const std::string &name)> backend_of; ///< null if the configuration has no such backend
     std::function<operation_ptr(fetch_request, done_fn)> fetch;
     std::function<std::size_t()> deployed_models; ///< how many models are deployed or about to be
-    std::function<std::size_t()> known_models;    ///< how many have had a revision
+    std::function<std::size_t()> known_models;    ///< how many models have had a revision
 
-    /// The other model that stands on a backend under that name, or is about to; empty when none does.
+    /// Returns the other model that uses that name on a backend, or is about to; empty if there is none.
     std::function<std::string(const std::string &model_id, const std::string &backend, const std::string &name)>
         holder_of;
 
     hook_fn run_hook;
 
-    /// Completes once the watch over lost models has released that revision, which the run is about to load or unload; at
-    /// once if it does not hold it.
+    /// Completes once the monitor has released that revision, which the run is about to load or unload; at once if it
+    /// does not hold it.
     std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> release;
 
-    /// The run waits for something else than before, or for nothing any more. Null: nobody wants to know.
+    /// Called when the run waits for something else than before, or no longer waits. May be null.
     std::function<void()> waits_changed;
 
     work_permits &permits;

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A wait that is over sooner keeps the run's permit: a rollout without holds goes through in one piece.
+/// A shorter wait keeps the run's permit, so that a rollout without holds runs without interruption.
 constexpr auto permit_kept_for = 1000ms;
 
 } // namespace

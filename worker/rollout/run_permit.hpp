@@ -1,5 +1,5 @@
-// The permit of one run among those that work (work_permits.hpp): given back while the run only waits, and taken again before it
-// works. The task's time stands still while it waits for one.
+// One run's permit to work (work_permits.hpp): released while the run only waits, and acquired again before it works.
+// The task's time does not run while it waits for a permit.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -13,19 +13,19 @@ namespace rollout {
 
 class run_permit {
   public:
-    /// All of these outlive it.
+    /// All of these outlive the permit.
     run_permit(work_permits &permits, clock &time, time_limit &limit, task_writer &writer, const rollout::task &task);
 
     /// Runs `work` once the run has a permit.
     operation_ptr work_with(const start_fn &work, done_fn done);
 
-    /// Runs `work`, which waits, at once. If it lasts, the permit is given back.
+    /// Runs `work`, which waits, at once. If the wait lasts, the permit is released.
     operation_ptr wait_without(const start_fn &work, done_fn done);
 
     /// Ends with ok once the run has a permit.
     operation_ptr take(done_fn done);
 
-    /// The wait is over: a permit that was not given back stays.
+    /// Ends the wait: a permit that has not been released yet is kept.
     void keep() { giving_back_.reset(); }
 
   private:

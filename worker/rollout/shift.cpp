@@ -12,14 +12,14 @@ namespace rollout {
 
 namespace {
 
-/// Returns the weights of this rollout. What served before is proven, and goes straight to 100.
+/// Returns the weights of this rollout. A revision that has served before is proven and goes straight to 100.
 std::vector<shift_step> weights_of(const run_context &run)
 {
     return weights_of(run.plan, run.model.blue.has_value() && run.task.rollback_to == 0);
 }
 
 
-/// Puts green at a weight: with the next write it is the route.
+/// Sets green's weight: the route changes with the next write.
 void set_weight(run_context &run, unsigned weight)
 {
     run.model.weight = weight;
@@ -28,7 +28,7 @@ void set_weight(run_context &run, unsigned weight)
 }
 
 
-/// Goes on to the next weight: a client's promote of the hold before it has done its work, and goes with the same write.
+/// Moves on to the next weight: a client's promote of the previous hold is consumed, with the same write.
 void go_on_to(run_context &run, unsigned weight)
 {
     run.task.promote_asked = false;
@@ -36,8 +36,8 @@ void go_on_to(run_context &run, unsigned weight)
 }
 
 
-/// Goes through the weights from the one at which the journal has the model, which `enter_shift` or a run before a crash
-/// has written.
+/// Goes through the weights from the one that the journal has for the model, which was written by `enter_shift` or by
+/// a run before a crash.
 class shifting final : public operation {
   public:
     shifting(run_context &run, done_fn done) : run_(run), weights_(weights_of(run)), done_(std::move(done))
@@ -76,7 +76,7 @@ class shifting final : public operation {
         const bool is_last = current_ + 1 == weights_.size();
         const bool manual = is_last && has_blue && run_.plan.rollout.promote == "manual";
         const auto &step = weights_[current_];
-        // What is not held is not judged either; a person who is waited for decides.
+        // A weight that is not held is not judged either; if a person is waited for, that person decides.
         if (!has_blue || (step.hold_s == 0 && !manual && !run_.task.paused)) {
             part_ = ended(run_, outcome::ok(), [this](const outcome &result) { next(result); });
             return;
@@ -138,7 +138,7 @@ void enter_shift(run_context &run)
         run.model.incoming.reset();
         set_weight(run, weights_of(run).front().weight);
     } else {
-        set_weight(run, run.model.weight); // as before a crash
+        set_weight(run, run.model.weight); // the same as before a crash
     }
 }
 

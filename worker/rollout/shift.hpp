@@ -1,5 +1,5 @@
-// shift: the traffic moves to green, weight by weight, each held for its time and looked at by the gate. And the watch over
-// a revision that has been promoted, while the old one can have its traffic back at once.
+// The step `shift`: traffic moves to green weight by weight; each weight is held for its time and judged by the gate.
+// Also the watch over a promoted revision, during which the old one can get its traffic back at once.
 #pragma once
 
 #include "worker/rollout/run_context.hpp"

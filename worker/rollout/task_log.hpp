@@ -1,4 +1,4 @@
-// What is logged of a task: always with its names, its kind and its step.
+// Logs messages about a task, always with its identifiers, its kind and its step.
 #pragma once
 
 #include "worker/base/log.hpp"

@@ -11,8 +11,8 @@ namespace rollout {
 
 namespace {
 
-/// The backends that the task works on: of what a deployment brings, or brings back, or of all that stands of a model that is
-/// deleted.
+/// Returns the backends that the task works on: those of the revision that a deployment brings or brings back, or
+/// those of every revision of a model that is deleted.
 std::set<std::string> backends_at_work(const run_context &run)
 {
     std::set<std::string> names;

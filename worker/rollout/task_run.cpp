@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 constexpr auto first_retry_pause = 500ms;
 constexpr auto longest_retry_pause = 30000ms;
 
-constexpr std::string_view lost_name = "resume"; // of a task that cannot
+constexpr std::string_view lost_name = "resume"; // the step of a task that cannot resume
 
 
 /// Ends a text with a full stop, so that another sentence can follow.
@@ -34,7 +34,8 @@ std::string sentence(std::string text)
 }
 
 
-/// What a deployment that has not ended has brought, by its model's entry; 0: nothing.
+/// Returns the revision that an unfinished deployment has brought, according to its model's entry; 0 if there is
+/// none.
 std::uint64_t revision_on_its_way(const model &of)
 {
     for (const auto *placed : {&of.incoming, &of.green}) {
@@ -67,7 +68,7 @@ task_run::task_run(run_environment &environment, rollout::task task, rollout::mo
                 .can_be_undone = [this] { return can_be_undone(); },
                 .given_up =
                     [this] {
-                        operation_.reset(); // which waits for the journal
+                        operation_.reset(); // the operation waits for the journal
                         stopped_();
                     }}),
       plan_(context_), steps_(steps_of(context_.task.kind)), ended_(std::move(ended))
@@ -78,7 +79,7 @@ task_run::task_run(run_environment &environment, rollout::task task, rollout::mo
 task_run::~task_run()
 {
     context_.limit.stop();
-    operation_.reset(); // which may still turn to the context as it goes
+    operation_.reset(); // its destructor may still use the context
 }
 
 
@@ -88,7 +89,7 @@ void task_run::say(log_level level, const std::string &message) const
 }
 
 
-/// Saves the task and its model; `then` unless the run has been stopped meanwhile.
+/// Saves the task and its model; calls `then` unless the run has been stopped by then.
 void task_run::save(completion<> then)
 {
     context_.writer.save([this, then = std::move(then)]() mutable {
@@ -105,7 +106,7 @@ std::string task_run::steer(task_verb verb, task_writer::written_fn done)
 }
 
 
-// The beginning.
+// Start and resumption.
 
 void task_run::start()
 {
@@ -195,15 +196,15 @@ void task_run::resume()
         return;
     }
     const auto &blue = context_.model.blue;
-    if (!blue || blue->revision != task.model_revision) { // else it has gone through its weights
+    if (!blue || blue->revision != task.model_revision) { // else it has finished its weights
         plan_.show();
     }
     enter(current_);
 }
 
 
-/// What the journal has of a task may be damaged, or from elsewhere: its steps must be those of its kind, and what a deployment
-/// has brought must stand somewhere.
+/// The journal's entry of a task may be damaged, or come from elsewhere: its steps must be those of its kind, and the
+/// revision that a deployment has brought must exist somewhere.
 bool task_run::can_go_on() const
 {
     const rollout::task &task = context_.task;
@@ -249,7 +250,7 @@ void task_run::begin_attempt()
 }
 
 
-// The steps.
+// Steps.
 
 void task_run::enter(std::size_t index)
 {
@@ -367,8 +368,8 @@ void task_run::try_again(const outcome &result)
 }
 
 
-/// Ends the step's work, or the pause before its next attempt: the time limit has passed, or a client cancels. The way back
-/// takes the time that it takes.
+/// Ends the step's work, or the pause before its next attempt, because the time limit has passed or a client cancels.
+/// A rollback takes as long as it needs.
 void task_run::end_work()
 {
     if (phase_ != run_phase::forward) {
@@ -385,7 +386,7 @@ void task_run::end_work()
 }
 
 
-// The way back, and the end.
+// Rollback and end.
 
 bool task_run::can_be_undone() const
 {
@@ -509,7 +510,7 @@ void task_run::stop(completion<> stopped)
     pause_.reset();
     context_.limit.stop();
     if (context_.writer.give_up()) {
-        operation_.reset(); // which waits for the journal
+        operation_.reset(); // the operation waits for the journal
     }
     if (operation_) {
         operation_->cancel();

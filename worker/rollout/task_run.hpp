@@ -1,6 +1,7 @@
-// One task, from its start (or from where a crash left it) to its final state: runs its steps in their order, has each in the
-// journal before it runs and again when it ends, tries again what may pass by itself, and takes the way back if a step fails.
-// The steps themselves are in deployment.cpp and deletion.cpp, the rules that refuse a task in admission.cpp.
+// One task, from its start (or from where a crash left it) to its final state: runs its steps in order, writes each
+// to the journal before it runs and again when it ends, retries failures that may be transient, and rolls back if a
+// step fails. The steps themselves are in deployment.cpp and deletion.cpp, the rules that refuse a task in
+// admission.cpp.
 #pragma once
 
 #include "worker/async/completion.hpp"
@@ -18,15 +19,15 @@
 namespace rollout {
 
 enum class run_phase : std::uint8_t {
-    forward,      ///< step after step
-    rolling_back, ///< the way back, which neither a client nor the time limit ends
+    forward,      ///< runs one step after the other
+    rolling_back, ///< which neither a client nor the time limit ends
     ended,        ///< the task's final state is on its way to the journal
-    stopping,     ///< ends at the next stopping point; the next rolloutd goes on from what the journal has
+    stopping,     ///< ends at the next stopping point; the next rolloutd continues from the journal
 };
 
 class task_run {
   public:
-    /// `model` is the model's entry, which this run alone changes until `ended` is called, once and from the loop.
+    /// `model` is the model's entry, which only this run changes until `ended` is called, once and from the loop.
     task_run(run_environment &environment, rollout::task task, rollout::model &model, completion<> ended);
     ~task_run();
     task_run(const task_run &) = delete;
@@ -34,11 +35,11 @@ class task_run {
 
     void start();
 
-    /// Ends the work under way at its next stopping point; the journal says where it was, the next start goes on there.
-    /// `stopped` is called once nothing is under way any more.
+    /// Ends the work under way at its next stopping point; the journal has recorded where it was, and the next start
+    /// continues from there. `stopped` is called once nothing is under way any more.
     void stop(completion<> stopped);
 
-    /// As task_steering::steer: not while the run `is_being_steered`.
+    /// Like task_steering::steer; must not be called while the run `is_being_steered`.
     std::string steer(task_verb verb, task_writer::written_fn done);
     bool is_being_steered() const noexcept { return context_.steering.is_under_way(); }
 
@@ -74,10 +75,10 @@ class task_run {
     run_context context_;
     task_plan plan_;
     const run_steps steps_;
-    std::size_t current_ = 0; ///< of the steps forward
-    std::string failure_;     ///< in sentences
+    std::size_t current_ = 0; ///< index into the forward steps
+    std::string failure_;     ///< as sentences
     operation_ptr operation_;
-    operation_ptr pause_; ///< before another attempt
+    operation_ptr pause_; ///< before the next attempt
     completion<> ended_;
     completion<> stopped_;
 };

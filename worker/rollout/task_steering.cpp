@@ -33,14 +33,14 @@ std::string task_steering::steer(task_verb verb, task_writer::written_fn done)
 }
 
 
-/// Also when it is back, and its final state is on its way to the journal.
+/// Returns true during the rollback, and also after it while the final state is on its way to the journal.
 bool task_steering::is_on_its_way_back() const
 {
     return task_.step == rollback_step_name;
 }
 
 
-/// Says why that verb makes no sense now; empty if it does.
+/// Returns why that verb makes no sense now; empty if it does.
 std::string task_steering::objection_to(task_verb verb) const
 {
     const std::string now = "Step " + task_.step + " of task " + task_.task_id + " is running";
@@ -81,7 +81,7 @@ std::string task_steering::objection_to(task_verb verb) const
 }
 
 
-/// Changes what is to be written.
+/// Changes the task that is about to be written.
 void task_steering::take(task_verb verb)
 {
     if (verb == task_verb::cancel) {
@@ -102,7 +102,7 @@ void task_steering::take(task_verb verb)
 }
 
 
-/// Lets the verb take effect now that it is durable. The run may have come upon it already.
+/// Lets the verb take effect now that it is durable. The run may have acted on it already.
 void task_steering::follow(task_verb verb)
 {
     if (verb == task_verb::cancel) {
@@ -113,7 +113,7 @@ void task_steering::follow(task_verb verb)
 }
 
 
-/// Takes back a verb that could not be written, unless the run has come upon it already.
+/// Reverts a verb that could not be written, unless the run has acted on it already.
 void task_steering::revert(task_verb verb, const client_wishes &before)
 {
     const bool went_on = verb == task_verb::promote && !task_.promote_asked;

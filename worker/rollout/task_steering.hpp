@@ -1,5 +1,5 @@
-// What a client's verb does to a task that runs: cancel, promote, pause and resume. A verb is acknowledged once it is durable and
-// takes effect afterwards; one that the journal does not take changes nothing.
+// Applies a client's verb to a running task: cancel, promote, pause and resume. A verb is acknowledged once it is
+// durable and takes effect afterwards; one that the journal does not accept changes nothing.
 #pragma once
 
 #include "common/domain/task_verb.hpp"
@@ -15,29 +15,30 @@ namespace rollout {
 
 class task_steering {
   public:
-    /// What a verb asks of the run, and does to it.
+    /// Callbacks through which a verb queries the run and affects it.
     struct run_control {
-        std::function<bool()> can_be_undone; ///< what the run has done so far
+        std::function<bool()> can_be_undone; ///< given what the run has done so far
         std::function<bool()> is_shifted;    ///< its last hold is over
-        std::function<void()> end_work;      ///< under way forward, if there is any: the task is canceled
+        std::function<void()> end_work;      ///< ends the forward work under way, if any: the task is canceled
     };
 
     /// `task` and `writer` outlive it.
     task_steering(rollout::task &task, task_writer &writer, run_control run);
 
-    /// Writes what the verb changes of the task. Empty if it makes sense now, else a sentence that says why not. `done` is told
-    /// once it is durable, with the task as it was written, or why it is not; even if the run is gone by then. Not while
-    /// `is_under_way`.
+    /// Writes the task as the verb changes it. Returns an empty string if the verb makes sense now, else a sentence
+    /// that says why not. `done` is called once the task is durable, with the task as it was written, or with the
+    /// reason why it is not; even if the run is gone by then. Must not be called while `is_under_way`.
     std::string steer(task_verb verb, task_writer::written_fn done);
 
-    /// A verb is on its way to the journal.
+    /// Returns whether a verb is on its way to the journal.
     bool is_under_way() const noexcept { return is_under_way_; }
 
-    /// Set by a hold while it is under way, which `promote` is for: a verb has changed what it is to do.
+    /// Set by a hold while it is under way, which `promote` applies to: called when a verb has changed what the hold
+    /// is to do.
     std::function<void()> on_steered;
 
   private:
-    /// What clients have asked of the task.
+    /// What clients have asked for.
     struct client_wishes {
         bool paused;
         bool cancel_asked;

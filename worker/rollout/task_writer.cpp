@@ -23,7 +23,7 @@ task_writer::task_writer(rollout::journal &journal, clock &time, const time_limi
 }
 
 
-/// The document is up to the moment, and whoever waits for this task hears what it waits for.
+/// Brings the document up to date, and reports when the task waits for something else.
 void task_writer::prepare()
 {
     task_.updated_us = std::max(time_.wall_us(), task_.updated_us);
@@ -39,7 +39,7 @@ void task_writer::save(completion<> then)
 {
     prepare();
     save_ = save_state::under_way;
-    const model *with = model_.last_revision == 0 ? nullptr : &model_; // of which there is nothing to remember yet
+    const model *with = model_.last_revision == 0 ? nullptr : &model_; // else nothing to remember of the model yet
     journal_.save(
         task_, with,
         lifetime_.bound([this, then = std::move(then)](const outcome &result, std::uint64_t revision) mutable {
@@ -105,7 +105,7 @@ void task_writer::note()
         }
         is_stale_ = true;
         note_pause_ = time_.after(journal_retry_pause, [this] {
-            if (save_ == save_state::none) { // else the save says it
+            if (save_ == save_state::none) { // else the save writes it
                 note_if_stale();
             }
         });

@@ -1,5 +1,5 @@
-// Writes a task's document to the journal: together with its model before and after each step, which the run waits for, and
-// alone when there is only something to read in it, which nobody waits for.
+// Writes a task's document to the journal: together with its model before and after each step, which the run waits
+// for, and alone when only the text for readers changes, which nothing waits for.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -18,64 +18,65 @@ namespace rollout {
 
 class task_writer {
   public:
-    /// All of these outlive the writer. It changes of `task` what a document says of the moment: `updated_us`, `elapsed_ms`,
-    /// `progress`, `waits_for`, `hold_ends_us`, `detail`, `revision`.
+    /// All of these outlive the writer. In `task` it changes what describes the current moment: `updated_us`,
+    /// `elapsed_ms`, `progress`, `waits_for`, `hold_ends_us`, `detail`, `revision`.
     task_writer(rollout::journal &journal, clock &time, const time_limit &limit, rollout::task &task,
                 const rollout::model &model);
 
-    // To be set before anything is written; each may be null.
+    // Set these before anything is written; each may be null.
 
-    /// The task and its model are durable as they were saved. Called before `then`.
+    /// Called when the task and its model are durable as they were saved, before `then`.
     std::function<void(std::uint64_t revision)> on_durable;
 
-    /// The document says that the task waits for something else than before, or for nothing any more.
+    /// Called when the document says that the task waits for something else than before, or no longer waits.
     std::function<void()> on_waits_changed;
 
-    /// A save has failed after `give_up`.
+    /// Called when a save has failed after `give_up`.
     completion<> on_given_up;
 
-    // What a step depends on.
+    // Writes that a step depends on.
 
-    /// Writes the task and its model as they are; calls `then` once both are durable. A journal that fails is tried again until
-    /// it works.
+    /// Writes the task and its model as they are; calls `then` once both are durable. If the journal fails, retries
+    /// until it works.
     void save(completion<> then);
 
-    /// Stops trying again. True if a save waited for its next attempt: its `then` is not called any more. If one is on its way
-    /// and fails, `on_given_up` is called.
+    /// Stops retrying. Returns true if a save was waiting for its next attempt: its `then` is never called. If a save
+    /// is under way and fails, `on_given_up` is called.
     bool give_up();
 
-    /// Writes the task as it is, without its model, once. `done` is told how that went, with the row as it was written, even if
-    /// the writer is gone by then.
+    /// Writes the task as it is, without its model, once. `done` gets the result and the row as it was written, even
+    /// if the writer is gone by then.
     using written_fn = std::function<void(const outcome &result, const task_row &row)>;
     void write_once(written_fn done);
 
-    // What people read.
+    // Writes for readers.
 
     /// Writes the task as it is; nothing waits for it. If the journal fails, it is written later.
     void note();
 
-    /// Says how far the running step is, 0 to 1 and in words.
+    /// Reports how far the running step is, 0 to 1 and as text.
     void note_progress(double share_of_step, const std::string &words);
 
-    /// Says what the task waits for, in `waits_for`, `hold_ends_at` and `detail`; written if it is another thing than before.
+    /// Reports what the task waits for, in `waits_for`, `hold_ends_at` and `detail`; written if it differs from
+    /// before.
     void say_waiting(const wait_state &what_for);
 
-    /// Says that the task works again. Goes with the next write, or with `note_if_stale`.
+    /// Reports that the task is working again. Goes with the next write, or with `note_if_stale`.
     void stop_waiting();
 
-    /// Writes the task if its document says something that is over: before work that takes its time and says nothing itself.
+    /// Writes the task if its document is out of date: called before work that takes time and reports nothing itself.
     void note_if_stale();
 
-    /// The task takes the way back: whatever is said from now on begins with why.
+    /// Sets the reason for a rollback, with which every later detail begins.
     void say_first(std::string why);
 
   private:
-    /// Of the task with its model. A task must not be written ahead of its model.
+    /// The state of a save of the task with its model. A task must not be written ahead of its model.
     enum class save_state {
         none,
         under_way,
-        failed,   ///< to be tried again
-        given_up, ///< and not tried again
+        failed,   ///< and waits for the next attempt
+        given_up, ///< and is not retried
     };
 
     void prepare();
@@ -87,12 +88,12 @@ class task_writer {
     const time_limit &limit_;
     rollout::task &task_;
     const rollout::model &model_;
-    std::optional<std::string> way_back_; ///< why it is taken
+    std::optional<std::string> way_back_; ///< why the task rolls back
     save_state save_ = save_state::none;
     bool gives_up_ = false;
-    bool is_stale_ = false; ///< what the document says last is over, or could not be written
+    bool is_stale_ = false; ///< what the document says is out of date, or could not be written
     wait_reason written_wait_ = wait_reason::none;
-    operation_ptr save_pause_; ///< before another attempt
+    operation_ptr save_pause_; ///< before the next attempt
     operation_ptr note_pause_;
     lifetime lifetime_;
 };

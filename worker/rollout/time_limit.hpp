@@ -1,5 +1,5 @@
-// How long a task has been worked on, over restarts, and the limit of that. The time for which a person or a permit is waited
-// for does not count.
+// How long a task has been worked on, across restarts, and the limit of that. Time spent waiting for a person or a
+// permit does not count.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -9,31 +9,32 @@
 
 namespace rollout {
 
-/// Who is waited for. The time runs while it is nobody.
+/// What the task waits for. The time runs while it is `nobody`.
 enum class waited_for { nobody, person, permit };
 
 class time_limit {
   public:
-    /// `before`: worked on by the runs before this one. `on_over` is called once, from the loop, when the limit has passed.
+    /// `before`: the time that earlier runs worked on it. `on_over` is called once, from the loop, when the limit has
+    /// passed.
     time_limit(clock &time, std::chrono::milliseconds limit, std::chrono::milliseconds before,
                std::function<void()> on_over);
 
-    /// Begins to watch for the limit.
+    /// Starts watching the limit.
     void start();
 
-    /// Stands still until the wait is over.
+    /// Stops the time until the wait is over.
     void wait_for(waited_for who);
 
-    /// Runs again. Nothing changes if somebody else, or nobody, is waited for.
+    /// Lets the time run again. Does nothing if the task waits for something else, or for nothing.
     void end_wait(waited_for who);
 
-    /// Ends the watch for good. Waits that begin or end afterwards change nothing.
+    /// Stops watching for good. Waits that begin or end afterwards change nothing.
     void stop();
 
     std::chrono::milliseconds elapsed() const;
     bool stands() const noexcept { return waits_for_ != waited_for::nobody; }
 
-    /// The limit has passed.
+    /// Returns whether the limit has passed.
     bool is_over() const noexcept { return is_over_; }
 
   private:

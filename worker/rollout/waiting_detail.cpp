@@ -15,7 +15,7 @@ std::string at_the_latest(std::int64_t until_us, std::int64_t now_us)
 }
 
 
-/// What the task that is at work does, for the one behind it.
+/// Returns what the running task does, for the text of the one behind it.
 const char *state_words(wait_reason reason)
 {
     switch (reason) {

@@ -1,5 +1,5 @@
-// What a task says while it waits for gateways, servers, requests in flight or its turn: pure, no clock and no I/O here. The
-// words of a hold are in hold_detail.hpp. Times are microseconds since 1970, UTC.
+// Texts of a task that waits for gateways, servers, requests in flight or its turn: pure, no clock and no I/O here.
+// The texts of a hold are in hold_detail.hpp. Times are microseconds since 1970, UTC.
 #pragma once
 
 #include "worker/domain/task.hpp"
@@ -11,33 +11,36 @@
 
 namespace rollout {
 
-/// Says that every gateway is to follow the route of a model. `missing`: as traffic::missing says it. `until_us` 0: for as long as it takes.
+/// Says that every gateway must follow the route of a model. `missing`: as gateway_control::missing returns it.
+/// `until_us` 0: for as long as it takes.
 wait_state wait_for_gateways(const std::string &model_id, const gateway_control::followers &are,
                              const std::string &missing, std::int64_t until_us, std::int64_t now_us);
 
-/// Says that requests in flight on a revision that is out of the traffic are to end; it is taken away at `until_us` all the
-/// same. Their count is rounded up to a power of two, so that what is said seldom changes. Nothing: a gateway does not say.
+/// Says that requests in flight must end on a revision that no longer gets traffic; it is unloaded at `until_us`
+/// anyway. Their count is rounded up to a power of two, so that the text seldom changes. No value: a gateway does not
+/// answer.
 wait_state wait_for_drain(std::uint64_t revision, const std::optional<std::uint64_t> &in_flight,
                           std::int64_t until_us, std::int64_t now_us);
 
-/// Says that an inference server is to do something: `act` is "load 123__r7". `until_us` 0: no one bound for all of it.
+/// Says that an inference server must do something: `act` is "load 123__r7". `until_us` 0: there is no single bound
+/// for all of it.
 wait_state wait_for_server(const std::string &backend, const std::string &act, std::int64_t until_us,
                            std::int64_t now_us);
 
-/// Says that a step is tried again.
+/// Says that a step will be retried.
 wait_state wait_for_retry(unsigned attempts, const std::string &step, std::int64_t at_us, std::int64_t now_us,
                           const std::string &why);
 
-/// Says that a task that has begun is to work again, and as many do as may.
+/// Says that a task that has begun is ready to work again, but as many tasks are at work as may be.
 wait_state wait_for_permit(const std::string &step, std::uint64_t revision);
 
-/// Why a task has not begun, or not gone on since a restart. Of the first that applies.
+/// Why a task has not begun, or has not continued since a restart. The first reason that applies is given.
 struct turn_view {
     bool was_begun = false; ///< before a restart of rolloutd
-    std::string behind;     ///< the task of its model that is before it in the queue; empty: it is the first
-    std::string running;    ///< the task of its model that is at work; empty: none
+    std::string behind;     ///< the task of its model that is ahead of it in the queue; empty: it is the first
+    std::string running;    ///< the task of its model that is running; empty: none
     wait_reason running_waits_for = wait_reason::none;
-    bool is_full = false;      ///< as many rollouts are at work as may be
+    bool is_full = false;      ///< as many rollouts are at work as allowed
     bool none_may_run = false; ///< max_concurrent_rollouts is 0
 };
 wait_state wait_for_turn(const turn_view &of);

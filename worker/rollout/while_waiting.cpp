@@ -8,7 +8,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// What is over sooner was no wait that anybody could read of, and costs no write to the journal.
+/// A shorter wait is over before anybody could read of it, and costs no write to the journal.
 constexpr auto grace = 100ms;
 constexpr auto report_interval = 1000ms;
 

@@ -1,4 +1,4 @@
-// Work of others that a task waits for, and what its document says meanwhile.
+// Waits for work that others do, and reports it in the task's document.
 #pragma once
 
 #include "worker/async/combine.hpp"
@@ -8,8 +8,8 @@
 
 namespace rollout {
 
-/// Runs `work`. If it is not over soon, the task says what `words` has to say of it, asked again every second and written when
-/// that is another thing than before; it works again afterwards.
+/// Runs `work`. If it does not end soon, the task reports what `words` returns; `words` is called again every second
+/// and the document written when the text has changed. Afterwards, the task is reported as working again.
 operation_ptr while_waiting(run_context &run, std::function<wait_state()> words, const start_fn &work, done_fn done);
 
 } // namespace rollout

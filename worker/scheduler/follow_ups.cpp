@@ -10,8 +10,8 @@ namespace rollout {
 
 namespace {
 
-/// Tells whether `known` is what that verb to `found` makes. A retry brings what `found` brought; going back brings an earlier
-/// revision.
+/// Returns whether `known` is the task that the verb creates from `found`. A retry brings what `found` brought; a
+/// rollback brings an earlier revision.
 bool is_follow_up(const task &known, task_verb verb, const task &found)
 {
     const bool same_target = known.rollback_to == found.rollback_to;
@@ -68,7 +68,7 @@ void follow_ups::make_anew(const steer_request &wanted, const task &found, const
 }
 
 
-/// Makes a new task of the same kind for the same model.
+/// Creates a new task of the same kind for the same model.
 task follow_ups::follow_up_of(const steer_request &wanted, const task &found) const
 {
     task next = intake_.new_task(found.kind, wanted.new_task_id.empty() ? new_task_id() : wanted.new_task_id,
@@ -105,7 +105,7 @@ void follow_ups::roll_back(const steer_request &wanted, const task &found, const
 }
 
 
-/// Says why that deployment cannot be rolled back now; empty if it can.
+/// Returns why that deployment cannot be rolled back now; empty if it can.
 std::string follow_ups::objection_to_rollback(const task &found) const
 {
     if (found.status != task_status::completed) {

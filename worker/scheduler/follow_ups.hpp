@@ -1,4 +1,4 @@
-// The new task that a client's retry or rollback of a task that is over makes.
+// Creates the new task for a client's retry or rollback of a finished task.
 #pragma once
 
 #include "worker/journal/journal.hpp"
@@ -12,20 +12,22 @@
 
 namespace rollout {
 
-/// A client that has chosen the new task's id may ask again: it gets what it has made then, whatever the model's state is by now.
+/// A client that has chosen the new task's id may repeat its request: it gets the task that the first one created,
+/// whatever state the model is in by now.
 class follow_ups {
   public:
-    /// Whether another task of the model than this one is at work or waits.
+    /// Returns whether a task of the model other than `but_for` is running or waiting.
     using is_busy_fn = std::function<bool(const std::string &model_id, const std::string &but_for)>;
 
-    /// `intake`, `models` and `book` outlive this.
+    /// `intake`, `models` and `journal` outlive this.
     follow_ups(task_intake &intake, const model_registry &models, journal &journal, is_busy_fn is_busy);
 
-    /// Whether a task with the id that the client has chosen is just being looked for or made: to be asked again later.
+    /// Returns whether a task with the id that the client has chosen is being looked up or created: the request must
+    /// be made again later.
     bool is_being_made(const steer_request &wanted) const { return being_made_.contains(wanted.new_task_id); }
 
-    /// Answers with the new task, with the one that the same request has made before, or with a refusal. `wanted` is a retry or
-    /// a rollback of `found`, and is not being made.
+    /// Answers with the new task, with the one that the same request created before, or with a refusal. `wanted` is a
+    /// retry or a rollback of `found`, and is not being made.
     void make(const steer_request &wanted, const task &found, answer_fn answer);
 
   private:
@@ -39,7 +41,7 @@ class follow_ups {
     const model_registry &models_;
     journal &journal_;
     const is_busy_fn is_busy_;
-    std::set<std::string> being_made_; ///< ids for new tasks, while they are looked for and written
+    std::set<std::string> being_made_; ///< ids for new tasks, while they are looked up and written
 };
 
 } // namespace rollout

@@ -1,4 +1,4 @@
-// A task as the journal has it, if it can be worked with.
+// A task from the journal, if its entry is usable.
 #pragma once
 
 #include "worker/journal/journal.hpp"
@@ -7,7 +7,7 @@
 
 namespace rollout {
 
-/// Reads the task of a row; nothing if the document cannot be read, or is another task's.
+/// Reads the task of a row; no value if the document cannot be read or belongs to another task.
 inline std::optional<task> read_entry(const task_row &row)
 {
     auto read = task_of(row);

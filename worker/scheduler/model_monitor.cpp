@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds longest_load_pause = 300s;
 
-/// Between two polls of a server that gateways complain of.
+/// The time between two polls of a server that gateways complain about.
 constexpr std::chrono::milliseconds suspect_pause = 500ms;
 constexpr auto release_pause = 10ms;
 constexpr auto release_timeout = 60s;
@@ -102,7 +102,7 @@ bool model_monitor::stands(const std::string &backend, const standing_copy &copy
 }
 
 
-/// The server as a backend of its own; null if the configuration has no such server.
+/// Returns the server as a backend of its own; null if the configuration has no such server.
 backend *model_monitor::find(const server_key &which) const
 {
     backend *const all = backend_of_(which.backend);
@@ -110,7 +110,7 @@ backend *model_monitor::find(const server_key &which) const
 }
 
 
-/// One without a name for a backend of one server.
+/// Returns a single empty name for a backend with one server.
 std::vector<std::string> model_monitor::servers_of(const std::string &backend) const
 {
     const auto *const known = backend_of_(backend);
@@ -139,7 +139,7 @@ void model_monitor::poll(const server_key &which)
     for (const auto &copy : polled.asked) {
         models.push_back(server_model_of(copy.model_id, copy.revision, copy.copy));
     }
-    // What finds the backend keeps it.
+    // The callback keeps the function that owns the backend.
     polled.question =
         server->probe_models(models, [this, which, keeps = backend_of_](const std::vector<model_status> &found) {
             on_polled(which, found);
@@ -217,7 +217,8 @@ void model_monitor::on_polled(const server_key &which, const std::vector<model_s
 }
 
 
-/// Notes whether the server answers. One that is away has lost nothing: it is there again, or empty, when it answers.
+/// Notes whether the server answers. A silent server has lost nothing: when it answers again, it has its models or is
+/// empty.
 void model_monitor::note_silence(const server_key &which, polled_server &polled,
                                  const std::vector<model_status> &found)
 {
@@ -246,7 +247,7 @@ void model_monitor::judge(const server_name &name, const standing_copy &copy, co
 {
     const auto known = losses_.find(name);
     if (known != losses_.end() && known->second.is_under_way()) {
-        return; // what it comes to will tell
+        return; // its result decides
     }
     switch (found.is) {
     case model_status::kind::loaded:
@@ -266,7 +267,7 @@ void model_monitor::judge(const server_name &name, const standing_copy &copy, co
         break;
     }
     if (!stands(name.server.backend, copy)) {
-        return; // a task has taken it away meanwhile
+        return; // a task has removed it in the meantime
     }
     const bool was_suspected = known != losses_.end() && known->second.state == loss_state::suspected;
     const auto &[lost_at, is_first] = losses_.try_emplace(name);
@@ -314,7 +315,7 @@ void model_monitor::reload(const server_name &name, loss &lost)
     const auto limit = std::chrono::seconds(rollout_of(*config_, lost.of.model_id).ready_timeout_s);
     const server_model model = server_model_of(lost.of.model_id, lost.of.revision, lost.of.copy);
     const start_fn supply = [this, all, model, peer = name.server.peer](done_fn then) {
-        // A server that is new may have a repository of its own.
+        // A new server may have a repository of its own.
         const auto begun = std::make_shared<done_fn>(then);
         auto work = all->supply(peer, model, *begun);
         return work ? std::move(work) : ended(time_, outcome::ok(), std::move(then));
@@ -406,7 +407,7 @@ operation_ptr model_monitor::release(const std::string &model_id, std::uint64_t 
 }
 
 
-// Saying.
+// Messages.
 
 std::string model_monitor::sentence_of(const server_name &name, const loss &lost) const
 {
@@ -425,7 +426,7 @@ std::string model_monitor::sentence_of(const server_name &name, const loss &lost
 }
 
 
-/// Other servers of the backend have it: clients do not notice.
+/// Returns whether other servers of the backend have it: then clients do not notice.
 bool model_monitor::is_elsewhere(const server_name &name) const
 {
     return std::ranges::any_of(servers_, [&](const auto &entry) {
@@ -541,9 +542,9 @@ std::vector<model_monitor::server_models> model_monitor::models_on_servers() con
 }
 
 
-// Who has what.
+// Which servers have what.
 
-/// A task has the revision, and what was found of it before says nothing any more.
+/// Forgets what was found of a revision earlier: a task has it now, so that it is no longer valid.
 void model_monitor::forget_found(const std::string &model_id, std::uint64_t revision)
 {
     const auto known = models_.find(model_id);
@@ -592,8 +593,8 @@ void model_monitor::update_peers(const std::string &backend)
 }
 
 
-/// The servers that requests may go to. One that does not answer keeps what it had only as long as no other is known to have it; one that
-/// was not asked for the copy yet is as before.
+/// Returns the servers that requests may go to. A server that does not answer keeps what it had only while no other
+/// is known to have it; one that has not been asked for the copy yet is left as before.
 std::optional<std::vector<std::string>> model_monitor::peers_of(const std::string &backend, const served_model &copy,
                                                                 const std::vector<std::string> &servers) const
 {

@@ -1,6 +1,7 @@
-// Sees to it that the models that are to be loaded stay so. Each server of each backend is polled every now and then; what it has lost,
-// by a restart or by somebody's unload, is loaded again, and what it never had, as it was down or is new, is loaded too. It says which
-// servers have a revision, so that requests go to no other. Nothing of it is in the journal: after a restart the next poll tells.
+// Keeps models loaded. Polls each server of each backend regularly: what a server has lost, by a restart or because
+// somebody unloaded it, is loaded again, and what it never had, because it was down or is new, is loaded too. Reports
+// which servers have a revision, so that requests go to no other. None of this is in the journal: after a restart,
+// the next poll finds it out.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -22,16 +23,16 @@
 
 namespace rollout {
 
-/// Watches what loaded_revisions() says, in a running task too, as a rollout may wait for days. A task that is to load or to
-/// unload one of these itself takes it out of there first, and then calls release().
+/// Watches the models that loaded_revisions() returns, also during a running task, as a rollout may wait for days. A
+/// task that is about to load or unload one of these first removes it from there, and then calls release().
 class model_monitor {
   public:
     using backend_fn = std::function<backend *(const std::string &name)>;
 
-    /// `models` are the scheduler's, by their ids; they and `time` outlive the monitor.
+    /// `models` are the scheduler's, by id; they and `time` outlive the monitor.
     model_monitor(const std::map<std::string, model> &models, clock &time);
 
-    /// Which servers have a revision is other than the model says, by a copy's name there.
+    /// The servers that have a revision, by a copy's name there, if they differ from what the model says.
     struct peers_change {
         std::uint64_t revision = 0;
         std::string server_model;
@@ -41,32 +42,34 @@ class model_monitor {
     std::function<void(const std::string &model_id, const peers_change &)> on_peers_changed =
         [](const std::string &, const peers_change &) {};
 
-    /// A server of the backend answers again.
+    /// Called when a server of the backend answers again.
     std::function<void(const std::string &backend)> on_server_back = [](const std::string &) {};
 
-    /// Polls these backends from now on, and at once. A backend lives as long as the `backend_of` that names it.
+    /// Polls these backends from now on, and at once. A backend lives as long as the `backend_of` that returned it.
     void use(std::shared_ptr<const settings> config, backend_fn backend_of);
 
-    /// Polls no more, and cancels what is being loaded; `stopped` is called when nothing is under way.
+    /// Stops polling, and cancels what is being loaded; `stopped` is called when nothing is under way.
     void stop(std::function<void()> stopped);
 
-    /// Completes once the monitor has released the revision: what it is loading of it is canceled; at once if it does not hold it.
+    /// Completes once the monitor has released the revision: a load of it is canceled. At once if the monitor does
+    /// not hold it.
     operation_ptr release(const std::string &model_id, std::uint64_t revision, done_fn done);
 
-    /// Polls the server at once: a gateway has seen a request to it fail, or heard that it has not got a model. Without such a peer, all
-    /// servers of the backends that have that upstream.
+    /// Polls the server at once: a gateway has seen a request to it fail, or was told that it does not have a model.
+    /// If there is no such peer, polls all servers of the backends that have that upstream.
     void suspect(const std::string &upstream, const std::string &peer);
 
-    /// Lists what is gone of a model's revisions that are to be loaded, in their order.
+    /// Lists what is lost of a model's revisions that should be loaded, in their order.
     std::vector<lost_revision> losses_of(const std::string &model_id) const;
 
-    /// Counts the models, each once, of which something that is to be loaded is lost, or being loaded again.
+    /// Counts the models that have lost something that should be loaded, or are being loaded again; each model once.
     std::size_t lost_models() const;
 
-    /// Tells whether each backend that has models answered the last poll.
+    /// Returns, for each backend that has models, whether it answered the last poll.
     std::map<std::string, bool> backends_up() const;
 
-    /// Counts the models that are to be loaded on a server, by how they stand there at the last look; for backends of several servers.
+    /// The number of models that should be loaded on a server, by their state there at the last poll; for backends
+    /// with several servers.
     struct server_models {
         std::string backend;
         std::string server;
@@ -78,7 +81,7 @@ class model_monitor {
     std::vector<server_models> models_on_servers() const;
 
   private:
-    /// What is to be loaded on a backend.
+    /// A copy that should be loaded on a backend.
     struct standing_copy {
         std::string model_id;
         std::uint64_t revision = 0;
@@ -86,12 +89,12 @@ class model_monitor {
     };
 
     enum class backend_state : std::uint8_t {
-        unasked, ///< it has no models, or was not polled yet
+        unasked, ///< has no models, or was not polled yet
         answering,
         silent, ///< at the last poll
     };
 
-    /// One of a backend's; without a name if the backend has only one.
+    /// A server of a backend; without a name if the backend has only one.
     struct server_key {
         std::string backend;
         std::string peer;
@@ -101,24 +104,24 @@ class model_monitor {
 
     struct polled_server {
         std::map<std::string, model_status::kind>
-            found_before;    ///< it was silent last: rolloutd itself may be cut off
+            found_before;    ///< before its last silence: it may be rolloutd that is cut off
         operation_ptr pause; ///< before the next poll
         operation_ptr question;
         std::vector<standing_copy> asked;
         backend_state state = backend_state::unasked;
-        std::string silence;     ///< why it is silent, as its own words have it
-        bool is_suspect = false; ///< to be polled again as soon as this poll is over
+        std::string silence;     ///< why it is silent, in its own words
+        bool is_suspect = false; ///< poll it again as soon as this poll is over
         std::chrono::milliseconds polled_at{0};
-        std::set<std::string> loaded_anew;               ///< just now: what barred the server is over
-        std::map<std::string, model_status::kind> found; ///< at the last poll, or since, by the models' names there
+        std::set<std::string> loaded_anew;               ///< just now: the server is no longer barred for it
+        std::map<std::string, model_status::kind> found; ///< at the last poll or since, by the models' names there
     };
 
     enum class loss_state : std::uint8_t {
-        suspected, ///< not ready, once
-        lost,      ///< and not to be loaded before its pause is over, or its backend says so again
-        due,       ///< to be loaded when there is room
+        suspected, ///< was not ready, once
+        lost,      ///< and not loaded before its pause is over, or its backend reports it again
+        due,       ///< will be loaded when there is room
         loading,
-        canceling, ///< a load that is to end: a task has the revision, or rolloutd stops
+        canceling, ///< the load is about to end: a task has the revision, or rolloutd stops
     };
 
     struct loss {
@@ -166,7 +169,7 @@ class model_monitor {
     clock &time_;
     std::shared_ptr<const settings> config_;
     backend_fn backend_of_;
-    std::map<server_key, polled_server> servers_; ///< those that are polled
+    std::map<server_key, polled_server> servers_; ///< the ones that are polled
     std::map<server_name, loss> losses_;
     std::function<void()> stopped_;
 };

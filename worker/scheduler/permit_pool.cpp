@@ -13,10 +13,10 @@ using namespace std::chrono_literals;
 } // namespace
 
 
-/// A task at work that waits for a permit.
+/// A running task that waits for a permit.
 class permit_pool::permit_wait final : public operation {
   public:
-    /// `of` is destroyed after it, and so is the task's entry there.
+    /// `of`, and the task's entry in it, outlive this.
     permit_wait(permit_pool &of, worker &task, const std::string &model_id, done_fn done)
         : of_(of), task_(task), turn_{urgency::under_way, task.sequence, model_id}, done_(std::move(done))
     {

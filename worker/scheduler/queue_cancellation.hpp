@@ -1,4 +1,5 @@
-// Cancels tasks that wait for their turn: by a client's word, or because a newer deployment of the model supersedes them.
+// Cancels tasks that wait for their turn: on a client's request, or because a newer deployment of the model
+// supersedes them.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -13,22 +14,22 @@
 
 namespace rollout {
 
-/// A task leaves its queue at once, so that it cannot begin any more. If the journal does not take its end, it is put back where it
-/// was, and waits on.
+/// A task leaves its queue at once, so that it can no longer begin. If its end cannot be written to the journal, it
+/// is put back where it was and continues to wait.
 class queue_cancellation {
   public:
-    /// `queues`, `book` and `time` outlive this. `put_back` is called when a task waits again.
+    /// `queues`, `journal` and `time` outlive this. `put_back` is called when a task waits again.
     queue_cancellation(task_queues &queues, journal &journal, clock &time, std::function<void()> put_back);
 
-    /// Cancels a task that is in its queue. Answered once that is durable, or could not be made so.
+    /// Cancels a task that is in its queue. Answers once that is durable, or could not be made so.
     void cancel(task waits, answer_fn answer);
 
-    /// Cancels the deployments of a model that wait before the last one that supersedes them.
+    /// Cancels the waiting deployments of a model that are ahead of the last one that supersedes them.
     void cancel_superseded(const std::string &model_id);
 
     bool is_canceling(const std::string &task_id) const { return canceling_.contains(task_id); }
 
-    /// Answers as well when the task that is being canceled is, or could not be.
+    /// Also answers `answer` when the task being canceled is canceled, or could not be.
     void await(const std::string &task_id, answer_fn answer);
 
   private:
@@ -42,7 +43,7 @@ class queue_cancellation {
     journal &journal_;
     clock &time_;
     const std::function<void()> put_back_;
-    std::map<std::string, std::vector<answer_fn>> canceling_; ///< by task: who waits for the journal
+    std::map<std::string, std::vector<answer_fn>> canceling_; ///< by task: the callers that wait for the journal
 };
 
 } // namespace rollout

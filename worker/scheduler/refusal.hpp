@@ -1,4 +1,4 @@
-// How a client's request is refused.
+// Refusals of client requests.
 #pragma once
 
 #include "worker/scheduler/requests.hpp"
@@ -15,7 +15,7 @@ inline request_answer refused(int status, std::string why, unsigned retry_after_
     return answer;
 }
 
-/// A task as the sentences of refusals begin with it.
+/// Names a task, as the sentences of refusals begin with it.
 inline std::string task_phrase(const std::string &task_id)
 {
     return "Task \"" + task_id + "\"";

@@ -1,4 +1,4 @@
-// What clients ask of the scheduler, and what they are told: the port that the gateways' server calls.
+// What clients ask of the scheduler, and its answers: the port that the gateway server calls.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -21,19 +21,19 @@ struct submission {
     std::string model_id;
     std::string parent_id;
     json_ptr config;
-    client_identity by = {}; ///< who asks
+    client_identity by = {}; ///< the client that asks
 };
 
-/// A client's word to a task.
+/// A client's verb for a task.
 struct steer_request {
     task_kind kind = task_kind::deploy;
     std::string task_id;
     task_verb verb = task_verb::cancel;
-    std::string new_task_id; ///< the client's choice for the task that the word makes; empty: none
-    client_identity by = {}; ///< who asks
+    std::string new_task_id; ///< the client's choice for the task that the verb creates; empty: none
+    client_identity by = {}; ///< the client that asks
 };
 
-/// Why a submission created nothing, as a problem for the client.
+/// The reason why a submission created nothing, as a problem for the client.
 struct rejection {
     int status = 500;
     std::string detail;
@@ -41,9 +41,9 @@ struct rejection {
     unsigned retry_after_s = 0;
 };
 
-/// What became of a request.
+/// The result of a request.
 struct request_answer {
-    const task_row *task = nullptr; ///< accepted; else `refused` counts
+    const task_row *task = nullptr; ///< set if the request was accepted; else see `refused`
     bool created = false;
     rejection refused;
 };

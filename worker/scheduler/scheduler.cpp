@@ -132,7 +132,7 @@ std::chrono::microseconds scheduler::longest_wait() const
 }
 
 
-// What the parts ask, and what they tell.
+// Callbacks of the parts.
 
 permit_pool::surroundings scheduler::around_permits()
 {
@@ -145,7 +145,7 @@ permit_pool::surroundings scheduler::around_permits()
 }
 
 
-/// A permit that a task waits for is the task's.
+/// Tasks that wait for a permit come first.
 unload_retry::surroundings scheduler::around_unloads()
 {
     unload_retry::surroundings around;
@@ -182,7 +182,7 @@ task_control::surroundings scheduler::around_control()
 }
 
 
-/// Keeps a model in the queue with its first task while none of its tasks is at work.
+/// Keeps a model in the queue with its first task while it has no running task.
 void scheduler::update_turn(const std::string &model_id)
 {
     const auto &queue = queues_.of(model_id);
@@ -249,7 +249,7 @@ task_position scheduler::position_of(const task_name &which) const
 }
 
 
-// A task that is carried out.
+// A running task.
 
 void scheduler::begin(const std::string &model_id)
 {
@@ -259,7 +259,7 @@ void scheduler::begin(const std::string &model_id)
 }
 
 
-/// Reads a task whose turn has come: those that wait are not kept in memory, only their ids.
+/// Reads a task whose turn has come: only the ids of waiting tasks are kept in memory.
 void scheduler::read(const std::string &model_id, const std::string &task_id)
 {
     journal_.find(task_id, [this, model_id, task_id](const outcome &result, const std::optional<task_row> &row) {
@@ -280,7 +280,7 @@ void scheduler::read(const std::string &model_id, const std::string &task_id)
 }
 
 
-/// Starts it once nothing of the model is tried behind its tasks.
+/// Starts the task once background work on the model has ended.
 void scheduler::start_alone(const std::string &model_id, const task_row &row)
 {
     const bool waits = unloads_.release(model_id, [this, model_id, row] {
@@ -302,7 +302,7 @@ void scheduler::start(const std::string &model_id, const task_row &row)
         begun = intake_.new_task(row.kind, row.task_id, model_id, {}, share(json_make_object()));
         begun->sequence = row.sequence;
         begun->revision = row.revision;
-        begun->status = task_status::in_progress; // it cannot go on, takes the way back and ends
+        begun->status = task_status::in_progress; // it cannot continue: it rolls back and ends
     }
     running_task &running = runs_.at(model_id);
     running.config = config_;
@@ -335,8 +335,9 @@ run_environment scheduler::environment_of(const std::string &model_id, const set
 }
 
 
-/// The gateways hear of it at once, by the routes that they have. It is durable with the task's next write, or by itself if no task is at
-/// work on the model: what one has changed is not to be durable before its own write.
+/// Reports the change to the gateways at once, in the routes that they have. It becomes durable with the task's next
+/// write, or by itself if no task of the model runs: what a task has changed must not become durable before its own
+/// write.
 void scheduler::on_peers_changed(const std::string &model_id, const model_monitor::peers_change &now)
 {
     model *const known = models_.find(model_id);
@@ -353,7 +354,7 @@ void scheduler::on_peers_changed(const std::string &model_id, const model_monito
     gateways_.publish_peers(model_id, now.revision, now.server_model, now.peers);
     if (!runs_.contains(model_id)) {
         journal_.save_model(*known, [model_id](const outcome &result, std::uint64_t) {
-            if (!result) { // the next poll after a restart tells
+            if (!result) { // after a restart, the next poll finds it out
                 log(log_level::warning,
                     "Which servers have a model could not be written to the journal: " + result.detail,
                     {{"model_id", model_id}});

@@ -1,6 +1,6 @@
-// Which task runs when: one a model at a time, in the order of acceptance; different models side by side. How many of them
-// work at a time is bounded, and so is how many wait for their turn; a run that waits itself, for time, traffic or a person,
-// holds up nobody.
+// Decides which task runs when: one at a time for each model, in the order of acceptance; different models
+// concurrently. The number of models that work at a time is bounded, and so is the number of waiting tasks; a run
+// that only waits, for time, traffic or a person, blocks no other.
 #pragma once
 
 #include "worker/config/settings.hpp"
@@ -28,49 +28,51 @@
 
 namespace rollout {
 
-/// Carries tasks out, each from when its turn comes to its end, and has the parts that the rest is made of: the queues, the line
-/// for the permits, clients' requests, and what goes on behind the tasks.
+/// Runs tasks, each from when its turn comes to its end, and owns the parts that do the rest: the queues, the
+/// permits, clients' requests, and the background work.
 class scheduler final {
   public:
-    /// `book`, `gateways` and `time` outlive the scheduler. `backend_of`, `fetch` and `run_hook` as for run_environment; a backend
-    /// lives as long as the `backend_of` that names it.
+    /// `journal`, `gateways` and `time` outlive the scheduler. `backend_of`, `fetch` and `run_hook` as for
+    /// run_environment; a backend lives as long as the `backend_of` that returned it.
     scheduler(std::shared_ptr<const settings> config, journal &journal, gateway_control &gateways, clock &time,
               std::function<backend *(const std::string &)> backend_of,
               std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook);
 
-    /// Takes up what the journal has unfinished; once, before the loop runs.
+    /// Loads the unfinished tasks from the journal; called once, before the loop runs.
     void recover();
 
-    /// Takes a new task: checks it against the configuration, writes it to the journal, and puts it in its model's queue.
+    /// Accepts a new task: checks it against the configuration, writes it to the journal, and puts it in its model's
+    /// queue.
     void submit(submission wanted, answer_fn answer);
 
-    /// Follows these settings for tasks that start, and for submissions; a task that runs keeps what it started with.
+    /// Uses these settings for new submissions and for tasks that start; a running task keeps those that it started
+    /// with.
     void use(std::shared_ptr<const settings> config, std::function<backend *(const std::string &)> backend_of);
 
-    /// Lists the models of which a revision stands on that backend.
+    /// Lists the models that have a revision on that backend.
     std::vector<std::string> models_on(const std::string &backend) const { return models_.models_on(backend); }
 
-    /// Lists what is gone of a model's revisions that are to be loaded.
+    /// Lists what is lost of a model's revisions that should be loaded.
     std::vector<lost_revision> losses_of(const std::string &model_id) const { return monitor_.losses_of(model_id); }
 
-    /// Lists the model's task at work, then those that wait, in their order: so many at most.
+    /// Lists the model's running task, then its waiting ones in order; `most` at most.
     std::vector<std::string> tasks_of(const std::string &model_id, std::size_t most) const;
 
     std::size_t lost_models() const { return monitor_.lost_models(); }
     std::map<std::string, bool> backends_up() const { return monitor_.backends_up(); }
 
-    /// Counts the models that are to be loaded on each server of a backend of several.
+    /// Counts the models that should be loaded on each server of a backend with several servers.
     std::vector<model_monitor::server_models> models_on_servers() const { return monitor_.models_on_servers(); }
 
-    /// A gateway complains of a server of that upstream.
+    /// Reports that a gateway complains about a server of that upstream.
     void suspect(const std::string &upstream, const std::string &peer) { monitor_.suspect(upstream, peer); }
 
-    /// Counts the revisions that no task could unload or remove, and that are there yet, by backend.
+    /// Counts the revisions that no task could unload or remove and that are still there, by backend.
     std::map<std::string, std::size_t> pending_unloads() const { return unloads_.pending(); }
 
-    /// Gives a client's verb to a task. Answered with the task once what it changes is durable, with the new task if it makes one
-    /// (retry, rollback), or with a refusal that says why it makes no sense now. Repeating the request with the same id for the
-    /// new task creates one task only.
+    /// Applies a client's verb to a task. Answers with the task once the change is durable, with the new task if the
+    /// verb creates one (retry, rollback), or with a refusal that says why it makes no sense now. Repeating the
+    /// request with the same id for the new task creates one task only.
     void steer(steer_request wanted, answer_fn answer);
 
     /// Starts no new runs; those under way stop where they are. `stopped` is called when nothing is under way.
@@ -79,26 +81,26 @@ class scheduler final {
     std::size_t waiting() const noexcept { return intake_.waiting(); }
     std::size_t running() const noexcept { return runs_.size(); }
 
-    /// Counts, of those that run, who hold one of the permits of limits.max_concurrent_rollouts.
+    /// Counts the running tasks that hold one of the permits of limits.max_concurrent_rollouts.
     std::size_t working() const noexcept { return permits_.taken(); }
 
-    /// Tells how long the oldest of the waiting tasks waits; 0 if none does.
+    /// Returns how long the oldest of the waiting tasks has waited; 0 if there is none.
     std::chrono::microseconds longest_wait() const;
 
     /// Counts the models that a gateway routes to, or is about to.
     std::size_t deployed_models() const { return models_.deployed(); }
 
   private:
-    /// A model's task that is carried out, from when it is about to be read.
+    /// A model's task that runs, from the time when it is about to be read.
     struct running_task {
         std::string task_id;
-        std::shared_ptr<const settings> config; ///< in force when the task began
+        std::shared_ptr<const settings> config; ///< the ones that were in force when the task began
         std::unique_ptr<run_environment> environment;
-        std::unique_ptr<task_run> run; ///< null: the task is being read, or the model is not the task's alone yet
+        std::unique_ptr<task_run> run; ///< null: the task is being read, or other work on the model has not ended yet
         operation_ptr pause;           ///< before the journal is read again
     };
 
-    // What the parts ask, and what they tell.
+    // Callbacks of the parts.
 
     permit_pool::surroundings around_permits();
     unload_retry::surroundings around_unloads();
@@ -112,7 +114,7 @@ class scheduler final {
     bool has_other_task(const std::string &model_id, const std::string &but_for) const;
     task_position position_of(const task_name &which) const;
 
-    // A task that is carried out.
+    // A running task.
 
     void begin(const std::string &model_id);
     void read(const std::string &model_id, const std::string &task_id);
@@ -143,9 +145,9 @@ class scheduler final {
     task_control control_;
 
     std::map<std::string, running_task> runs_; ///< by model
-    operation_ptr recovery_;                   ///< of what the journal had unfinished
+    operation_ptr recovery_;                   ///< of the unfinished tasks in the journal
     bool stopping_ = false;
-    unsigned parts_to_stop_ = 2; ///< the monitor and the retries of unloads
+    unsigned parts_to_stop_ = 2; ///< the monitor and the unload retries
     std::function<void()> stopped_;
 };
 

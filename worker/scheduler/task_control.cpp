@@ -86,7 +86,7 @@ void task_control::stop()
 }
 
 
-// Tasks that are not over.
+// Unfinished tasks.
 
 void task_control::steer_open(const verb_call &call, const task &found)
 {
@@ -138,7 +138,7 @@ void task_control::steer_later(const verb_call &call)
     const auto number = ++last_pause_;
     auto &[_, pause] = pauses_.try_emplace(number, call, nullptr).first->second;
     pause = time_.after(between_pause, [this, number] {
-        const auto held = pauses_.extract(number); // and with it this function
+        const auto held = pauses_.extract(number); // which owns this function
         verb_call again = held.mapped().first;
         ++again.tries;
         steer(std::move(again));
@@ -179,7 +179,7 @@ void task_control::steer_running(const verb_call &call, const task &found)
 }
 
 
-// Tasks that are over.
+// Finished tasks.
 
 void task_control::steer_final(const verb_call &call, const task &found)
 {

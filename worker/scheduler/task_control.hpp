@@ -1,5 +1,5 @@
-// What becomes of a client's verb to a task: cancel, promote, pause, resume, retry or rollback. The journal says in which state
-// the task is, the owner of the queues and of the tasks at work says where.
+// Applies a client's verb to a task: cancel, promote, pause, resume, retry or rollback. The journal says which state
+// the task is in; the owner of the queues and of the running tasks says where it is.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -17,17 +17,17 @@
 
 namespace rollout {
 
-/// Where a task is that is not over.
+/// The position of an unfinished task.
 enum class task_position : std::uint8_t {
     between,  ///< just accepted, or just over: it will be elsewhere soon
     queued,   ///< waits for its turn
-    starting, ///< at work, and not yet to be steered
+    starting, ///< begun, but accepts no verbs yet
     running,
-    steered, ///< runs, and a client's verb before this one is on its way to the journal
+    steered, ///< runs, and an earlier verb is on its way to the journal
 };
 
-/// A verb is acknowledged once it is durable, and takes effect afterwards. To a task that is on its way from one position to the
-/// next it is given again, for a bounded time, until the task has arrived.
+/// A verb is acknowledged once it is durable, and takes effect afterwards. If the task is on its way from one
+/// position to the next, the verb is retried, for a bounded time, until the task has arrived.
 class task_control {
   public:
     using steered_fn = std::function<void(const outcome &result, const task_row &row)>;
@@ -35,7 +35,7 @@ class task_control {
     struct surroundings {
         std::function<task_position(const task_name &which)> position_of;
 
-        /// Gives the verb to the model's task, which is `running`: as task_run::steer.
+        /// Applies the verb to the model's task, which is `running`; like task_run::steer.
         std::function<std::string(const std::string &model_id, task_verb verb, steered_fn done)> steer;
     };
 
@@ -43,10 +43,11 @@ class task_control {
     task_control(journal &journal, clock &time, queue_cancellation &cancellation, follow_ups &followers,
                  surroundings around);
 
-    /// Answers once, with the task, with the new task that the verb makes, or with a refusal that says why it makes no sense now.
+    /// Answers once: with the task, with the new task that the verb creates, or with a refusal that says why the verb
+    /// makes no sense now.
     void steer(steer_request wanted, answer_fn answer);
 
-    /// Refuses the verbs that wait, and all that come.
+    /// Refuses the verbs that wait, and all later ones.
     void stop();
 
   private:
@@ -68,7 +69,7 @@ class task_control {
     queue_cancellation &cancellation_;
     follow_ups &follow_ups_;
     const surroundings around_;
-    std::map<std::uint64_t, std::pair<verb_call, operation_ptr>> pauses_; ///< verbs that are given again
+    std::map<std::uint64_t, std::pair<verb_call, operation_ptr>> pauses_; ///< verbs that will be retried
     std::uint64_t last_pause_ = 0;
     bool stopped_ = false;
 };

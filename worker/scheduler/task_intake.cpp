@@ -17,7 +17,8 @@ namespace {
 constexpr unsigned queue_retry_after_s = 5;
 constexpr unsigned disk_retry_after_s = 1;
 
-/// Names as many faults as a problem may; a pointer that is too long to repeat becomes that of what is around.
+/// Lists as many faults as a problem may have; a pointer that is too long to repeat is replaced by that of its
+/// parent.
 request_answer unprocessable(std::vector<json_fault> faults)
 {
     faults.resize(std::min(faults.size(), limits::problem_members));
@@ -66,7 +67,7 @@ void task_intake::submit(submission wanted, answer_fn answer)
 }
 
 
-/// Says why the model of a deletion cannot be deleted now; empty if no deployment of it runs.
+/// Returns why the model of a deletion cannot be deleted now; empty if no deployment of it runs.
 std::string task_intake::in_use_by(const submission &wanted) const
 {
     if (wanted.kind != task_kind::remove) {
@@ -119,7 +120,8 @@ void task_intake::accept(task wanted, answer_fn answer)
         wanted.set_waiting(words);
         wanted.detail = words.sentence;
     }
-    // With a full queue a task that exists already is still found: a client that asks again gets its answer.
+    // If the queue is full, a task that exists already is still found: a client that repeats its request gets its
+    // answer.
     const bool full = waiting() >= config_->limits.max_queue;
     arriving_ += !full;
     journal_.create(wanted, full,
@@ -185,7 +187,7 @@ waiting_task task_intake::waiting_task_of(const task &from) const
 }
 
 
-/// Reads `supersede` in the task's own rollout settings, or else in its model's.
+/// Reads `supersede` from the task's own rollout settings, or else from its model's.
 bool task_intake::supersedes(const task &wanted) const
 {
     if (wanted.kind != task_kind::deploy || wanted.rollback_to != 0) {

@@ -1,4 +1,5 @@
-// New tasks: checked against the configuration, written to the journal, put in their model's queue.
+// Accepts new tasks: checks them against the configuration, writes them to the journal, and puts them in their
+// model's queue.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -17,42 +18,43 @@
 
 namespace rollout {
 
-/// How many tasks wait is bounded by limits.max_queue, and how many are on their way into the journal by limits.max_unwritten.
+/// The number of waiting tasks is bounded by limits.max_queue, the number of those on their way into the journal by
+/// limits.max_unwritten.
 class task_intake {
   public:
     struct surroundings {
-        /// Names the deployment task of the model that is at work and not over; empty: there is none.
+        /// Returns the id of the model's deployment that is running and not over; empty if there is none.
         std::function<std::string(const std::string &model_id)> running_deployment;
 
         turn_words_fn words;
 
-        /// A task is in its queue, and its client has the answer.
+        /// Called when a task is in its queue and its client has the answer.
         std::function<void(const task_row &row)> accepted;
     };
 
-    /// `queues`, `book` and `time` outlive the intake.
+    /// `queues`, `journal` and `time` outlive the intake.
     task_intake(std::shared_ptr<const settings> config, task_queues &queues, journal &journal, clock &time,
                 surroundings around);
 
-    /// Follows these settings from now on.
+    /// Uses these settings from now on.
     void use(std::shared_ptr<const settings> config);
 
-    /// Takes a client's task. Answered once it is durable, or with a refusal.
+    /// Accepts a client's task. Answers once it is durable, or with a refusal.
     void submit(submission wanted, answer_fn answer);
 
-    /// Takes a task that fits the configuration.
+    /// Accepts a task that has been checked against the configuration.
     void accept(task wanted, answer_fn answer);
 
     task new_task(task_kind kind, std::string task_id, std::string model_id, std::string parent_id,
                   std::shared_ptr<const json_t> config) const;
 
-    /// Lists what the configuration has against the task.
+    /// Lists the reasons why the configuration does not allow the task.
     std::vector<json_fault> faults_of(const task &wanted) const;
 
-    /// Puts a task that the journal has unfinished in its queue. At start, in the order of acceptance.
+    /// Puts an unfinished task from the journal in its queue; called at start, in the order of acceptance.
     void enqueue(const task_row &unfinished);
 
-    /// How many tasks wait; what the journal is about to take counts.
+    /// Returns how many tasks wait, including those that are being written to the journal.
     std::size_t waiting() const noexcept { return queues_.size() + arriving_; }
 
   private:

@@ -105,7 +105,7 @@ std::optional<std::int64_t> task_queues::oldest_us() const
 
 task_queues::supersession task_queues::superseded(const std::string &model_id) const
 {
-    if (superseding_ == 0) { // is asked with each new task, and queues may be long
+    if (superseding_ == 0) { // called for each new task, and queues may be long
         return {};
     }
     const queue &tasks = of(model_id);

@@ -23,13 +23,13 @@ struct task_name {
     auto operator<=>(const task_name &) const = default;
 };
 
-/// What is kept in memory of a task that waits; the rest is in the journal.
+/// What is kept in memory of a waiting task; the rest is in the journal.
 struct waiting_task {
-    std::uint64_t sequence; ///< its place in the order of acceptance
+    std::uint64_t sequence; ///< its position in the order of acceptance
     std::string task_id;
     std::int64_t created_us;
     urgency is;
-    bool supersedes = false; ///< the deployments of its model before it that have not begun
+    bool supersedes = false; ///< earlier deployments of its model that have not begun
 
     waiting_task numbered(std::uint64_t by_the_journal) const
     {
@@ -46,19 +46,19 @@ class task_queues {
     /// Called after each change of a model's queue.
     std::function<void(const std::string &model_id)> on_changed;
 
-    /// Called if a task stands behind another one than before, or behind none any more; not of one that is pushed.
+    /// Called if a task is behind another one than before, or is now the first; not for a task that is pushed.
     std::function<void(const task_name &which)> on_moved;
 
     /// Puts a new task behind all others of its model.
     void push(const std::string &model_id, waiting_task last);
 
-    /// Takes out the first task of a queue that is not empty.
+    /// Removes and returns the first task of a queue that is not empty.
     waiting_task pop(const std::string &model_id);
 
-    /// Takes out one that is there.
+    /// Removes and returns a task, which must be there.
     waiting_task take(const task_name &which);
 
-    /// Puts one that was taken out where it was.
+    /// Puts a task that was removed back where it was.
     void put_back(const std::string &model_id, waiting_task taken);
 
     bool contains(const task_name &which) const;
@@ -66,21 +66,21 @@ class task_queues {
     /// Returns a model's queue; an empty one if none of its tasks waits.
     const queue &of(const std::string &model_id) const;
 
-    /// The queues that are not empty.
+    /// Returns the queues that are not empty.
     const std::map<std::string, queue> &all() const noexcept { return queues_; }
 
-    /// Names the task before one that waits; empty: it is the first.
+    /// Returns the id of the task ahead of a waiting one; empty if that is the first.
     std::string before(const task_name &which) const;
 
-    /// Names the last task of a model; empty: none waits.
+    /// Returns the id of the last task of a model; empty if none waits.
     std::string last(const std::string &model_id) const;
 
     std::size_t size() const noexcept { return size_; }
 
-    /// When the oldest of the tasks was accepted, since 1970, UTC; nothing if none waits.
+    /// Returns when the oldest task was accepted, in microseconds since 1970, UTC; no value if none waits.
     std::optional<std::int64_t> oldest_us() const;
 
-    /// What the last deployment of a model that supersedes others makes of those before it.
+    /// The earlier deployments of a model that its last superseding one replaces.
     struct supersession {
         std::string newer; ///< its id; empty: none supersedes
         std::vector<waiting_task> older;
@@ -94,7 +94,7 @@ class task_queues {
     std::map<std::string, queue> queues_;
     std::map<std::uint64_t, std::int64_t> accepted_us_; ///< by sequence
     std::size_t size_ = 0;
-    std::size_t superseding_ = 0; ///< of all tasks, those that supersede others
+    std::size_t superseding_ = 0; ///< how many of all tasks supersede others
 };
 
 } // namespace rollout

@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Tasks that are read and written at a time.
+/// How many tasks are read and written at a time.
 constexpr std::size_t most_under_way = 8;
 
 constexpr auto retry_pause = 1000ms;
@@ -134,7 +134,7 @@ void turn_writer::write(const task_name &which, const task_row &row)
 }
 
 
-/// Tries one that could not be read or written again later, with those that come meanwhile.
+/// Retries a task that could not be read or written, later and together with new ones.
 void turn_writer::on_ended(const task_name &which, const outcome &result)
 {
     --under_way_;

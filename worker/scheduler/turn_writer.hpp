@@ -1,5 +1,5 @@
-// Keeps what the documents of waiting tasks say of their turn. These documents are not in memory: one that may say something else
-// than it should by now is read and, if it does, written.
+// Keeps the documents of waiting tasks up to date about their turn. These documents are not in memory: one that may
+// be out of date is read and, if it is, written.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -15,31 +15,31 @@
 
 namespace rollout {
 
-/// Says what a task waits for, by the model, the task before it in the queue (empty: it is the first), and whether it was
-/// begun before a restart.
+/// Says what a task waits for, given the model, the task ahead of it in the queue (empty: it is the first), and
+/// whether it was begun before a restart.
 using turn_words_fn =
     std::function<wait_state(const std::string &model_id, const std::string &before, bool was_begun)>;
 
-/// A few at a time: of a long queue, one after the other, behind what is more urgent. One that cannot be read or written is tried
-/// again.
+/// Updates a few tasks at a time: a long queue is worked off one by one, behind more urgent work. A task that cannot
+/// be read or written is retried.
 class turn_writer {
   public:
     /// All of these outlive the writer.
     turn_writer(const task_queues &queues, journal &journal, clock &time, turn_words_fn words);
 
-    /// Brings a task's document up to date soon, if the task waits by then.
+    /// Brings a task's document up to date soon, if the task still waits by then.
     void update(task_name which);
 
-    /// The same of the first task in the model's queue, if there is one.
+    /// Does the same for the first task in the model's queue, if there is one.
     void update_first(const std::string &model_id);
 
-    /// Updates those of these that wait and whose documents say something else than they should.
+    /// Updates those of the tasks that wait and whose documents are out of date.
     void check(const std::vector<task_row> &rows);
 
-    /// The same of a task that has just been put in its queue, unless it has begun.
+    /// Does the same for a task that has just been put in its queue, unless it has begun.
     void check_last(const task_row &row);
 
-    /// Reads and writes nothing more.
+    /// Stops reading and writing.
     void stop();
 
   private:
@@ -53,7 +53,7 @@ class turn_writer {
     journal &journal_;
     clock &time_;
     const turn_words_fn words_;
-    std::set<task_name> unwritten_; ///< whose documents may not say what they wait for
+    std::set<task_name> unwritten_; ///< whose documents may be out of date
     std::size_t under_way_ = 0;     ///< being read and written
     operation_ptr soon_;
     bool stopped_ = false;

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds longest_unload_pause = 1h;
 
-/// A pause is shorter by up to this part of it, so that what failed together is not tried again together.
+/// A pause is shortened by up to this part of it, so that attempts that failed together are not retried together.
 constexpr double jitter = 0.25;
 
 } // namespace
@@ -67,14 +67,14 @@ class unload_retry::permit_wait final : public operation {
     }
 
     unload_retry &of_;
-    attempts *waiting_; ///< whose work this is a part of; null when it does not wait any more
+    attempts *waiting_; ///< whose work this is a part of; null once it no longer waits
     done_fn done_;
     operation_ptr end_;
 };
 
 
-/// Makes the model without that revision durable, and known from then on. A write cannot be taken back: to cancel it changes
-/// nothing.
+/// Makes the model without that revision durable, and updates it in memory then. A write cannot be undone, so
+/// canceling it has no effect.
 class unload_retry::model_write final : public operation {
   public:
     model_write(unload_retry &of, const revision_name &which, done_fn done) : done_(std::move(done))
@@ -108,7 +108,7 @@ void unload_retry::use(std::shared_ptr<const settings> config, backend_fn backen
 {
     config_ = std::move(config);
     backend_of_ = std::move(backend_of);
-    for (auto &[_, tried] : attempts_) { // what was in the way may be out of it by now
+    for (auto &[_, tried] : attempts_) { // the obstacle may be gone by now
         tried.failures = 0;
         tried.not_before = time_.now() + pause_after(tried.backend, 0);
     }
@@ -159,7 +159,7 @@ void unload_retry::schedule(const model &from)
 }
 
 
-/// Returns null if it is not to be taken off any more.
+/// Returns null if the revision no longer has to be removed.
 const served_revision *unload_retry::find(const revision_name &which) const
 {
     const model *const known = models_.find(which.model_id);
@@ -172,7 +172,7 @@ const served_revision *unload_retry::find(const revision_name &which) const
 }
 
 
-/// A backend that is out of the configuration has the pauses of any other.
+/// Returns the pause before the next attempt; a backend that is no longer configured gets the default pauses.
 std::chrono::milliseconds unload_retry::pause_after(const std::string &backend, unsigned failures)
 {
     const auto known = config_->backends.find(backend);
@@ -184,7 +184,7 @@ std::chrono::milliseconds unload_retry::pause_after(const std::string &backend, 
 }
 
 
-// Trying.
+// Attempts.
 
 bool unload_retry::may_start(const revision_name &which, const attempts &due) const
 {
@@ -200,13 +200,13 @@ bool unload_retry::may_start(const revision_name &which, const attempts &due) co
 }
 
 
-/// Starts what is due. What may not start yet is looked at again when what is before it has ended.
+/// Starts what is due. What may not start yet is checked again when the attempt ahead of it has ended.
 void unload_retry::start_due()
 {
     if (stopping_) {
         return;
     }
-    std::erase_if(attempts_, [this](const auto &entry) { // what a task has taken off
+    std::erase_if(attempts_, [this](const auto &entry) { // what a task has removed
         return entry.second.state == attempt_state::pausing && find(entry.first) == nullptr;
     });
     std::vector<std::pair<std::chrono::milliseconds, revision_name>> due;
@@ -254,7 +254,7 @@ void unload_retry::start(const revision_name &which, attempts &due)
 }
 
 
-/// Fails as long as a gateway may route to it: the revision stays.
+/// Fails while a gateway may still route to the revision, which then stays.
 operation_ptr unload_retry::check_gateways(const revision_name &which, done_fn done)
 {
     const auto followers = gateways_.followers_of(models_.find(which.model_id)->route_revision);
@@ -296,7 +296,7 @@ operation_ptr unload_retry::unload_and_remove(const revision_name &which, const 
 }
 
 
-/// Fails while a server that may have it is down.
+/// Fails while a server that may have the revision is down.
 operation_ptr unload_retry::check_owing(const backend &server, const served_revision &revision, done_fn done)
 {
     std::string names;
@@ -342,7 +342,7 @@ void unload_retry::on_ended(const revision_name &which, const outcome &result)
         models_.put_aside(which.model_id);
     } else if (stopping_) {
         attempts_.erase(known);
-    } else if (!is_canceled) { // what is canceled fails in whatever words
+    } else if (!is_canceled) { // a canceled attempt may fail with any text
         tried.not_before = time_.now() + pause_after(tried.backend, ++tried.failures);
         log_failure(which, tried, result.detail);
     }

@@ -1,6 +1,6 @@
-// Takes off their servers the revisions that no task could: those that are left among a model's `retired` when its task is
-// over are tried again, with growing pauses, until they are gone. Nothing of the pauses is in the journal: after a restart they
-// begin anew.
+// Unloads and removes revisions that no task could: those left in a model's `retired` when its task is over are
+// retried, with growing pauses, until they are gone. The pauses are not in the journal: after a restart they start
+// over.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -22,51 +22,52 @@
 
 namespace rollout {
 
-/// One revision at a time of each backend, and of each model. A model whose task is at work is the task's alone: it is not
-/// tried, and what is under way of it is canceled by `release`. An unload or a removal takes one of the permits of
-/// limits.max_concurrent_rollouts, and only one that no task waits for.
+/// Works on one revision at a time for each backend, and for each model. A model with a running task belongs to that
+/// task: it is not tried, and an attempt that is under way is canceled by `release`. An unload or a removal takes one
+/// of the permits of limits.max_concurrent_rollouts, and only one that no task waits for.
 class unload_retry {
   public:
     using backend_fn = std::function<backend *(const std::string &name)>;
 
-    /// What the owner of the tasks says and is told.
+    /// Callbacks to the owner of the tasks.
     struct surroundings {
-        std::function<bool(const std::string &model_id)> is_at_work; ///< a task of the model
+        std::function<bool(const std::string &model_id)> is_at_work; ///< whether a task of the model runs
         std::function<bool()> has_room;                              ///< for `permits() + 1`
         std::function<void()> permit_released;
 
-        /// Completes once the monitor of lost models has released the revision; at once if it does not hold it.
+        /// Completes once the monitor has released the revision; at once if it does not hold it.
         std::function<operation_ptr(const std::string &model_id, std::uint64_t revision, done_fn)> release;
     };
 
-    /// What is taken off is noted in `models` once the journal has it. All of these outlive the retry.
+    /// A removal is noted in `models` once it is durable. All of these outlive the retry.
     unload_retry(model_registry &models, journal &journal, gateway_control &gateways, clock &time,
                  surroundings around);
 
-    /// Tries by these settings and with these backends from now on; what has failed is tried again soon. A backend lives as
-    /// long as the `backend_of` that names it.
+    /// Uses these settings and backends from now on; failed attempts are retried soon. A backend lives as long as the
+    /// `backend_of` that returned it.
     void use(std::shared_ptr<const settings> config, backend_fn backend_of);
 
-    /// Starts nothing more, and cancels what is under way; `stopped` is called when nothing is.
+    /// Starts nothing more, and cancels what is under way; `stopped` is called when nothing is left.
     void stop(std::function<void()> stopped);
 
-    /// Takes up what the model's task has left.
+    /// Schedules what the model's task has left behind.
     void on_task_ended(const std::string &model_id);
 
-    /// Tries at once what is to go from that backend, of which a server answers again.
+    /// Tries at once to remove revisions from that backend, a server of which answers again.
     void on_server_back(const std::string &backend);
 
-    /// Starts what waits for a permit, if there is one.
+    /// Starts attempts that wait for a permit, while one is free.
     void use_room();
 
-    /// Cancels what is under way of the model. True: `then` is called once, from the loop, when it has ended; false: nothing is.
+    /// Cancels an attempt that is under way for the model. True: `then` is called once, from the loop, when it has
+    /// ended; false: there was none.
     bool release(const std::string &model_id, std::function<void()> then);
 
-    /// Counts the permits that are taken.
+    /// Returns how many permits are taken.
     std::size_t permits() const noexcept { return permits_; }
 
-    /// Counts the revisions that no task could take off each backend, and that are there yet; 0 for the configuration's others.
-    /// What a task that is at work is about to take off is not among them.
+    /// Counts the revisions that no task could remove and that are still there, by backend; 0 for the other backends
+    /// of the configuration. Revisions that a running task is about to remove are not counted.
     std::map<std::string, std::size_t> pending() const;
 
   private:
@@ -81,21 +82,21 @@ class unload_retry {
     };
 
     enum class attempt_state : std::uint8_t {
-        pausing, ///< before the next attempt, or until what is before it has ended
+        pausing, ///< before the next attempt, or until an attempt ahead of it has ended
         under_way,
-        canceling, ///< an attempt that is to end: a task has the model, or rolloutd stops
+        canceling, ///< an attempt that is about to end: a task has the model, or rolloutd stops
     };
 
     struct attempts {
         std::string backend;
         std::chrono::milliseconds not_before{0};
         unsigned failures = 0;
-        std::string logged; ///< the cause that the log has
+        std::string logged; ///< the last cause that was logged
         attempt_state state = attempt_state::pausing;
         operation_ptr work; ///< the attempt under way
         bool has_permit = false;
-        permit_wait *waits = nullptr;   ///< for a permit, if it does
-        std::function<void()> released; ///< who waits for the end of `work`
+        permit_wait *waits = nullptr;   ///< for a permit; null if it does not
+        std::function<void()> released; ///< called at the end of `work`
     };
 
     const served_revision *find(const revision_name &which) const;

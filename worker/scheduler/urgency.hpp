@@ -1,4 +1,4 @@
-// Who gets the next permit among the tasks that are worked on.
+// Which of the tasks gets the next permit.
 #pragma once
 
 #include "common/domain/task_status.hpp"
@@ -7,16 +7,16 @@
 
 namespace rollout {
 
-/// The first ones first.
+/// In order: the most urgent first.
 enum class urgency : std::uint8_t {
-    begun,     ///< before a restart: goes on at once, and takes a permit if there is one
+    begun,     ///< before a restart: continues at once, and takes a permit if there is one
     rollback,  ///< back to an earlier revision
-    under_way, ///< a task at work that has waited and is to work again
+    under_way, ///< a running task that has waited and is ready to work again
     deletion,
     deployment,
 };
 
-/// Tells how urgent a task is that waits in a queue.
+/// Returns how urgent a task is that waits in a queue.
 constexpr urgency urgency_of(task_kind kind, task_status status, std::uint64_t rollback_to) noexcept
 {
     return status != task_status::pending ? urgency::begun

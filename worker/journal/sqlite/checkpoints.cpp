@@ -9,13 +9,14 @@ namespace rollout {
 
 namespace {
 
-/// What a commit may have to wait for, in pages, when the disk is fast enough.
+/// How many pages a commit may have to wait for, if the disk is fast enough.
 constexpr int pages_for_writer = 60;
 
-/// Each takes in what came during the one before it, of which there is the less, the less that had to do.
+/// Each pass copies what was added during the previous one, which is less each time.
 constexpr int passes_beside = 5;
 
-/// A log that grows faster than it is taken in, to so many times the size at which that begins, stops the writer until it is in.
+/// A WAL that grows faster than it is copied stops the writer at this many times the size at which a checkpoint
+/// starts, until the checkpoint is done.
 constexpr int most_times = 4;
 
 } // namespace
@@ -25,7 +26,7 @@ checkpoints::checkpoints(sqlite_database &writer, const std::string &path, int l
     : writer_(writer), beside_(path, SQLITE_OPEN_READWRITE), log_pages_(log_pages)
 {
     beside_.run("PRAGMA synchronous = FULL");
-    // In place of the hook by which SQLite itself makes its checkpoints.
+    // Replaces the hook by which SQLite itself makes its checkpoints.
     sqlite3_wal_hook(
         writer.get(),
         [](void *to, sqlite3 *, const char *, int pages) noexcept {
@@ -37,8 +38,9 @@ checkpoints::checkpoints(sqlite_database &writer, const std::string &path, int l
 }
 
 
-// No checkpoint begins while another runs, or when all of the log is in the file: beside a commit that begins the log anew, it would
-// take SQLite before 3.51.3 for one that is in (https://sqlite.org/wal.html#walresetbug).
+// No checkpoint starts while another runs, or when all of the WAL is in the file: concurrently with a commit that
+// restarts the WAL, SQLite before 3.51.3 would treat the new WAL as checkpointed
+// (https://sqlite.org/wal.html#walresetbug).
 void checkpoints::after_commit()
 {
     std::unique_lock lock(mutex_);
@@ -46,7 +48,7 @@ void checkpoints::after_commit()
         changed_.wait(lock, [this] { return state_ != state::beside; });
     }
     if (pages_ < taken_) {
-        taken_ = 0; // begun anew
+        taken_ = 0; // the WAL was restarted
     }
     if (state_ == state::by_writer) {
         taken_ = checkpoint(writer_);
@@ -69,13 +71,13 @@ void checkpoints::run(const std::stop_token &stop)
         }
         lock.lock();
         taken_ = taken;
-        state_ = state::by_writer; // a commit may have come that is not in `pages_` yet
+        state_ = state::by_writer; // there may be a newer commit that is not in `pages_` yet
         changed_.notify_all();
     }
 }
 
 
-/// Says how many of the log's pages are in the file.
+/// Returns how many of the WAL's pages are in the file.
 int checkpoints::checkpoint(sqlite_database &by)
 {
     int taken = 0;
@@ -85,13 +87,13 @@ int checkpoints::checkpoint(sqlite_database &by)
         failing_ = false;
         return taken;
     }
-    const bool is_busy = (rc & 0xff) == SQLITE_BUSY; // with a person's own
+    const bool is_busy = (rc & 0xff) == SQLITE_BUSY; // with a checkpoint that a person started
     if (!is_busy && !failing_) {
         failing_ = true;
         log(log_level::error, std::string("the journal's WAL cannot be checkpointed, and grows: ") +
                                   sqlite3_errmsg(by.get()) + ". Nothing is lost; check its disk");
     }
-    return before; // another try when as many have come again
+    return before; // tries again after as many new pages
 }
 
 } // namespace rollout

@@ -1,4 +1,4 @@
-// The log of SQLite's commits (the WAL) taken into the file beside the commits, so that none of them stands still for it.
+// Checkpoints the WAL concurrently with commits, so that no commit waits for a checkpoint.
 #pragma once
 
 #include "worker/journal/sqlite/database.hpp"
@@ -12,21 +12,23 @@
 
 namespace rollout {
 
-/// Instead of SQLite's own checkpoints, which each take a commit tens of milliseconds: a thread takes in nearly all of a grown log
-/// by a connection of its own, and the writer the few pages that came meanwhile, after which SQLite begins the log anew.
+/// Replaces SQLite's own checkpoints, each of which delays a commit by tens of milliseconds: when the WAL has grown,
+/// a thread copies nearly all of it into the file through its own connection, and the writer copies the few pages
+/// that were added since, after which SQLite restarts the WAL.
 class checkpoints {
   public:
-    /// `writer` is the connection that commits, in WAL mode; it must outlive this. The log is taken in when it has `log_pages` pages of 4 KiB. A
-    /// page that many commits write is taken in once: the more of them, the less there is to do, and the more to read at a
-    /// start after a crash. Throws sqlite_error.
+    /// `writer` is the connection that commits, in WAL mode; it must outlive this. A checkpoint starts when the WAL
+    /// has `log_pages` pages of 4 KiB. A page that many commits write is copied once: a larger bound means less to
+    /// copy, but more to read at a start after a crash. Throws sqlite_error.
     checkpoints(sqlite_database &writer, const std::string &path, int log_pages = 4000);
 
-    /// Waits for the checkpoint that is under way.
+    /// Waits for a checkpoint that is under way.
     ~checkpoints() = default;
     checkpoints(const checkpoints &) = delete;
     checkpoints &operator=(const checkpoints &) = delete;
 
-    /// On the writer's thread, after each of its commits. Returns at once, unless the log is at its bound.
+    /// Called on the writer's thread, after each of its commits. Returns at once, unless the WAL has reached its
+    /// upper bound.
     void after_commit();
 
   private:
@@ -38,13 +40,13 @@ class checkpoints {
     sqlite_database &writer_;
     sqlite_database beside_;
     int log_pages_;
-    std::atomic<int> pages_ = 0; ///< in the log after the last commit
+    std::atomic<int> pages_ = 0; ///< in the WAL after the last commit
 
     std::mutex mutex_;
     std::condition_variable_any changed_;
     state state_ = state::none; ///< under the mutex
-    int taken_ = 0;             ///< so many of the log's pages are in the file; under the mutex
-    bool failing_ = false;      ///< whoever makes a checkpoint now
+    int taken_ = 0;             ///< how many of the WAL's pages are in the file; under the mutex
+    bool failing_ = false;      ///< used by whichever thread makes a checkpoint
     std::jthread thread_;
 };
 

@@ -13,12 +13,13 @@ namespace rollout {
 
 namespace {
 
-/// A batch is a transaction, and what waits for it waits for all of it. Were it larger, hundreds of clients that post at once
-/// would go through nginx, the loop and the disk in one body, each of which would stand still for the others.
+/// A batch is a transaction, and everything that waits for it waits for all of it. If it were larger, hundreds of
+/// clients that post at once would pass through nginx, the loop and the disk as one block, and each of these would
+/// idle while another works.
 constexpr std::size_t max_batch = 96;
 
-/// So many writes do not wait for the end of the loop's turn, which may take in posts for milliseconds while the disk has
-/// nothing to do.
+/// This many writes do not wait for the end of the loop's turn, which may read posts for milliseconds while the disk
+/// is idle.
 constexpr std::size_t worth_a_sync = 16;
 
 } // namespace
@@ -32,7 +33,7 @@ committer::committer(uv_loop_t *loop, sqlite_database &writer, std::uint64_t las
 {
     uv_async_init(loop, wake_, [](uv_async_t *wake) { static_cast<committer *>(wake->data)->tell(); });
     wake_->data = this;
-    uv_unref(reinterpret_cast<uv_handle_t *>(wake_)); // alone it keeps no loop running
+    uv_unref(reinterpret_cast<uv_handle_t *>(wake_)); // alone, it keeps no loop running
     thread_ = make_thread([this](const std::stop_token &stop) { run(stop); });
 }
 
@@ -74,7 +75,7 @@ void committer::give()
 }
 
 
-/// On the loop's thread.
+/// Runs on the loop's thread.
 void committer::tell()
 {
     std::vector<commit_batch> ended;
@@ -140,7 +141,7 @@ void committer::commit(commit_batch &batch)
 }
 
 
-/// Passes the failpoints of what a batch holds; once it is committed, it cannot fail any more.
+/// Passes the failpoints of a batch's writes; once the batch is committed, it cannot fail any more.
 void committer::pass(const std::vector<write_ptr> &writes, std::string_view when)
 {
     if (!has_failpoints) {

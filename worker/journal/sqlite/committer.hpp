@@ -1,4 +1,5 @@
-// Writes gather while a commit is under way on a thread of its own, and go together in the next: a batch costs one sync.
+// Gathers writes while a commit is under way on a separate thread, and commits them together next: a batch costs one
+// sync.
 #pragma once
 
 #include "worker/async/timer.hpp"
@@ -18,34 +19,35 @@
 
 namespace rollout {
 
-/// What went together into a commit, or failed together.
+/// Writes that were committed together, or failed together.
 struct commit_batch {
     std::vector<write_ptr> writes;
     outcome ended;
-    std::uint64_t revision = 0; ///< after it: the one before it if it failed
+    std::uint64_t revision = 0; ///< after the batch; if it failed, the one before it
     std::chrono::nanoseconds took{};
 };
 
-/// Commits writes in their order, as many together as wait and a bound allows. It goes from batch to batch by itself, so the disk
-/// works while the loop does.
+/// Commits writes in order, as many together as are waiting, up to a bound. It goes on to the next batch by itself,
+/// so the disk works while the loop does.
 class committer {
   public:
-    /// `writer` is the thread's from here on, while it has something to do, and so is the call of `after_commit`, behind each commit
-    /// that went well. `ended` is called on the loop's thread, for each batch in their order: it has to end their writes. The loop
-    /// must outlive this, and run once more after it is gone. Throws sqlite_error.
+    /// From here on, `writer` belongs to the thread while it has something to do; `after_commit` is called on that
+    /// thread after each successful commit. `ended` is called on the loop's thread, for each batch in order: it has
+    /// to end the batch's writes. The loop must outlive this, and run once more after it is destroyed. Throws
+    /// sqlite_error.
     committer(uv_loop_t *loop, sqlite_database &writer, std::uint64_t last_revision,
               std::function<void()> after_commit, std::function<void(const commit_batch &)> ended);
 
-    /// Waits for the batch that is under way, and drops what waits.
+    /// Waits for the batch that is under way, and drops waiting writes.
     ~committer();
     committer(const committer &) = delete;
     committer &operator=(const committer &) = delete;
 
-    /// Takes a write, which is given to the thread with this turn of the loop's end: what a gateway sends comes many at a time, and
-    /// the first is not to have a sync of its own.
+    /// Adds a write, which is passed to the thread at the end of this turn of the loop: gateways send many at a time,
+    /// and the first must not cost a sync of its own.
     void add(write_ptr write);
 
-    /// Is anything added that has not ended?
+    /// Returns whether any added write has not ended.
     bool busy() const noexcept { return unended_ != 0 || !gathered_.empty(); }
 
   private:
@@ -55,18 +57,18 @@ class committer {
     void commit(commit_batch &batch);
     static void pass(const std::vector<write_ptr> &writes, std::string_view when);
 
-    // The thread's.
+    // Used by the thread.
     write_statements statements_;
     sqlite_statement begin_;
     sqlite_statement put_revision_;
     sqlite_statement commit_;
     std::function<void()> after_commit_;
 
-    // The loop's.
+    // Used by the loop.
     std::function<void(const commit_batch &)> on_ended_;
     timer turn_end_;
-    std::vector<write_ptr> gathered_; ///< for the end of this turn of the loop
-    std::size_t unended_ = 0;         ///< writes that were given to the thread
+    std::vector<write_ptr> gathered_; ///< to be passed on at the end of this turn of the loop
+    std::size_t unended_ = 0;         ///< writes that were passed to the thread
 
     std::mutex mutex_;
     std::condition_variable_any given_;

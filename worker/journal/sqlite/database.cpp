@@ -83,7 +83,7 @@ void sqlite_statement::bind(int at, std::int64_t value)
 
 void sqlite_statement::bind(int at, std::string_view value)
 {
-    // SQLITE_STATIC: the value outlives the step, as `with(…).run()` and its like have it.
+    // SQLITE_STATIC: the value outlives the step, as in `with(…).run()` and similar calls.
     if (sqlite3_bind_text64(handle_.get(), at, value.data() != nullptr ? value.data() : "", value.size(),
                             SQLITE_STATIC, SQLITE_UTF8) != SQLITE_OK) {
         database_.fail("binding a text");

@@ -1,4 +1,4 @@
-// SQLite's C interface with owners, and errors as exceptions that carry a sentence.
+// SQLite's C interface with RAII, and errors as exceptions that carry a sentence.
 #pragma once
 
 #include <sqlite3.h>
@@ -18,14 +18,14 @@ struct sqlite_error : std::runtime_error {
     {
     }
 
-    /// The file is damaged, or none of SQLite's: no other try mends that.
+    /// Returns whether the file is damaged or not a database of SQLite: retrying does not help then.
     bool is_permanent() const noexcept
     {
         const int kind = code & 0xff;
         return kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB;
     }
 
-    int code; ///< SQLite's, extended
+    int code; ///< SQLite's extended code
 };
 
 class sqlite_database {
@@ -38,13 +38,14 @@ class sqlite_database {
     sqlite3 *get() const noexcept { return handle_.get(); }
     void run(const char *sql);
 
-    /// Leaves everything as it was when the transaction began, if one is open.
+    /// Restores the state from before the transaction, if one is open.
     void roll_back() noexcept;
 
-    /// Until it is given another, or none, `called` is called over and over, many times a second, while a statement runs.
+    /// Calls `called` repeatedly, many times a second, while a statement runs, until another function, or none, is
+    /// set.
     void while_at_work(std::function<void()> called);
 
-    /// A statement of one value, as a PRAGMA gives it.
+    /// Runs a statement that returns one value, such as a PRAGMA.
     std::int64_t number(const char *sql);
 
     [[noreturn]] void fail(std::string_view doing) const;
@@ -59,12 +60,12 @@ class sqlite_database {
     std::unique_ptr<sqlite3, release> handle_;
 };
 
-/// A prepared statement, used again and again: bind, step, read, reset. The database must outlive it.
+/// A prepared statement, used repeatedly: bind, step, read, reset. The database must outlive it.
 class sqlite_statement {
   public:
     sqlite_statement(sqlite_database &database, std::string_view sql);
 
-    /// Binds all parameters, from the first on.
+    /// Binds all parameters, starting with the first.
     template <class... Values>
     sqlite_statement &with(const Values &...values)
     {
@@ -74,7 +75,7 @@ class sqlite_statement {
         return *this;
     }
 
-    /// True for a row, false at the end (which resets).
+    /// Returns true for a row, false at the end (which resets).
     bool step();
     void run()
     {

@@ -16,10 +16,11 @@ namespace rollout {
 
 namespace {
 
-/// In the file's header: "Roll". Another number is another program's file.
+/// In the file's header: "Roll". A different number means another program's file.
 constexpr std::int64_t application_id = 0x526f6c6c;
 
-/// Version 1. It stays as it is: what comes later is a step of `journal_migrations`, which a new file takes as well.
+/// Version 1. It never changes: later changes are steps of `journal_migrations`, which are applied to a new file as
+/// well.
 constexpr char schema[] = R"(
     CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
     CREATE TABLE tasks (
@@ -41,18 +42,18 @@ constexpr char schema[] = R"(
 )";
 
 
-/// What a start reads whole, in bytes: some fifty thousand tasks, in a tenth of a second.
+/// Up to how many bytes a start reads the whole file: some fifty thousand tasks, in a tenth of a second.
 constexpr std::int64_t read_whole_bytes = 32 << 20;
 
 
-/// Stands beside a file that was found to be damaged while it was in use.
+/// Returns the path of the mark next to a file that was found to be damaged while it was in use.
 std::string mark_of(const std::string &path)
 {
     return path + ".damaged";
 }
 
 
-/// Says what SQLite's own check of the whole file finds, in a sentence; empty if it finds nothing.
+/// Returns what SQLite's own check of the whole file finds, as a sentence; empty if it finds nothing.
 std::string damage_of(sqlite_database &database, const std::string &path)
 {
     sqlite_statement check(database, "PRAGMA quick_check(1)");
@@ -67,10 +68,10 @@ std::string damage_of(sqlite_database &database, const std::string &path)
 }
 
 
-/// Takes the lock, and makes the file if there is none.
+/// Takes the lock, and creates the file if there is none.
 unique_fd claim(const std::string &path)
 {
-    // The file's own lock, since SQLite would let a second rolloutd in.
+    // The file has its own lock, since SQLite would let a second rolloutd in.
     const std::string lock_path = path + ".lock";
     unique_fd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock) {
@@ -81,7 +82,7 @@ unique_fd claim(const std::string &path)
         throw std::runtime_error("another rolloutd uses the journal " + shown(path) +
                                  "; give each a journal and a socket of its own");
     }
-    // SQLite gives its other files the mode of this one.
+    // SQLite gives its other files the same mode as this one.
     const unique_fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!file) {
         throw std::runtime_error("the journal " + shown(path) + " cannot be written: " + format_errno(errno));
@@ -93,12 +94,14 @@ unique_fd claim(const std::string &path)
 enum class content { none, whole, unread };
 
 
-/// Finds out what is in the file; throws if it is not to be used.
+/// Determines what is in the file; throws if it must not be used.
 content check(sqlite_database &database, const std::string &path, std::int64_t newest_version)
 {
-    // Neither is its log taken into it when it is refused: a file that is not understood stays as it is, byte for byte.
+    // If the file is refused, its WAL is not checkpointed either: a file that is not understood stays as it is, byte
+    // for byte.
     sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-    // Nothing is written before it is known to be ours: the mode alone would change another program's file.
+    // Nothing is written before the file is known to be ours: setting the mode alone would change another program's
+    // file.
     const bool empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
     const auto version = database.number("PRAGMA user_version");
     if (!empty && database.number("PRAGMA application_id") != application_id) {
@@ -118,7 +121,7 @@ content check(sqlite_database &database, const std::string &path, std::int64_t n
         if (const auto fault = damage_of(database, path); !fault.empty()) {
             throw permanent_start_error(fault);
         }
-        ::unlink(mark.c_str()); // this is another file, or it was mended
+        ::unlink(mark.c_str()); // the file was replaced or repaired
     }
     sqlite3_db_config(database.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
     return empty ? content::none : reads_whole ? content::whole : content::unread;

@@ -23,7 +23,7 @@ namespace {
 }
 
 
-/// The file with its log as one, durable before it has its name.
+/// Copies the file together with its WAL into one file, which is durable before it gets its name.
 void copy(sqlite_database &database, const std::string &path, const std::string &to)
 {
     const std::string beside = to + ".new";
@@ -51,8 +51,8 @@ void copy(sqlite_database &database, const std::string &path, const std::string 
 std::span<const migration> journal_migrations() noexcept
 {
     static constexpr migration steps[] = {
-        // Every commit of new tasks hit the index of models in as many places as it had tasks. The tasks that have not ended are
-        // in memory (open_tasks), and the others come to their index one at a time.
+        // Every commit of new tasks hit the index of models in as many places as it had tasks. Unfinished tasks are
+        // in memory (open_tasks), and finished ones are added to their index one at a time.
         {R"(
             DROP INDEX tasks_model;
             DROP INDEX tasks_open;
@@ -60,7 +60,7 @@ std::span<const migration> journal_migrations() noexcept
             CREATE INDEX IF NOT EXISTS tasks_status ON tasks (kind, status, sequence);
             CREATE INDEX tasks_ended ON tasks (model_id, kind, sequence) WHERE status NOT IN ('pending', 'in_progress');
         )"},
-        // A new task is in one index the fewer: as long as it is as it was accepted, its sequence is its revision (reads.cpp).
+        // A new task is in one index less: while it is as it was accepted, its sequence is its revision (reads.cpp).
         {R"(
             DROP INDEX tasks_revision;
             CREATE INDEX tasks_changed ON tasks (revision) WHERE status <> 'pending' OR revision > sequence;

@@ -1,4 +1,4 @@
-// How a journal of an older version becomes one of the newest.
+// Upgrades a journal of an older version to the newest.
 #pragma once
 
 #include "worker/journal/sqlite/database.hpp"
@@ -9,15 +9,16 @@
 
 namespace rollout {
 
-/// The schema's version that journal_file.cpp makes.
+/// The schema's version that journal_file.cpp creates.
 inline constexpr std::int64_t first_journal_version = 1;
 
-/// One version to the next: what SQLite is to run, in one transaction with the version's number. It must keep every task and model.
+/// The step from one version to the next: what SQLite runs, in one transaction with the version's number. It must
+/// keep every task and model.
 struct migration {
     const char *sql;
 };
 
-/// The steps from version 1 on, in their order. A step that was released is never changed.
+/// Returns the steps from version 1 on, in order. A released step is never changed.
 std::span<const migration> journal_migrations() noexcept;
 
 inline std::int64_t newest_version(std::span<const migration> steps) noexcept
@@ -25,10 +26,10 @@ inline std::int64_t newest_version(std::span<const migration> steps) noexcept
     return first_journal_version + static_cast<std::int64_t>(steps.size());
 }
 
-/// Brings the journal to the newest version, step by step; each is there whole or not at all, and a start that was cut short goes
-/// on with the next. Before the first step, and with `keeps_copy`, the journal as it was is copied to `PATH.vVERSION`, for who
-/// wants to go back; that takes as long as its bytes do. Does nothing if the journal is of the newest version. Throws sqlite_error
-/// with a sentence.
+/// Upgrades the journal to the newest version, step by step; each step is applied completely or not at all, and a
+/// start that was interrupted continues with the next one. Before the first step, with `keeps_copy`, the journal is
+/// copied to `PATH.vVERSION`, for a possible downgrade; the larger the file, the longer that takes. Does nothing if
+/// the journal has the newest version. Throws sqlite_error with a sentence.
 void migrate(sqlite_database &database, const std::string &path, std::span<const migration> steps, bool keeps_copy);
 
 } // namespace rollout

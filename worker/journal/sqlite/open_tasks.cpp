@@ -34,7 +34,7 @@ void open_tasks::note(const task_row &row)
     const auto place = std::ranges::lower_bound(open, row.sequence);
     const bool is_there = place != open.end() && *place == row.sequence;
     if (!is_final(row.status) && !is_there) {
-        open.insert(place, row.sequence); // a new one comes last
+        open.insert(place, row.sequence); // a new task comes last
     } else if (is_final(row.status) && is_there) {
         open.erase(place);
     }

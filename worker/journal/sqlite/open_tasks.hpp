@@ -1,5 +1,5 @@
-// Which tasks have not ended, by kind and model: in memory, since their index would be hit at random by every new task, and take
-// most of a commit's pages.
+// The unfinished tasks, by kind and model. They are kept in memory, since every new task would hit their index at
+// random, and the index would account for most of a commit's pages.
 #pragma once
 
 #include "worker/journal/journal.hpp"
@@ -15,19 +15,19 @@ namespace rollout {
 
 class open_tasks {
   public:
-    using sequences = std::vector<std::uint64_t>; ///< growing
+    using sequences = std::vector<std::uint64_t>; ///< ascending
 
     open_tasks() = default;
 
     /// Reads them from the journal. Throws sqlite_error.
     explicit open_tasks(sqlite_database &database);
 
-    /// Takes a task as it is now: a new one, one that goes on, or one that has ended.
+    /// Records a task in its current state: a new one, one that continues, or one that has ended.
     void note(const task_row &row);
 
     sequences of(task_kind kind, const std::string &model_id) const;
 
-    /// In the order of acceptance.
+    /// Returns all of them, in the order of acceptance.
     sequences all() const;
 
   private:

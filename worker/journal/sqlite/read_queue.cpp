@@ -13,7 +13,8 @@ namespace rollout {
 
 namespace {
 
-/// Questions of one turn of a thread: a look-up takes microseconds, a turn more. What they find is in memory all at once.
+/// How many questions one turn of a thread answers: a look-up takes microseconds, a turn longer. All of their results
+/// are in memory at once.
 constexpr std::size_t most_at_once = 64;
 
 } // namespace

@@ -1,4 +1,5 @@
-// Reads beside the commits: by a connection of their own, one after the other, on a thread of libuv's pool.
+// Runs reads concurrently with commits: on a connection of their own, one after the other, on a thread of libuv's
+// pool.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -16,12 +17,12 @@ namespace rollout {
 
 class read_queue {
   public:
-    /// Opens the file, which must be there. Throws sqlite_error. The loop must outlive the queue, and run until the queue is not
-    /// busy before it goes.
+    /// Opens the file, which must exist. Throws sqlite_error. The loop must outlive the queue, and run until the
+    /// queue is no longer busy before the queue is destroyed.
     read_queue(uv_loop_t *loop, const std::string &path);
 
-    /// Runs `read` on the thread, and `done` on the loop with what it returned; with a transient failure, and an empty result, if
-    /// it threw. The callbacks come in the order of the calls.
+    /// Runs `read` on the thread, and `done` on the loop with what it returned; with a transient failure, and an
+    /// empty result, if it threw. The callbacks come in the order of the calls.
     template <typename Result>
     void ask(std::function<Result(sqlite_database &)> read, std::function<void(const outcome &, Result)> done)
     {
@@ -42,7 +43,7 @@ class read_queue {
     void start();
 
     uv_loop_t *loop_;
-    sqlite_database database_; ///< the thread's, while something is under way
+    sqlite_database database_; ///< used by the thread while a read is under way
     std::deque<question> waiting_;
     operation_ptr under_way_;
 };

@@ -13,10 +13,10 @@ namespace rollout::reads {
 
 namespace {
 
-/// The largest that the journal counts to: SQLite's integers have a sign.
+/// The highest revision that the journal can count to: SQLite's integers are signed.
 constexpr std::uint64_t no_end = INT64_MAX;
 
-/// Tasks as they were accepted: no index has their revisions, which are their sequences.
+/// Tasks that are as they were accepted: no index has their revisions, which are equal to their sequences.
 constexpr std::string_view new_ones =
     "INDEXED BY tasks_status WHERE kind = ? AND status = 'pending' AND sequence > ? "
     "AND revision = sequence ORDER BY sequence";
@@ -25,7 +25,7 @@ constexpr std::string_view all_others = "INDEXED BY tasks_changed WHERE (status 
                                         "AND revision > ? ORDER BY revision";
 
 
-/// What several statements read while this lives is of one moment.
+/// While this exists, several statements read the same state of the journal.
 class one_moment {
   public:
     explicit one_moment(sqlite_database &database) : database_(database) { database_.run("BEGIN"); }
@@ -38,7 +38,7 @@ class one_moment {
 };
 
 
-/// Rows in the order of their revisions, the next of which can be looked at.
+/// Rows in the order of their revisions, of which the next one can be examined before it is taken.
 class changes {
   public:
     template <class... Values>
@@ -49,7 +49,7 @@ class changes {
         next();
     }
 
-    /// Of the next row; larger than all if there is none.
+    /// Returns the next row's revision; larger than all if there is none.
     std::uint64_t revision() const noexcept { return revision_; }
 
     task_row take()
@@ -75,13 +75,13 @@ class candidates {
     {
     }
 
-    /// Adds those that had not ended a moment ago.
+    /// Adds those that were unfinished a moment ago.
     void add_open(const std::vector<std::uint64_t> &open)
     {
         all_.insert(open.begin(), std::ranges::lower_bound(open, before_));
     }
 
-    /// Adds those of a model that have ended.
+    /// Adds a model's finished tasks.
     void add_ended(std::string_view model_id, std::optional<task_status> status)
     {
         sqlite_statement ended(
@@ -95,7 +95,7 @@ class candidates {
         }
     }
 
-    /// Adds those of all models.
+    /// Adds the tasks of all models with that status.
     void add_all(task_status status)
     {
         sqlite_statement of_status(database_,
@@ -132,7 +132,8 @@ candidates find_candidates(sqlite_database &database, const task_filter &which, 
         found.add_ended(which.model_id, which.status);
         return found;
     }
-    // In the order in which a task goes through them: one that goes on meanwhile is found the second time.
+    // In the order in which a task goes through the states: one that changes during the search is found the second
+    // time.
     for (std::size_t i = 0; i < task_statuses; ++i) {
         const auto status = static_cast<task_status>(i);
         if (!which.status || *which.status == status) {
@@ -165,7 +166,7 @@ std::optional<task_row> find_latest(sqlite_database &database, task_kind kind, c
     if (ended.with(std::string_view(model_id), kind_name(kind)).step()) {
         latest = task_row_at(ended);
     }
-    // One that waited can have ended, canceled, before an earlier one.
+    // A later task that waited may have ended, by cancellation, before an earlier one.
     sqlite_statement open(database, select_tasks("WHERE sequence = ?"));
     if ((!latest || latest->sequence < last_open) && open.with(last_open).step()) {
         latest = task_row_at(open);
@@ -242,7 +243,7 @@ model_page list_models(sqlite_database &database, const std::string &after, std:
     while (found.step()) {
         auto read = model_at(found);
         if (!is_placed(read)) {
-            continue; // deleted, and remembered for its last revision alone
+            continue; // deleted, and remembered only for its last revision
         }
         if (page.models.size() == limit) {
             page.more = true;

@@ -1,4 +1,4 @@
-// What is read of the journal: each question as a function of one connection. Nothing here waits for commits or changes
+// Reads from the journal: each question is a function of one connection. Nothing here waits for commits or changes
 // anything. All throw sqlite_error.
 #pragma once
 
@@ -15,14 +15,15 @@ namespace rollout::reads {
 
 std::optional<task_row> find(sqlite_database &database, const std::string &task_id);
 
-/// The latest of that kind and model; `last_open` is the sequence of the latest that has not ended, 0 if there is none.
+/// Returns the latest task of that kind and model; `last_open` is the sequence of the latest unfinished one, 0 if
+/// there is none.
 std::optional<task_row> find_latest(sqlite_database &database, task_kind kind, const std::string &model_id,
                                     std::uint64_t last_open);
 
-/// The tasks of these sequences that are there, in that order.
+/// Returns those of the tasks with these sequences that exist, in that order.
 std::vector<task_row> tasks(sqlite_database &database, const std::vector<std::uint64_t> &sequences);
 
-/// What a replica lacks: see journal::read_after.
+/// Returns what a replica lacks: see journal::read_after.
 std::vector<task_row> changes_after(sqlite_database &database, std::uint64_t revision, std::size_t max_bytes);
 
 struct task_page {
@@ -30,8 +31,8 @@ struct task_page {
     bool more = false;
 };
 
-/// See journal::list. `open`: the sequences, growing, of that model's tasks of that kind that have not ended; they may be left
-/// out when the filter names no model, or a final status.
+/// See journal::list. `open`: the sequences, ascending, of that model's unfinished tasks of that kind; may be left
+/// out if the filter names no model, or a final status.
 task_page list(sqlite_database &database, const task_filter &which, std::size_t limit, std::size_t max_bytes,
                const std::vector<std::uint64_t> &open);
 

@@ -1,4 +1,4 @@
-// Rows of the journal's tables as what they stand for: for whoever reads them.
+// Converts rows of the journal's tables to tasks and models.
 #pragma once
 
 #include "worker/journal/journal.hpp"
@@ -9,12 +9,12 @@
 
 namespace rollout {
 
-/// A query for the columns that `task_row_at` reads.
+/// Returns a query for the columns that `task_row_at` reads.
 std::string select_tasks(std::string_view rest);
 
 task_row task_row_at(const sqlite_statement &row);
 
-/// A query for the columns that `model_at` reads.
+/// Returns a query for the columns that `model_at` reads.
 std::string select_models(std::string_view rest);
 
 /// Throws sqlite_error if the entry cannot be read.

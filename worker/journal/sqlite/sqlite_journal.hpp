@@ -1,6 +1,7 @@
-// The journal in one SQLite file: WAL, synchronous=FULL, so that a commit is on the disk when it returns.
+// The journal in one SQLite file: WAL, synchronous=FULL, so that a commit is on disk when it returns.
 //
-// Writes go through the committer's thread, many in a commit. Reads have a connection of their own and do not wait for commits.
+// Writes go through the committer's thread, many in a commit. Reads have their own connection and do not wait for
+// commits.
 #pragma once
 
 #include "worker/journal/journal.hpp"
@@ -20,9 +21,9 @@ namespace rollout {
 
 class sqlite_journal final : public journal {
   public:
-    /// Opens or makes the file; throws std::runtime_error with a sentence if it cannot be used: another rolloutd has
-    /// it, it is damaged, or of a newer version. `at_work` is called over and over while that takes its time. The loop must outlive
-    /// the journal.
+    /// Opens or creates the file; throws std::runtime_error with a sentence if it cannot be used: another rolloutd
+    /// has it, it is damaged, or it has a newer version. `at_work` is called repeatedly while this takes time. The
+    /// loop must outlive the journal.
     sqlite_journal(uv_loop_t *loop, const std::string &path, std::function<void()> at_work = {});
     ~sqlite_journal() override;
 
@@ -49,11 +50,13 @@ class sqlite_journal final : public journal {
     std::vector<model> models() override;
     std::vector<known_gateway> gateways() override;
 
-    /// Reads what the start has not read of the file, beside all else, and calls back with a sentence if it is damaged.
+    /// Reads the part of the file that the start has not read, concurrently with all other work, and calls `found`
+    /// with a sentence if the file is damaged.
     void check_integrity(std::function<void(const std::string &fault)> found);
     void stop_integrity_check();
 
-    /// Is anything under way or waiting? The loop must run until it is not, before the journal goes.
+    /// Returns whether anything is under way or waiting. Before the journal is destroyed, the loop must run until
+    /// nothing is.
     bool busy() const noexcept;
 
   private:
@@ -61,13 +64,13 @@ class sqlite_journal final : public journal {
 
     uv_loop_t *loop_;
     std::string path_;
-    journal_file file_; ///< its writer: the committer's, from the first write on
+    journal_file file_; ///< its `writer` belongs to the committer from the first write on
     std::uint64_t revision_;
     open_tasks open_;
     checkpoints checkpoints_;
     committer committer_;
     read_queue reads_;
-    operation_ptr integrity_check_; ///< for damage
+    operation_ptr integrity_check_; ///< looks for damage
     operation_ptr counting_;
 };
 

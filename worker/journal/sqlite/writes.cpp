@@ -10,7 +10,8 @@ namespace rollout {
 
 namespace {
 
-/// The third column says whether a later task of the same kind and model has ended too; the fourth is the model.
+/// Returns a query. Its third column says whether a later task of the same kind and model has ended too; the fourth
+/// is the model.
 std::string select_old_tasks(std::string_view which)
 {
     return "SELECT sequence, updated_us, EXISTS (SELECT 1 FROM tasks l WHERE l.model_id = t.model_id "
@@ -30,7 +31,7 @@ bool same_request(const task_row &one, const task_row &other)
 }
 
 
-/// Whether something of the model is on a server; taken to be so if its entry cannot be read.
+/// Returns whether the model has something on a server; assumed to be true if its entry cannot be read.
 bool stands_somewhere(write_statements &with, const std::string &model_id)
 {
     with.find_model.with(std::string_view(model_id));
@@ -41,7 +42,7 @@ bool stands_somewhere(write_statements &with, const std::string &model_id)
     try {
         stands = is_placed(model_at(with.find_model));
     } catch (const sqlite_error &) {
-        // The start has told of it.
+        // The start has reported it.
     }
     with.find_model.reset();
     return stands;
@@ -77,7 +78,7 @@ class create_write final : public journal_write {
     task_row *news() override { return creation_ == journal::creation::created ? &row_ : nullptr; }
 
   private:
-    /// False if the id is taken.
+    /// Returns false if the id is taken.
     bool insert(write_statements &with)
     {
         row_.sequence = row_.revision = with.revision + 1;
@@ -91,7 +92,7 @@ class create_write final : public journal_write {
         return is_new;
     }
 
-    task_row row_; ///< the new one, until another is found in its place
+    task_row row_; ///< the new task, unless another one with its id is found
     std::int64_t updated_us_;
     bool only_find_;
     journal::created_fn done_;
@@ -99,7 +100,7 @@ class create_write final : public journal_write {
 };
 
 
-/// Of a task, a model, or both.
+/// Writes a task, a model, or both.
 class save_write final : public journal_write {
   public:
     save_write(const task *changed, const model *with, journal::saved_fn done) : done_(std::move(done))
@@ -136,9 +137,9 @@ class save_write final : public journal_write {
   private:
     bool has_task() const noexcept { return !row_.task_id.empty(); }
 
-    task_row row_; ///< without a task_id: the model alone
+    task_row row_; ///< without a task_id: only the model is written
     std::int64_t updated_us_ = 0;
-    std::string model_id_; ///< empty: the task alone
+    std::string model_id_; ///< empty: only the task is written
     std::string model_state_;
     journal::saved_fn done_;
     std::uint64_t revision_ = 0;
@@ -174,7 +175,7 @@ class gateway_write final : public journal_write {
   private:
     std::string gateway_;
     std::string processes_;
-    bool known_; ///< from now on
+    bool known_; ///< whether the gateway is known from now on
 };
 
 

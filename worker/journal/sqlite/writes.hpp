@@ -1,4 +1,4 @@
-// The changes to tasks, models and gateways, each as it goes into a commit.
+// The changes to tasks, models and gateways, each as it is applied in a commit.
 #pragma once
 
 #include "worker/journal/journal.hpp"
@@ -12,13 +12,13 @@
 
 namespace rollout {
 
-/// What writes run, prepared once: for one thread at a time. The database must outlive them.
+/// The statements that writes run, prepared once: for use by one thread at a time. The database must outlive them.
 class write_statements {
   public:
     write_statements(sqlite_database &of, std::uint64_t last_revision);
 
     sqlite_database &database;
-    std::uint64_t revision; ///< the last one given
+    std::uint64_t revision; ///< the last one assigned
 
     sqlite_statement find;
     sqlite_statement insert;
@@ -27,7 +27,7 @@ class write_statements {
     sqlite_statement find_model;
     sqlite_statement put_gateway;
     sqlite_statement drop_gateway;
-    // Two, since SQLite finds its place in an index by the last column alone.
+    // Two, since SQLite seeks in an index by the last column only.
     sqlite_statement old_at_once;
     sqlite_statement old_later;
     sqlite_statement remove;
@@ -39,23 +39,23 @@ class journal_write {
   public:
     virtual ~journal_write() = default;
 
-    /// Inside a transaction. May throw: the transaction fails then.
+    /// Applies the change inside a transaction. May throw: then the transaction fails.
     virtual void apply(write_statements &with) = 0;
 
-    /// Once, when its transaction has ended.
+    /// Called once, when its transaction has ended.
     virtual void end(const outcome &ended) = 0;
 
-    /// Of its failpoints.
+    /// Returns the name in its failpoints.
     virtual const char *name() const noexcept = 0;
 
-    /// What replicas must hear of, once it is committed; null for nothing.
+    /// Returns the row that replicas must be sent once it is committed; null for none.
     virtual task_row *news() { return nullptr; }
 };
 
 using write_ptr = std::unique_ptr<journal_write>;
 
 
-/// What each does is said of journal's function of that name.
+/// Each implements journal's function of the same name.
 namespace writes {
 
 write_ptr create(const task &wanted, bool only_find, journal::created_fn done);
