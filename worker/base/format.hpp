@@ -1,4 +1,4 @@
-// Words for people: what comes from files, servers and the system, made fit for a sentence, a log line or a document.
+// Formatting for people: makes text from files, servers and the system fit for a sentence, a log line or a document.
 #pragma once
 
 #include "common/base/text.hpp"
@@ -11,7 +11,7 @@
 
 namespace rollout {
 
-/// A path for a sentence.
+/// Formats a path for a message.
 std::string shown(const std::filesystem::path &path);
 
 /// `4 bytes`, `2.2 MiB`.
@@ -23,13 +23,13 @@ std::string format_duration(std::chrono::milliseconds time);
 /// `4 files`, `1 file`.
 std::string format_count(std::uint64_t count, std::string_view one, std::string_view many);
 
-/// A number as people write it, to four digits, or to the whole number from 1,000 on: `0.3158`, `12`, `30000`, `0.00001`.
+/// A number as people write it, to four digits, or as a whole number from 1,000 on: `0.3158`, `12`, `30000`, `0.00001`.
 std::string format_number(double value);
 
-/// A share of 0 to 1: `2.1 %`.
+/// A fraction from 0 to 1: `2.1 %`.
 std::string format_percent(double share);
 
-/// The system's words for an `errno`.
+/// Returns the system's text for an `errno`.
 std::string format_errno(int error);
 
 } // namespace rollout
