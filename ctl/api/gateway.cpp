@@ -23,7 +23,7 @@ constexpr unsigned longest_retry_after_s = 10;
 
 constexpr unsigned most_pages = 1000;
 
-/// The length of the list in which one model is searched: it is the first entry, except for ids whose last character
+/// The length of the list that is searched for one model: it is the first entry, except for ids whose last character
 /// follows a dot.
 constexpr unsigned models_to_look_at = 8;
 

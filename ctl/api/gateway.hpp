@@ -1,4 +1,4 @@
-// The gateway's API: reading from it, and requesting changes. Each call waits for its answer. Any other answer than the
+// The gateway's API: reading from it, and requesting changes. Each call waits for its answer. Any answer other than the
 // expected one is thrown as a command_error with the gateway's own text.
 #pragma once
 

@@ -25,7 +25,7 @@ class http_exchange {
 
     bool ended() const noexcept { return ended_; }
 
-    /// When the request has ended: a sentence that says why there is no answer; empty if there is one.
+    /// Returns, once the request has ended, a sentence that says why there is no answer; empty if there is one.
     const std::string &fault() const noexcept { return fault_; }
 
     /// Returns whether the gateway may have received the request although there was no answer.

@@ -6,13 +6,13 @@
 
 namespace rollout::ctl {
 
-/// `12,431`.
+/// Formats a count: `12,431`.
 std::string format_count(std::uint64_t count);
 
-/// Three digits, without trailing zeros: `0.02`, `8`, `1250`.
+/// Formats a number to three digits, without trailing zeros: `0.02`, `8`, `1250`.
 std::string format_number(double value);
 
-/// A fraction from 0 to 1: `0.02 %`.
+/// Formats a fraction from 0 to 1: `0.02 %`.
 std::string format_percent(double share);
 
 } // namespace rollout::ctl

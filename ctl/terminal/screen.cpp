@@ -55,8 +55,7 @@ std::string screen::draw(const std::vector<styled_line> &lines, const terminal_s
     }
     output += "\r";
     for (const auto &line : next) {
-        output +=
-            "\x1b[2K" + line + "\n"; // erased first: after a full line the cursor would be on its last character
+        output += "\x1b[2K" + line + "\n"; // erased first: after a full line the cursor is on its last character
     }
     output += "\x1b[J";
     drawn_ = std::move(next);

@@ -79,7 +79,7 @@ styled_line titles(std::size_t columns)
 }
 
 
-/// One limit: its sign, what is measured, and the limit.
+/// Returns one limit: its sign, what is measured, and the limit.
 styled_line limit_item(const std::string &name, double value, double limit, bool decided, const std::string &text)
 {
     const bool over = value > limit;

@@ -75,7 +75,7 @@ std::vector<styled_line> head(const task_document &task, const picture_context &
 }
 
 
-/// `load ✔ 3.1 s`, `shift ● 2 of 3`.
+/// Returns `load ✔ 3.1 s`, `shift ● 2 of 3`.
 styled_line step_item(const task_document &task, const task_step &step, std::int64_t now_us)
 {
     styled_line item(step.name, step.state == "running" ? style::bold : style::plain);

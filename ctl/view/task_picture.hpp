@@ -25,10 +25,10 @@ struct picture_context {
 /// The most important lines come first, since a small screen shows only the beginning.
 std::vector<styled_line> draw_task(const task_document &task, const picture_context &around, std::size_t columns);
 
-/// `revision 7`, or `deletion`.
+/// Returns `revision 7`, or `deletion`.
 std::string subject_of(const task_document &task);
 
-/// The status as text; for a task that waits for a person or is being canceled, that instead.
+/// Returns the status as text; for a task that waits for a person or is being canceled, that instead.
 std::string state_of(const task_document &task);
 
 } // namespace rollout::ctl

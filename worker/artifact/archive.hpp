@@ -4,8 +4,8 @@
 //
 // An archive may contain files and folders under relative paths without `..`, and links to files that are in it, which
 // become files. Refused are absolute paths, links that lead outside, to folders or to nothing, devices, FIFOs, sockets,
-// several files of the same name, encrypted files, and anything beyond the bounds. Owners and times are not kept, and of
-// a mode only whether the file is executable. Files that an operating system left behind (left_behind.hpp) are skipped.
+// several files of the same name, encrypted files, and anything beyond the bounds. Owners, times and modes are not kept,
+// except whether a file is executable. Files that an operating system left behind (left_behind.hpp) are skipped.
 #pragma once
 
 #include "worker/async/outcome.hpp"

@@ -27,8 +27,8 @@ constexpr std::chrono::milliseconds longest_connect = 10s;
 constexpr std::chrono::milliseconds longest_silence = 60s;
 constexpr unsigned most_redirects = 5;
 
-/// The most broken connections in a row, if each of them delivers something; after that, the step's own retries take
-/// over.
+/// The number of connections that may break in a row, provided that each delivers something; after that, the step's own
+/// retries take over.
 constexpr unsigned most_resumptions = 20;
 
 enum : long { status_ok = 200, status_partial = 206, status_no_such_range = 416 };
@@ -320,8 +320,7 @@ class downloading {
                     return;
                 }
             }
-            validator_ =
-                tag.starts_with('"') ? tag : ""; // a weak one does not guarantee equal bytes (RFC 9110, 13.1.5)
+            validator_ = tag.starts_with('"') ? tag : ""; // a weak one says nothing about bytes (RFC 9110, 13.1.5)
         } else if (!continues_here(header("Content-Range")) ||
                    (!validator_.empty() && !tag.empty() && tag != validator_)) {
             again(asked_ + " is not the same file as before");
@@ -408,7 +407,7 @@ class downloading {
         return curl_easy_header(easy_.get(), name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : "";
     }
 
-    /// `bytes 1000-1999/2000` (RFC 9110, 14.4).
+    /// Returns whether the range, as in `bytes 1000-1999/2000` (RFC 9110, 14.4), continues the local bytes.
     bool continues_here(std::string_view range) const
     {
         constexpr std::string_view unit = "bytes ";

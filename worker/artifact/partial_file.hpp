@@ -30,7 +30,7 @@ class partial_file {
 
     std::uint64_t size() const noexcept { return size_; }
 
-    /// Tells whether the file begins with the bytes of an earlier attempt.
+    /// Returns whether the file begins with the bytes of an earlier attempt.
     bool began_earlier() const noexcept { return began_earlier_; }
 
     const std::filesystem::path &path() const noexcept { return path_; }

@@ -10,8 +10,7 @@ namespace rollout {
 
 /// The findings for one configuration.
 struct staging_findings {
-    std::vector<json_fault>
-        faults; ///< nothing can be moved into a backend's repository (`/backends/default/staging`)
+    std::vector<json_fault> faults;    ///< nothing can get into a repository (`/backends/default/staging`)
     std::vector<std::string> warnings; ///< this process may not write there, but the service's own user might
 };
 

@@ -64,7 +64,7 @@ server_settings read_server(const json_t *value, const std::string &pointer, con
 }
 
 
-/// Tells whether `path` is `folder` or inside it.
+/// Returns whether `path` is `folder` or inside it.
 bool is_inside(const std::string &path, const std::string &folder)
 {
     return path == folder || (path.starts_with(folder) && path[folder.size()] == '/');

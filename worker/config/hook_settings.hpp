@@ -23,7 +23,7 @@ struct hook_settings {
 inline constexpr std::string_view hook_names[] = {"before_stage", "before_shift", "before_promote", "after_promote",
                                                   "after_rollback"};
 
-/// Tells whether the URL begins with http:// or https:// and a host.
+/// Returns whether the URL begins with http:// or https:// and a host.
 bool is_web_address(std::string_view url) noexcept;
 
 /// The text of the fault if it does not.

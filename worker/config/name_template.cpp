@@ -18,7 +18,7 @@ bool is_word_character(char c) noexcept
 }
 
 
-/// `[A-Za-z_][A-Za-z0-9_]*`
+/// Returns whether the text matches `[A-Za-z_][A-Za-z0-9_]*`.
 bool is_parameter_name(std::string_view text) noexcept
 {
     return !text.empty() && !(text.front() >= '0' && text.front() <= '9') &&

@@ -20,7 +20,7 @@ struct template_values {
 /// Returns a sentence if the template has an unknown placeholder or an unmatched brace; empty if it can be filled.
 std::string check_template(std::string_view text);
 
-/// Tells whether the template contains that placeholder (`revision`).
+/// Returns whether the template contains that placeholder (`revision`).
 bool has_placeholder(std::string_view text, std::string_view name);
 
 /// Fills the template with one-character values, to check whether its fixed part is valid in a name.

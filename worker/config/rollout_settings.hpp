@@ -65,8 +65,7 @@ struct rollout_settings {
     std::uint64_t progress_deadline_s = 600; ///< how long a hold waits for `min_requests`
     std::string on_no_traffic = "fail";      ///< or `promote`
     std::string old = "delete";              ///< what happens to the old blue: `delete`, `archive` or `keep`
-    std::uint64_t keep_revisions =
-        2; ///< per model, archived and kept ones together; the oldest beyond it are removed
+    std::uint64_t keep_revisions = 2; ///< per model, archived and kept together; the oldest beyond it are removed
     std::uint64_t drain_s = 30;
     bool supersede = false; ///< a deployment cancels those of the same model that still wait
     std::map<std::string, std::vector<hook_settings>> hooks; ///< by `before_stage` etc.; only the operator sets them

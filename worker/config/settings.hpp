@@ -44,10 +44,9 @@ struct backend_settings {
     std::string repository;
     std::string staging;
     std::string model_name = "{model_id}__r{revision}";
-    std::uint64_t check_s = 10;    ///< between two checks that its models are still loaded; 0: no checks
-    std::uint64_t max_reloads = 4; ///< lost models that are reloaded in parallel
-    std::uint64_t unload_retry_s =
-        60; ///< before retrying an unload or removal that no task could complete; 0: no retry
+    std::uint64_t check_s = 10;        ///< between two checks that its models are still loaded; 0: no checks
+    std::uint64_t max_reloads = 4;     ///< lost models that are reloaded in parallel
+    std::uint64_t unload_retry_s = 60; ///< before retrying what no task could unload or remove; 0: no retry
 };
 
 /// For a command backend: each check runs the program once per model.
@@ -111,7 +110,7 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
 /// Lists the servers by their peers, in the order of the configuration; empty for a backend with a single `url`.
 std::vector<std::string> server_peers(const backend_settings &of);
 
-/// Tells whether the backend runs a command; then it cannot be asked for an inference.
+/// Returns whether the backend runs a command; then it cannot be asked for an inference.
 bool runs_command(const std::pair<const std::string, backend_settings> &backend);
 
 /// Lists the names of the backends, for a message.

@@ -13,10 +13,10 @@ namespace rollout {
 std::vector<std::string> keep_what_takes_a_restart(const settings &running, settings &wanted);
 
 /// Returns the differences, for the log: `limits, 1 backend added, 2 entries of models changed`; `nothing` if there are
-/// none. Compares the files' text: writing out a default is a change.
+/// none. Compares what the files contain: writing out a default is a change.
 std::string changes_between(const settings &before, const settings &after);
 
-/// Tells whether both files have the same members for that backend.
+/// Returns whether both files have the same members for that backend.
 bool is_same_backend(const settings &before, const settings &after, const std::string &name);
 
 } // namespace rollout

@@ -144,7 +144,7 @@ constexpr std::pair<const char *, std::vector<served_revision> model::*> lists[]
     {"kept", &model::kept},
 };
 
-/// Tells whether a revision is the old blue, which gets the traffic back if the new one fails.
+/// Returns whether a revision is the old blue, which gets the traffic back if the new one fails.
 bool is_watched_former(const model &of, const served_revision &retired)
 {
     return of.blue && of.former != 0 && retired.revision == of.former;

@@ -21,7 +21,7 @@ struct served_model {
     // For a backend of several servers, by peer.
 
     std::optional<std::vector<std::string>> peers =
-        std::nullopt;                     ///< have it, as last known; empty: not known, so all
+        std::nullopt;                     ///< have it, as last known; no value: not known, so all
     std::vector<std::string> barred = {}; ///< have failed its smoke test: no traffic until they have loaded it again
 };
 
@@ -67,7 +67,7 @@ served_revision *find_revision(model &of, std::uint64_t revision);
 /// are kept loaded. A revision that is coming or going is its task's matter.
 std::vector<const served_revision *> loaded_revisions(const model &of);
 
-/// Tells whether anything of the model is on a server.
+/// Returns whether anything of the model is on a server.
 bool is_placed(const model &of) noexcept;
 
 /// Records that blue leaves the traffic to another revision.

@@ -26,7 +26,7 @@ outcome copy_file(const copy_ends &ends, const struct stat &status, const stop_f
 /// Reads an open file from its current offset to its end into the digest. Checks `stop` once per MiB.
 outcome digest_file(int fd, const std::string &shown, const stop_flag &stop, sha256 &digest);
 
-/// Tells whether the file still has the size and the times of `status`, both the modification time, which a program can
+/// Returns whether the file still has the size and the times of `status`, both the modification time, which a program can
 /// set, and the change time, which it cannot.
 bool is_unchanged(int fd, const struct stat &status) noexcept;
 

@@ -26,7 +26,7 @@ struct tree_bounds {
 inline constexpr std::size_t deepest_folder = 32;
 
 /// One pass over a source. Links are followed where open_source follows them, and their targets are copied in their
-/// place. Of a file's mode only whether it is executable is kept; files left behind (left_behind.hpp) are skipped.
+/// place. The executable bit is all that is kept of a file's mode; files left behind (left_behind.hpp) are skipped.
 class tree_pass {
   public:
     tree_pass(const allowed_area &area, tree_bounds bounds, const stop_flag &stop)

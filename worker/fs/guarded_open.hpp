@@ -18,7 +18,7 @@ class allowed_area {
     /// Takes absolute paths; those that do not exist are ignored.
     explicit allowed_area(const std::vector<std::string> &paths);
 
-    /// Tells whether an absolute path without links is in the area.
+    /// Returns whether an absolute path without links is in the area.
     bool holds(std::string_view path) const noexcept;
 
   private:

@@ -64,7 +64,7 @@ bool begins_with(std::string_view name, std::string_view beginning) noexcept
 }
 
 
-/// Recognizes `.nfs` and digits: a file that was deleted while somebody had it open.
+/// Recognizes `.nfs` and digits: a file that was deleted while it was open.
 bool is_silly_renamed(std::string_view name) noexcept
 {
     constexpr std::string_view beginning = ".nfs";

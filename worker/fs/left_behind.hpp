@@ -6,7 +6,7 @@
 
 namespace rollout {
 
-/// Tells whether a file or folder of that name (one path component) was left behind. macOS: `__MACOSX`, `._config.pbtxt`,
+/// Returns whether a file or folder of that name (one path component) was left behind. macOS: `__MACOSX`, `._config.pbtxt`,
 /// `.DS_Store`; Windows: `Thumbs.db`, `desktop.ini`, `$RECYCLE.BIN`; Linux: `lost+found`, NFS's `.nfs…`, Kubernetes'
 /// `..data`; NAS: `@eaDir`; tar: `PaxHeader`. Files of editors or version control are not included: they may matter to a
 /// model.

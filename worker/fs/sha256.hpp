@@ -10,7 +10,7 @@
 
 namespace rollout {
 
-/// Tells whether the text is 64 hexadecimal digits.
+/// Returns whether the text is 64 hexadecimal digits.
 bool is_sha256(std::string_view text) noexcept;
 
 /// Fails permanently if a source's digest is not the wanted one, ignoring case. `shown` names the source.

@@ -24,7 +24,7 @@ enum class packing {
 /// Returns the kind of archive that a file's name stands for, ignoring case.
 packing packing_of(std::string_view name) noexcept;
 
-/// Tells whether a file of that name is taken for an archive of any kind.
+/// Returns whether a file of that name is taken for an archive of any kind.
 bool is_archive_name(std::string_view name) noexcept;
 
 /// Fails permanently if the name is that of an archive format that is not unpacked. `shown` is for messages.

@@ -84,7 +84,7 @@ bool climbs(std::string_view path)
 }
 
 
-/// Tells whether a path can begin here: at the start of the text or after a separator.
+/// Returns whether a path can begin here: at the start of the text or after a separator.
 bool is_begin(std::string_view text, std::size_t at)
 {
     return at == 0 || is_blank(text[at - 1]) ||
@@ -92,7 +92,7 @@ bool is_begin(std::string_view text, std::size_t at)
 }
 
 
-/// True for `/etc/passwd`, `plugins=/a.so` and `a;/b`; false for `-I/usr/lib` and for a slash between blanks.
+/// Returns true for `/etc/passwd`, `plugins=/a.so` and `a;/b`; false for `-I/usr/lib` and for a slash between blanks.
 bool holds_absolute_path(std::string_view text)
 {
     for (std::size_t at = text.find('/'); at != std::string_view::npos; at = text.find('/', at + 1)) {
@@ -121,7 +121,7 @@ bool has_scheme(std::string_view text)
 }
 
 
-/// `~`, `~/x`, `~root/x`, `$HOME`, `${HOME}`, `$(pwd)`, `%HOME%`.
+/// Returns whether a shell would expand it: `~`, `~/x`, `~root/x`, `$HOME`, `${HOME}`, `$(pwd)`, `%HOME%`.
 bool is_expanded(std::string_view text)
 {
     for (std::size_t at = 0; at < text.size(); ++at) {

@@ -14,9 +14,8 @@ namespace rollout {
 /// members' names: a string with a `..` component, an absolute path (at its beginning, or after a separator:
 /// `--plugin=/x.so`), a backslash, a URL or `file:`, something that a shell would expand (`~`, `$HOME`, `${HOME}`,
 /// `%HOME%`), or a NUL. The name of a backend, a runtime or a platform must not contain a slash at all.
-/// `$$TRITON_MODEL_DIRECTORY` at the beginning of a string stands for the model's own folder. Names of tensors only must
-/// not contain `..` components: "/encoder/ids" and "input/ids:0" are allowed. Repository agents are the operator's
-/// matter.
+/// `$$TRITON_MODEL_DIRECTORY` at the beginning of a string stands for the model's own folder. Names of tensors may
+/// contain slashes ("/encoder/ids", "input/ids:0"), but no `..` components. Repository agents are the operator's matter.
 void check_server_config(const json_t *config, const std::string &pointer, std::vector<json_fault> &faults);
 
 } // namespace rollout

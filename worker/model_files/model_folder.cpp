@@ -98,7 +98,7 @@ outcome list(const fs::path &folder, listed_folder &into)
 }
 
 
-/// Tells whether a folder is certainly a model's, and not a version's.
+/// Returns whether a folder is certainly a model's, and not a version's.
 bool is_certainly_a_models(const folder_shape &shape) noexcept
 {
     return shape.has_config || shape.has_settings || shape.has_settings_below ||

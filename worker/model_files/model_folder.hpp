@@ -26,7 +26,7 @@ struct folder_shape {
 
     void note(std::string_view name, bool is_folder);
 
-    /// Tells whether it is already a model's folder; if not, its files belong in the folder of version 1.
+    /// Returns whether it is already a model's folder; if not, its files belong in the folder of version 1.
     bool is_model_folder() const noexcept { return has_version || has_settings || has_settings_below; }
 };
 

@@ -25,7 +25,7 @@ result<std::string> with_settings_name(std::string_view json, std::string_view n
 /// Returns the member `name` of a model-settings.json; empty if it has none or is not a JSON object.
 std::string settings_name(std::string_view json);
 
-/// Tells whether the folder contains a model-settings.json. Links are not followed.
+/// Returns whether the folder contains a model-settings.json. Links are not followed.
 bool has_settings(const std::filesystem::path &folder);
 
 /// Calls `visit` for the settings in each subfolder of `folder`, until it fails.

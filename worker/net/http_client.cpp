@@ -236,8 +236,7 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
     }
 
     timer curl_timer_;
-    timer
-        delivery_; ///< for transfers that end outside of the loop's own calls: cancels, requests that could not start
+    timer delivery_; ///< for those that end outside the loop's own call: cancels, requests that could not start
     std::unordered_set<watched_socket *> sockets_;
     std::unordered_map<CURL *, std::shared_ptr<http_transfer>> active_;
     std::deque<std::shared_ptr<http_transfer>> ended_; ///< their callbacks have not run yet

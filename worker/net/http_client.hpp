@@ -29,7 +29,7 @@ struct http_answer {
     bool canceled = false;
     bool lasting = false; ///< no answer, and a retry will not help: an invalid URL, an answer over its bound
 
-    /// Tells whether there was no answer for a reason that may pass by itself.
+    /// Returns whether there was no answer for a reason that may pass by itself.
     bool may_pass() const noexcept { return status == 0 && !canceled && !lasting; }
 };
 

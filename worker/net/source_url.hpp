@@ -30,7 +30,7 @@ struct web_source {
     bool is_written_address; ///< the host is `localhost` or numeric: the author of the URL knew where it leads
 };
 
-/// Tells whether the source begins with http:// or https://, ignoring case.
+/// Returns whether the source begins with http:// or https://, ignoring case.
 bool is_web_source(std::string_view source) noexcept;
 
 /// Parses `https://models.example.com/123/model.onnx?key=value`. Refused with a sentence: a user or a password (the

@@ -49,7 +49,7 @@ std::optional<process_state> state_of(int pid)
 }
 
 
-/// Tells whether a process has certainly ended. One that /proc hides (hidepid, ProtectProc=) still answers a signal, with
+/// Returns whether a process has certainly ended. One that /proc hides (hidepid, ProtectProc=) still answers a signal, with
 /// EPERM.
 bool has_ended(int pid)
 {
@@ -100,8 +100,8 @@ void peer_processes::add(int pid)
     std::erase_if(started_, [](const auto &one) { return !lives(one.first, one.second); });
     const auto worker = pid == 0 ? std::nullopt : state_of(pid);
     if (!worker) {
-        // A process that was killed between its connect and this check is not out of sight, but gone: nobody must wait
-        // for it.
+        // A process that was killed between its connect and this check is not out of sight, but gone: it must not be
+        // waited for.
         if (pid != 0 && has_ended(pid)) {
             started_[pid] = 0;
         } else {

@@ -1,5 +1,5 @@
-// Runs a program of the operator's on rolloutd's loop: with text on its standard input, its exit status as the result,
-// and the end of its standard error as the explanation. No shell; standard output is discarded.
+// Runs an operator's program on rolloutd's loop: with text on its standard input, its exit status as the result, and the
+// end of its standard error as the explanation. No shell; standard output is discarded.
 #pragma once
 
 #include "worker/async/outcome.hpp"

@@ -30,8 +30,7 @@ class service_manager {
     void feed_watchdog(std::chrono::milliseconds pause);
 
     timer watchdog_;
-    std::chrono::steady_clock::time_point
-        next_word_{}; ///< the earliest time of the next notification during a long start
+    std::chrono::steady_clock::time_point next_word_{}; ///< the next notification of a long start
     bool watched_ = false;
 };
 

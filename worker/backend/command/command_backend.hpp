@@ -1,6 +1,6 @@
-// A backend for any server: for each operation rolloutd runs a program of the operator's, which gets a JSON object on its
-// standard input and answers by its exit status (0: ok; 75: try again later; for `ready`, 1: not yet; anything else:
-// failed).
+// A backend for any server: for each operation rolloutd runs a program provided by the operator, which gets a JSON object
+// on its standard input and answers by its exit status (0: ok; 75: try again later; for `ready`, 1: not yet; anything
+// else: failed).
 #pragma once
 
 #include "worker/async/clock.hpp"

@@ -89,10 +89,9 @@ class load_wait final : public index_poller {
                                   " (does it poll its repository, and often enough?)");
     }
 
-    const milliseconds began_; ///< clock time
-    std::optional<std::string>
-        first_failure_; ///< the index's first reason; empty once the index has said something else
-    std::string last_;  ///< the server's last text
+    const milliseconds began_;                 ///< clock time
+    std::optional<std::string> first_failure_; ///< the index's first reason; empty once it has said otherwise
+    std::string last_;                         ///< the server's last text
 };
 
 } // namespace

@@ -34,7 +34,7 @@ outcome refusal(const http_answer &answer, std::string_view server, std::string_
 outcome repository_refusal(const http_answer &answer, std::string_view server, std::string_view action,
                            std::string_view model);
 
-/// Tells whether the answer (or its absence) says nothing about the model, only that the server cannot be asked right
+/// Returns whether the answer (or its absence) says nothing about the model, only that the server cannot be asked right
 /// now.
 bool says_nothing_yet(const http_answer &answer) noexcept;
 

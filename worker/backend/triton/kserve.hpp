@@ -33,10 +33,10 @@ enum class readiness {
 /// For `ready`: some servers say no with a 200, and a proxy's page is no answer whatever its status.
 readiness readiness_of(const http_answer &answer);
 
-/// For `index`: tells whether this server lacks an index.
+/// For `index`: returns whether this server lacks an index.
 bool lacks_index(const http_answer &answer) noexcept;
 
-/// For `infer`: tells whether the body is an object with a non-empty array `outputs`. Binary data may follow the JSON.
+/// For `infer`: returns whether the body is an object with a non-empty array `outputs`. Binary data may follow the JSON.
 bool has_outputs(std::string_view body);
 
 } // namespace rollout::kserve

@@ -22,7 +22,7 @@ struct index_entry {
     index_state is = index_state::absent;
     std::string reason; ///< of a failed version, cleaned
 
-    /// Tells that nothing of the model is in the server's memory, or being loaded into it.
+    /// Returns whether nothing of the model is in the server's memory, or being loaded into it.
     bool is_gone() const noexcept
     {
         return is == index_state::absent || is == index_state::unloaded || is == index_state::failed;
