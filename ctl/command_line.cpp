@@ -25,7 +25,7 @@ namespace {
 
 constexpr unsigned history_usually = 3;
 
-/// What can be said to any command.
+/// The options that every command has.
 struct general_options {
     setting_options settings;
     bool json = false;
@@ -40,7 +40,7 @@ struct follow_options {
     bool no_wait = false;
 };
 
-/// Everything that the command line can hold; the commands take what is theirs.
+/// The values of all options and arguments; each command uses its own.
 struct all_options {
     general_options general;
     follow_options follow;
@@ -135,7 +135,7 @@ class command_line {
         add_other_commands();
     }
 
-    /// Null: the arguments are malformed, or ask for help, and that is said; `status` is the exit status then.
+    /// Null if the arguments are malformed or ask for help, after printing that; `status` is then the exit status.
     command_fn parse(int argc, const char *const *argv, int &status)
     {
         try {

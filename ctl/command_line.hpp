@@ -1,9 +1,10 @@
-// The command line: what may be said, and which command it means.
+// The command line: parses the arguments and runs the command.
 #pragma once
 
 namespace rollout::ctl {
 
-/// Runs what the arguments say, and returns the exit status. Errors are written to standard error, with the command's name.
+/// Runs the command of the arguments and returns the exit status. Errors are written to standard error, after the
+/// command's name.
 int run(int argc, const char *const *argv) noexcept;
 
 } // namespace rollout::ctl

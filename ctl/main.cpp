@@ -1,4 +1,4 @@
-// rolloutctl: steers a gateway's deployments from the command line, over its HTTP API.
+// rolloutctl: controls a gateway's deployments from the command line, through its HTTP API.
 #include "ctl/command_line.hpp"
 
 #include <clocale>
@@ -6,7 +6,7 @@
 
 int main(int argc, char **argv)
 {
-    // Widths of characters are those of Unicode, whatever the language.
+    // Character widths are those of Unicode, in any language.
     std::setlocale(LC_CTYPE, "C.UTF-8");
     std::signal(SIGPIPE, SIG_IGN);
     return rollout::ctl::run(argc, argv);

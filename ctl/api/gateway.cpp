@@ -15,18 +15,20 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// How often an ask whose answer was lost, or that may pass later, is repeated, with growing pauses: some fifteen seconds.
+/// How often a request is repeated, with growing pauses, if its answer was lost or its failure may pass: for some fifteen
+/// seconds.
 constexpr unsigned most_attempts = 6;
 constexpr auto first_repeat_pause = 500ms;
 constexpr unsigned longest_retry_after_s = 10;
 
 constexpr unsigned most_pages = 1000;
 
-/// Of the list, for one of them: the first is the one, but for ids whose last character follows a dot.
+/// The length of the list that is searched for one model: it is the first entry, except for ids whose last character
+/// follows a dot.
 constexpr unsigned models_to_look_at = 8;
 
 
-/// A value of a query: ids need no escaping, but what a person typed may.
+/// Escapes a value for a query: ids need no escaping, but what a person has typed may.
 std::string escaped(std::string_view text)
 {
     static constexpr std::string_view digits = "0123456789ABCDEF";
@@ -147,7 +149,7 @@ std::optional<task_document> gateway::find_latest(task_kind kind, std::string_vi
 }
 
 
-/// A location with another dialect does not know the standard words for a status: it is asked in its own then.
+/// A location with another dialect does not know the standard status names: repeats the request with its own names then.
 http_answer gateway::send_list(const std::string &path, std::optional<task_status> status)
 {
     if (!status) {

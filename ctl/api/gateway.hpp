@@ -1,5 +1,5 @@
-// The gateway's API: what is read there, and what is asked for. Each call waits for its answer. What is not an answer to the question
-// is thrown as a command_error with the gateway's own words.
+// The gateway's API: reading from it, and requesting changes. Each call waits for its answer. Any answer other than the
+// expected one is thrown as a command_error with the gateway's own text.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -18,35 +18,36 @@ namespace rollout::ctl {
 
 class gateway {
   public:
-    /// `client` outlives it.
+    /// `client` must outlive it.
     explicit gateway(http_client &client) : client_(client) {}
 
     http_client &client() noexcept { return client_; }
 
-    /// Any route, as it is. Throws only if there is no answer.
+    /// Sends a request to any route and returns the answer unchanged. Throws only if there is no answer.
     http_answer send(http_request request);
 
-    /// The task; nothing if there is none.
+    /// Returns the task; nothing if there is none.
     std::optional<task_document> find_task(task_kind kind, std::string_view task_id);
 
-    /// The model's latest task of that kind; nothing if there is none.
+    /// Returns the model's latest task of that kind; nothing if there is none.
     std::optional<task_document> find_latest(task_kind kind, std::string_view model_id);
 
-    /// A page of tasks, newest first; an empty model, or no status, asks for any. `limit` is 1 to 1000.
+    /// Returns a page of tasks, newest first; an empty model, or no status, means any. `limit` is 1 to 1000.
     std::vector<task_document> list_tasks(task_kind kind, std::string_view model_id,
                                           std::optional<task_status> status, unsigned limit);
 
-    /// All models, page by page.
+    /// Returns all models, reading page by page.
     std::vector<json_ptr> list_models();
 
-    /// One model's document; null if it is not deployed.
+    /// Returns one model's document; null if it is not deployed.
     json_ptr find_model(const std::string &model_id);
 
-    /// Creates a task, or finds the one that the same request has created: a lost answer is asked for again with the same key.
+    /// Creates a task, or finds the one that the same request has created: if the answer is lost, the request is repeated
+    /// with the same key.
     task_document post_task(task_kind kind, const json_t *body, const std::string &key);
 
-    /// Sends a verb. The answer of `retry` and `rollback`, which create a task with the key as its id, is asked for again like that of
-    /// a post. Any other is not: it could take effect twice.
+    /// Sends a verb. `retry` and `rollback`, which create a task with the key as its id, are repeated like a post if the
+    /// answer is lost. The other verbs are not: they could take effect twice.
     task_document post_verb(task_kind kind, const std::string &task_id, std::string_view verb,
                             const std::string &key);
 
@@ -64,10 +65,11 @@ class gateway {
     http_client &client_;
 };
 
-/// A new task's id that no other has: a UUID.
+/// Returns a unique id for a new task: a UUID.
 std::string new_key();
 
-/// The largest id that is below `model_id` in the order of ids: the page behind it begins with `model_id`, if there is such a model.
+/// Returns the largest id below `model_id` in the order of ids: the page after it begins with `model_id`, if there is
+/// such a model.
 std::string id_before(const std::string &model_id);
 
 } // namespace rollout::ctl

@@ -17,7 +17,7 @@ constexpr std::size_t most_bytes = 64 * 1024 * 1024;
 constexpr long connect_timeout_ms = 10000;
 
 
-/// The value of a header's line if it has that name; else empty.
+/// Returns the value of a header line if it has that name; else empty.
 std::string_view value_of(std::string_view line, std::string_view name) noexcept
 {
     if (line.size() <= name.size() || line[name.size()] != ':' ||
@@ -31,7 +31,7 @@ std::string_view value_of(std::string_view line, std::string_view name) noexcept
 }
 
 
-/// Whether a request whose connection failed like this has surely not reached a gateway.
+/// Returns whether a request whose connection failed in this way certainly did not reach a gateway.
 bool never_arrived(CURLcode code) noexcept
 {
     return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
@@ -93,7 +93,7 @@ void http_exchange::set_up()
         set_text(CURLOPT_CUSTOMREQUEST, request_.method);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(request_.body.size()));
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request_.body.c_str());
-        request_.headers.emplace_back("Expect:"); // a body of a few bytes waits for nothing
+        request_.headers.emplace_back("Expect:"); // no wait for a 100 before a body of a few bytes
     }
     for (const auto &line : request_.headers) {
         curl_slist *longer = curl_slist_append(headers_.get(), line.c_str());
@@ -140,7 +140,7 @@ std::size_t http_exchange::on_header(char *bytes, std::size_t size, std::size_t 
 try {
     const std::string_view line(bytes, size * count);
     http_answer &answer = static_cast<http_exchange *>(self)->answer_;
-    if (line.starts_with("HTTP/")) { // an answer after a 100, or after a proxy's own
+    if (line.starts_with("HTTP/")) { // the final answer follows a 100 or the answer of a proxy
         answer = {};
     } else if (const auto type = value_of(line, "Content-Type"); !type.empty()) {
         answer.content_type = type.substr(0, type.find(';'));

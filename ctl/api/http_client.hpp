@@ -1,4 +1,4 @@
-// HTTP to the gateway, by libcurl: several requests at a time on one thread.
+// HTTP requests to the gateway by libcurl, several at a time on one thread.
 #pragma once
 
 #include "ctl/api/http_message.hpp"
@@ -15,7 +15,7 @@ namespace rollout::ctl {
 
 class http_client;
 
-/// A request under way, or its result. Destroying it abandons the request; its client outlives it.
+/// A request under way, or its result. Destroying it abandons the request; the client must outlive it.
 class http_exchange {
   public:
     http_exchange(http_client &client, http_request request);
@@ -25,10 +25,10 @@ class http_exchange {
 
     bool ended() const noexcept { return ended_; }
 
-    /// Of an ended one: a sentence that says why there is no answer; empty: there is one.
+    /// Returns, once the request has ended, a sentence that says why there is no answer; empty if there is one.
     const std::string &fault() const noexcept { return fault_; }
 
-    /// Whether the gateway may have got the request although no answer came.
+    /// Returns whether the gateway may have received the request although there was no answer.
     bool may_have_arrived() const noexcept { return may_have_arrived_; }
 
     const http_answer &answer() const noexcept { return answer_; }
@@ -72,10 +72,10 @@ class http_client {
 
     std::unique_ptr<http_exchange> begin(http_request request);
 
-    /// Works on the requests under way until one has news, a signal came, or the time is over.
+    /// Processes the requests under way until one makes progress, a signal arrives, or the time is over.
     void work(std::chrono::milliseconds at_most);
 
-    /// Begins a request and waits for its end.
+    /// Sends a request and waits for its end.
     std::unique_ptr<http_exchange> perform(http_request request);
 
   private:

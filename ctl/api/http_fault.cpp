@@ -14,7 +14,7 @@ std::string name_of(const settings &where)
 }
 
 
-/// OpenSSL's part of what libcurl says of a certificate.
+/// Returns OpenSSL's part of libcurl's text about a certificate.
 std::string_view cause_of(std::string_view said) noexcept
 {
     static constexpr std::string_view frame = "SSL certificate problem: ";

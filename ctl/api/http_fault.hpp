@@ -1,4 +1,4 @@
-// What went wrong with a request that brought no answer, in a sentence that says what to do.
+// Describes the failure of a request that got no answer, in a sentence that says what to do.
 #pragma once
 
 #include "ctl/settings/settings.hpp"
@@ -11,7 +11,7 @@
 
 namespace rollout::ctl {
 
-/// `said` is libcurl's own text of the failure, or empty; `system_error` an errno, or 0.
+/// `said` is libcurl's own text about the failure, or empty; `system_error` is an errno, or 0.
 std::string describe_fault(CURLcode code, std::string_view said, int system_error, const settings &where,
                            std::chrono::milliseconds timeout);
 

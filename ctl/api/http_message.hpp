@@ -9,7 +9,7 @@ namespace rollout::ctl {
 
 struct http_request {
     std::string method = "GET";
-    std::string path = {};                 ///< with its query; appended to the gateway's URL
+    std::string path = {};                 ///< including the query; appended to the gateway's URL
     std::vector<std::string> headers = {}; ///< `Name: value`
     std::string body = {};                 ///< sent if the method is not GET
     std::chrono::milliseconds timeout = std::chrono::seconds(30);
@@ -21,7 +21,7 @@ struct http_answer {
     std::string etag = {};
     std::string body = {};
     unsigned retry_after_s = 0;
-    long long date_s = 0; ///< the gateway's clock, since 1970; 0: not said
+    long long date_s = 0; ///< by the gateway's clock, since 1970; 0: not given
 };
 
 } // namespace rollout::ctl

@@ -25,7 +25,7 @@ exit_code code_of(long status) noexcept
 }
 
 
-/// The members at fault, behind the detail that names the first.
+/// Returns the members at fault, to follow the detail, which names the first.
 std::string members_of(const json_t *problem)
 {
     std::string text;
@@ -87,7 +87,7 @@ bool may_pass(const http_answer &answer) noexcept
 
 command_error error_of(const http_answer &answer, const settings &where)
 {
-    // What to do about a 401 only the client knows.
+    // Only the client knows what to do about a 401.
     if (answer.content_type == "application/problem+json" && answer.status != 401) {
         json_error_t error;
         const json_ptr problem = json_read(answer.body, 0, error);

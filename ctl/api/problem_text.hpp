@@ -1,4 +1,4 @@
-// An answer that is not what was asked for, as an exit status and a sentence.
+// Turns an unexpected answer into an exit status and a sentence.
 #pragma once
 
 #include "ctl/api/http_message.hpp"
@@ -7,14 +7,14 @@
 
 namespace rollout::ctl {
 
-/// Of any answer but a success: an RFC 9457 problem in the gateway's own words, else what nginx, or something else in its place,
-/// has answered.
+/// For any answer but a success: uses the gateway's own text for an RFC 9457 problem, else describes the answer of nginx
+/// or of something in its place.
 command_error error_of(const http_answer &answer, const settings &where);
 
-/// Whether the answer is JSON as a gateway sends it.
+/// Returns whether the answer is JSON as sent by a gateway.
 bool is_json(const http_answer &answer) noexcept;
 
-/// Whether asking again, later, may succeed: 429, and what a gateway without its rolloutd answers.
+/// Returns whether a later retry may succeed: after a 429, and after the answer of a gateway without its rolloutd.
 bool may_pass(const http_answer &answer) noexcept;
 
 } // namespace rollout::ctl

@@ -22,7 +22,7 @@ std::optional<bool> meaning_of(const http_exchange &ended)
     if (answer.status == 200) {
         return true;
     }
-    // Anything else but a gateway's own words is another location's answer.
+    // Any answer but a gateway's own comes from another location.
     return answer.status == 503 && answer.content_type == "application/problem+json" ? std::optional(false)
                                                                                      : std::nullopt;
 }

@@ -1,4 +1,4 @@
-// Asks the gateway from time to time whether its rolloutd is linked (`GET /readyz`), beside what else is under way.
+// Asks the gateway periodically whether its rolloutd is linked (`GET /readyz`), in parallel with other requests.
 #pragma once
 
 #include "ctl/api/http_client.hpp"
@@ -11,10 +11,11 @@ namespace rollout::ctl {
 
 class readiness_probe {
   public:
-    /// `client` outlives it.
+    /// `client` must outlive it.
     explicit readiness_probe(http_client &client) : client_(client) {}
 
-    /// The last answer; asks again when it is time. Nothing if the gateway has no such route, or does not answer.
+    /// Returns the last answer, and asks again when it is time. Nothing if the gateway has no such route, or does not
+    /// answer.
     std::optional<bool> poll();
 
   private:

@@ -11,7 +11,7 @@ namespace rollout::ctl {
 
 namespace {
 
-constexpr std::size_t most_steps = 1000; ///< of a plan or a task, that are read
+constexpr std::size_t most_steps = 1000; ///< read from a plan or a task
 
 
 std::string clean(const json_t *object, const char *member)

@@ -1,4 +1,5 @@
-// A task's document as rolloutctl reads it, whatever the gateway's dialect. Texts are cleaned (text.hpp): none of them can steer a terminal.
+// A task's document as rolloutctl reads it, in any dialect of the gateway. Texts are cleaned (text.hpp), so that none can
+// control the terminal.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -31,7 +32,7 @@ struct task_document {
     std::string task_id;
     std::string model_id;
     std::string parent_id;
-    std::string created_by; ///< for people; empty: not known
+    std::string created_by; ///< for people; empty: unknown
     std::string detail;
     std::int64_t created_us = 0;
     std::int64_t updated_us = 0;
@@ -48,12 +49,12 @@ struct task_document {
     std::string promote; ///< `auto`, `manual`, or empty
     std::uint64_t watch_s = 0;
     std::shared_ptr<const json_t> gate; ///< `metadata.gate`; null: nothing yet
-    std::string text;                   ///< the document as it came
+    std::string text;                   ///< the document as received
 
     bool waits_for_person() const noexcept { return waits_for == "person"; }
 };
 
-/// Nothing if the text is not a task's document.
+/// Returns nothing if the text is not a task's document.
 std::optional<task_document> read_task_document(task_kind kind, std::string text);
 
 } // namespace rollout::ctl

@@ -20,12 +20,12 @@ bool is_better(const task_document &one, const task_document &other) noexcept
     if (rank(one) != rank(other)) {
         return rank(one) < rank(other);
     }
-    // Of those that wait the first is next; of those that are over the last counts.
+    // Among waiting tasks the earliest is next; among finished ones the latest counts.
     return rank(one) == 1 ? one.created_us < other.created_us : one.created_us > other.created_us;
 }
 
 
-/// Behind a latest task that waits, another may be at work.
+/// If the latest task is waiting, another one may be running.
 std::optional<task_document> current_of(gateway &from, task_kind kind, const std::string &model_id)
 {
     auto latest = from.find_latest(kind, model_id);

@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned wait_s = 20; ///< of a long poll: less than proxies take for a dead connection
+constexpr unsigned wait_s = 20; ///< of a long poll; shorter than the time after which proxies drop an idle connection
 constexpr auto answer_timeout = 30s;
 constexpr std::chrono::milliseconds shortest_wait = 1s;
 constexpr std::chrono::milliseconds first_pause = 200ms;
@@ -102,7 +102,7 @@ bool task_follower::take(const http_answer &answer)
         etag_ = answer.etag;
         task_ = std::move(*read);
     }
-    // Something on the way that answers at once, or has no ETag to wait by, is not asked without a pause.
+    // Pause if something on the way answers at once, or if there is no ETag to wait with.
     const bool must_pause = etag_.empty() || (was_asked_to_wait && !differs && !waited);
     next_try_ = clock::now() + (must_pause ? shortest_wait : 0ms);
     return differs;
@@ -116,7 +116,7 @@ void task_follower::retry_later(const std::string &why)
         trouble_since_ = now;
     }
     trouble_ = why;
-    etag_.clear(); // another gateway, or the same with another journal, may answer next
+    etag_.clear(); // another gateway, or the same one with another journal, may answer next
     next_try_ = now + pause_;
     pause_ = std::min(pause_ * 2, longest_pause);
     give_up_if_over();

@@ -1,5 +1,5 @@
-// Follows a task: each new state of its document, as soon as the gateway has it. By long polls (`?wait=N` with the ETag of what is
-// known); a stream of events can take their place behind the same interface.
+// Follows a task: returns each new state of its document as soon as the gateway has it. Uses long polls (`?wait=N` with
+// the known ETag); a stream of events can replace them behind the same interface.
 #pragma once
 
 #include "ctl/api/gateway.hpp"
@@ -15,22 +15,22 @@ class task_follower {
   public:
     using clock = std::chrono::steady_clock;
 
-    /// Begins with what is known of the task. Without an answer for `patience` it gives up. `from` outlives it.
+    /// Starts with the known state of the task. Gives up after `patience` without an answer. `from` must outlive it.
     task_follower(gateway &from, task_document known, std::chrono::milliseconds patience);
 
     const task_document &task() const noexcept { return task_; }
 
-    /// Waits for a change, at most so long; true if `task()` is another than before. Throws command_error if the task is gone or not
-    /// allowed to be read any more, or nothing has answered for `patience`.
+    /// Waits for a change, up to the given time; returns whether `task()` has changed. Throws command_error if the task
+    /// is gone or may no longer be read, or if nothing has answered for `patience`.
     bool wait(std::chrono::milliseconds at_most);
 
-    /// Why nothing is known at the moment, in a sentence; empty: the gateway answers.
+    /// Returns why the current state is unknown, in a sentence; empty if the gateway answers.
     const std::string &trouble() const noexcept { return trouble_; }
 
-    /// Since when there is trouble.
+    /// Returns when the trouble began.
     clock::time_point trouble_since() const noexcept { return trouble_since_; }
 
-    /// What the gateway's clock is ahead of this machine's.
+    /// Returns how far the gateway's clock is ahead of this machine's.
     std::chrono::seconds clock_ahead() const noexcept { return clock_ahead_; }
 
   private:
@@ -45,7 +45,7 @@ class task_follower {
     std::unique_ptr<http_exchange> poll_;
     std::string etag_;
     clock::time_point next_try_;
-    clock::time_point begun_{}; ///< the poll under way
+    clock::time_point begun_{}; ///< when the current poll began
     std::chrono::milliseconds pause_;
     std::string trouble_;
     clock::time_point trouble_since_;

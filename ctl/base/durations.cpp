@@ -20,7 +20,7 @@ struct unit {
     std::int64_t ms;
 };
 
-// `ms` before `m` and `s`: the first that fits is taken.
+// `ms` before `m` and `s`: the first match is used.
 constexpr std::array<unit, 5> units = {
     {{"ms", 1}, {"s", second_ms}, {"m", minute_ms}, {"h", hour_ms}, {"d", day_ms}}};
 

@@ -1,4 +1,4 @@
-// Durations as people write and read them.
+// Durations in the notation of people.
 #pragma once
 
 #include <chrono>
@@ -8,10 +8,10 @@
 
 namespace rollout::ctl {
 
-/// Reads `90`, `90s`, `10m`, `2h`, `500ms`; up to a year. Nothing if it is something else.
+/// Reads `90`, `90s`, `10m`, `2h`, `500ms`, up to a year. Returns nothing for other texts.
 std::optional<std::chrono::milliseconds> read_duration(std::string_view text) noexcept;
 
-/// `0.4 s`, `41 s`, `1 min 19 s`, `2 h 5 min`, `3 d 4 h`: two units at most. What is negative is `0 s`.
+/// Returns `0.4 s`, `41 s`, `1 min 19 s`, `2 h 5 min`, `3 d 4 h`: two units at most. Negative durations give `0 s`.
 std::string format_duration(std::chrono::milliseconds time);
 
 } // namespace rollout::ctl

@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Numbers formatted for people.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +6,13 @@
 
 namespace rollout::ctl {
 
-/// `12,431`.
+/// Formats a count: `12,431`.
 std::string format_count(std::uint64_t count);
 
-/// To three digits, without noughts at the end: `0.02`, `8`, `1250`.
+/// Formats a number to three digits, without trailing zeros: `0.02`, `8`, `1250`.
 std::string format_number(double value);
 
-/// A share of 0 to 1: `0.02 %`.
+/// Formats a fraction from 0 to 1: `0.02 %`.
 std::string format_percent(double share);
 
 } // namespace rollout::ctl

@@ -6,7 +6,7 @@
 
 namespace rollout::ctl {
 
-/// Microseconds since 1970, UTC.
+/// Returns microseconds since 1970, UTC.
 inline std::int64_t wall_us() noexcept
 {
     const auto now = std::chrono::system_clock::now().time_since_epoch();

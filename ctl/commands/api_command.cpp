@@ -18,12 +18,12 @@ exit_code run_api(gateway &at, const output &to, const std::string &method, cons
     http_request request;
     request.method = method;
     request.path = path;
-    request.timeout = std::chrono::minutes(6); // a ?wait= may last five
+    request.timeout = std::chrono::minutes(6); // a ?wait= may last five minutes
     if (method == "POST") {
         const json_ptr members = body ? read_json_argument(*body, "--data") : json_make_object();
         const auto has = [&members](const char *member) { return json_object_get(members.get(), member) != nullptr; };
         request.headers = {"Content-Type: application/json"};
-        if (!has("task_id") && !has("id")) { // which would be another name of the key
+        if (!has("task_id") && !has("id")) { // which is another name for the key
             request.headers.push_back("Idempotency-Key: " + new_key());
         }
         request.body = json_compact(members.get());

@@ -1,4 +1,4 @@
-// Any request to the API, with rolloutctl's settings.
+// Sends any request to the API, with rolloutctl's settings.
 #pragma once
 
 #include "ctl/api/gateway.hpp"
@@ -9,7 +9,7 @@
 
 namespace rollout::ctl {
 
-/// Prints the answer's body as it is. `body` is JSON, or @FILE.
+/// Prints the answer's body unchanged. `body` is JSON, or @FILE.
 exit_code run_api(gateway &at, const output &to, const std::string &method, const std::string &path,
                   const std::optional<std::string> &body);
 

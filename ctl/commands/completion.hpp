@@ -1,11 +1,11 @@
-// The completion scripts of ctl/completion.
+// The shell completion scripts of ctl/completion.
 #pragma once
 
 #include <string_view>
 
 namespace rollout::ctl {
 
-/// The script for `bash`, `zsh` or `fish`; empty for another shell.
+/// Returns the script for `bash`, `zsh` or `fish`; empty for another shell.
 std::string_view completion_script(std::string_view shell) noexcept;
 
 } // namespace rollout::ctl

@@ -15,7 +15,7 @@ namespace rollout::ctl {
 
 namespace {
 
-constexpr std::size_t most_bytes = 8 * 1024 * 1024; ///< what a gateway takes at the most
+constexpr std::size_t most_bytes = 8 * 1024 * 1024; ///< the most that a gateway accepts
 
 
 [[noreturn]] void refuse(const std::string &sentence)
@@ -40,7 +40,7 @@ std::string read_file(const std::string &path, const std::string &option)
 }
 
 
-/// A member that both an option and --config give must not be given twice.
+/// Sets a member; it must not be given by both an option and --config.
 void set(json_t *object, const char *member, json_ptr value, const std::string &option)
 {
     if (json_object_get(object, member) != nullptr) {
@@ -50,7 +50,7 @@ void set(json_t *object, const char *member, json_ptr value, const std::string &
 }
 
 
-/// A value that is JSON is that (7, true, [1, 2]); any other is a text.
+/// Returns a JSON value as such (7, true, [1, 2]); any other text as a string.
 json_ptr value_of(const std::string &text)
 {
     json_error_t error;

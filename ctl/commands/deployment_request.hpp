@@ -1,4 +1,4 @@
-// The body of a POST /deploy, out of the command line.
+// Builds the body of a POST /deploy from the command line.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -21,7 +21,7 @@ struct deployment_options {
 /// Throws command_error (usage) with a sentence that says which option is malformed.
 json_ptr make_deployment(const deployment_options &from);
 
-/// Reads a JSON object out of an argument: the text itself, or the file behind an `@`. `option` is for the sentence.
+/// Reads a JSON object from an argument: the text itself, or the file named after an `@`. `option` is for the message.
 json_ptr read_json_argument(const std::string &argument, const std::string &option);
 
 /// Reads `5:30s,25:60s,100`: weights, each with its hold.

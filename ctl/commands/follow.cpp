@@ -18,12 +18,12 @@ namespace {
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
-constexpr auto frame = 250ms; ///< between two looks at the clock and at the terminal's size
+constexpr auto frame = 250ms; ///< between two checks of the clock and the terminal's size
 constexpr auto longest_wait = std::chrono::milliseconds(5s);
-constexpr std::size_t picture_columns = 100; ///< where there is no terminal
+constexpr std::size_t picture_columns = 100; ///< if there is no terminal
 
 
-/// The revision that serves the model now; 0 if there is none, or it is not known.
+/// Returns the revision that serves the model now; 0 if there is none, or if it is not known.
 std::uint64_t serving_revision(gateway &from, const task_document &task)
 {
     if (task.kind != task_kind::deploy || is_final(task.status)) {
@@ -33,7 +33,7 @@ std::uint64_t serving_revision(gateway &from, const task_document &task)
         const json_ptr model = from.find_model(task.model_id);
         return json_count(json_object_get(model.get(), "blue"), "revision");
     } catch (const command_error &) {
-        return 0; // the picture does without
+        return 0; // the picture works without it
     }
 }
 
@@ -121,7 +121,7 @@ class task_watch {
         }
     }
 
-    /// Once when it begins, and once when it is over.
+    /// Prints once when the trouble begins, and once when it is over.
     void print_trouble()
     {
         const bool is_trouble = !follower_.trouble().empty();

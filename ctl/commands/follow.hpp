@@ -1,4 +1,4 @@
-// Follows one task: as a picture that is redrawn in place, as a line for each change, as a document for each change, or silently.
+// Follows one task: as a picture redrawn in place, as a line or a document per change, or silently.
 #pragma once
 
 #include "ctl/api/gateway.hpp"
@@ -12,15 +12,15 @@ namespace rollout::ctl {
 
 struct follow_request {
     until_condition until;
-    bool quiet = false;                                           ///< print the end alone
-    std::optional<std::chrono::milliseconds> timeout;             ///< nothing: as long as it takes
-    std::chrono::milliseconds patience = std::chrono::minutes(1); ///< without an answer
+    bool quiet = false;                                           ///< print only the end
+    std::optional<std::chrono::milliseconds> timeout;             ///< none: wait without a limit
+    std::chrono::milliseconds patience = std::chrono::minutes(1); ///< how long to wait without an answer
 };
 
 /// Follows the task to the end that is asked for. Throws command_error (timed_out) if the time is over first.
 exit_code follow(gateway &from, const output &to, task_document task, const follow_request &wanted);
 
-/// The task as it is now, once: a picture, or the document.
+/// Shows the current state of the task once: as a picture, or as the document.
 void show_task(gateway &from, const output &to, const task_document &task);
 
 } // namespace rollout::ctl

@@ -1,4 +1,4 @@
-// Standard output: a terminal, or a file or pipe that wants plain lines.
+// Standard output: a terminal, or a file or pipe that gets plain lines.
 #pragma once
 
 #include "ctl/terminal/styled_line.hpp"
@@ -10,19 +10,19 @@ namespace rollout::ctl {
 
 class output {
   public:
-    /// `json`: documents as they are, and nothing else.
+    /// With `json`, documents are printed unchanged, and nothing else.
     explicit output(bool json);
 
     bool json() const noexcept { return json_; }
 
-    /// Whether a picture is redrawn in place.
+    /// Returns whether a picture is redrawn in place.
     bool redraws() const noexcept { return redraws_; }
     bool colors() const noexcept { return colors_; }
 
-    /// How wide lines may be: on a terminal as wide as it is now, elsewhere as wide as they are.
+    /// Returns the maximum width of lines: on a terminal its current width, elsewhere unlimited.
     std::size_t columns() const noexcept;
 
-    /// Writes a text as it is. Throws command_error if it cannot be written.
+    /// Writes a text unchanged. Throws command_error if it cannot be written.
     void write(std::string_view text) const;
     void line(std::string_view text) const;
     void lines(const std::vector<styled_line> &lines) const;

@@ -25,7 +25,7 @@ constexpr auto between_lists = 2s;
 constexpr auto between_frames = 250ms;
 
 
-/// Those at work first, then those that wait; of each a page at the most.
+/// Returns the running tasks, then the waiting ones; at most one page of each.
 std::vector<task_document> open_tasks(gateway &from)
 {
     std::vector<task_document> tasks;
@@ -45,7 +45,7 @@ class overview {
     {
     }
 
-    /// Reads the lists if it is time, and shows what is new.
+    /// Reads the lists when it is time, and shows changes.
     void step()
     {
         if (steady::now() >= next_) {
@@ -100,7 +100,7 @@ class overview {
         to_.write(screen_.draw(lines, size));
     }
 
-    /// What has changed since the last list; what is in none any more is over.
+    /// Prints the changes since the last list; a task that is in none any more is over.
     void print(const std::vector<task_document> &tasks)
     {
         auto before = std::exchange(printed_, {});

@@ -1,4 +1,4 @@
-// All tasks that are not over, for `watch` without a name: a table that is redrawn in place, or a line for each change.
+// Shows all unfinished tasks, for `watch` without a name: as a table redrawn in place, or as a line per change.
 #pragma once
 
 #include "ctl/api/gateway.hpp"
@@ -9,8 +9,8 @@
 
 namespace rollout::ctl {
 
-/// Goes on until it is interrupted, or `timeout` is over (then it is a success: nothing was waited for). Throws command_error if nothing
-/// has answered for `patience`.
+/// Runs until it is interrupted, or until `timeout` is over (a success, since no particular end was waited for). Throws
+/// command_error if nothing has answered for `patience`.
 exit_code watch_all(gateway &from, const output &to, std::optional<std::chrono::milliseconds> timeout,
                     std::chrono::milliseconds patience);
 

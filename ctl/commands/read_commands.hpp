@@ -12,19 +12,19 @@ namespace rollout::ctl {
 struct list_options {
     std::string model_id;
     std::optional<task_status> status;
-    std::optional<task_kind> kind; ///< nothing: deployments and deletions
+    std::optional<task_kind> kind; ///< none: deployments and deletions
     unsigned limit = 20;
 };
 
 exit_code run_status(gateway &at, const output &to, const std::string &name);
 
-/// Tasks, newest first.
+/// Lists tasks, newest first.
 exit_code run_list(gateway &at, const output &to, const list_options &wanted);
 
-/// `names`: the models' ids alone, a line each.
+/// With `names`, lists only the models' ids, one per line.
 exit_code run_models(gateway &at, const output &to, bool names);
 
-/// Whether the gateway has its rolloutd.
+/// Reports whether the gateway has its rolloutd.
 exit_code run_ready(gateway &at, const output &to);
 
 exit_code run_metrics(gateway &at, const output &to);

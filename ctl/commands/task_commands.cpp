@@ -12,7 +12,7 @@ namespace rollout::ctl {
 
 namespace {
 
-/// On a terminal, a person is asked before something is destroyed.
+/// Asks for confirmation before a destructive action, if there is a terminal.
 void require_consent(const ask_options &how, const std::string &question)
 {
     if (!how.yes && can_ask() && !confirm(question)) {
@@ -21,7 +21,7 @@ void require_consent(const ask_options &how, const std::string &question)
 }
 
 
-/// Empty for a verb that destroys nothing.
+/// Empty for a verb that is not destructive.
 std::string question_of(task_verb verb, const task_document &task)
 {
     switch (verb) {

@@ -1,4 +1,4 @@
-// The commands that change something: deploy, delete, and the verbs.
+// The commands that change something: deploy, delete and the verbs.
 #pragma once
 
 #include "common/domain/task_verb.hpp"
@@ -12,9 +12,9 @@
 
 namespace rollout::ctl {
 
-/// How a person asks for a change.
+/// The options of a request for a change.
 struct ask_options {
-    std::optional<std::string> key; ///< the Idempotency-Key; nothing: a new one
+    std::optional<std::string> key; ///< the Idempotency-Key; none: a new one
     bool yes = false;               ///< destroy without asking
     bool follows = true;            ///< show the task until it is over
     follow_request follow;
@@ -24,7 +24,7 @@ exit_code run_deploy(gateway &at, const output &to, const deployment_options &wa
 
 exit_code run_delete(gateway &at, const output &to, const std::string &model_id, const ask_options &how);
 
-/// `name` is a task's id, or a model's.
+/// `name` is the id of a task or of a model.
 exit_code run_verb(gateway &at, const output &to, task_verb verb, const std::string &name, const ask_options &how);
 
 } // namespace rollout::ctl

@@ -1,4 +1,4 @@
-// What a command waits for: `final`, `waiting` (for a person) or `weight=25`.
+// The condition that a command waits for: `final`, `waiting` (for a person) or `weight=25`.
 #pragma once
 
 #include "ctl/api/task_document.hpp"
@@ -13,10 +13,10 @@ class until_condition {
   public:
     until_condition() = default;
 
-    /// Nothing if the text is none.
+    /// Returns nothing if the text is malformed.
     static std::optional<until_condition> read(std::string_view text) noexcept;
 
-    /// The exit status once there is nothing more to wait for; nothing: it goes on. A task that is over ends every wait.
+    /// Returns the exit status if the wait is over; nothing if it goes on. A final task ends every wait.
     std::optional<exit_code> result_of(const task_document &task) const noexcept;
 
   private:

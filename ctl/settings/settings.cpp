@@ -39,7 +39,7 @@ std::string from_environment(const char *name)
 }
 
 
-/// Empty if there is no home.
+/// Empty if there is no home folder.
 std::string usual_file()
 {
     if (const std::string folder = from_environment("XDG_CONFIG_HOME"); !folder.empty()) {

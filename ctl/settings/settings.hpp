@@ -1,4 +1,5 @@
-// Where the gateway is and how rolloutctl proves who it is: from options, the environment and ~/.config/rolloutctl.json, in this order.
+// The gateway's address and rolloutctl's credentials: from options, the environment and ~/.config/rolloutctl.json, in
+// this order.
 #pragma once
 
 #include <optional>
@@ -8,7 +9,7 @@ namespace rollout::ctl {
 
 struct settings {
     std::string url =
-        "http://127.0.0.1:8080";  ///< of the gateway, with the API's base if it has one; no slash at the end
+        "http://127.0.0.1:8080";  ///< of the gateway, including the API's base path, if any; no slash at the end
     std::string unix_socket = {}; ///< the path of a Unix socket that nginx listens on; empty: TCP
     std::string cert = {};        ///< the client certificate's file, PEM
     std::string key = {};         ///< its key's file; empty: the same file
@@ -16,7 +17,7 @@ struct settings {
     bool netrc = false;           ///< take the user and password from ~/.netrc
 };
 
-/// What options say; empty: nothing.
+/// The settings given as options; empty: not given.
 struct setting_options {
     std::optional<std::string> url;
     std::optional<std::string> unix_socket;
@@ -24,7 +25,7 @@ struct setting_options {
     std::optional<std::string> key;
     std::optional<std::string> cacert;
     bool netrc = false;
-    std::optional<std::string> file; ///< the settings' file, which must exist then
+    std::optional<std::string> file; ///< the settings file; it must exist
 };
 
 /// Reads the environment and the file. Throws command_error (usage) with a sentence that names what is malformed.

@@ -1,14 +1,14 @@
-// Asks a person before something is destroyed.
+// Asks a person for confirmation of a destructive action.
 #pragma once
 
 #include <string>
 
 namespace rollout::ctl {
 
-/// Asks on the terminal, and returns whether the answer is yes. What is not `y` or `yes`, and the end of the input, are a no.
+/// Asks on the terminal, and returns whether the answer is yes. Anything but `y` or `yes`, and end of file, means no.
 bool confirm(const std::string &question);
 
-/// Whether a line says yes.
+/// Returns whether a line means yes.
 bool says_yes(const std::string &line) noexcept;
 
 } // namespace rollout::ctl

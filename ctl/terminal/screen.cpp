@@ -7,7 +7,7 @@ namespace rollout::ctl {
 
 namespace {
 
-/// The cursor stands below the picture, and a shell's prompt has room.
+/// The cursor is below the picture, with room for a shell's prompt.
 constexpr std::size_t rows_left_free = 1;
 
 
@@ -25,7 +25,7 @@ std::vector<styled_line> cut_at_bottom(const std::vector<styled_line> &lines, st
 } // namespace
 
 
-/// Terminals break lines anew when they get narrower: a line of 80 columns takes two rows of 40.
+/// Terminals wrap lines again when they get narrower: a line of 80 columns takes two rows of 40.
 std::size_t screen::rows_drawn(std::size_t columns) const noexcept
 {
     std::size_t rows = 0;
@@ -55,7 +55,7 @@ std::string screen::draw(const std::vector<styled_line> &lines, const terminal_s
     }
     output += "\r";
     for (const auto &line : next) {
-        output += "\x1b[2K" + line + "\n"; // erased first: behind a full line the cursor stands on its last character
+        output += "\x1b[2K" + line + "\n"; // erased first: after a full line the cursor is on its last character
     }
     output += "\x1b[J";
     drawn_ = std::move(next);

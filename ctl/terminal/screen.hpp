@@ -1,4 +1,4 @@
-// A picture of some lines that is redrawn in place, below what the terminal showed before.
+// A picture of several lines, redrawn in place below the earlier contents of the terminal.
 #pragma once
 
 #include "ctl/terminal/styled_line.hpp"
@@ -13,8 +13,9 @@ class screen {
   public:
     explicit screen(bool colors) : colors_(colors) {}
 
-    /// What to write to the terminal so that it shows these lines in place of those drawn before. Lines are cut at the right, and the
-    /// picture at the bottom, with a last line that says how much is missing: nothing ever scrolls. Empty if nothing has changed.
+    /// Returns what to write to the terminal to replace the lines drawn before with these. Lines are cut at the right,
+    /// and the picture at the bottom, with a last line that says how much is missing, so that nothing ever scrolls. Empty
+    /// if nothing has changed.
     std::string draw(const std::vector<styled_line> &lines, const terminal_size &size);
 
   private:
@@ -22,7 +23,7 @@ class screen {
 
     bool colors_;
     std::vector<std::string> drawn_;
-    std::vector<std::size_t> widths_; ///< of what was drawn
+    std::vector<std::size_t> widths_; ///< of the drawn lines
     terminal_size size_;
 };
 

@@ -42,7 +42,7 @@ struct glyph {
 };
 
 
-/// The first character of a text that is not empty. Bytes that are not UTF-8 count as one column each.
+/// Returns the first character of a non-empty text. Bytes that are not UTF-8 count as one column each.
 glyph first_glyph(std::string_view text) noexcept
 {
     const auto lead = static_cast<unsigned char>(text.front());
@@ -59,7 +59,7 @@ glyph first_glyph(std::string_view text) noexcept
 }
 
 
-/// As much of the text as takes that many columns.
+/// Returns the longest beginning of the text that fits into that many columns.
 std::string_view cut(std::string_view text, std::size_t columns) noexcept
 {
     std::size_t bytes = 0;

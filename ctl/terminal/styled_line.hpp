@@ -1,4 +1,4 @@
-// A line of text with colours, whose width on the screen is known.
+// A line of colored text whose width on the screen is known.
 #pragma once
 
 #include <cstddef>
@@ -26,10 +26,10 @@ class styled_line {
     /// Adds blanks up to that column.
     styled_line &pad_to(std::size_t column);
 
-    /// How many columns it takes.
+    /// Returns its width in columns.
     std::size_t width() const noexcept { return width_; }
 
-    /// The text, cut at `columns` with an ellipsis; with escape sequences if `colors`.
+    /// Returns the text, cut at `columns` with an ellipsis; with escape sequences if `colors`.
     std::string render(std::size_t columns, bool colors) const;
 
   private:
@@ -37,13 +37,13 @@ class styled_line {
     std::size_t width_ = 0;
 };
 
-/// How many columns a UTF-8 text takes on a terminal.
+/// Returns how many columns a UTF-8 text takes on a terminal.
 std::size_t width_of(std::string_view text) noexcept;
 
-/// Puts items behind each other, with two blanks between them, into as many lines of `columns` as they take.
+/// Arranges items one after another, separated by two blanks, in as many lines of `columns` as needed.
 std::vector<styled_line> flow(const std::vector<styled_line> &items, std::size_t columns);
 
-/// Breaks a text at blanks into at most `most` lines of `columns`; what is left over is cut with an ellipsis.
+/// Wraps a text at blanks into at most `most` lines of `columns`; the rest is cut with an ellipsis.
 std::vector<styled_line> wrap(std::string_view text, std::size_t columns, std::size_t most,
                               style look = style::plain);
 

@@ -20,7 +20,7 @@ std::string_view environment(const char *name) noexcept
 
 void on_resize(int)
 {
-    // Nothing: the signal ends the wait.
+    // Empty: the signal only interrupts the wait.
 }
 
 } // namespace

@@ -79,7 +79,7 @@ styled_line titles(std::size_t columns)
 }
 
 
-/// One limit: the sign, what is counted, and the limit.
+/// Returns one limit: its sign, what is measured, and the limit.
 styled_line limit_item(const std::string &name, double value, double limit, bool decided, const std::string &text)
 {
     const bool over = value > limit;
@@ -96,7 +96,7 @@ bool is_decided(const json_t *gate, const char *test) noexcept
 }
 
 
-/// Green's value as a multiple of blue's; nothing if blue has none.
+/// Returns green's value as a multiple of blue's; nothing if blue has none.
 std::optional<double> ratio(const json_t *gate, const char *member) noexcept
 {
     const double blue = real_of(json_object_get(gate, "blue"), member);

@@ -1,4 +1,4 @@
-// What the gate has counted of blue and green, and how it stands to the limits.
+// The gate's counts for blue and green, and how they compare with the limits.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -9,7 +9,7 @@
 
 namespace rollout::ctl {
 
-/// The lines of `metadata.gate`, for a screen of that width.
+/// Returns the lines for `metadata.gate`, for a screen of that width.
 std::vector<styled_line> gate_lines(const json_t *gate, std::size_t columns);
 
 } // namespace rollout::ctl

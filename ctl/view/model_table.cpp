@@ -23,7 +23,7 @@ std::string revision_of(const json_t *model, const char *slot)
 }
 
 
-/// 0: a problem; 1: under way; 2: at rest.
+/// Returns 0 for a problem, 1 if work is under way, 2 at rest.
 int urgency_of(const json_t *model) noexcept
 {
     const auto state = json_text(model, "state");

@@ -1,4 +1,4 @@
-// Models as a table, a line each.
+// Models as a table, one per line.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -9,7 +9,8 @@
 
 namespace rollout::ctl {
 
-/// The title and a line for each document of `GET /models`: those with a problem first, then those under way, then by name.
+/// Returns the titles and a line for each document of `GET /models`: models with a problem first, then those under way,
+/// then by name.
 std::vector<styled_line> model_table(const std::vector<json_ptr> &models);
 
 } // namespace rollout::ctl

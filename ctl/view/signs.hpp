@@ -1,4 +1,4 @@
-// The signs and colours of states, the same everywhere.
+// The signs and colors of states, the same everywhere.
 #pragma once
 
 #include "common/domain/task_status.hpp"
@@ -16,7 +16,7 @@ inline constexpr std::string_view skipped_sign = "–";
 
 style style_of(task_status status) noexcept;
 
-/// The sign and colour of a step's state.
+/// Returns the sign and color of a step's state.
 styled_line sign_of_step(std::string_view state);
 
 } // namespace rollout::ctl

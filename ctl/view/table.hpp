@@ -1,4 +1,4 @@
-// Rows of cells under titles, each column as wide as its widest cell.
+// Rows of cells under titles; each column is as wide as its widest cell.
 #pragma once
 
 #include "ctl/terminal/styled_line.hpp"
@@ -13,14 +13,14 @@ class table {
   public:
     explicit table(std::initializer_list<std::string> titles);
 
-    /// As many cells as there are titles.
+    /// Adds a row, with as many cells as there are titles.
     void add(std::vector<styled_line> cells);
 
-    /// The titles and the rows. A column without any text is left out.
+    /// Returns the titles and the rows. Columns without any text are omitted.
     std::vector<styled_line> lines() const;
 
   private:
-    std::vector<std::vector<styled_line>> rows_; ///< the titles first
+    std::vector<std::vector<styled_line>> rows_; ///< the titles come first
 };
 
 } // namespace rollout::ctl

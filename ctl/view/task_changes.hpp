@@ -1,4 +1,4 @@
-// A task as a line for each change, for an output that is no terminal.
+// A task as one line per change, for an output that is not a terminal.
 #pragma once
 
 #include "ctl/api/task_document.hpp"
@@ -9,8 +9,8 @@ namespace rollout::ctl {
 
 class task_changes {
   public:
-    /// What to print of this state: `TIME MODEL SUBJECT STATE: DETAIL` without a line feed; empty if nothing that a person sees
-    /// has changed since the last one.
+    /// Returns the line to print for this state: `TIME MODEL SUBJECT STATE: DETAIL` without a line feed; empty if nothing
+    /// visible to a person has changed since the last one.
     std::string line_of(const task_document &task);
 
   private:

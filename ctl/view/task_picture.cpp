@@ -14,7 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t most_detail_lines = 3;
-constexpr std::size_t bar_text_columns = 30; ///< that the words behind the bar take at least
+constexpr std::size_t bar_text_columns = 30; ///< the minimum width of the text after the bar
 
 
 milliseconds from_us(std::int64_t us) noexcept
@@ -29,7 +29,7 @@ milliseconds from_s(std::uint64_t seconds) noexcept
 }
 
 
-/// Which of the plan's weights is in force; the plan's size if none is.
+/// Returns the index of the plan's weight in force; the plan's size if none is.
 std::size_t current_weight(const task_document &task) noexcept
 {
     for (std::size_t i = task.plan.size(); i-- > 0;) {
@@ -75,7 +75,7 @@ std::vector<styled_line> head(const task_document &task, const picture_context &
 }
 
 
-/// `load ✔ 3.1 s`, `shift ● 2 of 3`.
+/// Returns `load ✔ 3.1 s`, `shift ● 2 of 3`.
 styled_line step_item(const task_document &task, const task_step &step, std::int64_t now_us)
 {
     styled_line item(step.name, step.state == "running" ? style::bold : style::plain);
@@ -96,7 +96,7 @@ styled_line step_item(const task_document &task, const task_step &step, std::int
 }
 
 
-/// How long the task lasts at the least from now: the rest of its hold, and the holds to come.
+/// Returns the shortest time that the task still takes: the rest of its hold, and the holds to come.
 milliseconds shortest_rest(const task_document &task, milliseconds hold_rest)
 {
     milliseconds rest = std::max(hold_rest, milliseconds(0));

@@ -1,4 +1,4 @@
-// A task as a picture of some lines: the one renderer of `watch` and `status`.
+// A task as a picture of several lines: the renderer of both `watch` and `status`.
 #pragma once
 
 #include "ctl/api/task_document.hpp"
@@ -13,22 +13,22 @@
 
 namespace rollout::ctl {
 
-/// What is known beside the task's document.
+/// What is known in addition to the task's document.
 struct picture_context {
     std::int64_t now_us = 0;         ///< by the gateway's clock
-    std::uint64_t blue_revision = 0; ///< that serves beside it; 0: none, or not known
-    std::optional<bool> is_ready;    ///< whether rolloutd is linked; nothing: not known
-    std::string trouble;             ///< why the document may be old; empty: it is not
+    std::uint64_t blue_revision = 0; ///< the one that serves next to it; 0: none, or unknown
+    std::optional<bool> is_ready;    ///< whether rolloutd is linked; nothing: unknown
+    std::string trouble;             ///< why the document may be outdated; empty: it is not
     std::chrono::milliseconds trouble_lasts{0};
 };
 
-/// The most important comes first: a small screen shows the beginning.
+/// The most important lines come first, since a small screen shows only the beginning.
 std::vector<styled_line> draw_task(const task_document &task, const picture_context &around, std::size_t columns);
 
-/// `revision 7`, or `deletion`.
+/// Returns `revision 7`, or `deletion`.
 std::string subject_of(const task_document &task);
 
-/// The status in a word; of a task that waits for a person, or is being canceled, that.
+/// Returns the status as text; for a task that waits for a person or is being canceled, that instead.
 std::string state_of(const task_document &task);
 
 } // namespace rollout::ctl

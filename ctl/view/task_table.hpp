@@ -1,4 +1,4 @@
-// Tasks as a table, a line each.
+// Tasks as a table, one per line.
 #pragma once
 
 #include "ctl/api/task_document.hpp"
@@ -9,8 +9,8 @@
 
 namespace rollout::ctl {
 
-/// The title and a line for each task, in their order: model, what it does, state, weight, age, who created it, its id. `now_us` is the
-/// gateway's clock.
+/// Returns the titles and a line for each task, in the given order: model, action, state, weight, age, creator, id.
+/// `now_us` is by the gateway's clock.
 std::vector<styled_line> task_table(const std::vector<task_document> &tasks, std::int64_t now_us);
 
 } // namespace rollout::ctl

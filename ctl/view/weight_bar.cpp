@@ -12,7 +12,8 @@ constexpr std::size_t least_columns = 8;
 constexpr std::size_t most_columns = 50;
 
 
-/// The labels of the plan's weights, each with the column where it begins; what would touch another one is left out.
+/// Returns the labels of the plan's weights by the column where each begins; a label that would touch another one is
+/// omitted.
 std::map<std::size_t, std::string> place_labels(const std::vector<planned_weight> &plan, std::size_t columns)
 {
     std::map<std::size_t, std::string> labels;

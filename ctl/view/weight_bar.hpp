@@ -1,4 +1,4 @@
-// The traffic's weight as a bar, with the weights of the plan on it.
+// The traffic's weight as a bar, with the plan's weights marked on it.
 #pragma once
 
 #include "ctl/api/task_document.hpp"
@@ -9,7 +9,7 @@
 
 namespace rollout::ctl {
 
-/// ` 5━━━25━━━━╸────────100`: `columns` wide, or less. Empty if there is no room.
+/// Returns ` 5━━━25━━━━╸────────100`, at most `columns` wide. Empty if there is no room.
 styled_line weight_bar(const std::vector<planned_weight> &plan, unsigned weight, std::size_t columns);
 
 } // namespace rollout::ctl

@@ -19,12 +19,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr unsigned most_links_in_a_row = 40; // as the kernel
+constexpr unsigned most_links_in_a_row = 40; // the kernel's limit
 
 using entry_kind = archive_file_entry::kind;
 
 
-/// What torch.save and torch.jit.save write: a zip archive of one folder with these in it.
+/// Recognizes what torch.save and torch.jit.save write: a zip archive of one folder that contains these files.
 class torch_signs {
   public:
     void note(std::string_view path) noexcept
@@ -95,7 +95,8 @@ class unpacking {
         return entries_.write_to(file.get(), shown(folder_ / path));
     }
 
-    /// Every folder above, and nothing that is not a folder. There is no link in the tree that could lead elsewhere.
+    /// Creates all parent folders; fails if one of them exists as something else. The tree contains no links that could
+    /// lead elsewhere.
     outcome make_folders(const std::string &path)
     {
         for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
@@ -112,7 +113,7 @@ class unpacking {
         return outcome::ok();
     }
 
-    /// A link becomes another name of the file that it leads to.
+    /// Creates each link as another name (a hard link) of the file that it leads to.
     outcome make_links()
     {
         for (const auto &[path, first_target] : links_) {
@@ -141,8 +142,8 @@ class unpacking {
 
     fs::path folder_;
     archive_entries entries_;
-    std::set<std::string> folders_;            ///< that were made
-    std::map<std::string, std::string> links_; ///< to be made in the end: where each goes, and where it leads
+    std::set<std::string> folders_;            ///< created so far
+    std::map<std::string, std::string> links_; ///< created at the end: path and target of each
 };
 
 } // namespace

@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::size_t block_bytes = 65536;
 
-/// False where memory is short.
+/// Returns false if memory is short.
 bool support(archive *reader, packing kind)
 {
     if (kind == packing::zip) {
@@ -43,7 +43,8 @@ bool support(archive *reader, packing kind)
 }
 
 
-/// What a path has before the first component that was left behind, without a slash at its end; nothing where none was.
+/// Returns the part of a path before the first component that was left behind, without a slash at the end; nothing if
+/// there is no such component.
 std::optional<std::string_view> before_left_behind(std::string_view path) noexcept
 {
     for (std::size_t at = 0; at < path.size();) {
@@ -57,12 +58,12 @@ std::optional<std::string_view> before_left_behind(std::string_view path) noexce
 }
 
 
-/// The names of an archive that says nothing about their characters: UTF-8 where that fits, else what DOS wrote, code page 437
-/// (section D.1 of ZIP's APPNOTE). Nothing where there is no such conversion.
+/// Converts a name whose encoding the archive does not give, and which is not valid UTF-8, from what DOS wrote, code page
+/// 437 (section D.1 of ZIP's APPNOTE). Nothing if the system has no such conversion.
 std::optional<std::string> from_dos(std::string_view name)
 {
     const iconv_t conversion = ::iconv_open("UTF-8", "CP437");
-    if (conversion == reinterpret_cast<iconv_t>(-1)) { // NOLINT(performance-no-int-to-ptr): it is iconv's way
+    if (conversion == reinterpret_cast<iconv_t>(-1)) { // NOLINT(performance-no-int-to-ptr): iconv's own convention
         return std::nullopt;
     }
     std::string bytes(name);
@@ -78,7 +79,7 @@ std::optional<std::string> from_dos(std::string_view name)
 }
 
 
-/// A name as the archive has it; null where it has none that can be read.
+/// Returns a name as the archive has it; null if it has none that can be read.
 const char *name_of(const char *utf8, const char *bytes) noexcept
 {
     return utf8 != nullptr ? utf8 : bytes;
@@ -110,7 +111,7 @@ outcome archive_entries::open()
     if (source_.proven != nullptr) {
         return open_proven();
     }
-    // By its descriptor, with a place of its own in the file: it may be read twice, and its name may be gone.
+    // By the descriptor, but with a file offset of its own: the file may be read twice, and its name may be gone.
     const std::string path = "/proc/self/fd/" + std::to_string(source_.fd);
     return archive_read_open_filename(reader_.get(), path.c_str(), block_bytes) == ARCHIVE_OK ? outcome::ok()
                                                                                               : broken();
@@ -184,7 +185,7 @@ outcome archive_entries::next(archive_file_entry &into, bool &ended)
         if (auto checked = check(*entry, into); !checked) {
             return checked;
         }
-        if (!into.path.empty()) { // the archive's own top, "./"
+        if (!into.path.empty()) { // empty: the archive's top, "./"
             path_ = into.path;
             ended = false;
             return outcome::ok();
@@ -221,7 +222,7 @@ outcome archive_entries::check(archive_entry &entry, archive_file_entry &into)
     }
     switch (archive_entry_filetype(&entry)) {
     case AE_IFREG: {
-        if (path.ends_with('/')) { // as some write folders
+        if (path.ends_with('/')) { // how some archivers write folders
             into.is = archive_file_entry::kind::folder;
             return into.path.empty() ? outcome::ok() : count(into.path);
         }
@@ -272,7 +273,7 @@ outcome archive_entries::name(archive_entry &entry, std::string &into) const
         into = std::move(*known);
     }
     std::ranges::replace(into, '\\',
-                         '/'); // what .NET once wrote; a zip's names have no backslashes (APPNOTE, 4.4.17.1)
+                         '/'); // once written by .NET; names in a zip have no backslashes (APPNOTE, 4.4.17.1)
     if (into.size() >= 2 && into[1] == ':' && std::isalpha(static_cast<unsigned char>(into[0])) != 0) {
         return refuse(into, "is an absolute path");
     }
@@ -280,7 +281,8 @@ outcome archive_entries::name(archive_entry &entry, std::string &into) const
 }
 
 
-/// Of an entry that is no part of the model there is the folder that it is in, which a model may need though it be empty.
+/// Skips an entry that is not part of the model, but keeps the folder that it is in: a model may need that even if it is
+/// empty.
 outcome archive_entries::leave_out(archive_entry &entry, std::string_view path, archive_file_entry &into)
 {
     if (++left_out_ > bounds_.max_files) {
@@ -340,7 +342,7 @@ outcome archive_entries::check_path(std::string_view path, std::string &into) co
 }
 
 
-/// A symbolic link's text means a path from the folder that the link is in.
+/// A symbolic link's text is relative to the folder that contains the link.
 outcome archive_entries::check_link(const std::string &target, archive_file_entry &into) const
 {
     if (target.empty() || target.front() == '/') {

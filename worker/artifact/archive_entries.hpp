@@ -1,4 +1,4 @@
-// The entries of an archive, one after the other, each checked before anybody sees it.
+// Iterates over the entries of an archive, and checks each before the caller sees it.
 #pragma once
 
 #include "worker/artifact/archive.hpp"
@@ -18,8 +18,8 @@ struct archive_file_entry {
 
     kind is = kind::file;
     std::string path;    ///< relative, without `.`, `..` and empty components
-    std::string target;  ///< of a link: likewise, from the archive's top
-    bool is_run = false; ///< a file whose owner may run it
+    std::string target;  ///< of a link: likewise, relative to the archive's top
+    bool is_run = false; ///< the file is executable by its owner
 };
 
 class archive_entries {
@@ -31,14 +31,14 @@ class archive_entries {
 
     outcome open();
 
-    /// The next entry; `ended` where there is none. Folders that are there only by the paths of files are counted too. Of what
-    /// was left behind in a folder there is the folder.
+    /// Reads the next entry; sets `ended` if there is none. Folders that exist only in the paths of files are counted
+    /// too. For skipped files in a folder, returns the folder.
     outcome next(archive_file_entry &into, bool &ended);
 
-    /// The entry's bytes, into an open file, which must be empty.
+    /// Writes the entry's bytes into an open file, which must be empty.
     outcome write_to(int file, const std::string &shown_file);
 
-    /// What is wrong with an entry, as a permanent failure: "PATH in SOURCE WHY".
+    /// Returns a permanent failure about an entry: "PATH in SOURCE WHY".
     outcome refuse(const std::string &path, const std::string &why) const;
 
     std::uint64_t files() const noexcept { return files_; }
@@ -68,16 +68,16 @@ class archive_entries {
     tree_bounds bounds_;
     const stop_flag &stop_;
     std::unique_ptr<archive, release> reader_;
-    std::uint64_t at_ = 0;   ///< of a proven file: where it is read next
-    outcome proven_failure_; ///< and what was wrong with it
+    std::uint64_t at_ = 0;   ///< of a proven file: the offset of the next read
+    outcome proven_failure_; ///< and its failure
     bool is_zip_ = false;
-    std::string path_;              ///< of the entry that was read last
-    std::set<std::string> counted_; ///< folders, and what else takes a name
+    std::string path_;              ///< of the last entry
+    std::set<std::string> counted_; ///< folders, and other entries that take a name
     std::uint64_t files_ = 0;
     std::uint64_t bytes_ = 0;
     std::uint64_t left_out_ = 0;       ///< entries
-    std::uint64_t left_out_bytes_ = 0; ///< which have to be read all the same
-    std::uint64_t announced_ = 0;      ///< of `bytes_`, what the last entry's head has said
+    std::uint64_t left_out_bytes_ = 0; ///< which must be read anyway
+    std::uint64_t announced_ = 0;      ///< the part of `bytes_` that the last entry's header announced
 };
 
 } // namespace rollout

@@ -27,7 +27,8 @@ constexpr std::chrono::milliseconds longest_connect = 10s;
 constexpr std::chrono::milliseconds longest_silence = 60s;
 constexpr unsigned most_redirects = 5;
 
-/// Connections that may break, one after the other, while each brings something; then the step's own retries take over.
+/// The number of connections that may break in a row, provided that each delivers something; after that, the step's own
+/// retries take over.
 constexpr unsigned most_resumptions = 20;
 
 enum : long { status_ok = 200, status_partial = 206, status_no_such_range = 416 };
@@ -44,7 +45,7 @@ class downloading {
     {
         outcome ended = file_.open(!request_.sha256.empty(), stop_);
         if (ended && file_.size() > request_.max_bytes) {
-            ended = file_.start_over(); // left from a time when more was allowed
+            ended = file_.start_over(); // left over from when more was allowed
         }
         if (ended) {
             ended = bring_it_all();
@@ -70,7 +71,7 @@ class downloading {
         if (checked || !file_.began_earlier()) {
             return checked;
         }
-        // Perhaps the server's file changed between two attempts.
+        // The server's file may have changed between two attempts.
         if (auto emptied = file_.start_over(); !emptied) {
             return emptied;
         }
@@ -82,7 +83,8 @@ class downloading {
 
     // The requests.
 
-    /// Until the file is whole: one request, and another for the rest wherever a connection broke.
+    /// Requests until the file is complete: a first request, then another for the rest each time that a connection
+    /// breaks.
     outcome bring_it_all()
     {
         validator_.clear();
@@ -95,12 +97,12 @@ class downloading {
                 return ended;
             }
             if (request_.sha256.empty() && validator_.empty()) {
-                return ended; // nothing would tell whether the rest belongs to what is here
+                return ended; // nothing would show whether the rest belongs to what is here
             }
         }
     }
 
-    /// One request, with its redirects.
+    /// Sends one request and follows its redirects.
     outcome follow()
     {
         std::string url = request_.source;
@@ -143,7 +145,7 @@ class downloading {
             return outcome::canceled();
         }
         if (answer_ == answer::none && (code == CURLE_OK || is_redirect())) {
-            judge_answer(); // it has no body, or none that came
+            judge_answer(); // it has no body, or none has arrived
         }
         if (failure_) {
             return std::move(*failure_);
@@ -167,7 +169,7 @@ class downloading {
         set(CURLOPT_PATH_AS_IS, 1L);
         set(CURLOPT_PROTOCOLS_STR, "http,https");
         set(CURLOPT_FOLLOWLOCATION, 0L);
-        set(CURLOPT_PROXY, ""); // a proxy would choose the address
+        set(CURLOPT_PROXY, ""); // a proxy would choose the address itself
         set(CURLOPT_NOPROXY, "*");
         set(CURLOPT_USERAGENT, "rolloutd");
         set(CURLOPT_NOSIGNAL, 1L);
@@ -218,7 +220,7 @@ class downloading {
         }
     }
 
-    // What libcurl calls. Nothing is thrown through it.
+    // libcurl's callbacks. They do not throw.
 
     static curl_socket_t on_open_socket(void *self, curlsocktype, curl_sockaddr *address) noexcept
     {
@@ -264,7 +266,7 @@ class downloading {
 
     enum class answer { none, body, redirect, failure };
 
-    /// By its head; libcurl itself looks for a redirect only at an answer's end.
+    /// Decides by the header, since libcurl itself looks for a redirect only at the end of an answer.
     bool is_redirect() const
     {
         long status = 0;
@@ -273,7 +275,7 @@ class downloading {
                !header("Location").empty();
     }
 
-    /// Where an answer redirects to: relative to what was asked for (RFC 9110, 10.2.2).
+    /// Finds the target of a redirect, relative to the requested URL (RFC 9110, 10.2.2).
     outcome find_redirect(const web_source &source, std::string &redirect) const
     {
         const curl_url_ptr url(curl_url());
@@ -289,7 +291,7 @@ class downloading {
         return redirect.empty() ? outcome::permanent(asked_ + " redirects to an invalid URL") : outcome::ok();
     }
 
-    /// At its first byte, or at its end where it has none.
+    /// Called at the first byte of the body, or at the end if there is none.
     void judge_answer()
     {
         long status = 0;
@@ -318,7 +320,7 @@ class downloading {
                     return;
                 }
             }
-            validator_ = tag.starts_with('"') ? tag : ""; // a weak one does not vouch for bytes (RFC 9110, 13.1.5)
+            validator_ = tag.starts_with('"') ? tag : ""; // a weak one says nothing about bytes (RFC 9110, 13.1.5)
         } else if (!continues_here(header("Content-Range")) ||
                    (!validator_.empty() && !tag.empty() && tag != validator_)) {
             again(asked_ + " is not the same file as before");
@@ -329,7 +331,7 @@ class downloading {
         make_sure_of_space(rest);
     }
 
-    /// `rest` is -1 where the server does not say.
+    /// `rest` is -1 if the server does not give it.
     void make_sure_of_space(curl_off_t rest)
     {
         const auto folder = request_.file.parent_path();
@@ -369,7 +371,7 @@ class downloading {
             judge_answer();
         }
         if (answer_ != answer::body) {
-            return false; // of a redirect's body, or a failure's, not a byte is read
+            return false; // the body of a redirect or of a failure is not read at all
         }
         if (size > most_ - file_.size()) {
             fail(over_bound());
@@ -391,7 +393,7 @@ class downloading {
         failure_ = std::move(how);
     }
 
-    /// What is here is no beginning of what the server has now.
+    /// The local bytes are not the beginning of the server's current file.
     void again(const std::string &why)
     {
         auto emptied = file_.start_over();
@@ -405,7 +407,7 @@ class downloading {
         return curl_easy_header(easy_.get(), name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : "";
     }
 
-    /// `bytes 1000-1999/2000` (RFC 9110, 14.4).
+    /// Returns whether the range, as in `bytes 1000-1999/2000` (RFC 9110, 14.4), continues the local bytes.
     bool continues_here(std::string_view range) const
     {
         constexpr std::string_view unit = "bytes ";
@@ -421,17 +423,17 @@ class downloading {
     const download_request &request_;
     fetch_progress *progress_;
     const stop_flag &stop_;
-    std::string shown_ = "the source"; ///< what was asked for first
-    std::string asked_;                ///< and what is asked now, after redirects
+    std::string shown_ = "the source"; ///< the URL of the first request
+    std::string asked_;                ///< and of the current one, after redirects
     partial_file file_;
     curl_easy_ptr easy_;
     curl_list_ptr headers_;
     std::string range_;
     answer answer_ = answer::none;
     std::optional<outcome> failure_;         ///< found in an answer
-    std::optional<outcome> refused_address_; ///< one of the server's, while it was connected to
-    std::string validator_;                  ///< the strong ETag of what is here; empty: none
-    std::uint64_t most_ = 0;                 ///< that the file may become
+    std::optional<outcome> refused_address_; ///< an address of the server's, refused when connecting
+    std::string validator_;                  ///< the strong ETag of the local bytes; empty: none
+    std::uint64_t most_ = 0;                 ///< the most that the file may become
     bool may_be_local_ = false;
     bool starts_again_ = false;
 };

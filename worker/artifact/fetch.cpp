@@ -30,7 +30,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The part of a download in its destination.
+/// The partial download, in its destination.
 constexpr char part_name[] = ".download";
 
 
@@ -41,7 +41,7 @@ outcome fetched(const fetch_request &request, std::uint64_t files, std::uint64_t
 }
 
 
-/// Makes the model's folder from an archive, which is open and whole.
+/// Creates the model's folder from an archive, which is open and complete.
 outcome unpack_archive(const fetch_request &request, const archive_source &source, const stop_flag &stop)
 {
     const tree_bounds bounds{request.max_bytes, request.max_files};
@@ -141,7 +141,8 @@ class file_fetch {
         return make_folder(request_.destination, destination_);
     }
 
-    /// With a checksum, what is unpacked is what it was taken of. Without, a look at the file's times has to do.
+    /// With a checksum, the bytes that are unpacked are those that were verified. Without one, the file's times are
+    /// compared instead.
     outcome unpack_file(const opened_source &source)
     {
         if (auto checked = check_can_be_unpacked(path_.filename().native(), shown(path_)); !checked) {
@@ -214,7 +215,7 @@ class file_fetch {
 };
 
 
-/// A part from before stays where there is a checksum; everything else in the destination goes.
+/// Keeps an earlier partial download if there is a checksum, and removes everything else in the destination.
 outcome prepare_part(const fetch_request &request, const fs::path &part)
 {
     struct stat status {};
@@ -234,7 +235,7 @@ outcome prepare_part(const fetch_request &request, const fs::path &part)
 }
 
 
-/// One fetch of a file from a web server, on its thread.
+/// Fetches a file from a web server; runs on the fetch's thread.
 outcome web_fetch(const fetch_request &request, const stop_flag &stop)
 {
     const auto source = parse_web_source(request.source);
@@ -307,7 +308,7 @@ outcome fetch_now(const fetch_request &request, const stop_flag &stop)
     const bool goes_on_later = !request.sha256.empty() && is_web_source(request.source) &&
                                (ended.is == outcome::kind::transient || ended.is == outcome::kind::canceled);
     if (!ended && !goes_on_later) {
-        // Half a model, or one with another checksum, is of no use to anybody.
+        // Half a model, or one with another checksum, is of no use.
         std::error_code ignored;
         fs::remove_all(request.destination, ignored);
     }

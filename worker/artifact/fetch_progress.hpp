@@ -1,4 +1,4 @@
-// How far a fetch is. Its thread counts, the loop reads.
+// The progress of a fetch. Written by the fetch's thread, read by the loop.
 #pragma once
 
 #include <atomic>
@@ -8,7 +8,7 @@ namespace rollout {
 
 struct fetch_progress {
     std::atomic<std::uint64_t> done_bytes{0};
-    std::atomic<std::uint64_t> total_bytes{0}; ///< 0: not known
+    std::atomic<std::uint64_t> total_bytes{0}; ///< 0: unknown
 };
 
 } // namespace rollout

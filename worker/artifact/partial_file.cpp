@@ -31,7 +31,7 @@ outcome partial_file::append(const char *bytes, std::size_t size)
 {
     const std::size_t written = write_all(file_.get(), bytes, size);
     const int error = errno;
-    digest_->feed(bytes, written); // what is not there is brought again, and counts then
+    digest_->feed(bytes, written); // what is missing is downloaded again, and is digested then
     size_ += written;
     return written == size ? outcome::ok() : io_failure(shown(path_) + " cannot be written", error);
 }

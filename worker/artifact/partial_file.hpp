@@ -1,4 +1,4 @@
-// A file that grows by what is downloaded, with the checksum of what it holds.
+// A file that grows with a download, and the checksum of its contents.
 #pragma once
 
 #include "common/base/unique_fd.hpp"
@@ -17,7 +17,7 @@ class partial_file {
   public:
     explicit partial_file(std::filesystem::path path) : path_(std::move(path)) {}
 
-    /// Opens or makes it. With `keep`, what an earlier attempt has left stays, and counts for the checksum.
+    /// Opens or creates the file. With `keep`, the bytes of an earlier attempt stay, and are included in the checksum.
     outcome open(bool keep, const stop_flag &stop);
 
     outcome append(const char *bytes, std::size_t size);
@@ -25,17 +25,17 @@ class partial_file {
     /// Empties it.
     outcome start_over();
 
-    /// Lower-case hexadecimal digits; once, until it is started over.
+    /// Returns lower-case hexadecimal digits. May be called once until the file is started over.
     std::string digest() { return digest_->finish(); }
 
     std::uint64_t size() const noexcept { return size_; }
 
-    /// It begins with what an earlier attempt has left.
+    /// Returns whether the file begins with the bytes of an earlier attempt.
     bool began_earlier() const noexcept { return began_earlier_; }
 
     const std::filesystem::path &path() const noexcept { return path_; }
 
-    /// The open file becomes the caller's.
+    /// Passes the open file to the caller.
     int release() noexcept { return file_.release(); }
 
   private:

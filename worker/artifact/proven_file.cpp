@@ -18,7 +18,7 @@ constexpr std::size_t piece_bytes = 1024 * 1024;
 } // namespace
 
 
-/// As much of the piece as the file has.
+/// Reads as much of the piece as the file contains.
 outcome proven_file::fill(std::uint64_t piece, const std::string &shown)
 {
     held_ = UINT64_MAX;

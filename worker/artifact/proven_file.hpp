@@ -1,5 +1,5 @@
-// An open file that was digested once and is read again, also out of order: each piece is held against what it was then, so that
-// what is used is what the checksum was of, whatever somebody else does to the file meanwhile.
+// An open file that was digested once and is then read again, in any order. Each piece is compared with its digest, so
+// that the bytes used are those that the checksum covered, even if somebody else changes the file in between.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -15,17 +15,17 @@ namespace rollout {
 
 class proven_file {
   public:
-    /// `fd` is open for reading, and outlives this; where it stands is neither used nor changed.
+    /// `fd` must be open for reading and outlive this object; its offset is neither used nor changed.
     explicit proven_file(int fd) : fd_(fd) {}
 
-    /// Reads all of it. `digest`: its SHA-256 in lower-case hexadecimal digits. Looks at `stop` for each MiB.
+    /// Reads the whole file. `digest` receives its SHA-256 in lower-case hexadecimal digits. Checks `stop` once per MiB.
     outcome prove(const std::string &shown, const stop_flag &stop, std::string &digest);
 
-    /// The bytes from there to the end of a piece of at most a MiB, empty at the file's end; they stand until the next call, of
-    /// whoever reads it. Transient where they are not what was proven.
+    /// Returns the bytes from `at` to the end of its piece (at most 1 MiB); empty at the end of the file. They are valid
+    /// until the next call to `read` by any caller. Transient if they are not the digested bytes.
     outcome read(std::uint64_t at, const std::string &shown, std::string_view &bytes);
 
-    /// In bytes, as it was proven.
+    /// Returns the size in bytes when the file was digested.
     std::uint64_t size() const noexcept { return size_; }
 
   private:
@@ -36,8 +36,8 @@ class proven_file {
     int fd_;
     std::uint64_t size_ = 0;
     std::vector<piece_digest> pieces_;
-    std::vector<char> buffer_;        ///< a piece, at most
-    std::uint64_t held_ = UINT64_MAX; ///< which
+    std::vector<char> buffer_;        ///< at most one piece
+    std::uint64_t held_ = UINT64_MAX; ///< the piece in `buffer_`
 };
 
 } // namespace rollout

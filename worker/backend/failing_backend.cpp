@@ -43,7 +43,7 @@ class failing_backend final : public backend {
             "ready", [&](done_fn then) { return of_->ready(model, std::move(then)); }, std::move(done));
     }
 
-    /// Not one of a task's calls: it comes whenever its time comes.
+    /// Not one of a task's calls: it runs at times that no task decides.
     operation_ptr probe_models(const std::vector<server_model> &models, probed_fn done) override
     {
         return of_->probe_models(models, std::move(done));

@@ -1,5 +1,5 @@
-// A backend whose calls a test lets fail (worker/base/failpoint.hpp): "backend:load:before", where nothing is done, and
-// "backend:load:after", where all is done and the answer is lost. A build without failpoints has the backend itself.
+// A backend whose calls a test can make fail (worker/base/failpoint.hpp): at "backend:load:before" nothing is done; at
+// "backend:load:after" everything is done, but the answer is lost. A build without failpoints returns the backend itself.
 #pragma once
 
 #include "worker/backend/backend.hpp"
@@ -12,7 +12,7 @@ namespace rollout {
 
 #ifdef ROLLOUT_FAILPOINTS
 
-/// The loop must outlive the backend that is made.
+/// The loop must outlive the returned backend.
 std::shared_ptr<backend> with_failpoints(uv_loop_t *loop, std::shared_ptr<backend> of);
 
 #else

@@ -20,16 +20,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Under the staging folder: what has left the repository and is being deleted. No model has a name like that.
+/// In the staging folder: holds what has left the repository and is being deleted. No model can have this name.
 constexpr const char *removed_folder = ".removed";
 
-/// Beside it: what a server that polls is to let go of, whole.
+/// In the staging folder: holds the models that a polling server is to unload, complete.
 constexpr const char *withdrawn_folder = ".withdrawn";
 
-/// Of a file that is made, moved and removed to see whether that can be done.
+/// The file that is created, moved and removed to test whether that is possible.
 constexpr const char *probe_name = ".rollout-probe";
 
-/// The name comes checked; a wrong one here would delete a wrong folder.
+/// The name is already checked; this is a safeguard, since a wrong name would delete the wrong folder.
 outcome check_name(const std::string &model)
 {
     const bool plain = !model.empty() && model.front() != '.' && model.find('/') == std::string::npos &&
@@ -69,7 +69,7 @@ outcome sync_folder(const fs::path &path)
 }
 
 
-/// A folder after what is in it.
+/// Syncs a folder after its contents.
 outcome sync_tree(const fs::path &folder, const stop_flag &stop)
 {
     std::error_code error;
@@ -109,8 +109,8 @@ bool is_read_only(const fs::path &path) noexcept
 
 using rename_fn = int (*)(const fs::path &from, const fs::path &to, const char *point);
 
-/// Into a folder for what is taken out, which is made for it: another model on its way may remove it right here, and then it is
-/// made again. An error's number in `failed`, or 0.
+/// Moves a folder into the folder for removed models, creating that. Another model's removal may delete that folder in
+/// between; then it is created again. `failed` receives an errno, or 0.
 outcome move_to_bin(const fs::path &from, const fs::path &to, rename_fn rename, const char *point, int &failed)
 {
     const fs::path bin = to.parent_path();
@@ -151,12 +151,12 @@ outcome model_repository::check_way(way_trouble *trouble) const
         }
         return no_way(from, to, number);
     };
-    // Where the staging folder is still to be made: a check by another user must not make it his.
+    // If the staging folder does not exist yet: a check that runs as another user must not create it as that user's.
     fs::path place = staging_;
     while (!fs::is_directory(place, error) && place.has_relative_path()) {
         place = place.parent_path();
     }
-    // Servers look for folders in their repository, and for no file.
+    // Servers look for folders in their repository, not for files.
     const fs::path from = place / probe_name;
     const fs::path to = repository_ / probe_name;
     const unique_fd made(::open(from.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -167,7 +167,7 @@ outcome model_repository::check_way(way_trouble *trouble) const
     const int number = rename_probe(from, to);
     ::unlink(from.c_str());
     ::unlink(to.c_str());
-    // What else may happen is for the files themselves to meet.
+    // Any other error is left to the operation on the real files.
     return number == EXDEV || number == EROFS || number == EACCES || number == EPERM
                ? failed(staging_, repository_, number)
                : outcome::ok();
@@ -268,7 +268,7 @@ outcome model_repository::put_back(const std::string &model) const
     }
     auto back =
         moved(withdrawn(model), in_place(model), rename_to_nothing(withdrawn(model), in_place(model), "put_back"));
-    ::rmdir(withdrawn(model).parent_path().c_str()); // while another model is in it, it stays
+    ::rmdir(withdrawn(model).parent_path().c_str()); // stays while another model is in it
     return back;
 }
 
@@ -286,7 +286,7 @@ outcome model_repository::remove(const std::string &model) const
         return delete_tree(staged(model));
     }
     auto gone = delete_tree(withdrawn(model));
-    ::rmdir(withdrawn(model).parent_path().c_str()); // while another model is in it, it stays
+    ::rmdir(withdrawn(model).parent_path().c_str()); // stays while another model is in it
     return gone ? take_out(model) : gone;
 }
 
@@ -315,7 +315,7 @@ outcome model_repository::check_there() const
 }
 
 
-/// Out of the server's sight with one rename, then deleted.
+/// Moves the model out of the server's sight with one rename, then deletes it.
 outcome model_repository::take_out(const std::string &model) const
 {
     const fs::path bin = staging_ / removed_folder;
@@ -336,7 +336,7 @@ outcome model_repository::take_out(const std::string &model) const
         if (failed != EXDEV) {
             return io_failure(shown(in_place(model)) + " cannot be moved out of the repository", failed);
         }
-        // No way to move it: the server holds it no longer, so it may also go piece by piece.
+        // It cannot be moved; the server no longer has it loaded, so it can be deleted file by file.
         if (auto gone = delete_tree(in_place(model)); !gone) {
             return gone;
         }
@@ -345,7 +345,7 @@ outcome model_repository::take_out(const std::string &model) const
         return synced;
     }
     outcome gone = delete_tree(removed);
-    ::rmdir(bin.c_str()); // while another model is on its way out, it stays
+    ::rmdir(bin.c_str()); // stays while another model is being deleted
     return gone;
 }
 
@@ -356,10 +356,10 @@ outcome model_repository::move_in(const std::string &model) const
 }
 
 
-/// Why nothing can be moved from one to the other, or, with no other, be made in the one.
+/// Explains why nothing can be moved from `from` to `to`, or, if `to` is empty, be created in `from`.
 outcome model_repository::no_way(const fs::path &from, const fs::path &to, int error) const
 {
-    // Of two mounts the kernel says first that they are two.
+    // For two mounts, the kernel reports first that they are two.
     if (error == EXDEV || error == EROFS) {
         for (const auto &[folder, member] : {std::pair(staging_, "staging"), std::pair(repository_, "repository")}) {
             if (is_read_only(folder) || (error == EROFS && to.empty() && folder == from)) {
@@ -381,7 +381,7 @@ outcome model_repository::no_way(const fs::path &from, const fs::path &to, int e
 }
 
 
-/// What came of a rename between the repository and the folders beside it.
+/// Returns the outcome of a rename between the repository and the folders next to it.
 outcome model_repository::moved(const fs::path &from, const fs::path &to, int error) const
 {
     if (error != 0) {

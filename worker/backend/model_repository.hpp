@@ -1,5 +1,5 @@
-// A server's model repository, a folder on this machine's file system: how a model's files come into it and leave it, so
-// that a server never sees half of one. All calls block and belong on a thread; all but `check_vacant` can run again.
+// A server's model repository, a folder on this machine's file system. Model files enter and leave it so that the server
+// never sees half a model. All calls block and belong on a thread; all but `check_vacant` can be repeated.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -12,13 +12,13 @@
 namespace rollout {
 
 struct way_trouble {
-    bool is_refused = false;        ///< only this process may not write there, which another user's may
-    const char *member = "staging"; ///< of the backend's settings, that it is about
+    bool is_refused = false;        ///< only this process may not write there; another user might
+    const char *member = "staging"; ///< the member of the backend's settings that is at fault
 };
 
 class model_repository {
   public:
-    /// `staging`: on the repository's file system, outside of it.
+    /// `staging` must be on the repository's file system, outside the repository.
     model_repository(std::filesystem::path repository, std::filesystem::path staging)
         : repository_(std::move(repository)), staging_(std::move(staging))
     {
@@ -27,33 +27,34 @@ class model_repository {
     std::filesystem::path staged(const std::string &model) const { return staging_ / model; }
     std::filesystem::path in_place(const std::string &model) const { return repository_ / model; }
 
-    /// Can what is staged come into the repository? A file is made in the staging folder (or where that is still to
-    /// be made), moved, and removed: whether a rename
-    /// leads there shows in no other way, as one file system may be mounted at two places. Ok where the repository is not there.
-    /// `trouble`, which may be null: what is wrong where it fails.
+    /// Checks that staged files can be moved into the repository: creates a file in the staging folder (or in the folder
+    /// where that would be created), moves it and removes it. Only a rename shows whether this works, since one file
+    /// system may be mounted in two places. Ok if the repository does not exist. `trouble` (may be null) receives the
+    /// details of a failure.
     outcome check_way(way_trouble *trouble = nullptr) const;
 
-    /// Fails where the repository is missing or holds something by that name, something is withdrawn under it, or nothing
-    /// that is staged could come there.
+    /// Fails if the repository is missing or already holds something by that name, if a model of that name is withdrawn,
+    /// or if staged files could not be moved into the repository.
     outcome check_vacant(const std::string &model) const;
 
-    /// Fits the staged model to its name, syncs it to the disk and renames it into the repository. Where nothing is staged
-    /// and the model is in its place, a run before this one has done it. Fails where both are there: somebody else has put
-    /// something into its place.
+    /// Sets the staged model's name in its configuration, syncs the model to disk and renames it into the repository. If
+    /// nothing is staged and the model is already there, an earlier run has done it. Fails if both exist: somebody else
+    /// has put something in the repository under this name.
     outcome stage(const std::string &model, const stop_flag &stop) const;
 
-    /// Takes the model out of the sight of a server that polls, in one step; its files stay. Ok where it is out already, or
-    /// still staged.
+    /// Moves the model out of a polling server's sight in one step; its files stay. Ok if it is already out, or still
+    /// staged.
     outcome withdraw(const std::string &model) const;
 
-    /// Undoes `withdraw`. Ok where nothing is withdrawn.
+    /// Undoes `withdraw`. Ok if nothing is withdrawn.
     outcome put_back(const std::string &model) const;
 
-    /// Moves the model out of the repository in one step and deletes it, as it does one that is withdrawn. Links are not
-    /// followed. A model that is still staged never came into the repository: then what is there by its name is not ours and stays.
+    /// Moves the model out of the repository in one step and deletes it; also deletes a withdrawn one. Does not follow
+    /// links. A model that is still staged has never entered the repository: what is there under its name is not ours and
+    /// stays.
     outcome remove(const std::string &model) const;
 
-    /// Deletes what is staged of it.
+    /// Deletes the model's staged files.
     outcome discard(const std::string &model) const;
 
   private:

@@ -29,7 +29,7 @@ void check_one(const std::string &pointer, const std::string &repository, const 
 staging_findings check_staging(const settings &of)
 {
     staging_findings found;
-    const auto backends = json_make_object(); // for pointers alone
+    const auto backends = json_make_object(); // only for the JSON pointers
     for (const auto &[name, one] : of.backends) {
         std::vector<json_fault> none;
         const std::string backend = json_reader(backends.get(), "/backends", none).pointer_to(name);

@@ -1,4 +1,4 @@
-// Whether a configuration's backends can be staged to, looked at before there is anything to stage.
+// Checks whether the backends of a configuration can be staged to, before there is anything to stage.
 #pragma once
 
 #include "worker/config/settings.hpp"
@@ -8,13 +8,13 @@
 
 namespace rollout {
 
-/// What is found of one configuration.
+/// The findings for one configuration.
 struct staging_findings {
-    std::vector<json_fault> faults;    ///< nothing can come into a backend's repository (`/backends/default/staging`)
-    std::vector<std::string> warnings; ///< this process may not write there, which the service's own user may
+    std::vector<json_fault> faults;    ///< nothing can get into a repository (`/backends/default/staging`)
+    std::vector<std::string> warnings; ///< this process may not write there, but the service's own user might
 };
 
-/// Looks at every backend that has a repository which is there. Blocks.
+/// Checks every backend whose repository exists. Blocks.
 staging_findings check_staging(const settings &of);
 
 } // namespace rollout

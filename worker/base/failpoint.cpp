@@ -47,7 +47,7 @@ std::string join(std::initializer_list<std::string_view> pieces)
 }
 
 
-/// What the environment asks for, and what has been passed.
+/// What the environment asks for, and which failpoints have been passed.
 class failpoints {
   public:
     failpoints()

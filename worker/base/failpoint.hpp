@@ -1,11 +1,11 @@
-// Named places where a test lets rolloutd die, or lets what it does there fail. Built in with -DROLLOUT_FAILPOINTS=ON only;
-// nothing at all otherwise.
+// Failpoints: named points where a test can kill rolloutd or make the operation fail. Built in only with
+// -DROLLOUT_FAILPOINTS=ON; no code otherwise.
 //
-// A place is named by what is done there and by when: "journal:save:applied", "rename:put_in:before", "frame:sent:routes:after",
-// "backend:load:before". The environment says what happens where:
+// A failpoint is named after the operation and the moment: "journal:save:applied", "rename:put_in:before",
+// "frame:sent:routes:after", "backend:load:before". The environment says what happens:
 //
-//   ROLLOUT_FAILPOINT=NAME[#N][=ACTION]   the N-th time that NAME is passed (the first), ACTION (crash) happens, once
-//   ROLLOUT_FAILPOINT_TRACE=FILE          each time that a place is passed, FILE gets a line: NAME#N ACTION…, all that could happen
+//   ROLLOUT_FAILPOINT=NAME[#N][=ACTION]   the N-th time (the first) that NAME is passed, ACTION (crash) happens, once
+//   ROLLOUT_FAILPOINT_TRACE=FILE          appends a line to FILE for each pass: NAME#N ACTION…, all possible actions
 #pragma once
 
 #include <initializer_list>
@@ -13,28 +13,28 @@
 
 namespace rollout {
 
-/// What a failpoint asks of the place that it is in. A crash asks nobody.
+/// The fault that a failpoint asks its caller to cause. A crash happens in the failpoint itself.
 enum class fault {
     none,
-    error,     ///< of the operating system, or of SQLite
+    error,     ///< from the operating system or SQLite
     transient, ///< the work fails in a way that may pass by itself
-    permanent, ///< it fails in a way that does not
+    permanent, ///< the work fails in a way that will not pass
     lost,      ///< a frame, and its connection with it
 };
 
 #ifdef ROLLOUT_FAILPOINTS
 
-/// Whether they are built in, for what only they need.
+/// Whether failpoints are built in, for code that only they need.
 inline constexpr bool has_failpoints = true;
 
-/// Passes the place of that name (its pieces, with colons between them), where a test may ask for one of these faults. Kills
-/// this process, as `kill -9` does, where a test asks for that. From any thread.
+/// Passes the failpoint of that name (its parts, joined by colons) and returns the fault that a test asks for, one of
+/// `faults`. Kills this process, like `kill -9`, if the test asks for that. May be called from any thread.
 fault failpoint(std::initializer_list<std::string_view> name, std::initializer_list<fault> faults = {});
 
-/// Whether something will happen when the place is passed now.
+/// Returns whether something will happen when the failpoint is next passed.
 bool failpoint_is_due(std::initializer_list<std::string_view> name);
 
-/// Ends a socket's connection as a broken one ends, for both sides.
+/// Ends a socket's connection for both sides, as a broken connection does.
 void break_connection(int socket) noexcept;
 
 #else

@@ -1,4 +1,4 @@
-// Reads the members of a JSON object that people write, and collects every fault with its JSON pointer (RFC 6901): an
+// Reads the members of a JSON object written by people, and collects every fault with its JSON pointer (RFC 6901): an
 // unknown member, a wrong type, a value out of range.
 #pragma once
 
@@ -21,30 +21,30 @@ struct json_fault {
 
 class json_reader {
   public:
-    /// `value` should be an object, it is a fault otherwise; `faults` must outlive the reader.
+    /// A `value` that is not an object is a fault. `faults` must outlive the reader.
     json_reader(const json_t *value, std::string pointer, std::vector<json_fault> &faults);
 
-    // Each takes a member, which is then known. They leave `to` alone where the member is missing (a fault with
-    // `required`) or wrong (always one).
+    // Each of these reads a member and marks it as known. They leave `to` unchanged if the member is missing (a fault if
+    // `required`) or wrong (always a fault).
 
     void text(const char *name, std::string &to, bool required = false);
-    /// A whole number, however it is written (json_whole).
+    /// Reads a whole number in any notation (json_whole).
     void number(const char *name, std::uint64_t &to, std::uint64_t least, std::uint64_t most);
     void real(const char *name, double &to, double least, double most);
     void flag(const char *name, bool &to);
     void texts(const char *name, std::vector<std::string> &to);
 
-    /// One of those words.
+    /// Reads a text that must be one of `words`.
     void word(const char *name, std::string &to, std::initializer_list<std::string_view> words);
 
-    /// An object; null where it is missing.
+    /// Returns an object; null if it is missing.
     const json_t *object(const char *name, bool required = false);
     const json_t *array(const char *name, bool required = false);
 
-    /// A member that somebody else reads.
+    /// Marks a member that is read elsewhere as known.
     void allow(const char *name) { taken_.insert(name); }
 
-    /// Every member that was not taken is a fault.
+    /// Reports every unknown member as a fault.
     void refuse_others();
 
     void fault(const char *name, std::string detail);

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t max_characters = 4000;
 
-/// Of a write: what others write to the same pipe does not come in between.
+/// The bound of a write, so that other writers to the same pipe do not interleave with it.
 constexpr std::size_t burst_bytes = PIPE_BUF;
 
 thread_local std::string gathered;
@@ -67,7 +67,7 @@ std::string line_of_log(log_level level, std::string_view message, log_fields fi
 
 void log(log_level level, std::string_view message, log_fields fields) noexcept
 try {
-    // Whole lines a write: those of several threads do not run into each other.
+    // Each write is of whole lines, so that those of several threads do not mix.
     const std::string text = line_of_log(level, message, fields);
     if (!gathers) {
         put_out(text, level == log_level::error);
@@ -78,10 +78,10 @@ try {
     }
     gathered += text;
     if (level >= log_level::warning) {
-        write_gathered(level == log_level::error); // who looks for the cause of an end needs the last of these
+        write_gathered(level == log_level::error); // the last messages explain why a process ended
     }
 } catch (...) {
-    // Nowhere left to say it.
+    // There is nowhere left to report it.
 }
 
 

@@ -1,5 +1,5 @@
-// rolloutd's log: one JSON object a line on standard error. Texts from outside are written as JSON strings, so that
-// nobody forges a line.
+// rolloutd's log: one JSON object per line on standard error. External text is written as JSON strings, so that it cannot
+// forge a line.
 #pragma once
 
 #include <initializer_list>
@@ -13,14 +13,15 @@ enum class log_level { debug, info, warning, error };
 
 using log_fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
-/// Any thread, and it waits for nobody: log_output.hpp. `fields` such as {{"task_id", id}, {"model_id", model}} come before the message; empty ones are left out.
+/// May be called from any thread, and never blocks: log_output.hpp. `fields` such as {{"task_id", id}, {"model_id",
+/// model}} precede the message; empty ones are omitted.
 void log(log_level level, std::string_view message, log_fields fields = {}) noexcept;
 
-/// The line that log() writes, with its end.
+/// Returns the line that log() writes, including its line feed.
 std::string line_of_log(log_level level, std::string_view message, log_fields fields = {});
 
-/// While it lives, what its thread logs gathers and goes out several lines a write: for where many are logged at once. Warnings
-/// and errors do not wait. None inside another.
+/// While it exists, the lines that its thread logs are collected and written several at a time, for code that logs many
+/// at once. Warnings and errors are not delayed. Must not be nested.
 class log_batch {
   public:
     log_batch() noexcept;

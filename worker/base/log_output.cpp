@@ -24,7 +24,7 @@ namespace {
 constexpr auto longest_flush = std::chrono::seconds(2);
 
 
-/// Can so much be written to standard error without a wait? A file is taken for one that can.
+/// Returns whether that many bytes can be written to standard error without blocking. Files are assumed to never block.
 bool takes(std::size_t bytes) noexcept
 {
     struct stat what = {};
@@ -42,7 +42,7 @@ void write_to_reader(std::string_view lines) noexcept
 }
 
 
-/// Lives for as long as the process: any thread may log until its very end.
+/// Exists as long as the process: any thread may log until the very end.
 class output {
   public:
     void put(std::string_view lines, bool is_error)
@@ -75,7 +75,7 @@ class output {
         if (std::exchange(has_writer_, true)) {
             return;
         }
-        // Signals are the loop's.
+        // Signals are for the loop's thread.
         sigset_t all;
         sigset_t before;
         sigfillset(&all);
@@ -98,7 +98,7 @@ class output {
             writes_ = true;
             lock.unlock();
             write_to_reader(lines);
-            if (dropped != 0) { // behind those that came before
+            if (dropped != 0) { // after the lines that came before
                 write_to_reader(line_of_log(log_level::warning,
                                             std::to_string(dropped) +
                                                 " lines of the log were dropped: its reader did not keep up"));
@@ -131,7 +131,7 @@ void put_out(std::string_view lines, bool is_error) noexcept
 try {
     the_output().put(lines, is_error);
 } catch (...) {
-    // Nowhere left to say it.
+    // There is nowhere left to report it.
 }
 
 

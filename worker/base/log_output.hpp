@@ -1,5 +1,5 @@
-// Where the lines of the log go out: to standard error at once, and from a thread of their own once its reader is behind, so that
-// nobody who logs waits for that.
+// Writes the log's lines: to standard error directly, or from a thread of its own once the reader falls behind, so that
+// logging never blocks.
 #pragma once
 
 #include <cstddef>
@@ -7,13 +7,14 @@
 
 namespace rollout {
 
-/// Any thread. Whole lines, each with its end. While the reader is behind up to `waiting_bytes` of lines wait for it; what is
-/// more is dropped, and counted in a line that follows when it reads again. Errors have as much room again for themselves.
+/// May be called from any thread. Takes whole lines, each with its line feed. While the reader is behind, up to
+/// `waiting_bytes` of lines are queued; further ones are dropped, and their number is logged once it reads again. Errors
+/// have the same amount of room in addition.
 void put_out(std::string_view lines, bool is_error) noexcept;
 
 inline constexpr std::size_t waiting_bytes = std::size_t{1} << 20;
 
-/// Waits until what was put out has been written, for two seconds at most: before the process ends.
+/// Waits up to two seconds until all lines have been written; called before the process ends.
 void flush_log() noexcept;
 
 } // namespace rollout

@@ -10,7 +10,7 @@ namespace rollout {
 
 namespace {
 
-/// Longer names are not looked at: no known one is near.
+/// Longer names are not checked: no known name is near.
 constexpr std::size_t longest = 64;
 
 constexpr std::size_t short_name = 5;
@@ -28,7 +28,7 @@ std::string plain(std::string_view name)
 }
 
 
-/// Levenshtein's.
+/// The Levenshtein distance.
 std::size_t distance(std::string_view one, std::string_view other)
 {
     std::vector<std::size_t> row(other.size() + 1);

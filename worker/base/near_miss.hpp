@@ -1,5 +1,5 @@
-// A member that somebody wrote almost as a known one is spelled: it would pass for a parameter of the task's own, and what it was
-// to say would not count.
+// Detects members with a misspelled name: such a member would count as one of the task's own parameters, and would have
+// no effect.
 #pragma once
 
 #include <span>
@@ -7,10 +7,10 @@
 
 namespace rollout {
 
-/// The known name that `name` is a near miss of; empty where it is none, or known itself. Letters' case and `-`, `_`, `.` and
-/// blanks do not count; then a near miss has the same letters in another order, or one insertion, removal or replacement of a
-/// letter too many, or two where the known name has six letters or more and the first one is right (`param` is no `parts`, and
-/// `force` no `source`), or, for `sha256`, it begins with `sha` and a digit.
+/// Returns the known name that `name` is a near miss of; empty if there is none, or if `name` is known itself. Case and
+/// `-`, `_`, `.` and blanks are ignored. A near miss has the same letters in another order; or differs by one inserted,
+/// removed or replaced letter, or by two if the known name has at least six letters and the first one is right (`param`
+/// does not match `parts`, nor `force` `source`); or, for `sha256`, begins with `sha` and a digit.
 std::string_view near_miss(std::string_view name, std::span<const std::string_view> known);
 
 } // namespace rollout

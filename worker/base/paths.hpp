@@ -1,11 +1,11 @@
-// Paths as text: no look at the file system.
+// Paths as text, without access to the file system.
 #pragma once
 
 #include <string_view>
 
 namespace rollout {
 
-/// Is the one path the other, or under it? Whole components count: `/srv/models-old` is not under `/srv/models`.
+/// Returns whether `path` is `folder` or under it, by whole components: `/srv/models-old` is not under `/srv/models`.
 bool is_same_or_under(std::string_view path, std::string_view folder) noexcept;
 
 } // namespace rollout

@@ -1,14 +1,14 @@
-// A start that fails for what does not pass by itself: whoever starts rolloutd again and again need not.
+// A start that fails for a reason that will not pass: restarting rolloutd again and again does not help.
 #pragma once
 
 #include <stdexcept>
 
 namespace rollout {
 
-/// The exit status: EX_CONFIG of sysexits.h. conf/rolloutd.service names it.
+/// The exit status, EX_CONFIG of sysexits.h. conf/rolloutd.service refers to it.
 inline constexpr int exit_permanent_error = 78;
 
-/// With a sentence that says what a person has to mend.
+/// Its text says what a person has to fix.
 struct permanent_start_error : std::runtime_error {
     using std::runtime_error::runtime_error;
 };

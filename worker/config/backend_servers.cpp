@@ -14,7 +14,7 @@ namespace rollout {
 
 namespace {
 
-/// The address that nginx goes to for that URL.
+/// Returns the address that nginx uses for this URL.
 std::string peer_of(const std::string &url)
 {
     std::string peer = authority_of(url);
@@ -25,7 +25,7 @@ std::string peer_of(const std::string &url)
 }
 
 
-/// A server's own members. What it leaves out is the backend's.
+/// Reads a server's own members; those it omits are the backend's.
 server_settings read_server(const json_t *value, const std::string &pointer, const backend_settings &of,
                             std::vector<json_fault> &faults)
 {
@@ -64,14 +64,14 @@ server_settings read_server(const json_t *value, const std::string &pointer, con
 }
 
 
-/// Whether one folder is inside of the other, or is it.
+/// Returns whether `path` is `folder` or inside it.
 bool is_inside(const std::string &path, const std::string &folder)
 {
     return path == folder || (path.starts_with(folder) && path[folder.size()] == '/');
 }
 
 
-/// What two servers cannot have in common, and what must be the same if they share a repository.
+/// Checks what two servers must not share, and what must agree if they share a repository.
 void compare_servers(const std::vector<server_settings> &all, std::size_t here, std::size_t there,
                      const std::string &pointer, std::vector<json_fault> &faults)
 {

@@ -1,4 +1,4 @@
-// The members of a backend in rolloutd.json that are about its servers.
+// The members of a backend in rolloutd.json that describe its servers.
 #pragma once
 
 #include "worker/config/settings.hpp"
@@ -8,26 +8,26 @@
 
 namespace rollout {
 
-/// Reads the required member `url`, and takes the slashes at its end off.
+/// Reads the required member `url` and removes the slashes at its end.
 void read_url(json_reader &reader, std::string &to);
 
-/// Takes the slashes at a path's end off.
+/// Removes the slashes at the end of a path.
 void trim_slashes(std::string &path);
 
-/// Host and port of a URL, as it has them.
+/// Returns the host and port of a URL, as written there.
 std::string authority_of(const std::string &url);
 
-/// Reads `servers`, `min_servers` and `max_parallel_loads` of `from`, the backend that `reader` reads, whose other members are in
-/// `to` already.
+/// Reads `servers`, `min_servers` and `max_parallel_loads` of the backend `from`, which `reader` reads. The other members
+/// must already be in `to`.
 void read_servers(json_reader &reader, const json_t *from, backend_settings &to, std::vector<json_fault> &faults);
 
 struct repository_settings {
-    std::string pointer; ///< to the object that names it, below the backend: empty, or `/servers/1`
+    std::string pointer; ///< of the object that names the repository, relative to the backend: empty, or `/servers/1`
     std::string repository;
     std::string staging;
 };
 
-/// Lists the repositories of a backend, each once; also one that is empty, of a command that has none.
+/// Lists the repositories of a backend, each once, including the empty one of a command without a repository.
 std::vector<repository_settings> repositories_of(const backend_settings &of);
 
 } // namespace rollout

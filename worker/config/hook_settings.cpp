@@ -47,7 +47,7 @@ void read_command(json_reader &reader, std::vector<std::string> &to, bool requir
         return;
     }
     reader.texts("command", to);
-    const bool whole = to.size() == json_array_size(list); // else there are faults in it already
+    const bool whole = to.size() == json_array_size(list); // otherwise it already has faults
     if (whole && (to.empty() || to.front().front() != '/')) {
         reader.fault("command", "must be the absolute path of a program, and its arguments");
     }

@@ -25,7 +25,7 @@ std::size_t literal_characters(std::string_view pattern) noexcept
 }
 
 
-/// A model's id, or one in which some characters are left open. fnmatch's brackets and backslashes are no part of it.
+/// Accepts a model's id, or a pattern for ids with `*` and `?`. fnmatch's brackets and backslashes are not supported.
 bool is_model_name_or_pattern(std::string_view name)
 {
     if (!is_pattern(name)) {

@@ -1,4 +1,5 @@
-// Which of `models` of rolloutd.json applies to a model: its settings over those of all.
+// Finds the entry of rolloutd.json's `models` that applies to a model: its settings take precedence over the general
+// ones.
 #pragma once
 
 #include "worker/config/settings.hpp"
@@ -8,17 +9,17 @@
 
 namespace rollout {
 
-/// The entry of `models` that applies: the one with exactly that name, else of the patterns that match (`*`: any
-/// characters, `?`: one) the one with the most characters that stand for themselves, and of several such the first by
-/// name. Null where none does. Lives as long as `from`.
+/// Returns the entry of `models` that applies: the one with exactly that name, else the matching pattern (`*`: any
+/// characters, `?`: one) with the most literal characters, and among several of those the first by name. Null if none
+/// matches. Valid as long as `from`.
 const std::pair<const std::string, model_overrides> *find_model_settings(const settings &from,
                                                                          const std::string &model_id);
 
-/// How a rollout of that model goes, before a task's own settings.
+/// Returns the rollout settings of that model, before a task's own settings.
 const rollout_settings &rollout_of(const settings &from, const std::string &model_id);
 
-/// Reads `models`, an object, into `to`, whose `rollout`, `artifacts` and `backends` have been read. With
-/// `allows_sources` the folders of the entries' sources are allowed, as the operator's own.
+/// Reads the object `models` into `to`, whose `rollout`, `artifacts` and `backends` must already be read. With
+/// `allows_sources`, the folders of the entries' sources are allowed, since the operator has named them.
 void read_models(const json_t *models, bool allows_sources, settings &to, std::vector<json_fault> &faults);
 
 } // namespace rollout

@@ -18,7 +18,7 @@ bool is_word_character(char c) noexcept
 }
 
 
-/// `[A-Za-z_][A-Za-z0-9_]*`
+/// Returns whether the text matches `[A-Za-z_][A-Za-z0-9_]*`.
 bool is_parameter_name(std::string_view text) noexcept
 {
     return !text.empty() && !(text.front() >= '0' && text.front() <= '9') &&
@@ -26,7 +26,7 @@ bool is_parameter_name(std::string_view text) noexcept
 }
 
 
-/// What may become a part of a path, of a URL and of a model's name.
+/// Accepts what may become part of a path, of a URL and of a model's name.
 bool is_plain_value(std::string_view text) noexcept
 {
     return !text.empty() && text.front() != '.' && text.front() != '-' && text.find("..") == std::string_view::npos &&
@@ -34,7 +34,7 @@ bool is_plain_value(std::string_view text) noexcept
 }
 
 
-/// Calls `literal` and `placeholder` for the pieces in their order. A sentence where the braces do not fit.
+/// Calls `literal` and `placeholder` for the pieces in order. Returns a sentence if the braces are unbalanced.
 std::string each_piece(std::string_view text, const std::function<void(std::string_view)> &literal,
                        const std::function<void(std::string_view)> &placeholder)
 {

@@ -1,4 +1,4 @@
-// `{model_id}__r{revision}`: the names and sources that a configuration makes of a task.
+// Templates such as `{model_id}__r{revision}`, from which a configuration builds a task's names and sources.
 #pragma once
 
 #include "worker/base/json_reader.hpp"
@@ -13,21 +13,21 @@ namespace rollout {
 struct template_values {
     std::string_view model_id;
     std::uint64_t revision = 0;
-    const json_t *config = nullptr; ///< of the task, for `{config.NAME}`
-    std::string_view part = {};     ///< for `{part}`; empty where the model has none
+    const json_t *config = nullptr; ///< the task's, for `{config.NAME}`
+    std::string_view part = {};     ///< for `{part}`; empty if the model has no parts
 };
 
-/// A sentence for a placeholder that there is not, or a brace that stands alone; empty when the template can be filled.
+/// Returns a sentence if the template has an unknown placeholder or an unmatched brace; empty if it can be filled.
 std::string check_template(std::string_view text);
 
-/// Does the template hold that placeholder (`revision`)?
+/// Returns whether the template contains that placeholder (`revision`).
 bool has_placeholder(std::string_view text, std::string_view name);
 
-/// What it makes for one of the shortest names there are: to see whether the rest of it is fit to be one.
+/// Fills the template with one-character values, to check whether its fixed part is valid in a name.
 std::string sample_of(std::string_view text);
 
-/// Fills a checked template. Where a value is missing, or is no string of `A-Z a-z 0-9 . _ -` that begins with none of
-/// `. -`, the result is empty, and a fault points to it (`/config/NAME`).
+/// Fills a checked template. If a value is missing, or is not a string of `A-Z a-z 0-9 . _ -` that begins with a letter,
+/// a digit or `_`, the result is empty and a fault points to the value (`/config/NAME`).
 std::string fill_template(std::string_view text, const template_values &values, std::vector<json_fault> &faults);
 
 } // namespace rollout

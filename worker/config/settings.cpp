@@ -129,7 +129,7 @@ void read_artifacts(json_reader &root, settings &to, std::vector<json_fault> &fa
             }
         }
     }
-    // A source that the operator wrote down is allowed: the folder that its fixed part names.
+    // A source that the operator has configured is allowed: the folder that its fixed part names.
     if (to.artifacts.allow.empty()) {
         if (auto fault = allow_folder_of(to.artifacts.source, to); !fault.empty()) {
             faults.push_back({"/artifacts/source", std::move(fault)});
@@ -161,7 +161,7 @@ void read_backend(const std::string &name, const std::string &pointer, const jso
         reader.word("control", backend.control, {"explicit", "poll"});
     }
 
-    // Without a name for an upstream block, nginx goes where rolloutd goes.
+    // Without a name for an upstream block, nginx uses the address that rolloutd uses.
     reader.text("upstream", backend.upstream, is_command || servers != nullptr);
     if (backend.upstream.empty()) {
         backend.upstream = authority_of(backend.url);
@@ -219,7 +219,8 @@ void read_backends(json_reader &root, settings &to, std::vector<json_fault> &fau
 }
 
 
-/// A smoke test is an inference, which a program cannot be asked for; and what all models have no task can do without.
+/// Checks that no backend runs a command if there is a general smoke test: a smoke test is an inference, which a program
+/// cannot do, and a task cannot turn off the general one.
 void check_smoke(const settings &of, std::vector<json_fault> &faults)
 {
     const auto command = std::ranges::find_if(of.backends, runs_command);

@@ -27,7 +27,7 @@ std::set<std::string> names_in(const json_t *object)
 }
 
 
-/// `1 backend added`, `2 models changed`: for an object whose members are things with a name.
+/// Appends `1 backend added`, `2 models changed` and the like, for an object whose members are named entries.
 void count_changes(const json_t *before, const json_t *after, std::string_view one, std::string_view many,
                    std::vector<std::string> &to)
 {

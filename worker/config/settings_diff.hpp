@@ -1,4 +1,4 @@
-// rolloutd.json read again while rolloutd runs (SIGHUP): what may change then, what takes a restart, what did change.
+// Reloading rolloutd.json at run time (SIGHUP): what can change, what requires a restart, and what has changed.
 #pragma once
 
 #include "worker/config/settings.hpp"
@@ -8,15 +8,15 @@
 
 namespace rollout {
 
-/// Puts what cannot change at run time (`listen`, `journal.path`) into `wanted` as `running` has it. Returns the pointers
-/// of the members that were to change.
+/// Replaces what cannot change at run time (`listen`, `journal.path`) in `wanted` with the values of `running`. Returns
+/// the pointers of the members that were to change.
 std::vector<std::string> keep_what_takes_a_restart(const settings &running, settings &wanted);
 
-/// What differs, for the log: `limits, 1 backend added, 2 entries of models changed`; `nothing` where nothing does. Counts what the
-/// files say: a default that is written out is a change.
+/// Returns the differences, for the log: `limits, 1 backend added, 2 entries of models changed`; `nothing` if there are
+/// none. Compares what the files contain: writing out a default is a change.
 std::string changes_between(const settings &before, const settings &after);
 
-/// Do both files say the same of that backend?
+/// Returns whether both files have the same members for that backend.
 bool is_same_backend(const settings &before, const settings &after, const std::string &name);
 
 } // namespace rollout

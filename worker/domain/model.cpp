@@ -39,7 +39,7 @@ std::vector<std::string> texts_from_json(const json_t *list)
 }
 
 
-/// A revision that was written before there were parts is its own only copy.
+/// A revision written before parts existed is its own only copy.
 served_model copy_from_json(const json_t *from)
 {
     served_model to;
@@ -96,7 +96,7 @@ bool is_sound(const served_model &of)
 }
 
 
-/// Nothing where a name in it is none: it would become a route that no gateway takes, or a path.
+/// Empty if a name in it is invalid: the name would become a route that no gateway accepts, or a path.
 std::optional<served_revision> revision_from_json(const json_t *from)
 {
     served_revision to;
@@ -144,14 +144,15 @@ constexpr std::pair<const char *, std::vector<served_revision> model::*> lists[]
     {"kept", &model::kept},
 };
 
-/// The old blue, to which the traffic goes back if the new one fails.
+/// Returns whether a revision is the old blue, which gets the traffic back if the new one fails.
 bool is_watched_former(const model &of, const served_revision &retired)
 {
     return of.blue && of.former != 0 && retired.revision == of.former;
 }
 
 
-/// Who has the lower one left the traffic earlier. Journals of before have no count of that, and their revisions are in their order.
+/// Returns a sort key: the revision with the lower one left the traffic earlier. Old journals have no count of that;
+/// there the revision numbers give the order.
 std::pair<std::uint64_t, std::uint64_t> age_of(const served_revision &one)
 {
     return {one.left, one.revision};
@@ -333,7 +334,7 @@ std::vector<route> routes_of(const model &from, const std::vector<route> &before
     if (from.blue) {
         add_targets(*from.blue, &route::blue, by_part);
     }
-    // A first deployment has no blue: until its green has traffic, the model has no route.
+    // In a first deployment there is no blue: until green has traffic, the model has no route.
     const bool has_green = from.green && (from.blue || from.weight != 0);
     if (has_green) {
         add_targets(*from.green, &route::green, by_part);

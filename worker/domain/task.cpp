@@ -35,7 +35,8 @@ void write_time(json_writer &to, std::int64_t us)
 }
 
 
-/// 15 digits are those that a number was written with; the two more that a double can have read as noise (0.0040000000000000001).
+/// 15 digits are those that a number was written with; the two more that a double can hold read as noise
+/// (0.0040000000000000001).
 std::string for_people(const std::shared_ptr<const json_t> &from)
 {
     return json_compact(from.get(), JSON_REAL_PRECISION(15));
@@ -152,8 +153,8 @@ step_record *task::find_step(std::string_view name) noexcept
 
 std::string document_of(const task &from)
 {
-    // The ids come before the status, and who created the task right behind it: the module counts on that (task_record::status_at,
-    // served_document.cpp).
+    // The ids come before the status, and the creator directly after it: the module relies on that
+    // (task_record::status_at, served_document.cpp).
     json_writer to;
     to.begin_object();
     to.name("task_id").text(from.task_id);

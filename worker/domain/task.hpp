@@ -1,5 +1,5 @@
-// A task as rolloutd works on it, and the document that the world sees of it. The document is also what the journal keeps:
-// a task can be read back from it, whole.
+// A task as rolloutd works on it, and its public document. The journal keeps the document too: a task can be restored
+// from it completely.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -19,19 +19,19 @@ std::string_view step_state_name(step_state state) noexcept;
 
 /// What a task waits for: `metadata.waits_for`.
 enum class wait_reason : std::uint8_t {
-    none,     ///< it works, or is final
-    time,     ///< a hold, a watch or the pause before another attempt ends
-    requests, ///< enough of them come for the gate to judge by, or those in flight end
-    person,   ///< somebody posts promote or resume
-    gateway,  ///< a gateway connects, or follows a route
-    server,   ///< an inference server loads, gets ready, answers or unloads
-    turn,     ///< other tasks make room
+    none,     ///< it is working, or final
+    time,     ///< the end of a hold, a watch or the pause before a retry
+    requests, ///< enough of them for the gate to judge, or the end of those in flight
+    person,   ///< somebody to post promote or resume
+    gateway,  ///< a gateway to connect, or to follow a route
+    server,   ///< an inference server to load, get ready, answer or unload
+    turn,     ///< other tasks to make room
 };
 
 std::string_view wait_reason_name(wait_reason reason) noexcept;
 
-/// What a task waits for, how its document says it, and when the hold under way ends at the earliest (since 1970, UTC; 0: no
-/// hold is under way).
+/// What a task waits for, the sentence for its document, and the earliest end of the hold under way (since 1970, UTC; 0:
+/// no hold is under way).
 struct wait_state {
     wait_reason reason = wait_reason::none;
     std::int64_t hold_ends_us = 0;
@@ -49,7 +49,7 @@ struct step_record {
 };
 
 struct task {
-    std::uint64_t sequence = 0; ///< its place in the order of acceptance; the journal gives it
+    std::uint64_t sequence = 0; ///< its position in the order of acceptance, set by the journal
     std::uint64_t revision = 0; ///< the journal's counter at the last change
     task_kind kind = task_kind::deploy;
     task_status status = task_status::pending;
@@ -61,34 +61,35 @@ struct task {
     std::int64_t created_us = 0;
     std::int64_t updated_us = 0;
 
-    std::uint64_t model_revision =
-        0;            ///< the deployment's own, or the one that a deletion takes away; 0: not known yet
-    std::string step; ///< the one that runs, or ran last
+    std::uint64_t model_revision = 0; ///< the deployment's, or the one being deleted; 0: not known yet
+    std::string step;                 ///< the current or the last one
     double progress = 0;
-    bool paused = false;                ///< a client holds the shift where it is
-    bool cancel_asked = false;          ///< a client wants it undone
-    bool promote_asked = false;         ///< a client wants the hold under way to end
-    std::shared_ptr<const json_t> gate; ///< what the gate saw last: `metadata.gate`; null: nothing yet
+    bool paused = false;                ///< a client has paused the shift
+    bool cancel_asked = false;          ///< a client wants to cancel it
+    bool promote_asked = false;         ///< a client wants to end the hold under way
+    std::shared_ptr<const json_t> gate; ///< the gate's last view: `metadata.gate`; null: none yet
     wait_reason waits_for = wait_reason::none;
     std::int64_t hold_ends_us = 0;      ///< since 1970, UTC; 0: no hold is under way
-    std::shared_ptr<const json_t> plan; ///< what it will do: `metadata.plan`; null: it has not begun
+    std::shared_ptr<const json_t> plan; ///< what it will do: `metadata.plan`; null: it has not started
     unsigned traffic_weight = 0;        ///< percent
-    std::uint64_t elapsed_ms = 0;       ///< worked on so far, over restarts
+    std::uint64_t elapsed_ms = 0;       ///< working time so far, across restarts
     std::uint64_t rollback_to =
-        0; ///< a revision of the model's that this deployment brings back; 0: it brings a new one
+        0; ///< the revision of the model that this deployment restores; 0: it brings a new one
     std::vector<step_record> steps;
     std::shared_ptr<const json_t> config; ///< as requested
 
     step_record *find_step(std::string_view name) noexcept;
 
-    /// Of what it waits for, the reason and the end of its hold; `detail` is not changed.
+    /// Sets the reason and the end of the hold; `detail` is not changed.
     void set_waiting(const wait_state &what) noexcept;
 };
 
-/// The document of the contract as JSON text, within limits::document_bytes whatever the texts hold: they are cut to their bounds.
+/// Returns the document of the API's contract as JSON text, within limits::document_bytes whatever its texts: they are
+/// cut to their bounds.
 std::string document_of(const task &from);
 
-/// Reads a document back. Nothing where it is not one; `sequence` and `revision` are the journal's, not the document's.
+/// Restores a task from a document. Empty if it is not one; `sequence` and `revision` belong to the journal, not to the
+/// document.
 std::optional<task> task_from_document(const json_t *document);
 
 } // namespace rollout

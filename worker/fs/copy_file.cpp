@@ -34,14 +34,15 @@ outcome unwritable(const copy_ends &ends, int error)
 }
 
 
-/// The next stretch of a file that holds bytes, up to the one that holds none.
+/// A range of a file that contains data, up to the next hole.
 struct stretch {
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
 };
 
 
-/// From `at` on; where the file system knows of no holes, all of it. Empty, at `size`, where the rest is a hole.
+/// Returns the next range from `at` on: all of the rest if the file system does not report holes; empty, at `size`, if
+/// the rest is a hole.
 stretch next_stretch(int fd, std::uint64_t at, std::uint64_t size)
 {
     const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
@@ -60,7 +61,7 @@ class copying {
     {
     }
 
-    /// All of it, with its holes, up to `size`.
+    /// Copies the whole file, with its holes, up to `size`.
     outcome run(std::uint64_t size)
     {
         std::uint64_t at = 0;
@@ -78,7 +79,7 @@ class copying {
     }
 
   private:
-    /// Nothing is written, and a checksum counts zeros.
+    /// Skips a hole: nothing is written, and a checksum includes the zeros.
     outcome pass_hole(std::uint64_t bytes)
     {
         if (digest_ == nullptr || bytes == 0) {
@@ -106,7 +107,7 @@ class copying {
         return copy_by_hand(next);
     }
 
-    /// Until the end or until the kernel does not want to (other file systems, none of its kind): what is left is for
+    /// Copies until the end, or until the kernel declines (different file systems, unsupported ones); the rest is left to
     /// copy_by_hand.
     outcome copy_in_kernel(stretch &next)
     {
@@ -126,7 +127,7 @@ class copying {
                 return unwritable(ends_, errno);
             }
             if (size <= 0) {
-                return outcome::ok(); // by hand, which also finds out whose failure it is
+                return outcome::ok(); // by hand, which also determines which side fails
             }
             next.begin += static_cast<std::uint64_t>(size);
         }
@@ -154,7 +155,7 @@ class copying {
                 return unreadable(ends_, errno);
             }
             if (read == 0) {
-                return changed(ends_); // it is shorter than it was
+                return changed(ends_); // the file has become shorter
             }
             const auto size = static_cast<std::size_t>(read);
             if (digest_ != nullptr) {
@@ -179,7 +180,7 @@ class copying {
 
 outcome copy_file(const copy_ends &ends, const struct stat &status, const stop_flag &stop, sha256 *digest)
 {
-    // A copy that shares the bytes until one of the two is written to. No hard link: that would go on being the source.
+    // A reflink shares the bytes until either file is written to. A hard link would remain the source itself.
     if (digest != nullptr || ::ioctl(ends.to, FICLONE, ends.from) != 0) {
         if (auto ended = copying(ends, stop, digest).run(static_cast<std::uint64_t>(status.st_size)); !ended) {
             return ended;

@@ -21,7 +21,7 @@ struct dir_release {
 };
 using dir_ptr = std::unique_ptr<DIR, dir_release>;
 
-/// A reader of its own: the descriptor may be read a second time.
+/// Opens the folder again with an offset of its own, since the descriptor may be read a second time.
 dir_ptr open_listing(int folder)
 {
     unique_fd own(::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -1,4 +1,4 @@
-// Walks a source's folder, within bounds and an allowed area: once to measure it, once to copy it.
+// Walks a source's folder within bounds and an allowed area, once to measure it and once to copy it.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -22,11 +22,11 @@ struct tree_bounds {
     std::uint64_t max_files = 0; ///< files and folders together
 };
 
-/// Folders inside each other, below the source.
+/// The maximum nesting of folders below the source.
 inline constexpr std::size_t deepest_folder = 32;
 
-/// One pass over a source. Links are followed where open_source does; what they lead to is copied as if it were there.
-/// Whether a file can be run is kept of its mode; what was left behind (left_behind.hpp) is not seen.
+/// One pass over a source. Links are followed where open_source follows them, and their targets are copied in their
+/// place. The executable bit is all that is kept of a file's mode; files left behind (left_behind.hpp) are skipped.
 class tree_pass {
   public:
     tree_pass(const allowed_area &area, tree_bounds bounds, const stop_flag &stop)
@@ -34,16 +34,16 @@ class tree_pass {
     {
     }
 
-    /// Told of each entry of the source's own folder.
+    /// Called for each entry of the source's own folder.
     using entry_fn = std::function<void(std::string_view name, bool is_folder)>;
-    /// Says into which open folder an entry of the source's own folder goes.
+    /// Returns the open folder that an entry of the source's own folder is copied to.
     using place_fn = std::function<int(std::string_view name, bool is_folder)>;
 
     outcome measure_folder(const opened_source &folder, const std::string &path, const entry_fn &entry);
     outcome copy_folder(const opened_source &folder, const std::string &path, const place_fn &place);
 
     outcome measure_file(const opened_source &file, const std::string &path);
-    /// Into a new file `name` of the open folder `to`.
+    /// Copies into a new file `name` of the open folder `to`.
     outcome copy_one(const opened_source &file, const std::string &path, int to, const char *name, sha256 *digest);
 
     std::uint64_t files() const noexcept { return files_; }
@@ -62,7 +62,7 @@ class tree_pass {
     std::uint64_t entries_ = 0;
     std::uint64_t files_ = 0;
     std::uint64_t bytes_ = 0;
-    std::vector<std::pair<dev_t, ino_t>> above_; ///< the folders that the walk is in
+    std::vector<std::pair<dev_t, ino_t>> above_; ///< the folders above the current entry
 };
 
 } // namespace rollout

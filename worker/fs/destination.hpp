@@ -1,4 +1,4 @@
-// The folder that a fetch makes a model's of: prepared, with room on its file system.
+// The destination folder of a fetch, which becomes a model's: preparing it, and checking the free space.
 #pragma once
 
 #include "common/base/unique_fd.hpp"
@@ -9,17 +9,17 @@
 
 namespace rollout {
 
-/// Removes what stands under that name, and makes the folders above it.
+/// Removes whatever exists under that name, and creates the parent folders.
 outcome clear_destination(const std::filesystem::path &destination);
 
-/// Is there room for so many bytes more on the folder's file system? Permanent where there is not, with the figures. The
-/// folder must exist.
+/// Checks that the folder's file system has room for that many more bytes. Permanent, with the figures, if it has not.
+/// The folder must exist.
 outcome check_space(const std::filesystem::path &folder, std::uint64_t needed_bytes);
 
-/// How many bytes rolloutd may still write there.
+/// Returns in `free_bytes` how many bytes rolloutd may still write there.
 outcome find_space(const std::filesystem::path &folder, std::uint64_t &free_bytes);
 
-/// A new folder, for everybody to read, open in `into`.
+/// Creates a folder that everybody can read, and opens it in `into`.
 outcome make_folder(const std::filesystem::path &path, unique_fd &into);
 
 } // namespace rollout

@@ -19,7 +19,7 @@ struct free_release {
     void operator()(char *text) const noexcept { std::free(text); }
 };
 
-/// How this process reaches an open file again, whatever has become of its name.
+/// Returns a path by which this process can reopen an open file, whatever has become of its name.
 std::string own_path(int descriptor)
 {
     return "/proc/self/fd/" + std::to_string(descriptor);
@@ -62,7 +62,7 @@ bool allowed_area::holds(std::string_view path) const noexcept
 outcome open_source(int folder, const char *name, const allowed_area &area, const std::string &shown,
                     opened_source &into)
 {
-    // O_PATH finds without opening; whatever it found is looked at and then opened by its descriptor, not by its name.
+    // O_PATH finds the file without opening it; it is then checked and opened by its descriptor, not by its name.
     const unique_fd found(::openat(folder, name, O_PATH | O_CLOEXEC));
     if (!found) {
         const int error = errno;

@@ -1,4 +1,4 @@
-// Opens what a path finally leads to, and only where that lies in an allowed folder.
+// Opens the final target of a path, only if that is in an allowed folder.
 #pragma once
 
 #include "common/base/unique_fd.hpp"
@@ -12,13 +12,13 @@
 
 namespace rollout {
 
-/// The allowed folders (or files) as the kernel knows them, links resolved.
+/// The allowed folders (or files) by their real paths, with links resolved.
 class allowed_area {
   public:
-    /// Absolute paths; those that are not there are left out.
+    /// Takes absolute paths; those that do not exist are ignored.
     explicit allowed_area(const std::vector<std::string> &paths);
 
-    /// Of an absolute path without links.
+    /// Returns whether an absolute path without links is in the area.
     bool holds(std::string_view path) const noexcept;
 
   private:
@@ -32,9 +32,9 @@ struct opened_source {
     bool is_folder() const noexcept { return S_ISDIR(status.st_mode); }
 };
 
-/// Opens `name` in `folder` (AT_FDCWD for an absolute path). Links are followed, and then it is the place of the very file
-/// that is open that must lie in `area`: swapping a link meanwhile gains nothing. Devices, FIFOs and sockets are refused
-/// before they are opened, since opening one can have an effect. `shown` names it in sentences.
+/// Opens `name` in `folder` (AT_FDCWD for an absolute path). Links are followed, and then the real path of the opened
+/// file itself must be in `area`, so that swapping a link in between gains nothing. Devices, FIFOs and sockets are
+/// refused before they are opened, since opening one can have side effects. `shown` is the name for messages.
 outcome open_source(int folder, const char *name, const allowed_area &area, const std::string &shown,
                     opened_source &into);
 

@@ -7,7 +7,7 @@ namespace rollout {
 
 namespace {
 
-/// In any case of letters.
+/// Compared ignoring case.
 constexpr std::string_view names[] = {
     // macOS
     "__macosx",
@@ -42,13 +42,13 @@ constexpr std::string_view names[] = {
     "#recycle",
     ".snapshot",
     ".zfs",
-    // tar, where an old one took its extended headers for files
+    // tar: an old one took its extended headers for files
     "paxheader",
     "paxheaders",
     "pax_global_header",
 };
 
-/// What begins so and goes on.
+/// Prefixes, for names that continue after them.
 constexpr std::string_view beginnings[] = {"._", ".fuse_hidden", ".trash-", "paxheaders."};
 
 
@@ -64,7 +64,7 @@ bool begins_with(std::string_view name, std::string_view beginning) noexcept
 }
 
 
-/// `.nfs` and the digits of a file that was deleted while somebody had it open.
+/// Recognizes `.nfs` and digits: a file that was deleted while it was open.
 bool is_silly_renamed(std::string_view name) noexcept
 {
     constexpr std::string_view beginning = ".nfs";
@@ -73,8 +73,8 @@ bool is_silly_renamed(std::string_view name) noexcept
 }
 
 
-/// Of a volume that Kubernetes writes: `..data`, and the folder with a time in its name that this leads to. The volume's own
-/// entries lead into it.
+/// Recognizes the entries of a volume written by Kubernetes: `..data`, and the folder, named after a time, that it links
+/// to. The volume's other entries link into that folder.
 bool is_kubernetes_own(std::string_view name) noexcept
 {
     return name == "..data" || name == "..data_tmp" ||

@@ -48,7 +48,8 @@ int rename_to_nothing(const std::filesystem::path &from, const std::filesystem::
         if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
             return 0;
         }
-        // NFS and some others know no such flag. There an empty folder is replaced, and a full one is not either.
+        // NFS and some other file systems do not support the flag. There an empty folder is replaced, but a non-empty one
+        // is not.
         return errno == EINVAL || errno == ENOSYS ? rename_now(from, to) : errno;
     });
 }

@@ -1,17 +1,17 @@
-// Files and folders get their names: every rename that rolloutd does.
+// All renames of files and folders by rolloutd.
 #pragma once
 
 #include <filesystem>
 
 namespace rollout {
 
-/// All give an error's number, or 0. `point` names the failpoint.
+/// All return an errno, or 0. `point` names the failpoint.
 int rename_over(const std::filesystem::path &from, const std::filesystem::path &to, const char *point);
 
-/// Of a file that is there to see whether it can be done: nothing depends on it, and it has no failpoint.
+/// Renames a test file, only to see whether that works. It has no failpoint, since nothing depends on it.
 int rename_probe(const std::filesystem::path &from, const std::filesystem::path &to);
 
-/// Never over something that came there a moment ago.
+/// Never replaces an existing target, even one that was just created.
 int rename_to_nothing(const std::filesystem::path &from, const std::filesystem::path &to, const char *point);
 
 } // namespace rollout

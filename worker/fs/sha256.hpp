@@ -1,4 +1,4 @@
-// SHA-256 of what passes by.
+// An incremental SHA-256.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -10,16 +10,15 @@
 
 namespace rollout {
 
-/// Is it 64 hexadecimal digits?
+/// Returns whether the text is 64 hexadecimal digits.
 bool is_sha256(std::string_view text) noexcept;
 
-/// Permanent where a source's digest is not the one that is wanted. `shown` names the source; the letters' case does not
-/// count.
+/// Fails permanently if a source's digest is not the wanted one, ignoring case. `shown` names the source.
 outcome check_sha256(const std::string &shown, const std::string &is, const std::string &wanted);
 
 class sha256 {
   public:
-    /// Throws std::runtime_error where the system's OpenSSL has no SHA-256.
+    /// Throws std::runtime_error if the system's OpenSSL has no SHA-256.
     sha256();
     ~sha256();
     sha256(const sha256 &) = delete;
@@ -27,7 +26,7 @@ class sha256 {
 
     void feed(const void *bytes, std::size_t size);
 
-    /// Lower-case hexadecimal digits; once.
+    /// Returns lower-case hexadecimal digits. May be called once.
     std::string finish();
 
   private:

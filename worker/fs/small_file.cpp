@@ -46,7 +46,7 @@ outcome read_small_file(const std::filesystem::path &path, std::string &into)
 
 outcome replace_small_file(const std::filesystem::path &path, std::string_view text)
 {
-    // A fixed name, so that what a crash left behind is found and goes the next time.
+    // A fixed name, so that a file left behind by a crash is found and removed the next time.
     const auto beside = path.parent_path() / ".rollout-new";
     const std::string what = shown(path) + " cannot be written";
     if (::unlink(beside.c_str()) != 0 && errno != ENOENT) {

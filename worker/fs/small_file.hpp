@@ -1,4 +1,4 @@
-// Reads and replaces a configuration file: bounded, no links followed, whole or not at all.
+// Reads and replaces a configuration file: bounded, without following links, and atomically.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -12,10 +12,10 @@ namespace rollout {
 
 inline constexpr std::size_t largest_small_file = 1024 * 1024;
 
-/// Permanent where it is no regular file or larger than the bound.
+/// Fails permanently if it is not a regular file or is larger than the bound.
 outcome read_small_file(const std::filesystem::path &path, std::string &into);
 
-/// Writes beside and renames, so that a crash leaves the old file or the new one.
+/// Writes a new file next to it and renames that, so that a crash leaves either the old or the new file.
 outcome replace_small_file(const std::filesystem::path &path, std::string_view text);
 
 } // namespace rollout

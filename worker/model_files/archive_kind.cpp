@@ -23,7 +23,7 @@ struct suffix {
     packing kind;
 };
 
-/// The first that fits counts.
+/// The longest suffix that matches counts.
 constexpr suffix suffixes[] = {
     {".tar", packing::tar},      {".tar.gz", packing::tar},    {".tgz", packing::tar},
     {".taz", packing::tar},      {".tar.bz2", packing::tar},   {".tbz", packing::tar},
@@ -46,7 +46,7 @@ constexpr suffix suffixes[] = {
     {".dmg", packing::other},    {".ace", packing::other},     {".arj", packing::other},
 };
 
-/// Of models that are a zip archive themselves, or a tar archive, or compressed.
+/// Extensions of model formats that are themselves a zip archive, a tar archive or compressed.
 constexpr std::string_view packed_formats[] = {
     ".pt",    ".pth",  ".pt2",  ".ts",       ".torchscript", ".ckpt",        ".bin",    ".npz",     ".keras", ".mar",
     ".jar",   ".mojo", ".nemo", ".joblib",   ".pkl",         ".zae",         ".pickle", ".mlmodel", ".skops", ".whl",
@@ -67,7 +67,8 @@ struct release {
 };
 
 
-/// Every kind that is read without running another program. What takes any text for an archive (mtree, raw) is none of them.
+/// Enables every kind that is read without running another program. Not enabled are formats that accept any text as an
+/// archive (mtree, raw).
 bool support_all(archive *reader)
 {
     using support = int (*)(archive *);
@@ -87,7 +88,7 @@ bool support_all(archive *reader)
 }
 
 
-/// What libarchive takes the file for; empty: for nothing.
+/// Returns what libarchive recognizes the file as; empty if it recognizes nothing.
 result<std::string> kind_of(int fd)
 {
     const std::unique_ptr<archive, release> reader(archive_read_new());
@@ -108,7 +109,7 @@ result<std::string> kind_of(int fd)
     if (is_compressed) {
         return std::string("compressed (") + archive_filter_name(reader.get(), 0) + ")";
     }
-    // Nothing was known, or what was known is damaged; the end of the file at once is no archive.
+    // The file was not recognized, or it is recognized but damaged; an empty file is not an archive.
     const std::string_view why =
         archive_error_string(reader.get()) == nullptr ? "" : archive_error_string(reader.get());
     return std::string(read == ARCHIVE_EOF || why == "Unrecognized archive format" ? "" : "a damaged archive");

@@ -1,4 +1,4 @@
-// Which files are archives: by what they are called, and by what is in them.
+// Recognizes archives by the names and the contents of files.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -10,29 +10,29 @@ struct archive;
 
 namespace rollout {
 
-/// Lets the reader take a compression, if this libarchive has it itself: for what it has no library for, it runs a program.
-/// False where memory is short.
+/// Enables a compression if libarchive has built-in support for it; without the library, libarchive would run a program.
+/// Returns false if memory is short.
 bool support_built_in(archive *reader, int (*filter)(archive *));
 
 enum class packing {
-    none, ///< no archive by its name
-    tar,  ///< however it is compressed
+    none, ///< not an archive by its name
+    tar,  ///< in any compression
     zip,
-    other, ///< an archive, or a part of one, that is not unpacked
+    other, ///< an archive, or a part of one, in a format that is not unpacked
 };
 
-/// Of a file's name, in any case of letters.
+/// Returns the kind of archive that a file's name stands for, ignoring case.
 packing packing_of(std::string_view name) noexcept;
 
-/// Is a file of that name taken for an archive, of any kind?
+/// Returns whether a file of that name is taken for an archive of any kind.
 bool is_archive_name(std::string_view name) noexcept;
 
-/// Permanent where the name is an archive's that is not unpacked. `shown`: for sentences.
+/// Fails permanently if the name is that of an archive format that is not unpacked. `shown` is for messages.
 outcome check_can_be_unpacked(std::string_view name, const std::string &shown);
 
-/// Is it refused as a model's file? Permanent where its bytes are an archive's or compressed, and models of its name's format
-/// are not: `model.pt` is a zip archive, `model.onnx` that is one was named wrongly. `fd` is open for reading; where it stands
-/// is neither used nor changed. `shown`: for sentences.
+/// Fails permanently if the file cannot be a model: if its contents are an archive or compressed, unless models of the
+/// format in its name are (`model.pt` is a zip archive; a zip archive called `model.onnx` is misnamed). `fd` must be open
+/// for reading; its offset is neither used nor changed. `shown` is for messages.
 outcome check_is_no_archive(int fd, std::string_view name, const std::string &shown);
 
 } // namespace rollout

@@ -9,21 +9,21 @@ namespace rollout {
 
 namespace {
 
-/// What a string is, by the member that it stands in. Triton takes each member's name in both spellings of JSON for protocol
-/// buffers: `label_filename` and `labelFilename`.
+/// The meaning of a string, by the member that contains it. Triton accepts each member's name in both spellings of JSON
+/// for protocol buffers: `label_filename` and `labelFilename`.
 enum class meaning { any, library_name, tensor_name };
 
-/// What an object is.
+/// The meaning of an object.
 enum class place {
-    config,        ///< the whole
-    tensors,       ///< of a member that speaks of tensors
-    tensor_map,    ///< names of tensors by names of tensors
+    config,        ///< the whole configuration
+    tensors,       ///< of a member about tensors
+    tensor_map,    ///< tensor names by tensor names
     warmup,        ///< model_warmup
-    warmup_inputs, ///< by names of tensors
+    warmup_inputs, ///< by tensor name
     other,
 };
 
-/// Members of ModelConfig in which the names below are tensors'.
+/// The members of ModelConfig in which the members below name tensors.
 constexpr std::array<std::string_view, 6> tensors_members = {"input",       "output",           "batchinput",
                                                              "batchoutput", "sequencebatching", "ensemblescheduling"};
 
@@ -32,7 +32,7 @@ constexpr std::array<std::string_view, 5> tensor_names = {"name", "targetname", 
 
 constexpr std::array<std::string_view, 2> tensor_maps = {"inputmap", "outputmap"};
 
-/// What makes a file's or a folder's name on the server's machine.
+/// The members whose value becomes part of a file's or folder's name on the server's machine.
 constexpr std::array<std::string_view, 3> library_names = {"backend", "runtime", "platform"};
 
 
@@ -42,7 +42,7 @@ bool contains(const auto &members, std::string_view name)
 }
 
 
-/// Of both spellings, one.
+/// Returns the common form of both spellings.
 std::string plain(std::string_view member)
 {
     std::string made;
@@ -84,7 +84,7 @@ bool climbs(std::string_view path)
 }
 
 
-/// Does a path begin here, or after what separates one from what is before it?
+/// Returns whether a path can begin here: at the start of the text or after a separator.
 bool is_begin(std::string_view text, std::size_t at)
 {
     return at == 0 || is_blank(text[at - 1]) ||
@@ -92,7 +92,7 @@ bool is_begin(std::string_view text, std::size_t at)
 }
 
 
-/// `/etc/passwd`, `-I/usr/lib` is none, `plugins=/a.so` and `a;/b` are; a slash between blanks is none.
+/// Returns true for `/etc/passwd`, `plugins=/a.so` and `a;/b`; false for `-I/usr/lib` and for a slash between blanks.
 bool holds_absolute_path(std::string_view text)
 {
     for (std::size_t at = text.find('/'); at != std::string_view::npos; at = text.find('/', at + 1)) {
@@ -121,7 +121,7 @@ bool has_scheme(std::string_view text)
 }
 
 
-/// `~`, `~/x`, `~root/x`, `$HOME`, `${HOME}`, `$(pwd)`, `%HOME%`.
+/// Returns whether a shell would expand it: `~`, `~/x`, `~root/x`, `$HOME`, `${HOME}`, `$(pwd)`, `%HOME%`.
 bool is_expanded(std::string_view text)
 {
     for (std::size_t at = 0; at < text.size(); ++at) {
@@ -144,7 +144,7 @@ bool is_expanded(std::string_view text)
 }
 
 
-/// What is behind `$$TRITON_MODEL_DIRECTORY`, which the Python backend puts the model's own folder for.
+/// Returns the rest after `$$TRITON_MODEL_DIRECTORY`, which the Python backend replaces with the model's own folder.
 std::string_view without_models_folder(std::string_view text)
 {
     constexpr std::string_view folder = "$$TRITON_MODEL_DIRECTORY";
@@ -174,8 +174,8 @@ bool leads_elsewhere(std::string_view text, meaning is)
 
 
 struct context {
-    place of = place::other;   ///< where it is an object
-    meaning is = meaning::any; ///< where it is a string
+    place of = place::other;   ///< if it is an object
+    meaning is = meaning::any; ///< if it is a string
 };
 
 

@@ -23,10 +23,10 @@ namespace fs = std::filesystem;
 constexpr std::string_view model_onnx = "model.onnx";
 constexpr std::string_view first_version = "1";
 
-/// Of formats whose model is a folder.
+/// Extensions of formats whose model is a folder.
 constexpr std::string_view folder_formats[] = {".onnx", ".savedmodel", ".mlpackage", ".mlmodelc"};
 
-/// Of formats whose model is a file.
+/// Extensions of formats whose model is a file.
 constexpr std::string_view file_formats[] = {
     ".onnx", ".plan", ".engine", ".trt",  ".pt",   ".pth",    ".pt2",      ".ts",    ".torchscript", ".safetensors",
     ".xml",  ".py",   ".dali",   ".gguf", ".pb",   ".tflite", ".h5",       ".keras", ".joblib",      ".pkl",
@@ -35,12 +35,12 @@ constexpr std::string_view file_formats[] = {
 
 constexpr std::string_view definitions[] = {"config.json", "MLmodel", "xgboost.json", "model_index.json"};
 
-/// What Triton's backends call a model, other than ONNX Runtime's.
+/// The names of models in Triton's backends other than ONNX Runtime.
 constexpr std::string_view other_models[] = {"model.py",         "model.pt",         "model.plan", "model.xml",
                                              "model.dali",       "model.json",       "model.pt2",  "model.graphdef",
                                              "model.savedmodel", "model.safetensors"};
 
-/// At a model's top, beside its configuration.
+/// At a model's top, next to its configuration.
 constexpr std::string_view top_folders[] = {"warmup", "initial_state"};
 constexpr std::string_view python_stub = "triton_python_backend_stub";
 
@@ -98,7 +98,7 @@ outcome list(const fs::path &folder, listed_folder &into)
 }
 
 
-/// Is it, for certain, a model's folder, and no version's?
+/// Returns whether a folder is certainly a model's, and not a version's.
 bool is_certainly_a_models(const folder_shape &shape) noexcept
 {
     return shape.has_config || shape.has_settings || shape.has_settings_below ||
@@ -116,7 +116,7 @@ bool may_be_around_a_model(const listed_folder &folder)
 }
 
 
-/// The folder in `folder`, or in one of it, that is the model's: `folder` itself where none is around it.
+/// Finds the model's folder, which is `folder` itself or nested in it.
 outcome find_model(const fs::path &folder, fs::path &model)
 {
     model = folder;
@@ -141,7 +141,7 @@ outcome find_model(const fs::path &folder, fs::path &model)
 }
 
 
-/// A name that is free in a folder for the time of a few renames.
+/// Returns a name that is unused in a folder, for the duration of a few renames.
 fs::path free_name(const fs::path &folder)
 {
     fs::path free = folder / ".rollout-laid-out";
@@ -191,8 +191,8 @@ outcome strip_folders_around(const fs::path &folder)
 
 /// What a model's configurations say about its files.
 struct named_files {
-    bool names_model = false;      ///< which file the model is
-    bool is_onnx_runtimes = false; ///< and that backend is named
+    bool names_model = false;      ///< the name of the model's file
+    bool is_onnx_runtimes = false; ///< the backend is ONNX Runtime
     bool is_anothers = false;
     std::set<std::string, std::less<>> at_top;
 
@@ -207,7 +207,7 @@ struct named_files {
         }
     }
 
-    /// Of the configuration's own members.
+    /// Notes a member at the top of the configuration.
     void note_own(std::string_view member, std::string_view value)
     {
         names_model = names_model || member == "default_model_filename" || member == "cc_model_filenames" ||
@@ -248,7 +248,7 @@ void note_server_config(const json_t *config, named_files &named)
 }
 
 
-/// A configuration that cannot be read is left to the server's own words.
+/// Ignores a configuration that cannot be read: the server will report it.
 void note_config(const fs::path &file, named_files &named)
 {
     std::string text;
@@ -265,7 +265,7 @@ void note_config(const fs::path &file, named_files &named)
     }
     for (const pbtxt_string &one : *strings) {
         named.note(one.name, one.value);
-        if (one.name == "backend" || one.name == "platform") { // there are none but the configuration's own
+        if (one.name == "backend" || one.name == "platform") { // only the configuration's top has such members
             named.note_own(one.name, one.value);
         }
     }
@@ -278,7 +278,8 @@ bool is_configuration(std::string_view name)
 }
 
 
-/// Reads config.pbtxt and the custom ones, and the server's. `has_custom`: `configs` is Triton's, and not the model's own.
+/// Reads config.pbtxt, the custom configurations and the server's. `has_custom`: `configs` is Triton's folder, not a
+/// folder of the model.
 outcome read_configurations(const fs::path &folder, const json_t *server_config, named_files &named, bool &has_custom)
 {
     note_config(folder / config_file, named);
@@ -303,7 +304,7 @@ outcome read_configurations(const fs::path &folder, const json_t *server_config,
 }
 
 
-/// MLServer takes each of these for a model of its own. The versions of one have one name.
+/// MLServer takes each of these for a separate model. The versions of one model share its name.
 outcome refuse_several_models(const fs::path &folder)
 {
     std::set<std::string> names;

@@ -78,7 +78,7 @@ result<std::string> with_name(std::string_view pbtxt, std::string_view name)
         if (field.literals.empty()) {
             return failed::failure("line " + std::to_string(field.line) + ": the value of name is not a string");
         }
-        // The first literal is replaced, those that go on with it fall away; blanks and comments between them stay.
+        // The first literal is replaced and the adjacent ones are removed; blanks and comments between them stay.
         for (const pbtxt_literal &old : field.literals) {
             fitted += pbtxt.substr(taken, old.at - taken);
             if (&old == &field.literals.front()) {
@@ -156,7 +156,7 @@ outcome fit_model_name(const std::filesystem::path &model_folder, const std::str
     if (auto fitted = fit_file(model_folder / config_file, name, with_name); !fitted) {
         return fitted;
     }
-    // Of --model-config-name, which stand in for config.pbtxt. There may be none.
+    // The files for --model-config-name, which replace config.pbtxt. There may be none.
     std::error_code error;
     for (auto at = std::filesystem::directory_iterator(model_folder / configs_folder, error);
          !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
@@ -166,7 +166,7 @@ outcome fit_model_name(const std::filesystem::path &model_folder, const std::str
             }
         }
     }
-    // The folders' first: what they are compared with is still there if this is run again.
+    // Subfolders first: if this is run again, the settings that they are compared with are still unchanged.
     if (auto fitted = fit_settings_below(model_folder, name); !fitted) {
         return fitted;
     }

@@ -28,7 +28,7 @@ struct token {
     char symbol = 0;
 };
 
-/// Cuts the text into tokens; white space and comments fall away.
+/// Splits the text into tokens; skips white space and comments.
 class tokenizer {
   public:
     explicit tokenizer(std::string_view text) : text_(text)
@@ -39,7 +39,7 @@ class tokenizer {
         }
     }
 
-    /// False with `error` set.
+    /// Returns false, with `error` set, on a malformed text.
     bool next(token &into)
     {
         skip_blanks();
@@ -101,7 +101,7 @@ class tokenizer {
         }
     }
 
-    /// Takes more than is a number; which ones are, is the server's business.
+    /// Accepts more than valid numbers; checking them is left to the server.
     void skip_number()
     {
         const bool hexadecimal = peek() == '0' && (peek(1) == 'x' || peek(1) == 'X');
@@ -154,7 +154,7 @@ std::string text_of(std::string_view literal)
 
 class parser {
   public:
-    /// `strings`, which may be null, takes all values that are strings.
+    /// `strings` (may be null) receives all string values.
     explicit parser(std::string_view text, std::vector<pbtxt_string> *strings = nullptr)
         : text_(text), tokens_(text), strings_(strings)
     {
@@ -175,7 +175,7 @@ class parser {
                    : tokens_.failed(now_.line, "\"" + std::string(1, text_[now_.at]) + "\" does not belong there");
     }
 
-    /// Fields up to `closer`, or to the end of the text for 0. `fields` takes those of the top.
+    /// Parses fields up to `closer`, or, for 0, to the end of the text. `fields` receives those at the top.
     bool message(char closer, std::size_t opened, int depth, std::vector<pbtxt_field> *fields)
     {
         if (depth > deepest_message) {
@@ -225,7 +225,7 @@ class parser {
         return colon ? scalar(into.name, &into.literals) : unexpected();
     }
 
-    /// `[com.example.name]` or `[type.googleapis.com/com.example.name]`, up to its last bracket.
+    /// Parses `[com.example.name]` or `[type.googleapis.com/com.example.name]`, up to the closing bracket.
     bool extension_name()
     {
         do {

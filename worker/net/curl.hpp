@@ -1,4 +1,4 @@
-// What all users of libcurl share: its start, its owners, its words.
+// What all users of libcurl share: its initialization, RAII types and error texts.
 #pragma once
 
 #include <curl/curl.h>
@@ -21,16 +21,17 @@ using curl_easy_ptr = std::unique_ptr<CURL, curl_releaser<curl_easy_cleanup>>;
 using curl_url_ptr = std::unique_ptr<CURLU, curl_releaser<curl_url_cleanup>>;
 using curl_list_ptr = std::unique_ptr<curl_slist, curl_releaser<curl_slist_free_all>>;
 
-/// Starts libcurl with its first use, from any thread. False where it cannot be started.
+/// Initializes libcurl at its first use, from any thread. Returns false if it cannot be initialized.
 bool curl_is_started();
 
-/// A part of a URL; empty where it has none.
+/// Returns a part of a URL; empty if it has none.
 std::string url_part(CURLU *url, CURLUPart which, unsigned flags = 0);
 
-/// Appends a header's line; false where there is no memory.
+/// Appends a header line; returns false if memory is short.
 bool add_header(curl_list_ptr &to, const std::string &line);
 
-/// Why a request brought no answer, in a sentence without its full stop. Time limits are their setter's to word.
+/// Returns why a request got no answer, as a sentence without its full stop. Timeouts are described by the caller that
+/// sets them.
 std::string failure_text(CURL *easy, CURLcode code, const std::string &origin);
 
 } // namespace rollout

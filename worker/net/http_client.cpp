@@ -16,7 +16,7 @@
 namespace rollout {
 namespace {
 
-/// A descriptor of libcurl's that libuv watches. It frees itself when libuv has closed its handle.
+/// A descriptor of libcurl's, watched by libuv. It frees itself once libuv has closed its handle.
 struct watched_socket {
     uv_poll_t handle{};
     curl_socket_t descriptor = CURL_SOCKET_BAD;
@@ -81,7 +81,7 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
         if (!multi_) {
             return;
         }
-        // Out of the members first: what a callback holds may be operations, which look there when they go.
+        // Empty the members first: the callbacks may hold operations, whose destructors access the members.
         const auto active = std::exchange(active_, {});
         const auto ended = std::exchange(ended_, {});
         for (const auto &[easy, of] : active) {
@@ -92,7 +92,7 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
         for (const auto &of : ended) {
             of->done = nullptr;
         }
-        multi_.reset(); // takes leave of its sockets through on_socket
+        multi_.reset(); // removes its sockets through on_socket
         for (watched_socket *left : std::exchange(sockets_, {})) {
             close_socket(left);
         }
@@ -113,7 +113,7 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
         return true;
     }
 
-    /// Takes a transfer from libcurl; false where it has ended already.
+    /// Removes a transfer from libcurl; returns false if it has already ended.
     bool drop(http_transfer &of) noexcept
     {
         const auto found = active_.find(of.easy.get());
@@ -136,7 +136,7 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
             if (message->msg != CURLMSG_DONE) {
                 continue;
             }
-            const CURLcode code = message->data.result; // the message goes with its handle
+            const CURLcode code = message->data.result; // the message is invalid once its handle is removed
             const auto of = active_.at(message->easy_handle);
             settle(*of, code);
             drop(*of);
@@ -145,8 +145,8 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
         deliver();
     }
 
-    /// Runs the callbacks of what has ended. Only from the loop: a callback may send, cancel, and let go of operations
-    /// or of the client itself.
+    /// Runs the callbacks of ended transfers. Called only from the loop: a callback may send, cancel, and destroy
+    /// operations or the client itself.
     void deliver()
     {
         const auto alive = shared_from_this();
@@ -236,10 +236,10 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
     }
 
     timer curl_timer_;
-    timer delivery_; ///< of what ended outside of the loop's own call: a cancel, a request that could not start
+    timer delivery_; ///< for those that end outside the loop's own call: cancels, requests that could not start
     std::unordered_set<watched_socket *> sockets_;
     std::unordered_map<CURL *, std::shared_ptr<http_transfer>> active_;
-    std::deque<std::shared_ptr<http_transfer>> ended_; ///< their callbacks are still to run
+    std::deque<std::shared_ptr<http_transfer>> ended_; ///< their callbacks have not run yet
     multi_ptr multi_;                                  ///< null once closed
 };
 
@@ -277,7 +277,7 @@ http_client::~http_client()
 operation_ptr http_client::send(http_request request, std::function<void(http_answer)> done)
 {
     auto of = implementation_->begin(std::move(request), std::move(done));
-    // Operations may outlive the client.
+    // The operations may outlive the client.
     return std::make_unique<http_operation>(
         std::move(of),
         [client = std::weak_ptr(implementation_)](const std::shared_ptr<http_transfer> &which, bool abandon) {

@@ -1,4 +1,4 @@
-// libcurl's multi interface on rolloutd's loop: requests to inference servers, without a thread each.
+// HTTP requests to inference servers on rolloutd's loop, by libcurl's multi interface, without a thread for each.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -16,24 +16,24 @@ namespace rollout {
 struct http_request {
     std::string method = "GET"; ///< GET or POST
     std::string url;
-    std::string body; ///< of a POST, sent as application/json
+    std::string body; ///< for a POST, sent as application/json
     std::chrono::milliseconds timeout{30000};
-    std::size_t max_answer_bytes = 1024 * 1024; ///< an answer that goes on is cut off and fails
+    std::size_t max_answer_bytes = 1024 * 1024; ///< a longer answer is cut off and fails
 };
 
 struct http_answer {
-    int status = 0; ///< 0 where there was none; then `error` says why in a sentence
+    int status = 0; ///< 0 if there was no answer; `error` then gives the reason in a sentence
     std::string body;
     std::string error;
-    bool timed_out = false; ///< the request was sent, and no answer came in time
+    bool timed_out = false; ///< the request was sent, but no answer came in time
     bool canceled = false;
-    bool lasting = false; ///< no answer, and asking again will not help: no such URL, an answer over its bound
+    bool lasting = false; ///< no answer, and a retry will not help: an invalid URL, an answer over its bound
 
-    /// There was no answer, for a reason that may pass by itself.
+    /// Returns whether there was no answer for a reason that may pass by itself.
     bool may_pass() const noexcept { return status == 0 && !canceled && !lasting; }
 };
 
-/// Who sends requests: the client, or a test's stand-in for all servers.
+/// Sends requests: the client, or a test's stand-in for all servers.
 class http_sender {
   public:
     virtual ~http_sender() = default;
@@ -53,8 +53,8 @@ class http_client final : public http_sender {
     /// Speaks only http and https, follows no redirects, and uses no proxy from the environment.
     operation_ptr send(http_request request, std::function<void(http_answer)> done) override;
 
-    /// Closes all handles; the loop must run once more afterwards so that libuv lets go of them. What is under way is
-    /// abandoned: its callbacks do not run any more, nor does that of a later `send`.
+    /// Closes all handles; the loop must run once more afterwards so that libuv releases them. Requests under way are
+    /// abandoned: their callbacks do not run any more, nor does that of a later `send`.
     void close();
 
     uv_loop_t *loop() const noexcept;

@@ -19,8 +19,8 @@ std::chrono::milliseconds connect_bound(const http_request &request)
 }
 
 
-/// `http://host:port` of a URL: what a sentence may show (a password in a URL is nobody's business). Nothing where it is
-/// no URL of ours.
+/// Returns the `http://host:port` of a URL, the part that messages may show (a URL may contain a password). Nothing if it
+/// is not a valid URL.
 std::optional<std::string> origin_of(const std::string &url)
 {
     const curl_url_ptr parsed(curl_url());
@@ -55,14 +55,14 @@ std::size_t on_body(const char *bytes, std::size_t, std::size_t size, void *into
 }
 
 
-/// libcurl's own would be inherited by every program that is started.
+/// libcurl's own sockets would be inherited by every program that is started.
 curl_socket_t open_socket(void *, curlsocktype, curl_sockaddr *address) noexcept
 {
     return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 
-/// False when libcurl has no memory left.
+/// Returns false if libcurl is out of memory.
 bool set_options(http_transfer &of)
 {
     of.easy.reset(curl_easy_init());
@@ -82,7 +82,7 @@ bool set_options(http_transfer &of)
     set(CURLOPT_USERAGENT, "rolloutd");
     set(CURLOPT_NOSIGNAL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
-    set(CURLOPT_QUICK_EXIT, 1L); // a canceled request must not wait, on the loop, for a name server
+    set(CURLOPT_QUICK_EXIT, 1L); // canceling must not block the loop on a name lookup
 #endif
     set(CURLOPT_OPENSOCKETFUNCTION, &open_socket);
     set(CURLOPT_TCP_KEEPALIVE, 1L); // a load may take minutes without a byte
@@ -98,14 +98,14 @@ bool set_options(http_transfer &of)
         set(CURLOPT_POSTFIELDS, of.request.body.c_str());
         set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(of.request.body.size()));
         fine = fine && add_header(of.headers, "Content-Type: application/json") &&
-               add_header(of.headers, "Expect:"); // no round trip before the body
+               add_header(of.headers, "Expect:"); // no extra round trip before the body
     }
     set(CURLOPT_HTTPHEADER, of.headers.get());
     return fine;
 }
 
 
-/// What became of a transfer that brought no answer, in a sentence.
+/// Returns why a transfer got no answer, in a sentence.
 std::string words_of(const http_transfer &of, CURLcode code)
 {
     if (code == CURLE_OPERATION_TIMEDOUT) {

@@ -1,4 +1,4 @@
-// One request as libcurl sees it: its options, and what its end means in a sentence.
+// One request as libcurl sees it: its options, and its result as a sentence.
 #pragma once
 
 #include "worker/net/curl.hpp"
@@ -10,21 +10,21 @@
 
 namespace rollout {
 
-/// libcurl keeps pointers into it, so it stays where it is while `easy` lives.
+/// libcurl keeps pointers into it, so it must not move while `easy` exists.
 struct http_transfer {
     curl_easy_ptr easy;
     curl_list_ptr headers;
     http_request request;
     http_answer answer;
-    std::function<void(http_answer)> done; ///< null once it has run or nobody waits for it
-    std::string origin;                    ///< `http://host:port`, for sentences
+    std::function<void(http_answer)> done; ///< null once it has run, or if nobody waits for it
+    std::string origin;                    ///< `http://host:port`, for messages
     bool too_long = false;
 };
 
-/// Makes `easy` from `request`; false with the answer's `error` set where that cannot be done.
+/// Creates `easy` from `request`; returns false, with the answer's `error` set, if that fails.
 bool prepare(http_transfer &of);
 
-/// Fills in the answer at the end of the transfer, while `easy` is still there.
+/// Fills in the answer at the end of the transfer, while `easy` still exists.
 void settle(http_transfer &of, CURLcode code);
 
 } // namespace rollout

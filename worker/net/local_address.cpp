@@ -25,13 +25,13 @@ std::string_view kind_of_four(std::uint32_t address) noexcept
     if (address >> 16U == 0xA9FE) { // 169.254.0.0/16
         return link_local;
     }
-    if (first == 0) { // this host on this network: Linux takes it for loopback
+    if (first == 0) { // this host on this network: Linux treats it as loopback
         return unspecified;
     }
     if (first >= 224 && first <= 239) {
         return multicast;
     }
-    if (address == 0x646464C8) { // 100.100.100.200, of Alibaba's cloud; others' are link-local
+    if (address == 0x646464C8) { // Alibaba's cloud; those of the others are link-local
         return metadata;
     }
     return address == 0xFFFFFFFF ? link_local : std::string_view();
@@ -59,7 +59,7 @@ std::string_view kind_of_six(const unsigned char (&bytes)[16]) noexcept
     }
     if (std::memcmp(bytes, zeros, 12) == 0) {
         const std::uint32_t rest = four_at(bytes + 12);
-        return rest == 0 ? unspecified : rest == 1 ? loopback : kind_of_four(rest); // what is left was "compatible"
+        return rest == 0 ? unspecified : rest == 1 ? loopback : kind_of_four(rest); // the rest is "IPv4-compatible"
     }
     if (bytes[0] == 0x20 && bytes[1] == 0x02) { // 6to4
         return kind_of_four(four_at(bytes + 2));

@@ -19,7 +19,8 @@ constexpr std::size_t longest_source = 4096;
 constexpr std::string_view not_allowed = " is not under an allowed prefix (artifacts.allow)";
 
 
-/// Without what may be a secret: a query, which a signed URL keeps its key in, a fragment, a user and a password.
+/// Removes what may be secret: the query, which contains the key of a signed URL, the fragment, and the user and
+/// password.
 std::string masked(std::string_view source)
 {
     source = source.substr(0, source.find_first_of("?#"));
@@ -46,7 +47,7 @@ std::string too_long()
 }
 
 
-/// Decodes %XX once; nothing where one is cut short or hides a slash, a NUL or another control character.
+/// Decodes %XX once; nothing if one is incomplete, or encodes a slash, a NUL or another control character.
 std::optional<std::string> decode(std::string_view component)
 {
     std::string decoded;
@@ -79,7 +80,7 @@ std::optional<std::string> decode(std::string_view component)
 }
 
 
-/// `/srv/models/123` or `/srv/models/123/`, still encoded.
+/// Parses `/srv/models/123` or `/srv/models/123/`, still encoded.
 result<file_source> parse_path(std::string_view path, std::string_view source)
 {
     using failed = result<file_source>;
@@ -115,13 +116,13 @@ result<file_source> parse_path(std::string_view path, std::string_view source)
 bool allows(const file_source &allowed, const file_source &source)
 {
     if (source.path == allowed.path) {
-        return !allowed.is_folder; // with a slash at its end, what is in it is meant
+        return !allowed.is_folder; // with a slash at its end, only what is in it is allowed
     }
     return is_same_or_under(source.path.native(), allowed.path.native());
 }
 
 
-/// `localhost`, or an address in digits (libcurl has brought IPv4's odd spellings into the usual one).
+/// Accepts `localhost` or a numeric address (libcurl has normalized IPv4's odd spellings).
 bool is_written_address(const std::string &host)
 {
     in_addr four{};

@@ -1,4 +1,4 @@
-// What a source's text means, and which sources an operator allows. Text only: no look at the file system.
+// Parses sources, and checks which ones an operator allows. Works on the text only, without access to the file system.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -17,41 +17,40 @@ struct file_source {
     bool is_folder = false;     ///< it was written with a slash at its end
 };
 
-/// Reads `file:///srv/models/123` (RFC 8089: the host is empty or `localhost`, %XX is decoded once). Every trick is
-/// refused with a sentence: a component that is empty, `.` or `..`, a slash or a NUL that was encoded, control characters.
+/// Parses `file:///srv/models/123` (RFC 8089: the host is empty or `localhost`, %XX is decoded once). Ambiguous URLs are
+/// refused with a sentence: components that are empty, `.` or `..`, an encoded slash or NUL, control characters.
 result<file_source> parse_file_source(std::string_view source);
 
 /// An `http://` or `https://` source.
 struct web_source {
-    std::string url;    ///< for libcurl, as it was written
-    std::string origin; ///< `https://models.example.com:443`, lower-case, always with the port
-    std::string shown;  ///< for sentences: without the query, which may hold a key
-    file_source place;  ///< the path, read as a file's
-    bool
-        is_written_address; ///< the host is `localhost` or an address in digits: whoever wrote it knew where it leads
+    std::string url;         ///< for libcurl, as it was written
+    std::string origin;      ///< `https://models.example.com:443`, lower-case, always with the port
+    std::string shown;       ///< for messages: without the query, which may contain a key
+    file_source place;       ///< the path, parsed like that of a file
+    bool is_written_address; ///< the host is `localhost` or numeric: the author of the URL knew where it leads
 };
 
-/// Does it begin with http:// or https://? In any case of letters.
+/// Returns whether the source begins with http:// or https://, ignoring case.
 bool is_web_source(std::string_view source) noexcept;
 
-/// Reads `https://models.example.com/123/model.onnx?key=value`. Refused with a sentence: a user or a password (it would be
-/// seen in the task's document), a fragment, and in the path what parse_file_source refuses.
+/// Parses `https://models.example.com/123/model.onnx?key=value`. Refused with a sentence: a user or a password (the
+/// task's document would show it), a fragment, and in the path anything that parse_file_source refuses.
 result<web_source> parse_web_source(std::string_view source);
 
-/// Reads a web source and looks for it under the prefixes of `allow`: the same scheme, host and port, and the path under the
-/// prefix's by whole components. The sentence says why it is none. `may_be_local`: the prefix itself is a written address,
-/// so that it may lead to a loopback or link-local one.
+/// Parses a web source and finds it under one of the prefixes of `allow`: with the same scheme, host and port, and the
+/// prefix's path or one below it, by whole components. Fails with a sentence if there is none. `may_be_local`: the prefix
+/// itself has a written address, so that the source may lead to a loopback or link-local one.
 result<web_source> allowed_web_source(std::string_view source, const std::vector<std::string> &allow,
                                       bool &may_be_local);
 
-/// Why this cannot be a prefix of an `allow` list; empty where it can.
+/// Returns why this cannot be a prefix in an `allow` list; empty if it can.
 std::string check_prefix(const std::string &prefix);
 
-/// The folders and files that an `allow` list's `file://` members name; what is no `file://` source is left out.
+/// Returns the folders and files that the `file://` members of an `allow` list name; ignores the other members.
 std::vector<file_source> allowed_paths(const std::vector<std::string> &allow);
 
-/// Is the source's text under one of the allowed prefixes (whole path components, no `.`/`..`, no percent tricks)? Empty
-/// when it is, else a sentence. What links in the file system make of it is checked by `fetch` itself.
+/// Checks that the source's text is under one of the allowed prefixes (whole path components, no `.`/`..`, no percent
+/// tricks). Returns an empty string if it is, else a sentence. Links in the file system are checked by `fetch` itself.
 std::string check_source(const std::string &source, const std::vector<std::string> &allow);
 
 } // namespace rollout

@@ -31,7 +31,7 @@ std::optional<process_state> state_of(int pid)
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     const auto begin = text.find('(');
-    const auto end = text.rfind(')'); // a name may hold anything
+    const auto end = text.rfind(')'); // a name may contain any character
     if (begin == std::string::npos || end == std::string::npos) {
         return std::nullopt;
     }
@@ -49,7 +49,8 @@ std::optional<process_state> state_of(int pid)
 }
 
 
-/// For certain. A process that /proc hides (hidepid, ProtectProc=) still answers to a signal, with EPERM.
+/// Returns whether a process has certainly ended. One that /proc hides (hidepid, ProtectProc=) still answers a signal, with
+/// EPERM.
 bool has_ended(int pid)
 {
     return kill(pid, 0) != 0 && errno == ESRCH;
@@ -62,7 +63,7 @@ bool lives(int pid, std::uint64_t started)
         return false;
     }
     const auto now = state_of(pid);
-    // Another process may have the number by now; where /proc hides it, it may be the same.
+    // Another process may have the pid by now; if /proc hides that one, it is taken for the same.
     return !now || (now->state != 'Z' && (started == 0 || now->started == started));
 }
 
@@ -95,11 +96,12 @@ void peer_processes::add(int pid)
         *this = {};
         boot_ = this_boot();
     }
-    // Those that have ended are not of interest any more, nor does their number grow with each reload.
+    // Drop the processes that have ended, so that the set does not grow with each reload.
     std::erase_if(started_, [](const auto &one) { return !lives(one.first, one.second); });
     const auto worker = pid == 0 ? std::nullopt : state_of(pid);
     if (!worker) {
-        // One that was killed between its connect and this look is not out of sight, but gone: nobody is to wait for it.
+        // A process that was killed between its connect and this check is not out of sight, but gone: it must not be
+        // waited for.
         if (pid != 0 && has_ended(pid)) {
             started_[pid] = 0;
         } else {
@@ -108,7 +110,7 @@ void peer_processes::add(int pid)
         return;
     }
     started_[pid] = worker->started;
-    // A single process has a shell or a service manager for a parent.
+    // The parent of a single process is a shell or a service manager.
     if (const auto master = state_of(worker->parent); master && master->name == worker->name) {
         started_[worker->parent] = master->started;
     }

@@ -1,4 +1,5 @@
-// Whether the nginx behind a gateway lives: the processes that linked themselves to rolloutd, and their master.
+// Tracks whether the nginx behind a gateway is alive: the processes that have linked themselves to rolloutd, and their
+// master.
 #pragma once
 
 #include <cstdint>
@@ -8,29 +9,31 @@
 
 namespace rollout {
 
-/// The process at the other end of a Unix socket, as this process sees it; 0 if it is out of sight, in another container.
+/// Returns the pid, as this process sees it, of the other end of a Unix socket; 0 if it is out of sight, in another
+/// container.
 int pid_of_peer(int socket) noexcept;
 
-/// The processes of one gateway. A Unix socket's both ends are on one machine, so that another boot of it has none of them.
+/// The processes of one gateway. Both ends of a Unix socket are on one machine, so none of them survives a reboot.
 class peer_processes {
   public:
-    /// A worker process of nginx, and with it its master; 0: one that is out of sight.
+    /// Adds a worker process of nginx and its master; 0 stands for one that is out of sight.
     void add(int pid);
 
-    /// Whether all have ended for certain. Never if one is out of sight, or none is known.
+    /// Returns whether all have certainly ended. Never true if one is out of sight, or if none is known.
     bool are_gone() const;
 
-    /// For the journal: read back by `from_text`. An empty text is of a rolloutd that did not note them.
+    /// Returns the text for the journal, read back by `from_text`. An empty text comes from a rolloutd that did not
+    /// record them.
     std::string text() const;
     static peer_processes from_text(std::string_view text);
     bool were_noted() const noexcept { return !boot_.empty(); }
 
-    /// Those that live, for a sentence: `process 123 lives`.
+    /// Returns the living processes, for a message: `process 123 lives`.
     std::string words() const;
 
   private:
     std::string boot_;
-    std::map<int, std::uint64_t> started_; ///< by pid, in ticks since the boot; 0: not known
+    std::map<int, std::uint64_t> started_; ///< by pid, in ticks since boot; 0: unknown
     bool has_hidden_ = false;
 };
 

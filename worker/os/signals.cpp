@@ -9,7 +9,7 @@ namespace {
 
 constexpr int caught_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
-/// While it lasts, signals wait; the threads that are made meanwhile never get one.
+/// Blocks signals while it exists; threads that are created in that time never receive one.
 class signal_pause {
   public:
     signal_pause()
@@ -66,7 +66,7 @@ void signal_catcher::start(std::function<void(int number)> caught)
 
 void signal_catcher::ignore()
 {
-    const signal_pause pause; // libuv puts the default back, which is to die
+    const signal_pause pause; // libuv restores the default action, which is to terminate
     for (auto &handle : std::exchange(handles_, {})) {
         const int number = handle->signum;
         uv_close(reinterpret_cast<uv_handle_t *>(handle.release()),

@@ -1,4 +1,4 @@
-// The signals that tell rolloutd something: SIGTERM, SIGINT and SIGHUP, for the loop's thread alone.
+// The signals that control rolloutd: SIGTERM, SIGINT and SIGHUP, received by the loop's thread only.
 #pragma once
 
 #include <uv.h>
@@ -11,14 +11,14 @@
 
 namespace rollout {
 
-/// Makes libuv's threads, which never get a signal; it makes them with the first work for them. Turns the loop until that
-/// is done.
+/// Creates libuv's threads so that they never receive a signal. libuv creates them for their first work; this runs the
+/// loop until that is done.
 void make_threads(uv_loop_t *loop);
 
-/// Makes one more that never gets a signal. Destroying it asks it to stop, and waits for it.
+/// Creates another thread that never receives a signal. Destroying it requests it to stop and waits for it.
 std::jthread make_thread(std::function<void(const std::stop_token &stop)> work);
 
-/// On the loop's thread. The loop must outlive it, and turn once more after it is ignored or gone.
+/// Used on the loop's thread. The loop must outlive it, and run once more after `ignore` or the destructor.
 class signal_catcher {
   public:
     explicit signal_catcher(uv_loop_t *loop) : loop_(loop) {}
@@ -26,10 +26,11 @@ class signal_catcher {
     signal_catcher(const signal_catcher &) = delete;
     signal_catcher &operator=(const signal_catcher &) = delete;
 
-    /// From here on each calls `caught`, on the loop.
+    /// From now on each signal calls `caught`, on the loop.
     void start(std::function<void(int number)> caught);
 
-    /// From here on they mean nothing any more: a second SIGTERM must not end otherwise what has all but ended in order.
+    /// From now on signals have no effect: a second SIGTERM must not break off an orderly shutdown that has all but
+    /// ended.
     void ignore();
 
   private:

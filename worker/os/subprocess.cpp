@@ -23,14 +23,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kept_words = 4096; ///< of the standard error, at its end
+constexpr std::size_t kept_words = 4096; ///< the end of the standard error
 constexpr std::size_t shown_characters = 600;
 
-/// How long words may still come after the program's end: something it left behind may hold its standard error open for ever.
+/// How long the standard error is still read after the program's end: a process it left behind may hold it open forever.
 constexpr auto last_words = 200ms;
 
 
-/// The last whole lines that fit.
+/// Returns the last whole lines that fit.
 std::string clean_end(std::string_view text)
 {
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
@@ -50,7 +50,7 @@ std::string clean_end(std::string_view text)
 }
 
 
-/// Lives until libuv has closed all of its handles, whatever becomes of the operation.
+/// Exists until libuv has closed all of its handles, independently of the operation.
 struct running {
     running(uv_loop_t *on, command_request wanted, std::function<void(command_end)> tell)
         : loop(on), request(std::move(wanted)), done(std::move(tell))
@@ -92,7 +92,7 @@ struct running {
     command_request request;
     completion<command_end> done;
     std::shared_ptr<running> self;
-    unsigned open = 0; ///< handles that are not closed
+    unsigned open = 0; ///< handles not yet closed
 
     uv_process_t process{};
     uv_pipe_t input{};
@@ -107,11 +107,11 @@ struct running {
     bool runs = false;
     bool words_ended = true;
     bool timed_out = false;
-    bool to_end = false; ///< it has been told to
+    bool to_end = false; ///< it has been told to end
 };
 
 
-/// A program gets its standard streams and nothing else of this process, whatever library has opened it and how.
+/// Makes a program inherit only its standard streams, no matter which library has opened a descriptor and how.
 void close_all_on_exec()
 {
     constexpr unsigned first = STDERR_FILENO + 1;
@@ -170,7 +170,7 @@ void running::start(const std::shared_ptr<running> &shared)
     options.file = arguments.front();
     options.args = arguments.data();
     options.cwd = "/";
-    options.flags = UV_PROCESS_DETACHED; // a session, and with it a process group, of its own
+    options.flags = UV_PROCESS_DETACHED; // a session of its own, and with that a process group
     options.stdio_count = static_cast<int>(streams.size());
     options.stdio = streams.data();
     options.exit_cb = [](uv_process_t *of, std::int64_t status, int signal) {
@@ -195,7 +195,7 @@ void running::start(const std::shared_ptr<running> &shared)
 }
 
 
-/// A program that does not read its input may be right: only its exit status counts.
+/// A program may rightly not read its input: only its exit status counts.
 void running::write_input()
 {
     uv_buf_t text = uv_buf_init(request.input.data(), static_cast<unsigned>(request.input.size()));
@@ -258,7 +258,7 @@ void running::exited(std::int64_t status, int signal)
 {
     runs = false;
     if (to_end) {
-        signal_group(SIGKILL); // what of its group did not end with it
+        signal_group(SIGKILL); // processes of its group that have not ended with it
     }
     if (timed_out) {
         end.error = "the program " + shown(request.command.front()) + " did not end within " +
@@ -304,7 +304,7 @@ class command_operation final : public operation {
         if (of_->runs) {
             of_->signal_group(SIGKILL);
         }
-        // A child that runs is waited for by libuv: its handle goes when it has ended.
+        // libuv waits for a running child: its handle is closed once it has ended.
     }
 
     void cancel() override

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// For what a start may do between two words of it: one sync of a large file is one call.
+/// The time for a single operation of the start between two notifications; one sync of a large file is one call.
 constexpr std::chrono::microseconds start_extension = 10min;
 
 constexpr auto between_words = 1s;

@@ -1,4 +1,4 @@
-// What a service manager that has started rolloutd hears of it: sd_notify(3). Without one, nothing is said.
+// Notifies the service manager that has started rolloutd: sd_notify(3). Does nothing without one.
 #pragma once
 
 #include "worker/async/timer.hpp"
@@ -13,15 +13,15 @@ class service_manager {
     /// The loop must outlive it.
     explicit service_manager(uv_loop_t *loop) : watchdog_(loop) {}
 
-    /// The start is not over yet, and goes on: to be called at least every ten minutes then, from when the first seconds are over.
-    /// It may be called as often as one likes.
+    /// Reports that the start is still in progress. After the first few seconds it must be called at least every ten
+    /// minutes; it may be called any number of times.
     void starting();
 
-    /// The socket is open, and what was unfinished is taken up. From now on the watchdog, where there is one, hears of
-    /// every turn in which the loop gets to it, twice in its time.
+    /// Reports that the socket is open and unfinished tasks have been resumed. From now on the watchdog, if there is one,
+    /// is fed from the loop, twice per watchdog interval.
     void ready(const std::string &status);
 
-    /// The configuration is read again, until the next `ready`.
+    /// Reports that the configuration is being reloaded, until the next `ready`.
     void reloading();
 
     void stopping();
@@ -30,7 +30,7 @@ class service_manager {
     void feed_watchdog(std::chrono::milliseconds pause);
 
     timer watchdog_;
-    std::chrono::steady_clock::time_point next_word_{}; ///< of a start that takes its time
+    std::chrono::steady_clock::time_point next_word_{}; ///< the next notification of a long start
     bool watched_ = false;
 };
 

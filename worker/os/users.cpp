@@ -13,7 +13,7 @@ constexpr std::size_t first_size = 1024;
 constexpr std::size_t most_size = 1024 * 1024; ///< of one user's entry
 
 
-/// `ask` is one of getpwnam_r and getpwuid_r, with what it is asked for.
+/// `ask` calls getpwnam_r or getpwuid_r with its key.
 template <typename Ask>
 std::optional<machine_user> found_by(const Ask &ask)
 {

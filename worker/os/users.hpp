@@ -11,11 +11,11 @@ namespace rollout {
 struct machine_user {
     std::string name;
     uid_t uid = 0;
-    gid_t gid = 0; ///< of its own group
+    gid_t gid = 0; ///< of its primary group
 };
 
-/// Asks the machine, which may ask a directory and take its time. In any thread. Empty if there is no such user, or if nobody can
-/// be asked.
+/// Finds a user in the machine's database, which may ask a directory service and take a while. May be called from any
+/// thread. Empty if there is no such user, or if the database cannot be read.
 std::optional<machine_user> find_user(const std::string &name);
 std::optional<machine_user> find_user(uid_t uid);
 

@@ -10,13 +10,13 @@
 namespace rollout {
 namespace {
 
-/// `ready`: it is not, and that is no failure.
+/// Exit status of `ready`: not ready yet, which is not a failure.
 constexpr int exit_not_yet = 1;
 
 
 using ended_fn = std::function<void(const command_end &)>;
 
-/// One run after the other, for each model.
+/// Runs the program for one model after the other.
 class asking_each final : public operation {
   public:
     using ask_fn = std::function<operation_ptr(const server_model &model, ended_fn)>;

@@ -1,5 +1,6 @@
-// Any server at all: for each operation rolloutd runs a program of the operator's, which gets a JSON object on its standard input
-// and answers by its exit status (0; 75: try again later; for `ready`, 1: not yet; anything else: it failed).
+// A backend for any server: for each operation rolloutd runs a program provided by the operator, which gets a JSON object
+// on its standard input and answers by its exit status (0: ok; 75: try again later; for `ready`, 1: not yet; anything
+// else: failed).
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -18,18 +19,18 @@
 namespace rollout {
 
 struct command_settings {
-    std::string name;                 ///< the backend's name in rolloutd.json, for sentences and for the program
+    std::string name;                 ///< the backend's name in rolloutd.json, for messages and for the program
     std::vector<std::string> command; ///< the program, an absolute path, and its arguments
-    std::chrono::milliseconds timeout{600000}; ///< of one run; the callers' timeouts are for servers
-    std::filesystem::path staging;             ///< where files are fetched to
+    std::chrono::milliseconds timeout{600000}; ///< for one run; the callers' timeouts are for servers
+    std::filesystem::path staging;             ///< the folder that files are fetched into
     std::filesystem::path
-        repository;              ///< empty: none, and the files stay in the staging folder until they are removed
-    std::string server = {};     ///< of a backend of several: the peer of the one that this is for
+        repository; ///< empty: no repository, and the files stay in the staging folder until they are removed
+    std::string server = {};     ///< the peer of the server that this is for, if the backend has several
     std::string server_url = {}; ///< its URL
 };
 
-/// With a repository, `stage` renames the prepared files into it before it runs the program, and `remove` takes them out of it
-/// after the program has run; without one the program sees them where they were fetched to.
+/// With a repository, `stage` renames the prepared files into it before running the program, and `remove` takes them out
+/// of it after running the program. Without one, the program finds the files where they were fetched to.
 class command_backend final : public backend {
   public:
     /// The loop and its clock must outlive the backend and its operations.
@@ -45,7 +46,7 @@ class command_backend final : public backend {
     /// Runs `ready` for one model after the other.
     operation_ptr probe_models(const std::vector<server_model> &models, probed_fn done) override;
 
-    /// Permanent: a program is no inference server. A plan with a smoke test for it is refused before it comes to that.
+    /// Fails permanently: a program is not an inference server. Plans with a smoke test are refused before they get here.
     operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
                         done_fn done) override;
     operation_ptr unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done) override;

@@ -13,11 +13,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// What the servers that are not required have at least, once those that are have done it.
+/// The minimum time that the other servers get once the required ones are done.
 constexpr std::chrono::milliseconds least_grace = 2s;
 
 
-/// A server's own words, with its name if they have it not.
+/// Returns a server's own text, prefixed with the server's name unless it contains it.
 std::string words_of(const std::string &peer, const std::string &words)
 {
     return words.find(peer) == std::string::npos ? "server " + peer + ": " + words : words;
@@ -114,8 +114,8 @@ group_backend::members group_backend::members_at(const std::string &model, serve
 
 // Calls to all servers.
 
-/// The call for one server, if that answers a short question first: one that is down, or stands still, is not waited for as long as a
-/// call may take.
+/// Makes the call to one server if the server first answers a short question, so that a server that is down or hangs is
+/// not waited for as long as the call itself may take.
 start_fn group_backend::asked_first(const member &of, const server_model &model, const call_fn &call)
 {
     const auto question = [&of, model](done_fn then) {
@@ -147,7 +147,7 @@ void group_backend::note(const std::string &model, const member &of, server_stat
 }
 
 
-/// Runs the call on these servers; what becomes of each is noted. One that is abandoned has failed for now.
+/// Runs the call on these servers and records the result of each. A call that is abandoned counts as a transient failure.
 operation_ptr group_backend::run(const server_model &model, const step &what, const members &on, const call_fn &call,
                                  std::function<void()> ended)
 {
@@ -201,7 +201,7 @@ std::string group_backend::words_of_failures(const model_state &state) const
 }
 
 
-/// What a call has come to, by how many servers are as far as wanted.
+/// Returns the result of a call, by how many servers have reached the wanted state.
 outcome group_backend::judge(const std::string &model, server_state wanted, const members &asked) const
 {
     const model_state &state = models_.at(model);
@@ -254,7 +254,7 @@ operation_ptr group_backend::load(const server_model &model, const json_t *confi
 }
 
 
-/// One question to each server that has loaded it, or, after a restart, to all.
+/// Asks each server that has loaded the model once, or, after a restart, all servers.
 operation_ptr group_backend::ready(const server_model &model, done_fn done)
 {
     members asked = members_at(model.name, server_state::loaded);
@@ -277,7 +277,7 @@ operation_ptr group_backend::ready(const server_model &model, done_fn done)
                 if (result) {
                     state.servers[one.peer] = server_state::ready;
                     state.failures.erase(one.peer);
-                } else if (result.is == outcome::kind::transient) { // asked again
+                } else if (result.is == outcome::kind::transient) { // is asked again
                     state.servers[one.peer] = server_state::loaded;
                     state.failures[one.peer] = outcome::transient(words_of(one.peer, result.detail));
                     is_waited_for = true;
@@ -294,7 +294,7 @@ operation_ptr group_backend::ready(const server_model &model, done_fn done)
                 state.enough_since = time_.now();
             }
             const bool is_over = time_.now() - *state.enough_since >= least_grace;
-            if (is_over) { // what is not ready has failed for now
+            if (is_over) { // a server that is not ready now has failed for now
                 for (auto &[peer, is] : state.servers) {
                     is = is == server_state::loaded ? server_state::failed : is;
                 }
@@ -326,7 +326,7 @@ operation_ptr group_backend::infer(const server_model &model, const json_t *requ
                 if (failure.is == outcome::kind::permanent) {
                     state.servers[peer] = server_state::barred;
                 } else if (!result) {
-                    state.servers[peer] = server_state::ready; // and is asked when the test is repeated
+                    state.servers[peer] = server_state::ready; // and is asked again when the test is repeated
                 }
             }
             done(result);
@@ -341,7 +341,7 @@ operation_ptr group_backend::unload(const server_model &model, std::chrono::mill
     const step what = {"unload", "unloading", server_state::loaded, settings_.members.size(), settings_.asks_first};
     owing_.erase(model.name);
 
-    // A server that answers no short question, before the call or after it has failed, is down.
+    // A server that does not answer a short question, before the call or after it has failed, is down.
     const auto down = std::make_shared<std::set<std::string>>();
     const auto note_down = [down](const member &of, done_fn then) {
         return [down, &of, then = std::move(then)](const outcome &result) {
@@ -480,8 +480,8 @@ operation_ptr group_backend::check_vacant(const std::string &model, done_fn done
 }
 
 
-/// Copies a model's files into the staging folder of another repository; not if the model stands there already: a run before this one
-/// has brought it there.
+/// Copies a model's files into the staging folder of another repository, unless an earlier run has already brought the
+/// model into that repository.
 start_fn group_backend::copied(std::filesystem::path from, const member &to, const std::string &model) const
 {
     const auto beside = to.server->staging_path(model);
@@ -525,7 +525,7 @@ operation_ptr group_backend::supply(const std::string &peer, const server_model 
 }
 
 
-/// The first repository's last: what is fetched leaves the staging folder with it.
+/// The first repository comes last, because staging takes the fetched files out of its staging folder.
 operation_ptr group_backend::stage(const server_model &model, done_fn done)
 {
     const auto stage_at = [model](const member &of) {
@@ -557,7 +557,7 @@ operation_ptr group_backend::remove(const server_model &model, done_fn done)
     if (!settings_.polls) {
         return remove_files(model, std::move(done));
     }
-    // What came into a repository may have been loaded by any of them, even if nobody has waited for it yet.
+    // A server may have loaded the model once it was in its repository, even if nobody has waited for that yet.
     const start_fn gone = [this, model](done_fn then) { return unload(model, 120s, std::move(then)); };
     const start_fn files = [this, model](done_fn then) {
         if (!owing(model.name).empty()) {

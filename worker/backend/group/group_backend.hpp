@@ -1,8 +1,9 @@
-// A backend of several servers, each of which is a backend of its own: a model is staged once into each repository, and loaded, made
-// ready, tried and unloaded on all servers beside each other.
+// A backend of several servers, each of which is a backend of its own. A model is staged once into each repository, and
+// is loaded, made ready, tested and unloaded on all servers in parallel.
 //
-// What is required of how many is `min_servers`: a call is ok once that many have done it and the others have had as long again. What
-// a server is not able to do then is its own matter: it gets no traffic, and the monitor of lost models brings it along.
+// `min_servers` sets how many servers are required: a call is ok once that many have succeeded and the others have had as
+// long again. A server that is not done by then gets no traffic, and the monitor of lost models loads the model on it
+// later.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -25,21 +26,20 @@ namespace rollout {
 struct group_settings {
     struct member {
         std::string peer;
-        std::string repository; ///< whose path the others may have as well; empty: none
+        std::string repository; ///< its path, which other servers may share; empty: none
         std::shared_ptr<backend> server;
     };
 
     std::vector<member> members;        ///< at least one
-    std::size_t min_servers = 1;        ///< that must have a revision
-    std::size_t max_parallel_loads = 4; ///< of a model
-    bool asks_first =
-        true; ///< a server that does not answer a short question is given no call; not if that runs a program
-    bool polls = false; ///< the servers look at their repositories by themselves
+    std::size_t min_servers = 1;        ///< how many must have a revision
+    std::size_t max_parallel_loads = 4; ///< for one model
+    bool asks_first = true; ///< a server must answer a short question before a call; not used if that runs a program
+    bool polls = false;     ///< the servers poll their repositories themselves
 };
 
 class group_backend final : public backend {
   public:
-    /// `time` outlives the backend.
+    /// `time` must outlive the backend.
     group_backend(group_settings settings, clock &time, thread_fn run_on_thread);
 
     std::filesystem::path staging_path(const std::string &model) const override;
@@ -52,7 +52,8 @@ class group_backend final : public backend {
     operation_ptr infer(const server_model &model, const json_t *request, std::chrono::milliseconds timeout,
                         done_fn done) override;
 
-    /// Ok if every server says that the model is gone, or is down, but for one at least; those are `owing` then.
+    /// Ok if at least one server says that the model is gone, and every other one says so too or is down; `owing` then
+    /// lists the servers that are down.
     operation_ptr unload(const server_model &model, std::chrono::milliseconds timeout, done_fn done) override;
     operation_ptr remove(const server_model &model, done_fn done) override;
     operation_ptr discard(const std::string &model, done_fn done) override;
@@ -70,13 +71,12 @@ class group_backend final : public backend {
 
     enum class server_state : unsigned char { untried, failed, barred, loaded, ready };
 
-    /// What the calls for a model have come to.
+    /// The results of the calls for a model.
     struct model_state {
-        std::map<std::string, server_state> servers; ///< by their peers
+        std::map<std::string, server_state> servers; ///< by peer
         std::map<std::string, outcome> failures;     ///< of those that failed
-        bool is_to_repeat =
-            false; ///< the last load was not enough, for reasons that may pass: it goes on where it was
-        std::optional<std::chrono::milliseconds> enough_since; ///< so many are ready
+        bool is_to_repeat = false; ///< the last load fell short for transient reasons: the next one continues it
+        std::optional<std::chrono::milliseconds> enough_since; ///< when enough servers first were ready
         model_progress progress;
     };
 
@@ -106,8 +106,8 @@ class group_backend final : public backend {
     group_settings settings_;
     clock &time_;
     thread_fn run_on_thread_;
-    std::map<std::string, model_state> models_;          ///< by their names, until they are removed or unloaded
-    std::map<std::string, std::set<std::string>> owing_; ///< the servers, by their models
+    std::map<std::string, model_state> models_;          ///< by model name, until they are removed or unloaded
+    std::map<std::string, std::set<std::string>> owing_; ///< servers by model name
 };
 
 } // namespace rollout

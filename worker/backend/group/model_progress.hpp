@@ -1,4 +1,4 @@
-// Where each server of a group is with a call for one model: pure, no clock and no I/O here.
+// The progress of a call for one model on each server of a group. Pure: no clock, no I/O.
 #pragma once
 
 #include <chrono>
@@ -18,16 +18,16 @@ class model_progress {
         failed,
     };
 
-    /// A call begins for these servers: `step` is "load", and what one is at reads "10.0.0.4:8000 is loading".
+    /// Starts a call on these servers. `step` is, for example, "load"; `doing` is used as in "10.0.0.4:8000 is loading".
     void begin(std::string step, std::string doing, std::vector<std::string> servers);
 
     void begin_server(const std::string &server, std::chrono::milliseconds now);
     void end_server(const std::string &server, bool good);
 
-    /// The call has ended.
+    /// Ends the call.
     void end() { servers_.clear(); }
 
-    /// "load: 3 of 4 servers; 10.0.0.4:8000 is loading since 41 s"; empty between calls.
+    /// Returns, for example, "load: 3 of 4 servers; 10.0.0.4:8000 is loading since 41 s"; empty between calls.
     std::string sentence(std::chrono::milliseconds now) const;
 
   private:

@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds first_load_pause{50};
 
-/// Twice what Triton lets pass between two polls of its repository, unless told otherwise.
+/// Twice Triton's default interval between two polls of its repository.
 constexpr milliseconds old_failure{30000};
 
 class load_wait final : public index_poller {
@@ -70,7 +70,7 @@ class load_wait final : public index_poller {
         }
     }
 
-    /// The server did not say: asked again if that may help.
+    /// The server has not answered the question: asks again if that may help.
     void trouble(const http_answer &answer, const std::string &action)
     {
         outcome refused = refusal(answer, model_.server, action);
@@ -89,9 +89,9 @@ class load_wait final : public index_poller {
                                   " (does it poll its repository, and often enough?)");
     }
 
-    const milliseconds began_;                 ///< of the clock
-    std::optional<std::string> first_failure_; ///< the index's reason at first; empty once it has said otherwise
-    std::string last_;                         ///< what the server said last
+    const milliseconds began_;                 ///< clock time
+    std::optional<std::string> first_failure_; ///< the index's first reason; empty once it has said otherwise
+    std::string last_;                         ///< the server's last text
 };
 
 } // namespace

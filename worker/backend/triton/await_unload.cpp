@@ -56,13 +56,14 @@ class unload_wait final : public index_poller {
                 finish(std::move(refused));
                 return;
             }
-            // It is being loaded: a load goes on when nobody waits for it any more.
+            // It is being loaded, and a load continues even if nobody waits for it any more.
             trouble_ = std::move(refused.detail);
             after_a_pause([this] { ask_unload(); });
             return;
         }
         trouble_.clear();
-        // Some servers refuse to unload what is not loaded: gone is gone. Only a model that is there makes it a failure.
+        // Some servers refuse to unload a model that is not loaded, which is as good as success. It is a failure only if
+        // the model is still there.
         refused_ = std::move(refused);
         poll();
     }
@@ -70,9 +71,10 @@ class unload_wait final : public index_poller {
     void in_index(const index_entry &entry) override
     {
         if (in_sight_ && entry.is != index_state::loading) {
-            withdraw(); // not from under a server that reads the files
+            withdraw(); // not while the server reads the files
         } else if (entry.is_gone() && withdraw_) {
-            // Triton's index lists the folders that are there: without one, only the model itself can still say that it is.
+            // Triton's index lists the folders that exist. Without a folder, only the model itself can say whether it is
+            // still loaded.
             ask_readiness();
         } else if (entry.is_gone()) {
             finish(outcome::ok());
@@ -137,10 +139,10 @@ class unload_wait final : public index_poller {
     }
 
     blocking_fn withdraw_;
-    bool in_sight_;                  ///< of a server that polls: the files are, or may be
-    std::optional<outcome> refused_; ///< what the server said to the unload, if that may mean "it is not loaded"
-    std::string still_;              ///< the state that the server said last
-    std::string trouble_;            ///< why the last question showed nothing
+    bool in_sight_;                  ///< for a polling server: the files are, or may be, in its sight
+    std::optional<outcome> refused_; ///< the server's refusal to unload, if that may mean "it is not loaded"
+    std::string still_;              ///< the last state that the server reported
+    std::string trouble_;            ///< why the last question gave no result
 };
 
 } // namespace

@@ -11,10 +11,10 @@
 namespace rollout {
 namespace {
 
-/// A larger body is not read as JSON: that takes the loop's time.
+/// Larger bodies are not parsed as JSON, which would take the loop's time.
 constexpr std::size_t longest_json = 256 * 1024;
 
-/// More of a body than this is not looked at: words stand at its front, a traceback's at its end.
+/// The most of a body that is searched: a message is at its beginning, the last line of a traceback at its end.
 constexpr std::size_t longest_look = 64 * 1024;
 
 constexpr std::string_view traceback_begins = "traceback (most recent call last)";
@@ -25,7 +25,7 @@ char lower(char c) noexcept
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-/// Where `what`, in lower case, stands in the text in whatever case.
+/// Finds `what`, in lower case, in the text, ignoring case.
 std::size_t find_word(std::string_view text, std::string_view what, std::size_t from = 0) noexcept
 {
     if (from > text.size()) {
@@ -69,7 +69,7 @@ std::string without_entities(std::string_view text)
 }
 
 
-/// What stands outside of the tags, the scripts and the style sheets.
+/// Returns the text outside of tags, scripts and style sheets.
 std::string without_tags(std::string_view html)
 {
     std::string text;
@@ -123,7 +123,7 @@ std::string_view last_line(std::string_view text)
 }
 
 
-/// The text of the member that says why; empty where there is none.
+/// Returns the text of the member that gives the reason; empty if there is none.
 std::string json_words(const json_t *value)
 {
     if (json_is_string(value)) {
@@ -138,7 +138,7 @@ std::string json_words(const json_t *value)
             return std::string(json_text(found, "message"));
         }
         if (json_is_object(found) || json_is_array(found)) {
-            return json_compact(found); // FastAPI's list of what is wrong with a request
+            return json_compact(found); // FastAPI's list of errors in a request
         }
     }
     return {};
@@ -190,7 +190,7 @@ std::string reason_text(std::string_view text)
 std::string error_text(std::string_view body)
 {
     if (body.size() <= longest_json) {
-        // Bytes that are not UTF-8 would make valid JSON unreadable.
+        // Bytes that are not UTF-8 would make otherwise valid JSON unreadable.
         const std::string text = valid_utf8(body);
         json_error_t error;
         const json_ptr parsed = json_read(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, error);

@@ -1,5 +1,5 @@
-// Polls a model until it is as it should be: in its server's repository index, or by the model's own readiness if the server
-// has no index.
+// Polls a model until it is in the wanted state: in its server's repository index, or by the model's own readiness if the
+// server has no index.
 #pragma once
 
 #include "worker/backend/triton/error_text.hpp"
@@ -18,13 +18,13 @@ namespace rollout {
 
 struct polled_model {
     std::string url;
-    std::string server; ///< for sentences
+    std::string server; ///< for messages
     std::string model;
     std::chrono::milliseconds timeout{};
     std::function<void()> no_index; ///< called if the server turns out to have no repository index
 };
 
-/// Who derives from it says what each answer means, and finishes or polls again. The pauses grow up to a second.
+/// A derived class decides what each answer means, and finishes or polls again. The pauses grow up to one second.
 class index_poller : public request_sequence {
   protected:
     using milliseconds = std::chrono::milliseconds;
@@ -37,13 +37,13 @@ class index_poller : public request_sequence {
 
     virtual void in_index(const index_entry &entry) = 0;
 
-    /// The server has no index that could be read: the model's readiness is asked from now on.
+    /// Called if the server has no readable index: from now on the model's readiness is asked.
     virtual void without_index() { poll(); }
 
     virtual void index_refused(const http_answer &answer) = 0;
     virtual void ready_answered(const http_answer &answer) = 0;
 
-    /// What the operation ends with when the time is over.
+    /// The outcome when the time is over.
     virtual outcome too_late() const = 0;
 
     void poll()
@@ -66,7 +66,7 @@ class index_poller : public request_sequence {
         after_a_pause([this] { poll(); });
     }
 
-    /// Finishes with `too_late` if there is no time left.
+    /// Finishes with `too_late` if no time is left.
     void after_a_pause(std::function<void()> then)
     {
         const milliseconds left = time_left();
@@ -83,7 +83,7 @@ class index_poller : public request_sequence {
   private:
     static constexpr milliseconds longest_pause{1000};
     static constexpr milliseconds shortest_question{
-        1000}; ///< the last one gets its answer, even if that is past the time
+        1000}; ///< the last question gets its answer even after the deadline
 
     void index_answered(const http_answer &answer)
     {
@@ -107,7 +107,7 @@ class index_poller : public request_sequence {
         return question;
     }
 
-    const milliseconds deadline_; ///< of the clock
+    const milliseconds deadline_; ///< clock time
     milliseconds pause_;          ///< before the next question
     bool has_index_ = true;
 };

@@ -7,10 +7,10 @@
 namespace rollout::kserve {
 namespace {
 
-/// One look, not one piece of work.
+/// For a single question, not for an operation.
 constexpr std::chrono::seconds question_timeout{10};
 
-/// Some 100,000 models.
+/// Enough for some 100,000 models.
 constexpr std::size_t largest_index = 16 * 1024 * 1024;
 constexpr std::size_t largest_inference = 16 * 1024 * 1024;
 

@@ -47,7 +47,7 @@ class probe final : public request_sequence {
         if (answer.status == 200 && !is_html(answer.body)) {
             auto index = std::make_shared<std::optional<repository_index>>();
             const auto read = [index, body = std::move(answer.body)](const stop_flag &) {
-                *index = read_index(body); // of many models, this takes its time
+                *index = read_index(body); // takes a while for many models
                 return outcome::ok();
             };
             on_thread(read, [this, index](const outcome &ended) {
@@ -113,7 +113,7 @@ class probe final : public request_sequence {
         ask_next();
     }
 
-    /// Nothing more is known of the rest.
+    /// Leaves the remaining models unknown.
     void give_up(const std::string &words)
     {
         for (std::size_t i = next_; i < found_->size(); ++i) {

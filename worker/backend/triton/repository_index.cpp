@@ -28,7 +28,7 @@ index_entry read_version(const json_t *entry)
 }
 
 
-/// The larger says more about the model: what is in motion goes before what stands.
+/// Returns the precedence of a state among a model's versions: a version in transition outranks one at rest.
 int weight(index_state state) noexcept
 {
     switch (state) {
@@ -74,7 +74,7 @@ std::optional<repository_index> read_index(std::string_view body)
 {
     json_error_t error;
     const json_ptr parsed = json_read(body, 0, error);
-    // Some put the array into an object, as the protocol's gRPC form does.
+    // Some servers put the array into an object, as the protocol's gRPC form does.
     const json_t *models = json_is_object(parsed.get()) ? json_object_get(parsed.get(), "models") : parsed.get();
     if (!json_is_array(models)) {
         return std::nullopt;

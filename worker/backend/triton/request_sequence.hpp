@@ -1,4 +1,4 @@
-// Several questions to a server, with pauses and blocking work between them, seen as one operation.
+// Several requests to a server, with pauses and blocking work between them, as one operation.
 #pragma once
 
 #include "worker/async/compound_operation.hpp"
@@ -10,14 +10,14 @@
 
 namespace rollout {
 
-/// What a server is asked with. It outlives every operation that has a copy.
+/// What the requests to a server use. It must outlive every operation that has a copy.
 struct server_access {
     http_sender &http;
     clock &time;
     thread_fn run_on_thread;
 };
 
-/// A cancel ends whatever is under way, and counts even if it came too late to stop it.
+/// A cancel ends the current request or work, and takes effect even if it comes too late to stop that.
 class request_sequence : public compound_operation {
   protected:
     request_sequence(server_access access, done_fn done)

@@ -15,11 +15,11 @@
 namespace rollout {
 namespace {
 
-/// For a server to let go of a model whose files are gone.
+/// The time for a polling server to unload a model whose files are gone.
 constexpr std::chrono::seconds polled_removal{120};
 
 
-/// The readiness of a model, and where that is no, what the index knows of it.
+/// Asks for a model's readiness, and, if it is not ready, for what the index says about it.
 class readiness final : public request_sequence {
   public:
     readiness(server_access access, std::string url, std::string server, std::string model, done_fn done)
@@ -75,7 +75,7 @@ class readiness final : public request_sequence {
     std::string url_;
     std::string server_;
     std::string model_;
-    std::string not_yet_; ///< the sentence where the index adds nothing
+    std::string not_yet_; ///< the sentence if the index adds nothing
 };
 
 
@@ -88,7 +88,7 @@ class inference final : public request_sequence {
     }
 
   private:
-    /// An answer above this is read on a thread: the loop has others to serve.
+    /// Larger answers are parsed on a thread, so as not to block the loop.
     static constexpr std::size_t small_answer = 64 * 1024;
 
     void answered(http_answer answer)
@@ -119,7 +119,7 @@ class inference final : public request_sequence {
 };
 
 
-/// `<repository>.staging`, whether the repository is written with a slash at its end or not.
+/// Returns `<repository>.staging`, whether or not the repository ends with a slash.
 std::filesystem::path default_staging(std::filesystem::path repository)
 {
     if (!repository.has_filename()) {
@@ -226,7 +226,7 @@ operation_ptr triton_backend::remove(const server_model &model, done_fn done)
     if (!settings_.polls) {
         return files(std::move(done));
     }
-    // What came into the repository may have been loaded, even if nobody has waited for it yet.
+    // The server may have loaded the model once it was in the repository, even if nobody has waited for that yet.
     const start_fn gone = [this, model](done_fn then) { return unload(model, polled_removal, std::move(then)); };
     return in_order(access_.time, {gone, files}, std::move(done));
 }
@@ -239,7 +239,7 @@ operation_ptr triton_backend::discard(const std::string &model, done_fn done)
 }
 
 
-/// Said once.
+/// Logs it once only.
 std::function<void()> triton_backend::tell_of_no_index()
 {
     return [this] {

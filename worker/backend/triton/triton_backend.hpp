@@ -1,5 +1,6 @@
-// Triton in explicit mode or polling, and every server that speaks KServe v2 with the model repository extension (MLServer, …). A
-// server without the repository's index is driven by the models' readiness alone, and the log says so once.
+// A backend for Triton, in explicit or poll mode, and for every server that speaks KServe v2 with the model repository
+// extension (MLServer, …). A server without a repository index is driven by the models' readiness alone, which is logged
+// once.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -14,17 +15,17 @@
 namespace rollout {
 
 struct triton_settings {
-    std::string name;                 ///< the backend's name in rolloutd.json, for sentences and logs
+    std::string name;                 ///< the backend's name in rolloutd.json, for messages and logs
     std::string url;                  ///< http://host:port
-    std::filesystem::path repository; ///< the server's model repository, as this machine sees it
-    std::filesystem::path staging;    ///< on the same file system; empty for `<repository>.staging`
-    bool polls = false;               ///< the server looks at its repository by itself, and refuses load and unload
-    std::function<void(const std::string &)> log = [](const std::string &) {}; ///< for what is no task's outcome
+    std::filesystem::path repository; ///< the server's model repository, as mounted on this machine
+    std::filesystem::path staging;    ///< on the same file system; empty: `<repository>.staging`
+    bool polls = false;               ///< the server polls its repository, and refuses load and unload
+    std::function<void(const std::string &)> log = [](const std::string &) {}; ///< for messages outside any task
 };
 
 class triton_backend final : public backend {
   public:
-    /// What `access` refers to must outlive the backend.
+    /// The objects that `access` refers to must outlive the backend.
     triton_backend(triton_settings settings, server_access access);
 
     std::filesystem::path staging_path(const std::string &model) const override;
@@ -44,7 +45,7 @@ class triton_backend final : public backend {
     std::function<void()> tell_of_no_index();
 
     triton_settings settings_;
-    std::string server_; ///< for sentences
+    std::string server_; ///< for messages
     model_repository repository_;
     server_access access_;
     bool told_of_no_index_ = false;
