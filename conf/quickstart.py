@@ -45,6 +45,10 @@ http {{
         server 127.0.0.1:{inference};
         keepalive 16;
     }}
+    upstream inference_grpc {{
+        server 127.0.0.1:{inference_grpc};
+        keepalive 16;
+    }}
 
     server {{
         listen 127.0.0.1:{gateway};
@@ -59,6 +63,17 @@ http {{
             proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model$rest;
         }}
     }}
+
+    server {{
+        listen 127.0.0.1:{grpc} http2;
+
+        location ~ ^/inference\.GRPCInferenceService/Model(Infer|Ready|Metadata)$ {{
+            rollout_grpc;
+            rollout_route $rollout_grpc_model key=$http_x_user;
+            grpc_set_header Grpc-Accept-Encoding identity;
+            grpc_pass grpc://${{rollout_upstream}}_grpc;
+        }}
+    }}
 }}
 """
 
@@ -71,6 +86,15 @@ SAMPLE = json.dumps({
     ],
     "outputs": [{"name": "output"}],
 })
+
+# The same as a message of gRPC.
+CONTENTS = {"FP32": "fp32_contents", "INT64": "int64_contents"}
+GRPC_SAMPLE = {
+    "model_name": MODEL,
+    "inputs": [{**{name: one[name] for name in ("name", "shape", "datatype")}, "contents": {CONTENTS[one["datatype"]]: one["data"]}}
+               for one in json.loads(SAMPLE)["inputs"]],
+    "outputs": [{"name": "output"}],
+}
 
 
 def say(text=""):
@@ -138,8 +162,9 @@ class Failure(str):
 
 
 class Gateway:
-    def __init__(self, port, inference):
+    def __init__(self, port, grpc_port, inference):
         self.port = port
+        self.grpc_port = grpc_port
         self.inference = inference
 
     def request(self, method, path, body=None, headers=None):
@@ -178,6 +203,16 @@ class Gateway:
         if status != 200:
             return revision, Failure(f"{status} {answer.decode(errors='replace').strip()}")
         return revision, json.loads(answer)["outputs"][0]["data"][0]
+
+    def infer_by_grpc(self):
+        """One inference by gRPC: the name of the model in the answer, and the probability of speech."""
+        asked = json.dumps({"id": 1, "method": "ModelInfer", "message": GRPC_SAMPLE})
+        ran = subprocess.run(["node", str(SERVER / "grpc_client.js"), f"127.0.0.1:{self.grpc_port}"], input=asked + "\n",
+                             capture_output=True, text=True, timeout=TASK_S)
+        answer = json.loads(ran.stdout or "{}").get("answer")
+        if answer is None:
+            raise SystemExit(f"quickstart: the inference by gRPC failed: {ran.stdout}{ran.stderr}")
+        return answer["model_name"], answer["outputs"][0]["contents"]["fp32_contents"][0]
 
     def fail(self, share, model):
         """Makes the inference server fail that share of a model's inferences; for its part it is a test server, and does."""
@@ -249,8 +284,9 @@ def start_all(home, processes):
     for version in ("v5", "v6"):
         shutil.copyfile(MODELS / f"silero_vad_{version}.onnx", home / f"models/silero_vad_{version}.onnx")
 
+    inference_grpc = free_port()
     processes.start("inference-server", ["node", str(SERVER / "server.js"), "--repository", str(home / "repository"),
-                                         "--port", "0", "--ready-file", str(home / "inference.port")])
+                                         "--port", "0", "--grpc-port", str(inference_grpc), "--ready-file", str(home / "inference.port")])
     port_file = home / "inference.port"
 
     def inference_is_up():
@@ -275,9 +311,9 @@ def start_all(home, processes):
         return (home / "rolloutd.sock").exists()
     wait_until(rolloutd_is_up, "rolloutd's start")
 
-    gateway = Gateway(free_port(), inference)
-    (home / "nginx.conf").write_text(NGINX_CONF.format(build=BUILD, user=user, home=home, inference=inference,
-                                                       gateway=gateway.port))
+    gateway = Gateway(free_port(), free_port(), inference)
+    (home / "nginx.conf").write_text(NGINX_CONF.format(build=BUILD, user=user, home=home, inference=inference, inference_grpc=inference_grpc,
+                                                       gateway=gateway.port, grpc=gateway.grpc_port))
     processes.start("nginx", ["/usr/sbin/nginx", "-c", str(home / "nginx.conf"), "-e", str(home / "nginx-error.log"),
                               "-g", "daemon off;"])
 
@@ -288,7 +324,7 @@ def start_all(home, processes):
         except OSError:
             return False
     wait_until(gateway_is_up, "nginx's start")
-    say(f"An inference server on port {inference}, rolloutd, and nginx on port {gateway.port}, all in {home}")
+    say(f"An inference server on port {inference}, rolloutd, and nginx on port {gateway.port} (gRPC on {gateway.grpc_port}), all in {home}")
     return gateway
 
 
@@ -304,6 +340,13 @@ def show(home, gateway):
     if isinstance(answer, Failure):
         raise SystemExit(f"quickstart: the inference failed: {answer}")
     say(f"revision {revision} says that this silence is speech with probability {answer:.6f}")
+
+    say(f"$ echo '{{\"id\": 1, \"method\": \"ModelInfer\", \"message\": {{\"model_name\": \"{MODEL}\", …}}}}' | "
+        f"node {SERVER / 'grpc_client.js'} 127.0.0.1:{gateway.grpc_port}")
+    name, same = gateway.infer_by_grpc()
+    if name != MODEL or abs(same - answer) > 1e-6:
+        raise SystemExit(f"quickstart: by gRPC, model {name} says {same}, and not {MODEL} {answer}")
+    say(f"model {name} says the same by gRPC: {same:.6f}")
 
     headline("3. Deploy version 6 while four clients go on asking")
     traffic = Traffic(gateway)

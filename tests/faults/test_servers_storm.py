@@ -77,7 +77,7 @@ def test_servers_come_and_go_and_no_client_notices(request, gateway, seed, tell)
             gateway.await_servers("m", 0, 1, 2)
             gateway.await_loaded(f"m__r{revision}")
             wait_until(lambda: gateway.files() == [f"m__r{revision}"], f"the files after {came_to[-1]}")
-    tell(*came_to, f"{traffic.count('m')} answers, {len(traffic.failures)} cut off", sep="\n")
+    tell("\n".join([*came_to, f"{traffic.count('m')} answers, {len(traffic.failures)} cut off"]))
     # A server that a kill has cut off is a 502, as nginx asks no other one for what is no idempotent request.
     assert all(failure.startswith("502") or "RemoteDisconnected" in failure for failure in traffic.failures), traffic.failures[:3]
     for number in range(3):

@@ -32,7 +32,7 @@ def fresh(name, counter=iter(range(10**6))):
 def test_the_example_of_a_deployment(gateway):
     answer = gateway.request("POST", "/deploy", '{"model_id": "123", "config": {"param": "value"}}', {"Content-Type": "application/json"})
     task = answer.task()
-    assert list(task) == ["task_id", "id", "model_id", "embedding_model_id", "status", "detail", "created_at", "updated_at", "metadata"]
+    assert list(task) == ["task_id", "id", "model_id", "embedding_model_id", "status", "created_by", "detail", "created_at", "updated_at", "metadata"]
     assert task["task_id"] == task["id"]
     assert task["model_id"] == task["embedding_model_id"] == "123"
     assert task["status"] == "pending"

@@ -215,6 +215,9 @@ def two_links(gateway):
     gateway.rolloutd.start(env={"ASAN_OPTIONS": "quarantine_size_mb=1"})
     first, other = (link.Gateway(gateway.rolloutd.socket) for _ in range(2))
     assert first.receive_type("welcome")["stream"] and other.receive_type("welcome")
+    first.keep_alive()
+    for one in (first, other):
+        one.socket.settimeout(4 * DEADLINE_S)  # rolloutd has hundreds of MiB to write, with sanitizers
     return first, other
 
 

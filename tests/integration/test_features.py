@@ -46,7 +46,7 @@ LOCATIONS = """
         location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; }
 
         location ~ ^/v2/models/(?<model>[A-Za-z0-9._-]+)(?<rest>(/(infer|ready))?)$ {
-            rollout_route $model;
+            rollout_route $model names=server;
             gzip on; gzip_min_length 1; gzip_types *; gzip_proxied any;
             add_header X-Rollout-Revision $rollout_revision always;
             proxy_http_version 1.1;
@@ -55,7 +55,7 @@ LOCATIONS = """
         }
 
         location ~ ^/cached/(?<cached>.+)$ {
-            rollout_route $cached;
+            rollout_route $cached names=server;
             proxy_cache answers;
             proxy_cache_key $rollout_backend_model;
             proxy_cache_valid 200 10m;
@@ -78,11 +78,11 @@ LOCATIONS = """
         location = /sorry.html { return 200 "sorry"; }
 
         location /inner/api/ { internal; rollout_api base=/inner/api; }
-        location ~ ^/inner/models/(?<inside>.+)$ { internal; rollout_route $inside;
+        location ~ ^/inner/models/(?<inside>.+)$ { internal; rollout_route $inside names=server;
             proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model; }
         location /outer/ { rewrite ^/outer/(.*)$ /inner/$1 last; }
         location ~ ^/named/(?<called>.+)$ { try_files /nothing @named; }
-        location @named { rollout_route $called; proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model; }
+        location @named { rollout_route $called names=server; proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model; }
 
         location ~ ^/sliced/(?<sliced>[^/]+)$ {
             rollout_route $sliced;

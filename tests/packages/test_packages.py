@@ -138,7 +138,7 @@ def test_the_manual_pages_name_every_option_member_directive_and_variable(pages)
 
 
 def test_the_manual_page_of_rolloutctl_names_every_command_and_option(pages):
-    told = pages["rolloutctl.1"].replace("\\-", "-")
+    told = re.sub(r"\\f[BIRP]", "", pages["rolloutctl.1"].replace("\\-", "-"))
     commands = re.findall(r"^  ([a-z]+) ", run(FOLDER / "ctl/rolloutctl", "--help").partition("Subcommands:")[2], re.M)
     assert len(commands) == 18, commands
     for command in commands:
@@ -188,7 +188,7 @@ def test_what_is_installed_serves_as_it_stands(gateway, packages):
 def test_the_examples_of_the_packages_are_taken_by_nginx_and_rolloutd(gateway, packages):
     gateway.root.install(packages)
     examples = gateway.root.file(f"/usr/share/doc/{MODULE}/examples")
-    assert {path.name for path in examples.iterdir()} == {"nginx.conf", "embedding-studio", "protected", "prometheus"}
+    assert {path.name for path in examples.iterdir()} == {"nginx.conf", "embedding-studio", "protected", "prometheus", "several-servers", "vllm"}
     gateway.root.run("nginx", "-t", "-q", "-c", f"/usr/share/doc/{MODULE}/examples/nginx.conf")
 
 
