@@ -34,8 +34,13 @@ function stream({ method, messages }) {
   });
 }
 
-readline.createInterface({ input: process.stdin }).on('line', async (line) => {
+async function answer(line) {
   const { id, ...asked } = JSON.parse(line);
-  const answer = await (asked.messages ? stream(asked) : unary(asked));
-  process.stdout.write(`${JSON.stringify({ id, ...answer })}\n`);
-}).on('close', () => client.close());
+  const answered = await (asked.messages ? stream(asked) : unary(asked));
+  process.stdout.write(`${JSON.stringify({ id, ...answered })}\n`);
+}
+
+const calls = [];
+readline.createInterface({ input: process.stdin })
+  .on('line', (line) => calls.push(answer(line)))
+  .on('close', () => Promise.all(calls).then(() => client.close()));
