@@ -89,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     const stop_flag stop{false};
     archive_contents contents;
     if (const auto inspected = inspect_archive(source, bounds, stop, contents); !inspected) {
-        check_sentence(looked);
+        check_sentence(inspected);
         return 0;
     }
     always(contents.files <= bounds.max_files && contents.bytes <= bounds.max_bytes,

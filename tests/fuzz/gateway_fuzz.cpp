@@ -285,7 +285,7 @@ class sidecar {
             uv_run(&loop_, UV_RUN_NOWAIT);
             journal_.answer();
             for (auto &end : ends_) {
-                look(end);
+                observe(end);
             }
         }
     }

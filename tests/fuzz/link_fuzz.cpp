@@ -84,7 +84,7 @@ class gateway {
         for (auto &one : clients_) {
             one->abort();
         }
-        look();
+        observe();
         stand_in::use_link(nullptr);
         check_tables();
     }
@@ -153,7 +153,7 @@ class gateway {
         }
         stand_in::run_posted();
         always(!stand_in::is_locked(), "the zone's mutex is given back");
-        look();
+        observe();
     }
 
   private:

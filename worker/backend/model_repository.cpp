@@ -253,6 +253,9 @@ outcome model_repository::withdraw(const std::string &model) const
     if (auto made = move_to_bin(in_place(model), withdrawn(model), rename_to_nothing, "withdraw", failed); !made) {
         return made;
     }
+    if (found there{}; failed == ENOENT && inspect(withdrawn(model), there) && there != found::nothing) {
+        return outcome::ok(); // another server that shares the repository has moved it
+    }
     return moved(in_place(model), withdrawn(model), failed);
 }
 
