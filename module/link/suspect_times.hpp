@@ -1,6 +1,8 @@
 // Limits how often a worker process reports the same server.
 #pragma once
 
+#include "common/base/hash.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -14,12 +16,7 @@ class suspect_times {
     /// clock in milliseconds that wraps around. Servers that share a bucket may be reported more often.
     bool is_due(std::string_view upstream, std::string_view peer, std::uint64_t now_ms) noexcept
     {
-        std::uint64_t hash = 0xcbf29ce484222325ULL;
-        for (const auto text : {upstream, std::string_view("\n"), peer}) {
-            for (const char c : text) {
-                hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-            }
-        }
+        const std::uint64_t hash = fnv1a().add(upstream).add("\n").add(peer).value();
         auto &bucket = reports_[hash % reports_.size()];
         if (bucket.hash == hash && now_ms - bucket.at_ms < pause_ms) {
             return false;

@@ -1,5 +1,7 @@
 #include "module/tables/in_flight_table.hpp"
 
+#include "common/base/hash.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -71,18 +73,14 @@ struct in_flight_table::overflow_counter {
 
 std::uint64_t in_flight_key(std::string_view model_id, std::string_view part, std::uint64_t revision) noexcept
 {
-    std::uint64_t hash = 0xcbf29ce484222325ULL;
-    const auto add = [&hash](std::string_view text) {
-        for (const char c : text) {
-            hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-        }
-    };
-    add(model_id);
-    add(std::string_view("\0", 1));
-    add(part);
-    add(std::string_view("\0", 1));
-    add({reinterpret_cast<const char *>(&revision), sizeof(revision)});
-    return hash;
+    constexpr std::string_view end("\0", 1);
+    return fnv1a()
+        .add(model_id)
+        .add(end)
+        .add(part)
+        .add(end)
+        .add({reinterpret_cast<const char *>(&revision), sizeof(revision)})
+        .value();
 }
 
 

@@ -1,5 +1,7 @@
 #include "module/tables/peer_list.hpp"
 
+#include "common/base/hash.hpp"
+
 namespace rollout::peer_list {
 
 std::string text_of(const std::optional<std::vector<std::string>> &peers)
@@ -31,11 +33,7 @@ std::optional<std::vector<std::string>> peers_of(std::string_view text)
 
 std::uint64_t hash_of(std::string_view text) noexcept
 {
-    std::uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const char c : text) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-    }
-    return hash;
+    return fnv1a().add(text).value();
 }
 
 } // namespace rollout::peer_list

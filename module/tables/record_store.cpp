@@ -1,5 +1,7 @@
 #include "module/tables/record_layout.hpp"
 
+#include "common/base/hash.hpp"
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -25,10 +27,7 @@ constexpr unsigned steps_between_checks = 64;
 /// worst that a flood of colliding keys can cause is a longer chain.
 std::uint32_t hash_of(std::string_view key) noexcept
 {
-    std::uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const char c : key) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-    }
+    std::uint64_t hash = fnv1a().add(key).value();
     hash ^= hash >> 32;
     hash *= 0x9e3779b97f4a7c15ULL;
     return static_cast<std::uint32_t>(hash >> 32);

@@ -1,5 +1,6 @@
 #include "module/tables/route_metrics.hpp"
 
+#include "common/base/hash.hpp"
 #include "common/domain/limits.hpp"
 #include "module/tables/shared_counter.hpp"
 
@@ -96,12 +97,7 @@ template <class Visit>
 route_metrics::entry *route_metrics::probe(std::string_view model_id, std::string_view part,
                                            Visit visit) const noexcept
 {
-    std::uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const auto text : {model_id, std::string_view("/"), part}) {
-        for (const char c : text) {
-            hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-        }
-    }
+    const std::uint64_t hash = fnv1a().add(model_id).add("/").add(part).value();
     const std::uint64_t own = header_->entries - 1;
     for (std::size_t i = 0; i < std::min<std::uint64_t>(probes, own); ++i) {
         entry &at = entries_[1 + (hash + i) % own];

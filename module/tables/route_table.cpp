@@ -1,5 +1,6 @@
 #include "module/tables/route_table.hpp"
 
+#include "common/base/hash.hpp"
 #include "common/domain/limits.hpp"
 #include "module/tables/peer_list.hpp"
 
@@ -98,6 +99,25 @@ bool open_route(const unsigned char *bytes, std::size_t size, route_head &head, 
     return true;
 }
 
+
+/// Reads a route without a lock. The choices' texts are in the memory that `allocate` gives.
+record_store::found read_route(record_store &records, std::string_view key, const record_store::allocate_fn &allocate,
+                               route_head &head, route_choice &blue, route_choice &green)
+{
+    const unsigned char *bytes = nullptr;
+    std::size_t size = 0;
+    const auto found = records.read(record_map::routes, key, [&](std::size_t wanted) {
+        size = wanted;
+        auto *to = allocate(wanted);
+        bytes = to;
+        return to;
+    });
+    if (found == record_store::found::yes && !open_route(bytes, size, head, blue, green)) {
+        return record_store::found::failed;
+    }
+    return found;
+}
+
 } // namespace
 
 
@@ -105,12 +125,8 @@ unsigned routing_bucket(std::string_view key, std::string_view model_id, std::ui
 {
     // The hash includes the model and the revision, so that it is not always the same few keys that get a new green
     // first.
-    std::uint64_t hash = 0xcbf29ce484222325ULL ^ (green_revision * 0x9e3779b97f4a7c15ULL);
-    for (const auto text : {model_id, std::string_view("\0", 1), key}) {
-        for (const char c : text) {
-            hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-        }
-    }
+    std::uint64_t hash =
+        fnv1a(green_revision * 0x9e3779b97f4a7c15ULL).add(model_id).add(std::string_view("\0", 1)).add(key).value();
     // The finalizer of MurmurHash3: FNV alone puts neighbouring keys into neighbouring buckets.
     hash ^= hash >> 33;
     hash *= 0xff51afd7ed558ccdULL;
@@ -124,26 +140,13 @@ unsigned routing_bucket(std::string_view key, std::string_view model_id, std::ui
 record_store::found route_table::choose(const question &asked, const record_store::allocate_fn &allocate,
                                         route_choice &choice) const
 {
-    const unsigned char *bytes = nullptr;
-    std::size_t size = 0;
-    const auto found =
-        records_.read(record_map::routes, route_key(asked.model_id, asked.part), [&](std::size_t wanted) {
-            size = wanted;
-            auto *to = allocate(wanted);
-            bytes = to;
-            return to;
-        });
-    if (found != record_store::found::yes) {
-        return found;
-    }
-
     route_head head;
     route_choice blue;
     route_choice green;
-    if (!open_route(bytes, size, head, blue, green)) {
-        return record_store::found::failed;
+    const auto found = read_route(records_, route_key(asked.model_id, asked.part), allocate, head, blue, green);
+    if (found != record_store::found::yes) {
+        return found;
     }
-
     if (green.upstream.empty()) {
         choice = blue;
     } else if (blue.upstream.empty()) {
@@ -163,22 +166,12 @@ record_store::found route_table::choose(const question &asked, const record_stor
 record_store::found route_table::holds(std::string_view model_id, std::string_view part, std::uint64_t revision,
                                        const record_store::allocate_fn &allocate, bool &is_held) const
 {
-    const unsigned char *bytes = nullptr;
-    std::size_t size = 0;
-    const auto found = records_.read(record_map::routes, route_key(model_id, part), [&](std::size_t wanted) {
-        size = wanted;
-        auto *to = allocate(wanted);
-        bytes = to;
-        return to;
-    });
-    if (found != record_store::found::yes) {
-        return found;
-    }
     route_head head;
     route_choice blue;
     route_choice green;
-    if (!open_route(bytes, size, head, blue, green)) {
-        return record_store::found::failed;
+    const auto found = read_route(records_, route_key(model_id, part), allocate, head, blue, green);
+    if (found != record_store::found::yes) {
+        return found;
     }
     is_held = (!blue.upstream.empty() && blue.revision == revision) ||
               (!green.upstream.empty() && green.revision == revision);
