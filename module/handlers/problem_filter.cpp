@@ -25,12 +25,7 @@ void mark(void *) {}
 
 replacement *replacement_of(ngx_http_request_t *r) noexcept
 {
-    for (ngx_pool_cleanup_t *at = r->pool->cleanup; at != nullptr; at = at->next) {
-        if (at->handler == mark) {
-            return static_cast<replacement *>(at->data);
-        }
-    }
-    return nullptr;
+    return find_in_pool<replacement>(r->pool, mark);
 }
 
 

@@ -310,12 +310,7 @@ grpc_call call_of(const ngx_http_request_t &r) noexcept
 
 named_body *named_body_of(const ngx_http_request_t *r) noexcept
 {
-    for (ngx_pool_cleanup_t *at = r->pool->cleanup; at != nullptr; at = at->next) {
-        if (at->handler == name_mark) {
-            return static_cast<named_body *>(at->data);
-        }
-    }
-    return nullptr;
+    return find_in_pool<named_body>(r->pool, name_mark);
 }
 
 

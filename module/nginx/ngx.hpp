@@ -60,6 +60,20 @@ T *make_in_pool(ngx_pool_t *pool, Args &&...args) noexcept
 }
 
 
+/// Finds what hangs on the pool's cleanup with that handler, which marks it; null if there is none. For what must outlive an internal
+/// redirect, which clears a request's contexts.
+template <class T>
+T *find_in_pool(const ngx_pool_t *pool, ngx_pool_cleanup_pt mark) noexcept
+{
+    for (const ngx_pool_cleanup_t *at = pool->cleanup; at != nullptr; at = at->next) {
+        if (at->handler == mark) {
+            return static_cast<T *>(at->data);
+        }
+    }
+    return nullptr;
+}
+
+
 /// Allocates from a pool, as a record_store's reads require; returns null if out of memory.
 class pool_memory {
   public:
