@@ -1,13 +1,15 @@
 """A rolloutd of a test's own, which says what the test wants it to say, and when."""
 
+import contextlib
 import queue
 import socket
 import threading
 
 from link import PROTOCOL, frame, message_of
-from processes import DEADLINE_S
+from processes import DEADLINE_S, wait_until
 
 JOURNAL = "j" * 32
+BUCKETS = ("buckets", "first_byte", "abandoned", "waiting")
 
 
 class Link:
@@ -77,3 +79,71 @@ class PretendedRolloutd:
     def __exit__(self, *_):
         self.listener.close()
         self.path.unlink()
+
+
+class RoutesOfATest:
+    """What a test's rolloutd sends to nginx's worker processes, and asks them: for a class that has `rolloutd`, a PretendedRolloutd, and
+    runs that nginx."""
+
+    def link_up(self, workers=1):
+        """Welcomes the worker processes, the first with the stream, and pings them until `closed` is set."""
+        self.revision = self.measured = 0
+        self.routes = {}
+        self.sending = threading.Lock()
+        self.closed = threading.Event()
+        self.workers = workers
+        self.connect()
+        threading.Thread(target=self.ping, daemon=True).start()
+
+    def connect(self):
+        self.links = [self.rolloutd.accept() for _ in range(self.workers)]
+        self.hello = [link.welcome(number == 0) for number, link in enumerate(self.links)][0]
+
+    @property
+    def link(self):
+        """To the process that holds the stream."""
+        return self.links[0]
+
+    def ping(self):
+        """As rolloutd does, or nginx takes the link for dead."""
+        while not self.closed.wait(1):
+            for link in self.links:
+                with contextlib.suppress(OSError), self.sending:
+                    link.send(type="ping")
+
+    def say(self, **message):
+        with self.sending:
+            self.link.send(**message)
+
+    def send_routes(self):
+        self.revision += 1
+        self.say(type="routes", routes=list(self.routes.values()), revision=self.revision, begin=True, end=True)
+        while self.link.receive("applied")["revision"] < self.revision:
+            pass
+
+    def measure(self, model, revision=2):
+        self.measured += 1
+        self.say(type="measure", id=self.measured, model_id=model, parts=[""], revisions=[revision])
+        return self.link.receive("measured")
+
+    def counts(self, model, revision=2):
+        counted, = self.measure(model, revision)["counters"]
+        for name in BUCKETS:
+            pairs = counted.get(name, [])
+            counted[name] = dict(zip(pairs[::2], pairs[1::2]))
+        return counted
+
+    def await_counts(self, model, revision=2, **expected):
+        """Until they are these, and no others: what is not named is 0. `abandoned` and `waiting` are the numbers of such requests."""
+        expected = {"requests": 0, "failures": 0, "client_errors": 0, "left_out": 0, "abandoned": 0, "waiting": 0} | expected
+        found = {}
+
+        def are():
+            counted = self.counts(model, revision)
+            found.update({name: sum(counted[name].values()) if name in BUCKETS else counted[name] for name in expected})
+            return found == expected
+
+        with contextlib.suppress(AssertionError):
+            wait_until(are, "the counts", 5)
+        assert found == expected, (found, expected)
+        return self.counts(model, revision)

@@ -16,10 +16,8 @@ import pytest
 
 from gateway import Client
 from model_servers import OK, ModelServer, answer, unused_address
-from pretended_rolloutd import PretendedRolloutd
+from pretended_rolloutd import PretendedRolloutd, RoutesOfATest
 from processes import Nginx, wait_until
-
-BUCKETS = ("buckets", "first_byte", "abandoned", "waiting")
 
 
 def location(prefix, lines="", route="rollout_route $model key=$http_x_user;", proxied="$rollout_upstream/v2/models/$rollout_backend_model$rest"):
@@ -108,7 +106,7 @@ HTTP = """
 """
 
 
-class World:
+class World(RoutesOfATest):
     """nginx with one worker process and all the locations, a rolloutd that says what the test says, and a server for each slot."""
 
     def __init__(self):
@@ -122,28 +120,10 @@ class World:
         self.nginx = Nginx(self.home, self.blue.port, workers=1, http=http, locations=LOCATIONS, worker_arguments="reconnect=10ms ack_timeout=200ms")
         self.rolloutd = PretendedRolloutd(self.home / "rolloutd.sock")
         self.nginx.start()
-        self.revision = 0
-        self.sending = threading.Lock()
-        self.closed = threading.Event()
-        self.routes = {}
-        self.asked = 0
-        self.link = None
-        self.connect()
-        threading.Thread(target=self.ping, daemon=True).start()
-
-    def ping(self):
-        """As rolloutd does, or nginx takes the link for dead."""
-        while not self.closed.wait(1):
-            with contextlib.suppress(OSError):
-                self.say(type="ping")
-
-    def say(self, **message):
-        with self.sending:
-            self.link.send(**message)
+        self.link_up()
 
     def connect(self):
-        self.link = self.rolloutd.accept()
-        self.link.welcome(True)
+        super().connect()
         self.route("spare", weight=0)
         self.route("other", weight=0)
 
@@ -154,37 +134,7 @@ class World:
                               "green": {"revision": revision, "upstream": green or self.green.address, "model": f"{model}__r{revision}"}}
         if not watched:
             del self.routes[model]["green"]
-        self.revision += 1
-        self.say(type="routes", routes=list(self.routes.values()), revision=self.revision, begin=True, end=True)
-        while self.link.receive("applied")["revision"] < self.revision:
-            pass
-
-    def measure(self, model, revision=2):
-        self.asked += 1
-        self.say(type="measure", id=self.asked, model_id=model, parts=[""], revisions=[revision])
-        return self.link.receive("measured")
-
-    def counts(self, model, revision=2):
-        counted, = self.measure(model, revision)["counters"]
-        for name in BUCKETS:
-            pairs = counted.get(name, [])
-            counted[name] = dict(zip(pairs[::2], pairs[1::2]))
-        return counted
-
-    def await_counts(self, model, revision=2, **expected):
-        """Until they are these, and no others: what is not named is 0. `abandoned` and `waiting` are the numbers of such requests."""
-        expected = {"requests": 0, "failures": 0, "client_errors": 0, "left_out": 0, "abandoned": 0, "waiting": 0} | expected
-        found = {}
-
-        def are():
-            counted = self.counts(model, revision)
-            found.update({name: sum(counted[name].values()) if name in BUCKETS else counted[name] for name in expected})
-            return found == expected
-
-        with contextlib.suppress(AssertionError):
-            wait_until(are, "the counts", 5)
-        assert found == expected
-        return self.counts(model, revision)
+        self.send_routes()
 
     def infer(self, prefix, model, **headers):
         return Client(self.nginx.port).post(f"/{prefix}/v2/models/{model}/infer", {"inputs": []}, **headers)

@@ -1,6 +1,5 @@
 """rollout_ready: of an upstream block's servers, only those that have the request's revision loaded are asked, whatever picks them."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -15,7 +14,7 @@ import pytest
 from certificates import Authority
 from gateway import Client
 from model_servers import ModelServer, answer, unused_address
-from pretended_rolloutd import PretendedRolloutd
+from pretended_rolloutd import PretendedRolloutd, RoutesOfATest
 from processes import Nginx, free_port, wait_until
 from test_configuration import HTTP as LEAST, nginx_t
 
@@ -54,7 +53,7 @@ def location(prefix, lines="", passed="proxy_pass http://$rollout_upstream/v2/mo
     return ROUTED.format(prefix=prefix, lines=lines, passed=passed)
 
 
-class Ready:
+class Ready(RoutesOfATest):
     """nginx with one worker process and many blocks of the same three servers, and a rolloutd that says which of them have what."""
 
     def __init__(self):
@@ -125,32 +124,11 @@ class Ready:
         self.blocks = blocks
         self.rolloutd = PretendedRolloutd(self.home / "rolloutd.sock")
         self.nginx.start()
-        self.revision = 0
-        self.sending = threading.Lock()
-        self.closed = threading.Event()
-        self.routes = {}
-        self.connect()
-        threading.Thread(target=self.ping, daemon=True).start()
-
-    def ping(self):
-        while not self.closed.wait(1):
-            with contextlib.suppress(OSError):
-                self.say(type="ping")
-
-    def say(self, **message):
-        with self.sending:
-            self.link.send(**message)
+        self.link_up()
 
     def connect(self):
-        self.link = self.rolloutd.accept()
-        self.hello = self.link.welcome(True)
+        super().connect()
         self.send_routes()
-
-    def send_routes(self):
-        self.revision += 1
-        self.say(type="routes", routes=list(self.routes.values()), revision=self.revision, begin=True, end=True)
-        while self.link.receive("applied")["revision"] < self.revision:
-            pass
 
     def route(self, model, upstream, blue=None, green=None, weight=0, has_green=False):
         """The model's route: `blue` and `green` are the servers that have it, or None for a route that names none."""

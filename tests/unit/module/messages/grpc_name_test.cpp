@@ -1,6 +1,7 @@
 // The model's name in gRPC messages: the same however they are cut, and one name alone.
 #include "module/messages/grpc_name.hpp"
 #include "tests/unit/cmocka.hpp"
+#include "tests/unit/module/messages/renamed.hpp"
 
 namespace {
 
@@ -33,41 +34,12 @@ std::string message(const std::string &text)
 }
 
 
-/// What goes on of a body in pieces of that size; a fault's sentence when it is refused.
-std::string read_in(name_reader &reader, std::string_view body, std::string_view from, std::string_view to,
-                    std::size_t size)
-{
-    std::string out;
-    bool holds = false;
-    while (!body.empty()) {
-        auto piece = body.substr(0, size);
-        body.remove_prefix(piece.size());
-        while (!piece.empty()) {
-            const auto step = reader.read(piece);
-            out += piece.substr(0, step.pass);
-            piece.remove_prefix(step.pass + step.hold);
-            holds = holds || step.hold != 0;
-            if (step.what == name_reader::found::name) {
-                std::string memory(reader.room() + to.size(), '\0');
-                out += reader.name() == from ? memory.substr(0, reader.write(to, memory.data())) : reader.held();
-                holds = false;
-            } else if (step.what == name_reader::found::refuse) {
-                return std::string(reader.fault()->sentence);
-            }
-        }
-    }
-    out += holds ? reader.held() : "";
-    const auto *fault = reader.finish();
-    return fault != nullptr ? std::string(fault->sentence) : out;
-}
-
-
 std::string request(const std::string &body, grpc_call call = grpc_call::unary)
 {
     std::string whole;
     for (std::size_t size = 1; size <= body.size() + 1; ++size) {
         grpc_request_reader reader(call);
-        const auto out = read_in(reader, body, "123", "123__r7", size);
+        const auto out = renamed(reader, body, "123", "123__r7", size);
         assert_true(whole.empty() || whole == out);
         whole = out;
     }
@@ -80,7 +52,7 @@ std::string answer(const std::string &body, grpc_call call, std::string_view to 
     std::string whole;
     for (std::size_t size = 1; size <= body.size() + 1; ++size) {
         grpc_answer_reader reader(call);
-        const auto out = read_in(reader, body, "123__r7", to, size);
+        const auto out = renamed(reader, body, "123__r7", to, size);
         assert_true(whole.empty() || whole == out);
         whole = out;
     }
