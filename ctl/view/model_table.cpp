@@ -54,6 +54,7 @@ std::string kept_of(const json_t *model)
 std::vector<styled_line> model_table(const std::vector<json_ptr> &models)
 {
     std::vector<const json_t *> sorted;
+    sorted.reserve(models.size());
     for (const auto &model : models) {
         sorted.push_back(model.get());
     }

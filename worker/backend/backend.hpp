@@ -110,6 +110,7 @@ class backend {
 
     /// Copies a model's files into a server's own repository from another one, unless they are already there. Null: there
     /// is nothing to do.
+    // NOLINTNEXTLINE(performance-unnecessary-value-param): those that do it keep it
     virtual operation_ptr supply(const std::string & /*peer*/, const server_model & /*model*/, done_fn /*done*/)
     {
         return nullptr;

@@ -30,7 +30,7 @@ std::string progress_of(const run_context &run, const served_revision &revision)
 {
     const backend *server = run.environment.backend_of(revision.backend);
     for (const auto &copy : revision.copies) {
-        if (const auto text = server == nullptr ? "" : server->progress_of(copy.model); !text.empty()) {
+        if (auto text = server == nullptr ? std::string() : server->progress_of(copy.model); !text.empty()) {
             return text;
         }
     }
