@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "harness"))
 
+import large  # noqa: E402
 import names  # noqa: E402
 import plots  # noqa: E402
 import posts  # noqa: E402
@@ -22,7 +23,7 @@ import routing  # noqa: E402
 import sizes  # noqa: E402
 
 BENCHMARKS = {"reads": reads.measure, "routing": routing.measure, "names": names.measure, "posts": posts.measure, "memory": sizes.zone, "daemon": sizes.daemon,
-              "refill": sizes.refill, "rollouts": rollouts.measure, "purge": purge.measure}
+              "refill": sizes.refill, "rollouts": rollouts.measure, "large": large.measure, "purge": purge.measure}
 
 
 def options_of(arguments):
@@ -31,6 +32,7 @@ def options_of(arguments):
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="shows that all of it works; its figures mean nothing")
     parser.add_argument("--into", type=pathlib.Path, default=pathlib.Path("build/bench"))
+    parser.add_argument("--large-gib", type=float, default=2, help="the size of the benchmark large's model")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in BENCHMARKS:
@@ -41,6 +43,7 @@ def options_of(arguments):
     options.tasks = 20_000 if quick else 1_000_000
     options.old_tasks = 20_000 if quick else 500_000
     options.models = 1000 if quick else 10_000
+    options.large_bytes = 64 << 20 if quick else int(options.large_gib * (1 << 30))
     options.rollouts = 50 if quick else 1000
     return options
 

@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <future>
+#include <optional>
 #include <vector>
 
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -16,7 +19,8 @@
 namespace rollout {
 namespace {
 
-constexpr std::size_t chunk_bytes = 1024 * 1024;
+constexpr std::size_t buffer_bytes = 256 * 1024;        ///< stays in a core's cache
+constexpr std::uint64_t piece_bytes = 16 * 1024 * 1024; ///< copied before a stop is noticed: some ten milliseconds
 
 outcome changed(const copy_ends &ends)
 {
@@ -55,71 +59,115 @@ stretch next_stretch(int fd, std::uint64_t at, std::uint64_t size)
 }
 
 
+/// Digests a file that is being written, on another thread: a checksum costs no time beside the copying if a core is free.
+/// What is digested is what the copy holds, whatever becomes of its source.
+class copy_digest {
+  public:
+    copy_digest(const copy_ends &ends, const stop_flag &stop, sha256 &digest)
+        : ends_(ends), stop_(stop), digest_(digest)
+    {
+    }
+
+    /// Goes on with the bytes up to `end`, which have been written.
+    outcome follow(std::uint64_t end)
+    {
+        if (auto ended = finish(); !ended) {
+            return ended;
+        }
+        // If no thread can be started, the C++ library does it in `finish`.
+        running_ = std::async([this, end] { return read_to(end); });
+        return outcome::ok();
+    }
+
+    /// Returns when all is digested.
+    outcome finish() { return running_.valid() ? running_.get() : outcome::ok(); }
+
+  private:
+    outcome read_to(std::uint64_t end)
+    {
+        buffer_.resize(buffer_bytes);
+        while (at_ < end) {
+            if (stop_) {
+                return outcome::canceled();
+            }
+            const ssize_t size = ::pread(ends_.to, buffer_.data(), std::min<std::uint64_t>(buffer_.size(), end - at_),
+                                         static_cast<off_t>(at_));
+            if (size < 0 && errno == EINTR) {
+                continue;
+            }
+            if (size <= 0) {
+                return io_failure(ends_.to_shown + " cannot be read", size < 0 ? errno : EIO);
+            }
+            digest_.feed(buffer_.data(), static_cast<std::size_t>(size));
+            at_ += static_cast<std::uint64_t>(size);
+        }
+        return outcome::ok();
+    }
+
+    const copy_ends &ends_;
+    const stop_flag &stop_;
+    sha256 &digest_;
+    std::uint64_t at_ = 0;
+    std::vector<char> buffer_;
+    std::future<outcome> running_; ///< the last member: it ends before the others
+};
+
+
 class copying {
   public:
-    copying(const copy_ends &ends, const stop_flag &stop, sha256 *digest) : ends_(ends), stop_(stop), digest_(digest)
+    copying(const copy_ends &ends, const stop_flag &stop, copy_digest *digest)
+        : ends_(ends), stop_(stop), digest_(digest)
     {
     }
 
     /// Copies the whole file, with its holes, up to `size`.
     outcome run(std::uint64_t size)
     {
-        std::uint64_t at = 0;
-        while (at < size) {
-            const stretch next = next_stretch(ends_.from, at, size);
-            if (auto passed = pass_hole(next.begin - at); !passed) {
-                return passed;
-            }
-            if (auto copied = copy(next); !copied) {
-                return copied;
-            }
+        if (::ftruncate(ends_.to, static_cast<off_t>(size)) != 0) {
+            return unwritable(ends_, errno);
+        }
+        for (std::uint64_t at = 0; at < size;) {
+            stretch next = next_stretch(ends_.from, at, size);
             at = next.end;
-        }
-        return ::ftruncate(ends_.to, static_cast<off_t>(size)) == 0 ? outcome::ok() : unwritable(ends_, errno);
-    }
-
-  private:
-    /// Skips a hole: nothing is written, and a checksum includes the zeros.
-    outcome pass_hole(std::uint64_t bytes)
-    {
-        if (digest_ == nullptr || bytes == 0) {
-            return outcome::ok();
-        }
-        buffer_.assign(chunk_bytes, '\0');
-        while (bytes > 0) {
-            if (stop_) {
-                return outcome::canceled();
+            while (next.begin < next.end) {
+                const stretch piece{next.begin, std::min(next.end, next.begin + piece_bytes)};
+                if (auto copied = copy(piece); !copied) {
+                    return copied;
+                }
+                next.begin = piece.end;
             }
-            const auto size = std::min<std::uint64_t>(bytes, buffer_.size());
-            digest_->feed(buffer_.data(), static_cast<std::size_t>(size));
-            bytes -= size;
         }
         return outcome::ok();
     }
 
-    outcome copy(stretch next)
+  private:
+    outcome copy(stretch piece)
     {
-        if (digest_ == nullptr) {
-            if (auto copied = copy_in_kernel(next); !copied) {
-                return copied;
-            }
+        const stretch whole = piece;
+        if (auto copied = copy_in_kernel(piece); !copied) {
+            return copied;
         }
-        return copy_by_hand(next);
+        if (auto copied = copy_by_hand(piece); !copied) {
+            return copied;
+        }
+        // The disk begins with it now: the sync at the end finds little left, and so do the journal's own syncs meanwhile,
+        // which on some file systems wait for what other files have unwritten. It is a hint, and may fail.
+        (void)::sync_file_range(ends_.to, static_cast<off_t>(whole.begin),
+                                static_cast<off_t>(whole.end - whole.begin), SYNC_FILE_RANGE_WRITE);
+        return digest_ == nullptr ? outcome::ok() : digest_->follow(whole.end);
     }
 
     /// Copies until the end, or until the kernel declines (different file systems, unsupported ones); the rest is left to
     /// copy_by_hand.
-    outcome copy_in_kernel(stretch &next)
+    outcome copy_in_kernel(stretch &piece)
     {
-        while (next.begin < next.end) {
+        while (piece.begin < piece.end) {
             if (stop_) {
                 return outcome::canceled();
             }
-            auto from = static_cast<off_t>(next.begin);
+            auto from = static_cast<off_t>(piece.begin);
             auto to = from;
-            const auto size = ::copy_file_range(
-                ends_.from, &from, ends_.to, &to,
-                static_cast<std::size_t>(std::min<std::uint64_t>(chunk_bytes, next.end - next.begin)), 0);
+            const auto size = ::copy_file_range(ends_.from, &from, ends_.to, &to, piece.end - piece.begin, 0);
             if (size < 0 && errno == EINTR) {
                 continue;
             }
@@ -129,25 +177,24 @@ class copying {
             if (size <= 0) {
                 return outcome::ok(); // by hand, which also determines which side fails
             }
-            next.begin += static_cast<std::uint64_t>(size);
+            piece.begin += static_cast<std::uint64_t>(size);
         }
         return outcome::ok();
     }
 
-    outcome copy_by_hand(stretch next)
+    outcome copy_by_hand(stretch piece)
     {
-        buffer_.resize(chunk_bytes);
-        if (::lseek(ends_.to, static_cast<off_t>(next.begin), SEEK_SET) < 0) {
+        buffer_.resize(buffer_bytes);
+        if (::lseek(ends_.to, static_cast<off_t>(piece.begin), SEEK_SET) < 0) {
             return unwritable(ends_, errno);
         }
-        while (next.begin < next.end) {
+        while (piece.begin < piece.end) {
             if (stop_) {
                 return outcome::canceled();
             }
             const ssize_t read =
-                ::pread(ends_.from, buffer_.data(),
-                        static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), next.end - next.begin)),
-                        static_cast<off_t>(next.begin));
+                ::pread(ends_.from, buffer_.data(), std::min<std::uint64_t>(buffer_.size(), piece.end - piece.begin),
+                        static_cast<off_t>(piece.begin));
             if (read < 0 && errno == EINTR) {
                 continue;
             }
@@ -158,41 +205,51 @@ class copying {
                 return changed(ends_); // the file has become shorter
             }
             const auto size = static_cast<std::size_t>(read);
-            if (digest_ != nullptr) {
-                digest_->feed(buffer_.data(), size);
-            }
             if (write_all(ends_.to, buffer_.data(), size) < size) {
                 return unwritable(ends_, errno);
             }
-            next.begin += size;
+            piece.begin += size;
         }
         return outcome::ok();
     }
 
     const copy_ends &ends_;
     const stop_flag &stop_;
-    sha256 *digest_;
+    copy_digest *digest_;
     std::vector<char> buffer_;
 };
+
+
+outcome copy_bytes(const copy_ends &ends, std::uint64_t size, const stop_flag &stop, copy_digest *digest)
+{
+    // A reflink shares the bytes until either file is written to. A hard link would remain the source itself.
+    auto copied = ::ioctl(ends.to, FICLONE, ends.from) == 0 ? outcome::ok() : copying(ends, stop, digest).run(size);
+    if (copied && digest != nullptr) {
+        copied = digest->follow(size);
+    }
+    if (copied && digest != nullptr) {
+        copied = digest->finish();
+    }
+    return copied;
+}
 
 } // namespace
 
 
 outcome copy_file(const copy_ends &ends, const struct stat &status, const stop_flag &stop, sha256 *digest)
 {
-    // A reflink shares the bytes until either file is written to. A hard link would remain the source itself.
-    if (digest != nullptr || ::ioctl(ends.to, FICLONE, ends.from) != 0) {
-        if (auto ended = copying(ends, stop, digest).run(static_cast<std::uint64_t>(status.st_size)); !ended) {
-            return ended;
-        }
+    std::optional<copy_digest> beside;
+    if (digest != nullptr) {
+        beside.emplace(ends, stop, *digest);
     }
-    return is_unchanged(ends.from, status) ? outcome::ok() : changed(ends);
+    auto copied = copy_bytes(ends, static_cast<std::uint64_t>(status.st_size), stop, beside ? &*beside : nullptr);
+    return !copied || is_unchanged(ends.from, status) ? copied : changed(ends);
 }
 
 
 outcome digest_file(int fd, const std::string &shown, const stop_flag &stop, sha256 &digest)
 {
-    std::vector<char> buffer(chunk_bytes);
+    std::vector<char> buffer(buffer_bytes);
     while (!stop) {
         const ssize_t size = ::read(fd, buffer.data(), buffer.size());
         if (size == 0) {

@@ -19,11 +19,12 @@ struct copy_ends {
     std::string to_shown;
 };
 
-/// `to` must be empty; the offsets of both are undefined afterwards. `status` is that of `from` when it was opened: a
-/// file that changes while it is copied is a transient failure. Checks `stop` once per MiB. `digest` may be null.
+/// `to` must be empty, and readable if there is a digest; the offsets of both are undefined afterwards. `status` is that of
+/// `from` when it was opened: a file that changes while it is copied is a transient failure. Checks `stop` once per 16 MiB.
+/// `digest` may be null; it is fed with the copy's bytes, on a thread of its own, which has ended on return.
 outcome copy_file(const copy_ends &ends, const struct stat &status, const stop_flag &stop, sha256 *digest);
 
-/// Reads an open file from its current offset to its end into the digest. Checks `stop` once per MiB.
+/// Reads an open file from its current offset to its end into the digest. Checks `stop` once per 256 KiB.
 outcome digest_file(int fd, const std::string &shown, const stop_flag &stop, sha256 &digest);
 
 /// Returns whether the file still has the size and the times of `status`, both the modification time, which a program can

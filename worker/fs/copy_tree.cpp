@@ -72,7 +72,7 @@ outcome tree_pass::copy_one(const opened_source &file, const std::string &path, 
         return counted;
     }
     const mode_t mode = (file.status.st_mode & S_IXUSR) != 0 ? 0755 : 0644;
-    const unique_fd made(::openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    const unique_fd made(::openat(to, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     if (!made || ::fchmod(made.get(), mode) != 0) {
         return io_failure(copy_of(path) + " cannot be created", errno);
     }

@@ -1,0 +1,92 @@
+"""A large model from its source into the repository: what the staging costs beside cp, what its checksum costs beside openssl speed,
+and what other deployments notice of it."""
+
+import datetime
+import hashlib
+import os
+import re
+import statistics
+import subprocess
+import threading
+
+from figures import Figure, side_by_side, timed
+from rollouts import gateway_of
+
+BLOCK = 16 << 20  # of data or of a hole
+
+
+def write_model(path, size, holes):
+    """A file of random bytes, of which every fourth block is a hole if it has holes; its SHA-256."""
+    block = os.urandom(BLOCK)
+    digest = hashlib.sha256()
+    path.parent.mkdir(parents=True)
+    with open(path, "wb") as file:
+        for number in range(size // BLOCK):
+            is_hole = holes and number % 4 == 3
+            digest.update(bytes(BLOCK) if is_hole else block)
+            file.seek(BLOCK, os.SEEK_CUR) if is_hole else file.write(block)
+        file.truncate(size)
+    return digest.hexdigest()
+
+
+def seconds_of(task):
+    """From the start of the step `fetch` to the end of `stage`."""
+    steps = {step["name"]: step for step in task["metadata"]["steps"]}
+    moments = [datetime.datetime.fromisoformat(moment.replace("Z", "+00:00"))
+               for moment in (steps["fetch"]["started_at"], steps["stage"]["ended_at"])]
+    return (moments[1] - moments[0]).total_seconds()
+
+
+def sha256_bytes_a_second():
+    said = subprocess.run(["openssl", "speed", "-evp", "sha256", "-bytes", str(1 << 20), "-seconds", "2"],
+                          capture_output=True, text=True, check=True).stdout
+    return float(re.search(r"^sha256\s+([\d.]+)k$", said, re.MULTILINE | re.IGNORECASE)[1]) * 1000
+
+
+def measure(options):
+    gateway = gateway_of(0, max_concurrent_rollouts=4)
+    try:
+        sparse, dense = gateway.home / "models/sparse/model.onnx", gateway.home / "models/dense/model.onnx"
+        write_model(sparse, options.large_bytes, holes=True)
+        sha256 = write_model(dense, options.large_bytes, holes=False)
+        os.sync()
+
+        def staged(path, **config):
+            return seconds_of(gateway.deploy("large", source=f"file://{path}", **config))
+
+        def copied():
+            to = gateway.home / "copy.onnx"
+            took, _ = timed(lambda: subprocess.run(["cp", "--reflink=auto", "--sparse=always", sparse, to], check=True))
+            to.unlink()
+            return took
+
+        rounds = min(options.rounds, 3)
+        staged(sparse), copied()
+        pairs = side_by_side(rounds, lambda: staged(sparse), copied)
+        size = f"{options.large_bytes / (1 << 30):.3g} GiB"
+        yield Figure(f"a model of {size} with holes, staged", "cp --reflink=auto --sparse=always", 0.95, True,
+                     [theirs / ours for ours, theirs in pairs], "{:.2f} and {:.2f} s".format(*map(statistics.median, zip(*pairs))))
+
+        pairs = side_by_side(rounds, lambda: options.large_bytes / staged(dense, sha256=sha256), sha256_bytes_a_second)
+        yield Figure(f"a model of {size} staged with its checksum", "openssl speed", 0.8, True, [ours / theirs for ours, theirs in pairs],
+                     "{:.2f} and {:.2f} GB a second".format(*(statistics.median(side) / 1e9 for side in zip(*pairs))))
+
+        yield Figure("a small model's deployment while large ones are staged", "while none is", None, False, beside(gateway, dense, sha256, rounds),
+                     "seconds, from its post to its end")
+    finally:
+        gateway.close()
+
+
+def beside(gateway, path, sha256, rounds):
+    """How much longer a small deployment takes, each round against one without."""
+    ratios = []
+    for _ in range(rounds):
+        alone, _ = timed(lambda: gateway.deploy("m"))
+        large = threading.Thread(target=gateway.deploy, args=("large",), kwargs={"source": f"file://{path}", "sha256": sha256})
+        large.start()
+        times = []
+        while large.is_alive():
+            times.append(timed(lambda: gateway.deploy("m"))[0])
+        large.join()
+        ratios.append(statistics.median(times) / alone)
+    return ratios
