@@ -4,10 +4,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 class temporary_folder {
   public:
@@ -42,7 +43,9 @@ class temporary_folder {
     std::string read(std::string_view name) const
     {
         std::ifstream file(path_ / name, std::ios::binary);
-        return {std::istreambuf_iterator<char>(file), {}};
+        std::ostringstream text;
+        text << file.rdbuf();
+        return std::move(text).str();
     }
 
     bool has(std::string_view name) const
