@@ -313,7 +313,7 @@ bool is_streamed(const ngx_http_upstream_t &upstream, const ngx_http_upstream_st
 void count_for_gate(const counted_request &choice, fate how, std::uint64_t latency_ms,
                     std::optional<std::uint64_t> first_byte_ms) noexcept
 {
-    gate_counters table(main_of(choice.request).zone->traffic);
+    gate_counters table(main_of(choice.request).zone->traffic, ngx_worker);
     if (!choice.evidence) {
         table.count_left_out(choice.revision_key, now_s());
         return;
@@ -535,7 +535,7 @@ void meter(counted_request &choice) noexcept
     if ((!choice.reached && !choice.ended && !is_cached(choice)) || status == 0) {
         return;
     }
-    route_metrics meters(main_of(choice.request).zone->meters);
+    route_metrics meters(main_of(choice.request).zone->meters, ngx_worker);
     meters.count(choice.meter, choice.which, static_cast<unsigned>(status),
                  choice.reached ? choice.latency_ms : request_ms(r));
     if (choice.inference && choice.reached) {

@@ -9,43 +9,80 @@
 
 namespace rollout {
 
-struct gate_counters::header {
+struct alignas(cache_line_bytes) gate_counters::header {
     std::uint64_t buckets;
+    std::uint64_t stripes;
     std::uint64_t claims; ///< how many times a bucket was claimed: the `since` of the next one
 };
 
-struct gate_counters::traffic_bucket {
+struct alignas(cache_line_bytes) gate_counters::traffic_bucket {
     std::uint64_t key; ///< 0: free
     std::uint64_t since;
+    std::uint32_t used_s;
+};
+
+/// What the processes of one stripe have counted for a bucket.
+struct alignas(cache_line_bytes) gate_counters::traffic_counts {
     std::uint64_t requests;
     std::uint64_t failures;
     std::uint64_t client_errors;
     std::uint64_t left_out;
     std::uint64_t sum_ms;
-    std::uint32_t used_s;
-    std::uint32_t unused;
     std::uint32_t buckets[latency_buckets];
     std::uint32_t first_byte[latency_buckets];
     std::uint32_t abandoned[latency_buckets];
+
+    void to_zero() noexcept
+    {
+        for (auto *number : {&requests, &failures, &client_errors, &left_out, &sum_ms}) {
+            std::atomic_ref(*number).store(0, relaxed);
+        }
+        for (auto *histogram : {&buckets, &first_byte, &abandoned}) {
+            for (auto &bucket : *histogram) {
+                std::atomic_ref(bucket).store(0, relaxed);
+            }
+        }
+    }
+
+    void add_to(traffic_counters &sum) const noexcept
+    {
+        sum.requests += peek(requests);
+        sum.failures += peek(failures);
+        sum.client_errors += peek(client_errors);
+        sum.left_out += peek(left_out);
+        sum.sum_ms += peek(sum_ms);
+        for (std::size_t i = 0; i < latency_buckets; ++i) {
+            sum.buckets[i] += peek(buckets[i]);
+            sum.first_byte[i] += peek(first_byte[i]);
+            sum.abandoned[i] += peek(abandoned[i]);
+        }
+    }
 };
 
 
-std::size_t gate_counters::bytes_for(std::size_t buckets) noexcept
+std::size_t gate_counters::bytes_for(std::size_t buckets, std::size_t stripes) noexcept
 {
-    return sizeof(header) + buckets * sizeof(traffic_bucket);
+    return sizeof(header) + buckets * (sizeof(traffic_bucket) + stripes * sizeof(traffic_counts));
 }
 
 
-void gate_counters::format(void *memory, std::size_t buckets) noexcept
+void gate_counters::format(void *memory, std::size_t buckets, std::size_t stripes) noexcept
 {
-    std::memset(memory, 0, bytes_for(buckets));
-    new (memory) header{buckets, 0};
+    std::memset(memory, 0, bytes_for(buckets, stripes));
+    new (memory) header{buckets, stripes, 0};
 }
 
 
-gate_counters::gate_counters(void *memory) noexcept
-    : header_(static_cast<header *>(memory)), buckets_(reinterpret_cast<traffic_bucket *>(header_ + 1))
+gate_counters::gate_counters(void *memory, std::size_t process) noexcept
+    : header_(static_cast<header *>(memory)), buckets_(reinterpret_cast<traffic_bucket *>(header_ + 1)),
+      counts_(reinterpret_cast<traffic_counts *>(buckets_ + header_->buckets)), stripe_(process % header_->stripes)
 {
+}
+
+
+gate_counters::traffic_counts &gate_counters::counts(const traffic_bucket &of, std::size_t stripe) const noexcept
+{
+    return counts_[static_cast<std::size_t>(&of - buckets_) * header_->stripes + stripe];
 }
 
 
@@ -86,14 +123,8 @@ gate_counters::traffic_bucket *gate_counters::claim(std::uint64_t key, std::uint
         return nullptr; // another process was faster: this request is not counted
     }
     std::atomic_ref(oldest->used_s).store(now_s, relaxed);
-    for (auto *number :
-         {&oldest->requests, &oldest->failures, &oldest->client_errors, &oldest->left_out, &oldest->sum_ms}) {
-        std::atomic_ref(*number).store(0, relaxed);
-    }
-    for (auto *histogram : {&oldest->buckets, &oldest->first_byte, &oldest->abandoned}) {
-        for (auto &bucket : *histogram) {
-            std::atomic_ref(bucket).store(0, relaxed);
-        }
+    for (std::size_t stripe = 0; stripe < header_->stripes; ++stripe) {
+        counts(*oldest, stripe).to_zero();
     }
     std::atomic_ref(oldest->since).store(std::atomic_ref(header_->claims).fetch_add(1) + 1, relaxed);
     std::atomic_ref(oldest->key).store(key, std::memory_order_release);
@@ -112,16 +143,24 @@ gate_counters::traffic_bucket *gate_counters::find_or_claim(std::uint64_t key, s
         }
     }
     if (at != nullptr) {
-        std::atomic_ref(at->used_s).store(now_s, relaxed);
+        set_if_other(at->used_s, now_s);
     }
     return at;
+}
+
+
+/// Returns this process's counts of the revision; null if the request is not counted.
+gate_counters::traffic_counts *gate_counters::own_counts(std::uint64_t key, std::uint32_t now_s) noexcept
+{
+    const traffic_bucket *at = find_or_claim(key, now_s);
+    return at == nullptr ? nullptr : &counts(*at, stripe_);
 }
 
 
 void gate_counters::count(std::uint64_t key, result how, std::uint64_t latency_ms,
                           std::optional<std::uint64_t> first_byte_ms, std::uint32_t now_s) noexcept
 {
-    traffic_bucket *at = find_or_claim(key, now_s);
+    traffic_counts *at = own_counts(key, now_s);
     if (at == nullptr) {
         return;
     }
@@ -141,7 +180,7 @@ void gate_counters::count(std::uint64_t key, result how, std::uint64_t latency_m
 
 void gate_counters::count_abandoned(std::uint64_t key, std::uint64_t waited_ms, std::uint32_t now_s) noexcept
 {
-    if (traffic_bucket *at = find_or_claim(key, now_s)) {
+    if (traffic_counts *at = own_counts(key, now_s)) {
         add(at->abandoned[latency_bucket(waited_ms)], std::uint32_t{1});
     }
 }
@@ -149,7 +188,7 @@ void gate_counters::count_abandoned(std::uint64_t key, std::uint64_t waited_ms, 
 
 void gate_counters::count_left_out(std::uint64_t key, std::uint32_t now_s) noexcept
 {
-    if (traffic_bucket *at = find_or_claim(key, now_s)) {
+    if (traffic_counts *at = own_counts(key, now_s)) {
         add(at->left_out, std::uint64_t{1});
     }
 }
@@ -163,15 +202,8 @@ traffic_counters gate_counters::read(std::uint64_t key) const noexcept
         return to;
     }
     to.since = peek(at->since);
-    to.requests = peek(at->requests);
-    to.failures = peek(at->failures);
-    to.client_errors = peek(at->client_errors);
-    to.left_out = peek(at->left_out);
-    to.sum_ms = peek(at->sum_ms);
-    for (std::size_t i = 0; i < latency_buckets; ++i) {
-        to.buckets[i] = peek(at->buckets[i]);
-        to.first_byte[i] = peek(at->first_byte[i]);
-        to.abandoned[i] = peek(at->abandoned[i]);
+    for (std::size_t stripe = 0; stripe < header_->stripes; ++stripe) {
+        counts(*at, stripe).add_to(to);
     }
     return to;
 }

@@ -18,10 +18,11 @@ class gate_counters {
   public:
     enum class result : std::uint8_t { good, client_error, failure };
 
-    static std::size_t bytes_for(std::size_t buckets) noexcept;
-    static void format(void *memory, std::size_t buckets) noexcept;
+    static std::size_t bytes_for(std::size_t buckets, std::size_t stripes) noexcept;
+    static void format(void *memory, std::size_t buckets, std::size_t stripes) noexcept;
 
-    explicit gate_counters(void *memory) noexcept;
+    /// `process`: which of the worker processes counts, from 0.
+    explicit gate_counters(void *memory, std::size_t process = 0) noexcept;
 
     // `key` is from in_flight_key; `now_s` is from a clock that does not jump back.
 
@@ -44,6 +45,10 @@ class gate_counters {
 
     struct header;
     struct traffic_bucket;
+    struct traffic_counts;
+
+    traffic_counts &counts(const traffic_bucket &of, std::size_t stripe) const noexcept;
+    traffic_counts *own_counts(std::uint64_t key, std::uint32_t now_s) noexcept;
 
     traffic_bucket *find(std::uint64_t key) const noexcept;
     traffic_bucket *claim(std::uint64_t key, std::uint32_t now_s) noexcept;
@@ -51,6 +56,8 @@ class gate_counters {
 
     header *header_;
     traffic_bucket *buckets_;
+    traffic_counts *counts_;
+    std::size_t stripe_; ///< that of this process
 };
 
 } // namespace rollout

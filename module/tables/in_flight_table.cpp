@@ -1,6 +1,7 @@
 #include "module/tables/in_flight_table.hpp"
 
 #include "common/base/hash.hpp"
+#include "module/tables/shared_counter.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -40,12 +41,11 @@ bool claim(std::int32_t &of, pid_t pid, const in_flight_table::alive_fn &alive) 
 } // namespace
 
 
-struct in_flight_table::header {
+struct alignas(cache_line_bytes) in_flight_table::header {
     std::uint32_t processes;
     std::uint32_t revisions;
     std::uint32_t
         shared; ///< requests of processes with neither a slot nor an overflow counter; stays raised after a kill
-    std::uint32_t unused;
 };
 
 struct in_flight_table::process_slot {
@@ -84,18 +84,26 @@ std::uint64_t in_flight_key(std::string_view model_id, std::string_view part, st
 }
 
 
+/// Returns a process's bytes with its entries and ladders, in cache lines that it shares with no other.
+std::size_t in_flight_table::slot_bytes(std::size_t revisions) noexcept
+{
+    const std::size_t bytes =
+        sizeof(process_slot) + revisions * sizeof(entry) + ladders_for(revisions) * sizeof(ladder);
+    return (bytes + cache_line_bytes - 1) / cache_line_bytes * cache_line_bytes;
+}
+
+
 std::size_t in_flight_table::bytes_for(std::size_t processes, std::size_t revisions) noexcept
 {
     return sizeof(header) +
-           processes * (sizeof(process_slot) + revisions * sizeof(entry) + ladders_for(revisions) * sizeof(ladder) +
-                        overflow_counters_per_slot * sizeof(overflow_counter));
+           processes * (slot_bytes(revisions) + overflow_counters_per_slot * sizeof(overflow_counter));
 }
 
 
 void in_flight_table::format(void *memory, std::size_t processes, std::size_t revisions) noexcept
 {
     std::memset(memory, 0, bytes_for(processes, revisions));
-    new (memory) header{static_cast<std::uint32_t>(processes), static_cast<std::uint32_t>(revisions), 0, 0};
+    new (memory) header{static_cast<std::uint32_t>(processes), static_cast<std::uint32_t>(revisions), 0};
 }
 
 
@@ -107,9 +115,7 @@ in_flight_table::in_flight_table(void *memory) noexcept
 
 in_flight_table::process_slot &in_flight_table::process_slot_at(std::size_t index) const noexcept
 {
-    const std::size_t bytes =
-        sizeof(process_slot) + header_->revisions * sizeof(entry) + ladders_for(header_->revisions) * sizeof(ladder);
-    return *reinterpret_cast<process_slot *>(base_ + sizeof(header) + index * bytes);
+    return *reinterpret_cast<process_slot *>(base_ + sizeof(header) + index * slot_bytes(header_->revisions));
 }
 
 

@@ -80,6 +80,8 @@ class in_flight_table {
     struct entry;
     struct overflow_counter;
 
+    static std::size_t slot_bytes(std::size_t revisions) noexcept;
+
     void claim_overflow_counter(pid_t pid, const alive_fn &alive) noexcept;
     process_slot &process_slot_at(std::size_t index) const noexcept;
     overflow_counter &overflow_counter_at(std::size_t index) const noexcept;

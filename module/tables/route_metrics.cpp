@@ -27,37 +27,22 @@ std::string_view slot_name(slot which) noexcept
 }
 
 
-struct route_metrics::header {
+struct alignas(cache_line_bytes) route_metrics::header {
     std::uint64_t entries;
-    std::uint64_t unused[7];
+    std::uint64_t stripes;
 };
 
-struct alignas(64) route_metrics::entry {
+struct alignas(cache_line_bytes) route_metrics::entry {
     std::uint32_t generation; ///< odd: taken by a route; even: free
     std::uint8_t model_id_bytes;
     std::uint8_t part_bytes;
     std::uint16_t unused;
     char name[2 * limits::model_id_bytes]; ///< the model's id, then the part's
-    slot_reading slots[2];
-    std::uint64_t minute[minute_buckets + 1]; ///< which ten seconds, counted from 1, above their inferences
 
     bool is(std::string_view model_id, std::string_view part) const noexcept
     {
         return generation % 2 != 0 && model_id == std::string_view(name, model_id_bytes) &&
                part == std::string_view(name + model_id_bytes, part_bytes);
-    }
-
-    void to_zero() noexcept
-    {
-        for (auto &one : slots) {
-            for (auto *number = reinterpret_cast<std::uint64_t *>(&one);
-                 number != reinterpret_cast<std::uint64_t *>(&one + 1); ++number) {
-                std::atomic_ref(*number).store(0, relaxed);
-            }
-        }
-        for (auto &bucket : minute) {
-            std::atomic_ref(bucket).store(0, relaxed);
-        }
     }
 
     void set_generation(std::uint32_t to) noexcept
@@ -66,6 +51,27 @@ struct alignas(64) route_metrics::entry {
     }
 };
 
+/// What the processes of one stripe have counted for an entry.
+struct alignas(cache_line_bytes) route_metrics::entry_counts {
+    slot_reading slots[2];
+    std::uint64_t minute[minute_buckets + 1]; ///< which ten seconds, counted from 1, above their inferences
+};
+
+
+route_metrics::entry_counts &route_metrics::counts(std::size_t entry, std::size_t stripe) const noexcept
+{
+    return counts_[entry * header_->stripes + stripe];
+}
+
+
+void route_metrics::to_zero(std::size_t entry) noexcept
+{
+    auto *number = reinterpret_cast<std::uint64_t *>(&counts(entry, 0));
+    for (const auto *end = reinterpret_cast<std::uint64_t *>(&counts(entry + 1, 0)); number != end; ++number) {
+        std::atomic_ref(*number).store(0, relaxed);
+    }
+}
+
 
 bool route_metrics::slot_reading::any() const noexcept
 {
@@ -73,21 +79,31 @@ bool route_metrics::slot_reading::any() const noexcept
 }
 
 
-std::size_t route_metrics::bytes_for(std::size_t entries) noexcept
+void route_metrics::slot_reading::add_from(const slot_reading &shared) noexcept
 {
-    return sizeof(header) + entries * sizeof(entry);
+    const auto sum = [](std::uint64_t known, const std::uint64_t &more) { return known + peek(more); };
+    std::transform(by_class.begin(), by_class.end(), shared.by_class.begin(), by_class.begin(), sum);
+    std::transform(buckets.begin(), buckets.end(), shared.buckets.begin(), buckets.begin(), sum);
+    sum_ms += peek(shared.sum_ms);
 }
 
 
-void route_metrics::format(void *memory, std::size_t entries) noexcept
+std::size_t route_metrics::bytes_for(std::size_t entries, std::size_t stripes) noexcept
 {
-    std::memset(memory, 0, bytes_for(entries));
-    new (memory) header{entries, {}};
+    return sizeof(header) + entries * (sizeof(entry) + stripes * sizeof(entry_counts));
 }
 
 
-route_metrics::route_metrics(void *memory) noexcept
-    : header_(static_cast<header *>(memory)), entries_(reinterpret_cast<entry *>(header_ + 1))
+void route_metrics::format(void *memory, std::size_t entries, std::size_t stripes) noexcept
+{
+    std::memset(memory, 0, bytes_for(entries, stripes));
+    new (memory) header{entries, stripes};
+}
+
+
+route_metrics::route_metrics(void *memory, std::size_t process) noexcept
+    : header_(static_cast<header *>(memory)), entries_(reinterpret_cast<entry *>(header_ + 1)),
+      counts_(reinterpret_cast<entry_counts *>(entries_ + header_->entries)), stripe_(process % header_->stripes)
 {
 }
 
@@ -120,7 +136,7 @@ route_metrics_entry route_metrics::take(std::string_view model_id, std::string_v
         if (at == nullptr) {
             return {};
         }
-        at->to_zero();
+        to_zero(static_cast<std::size_t>(at - entries_));
         at->model_id_bytes = static_cast<std::uint8_t>(model_id.copy(at->name, model_id.size()));
         at->part_bytes = static_cast<std::uint8_t>(part.copy(at->name + model_id.size(), part.size()));
         at->set_generation(at->generation + 1);
@@ -149,12 +165,16 @@ void route_metrics::retain(const function_ref<bool(std::string_view, std::string
 }
 
 
+bool route_metrics::is_of(route_metrics_entry where) const noexcept
+{
+    return where.index < header_->entries &&
+           std::atomic_ref(entries_[where.index].generation).load(std::memory_order_acquire) == where.generation;
+}
+
+
 void route_metrics::count(route_metrics_entry where, slot which, unsigned status, std::uint64_t latency_ms) noexcept
 {
-    const bool stands =
-        where.index < header_->entries &&
-        std::atomic_ref(entries_[where.index].generation).load(std::memory_order_acquire) == where.generation;
-    auto &to = entries_[stands ? where.index : 0].slots[static_cast<std::size_t>(which)];
+    auto &to = counts(is_of(where) ? where.index : 0, stripe_).slots[static_cast<std::size_t>(which)];
     add(to.by_class[std::clamp(status / 100, 1u, 5u) - 1], 1);
     add(to.sum_ms, latency_ms);
     const auto bound = std::lower_bound(meter_bounds_ms.begin(), meter_bounds_ms.end(), latency_ms);
@@ -164,12 +184,11 @@ void route_metrics::count(route_metrics_entry where, slot which, unsigned status
 
 void route_metrics::count_inference(route_metrics_entry where, std::uint32_t now_s) noexcept
 {
-    if (where.index == 0 || where.index >= header_->entries ||
-        std::atomic_ref(entries_[where.index].generation).load(std::memory_order_acquire) != where.generation) {
+    if (where.index == 0 || !is_of(where)) {
         return;
     }
     const std::uint32_t now = now_s / seconds_a_bucket;
-    std::atomic_ref bucket(entries_[where.index].minute[now % (minute_buckets + 1)]);
+    std::atomic_ref bucket(counts(where.index, stripe_).minute[now % (minute_buckets + 1)]);
     const std::uint64_t mark = (std::uint64_t{now} + 1) << 32;
     std::uint64_t before = bucket.load(relaxed);
     while (!bucket.compare_exchange_weak(before, before >> 32 == mark >> 32 ? before + 1 : mark + 1, relaxed)) {
@@ -190,10 +209,12 @@ std::optional<std::uint64_t> route_metrics::last_minute(std::string_view model_i
     }
     const std::uint64_t now = std::uint64_t{now_s / seconds_a_bucket} + 1;
     std::uint64_t sum = 0;
-    for (const auto &bucket : at->minute) {
-        const std::uint64_t counted = peek(bucket);
-        if (counted >> 32 <= now && (counted >> 32) + minute_buckets > now) {
-            sum += counted & UINT32_MAX;
+    for (std::size_t stripe = 0; stripe < header_->stripes; ++stripe) {
+        for (const auto &bucket : counts(static_cast<std::size_t>(at - entries_), stripe).minute) {
+            const std::uint64_t counted = peek(bucket);
+            if (counted >> 32 <= now && (counted >> 32) + minute_buckets > now) {
+                sum += counted & UINT32_MAX;
+            }
         }
     }
     std::atomic_thread_fence(std::memory_order_acquire);
@@ -223,12 +244,10 @@ std::vector<route_metrics::reading> route_metrics::read(std::size_t first, std::
         const std::size_t model_id_bytes = std::min<std::size_t>(at.model_id_bytes, limits::model_id_bytes);
         const std::size_t part_bytes = std::min<std::size_t>(at.part_bytes, limits::model_id_bytes);
         reading now{std::string(at.name, model_id_bytes), std::string(at.name + model_id_bytes, part_bytes), {}};
-        for (std::size_t which = 0; which < now.slots.size(); ++which) {
-            const auto &from = at.slots[which];
-            auto &to = now.slots[which];
-            std::transform(from.by_class.begin(), from.by_class.end(), to.by_class.begin(), peek<std::uint64_t>);
-            std::transform(from.buckets.begin(), from.buckets.end(), to.buckets.begin(), peek<std::uint64_t>);
-            to.sum_ms = peek(from.sum_ms);
+        for (std::size_t stripe = 0; stripe < header_->stripes; ++stripe) {
+            for (std::size_t which = 0; which < now.slots.size(); ++which) {
+                now.slots[which].add_from(counts(i, stripe).slots[which]);
+            }
         }
         std::atomic_thread_fence(std::memory_order_acquire);
         if (std::atomic_ref(at.generation).load(relaxed) == generation) {

@@ -35,14 +35,16 @@ inline constexpr std::array<std::uint32_t, 15> meter_bounds_ms = {1,   2,    5, 
 
 class route_metrics {
   public:
-    /// The least and the most useful number of entries; each takes about 700 bytes, and up to 44 lines of metrics.
+    /// The least and the most useful number of entries; each takes 192 bytes, 448 for each stripe, and up to 44 lines of
+    /// metrics.
     static constexpr std::size_t min_places = 8;
     static constexpr std::size_t max_places = 1024;
 
-    static std::size_t bytes_for(std::size_t entries) noexcept;
-    static void format(void *memory, std::size_t entries) noexcept;
+    static std::size_t bytes_for(std::size_t entries, std::size_t stripes) noexcept;
+    static void format(void *memory, std::size_t entries, std::size_t stripes) noexcept;
 
-    explicit route_metrics(void *memory) noexcept;
+    /// `process`: which of the worker processes counts, from 0.
+    explicit route_metrics(void *memory, std::size_t process = 0) noexcept;
 
     // For a writer that holds the zone's lock.
 
@@ -75,6 +77,9 @@ class route_metrics {
         std::uint64_t sum_ms = 0;
 
         bool any() const noexcept;
+
+        /// Adds what a reading in shared memory holds now.
+        void add_from(const slot_reading &shared) noexcept;
     };
 
     struct reading {
@@ -94,12 +99,19 @@ class route_metrics {
 
     struct header;
     struct entry;
+    struct entry_counts;
 
     template <class Visit>
     entry *probe(std::string_view model_id, std::string_view part, Visit visit) const noexcept;
 
+    entry_counts &counts(std::size_t entry, std::size_t stripe) const noexcept;
+    void to_zero(std::size_t entry) noexcept;
+    bool is_of(route_metrics_entry where) const noexcept;
+
     header *header_;
     entry *entries_; ///< the first one is for all routes without their own
+    entry_counts *counts_;
+    std::size_t stripe_; ///< that of this process
 };
 
 } // namespace rollout

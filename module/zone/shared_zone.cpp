@@ -1,6 +1,7 @@
 #include "module/zone/shared_zone.hpp"
 
 #include "common/domain/identifiers.hpp"
+#include "module/tables/shared_counter.hpp"
 #include "module/zone/state_file.hpp"
 
 #include <algorithm>
@@ -34,6 +35,19 @@ long monotonic_ms() noexcept
 std::size_t aligned(std::size_t bytes) noexcept
 {
     return (bytes + align_bytes - 1) / align_bytes * align_bytes;
+}
+
+
+/// Returns how many stripes a table of counters has within `bytes`: one for each worker process, unless that leaves room
+/// for fewer than `least` entries.
+std::size_t stripes_within(std::size_t bytes, std::size_t processes, std::size_t least,
+                           std::size_t (*bytes_for)(std::size_t entries, std::size_t stripes)) noexcept
+{
+    std::size_t stripes = std::min(processes, max_stripes);
+    while (stripes > 1 && bytes / bytes_for(1, stripes) < least) {
+        stripes /= 2;
+    }
+    return stripes;
 }
 
 
@@ -232,11 +246,14 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 43, 4, 4096);
     const std::size_t in_flight_bytes = aligned(in_flight_table::bytes_for(sheets, per_sheet));
     // A rollout needs two; more rollouts at a time than this are rare.
-    const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / gate_counters::bytes_for(1), 3, 4096);
-    const std::size_t traffic_bytes = aligned(gate_counters::bytes_for(revisions));
-    const std::size_t metered =
-        std::clamp(bytes / 16 / route_metrics::bytes_for(1), route_metrics::min_places, route_metrics::max_places);
-    const std::size_t meter_bytes = aligned(route_metrics::bytes_for(metered));
+    const std::size_t gate_stripes = stripes_within(bytes / 16, processes, 64, gate_counters::bytes_for);
+    const std::size_t revisions =
+        std::clamp<std::size_t>(bytes / 16 / gate_counters::bytes_for(1, gate_stripes), 3, 4096);
+    const std::size_t traffic_bytes = aligned(gate_counters::bytes_for(revisions, gate_stripes));
+    const std::size_t meter_stripes = stripes_within(bytes / 16, processes, 512, route_metrics::bytes_for);
+    const std::size_t metered = std::clamp(bytes / 16 / route_metrics::bytes_for(1, meter_stripes),
+                                           route_metrics::min_places, route_metrics::max_places);
+    const std::size_t meter_bytes = aligned(route_metrics::bytes_for(metered, meter_stripes));
     const std::size_t head_bytes = aligned(sizeof(zone_header));
 
     if (bytes < head_bytes + in_flight_bytes + traffic_bytes + meter_bytes + record_store::min_bytes) {
@@ -257,8 +274,8 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     header->records_offset = header->meters_offset + meter_bytes;
     find_tables();
     in_flight_table::format(in_flight, sheets, per_sheet);
-    gate_counters::format(traffic, revisions);
-    route_metrics::format(meters, metered);
+    gate_counters::format(traffic, revisions, gate_stripes);
+    route_metrics::format(meters, metered, meter_stripes);
     record_store::format(records, bytes - header->records_offset);
 
     try {

@@ -1,5 +1,6 @@
 #include "module/tables/in_flight_table.hpp"
 #include "tests/unit/cmocka.hpp"
+#include "tests/unit/module/tables/line_memory.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -30,14 +31,17 @@ bool all_live(pid_t)
 /// The memory of a gateway and a view of it for each process that a test plays.
 class gateway {
   public:
-    gateway(std::size_t processes, std::size_t revisions)
-        : memory_(static_cast<unsigned char *>(std::malloc(in_flight_table::bytes_for(processes, revisions))),
-                  &std::free)
+    gateway(std::size_t processes, std::size_t revisions) : memory_(in_flight_table::bytes_for(processes, revisions))
     {
         in_flight_table::format(memory_.get(), processes, revisions);
     }
 
     in_flight_table view() const { return in_flight_table(memory_.get()); }
+
+    std::set<std::size_t> lines_written(const rollout::function_ref<void()> &call) const
+    {
+        return memory_.lines_written(call);
+    }
 
     std::uint64_t count(std::uint64_t key, const in_flight_table::alive_fn &alive = all_live) const
     {
@@ -45,7 +49,7 @@ class gateway {
     }
 
   private:
-    std::unique_ptr<unsigned char, decltype(&std::free)> memory_;
+    line_memory memory_;
 };
 
 /// Requests on each rung.
@@ -421,11 +425,33 @@ void a_count_meanwhile_is_never_below_what_stays(void **)
     assert_int_equal(zone.count(blue), workers);
 }
 
+void processes_write_no_cache_line_of_another(void **)
+{
+    const gateway nginx(3, 7);
+    std::set<std::size_t> all;
+    std::size_t lines = 0;
+    for (pid_t pid = 1; pid <= 3; ++pid) {
+        in_flight_table process = nginx.view();
+        assert_true(process.join(pid, all_live));
+        const auto written = nginx.lines_written([&] {
+            for (std::uint64_t key = 1; key <= 7; ++key) {
+                process.enter(key);
+                process.move(process.get_on(key), in_flight_table::not_on_it, 3);
+            }
+        });
+        assert_true(written.size() > 1);
+        lines += written.size();
+        all.insert(written.begin(), written.end());
+    }
+    assert_int_equal(all.size(), lines);
+}
+
 } // namespace
 
 int main()
 {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(processes_write_no_cache_line_of_another),
         cmocka_unit_test(who_waits_climbs_the_ladder_of_its_revision),
         cmocka_unit_test(a_dead_process_leaves_nobody_on_a_ladder),
         cmocka_unit_test(without_a_ladder_a_request_waits_unseen),

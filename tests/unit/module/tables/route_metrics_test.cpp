@@ -2,6 +2,7 @@
 #include "module/tables/route_metrics.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/module/tables/chosen_route.hpp"
+#include "tests/unit/module/tables/line_memory.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -18,11 +19,10 @@ using rollout::slot;
 
 /// A table in memory that held something else before.
 struct own_meters {
-    explicit own_meters(std::size_t entries = 64)
-        : memory(static_cast<unsigned char *>(std::aligned_alloc(64, route_metrics::bytes_for(entries))), &std::free)
+    explicit own_meters(std::size_t entries = 64, std::size_t stripes = 1)
+        : memory(route_metrics::bytes_for(entries, stripes))
     {
-        std::memset(memory.get(), 0xA5, route_metrics::bytes_for(entries));
-        route_metrics::format(memory.get(), entries);
+        route_metrics::format(memory.get(), entries, stripes);
         table = std::make_unique<route_metrics>(memory.get());
     }
 
@@ -46,7 +46,7 @@ struct own_meters {
         return all;
     }
 
-    std::unique_ptr<unsigned char, decltype(&std::free)> memory;
+    line_memory memory;
     std::unique_ptr<route_metrics> table;
 };
 
@@ -184,6 +184,35 @@ void a_place_that_is_none_counts_among_the_others(void **)
     assert_int_equal(requests(own.of("").slots[0]), 2);
 }
 
+void processes_of_different_stripes_write_no_cache_line_of_another(void **)
+{
+    own_meters own(8, 3);
+    const auto entry = own.table->take("m", "");
+    std::set<std::size_t> all;
+    std::size_t lines = 0;
+    for (std::size_t process = 0; process < 3; ++process) {
+        route_metrics table(own.memory.get(), process);
+        const auto written = own.memory.lines_written([&] {
+            table.count(entry, slot::blue, 200, 3);
+            table.count(entry, slot::green, 500, 70000);
+            table.count_inference(entry, 100);
+        });
+        lines += written.size();
+        all.insert(written.begin(), written.end());
+    }
+    assert_int_equal(all.size(), lines);
+    // A process beyond the stripes has its counts in one that it shares.
+    route_metrics(own.memory.get(), 4).count(entry, slot::blue, 200, 3);
+    assert_int_equal(requests(own.of("m").slots[0]), 4);
+    assert_int_equal(requests(own.of("m").slots[1]), 3);
+    assert_int_equal(own.of("m").slots[0].sum_ms, 12);
+    assert_int_equal(own.table->last_minute("m", "", 100).value(), 3);
+    own.table->release("m", "");
+    own.table->take("m", "");
+    assert_false(own.of("m").slots[0].any());
+    assert_int_equal(own.table->last_minute("m", "", 100).value(), 0);
+}
+
 // With the routes.
 
 struct metered_routes {
@@ -262,6 +291,7 @@ int main()
         cmocka_unit_test(names_at_their_bound_fit_and_longer_ones_have_no_place),
         cmocka_unit_test(routes_without_a_place_share_one_and_places_are_bounded),
         cmocka_unit_test(a_place_that_is_none_counts_among_the_others),
+        cmocka_unit_test(processes_of_different_stripes_write_no_cache_line_of_another),
         cmocka_unit_test(a_routes_place_stays_through_its_changes_and_goes_with_it),
         cmocka_unit_test(routes_that_are_not_kept_give_their_places_back),
         cmocka_unit_test(a_place_that_a_killed_writer_left_is_found_again),

@@ -3,6 +3,7 @@
 #include "module/tables/task_table.hpp"
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/failing_memory.hpp"
+#include "tests/unit/module/tables/line_memory.hpp"
 #include "tests/unit/module/tables/sample_task.hpp"
 #include "tests/unit/module/tables/stepped_writer.hpp"
 #include "tests/unit/module/tables/table_memory.hpp"
@@ -131,9 +132,9 @@ void what_a_killed_writer_left_is_repaired_without_memory(void **)
     record_store store(memory.get());
     rollout::task_counts counts;
     task_table tasks(store, &counts);
-    std::vector<std::uint64_t> meter_memory(rollout::route_metrics::bytes_for(8) / sizeof(std::uint64_t) + 1);
-    rollout::route_metrics::format(meter_memory.data(), 8);
-    rollout::route_metrics meters(meter_memory.data());
+    const line_memory meter_memory(rollout::route_metrics::bytes_for(8, 1));
+    rollout::route_metrics::format(meter_memory.get(), 8, 1);
+    rollout::route_metrics meters(meter_memory.get());
     rollout::route_table routes(store, &meters);
     const sample_task large = {"large", "m", task_status::completed, 1, 1, task_kind::deploy, 30000};
     put(tasks, large);

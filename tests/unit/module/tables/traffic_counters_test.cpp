@@ -2,9 +2,10 @@
 #include "common/domain/traffic_counters.hpp"
 #include "module/tables/gate_counters.hpp"
 #include "tests/unit/cmocka.hpp"
+#include "tests/unit/module/tables/line_memory.hpp"
 
 #include <cmath>
-#include <memory>
+#include <set>
 #include <vector>
 
 namespace {
@@ -96,19 +97,19 @@ void test_counters_cross_the_link_whole(void **)
 
 
 struct memory {
-    explicit memory(std::size_t places) : bytes(gate_counters::bytes_for(places) / 8 + 1)
+    explicit memory(std::size_t places, std::size_t stripes = 1) : bytes(gate_counters::bytes_for(places, stripes))
     {
-        gate_counters::format(bytes.data(), places);
+        gate_counters::format(bytes.get(), places, stripes);
     }
-    std::vector<std::uint64_t> bytes;
+    line_memory bytes;
 };
 
 
 void test_the_table_counts_each_revision_by_itself(void **)
 {
     memory shared(32);
-    gate_counters one(shared.bytes.data());
-    gate_counters other(shared.bytes.data());
+    gate_counters one(shared.bytes.get());
+    gate_counters other(shared.bytes.get());
     for (int i = 0; i < 10; ++i) {
         one.count(11, gate_counters::result::good, 5, 3, 1);
         other.count(11, gate_counters::result::failure, 100, std::nullopt, 1);
@@ -126,10 +127,38 @@ void test_the_table_counts_each_revision_by_itself(void **)
 }
 
 
+void test_processes_of_different_stripes_write_no_cache_line_of_another(void **)
+{
+    memory shared(32, 3);
+    gate_counters(shared.bytes.get()).count_left_out(11, 1); // has claimed a bucket
+    std::set<std::size_t> all;
+    std::size_t lines = 0;
+    for (std::size_t process = 0; process < 3; ++process) {
+        gate_counters table(shared.bytes.get(), process);
+        const auto written = shared.bytes.lines_written([&] {
+            table.count(11, gate_counters::result::good, 5, 3, 1);
+            table.count(11, gate_counters::result::failure, 100, std::nullopt, 1);
+            table.count_abandoned(11, 700, 1);
+        });
+        lines += written.size();
+        all.insert(written.begin(), written.end());
+    }
+    assert_int_equal(all.size(), lines);
+    const auto counters = gate_counters(shared.bytes.get(), 3).read(11);
+    assert_int_equal(counters.requests, 6);
+    assert_int_equal(counters.failures, 3);
+    assert_int_equal(counters.left_out, 1);
+    assert_int_equal(counters.first_byte[3], 3);
+    assert_int_equal(counters.buckets[5], 3);
+    assert_int_equal(counters.abandoned[latency_bucket(700)], 3);
+    assert_int_equal(counters.sum_ms, 315);
+}
+
+
 void test_who_gave_up_and_what_was_left_out_are_not_among_the_requests(void **)
 {
     memory shared(32);
-    gate_counters table(shared.bytes.data());
+    gate_counters table(shared.bytes.get());
     table.count_abandoned(11, 700, 1);
     table.count_left_out(11, 1);
     const auto counters = table.read(11);
@@ -143,7 +172,7 @@ void test_who_gave_up_and_what_was_left_out_are_not_among_the_requests(void **)
 void test_a_full_table_gives_away_the_place_that_was_not_used_for_longest(void **)
 {
     memory shared(4);
-    gate_counters table(shared.bytes.data());
+    gate_counters table(shared.bytes.get());
     for (std::uint32_t i = 1; i <= 4; ++i) {
         table.count(i, gate_counters::result::good, 1, 1, i);
     }
@@ -167,6 +196,7 @@ int main()
         cmocka_unit_test(test_what_grew_is_counted_anew_in_another_place),
         cmocka_unit_test(test_counters_cross_the_link_whole),
         cmocka_unit_test(test_the_table_counts_each_revision_by_itself),
+        cmocka_unit_test(test_processes_of_different_stripes_write_no_cache_line_of_another),
         cmocka_unit_test(test_who_gave_up_and_what_was_left_out_are_not_among_the_requests),
         cmocka_unit_test(test_a_full_table_gives_away_the_place_that_was_not_used_for_longest),
     };
