@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "harness"))
 
+import cores  # noqa: E402
 import large  # noqa: E402
 import names  # noqa: E402
 import plots  # noqa: E402
@@ -23,7 +24,7 @@ import routing  # noqa: E402
 import sizes  # noqa: E402
 
 BENCHMARKS = {"reads": reads.measure, "routing": routing.measure, "names": names.measure, "posts": posts.measure, "memory": sizes.zone, "daemon": sizes.daemon,
-              "refill": sizes.refill, "rollouts": rollouts.measure, "large": large.measure, "purge": purge.measure}
+              "refill": sizes.refill, "rollouts": rollouts.measure, "large": large.measure, "cores": cores.measure, "purge": purge.measure}
 
 
 def options_of(arguments):

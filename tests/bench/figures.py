@@ -21,8 +21,8 @@ class BrokenLoad(Exception):
     """A load whose answers were not all good measures something else than it says."""
 
 
-def wrk(url, seconds, connections=64, script=None, arguments=()):
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
+def wrk(url, seconds, connections=64, script=None, arguments=(), threads=1):
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
     command += ["-s", str(script)] if script else []
     said = subprocess.run([*command, url, "--", *map(str, arguments)], capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:

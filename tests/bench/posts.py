@@ -66,9 +66,9 @@ class Peer:
         shutil.rmtree(self.home)
 
 
-def ours():
+def ours(workers=1):
     gateway = Gateway(rolloutd={"limits": {"max_concurrent_rollouts": 0, "max_queue": 10000000}},
-                      nginx={"workers": 1, "zone": "1024m", "locations": API})  # of some million posts none has to leave it
+                      nginx={"workers": workers, "zone": "1024m", "locations": API})  # of some million posts none has to leave it
     gateway.start()
     return gateway
 

@@ -18,11 +18,14 @@ TASKS = 1000
 TASKS_IN_AN_UPDATE = 50  # about what rolloutd commits at once under load
 ROUTES_IN_A_FRAME = 500
 
+API_LOCATION = """
+        location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; }
+"""
+
 API = """
         access_log off;
         keepalive_requests 1000000000;
-        location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; }
-"""
+""" + API_LOCATION
 
 UPSTREAM_CONF = """\
 user {user};
@@ -75,7 +78,7 @@ def answers(port):
 
 
 class StandIn:
-    def __init__(self, locations=API, routes=(), rate=0, zone="8m", http="", upstream_more=""):
+    def __init__(self, locations=API, routes=(), rate=0, zone="8m", http="", upstream_more="", workers=1):
         """`routes` and `http` may be functions of the upstream's port."""
         self.rate = rate
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-bench."))
@@ -94,7 +97,7 @@ class StandIn:
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
         self.upstream.start()
-        self.nginx = Nginx(self.home, self.upstream.port, workers=1, zone=zone, locations=locations,
+        self.nginx = Nginx(self.home, self.upstream.port, workers=workers, zone=zone, locations=locations,
                            http=http(self.upstream.port) if callable(http) else http)
         self.nginx.start()
         wait_until(lambda: f"holds all tasks of rolloutd's journal, {TASKS}" in self.nginx.errors(), "the table")
