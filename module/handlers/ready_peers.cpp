@@ -299,16 +299,16 @@ bool is_forgiven(const ready_peers &request) noexcept
 }
 
 
-/// Returns the name by which rolloutd knows the server.
-std::string_view known_peer(const ngx_peer_connection_t *pc, const ready_settings &block) noexcept
+/// Returns the name by which rolloutd knows the server that nginx calls `name`.
+std::string_view known_peer(const ready_settings &block, const ngx_str_t &name) noexcept
 {
     for (std::size_t i = 0; block.as.data != nullptr && i < block.count; ++i) {
         const auto &[is, server, _] = block.addresses[i];
-        if (is_same_address(*is, pc->sockaddr, pc->socklen) && server->naddrs != 0) {
+        if (view_of(is->name) == view_of(name) && server->naddrs != 0) {
             return view_of(server->addrs->name);
         }
     }
-    return view_of(*pc->name);
+    return view_of(name);
 }
 
 
@@ -321,7 +321,7 @@ void note_suspect(const ngx_peer_connection_t *pc, const ready_peers &request, n
     const bool denies = status == NGX_HTTP_BAD_REQUEST || status == NGX_HTTP_NOT_FOUND;
     auto *link = link_of_process();
     if ((failed || denies) && link != nullptr && pc->name != nullptr && request.bits != nullptr) {
-        link->report_suspect(request.choice->route->upstream, known_peer(pc, *request.block));
+        link->report_suspect(request.choice->route->upstream, known_peer(*request.block, *pc->name));
     }
 }
 
@@ -518,6 +518,16 @@ bool has_keepalive(const ngx_conf_t *cf, const ngx_http_upstream_srv_conf_t *blo
 std::size_t ready_settings::words() const noexcept
 {
     return (count + word_bits - 1) / word_bits;
+}
+
+
+std::string_view known_peer_of(const ngx_http_upstream_t &upstream, const ngx_str_t &name) noexcept
+{
+    const auto *block = upstream.upstream;
+    if (block == nullptr || block->srv_conf == nullptr || !ready_settings_of(block).is_wrapped) {
+        return {};
+    }
+    return known_peer(ready_settings_of(block), name);
 }
 
 

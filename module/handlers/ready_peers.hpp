@@ -16,6 +16,7 @@
 #include "module/nginx/ngx.hpp"
 
 #include <cstdint>
+#include <string_view>
 
 namespace rollout {
 
@@ -61,6 +62,10 @@ inline ready_settings &ready_settings_of(const ngx_http_upstream_srv_conf_t *blo
     return *static_cast<ready_settings *>(ngx_http_conf_upstream_srv_conf(block, ngx_http_rollout_module));
 }
 
+
+/// Returns the name by which rolloutd knows the server that an upstream has tried, which nginx calls `name`. Empty if its
+/// block has no rollout_ready.
+std::string_view known_peer_of(const ngx_http_upstream_t &upstream, const ngx_str_t &name) noexcept;
 
 /// Wraps the block's balancing method, for the directive. `as` may be empty. Returns null, or the text of nginx's error.
 const char *wrap_balancing(ngx_conf_t *cf, ready_settings &settings, ngx_str_t as) noexcept;
