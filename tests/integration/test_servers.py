@@ -7,6 +7,7 @@ import pytest
 
 from ending import finish
 from gateway import Traffic
+from grpc_servers import GrpcTraffic
 from processes import ROOT, ExampleNginx, wait_until
 from several import Several, step
 from test_command import PROGRAM
@@ -60,6 +61,34 @@ def test_a_model_is_on_all_servers_replaced_and_deleted(several, own):
     assert gateway.files() == ["m__r2"] * copies
     gateway.delete("m")
     assert [gateway.loaded_on(number) for number in range(3)] == [[], [], []] and gateway.files() == []
+    assert nothing_wrong(gateway)
+
+
+def test_grpc_calls_go_where_the_revision_is_too(several):
+    """The servers' gRPC ports are a block of their own, whose servers stand for those of the other."""
+    gateway = several(running=[0, 2], backend={"min_servers": 2}, grpc=True).start()
+    gateway.make_model("m", "first")
+    gateway.deploy("m")
+    with GrpcTraffic(gateway.nginx.http2_port, "m") as calls, Traffic(gateway, "m") as traffic:
+        calls.await_answers("first")
+        gateway.make_model("m", "second")
+        gateway.deploy("m")
+        calls.await_answers("second")
+        gateway.servers[1].start()
+        gateway.await_servers("m", 0, 1, 2)
+        calls.await_answers("second", more=100)
+        gateway.nginx.reload()
+        calls.await_answers("second")
+    assert calls.failures == [] and traffic.failures == []
+    for number in range(3):
+        assert gateway.grpc_inferences_on(number).count(200) > 5 and set(gateway.grpc_inferences_on(number)) == {200}
+    gateway.hold(2)  # it keeps its connections and answers nothing: its calls wait until their end
+    gateway.await_servers("m", 0, 1)
+    with GrpcTraffic(gateway.nginx.http2_port, "m") as calls:
+        calls.await_answers("second")
+    assert calls.failures == []
+    gateway.go_on(2)
+    gateway.await_servers("m", 0, 1, 2)
     assert nothing_wrong(gateway)
 
 
