@@ -134,9 +134,12 @@ class GrpcClient:
 
     def answer(self, model, **more):
         """The text of an answer, which must have the client's name of the model."""
-        message = self.infer(model, **more)
+        return self.answer_and_headers(model, **more)[0]
+
+    def answer_and_headers(self, model, timeout=DEADLINE_S, **more):
+        message, call = self.channel.unary_unary(SERVICE + "ModelInfer").with_call(field(1, model), timeout=timeout, **more)
         assert name_in(message) == model, message
-        return answer_in(message)
+        return answer_in(message), dict(call.initial_metadata())
 
     def close(self):
         self.channel.close()
