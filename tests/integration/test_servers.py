@@ -317,6 +317,18 @@ def test_a_server_that_says_ready_and_then_fails_every_inference_is_named_by_the
     gateway.await_loaded("m__r1")
 
 
+def test_a_gate_that_judges_grpc_calls_names_the_server_as_the_configuration_does(several):
+    gateway = several(grpc=True, rolloutd={"rollout": {"steps": [{"weight": 50, "hold_s": 60}], "gate": {"min_requests": 10, "max_error_rate": 0.1}}}).start()
+    gateway.serve_blue("m")
+    gateway.set_faults_on(2, {"kind": "failed_infer", "model": "m__r2", "error": "cannot infer"})
+    with GrpcTraffic(gateway.nginx.http2_port, "m") as calls:
+        calls.await_answers("blue")
+        task = gateway.deploy("m", "failed")
+        calls.await_answers("blue")
+    assert f"; failures by server: {gateway.peer(2)} " in task["detail"], task["detail"]
+    assert calls.failures and {code.name for code, _ in calls.failures} == {"INTERNAL"}, calls.failures[:3]
+
+
 def test_a_server_that_is_in_no_upstream_block_is_said(several):
     """When the gateway says which servers it has, in the log with the member's pointer, and before traffic moves, in the step's detail."""
     gateway = several()
