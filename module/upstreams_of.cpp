@@ -92,6 +92,7 @@ known_upstreams upstreams_of(ngx_cycle_t *cycle)
             if (!ready_settings_of(&block).is_wrapped) {
                 known.unready.insert(upstream_key(name));
             } else if (auto servers = servers_of(block); !servers.empty()) {
+                server_bytes += name.size();
                 for (const auto &server : servers) {
                     server_bytes += server.size();
                 }
