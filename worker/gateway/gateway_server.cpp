@@ -8,7 +8,6 @@
 #include "worker/base/log.hpp"
 #include "worker/os/peer_processes.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -368,14 +367,7 @@ std::string gateway_server::objection_to(const std::string &upstream) const
 std::vector<std::string> gateway_server::servers_missing_in(const std::string &upstream,
                                                             const std::vector<std::string> &peers) const
 {
-    std::vector<std::string> missing;
-    for (const auto &peer : peers) {
-        if (std::ranges::any_of(sessions_,
-                                [&](const session_ptr &link) { return link->peer.servers.lacks(upstream, peer); })) {
-            missing.push_back(peer);
-        }
-    }
-    return missing;
+    return gateways_.servers_missing_in(upstream, peers);
 }
 
 
