@@ -42,11 +42,15 @@ http {{
     rollout_worker unix:{home}/rolloutd.sock;
 
     upstream inference {{
-        server 127.0.0.1:{inference};
+        zone inference 128k;
+        {servers}
+        rollout_ready;
         keepalive 16;
     }}
     upstream inference_grpc {{
-        server 127.0.0.1:{inference_grpc};
+        zone inference_grpc 128k;
+        {grpc_servers}
+        rollout_ready as=inference;
         keepalive 16;
     }}
 
@@ -60,6 +64,7 @@ http {{
             add_header X-Rollout-Revision $rollout_revision always;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
+            proxy_next_upstream error timeout non_idempotent;
             proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model$rest;
         }}
     }}
@@ -140,6 +145,13 @@ class Processes:
         self.all.append((name, process))
         return process
 
+    def kill(self, name):
+        """As if its machine had failed."""
+        entry = next(entry for entry in self.all if entry[0] == name)
+        self.all.remove(entry)
+        entry[1].kill()
+        entry[1].wait()
+
     def check(self):
         for name, process in self.all:
             if process.poll() is not None:
@@ -157,15 +169,47 @@ class Processes:
                     process.wait()
 
 
+class InferenceServers:
+    """Two servers with one repository."""
+
+    def __init__(self, home, processes, count=2):
+        self.home = home
+        self.processes = processes
+        self.ports = [free_port() for _ in range(count)]
+        self.grpc_ports = [free_port() for _ in range(count)]
+
+    def name(self, number):
+        return f"inference-server-{number + 1}"
+
+    def peer(self, number):
+        return f"127.0.0.1:{self.ports[number]}"
+
+    def start(self, number):
+        """Starts one of them, with no model loaded, and returns when it answers."""
+        ready = self.home / f"{self.name(number)}.ready"
+        ready.unlink(missing_ok=True)
+        self.processes.start(self.name(number), [
+            "node", str(SERVER / "server.js"), "--repository", str(self.home / "repository"), "--port", str(self.ports[number]),
+            "--grpc-port", str(self.grpc_ports[number]), "--ready-file", str(ready)])
+
+        def is_up():
+            self.processes.check()
+            return ready.exists()
+        wait_until(is_up, f"the start of {self.name(number)}")
+
+    def kill(self, number):
+        self.processes.kill(self.name(number))
+
+
 class Failure(str):
     """What an inference came to that has no answer."""
 
 
 class Gateway:
-    def __init__(self, port, grpc_port, inference):
+    def __init__(self, port, grpc_port, servers):
         self.port = port
         self.grpc_port = grpc_port
-        self.inference = inference
+        self.servers = servers
 
     def request(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TASK_S)
@@ -214,18 +258,24 @@ class Gateway:
             raise SystemExit(f"quickstart: the inference by gRPC failed: {ran.stdout}{ran.stderr}")
         return answer["model_name"], answer["outputs"][0]["contents"]["fp32_contents"][0]
 
+    def servers_of(self, slot):
+        """The servers that have the model's blue or green revision loaded."""
+        models = json.loads(self.request("GET", "/models")[2])["models"]
+        return next(((one[slot] or {}).get("servers", []) for one in models if one["model_id"] == MODEL), [])
+
     def fail(self, share, model):
-        """Makes the inference server fail that share of a model's inferences; for its part it is a test server, and does."""
+        """Makes the inference servers fail that share of a model's inferences; for their part they are test servers, and do."""
         faults = json.dumps({"faults": [{"kind": "failed_infer", "model": model, "share": share}]})
-        say(f"$ curl -X PUT -d '{faults}' http://127.0.0.1:{self.inference}/test/faults")
-        connection = http.client.HTTPConnection("127.0.0.1", self.inference, timeout=TASK_S)
-        try:
-            connection.request("PUT", "/test/faults", faults, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            if answer.status != 200:
-                raise SystemExit(f"quickstart: the inference server answered {answer.status}: {answer.read().decode()}")
-        finally:
-            connection.close()
+        for port in self.servers.ports:
+            say(f"$ curl -X PUT -d '{faults}' http://127.0.0.1:{port}/test/faults")
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TASK_S)
+            try:
+                connection.request("PUT", "/test/faults", faults, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    raise SystemExit(f"quickstart: the inference server answered {answer.status}: {answer.read().decode()}")
+            finally:
+                connection.close()
 
 
 class Traffic:
@@ -278,30 +328,23 @@ def worker_user():
 
 
 def start_all(home, processes):
-    """Inference server, rolloutd, nginx; returns the gateway."""
+    """Inference servers, rolloutd, nginx; returns the gateway."""
     for folder in ("models", "repository", "repository.staging"):
         (home / folder).mkdir()
     for version in ("v5", "v6"):
         shutil.copyfile(MODELS / f"silero_vad_{version}.onnx", home / f"models/silero_vad_{version}.onnx")
 
-    inference_grpc = free_port()
-    processes.start("inference-server", ["node", str(SERVER / "server.js"), "--repository", str(home / "repository"),
-                                         "--port", "0", "--grpc-port", str(inference_grpc), "--ready-file", str(home / "inference.port")])
-    port_file = home / "inference.port"
-
-    def inference_is_up():
-        processes.check()
-        return port_file.exists() and port_file.read_text().strip()
-    wait_until(inference_is_up, "the inference server's start")
-    inference = int(port_file.read_text())
+    servers = InferenceServers(home, processes)
+    for number in range(len(servers.ports)):
+        servers.start(number)
 
     user = worker_user()
     (home / "rolloutd.json").write_text(json.dumps({
         "listen": {"path": f"{home}/rolloutd.sock", "mode": "0660", "allow_users": [user]},
         "journal": {"path": f"{home}/journal.db"},
         "artifacts": {"allow": [f"file://{home}/models/"]},
-        "backends": {"default": {"url": f"http://127.0.0.1:{inference}", "upstream": "inference",
-                                 "repository": f"{home}/repository"}},
+        "backends": {"default": {"servers": [{"url": f"http://127.0.0.1:{port}"} for port in servers.ports], "min_servers": 1,
+                                 "upstream": "inference", "repository": f"{home}/repository"}},
         "rollout": {"smoke": {"request": json.loads(SAMPLE)}},
     }, indent=2))
     processes.start("rolloutd", [str(BUILD / "worker/rolloutd"), "--config", str(home / "rolloutd.json")])
@@ -311,8 +354,9 @@ def start_all(home, processes):
         return (home / "rolloutd.sock").exists()
     wait_until(rolloutd_is_up, "rolloutd's start")
 
-    gateway = Gateway(free_port(), free_port(), inference)
-    (home / "nginx.conf").write_text(NGINX_CONF.format(build=BUILD, user=user, home=home, inference=inference, inference_grpc=inference_grpc,
+    gateway = Gateway(free_port(), free_port(), servers)
+    lines = [" ".join(f"server 127.0.0.1:{port};" for port in ports) for ports in (servers.ports, servers.grpc_ports)]
+    (home / "nginx.conf").write_text(NGINX_CONF.format(build=BUILD, user=user, home=home, servers=lines[0], grpc_servers=lines[1],
                                                        gateway=gateway.port, grpc=gateway.grpc_port))
     processes.start("nginx", ["/usr/sbin/nginx", "-c", str(home / "nginx.conf"), "-e", str(home / "nginx-error.log"),
                               "-g", "daemon off;"])
@@ -324,7 +368,8 @@ def start_all(home, processes):
         except OSError:
             return False
     wait_until(gateway_is_up, "nginx's start")
-    say(f"An inference server on port {inference}, rolloutd, and nginx on port {gateway.port} (gRPC on {gateway.grpc_port}), all in {home}")
+    say(f"Inference servers on ports {' and '.join(map(str, servers.ports))}, rolloutd, and nginx on port {gateway.port} "
+        f"(gRPC on {gateway.grpc_port}), all in {home}")
     return gateway
 
 
@@ -367,9 +412,10 @@ def show(home, gateway):
     if set(traffic.answers[first_revision]) & set(traffic.answers[second_revision]):
         raise SystemExit("quickstart: the answers did not change from v5's to v6's")
 
-    show_rollback(home, gateway, second_revision)
+    third_revision = show_lost_server(home, gateway)
+    show_rollback(home, gateway, third_revision)
 
-    headline("5. Delete the model")
+    headline("6. Delete the model")
     gateway.run_task("delete", {"model_id": MODEL})
     say(f"$ curl -d @{home}/sample.json http://127.0.0.1:{gateway.port}/v2/models/{MODEL}/infer")
     status, _, answer = gateway.request("POST", f"/v2/models/{MODEL}/infer", SAMPLE)
@@ -381,10 +427,50 @@ def show(home, gateway):
         raise SystemExit(f"quickstart: files were left behind: {left}")
 
 
+def show_lost_server(home, gateway):
+    """One of the two servers is killed in the middle of a rollout, and started again with nothing loaded. Returns the revision that serves."""
+    headline("4. Deploy version 6 again, in steps, and kill one of the two inference servers on the way")
+    servers = gateway.servers
+    revision = int(gateway.infer()[0]) + 1
+    traffic = Traffic(gateway)
+    broken = []
+
+    def break_down():
+        try:
+            wait_until(lambda: traffic.served_by(revision) >= 20 or traffic.failures, "traffic on the new revision", TASK_S)
+            servers.kill(1)
+            say(f"$ kill -9 the inference server on port {servers.ports[1]}    # the new revision has a quarter of the traffic")
+        except SystemExit as failure:
+            broken.append(failure)
+
+    accident = threading.Thread(target=break_down)
+    accident.start()
+    rollout = {"steps": [{"weight": 25, "hold_s": 4}, {"weight": 100, "hold_s": 2}]}
+    gateway.run_task("deploy", {"model_id": MODEL, "config": {"source": f"file://{home}/models/silero_vad_v6.onnx", "rollout": rollout}})
+    accident.join()
+    if broken:
+        raise broken[0]
+    wait_until(lambda: gateway.servers_of("blue") == [servers.peer(0)], "the note of the server's loss")
+    say(f"$ curl http://127.0.0.1:{gateway.port}/models")
+    say(f"revision {revision} is loaded on {', '.join(gateway.servers_of('blue'))} alone")
+
+    say(f"$ start the inference server on port {servers.ports[1]} again, with nothing loaded")
+    servers.start(1)
+    wait_until(lambda: len(gateway.servers_of("blue")) == 2, "the load on the server that is back", TASK_S)
+    say(f"revision {revision} is loaded on {' and '.join(gateway.servers_of('blue'))}: rolloutd has loaded it, and requests go there again")
+    before = traffic.served_by(revision)
+    wait_until(lambda: traffic.served_by(revision) >= before + 50 or traffic.failures, "traffic on both servers")
+    traffic.end()
+    say(f"{traffic.answered()} requests answered, {len(traffic.failures)} failed")
+    if traffic.failures:
+        raise SystemExit(f"quickstart: a request failed when a server was lost: {traffic.failures[0][1]}")
+    return revision
+
+
 def show_rollback(home, gateway, good):
     """A revision that fails one in four of its inferences, and loses its traffic for that."""
     bad = good + 1
-    headline("4. Deploy a revision that fails one in four of its inferences, in steps and with a gate")
+    headline("5. Deploy a revision that fails one in four of its inferences, in steps and with a gate")
     gateway.fail(0.25, f"{MODEL}__r{bad}")
     traffic = Traffic(gateway)
     wait_until(lambda: traffic.served_by(good) >= 50 or traffic.failures, "traffic on the good revision")

@@ -365,7 +365,16 @@ char *set_json_model(ngx_conf_t *cf, ngx_command_t *, void *conf)
 
 char *set_ready(ngx_conf_t *cf, ngx_command_t *, void *conf)
 {
-    return const_cast<char *>(wrap_balancing(cf, *static_cast<ready_settings *>(conf)));
+    ngx_str_t as{};
+    if (cf->args->nelts > 1) {
+        const ngx_str_t &parameter = arguments(cf)[1];
+        const auto block = value_of(parameter, "as");
+        if (!block || block->len == 0) {
+            return invalid(cf, parameter);
+        }
+        as = *block;
+    }
+    return const_cast<char *>(wrap_balancing(cf, *static_cast<ready_settings *>(conf), as));
 }
 
 

@@ -42,6 +42,26 @@ bool takes_servers_out(const ngx_http_upstream_srv_conf_t &block)
     return addresses > 1 && counts_failures;
 }
 
+/// Returns the servers of a block with rollout_ready: as they are written, and their addresses. Nothing if there is one
+/// whose addresses nginx does not know yet, or if the block's servers stand for those of another one.
+std::vector<std::string> servers_of(const ngx_http_upstream_srv_conf_t &block)
+{
+    std::vector<std::string> all;
+    const auto *servers = static_cast<const ngx_http_upstream_server_t *>(block.servers->elts);
+    for (ngx_uint_t i = 0; i < block.servers->nelts && ready_settings_of(&block).as.data == nullptr; ++i) {
+        if (servers[i].naddrs == 0) {
+            return {};
+        }
+        all.emplace_back(view_of(servers[i].name));
+        for (ngx_uint_t j = 0; j < servers[i].naddrs; ++j) {
+            if (view_of(servers[i].addrs[j].name) != all.back()) {
+                all.emplace_back(view_of(servers[i].addrs[j].name));
+            }
+        }
+    }
+    return all;
+}
+
 } // namespace
 
 
@@ -58,6 +78,7 @@ known_upstreams upstreams_of(ngx_cycle_t *cycle)
     }
     std::vector<std::string> names;
     std::size_t bytes = 0;
+    std::size_t server_bytes = 0;
     auto *const *blocks = static_cast<ngx_http_upstream_srv_conf_t **>(all->upstreams.elts);
     for (ngx_uint_t i = 0; i < all->upstreams.nelts; ++i) {
         const auto &block = *blocks[i];
@@ -70,6 +91,12 @@ known_upstreams upstreams_of(ngx_cycle_t *cycle)
             }
             if (!ready_settings_of(&block).is_wrapped) {
                 known.unready.insert(upstream_key(name));
+            } else if (auto servers = servers_of(block); !servers.empty()) {
+                server_bytes += name.size();
+                for (const auto &server : servers) {
+                    server_bytes += server.size();
+                }
+                known.servers[name] = std::move(servers);
             }
         }
         bytes += name.size();
@@ -77,6 +104,9 @@ known_upstreams upstreams_of(ngx_cycle_t *cycle)
     }
     if (!settings->route_resolves && bytes <= limits::known_upstreams_bytes) {
         known.names = std::move(names);
+    }
+    if (server_bytes > limits::known_upstreams_bytes) {
+        known.servers.clear();
     }
     return known;
 }

@@ -7,10 +7,12 @@
 // reason in both logs. Unknown members are ignored: a later release may send more.
 //
 //   nginx -> rolloutd
-//     hello     {protocol, protocol_oldest, pid, gateway, journal, revision, upstreams?}
+//     hello     {protocol, protocol_oldest, pid, gateway, journal, revision, upstreams?, servers?}
 //                                                 introduces the sender: `gateway` identifies one instance of the shared
 //                                                 memory; `journal` and `revision` say up to where its table is filled;
-//                                                 `upstreams` are the names in its configuration (omitted: any may exist)
+//                                                 `upstreams` are the names in its configuration (omitted: any may exist);
+//                                                 `servers` has, by the name of each block with rollout_ready, its servers
+//                                                 as they are written there and their addresses
 //     submit    {} and a line for each (submission_line.hpp)
 //                                                 `ID` in the line, like `id` below, numbers the question on this
 //                                                 connection
@@ -31,11 +33,15 @@
 //                                                 model's requests in the last minute
 //     suspect   {upstream, peer}                  that server has failed a request, or lacks its model; sent only if the
 //                                                 welcome asks for it (`suspects`), at most once a second for each server
+//     failures  {servers: [{model_id, revision, peer, failures}]}
+//                                                 failed requests of revisions under watch since the last such frame, by
+//                                                 server; sent only if the welcome asks for it (`failures`), at most ten
+//                                                 times a second
 //     bye       {}                                this worker process exits normally
 //     pong      {}
 //
 //   rolloutd -> nginx
-//     welcome   {protocol, journal, revision, routes, stream, suspects}
+//     welcome   {protocol, journal, revision, routes, stream, suspects, failures}
 //                                                 `protocol`: the version for this link; `routes`: the revision of the
 //                                                 newest route; `stream`: this link carries its gateway's updates
 //     stream    {}                                this link is to carry the updates from now on; answered by a `hello`

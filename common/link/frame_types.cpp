@@ -46,6 +46,8 @@ std::string_view frame_name(gateway_frame type) noexcept
         return "measured";
     case gateway_frame::suspect:
         return "suspect";
+    case gateway_frame::failures:
+        return "failures";
     case gateway_frame::bye:
         return "bye";
     case gateway_frame::pong:

@@ -21,6 +21,7 @@ enum class gateway_frame : std::uint8_t {
     counters,
     measured,
     suspect,
+    failures,
     bye,
     pong,
 };

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <span>
 
 namespace rollout {
 
@@ -84,6 +85,25 @@ bool parse_peer(std::string_view peer, ngx_addr_t &to, ngx_sockaddr_t &memory) n
 }
 
 
+/// Returns the block that has the servers as rolloutd knows them.
+const ngx_str_t *known_block(const ready_settings &block) noexcept
+{
+    return block.as.data != nullptr ? &block.as : block.name;
+}
+
+
+bool is_known_as(const ngx_http_upstream_server_t &server, std::string_view peer, const ngx_addr_t *address) noexcept
+{
+    if (is_written_so(server.name, peer)) {
+        return true;
+    }
+    const auto addresses = std::span(server.addrs, server.naddrs);
+    return address != nullptr && std::ranges::any_of(addresses, [address](const ngx_addr_t &one) {
+               return is_same_address(one, address->sockaddr, address->socklen);
+           });
+}
+
+
 /// Marks the block's addresses that are this peer. Returns false if there are none.
 bool mark_peer(const ready_settings &block, std::string_view peer, std::uintptr_t *bits) noexcept
 {
@@ -93,7 +113,11 @@ bool mark_peer(const ready_settings &block, std::string_view peer, std::uintptr_
     bool found = false;
     for (std::size_t i = 0; i < block.count; ++i) {
         const auto &[is, server, _] = block.addresses[i];
-        if (is_written_so(server, peer) || (is_numeric && is_same_address(*is, address.sockaddr, address.socklen))) {
+        const bool is_peer = block.as.data != nullptr
+                                 ? is_known_as(*server, peer, is_numeric ? &address : nullptr)
+                                 : is_written_so(server->name, peer) ||
+                                       (is_numeric && is_same_address(*is, address.sockaddr, address.socklen));
+        if (is_peer) {
             bits[i / word_bits] |= std::uintptr_t{1} << (i % word_bits);
             found = true;
         }
@@ -135,7 +159,7 @@ const ready_settings::reading *read_list(ready_settings &block, const route_choi
                 NGX_LOG_WARN, log, 0,
                 "rollout: upstream \"%V\" has no server \"%V\", which a backend of rolloutd.json has: add it "
                 "to the block, or write the address that the block has as the server's \"peer\"",
-                block.name, &text);
+                known_block(block), &text);
         }
     });
     entry.tries = 0;
@@ -174,6 +198,9 @@ bool is_listed(const ready_peers &request, const sockaddr *address, socklen_t by
         if (is_same_address(*block.addresses[i].is, address, bytes)) {
             return has_bit(request.bits, i);
         }
+    }
+    if (block.as.data != nullptr) {
+        return false; // no server of the block that rolloutd knows
     }
     // A server that a newer nginx has resolved at run time: only its address can be compared.
     bool found = false;
@@ -272,6 +299,19 @@ bool is_forgiven(const ready_peers &request) noexcept
 }
 
 
+/// Returns the name by which rolloutd knows the server that nginx calls `name`.
+std::string_view known_peer(const ready_settings &block, const ngx_str_t &name) noexcept
+{
+    for (std::size_t i = 0; block.as.data != nullptr && i < block.count; ++i) {
+        const auto &[is, server, _] = block.addresses[i];
+        if (view_of(is->name) == view_of(name) && server->naddrs != 0) {
+            return view_of(server->addrs->name);
+        }
+    }
+    return view_of(name);
+}
+
+
 /// Reports a server that cannot be reached, or that says it has no such model: it may have lost the model.
 void note_suspect(const ngx_peer_connection_t *pc, const ready_peers &request, ngx_uint_t state) noexcept
 {
@@ -281,7 +321,7 @@ void note_suspect(const ngx_peer_connection_t *pc, const ready_peers &request, n
     const bool denies = status == NGX_HTTP_BAD_REQUEST || status == NGX_HTTP_NOT_FOUND;
     auto *link = link_of_process();
     if ((failed || denies) && link != nullptr && pc->name != nullptr && request.bits != nullptr) {
-        link->report_suspect(request.choice->route->upstream, view_of(*pc->name));
+        link->report_suspect(request.choice->route->upstream, known_peer(*request.block, *pc->name));
     }
 }
 
@@ -375,8 +415,46 @@ ngx_int_t init_ready_peer(ngx_http_request_t *r, ngx_http_upstream_srv_conf_t *b
 
 // The configuration.
 
+/// Returns the servers, as rolloutd knows them, of a block; null, with a line in the log, if there is no such block or
+/// it has not as many.
+const ngx_array_t *known_servers(ngx_conf_t *cf, const ready_settings &settings,
+                                 const ngx_http_upstream_srv_conf_t &block) noexcept
+{
+    if (settings.as.data == nullptr) {
+        return block.servers;
+    }
+    const auto *all = static_cast<ngx_http_upstream_main_conf_t *>(
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module));
+    auto *const *blocks = static_cast<ngx_http_upstream_srv_conf_t **>(all->upstreams.elts);
+    for (ngx_uint_t i = 0; i < all->upstreams.nelts; ++i) {
+        const auto &other = *blocks[i];
+        if (other.srv_conf == nullptr || other.servers == nullptr ||
+            !same_word(view_of(other.host), view_of(settings.as))) {
+            continue;
+        }
+        if (other.servers->nelts != block.servers->nelts) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "upstream \"%V\" has %ui servers and upstream \"%V\" %ui: with \"rollout_ready as=%V\" "
+                          "both name the same servers in the same order, in %s:%ui",
+                          &block.host, block.servers->nelts, &other.host, other.servers->nelts, &settings.as,
+                          settings.file, settings.line);
+            return nullptr;
+        }
+        return other.servers;
+    }
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "no upstream \"%V\" for \"rollout_ready as=%V\" in %s:%ui", &settings.as,
+                  &settings.as, settings.file, settings.line);
+    return nullptr;
+}
+
+
 ngx_int_t note_addresses(ngx_conf_t *cf, ready_settings &settings, const ngx_http_upstream_srv_conf_t &block) noexcept
 {
+    const auto *known = known_servers(cf, settings, block);
+    if (known == nullptr) {
+        return NGX_ERROR;
+    }
+    const auto *known_as = static_cast<const ngx_http_upstream_server_t *>(known->elts);
     const auto *servers = static_cast<const ngx_http_upstream_server_t *>(block.servers->elts);
     for (ngx_uint_t i = 0; i < block.servers->nelts; ++i) {
         settings.count += servers[i].naddrs;
@@ -397,7 +475,7 @@ ngx_int_t note_addresses(ngx_conf_t *cf, ready_settings &settings, const ngx_htt
     auto *to = settings.addresses;
     for (ngx_uint_t i = 0; i < block.servers->nelts; ++i) {
         for (ngx_uint_t j = 0; j < servers[i].naddrs; ++j) {
-            *to++ = {&servers[i].addrs[j], servers[i].name, servers[i].down != 0};
+            *to++ = {&servers[i].addrs[j], &known_as[i], servers[i].down != 0};
         }
     }
     return NGX_OK;
@@ -443,7 +521,17 @@ std::size_t ready_settings::words() const noexcept
 }
 
 
-const char *wrap_balancing(ngx_conf_t *cf, ready_settings &settings) noexcept
+std::string_view known_peer_of(const ngx_http_upstream_t &upstream, const ngx_str_t &name) noexcept
+{
+    const auto *block = upstream.upstream;
+    if (block == nullptr || block->srv_conf == nullptr || !ready_settings_of(block).is_wrapped) {
+        return {};
+    }
+    return known_peer(ready_settings_of(block), name);
+}
+
+
+const char *wrap_balancing(ngx_conf_t *cf, ready_settings &settings, ngx_str_t as) noexcept
 {
     if (settings.file != nullptr) {
         return "is duplicate";
@@ -453,6 +541,7 @@ const char *wrap_balancing(ngx_conf_t *cf, ready_settings &settings) noexcept
     if (has_keepalive(cf, block)) {
         return "must be before the \"keepalive\" directive";
     }
+    settings.as = as;
     settings.file = cf->conf_file->file.name.data;
     settings.line = cf->conf_file->line;
     settings.init_upstream =

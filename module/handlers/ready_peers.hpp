@@ -6,6 +6,9 @@
 // revision; each process works out once for each list's text what it means for this block. Requests that no
 // rollout_route chose, and routes that name no servers, are not affected.
 //
+// A block of the same servers at other ports, as those of gRPC, names the block that has the addresses which rolloutd
+// knows (`rollout_ready as=inference`): each of its servers stands for the one at the same position there.
+//
 // A failure of green is not counted against the server: nginx counts failures for all models together, so blue's
 // requests would lose the server.
 #pragma once
@@ -13,6 +16,7 @@
 #include "module/nginx/ngx.hpp"
 
 #include <cstdint>
+#include <string_view>
 
 namespace rollout {
 
@@ -21,7 +25,7 @@ struct ready_settings {
     /// An address of a `server` in the block.
     struct address {
         const ngx_addr_t *is;
-        ngx_str_t server; ///< as it is written in the block
+        const ngx_http_upstream_server_t *known_as; ///< the server that rolloutd knows, of this block or of `as`
         bool is_down;
     };
 
@@ -44,6 +48,7 @@ struct ready_settings {
     ngx_http_upstream_init_pt init_upstream = nullptr; ///< the balancing method's
     ngx_http_upstream_init_peer_pt init_peer = nullptr;
     const ngx_str_t *name = nullptr; ///< the block's
+    ngx_str_t as{};                  ///< the block whose servers rolloutd knows; null data: this one
     address *addresses = nullptr;
     std::size_t count = 0;
     reading *readings = nullptr; ///< `max_readings`, by the lists' hashes
@@ -58,8 +63,12 @@ inline ready_settings &ready_settings_of(const ngx_http_upstream_srv_conf_t *blo
 }
 
 
-/// Wraps the block's balancing method, for the directive. Returns null, or the text of nginx's error.
-const char *wrap_balancing(ngx_conf_t *cf, ready_settings &settings) noexcept;
+/// Returns the name by which rolloutd knows the server that an upstream has tried, which nginx calls `name`. Empty if its
+/// block has no rollout_ready.
+std::string_view known_peer_of(const ngx_http_upstream_t &upstream, const ngx_str_t &name) noexcept;
+
+/// Wraps the block's balancing method, for the directive. `as` may be empty. Returns null, or the text of nginx's error.
+const char *wrap_balancing(ngx_conf_t *cf, ready_settings &settings, ngx_str_t as) noexcept;
 
 /// Checks, after the whole configuration has been read, that no balancing method after rollout_ready has replaced the
 /// wrapper, which is an error.

@@ -3,7 +3,10 @@
 #include "module/configuration.hpp"
 #include "module/handlers/grpc_status.hpp"
 #include "module/handlers/grpc_stream.hpp"
+#include "module/handlers/ready_peers.hpp"
 #include "module/handlers/request_name.hpp"
+#include "module/link/process_link.hpp"
+#include "module/link/worker_link.hpp"
 #include "module/tables/client_table.hpp"
 #include "module/zone/process_in_flight.hpp"
 #include "module/zone/shared_zone.hpp"
@@ -310,6 +313,21 @@ bool is_streamed(const ngx_http_upstream_t &upstream, const ngx_http_upstream_st
 }
 
 
+/// Reports which of several servers has failed the request.
+void report_failed_server(const counted_request &choice) noexcept
+{
+    const auto *last = attempts_of(choice).last;
+    auto *link = link_of_process();
+    if (link == nullptr || last == nullptr || choice.upstream == nullptr || choice.route == nullptr ||
+        choice.route->peers.empty()) {
+        return;
+    }
+    if (const auto peer = known_peer_of(*choice.upstream, *last->peer); !peer.empty()) {
+        link->report_failure(choice.model_id, choice.route->revision, peer);
+    }
+}
+
+
 void count_for_gate(const counted_request &choice, fate how, std::uint64_t latency_ms,
                     std::optional<std::uint64_t> first_byte_ms) noexcept
 {
@@ -328,6 +346,7 @@ void count_for_gate(const counted_request &choice, fate how, std::uint64_t laten
     table.count(choice.revision_key, result, latency_ms, first_byte_ms, now_s());
     if (how == fate::failure) {
         clients.failed(choice.model, choice.client, choice.which, now_s());
+        report_failed_server(choice);
     }
 }
 

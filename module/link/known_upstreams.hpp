@@ -1,6 +1,7 @@
 // The upstreams in nginx's configuration: rolloutd asks for them before it sends traffic to one.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,6 +18,10 @@ struct known_upstreams {
     /// Blocks of several servers which nginx takes out of use for a while after failures (`max_fails`), by
     /// upstream_key.
     std::set<std::string> taking_servers_out;
+
+    /// The servers of the blocks with rollout_ready, by the block's name: as they are written there, and their addresses.
+    /// Empty if they are too many. Without blocks that have servers whose addresses are not known yet.
+    std::map<std::string, std::vector<std::string>> servers;
 
     /// Blocks without rollout_ready, by upstream_key.
     std::set<std::string> unready;

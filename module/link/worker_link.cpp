@@ -20,6 +20,9 @@ namespace {
 /// The most bytes that may wait to be sent before a new question is refused.
 constexpr std::size_t max_unsent_bytes = 8 * 1024 * 1024;
 
+/// How long failed requests are gathered before they are reported: shorter than the gate's interval.
+constexpr ngx_msec_t failures_pause_ms = 100;
+
 constexpr char unreadable_answer[] = "an answer without a readable task";
 
 
@@ -42,12 +45,20 @@ worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_l
              {[this] { zone_.doubt_tasks(); }, [this](std::uint64_t question) { forget_watch(question); }}),
       connection_(settings, log, *this), state_file_(zone, log, [this](std::uint64_t write) { on_kept(write); })
 {
+    failures_timer_.handler = on_failures_timer;
+    failures_timer_.data = this;
+    failures_timer_.log = log;
+    failures_timer_.cancelable = 1;
 }
 
 
 worker_link::~worker_link()
 {
-    state_file_.finish(); // first, so that the next process to get the stream finds an up-to-date state file
+    if (failures_timer_.timer_set) {
+        ngx_del_timer(&failures_timer_);
+    }
+    state_file_
+        .finish(); // first of all that is sent, so that the next process to get the stream finds an up-to-date state file
     if (up()) {
         // Tells rolloutd not to wait for this process.
         guarded_by([this] { connection_.send_last(message_of(gateway_frame::bye).get()); },
@@ -321,6 +332,13 @@ void worker_link::send_hello()
     if (upstreams_.names) {
         json_put(message.get(), "upstreams", json_make_array(*upstreams_.names));
     }
+    if (!upstreams_.servers.empty()) {
+        json_ptr blocks = json_make_object();
+        for (const auto &[name, servers] : upstreams_.servers) {
+            json_put(blocks.get(), name.c_str(), json_make_array(servers));
+        }
+        json_put(message.get(), "servers", std::move(blocks));
+    }
     json_put(message.get(), "journal", held.journal);
     json_put(message.get(), "revision", json_make_number(held.revision));
     connection_.send(message.get());
@@ -343,6 +361,7 @@ void worker_link::on_welcome(const json_t *message)
     }
     freshness_.expect(json_count(message, "routes"));
     takes_suspects_ = json_is_true(json_object_get(message, "suspects"));
+    takes_failures_ = json_is_true(json_object_get(message, "failures"));
     if (up()) {
         return;
     }
@@ -362,6 +381,46 @@ void worker_link::report_suspect(std::string_view upstream, std::string_view pee
         json_put(report.get(), "peer", peer);
         connection_.send(report.get());
     });
+}
+
+
+void worker_link::report_failure(std::string_view model_id, std::uint64_t revision, std::string_view peer) noexcept
+{
+    if (!up() || !takes_failures_) {
+        return;
+    }
+    guarded(log_, [&] { failures_.add(model_id, revision, peer); });
+    if (!failures_timer_.timer_set) {
+        ngx_add_timer(&failures_timer_, failures_pause_ms);
+    }
+}
+
+
+void worker_link::on_failures_timer(ngx_event_t *event) noexcept
+{
+    auto &link = *static_cast<worker_link *>(event->data);
+    guarded(link.log_, [&link] { link.send_failures(); });
+}
+
+
+void worker_link::send_failures()
+{
+    const auto failures = failures_.take();
+    if (!up()) {
+        return;
+    }
+    json_ptr report = message_of(gateway_frame::failures);
+    json_ptr list = json_make_array();
+    for (const auto &one : failures) {
+        json_ptr entry = json_make_object();
+        json_put(entry.get(), "model_id", one.model_id);
+        json_put(entry.get(), "revision", json_make_number(one.revision));
+        json_put(entry.get(), "peer", one.peer);
+        json_put(entry.get(), "failures", json_make_number(one.failures));
+        json_add(list.get(), std::move(entry));
+    }
+    json_put(report.get(), "servers", std::move(list));
+    connection_.send(report.get());
 }
 
 

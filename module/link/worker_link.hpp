@@ -18,6 +18,7 @@
 #include "module/link/pending_calls.hpp"
 #include "module/link/replica.hpp"
 #include "module/link/route_freshness.hpp"
+#include "module/link/server_failures.hpp"
 #include "module/link/suspect_times.hpp"
 #include "module/link/unkept_routes.hpp"
 #include "module/nginx/ngx.hpp"
@@ -98,6 +99,10 @@ class worker_link final : private connection::user {
     /// rolloutd checks it at once. Reports each server once a second at most, and only to a release that asks for it.
     void report_suspect(std::string_view upstream, std::string_view peer) noexcept;
 
+    /// Reports a failed request of a revision under watch, with others of the next moment, to a release that asks for
+    /// it.
+    void report_failure(std::string_view model_id, std::uint64_t revision, std::string_view peer) noexcept;
+
   private:
     // The callbacks of the connection.
 
@@ -128,6 +133,8 @@ class worker_link final : private connection::user {
     void keep_routes(std::uint64_t revision);
     void on_kept(std::uint64_t write) noexcept;
     void send_applied(std::uint64_t revision);
+    static void on_failures_timer(ngx_event_t *event) noexcept;
+    void send_failures();
     void warn_of_servers(const std::vector<route> &routes);
     void disconnect(const link_fault &fault) noexcept;
 
@@ -138,6 +145,10 @@ class worker_link final : private connection::user {
 
     bool takes_suspects_ = false; ///< rolloutd asks for reports of suspect servers
     suspect_times suspects_;
+
+    bool takes_failures_ = false; ///< rolloutd asks for reports of failed requests
+    server_failures failures_;
+    ngx_event_t failures_timer_{};
 
     route_freshness freshness_;
     replica replica_;

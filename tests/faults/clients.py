@@ -7,7 +7,10 @@ import random
 import socket
 import threading
 
+import grpc
+
 from gateway import FINAL, Client, answer_of
+from grpc_servers import GrpcClient
 from invariants import document_faults
 from processes import DEADLINE_S
 
@@ -136,6 +139,39 @@ class Inferring(StormClient):
             self.faults.append(f"an inference of {model} by worker process {pid}: {answer}")
         self.done += 1
         return True
+
+
+class InferringByGrpc(StormClient):
+    """Calls over connections that are kept; each answer says which worker process is at the other end. The client's library makes new
+    connections by itself, so a call may be cut off too if a worker process was killed, or nginx was away, since the last answer."""
+
+    def __init__(self, gateway, casualties, seed, models):
+        super().__init__(gateway, casualties, seed)
+        self.models = models
+        self.broken = 0  #: by a kill
+
+    def turn(self):
+        client = GrpcClient(self.gateway.nginx.http2_port)
+        killed, moment, worker = len(self.casualties.killed), self.casualties.moment(), None
+        try:
+            for _ in range(self.chance.randint(1, 60)):
+                if self.ending.is_set():
+                    return
+                model = self.chance.choice(self.models)
+                try:
+                    text, headers = client.answer_and_headers(model, timeout=DEADLINE_S, metadata=(("x-user", str(self.chance.random())),))
+                except grpc.RpcError as error:
+                    if (worker is not None and worker not in self.casualties.killed and len(self.casualties.killed) == killed and
+                            not self.casualties.nginx_was_away(moment)):
+                        self.faults.append(f"a call of {model}, and worker process {worker} was not killed: {error.code()}, {error.details()}")
+                    self.broken += 1
+                    return
+                killed, moment, worker = len(self.casualties.killed), self.casualties.moment(), int(headers["x-worker"])
+                if not text.startswith(f"{model} "):
+                    self.faults.append(f"a call of {model}: {text}")
+                self.done += 1
+        finally:
+            client.close()
 
 
 class Posting(StormClient):

@@ -1,17 +1,19 @@
 """A backend of three servers: deployments one after another while one server is killed, starts empty, is stopped, loads slowly or refuses to
-load. No client sees an error but that of a connection which a kill cut, no server is asked for a model that it has not got, and in the end every server has
+load. No client, by HTTP or gRPC, sees an error but that of a connection which a kill cut, no server is asked for a model that it has not got, and in the end every server has
 what is deployed, and nothing else."""
 
 import random
 import sys
 import pathlib
 
+import grpc
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "harness"))
 
 from ending import finish  # noqa: E402
 from gateway import FINAL, Traffic  # noqa: E402
+from grpc_servers import GrpcTraffic  # noqa: E402
 from processes import wait_until  # noqa: E402
 from several import Several  # noqa: E402
 
@@ -21,7 +23,7 @@ STEPS = ("fetch", "stage", "load", "ready", "smoke", "shift", "promote", "retire
 
 @pytest.fixture
 def gateway(request):
-    made = Several(backend={"min_servers": 2}, rolloutd={"rollout": {"smoke": {"request": {"inputs": []}}, "drain_s": 10}})
+    made = Several(grpc=True, backend={"min_servers": 2}, rolloutd={"rollout": {"smoke": {"request": {"inputs": []}}, "drain_s": 10}})
     yield made.start()
     finish(request, made)
 
@@ -59,7 +61,7 @@ def test_servers_come_and_go_and_no_client_notices(request, gateway, seed, tell)
     gateway.make_model("m", "m")
     gateway.deploy("m")
     came_to = []
-    with Traffic(gateway, "m", clients=8) as traffic:
+    with Traffic(gateway, "m", clients=6) as traffic, GrpcTraffic(gateway.nginx.http2_port, "m") as calls:
         traffic.await_answers("m")
         for number in range(rounds):
             name, victim, when = chance.choice(list(TROUBLES)), chance.randrange(3), chance.choice(STEPS)
@@ -77,9 +79,12 @@ def test_servers_come_and_go_and_no_client_notices(request, gateway, seed, tell)
             gateway.await_servers("m", 0, 1, 2)
             gateway.await_loaded(f"m__r{revision}")
             wait_until(lambda: gateway.files() == [f"m__r{revision}"], f"the files after {came_to[-1]}")
-    tell("\n".join([*came_to, f"{traffic.count('m')} answers, {len(traffic.failures)} cut off"]))
+    tell("\n".join([*came_to, f"{traffic.count('m')} answers, {len(traffic.failures)} cut off; by gRPC {len(calls.answers)} answers, {len(calls.failures)} cut off"]))
     # A server that a kill has cut off is a 502, as nginx asks no other one for what is no idempotent request.
     assert all(failure.startswith("502") or "RemoteDisconnected" in failure for failure in traffic.failures), traffic.failures[:3]
+    assert {code for code, _ in calls.failures} <= {grpc.StatusCode.UNAVAILABLE}, calls.failures[:3]
+    assert set(calls.answers) == {"m"}
     for number in range(3):
+        assert set(gateway.grpc_inferences_on(number)) <= {200, None}
         assert gateway.violations_on(number) == []
         assert set(gateway.inferences_on(number)) <= {200, None}

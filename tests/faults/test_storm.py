@@ -8,10 +8,11 @@ import signal
 
 import pytest
 
-from clients import Casualties, ComingAndGoing, Deploying, Inferring, Metronome, Reading, Writing
+from clients import Casualties, ComingAndGoing, Deploying, Inferring, InferringByGrpc, Metronome, Reading, Writing
 from gateway import FINAL, Client
 from invariants import Journal, world_faults
-from processes import LOCATIONS, wait_until
+from processes import LOCATIONS, free_port, wait_until
+from several import GRPC_LOCATION
 from storm import Storm
 
 KILLS, LONG_KILLS = 60, 500
@@ -23,13 +24,17 @@ STEADY = ("steady-0", "steady-1")
 LOCATION_OF_PID = """
         location = /pid { return 200 $pid; }
 """
+GRPC_BLOCK = "upstream inference_grpc {{ server 127.0.0.1:{port}; keepalive 16; }}"
 
 
 @pytest.fixture
 def gateway(make_gateway):
+    port = free_port()
     made = make_gateway(daemon=True, rolloutd={"limits": {"max_concurrent_rollouts": 4}, "rollout": {"drain_s": 10}},
                         nginx={"workers": 3, "worker_arguments": "reconnect=50ms",
-                               "locations": LOCATIONS.replace("rollout_api;", "rollout_api; add_header X-Worker $pid always;") + LOCATION_OF_PID})
+                               "http": GRPC_BLOCK.format(port=port),
+                               "locations": LOCATIONS.replace("rollout_api;", "rollout_api; add_header X-Worker $pid always;") + LOCATION_OF_PID + GRPC_LOCATION})
+    made.inference.grpc_port = port
     state = made.home / "state"
     state.mkdir()
     state.chmod(0o777)
@@ -55,7 +60,8 @@ def test_nothing_is_lost_in_a_storm(request, gateway, seed, tell):
                *(made(Writing, f"writing-{number}") for number in range(2))]
     reading = [made(Reading, posting, clock) for _ in range(2)]
     inferring = [made(Inferring, STEADY) for _ in range(3)]
-    clients = [*posting, *reading, *inferring]
+    calling = [made(InferringByGrpc, STEADY) for _ in range(2)]
+    clients = [*posting, *reading, *inferring, *calling]
 
     storm = Storm(gateway, casualties, chance, lambda: sum(client.done for client in clients),
                   lambda: sum(len(client.ended) for client in posting if isinstance(client, Deploying)))
@@ -75,7 +81,8 @@ def test_nothing_is_lost_in_a_storm(request, gateway, seed, tell):
     longest = max(one.longest for one in reading)
     tell(f"{dict(storm.counts)}; {sum(one.done for one in posting)} posts, {sum(one.done for one in reading)} reads "
          f"(the longest {longest[0]:.2f} s: {longest[1]}), {sum(one.done for one in inferring)} inferences "
-         f"({sum(one.broken for one in inferring)} broken off), {sum(len(one.ended) for one in posting[:2])} deployments; "
+         f"({sum(one.broken for one in inferring)} broken off), {sum(one.done for one in calling)} by gRPC "
+         f"({sum(one.broken for one in calling)} broken off), {sum(len(one.ended) for one in posting[:2])} deployments; "
          f"{gateway.nginx.errors().count(LOCKED)} killed while they held the zone's mutex")
     faults = [fault for client in clients for fault in client.faults]
     for fault in faults:

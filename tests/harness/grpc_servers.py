@@ -6,6 +6,8 @@ from concurrent import futures
 
 import grpc
 
+from processes import DEADLINE_S, wait_until
+
 SERVICE = "/inference.GRPCInferenceService/"
 
 
@@ -54,6 +56,15 @@ def name_in(message):
     names = [data for number, data in fields(message) if number == 1]
     assert len(names) == 1, message
     return names[0].decode()
+
+
+def answer_in(message):
+    """The text that the tests' inference server answers with."""
+    for output in (data for number, data in fields(message) if number == 5):
+        members = dict(fields(output))
+        if members[1] == b"answer":
+            return dict(fields(members[5]))[8].decode()
+    raise AssertionError(message)
 
 
 class GrpcServer(grpc.GenericRpcHandler):
@@ -121,5 +132,50 @@ class GrpcClient:
             stack.close()
         raise AssertionError(f"the call was answered: {answer!r}")
 
+    def answer(self, model, **more):
+        """The text of an answer, which must have the client's name of the model."""
+        return self.answer_and_headers(model, **more)[0]
+
+    def answer_and_headers(self, model, timeout=DEADLINE_S, **more):
+        message, call = self.channel.unary_unary(SERVICE + "ModelInfer").with_call(field(1, model), timeout=timeout, **more)
+        assert name_in(message) == model, message
+        return answer_in(message), dict(call.initial_metadata())
+
     def close(self):
         self.channel.close()
+
+
+class GrpcTraffic:
+    """Clients that call one after the other, each over a connection of its own, until told to end."""
+
+    def __init__(self, port, model, clients=2):
+        self.answers = []
+        self.failures = []  # (code, sentence)
+        self._ending = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(port, model), daemon=True) for _ in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, port, model):
+        client = GrpcClient(port)
+        while not self._ending.is_set():
+            try:
+                self.answers.append(client.answer(model))
+            except grpc.RpcError as error:
+                self.failures.append((error.code(), error.details()))
+        client.close()
+
+    def await_answers(self, answer, more=50):
+        target = self.answers.count(answer) + more
+        wait_until(lambda: self.answers.count(answer) >= target, f"{more} more answers {answer!r} by gRPC")
+
+    def end(self):
+        self._ending.set()
+        for thread in self._threads:
+            thread.join(DEADLINE_S)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()

@@ -135,6 +135,7 @@ class InferenceServer(Process):
         self.flavour = flavour
         self.control = control
         self.port = free_port()
+        self.grpc_port = None  # where it speaks gRPC too
         self.more = []  # of its arguments
 
     def start(self):
@@ -142,7 +143,8 @@ class InferenceServer(Process):
         ready = self.home / "inference.port"
         ready.unlink(missing_ok=True)
         self.launch(["node", INFERENCE_SERVER, "--repository", self.repository, "--port", self.port, "--ready-file", ready,
-                     "--flavour", self.flavour, "--control", self.control, "--poll-secs", self.poll_secs, *self.more])
+                     "--flavour", self.flavour, "--control", self.control, "--poll-secs", self.poll_secs,
+                     *(["--grpc-port", self.grpc_port] if self.grpc_port else []), *self.more])
         wait_until(lambda: self.must_run() and ready.exists(), "the inference server's start")
         return self
 

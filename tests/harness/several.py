@@ -3,13 +3,25 @@
 import signal
 
 from gateway import AT_ONCE, Client, Gateway
-from processes import InferenceServer, wait_until
+from processes import InferenceServer, free_port, wait_until
+
+GRPC_LOCATION = """
+        keepalive_requests 1000000;
+        location ~ ^/inference\\.GRPCInferenceService/ {
+            rollout_grpc;
+            rollout_route $rollout_grpc_model key=$http_x_user preview=$http_x_rollout_preview;
+            add_header X-Worker $pid always;
+            grpc_set_header Grpc-Accept-Encoding identity;
+            grpc_pass grpc://${rollout_upstream}_grpc;
+        }
+"""
 
 
 class Several(Gateway):
-    """`own`: each server has a repository of its own. `backend`: more members of the backend. A server that is not `running` is not started."""
+    """`own`: each server has a repository of its own. `backend`: more members of the backend. A server that is not `running` is not started.
+    `grpc`: the servers speak gRPC too, behind a block of their own."""
 
-    def __init__(self, count=3, own=False, backend=None, rolloutd=None, inference=None, block="rollout_ready; keepalive 16;", running=None, more_nginx=""):
+    def __init__(self, count=3, own=False, backend=None, rolloutd=None, inference=None, block="rollout_ready; keepalive 16;", running=None, more_nginx="", grpc=False):
         self.own = own
         self.block = block
         self.more_nginx = more_nginx
@@ -19,6 +31,11 @@ class Several(Gateway):
             home = self.home / f"server{number}"
             home.mkdir(mode=0o755)
             self.servers.append(InferenceServer(home, **(inference or {})))
+        self.grpc = grpc
+        if grpc:
+            for server in self.servers:
+                server.grpc_port = free_port()
+            self.nginx.pieces["locations"] += GRPC_LOCATION
         self.inference.repository = self.repository_of(0)
         for number, server in enumerate(self.servers):
             server.repository = self.repository_of(number)
@@ -40,7 +57,11 @@ class Several(Gateway):
 
     def upstream(self, numbers=None):
         servers = " ".join(f"server {self.peer(number)};" for number in numbers or range(len(self.servers)))
-        return f"upstream several {{ zone several 128k; {servers} {self.block} }}\n{self.more_nginx}"
+        grpc = ""
+        if self.grpc:
+            grpc_servers = " ".join(f"server 127.0.0.1:{self.servers[number].grpc_port};" for number in numbers or range(len(self.servers)))
+            grpc = f"upstream several_grpc {{ zone several_grpc 128k; {grpc_servers} rollout_ready as=several; keepalive 16; }}\n"
+        return f"upstream several {{ zone several 128k; {servers} {self.block} }}\n{grpc}{self.more_nginx}"
 
     def peer(self, number):
         return f"127.0.0.1:{self.servers[number].port}"
@@ -97,6 +118,9 @@ class Several(Gateway):
     def inferences_on(self, number):
         """The statuses of the inferences that the server was asked for."""
         return [call["status"] for call in self.at(number).get("/test/calls").json if call["path"].endswith("/infer")]
+
+    def grpc_inferences_on(self, number):
+        return [call["status"] for call in self.at(number).get("/test/calls").json if "/ModelInfer/" in call["path"]]
 
     def violations_on(self, number):
         return self.at(number).get("/test/violations").json

@@ -82,6 +82,21 @@ def test_compose_has_the_gateway_and_a_triton(files):
     assert [(one["driver"], one["capabilities"]) for one in devices] == ([("nvidia", ["gpu"])] if len(files) == 2 else [])
 
 
+def test_compose_with_two_tritons_changes_nothing_else():
+    """Compose merges the maps of the two files."""
+    one = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    several = yaml.safe_load((DOCKER / "compose.several.yaml").read_text())["services"]
+    assert set(several) == {"nginx", "rolloutd", "triton2"}
+    first, second = one["services"]["triton"], several["triton2"]
+    assert {name for name in first if first[name] != second[name]} == {"networks"} and set(first) == set(second)
+    (network,) = one["networks"]["default"]["ipam"]["config"]
+    addresses = {each["networks"]["default"]["ipv4_address"] for each in (first, second)}
+    assert len(addresses) == 2 and all(ipaddress.ip_address(each) in ipaddress.ip_network(network["subnet"]) for each in addresses)
+    for name in ("nginx", "rolloutd"):
+        assert set(several[name]) <= {"environment", "depends_on"} and set(several[name]["environment"]) <= VARIABLES
+        assert several[name]["environment"]["ROLLOUT_INFERENCE"] == "triton:8000 triton2:8000"
+
+
 def test_compose_lets_this_machine_deploy_and_scrape_and_nobody_else():
     whole = yaml.safe_load((DOCKER / "compose.yaml").read_text())
     nginx = whole["services"]["nginx"]
@@ -163,15 +178,17 @@ def test_kubernetes_probes_ask_for_what_there_is(image):
         assert (image.root / "usr/bin" / command[0]).exists(), command
 
 
-@pytest.mark.parametrize("source", ["compose", "kubernetes"])
+@pytest.mark.parametrize("source", ["compose", "several", "kubernetes"])
 def test_what_they_configure_passes_the_checks(image, tmp_path, source):
     """nginx -t and rolloutd --check, with the environment that each gives."""
     if source == "compose":
         environments = {name: compose("compose.yaml")[name]["environment"] for name in ("nginx", "rolloutd")}
+    elif source == "several":
+        environments = {name: compose("compose.yaml", "compose.several.yaml")[name]["environment"] for name in ("nginx", "rolloutd")}
     else:
         environments = {name: {each["name"]: each["value"] for each in containers()[name]["env"]} for name in ("nginx", "rolloutd")}
     tmp_path.chmod(0o755)
     for name, environment in environments.items():
         given = {key: value(text) for key, text in environment.items()}
-        given["ROLLOUT_INFERENCE"] = given["ROLLOUT_INFERENCE"].replace("triton", "127.0.0.1")  # a name that the composition's network has
+        given["ROLLOUT_INFERENCE"] = re.sub(r"triton(\d?)", r"127.0.0.\g<1>1", given["ROLLOUT_INFERENCE"])  # a name that the composition's network has
         assert Container(image, tmp_path, f"{source}-{name}", "check", given, {}).run("rollout-entrypoint", "check") == (0, "")

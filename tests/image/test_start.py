@@ -61,6 +61,12 @@ def refusal(one):
     ("gateway", "ROLLOUT_INFERENCE", "http://triton:8000", 'ROLLOUT_INFERENCE is "http://triton:8000"; it must be the inference server\'s HOST:PORT'),
     ("rolloutd", "ROLLOUT_INFERENCE", "h:99999", 'ROLLOUT_INFERENCE is "h:99999"; its port must be a number from 1 to 65535'),
     ("gateway", "ROLLOUT_INFERENCE", "triton:8000\n; evil", 'ROLLOUT_INFERENCE is "triton:8000 ; evil"; it must be '),
+    ("rolloutd", "ROLLOUT_INFERENCE", "h:8000 h:99999", 'ROLLOUT_INFERENCE is "h:8000 h:99999"; its port must be a number from 1 to 65535'),
+    ("rolloutd", "ROLLOUT_INFERENCE", "h:8000,g:8000", 'ROLLOUT_INFERENCE is "h:8000,g:8000"; it must be the inference server\'s HOST:PORT, or several with spaces between'),
+    ("rolloutd", "ROLLOUT_INFERENCE", "h:8000 h:8000", "rolloutd refuses its configuration: /tmp/rolloutd.json: /backends/default/servers/1/url: "),
+    ("rolloutd", "ROLLOUT_MIN_SERVERS", "0", 'ROLLOUT_MIN_SERVERS is "0"; it must be all, a number of servers, or a percentage of them'),
+    ("nginx", "ROLLOUT_INFERENCE", "127.0.0.1:8000 no-such-host.invalid:8000", "nginx refuses its configuration, where ROLLOUT_INFERENCE is "
+     "127.0.0.1:8000 no-such-host.invalid:8000: host not found in upstream \"no-such-host.invalid:8000\""),
     ("nginx", "ROLLOUT_ALLOW", "10.0.0.0/8,all;", 'ROLLOUT_ALLOW has "10.0.0.0/8,all;"; it must be addresses and networks'),
     ("nginx", "ROLLOUT_ALLOW", "::1 10.0.0.0/33", 'ROLLOUT_ALLOW has "10.0.0.0/33"; it must be addresses and networks'),
     ("nginx", "ROLLOUT_ALLOW", "fd00::/129", 'ROLLOUT_ALLOW has "fd00::/129"; it must be addresses and networks'),

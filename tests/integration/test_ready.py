@@ -97,6 +97,10 @@ class Ready(RoutesOfATest):
             "ipv6": f"server [::1]:{self.on_ipv6.port}; server {b}; rollout_ready;",
             "tls": "".join(f"server 127.0.0.1:{port};" for port in self.tls) + "rollout_ready; keepalive 4;",
             "grpc": "".join(f"server 127.0.0.1:{port};" for port in self.grpc) + "rollout_ready; keepalive 4;",
+            "two": f"server {a}; server {b}; rollout_ready;",
+            "two_grpc": "".join(f"server 127.0.0.1:{port};" for port in self.grpc) + "rollout_ready as=two; keepalive 4;",
+            "names_grpc": "".join(f"server 127.0.0.1:{port};" for port in self.grpc) + "least_conn; rollout_ready as=names;",
+            "two_dead": f"server {self.dead}; server 127.0.0.1:{self.grpc[1]}; rollout_ready as=two;",
         }
         http = "".join(f"upstream {name} {{ {lines} }}\n" for name, lines in blocks.items())
         for port in self.tls:
@@ -111,6 +115,8 @@ class Ready(RoutesOfATest):
             location("never", "proxy_next_upstream off;"),
             location("tls", "proxy_ssl_session_reuse on;", "proxy_pass https://$rollout_upstream/v2/models/$rollout_backend_model/infer"),
             location("grpc", "", "grpc_pass grpc://$rollout_upstream"),
+            location("twin", "", "grpc_pass grpc://${rollout_upstream}_grpc"),
+            location("dead", "", "grpc_pass grpc://${rollout_upstream}_dead"),
             location("mirrored", "mirror /shadow;"),
             location("fixed", "", "proxy_pass http://three/v2/models/$rollout_backend_model/infer"),
             location("fallback", "proxy_intercept_errors on; error_page 500 502 = @direct;"),
@@ -460,6 +466,29 @@ def test_servers_over_tls_and_grpc(ready, kind):
             assert (got.status, got.body) == (200, str(port).encode()), ready.errors()[-1500:]
 
 
+@pytest.mark.parametrize("block, peers", [("two", ["{a}", "{b}"]), ("names", ["localhost:{port}", "{b}"]), ("names", ["127.0.0.1:{port}", "{b}"])])
+def test_a_block_of_other_ports_stands_for_the_servers_that_rolloutd_knows(ready, block, peers):
+    peers = [peer.format(a=ready.a.address, b=ready.b.address, port=ready.a.port) for peer in peers]
+    since = len(ready.errors())
+    for n in (0, 1, 0):
+        ready.route("m", block, [peers[n]])
+        for _ in range(4):
+            got = ready.infer("m", "twin")
+            assert (got.status, got.body) == (200, str(ready.grpc[n]).encode()), ready.errors()[-1500:]
+    ready.route("m", block, peers)
+    assert {ready.infer("m", "twin").body for _ in range(4)} == {str(port).encode() for port in ready.grpc}
+    ready.route("m", block, [])
+    assert ready.infer("m", "twin").status == 502
+    assert f'no server of upstream "{block}_grpc" has revision 1 of model "m"' in ready.errors(since)
+    assert "has no server" not in ready.errors(since)
+
+
+def test_a_server_that_fails_at_another_port_is_told_to_rolloutd_as_it_knows_it(ready):
+    ready.route("m", "two", [ready.a])
+    ready.infer("m", "dead")
+    assert ready.link.receive("suspect") == {"type": "suspect", "upstream": "two", "peer": ready.a.address}
+
+
 def test_a_peer_that_is_not_in_the_block_is_said_once(ready):
     since = len(ready.errors())
     ready.route("m", "three", [ready.a, "192.0.2.7:8000", "nowhere:8000", "unix:/no/where"])
@@ -529,7 +558,8 @@ READY = LEAST + "upstream u { server 127.0.0.1:1; %s } server { listen 127.0.0.1
 @pytest.mark.parametrize("lines", [
     "rollout_ready;", "rollout_ready; keepalive 4;", "least_conn; rollout_ready;", "ip_hash; rollout_ready; keepalive 4;", "zone z 64k; rollout_ready;",
     "hash $uri; rollout_ready; server 127.0.0.1:2;", "random two; zone z 64k; rollout_ready; keepalive 1; keepalive_timeout 5s;",
-    "rollout_ready; zone z 64k;", "rollout_ready; keepalive_requests 5;"])
+    "rollout_ready; zone z 64k;", "rollout_ready; keepalive_requests 5;", "rollout_ready as=u;", "rollout_ready as=U;",
+    "rollout_ready as=v; } upstream v { server 127.0.0.1:2; rollout_ready;"])
 def test_what_works_is_taken(tmp_path, lines):
     status, said = nginx_t(tmp_path, READY % lines)
     assert status == 0 and "[warn]" not in said, said
@@ -540,7 +570,12 @@ def test_what_works_is_taken(tmp_path, lines):
     ("rollout_ready; least_conn;", '"rollout_ready" directive must be after the load balancing method in'),
     ("rollout_ready; keepalive 4; ip_hash;", '"rollout_ready" directive must be after the load balancing method in'),
     ("rollout_ready; rollout_ready;", '"rollout_ready" directive is duplicate'),
-    ("rollout_ready on;", 'invalid number of arguments in "rollout_ready" directive')])
+    ("rollout_ready on;", 'invalid parameter "on"'),
+    ("rollout_ready as=;", 'invalid parameter "as="'),
+    ("rollout_ready as=v on;", 'invalid number of arguments in "rollout_ready" directive'),
+    ("rollout_ready as=v;", 'no upstream "v" for "rollout_ready as=v" in'),
+    ("rollout_ready; } upstream v { server 127.0.0.1:2; server 127.0.0.1:3; rollout_ready as=u;",
+     'upstream "v" has 2 servers and upstream "u" 1: with "rollout_ready as=u" both name the same servers in the same order')])
 def test_what_cannot_work_is_refused(tmp_path, lines, why):
     status, said = nginx_t(tmp_path, READY % lines)
     assert status == 1 and why in said, said

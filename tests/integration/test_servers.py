@@ -7,6 +7,7 @@ import pytest
 
 from ending import finish
 from gateway import Traffic
+from grpc_servers import GrpcTraffic
 from processes import ROOT, ExampleNginx, wait_until
 from several import Several, step
 from test_command import PROGRAM
@@ -60,6 +61,34 @@ def test_a_model_is_on_all_servers_replaced_and_deleted(several, own):
     assert gateway.files() == ["m__r2"] * copies
     gateway.delete("m")
     assert [gateway.loaded_on(number) for number in range(3)] == [[], [], []] and gateway.files() == []
+    assert nothing_wrong(gateway)
+
+
+def test_grpc_calls_go_where_the_revision_is_too(several):
+    """The servers' gRPC ports are a block of their own, whose servers stand for those of the other."""
+    gateway = several(running=[0, 2], backend={"min_servers": 2}, grpc=True).start()
+    gateway.make_model("m", "first")
+    gateway.deploy("m")
+    with GrpcTraffic(gateway.nginx.http2_port, "m") as calls, Traffic(gateway, "m") as traffic:
+        calls.await_answers("first")
+        gateway.make_model("m", "second")
+        gateway.deploy("m")
+        calls.await_answers("second")
+        gateway.servers[1].start()
+        gateway.await_servers("m", 0, 1, 2)
+        calls.await_answers("second", more=100)
+        gateway.nginx.reload()
+        calls.await_answers("second")
+    assert calls.failures == [] and traffic.failures == []
+    for number in range(3):
+        assert gateway.grpc_inferences_on(number).count(200) > 5 and set(gateway.grpc_inferences_on(number)) == {200}
+    gateway.hold(2)  # it keeps its connections and answers nothing: its calls wait until their end
+    gateway.await_servers("m", 0, 1)
+    with GrpcTraffic(gateway.nginx.http2_port, "m") as calls:
+        calls.await_answers("second")
+    assert calls.failures == []
+    gateway.go_on(2)
+    gateway.await_servers("m", 0, 1, 2)
     assert nothing_wrong(gateway)
 
 
@@ -248,6 +277,85 @@ def test_a_server_that_fails_the_smoke_test_fails_the_deployment_where_all_are_r
     task = gateway.deploy("m", "failed")
     assert "Step smoke failed" in task["detail"] and gateway.peer(1) in task["detail"] and "cannot infer" in task["detail"]
     assert [gateway.loaded_on(number) for number in range(3)] == [[], [], []] and gateway.files() == []
+
+
+@pytest.mark.parametrize("least", ["all", 2])
+def test_a_server_that_loads_another_version_is_named_and_gets_no_request(several, least):
+    gateway = several(backend={"min_servers": least}).start()
+    gateway.serve_blue("m")
+    gateway.set_faults_on(1, {"kind": "other_version", "version": "2", "model": "m__r2"})
+    task = gateway.deploy("m", "failed" if least == "all" else "completed")
+    words = f"server {gateway.peer(1)} has version 2 of m__r2 loaded, and the others 1"
+    if least == "all":
+        assert "Step ready failed" in task["detail"] and "2 of 3 servers, 3 required" in task["detail"] and words in task["detail"], task["detail"]
+        assert gateway.infer("m") == "blue"
+        gateway.await_loaded("m__r1")
+        return
+    assert step(task, "ready")["detail"].startswith("2 of 3 servers; ") and words in step(task, "ready")["detail"]
+    gateway.await_servers("m", 0, 2)
+    before = len(gateway.inferences_on(1))
+    with Traffic(gateway, "m") as traffic:
+        traffic.await_answers("green", more=60)
+    assert traffic.failures == [] and len(gateway.inferences_on(1)) == before and nothing_wrong(gateway)
+
+
+@pytest.mark.parametrize("least", ["all", 2])
+def test_a_server_that_says_ready_and_then_fails_every_inference_is_named_by_the_gate(several, least):
+    """And where it alone fails: the others' answers are good."""
+    gateway = several(backend={"min_servers": least}, rolloutd={"rollout": {"steps": [{"weight": 50, "hold_s": 60}, {"weight": 100, "hold_s": 0}],
+                                                                            "gate": {"min_requests": 10, "max_error_rate": 0.1}}}).start()
+    gateway.serve_blue("m")
+    gateway.set_faults_on(1, {"kind": "failed_infer", "model": "m__r2", "error": "cannot infer"})
+    with Traffic(gateway, "m") as traffic:
+        traffic.await_answers("blue")
+        task = gateway.deploy("m", "failed")
+        traffic.await_answers("blue", more=20)
+    assert "Step shift failed" in task["detail"] and f"; failures by server: {gateway.peer(1)} " in task["detail"], task["detail"]
+    for number in (0, 2):
+        assert gateway.peer(number) not in task["detail"], task["detail"]
+    assert traffic.failures and all(failure.startswith("500") for failure in traffic.failures), traffic.failures[:3]
+    gateway.await_loaded("m__r1")
+
+
+def test_a_gate_that_judges_grpc_calls_names_the_server_as_the_configuration_does(several):
+    gateway = several(grpc=True, rolloutd={"rollout": {"steps": [{"weight": 50, "hold_s": 60}], "gate": {"min_requests": 10, "max_error_rate": 0.1}}}).start()
+    gateway.serve_blue("m")
+    gateway.set_faults_on(2, {"kind": "failed_infer", "model": "m__r2", "error": "cannot infer"})
+    with GrpcTraffic(gateway.nginx.http2_port, "m") as calls:
+        calls.await_answers("blue")
+        task = gateway.deploy("m", "failed")
+        calls.await_answers("blue")
+    assert f"; failures by server: {gateway.peer(2)} " in task["detail"], task["detail"]
+    assert calls.failures and {code.name for code, _ in calls.failures} == {"INTERNAL"}, calls.failures[:3]
+
+
+def test_a_server_that_is_in_no_upstream_block_is_said(several):
+    """When the gateway says which servers it has, in the log with the member's pointer, and before traffic moves, in the step's detail."""
+    gateway = several()
+    gateway.nginx.pieces["http"] = gateway.upstream([0, 2])
+    gateway.start()
+    said = f'upstream block "several" has no server {gateway.peer(1)}'
+
+    def warnings():
+        return [line for line in gateway.rolloutd.lines() if line["level"] == "warning" and said in line["message"]]
+    wait_until(warnings, "the warning")
+    assert "/backends/default/servers/1/peer" in warnings()[0]["message"] and warnings()[0]["server"] == gateway.peer(1)
+    gateway.make_model("m", "x")
+    task = gateway.deploy("m")
+    assert said in step(task, "ready")["detail"] and "/backends/default/servers/1/peer" in step(task, "ready")["detail"], step(task, "ready")
+    assert len(warnings()) == 1  # not for each worker process
+    gateway.nginx.write(http=gateway.upstream())
+    gateway.nginx.reload()
+    gateway.await_link()
+    wait_until(lambda: said not in step(gateway.deploy("m"), "ready")["detail"], "a gateway that has it")
+
+
+def test_the_plan_says_which_servers_and_how_many_of_them(several):
+    gateway = several(backend={"min_servers": "50%"}).start()
+    gateway.make_model("m", "x")
+    plan = gateway.deploy("m")["metadata"]["plan"]
+    assert plan["servers"] == [{"url": f"http://{gateway.peer(number)}", "upstream": "several", "peer": gateway.peer(number)} for number in range(3)]
+    assert plan["min_servers"] == 2
 
 
 def test_a_stopped_server_comes_back_with_the_old_revision(several):

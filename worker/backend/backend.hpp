@@ -33,7 +33,8 @@ struct model_status {
         unknown,   ///< the server does not answer, or its answer does not say
     };
     kind is = kind::unknown;
-    std::string words; ///< the reason, for a person; may be empty
+    std::string words = {};    ///< the reason, for a person; may be empty
+    std::string versions = {}; ///< the loaded ones, as the server names them; empty if it does not say
 };
 
 using probed_fn = std::function<void(const std::vector<model_status> &)>;
@@ -97,8 +98,8 @@ class backend {
 
     /// The results of the last calls for a model, by server. They do not survive a restart.
     struct standing {
-        std::vector<std::string> serving; ///< have loaded it or report it ready, and have not failed its smoke test
-        std::vector<std::string> barred;  ///< have failed its smoke test
+        std::vector<std::string> serving; ///< have loaded it or report it ready, and are not barred
+        std::vector<std::string> barred;  ///< have failed its smoke test, or have another version loaded
     };
 
     /// Empty for a single-server backend, and if nothing is known.

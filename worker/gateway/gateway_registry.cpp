@@ -6,6 +6,7 @@
 #include "worker/base/log.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace rollout {
@@ -209,6 +210,18 @@ std::string gateway_registry::objection_to(const std::string &upstream) const
         }
     }
     return {};
+}
+
+
+std::vector<std::string> gateway_registry::servers_missing_in(const std::string &upstream,
+                                                              const std::vector<std::string> &peers) const
+{
+    std::vector<std::string> missing;
+    std::ranges::copy_if(peers, std::back_inserter(missing), [&](const std::string &peer) {
+        return std::ranges::any_of(
+            known_, [&](const auto &entry) { return !entry.second->replica.has_server(upstream, peer); });
+    });
+    return missing;
 }
 
 

@@ -67,6 +67,8 @@ class gateway_registry {
     operation_ptr when_followed(std::uint64_t revision, done_fn done);
     gateway_control::followers followers_of(std::uint64_t revision) const;
     std::string objection_to(const std::string &upstream) const;
+    std::vector<std::string> servers_missing_in(const std::string &upstream,
+                                                const std::vector<std::string> &peers) const;
 
     /// Starts nothing more; the links may end.
     void stop();

@@ -96,6 +96,14 @@ bool gateway_replica::has_upstream(const std::string &upstream) const
 }
 
 
+bool gateway_replica::has_server(const std::string &upstream, const std::string &peer) const
+{
+    return links_.empty() || std::ranges::any_of(links_, [&upstream, &peer](const session_ptr &link) {
+               return !link->peer.servers.lacks(upstream, peer);
+           });
+}
+
+
 // Tasks.
 
 void gateway_replica::note_told(const session &by, std::uint64_t revision)

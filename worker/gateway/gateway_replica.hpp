@@ -92,6 +92,9 @@ class gateway_replica {
     /// Returns whether any of its worker processes can send requests to that upstream.
     bool has_upstream(const std::string &upstream) const;
 
+    /// Returns whether the upstream block has that server, according to one of its worker processes, or if none says.
+    bool has_server(const std::string &upstream, const std::string &peer) const;
+
   private:
     /// What an update says of the table once it is applied.
     enum class table_state : std::uint8_t {

@@ -56,6 +56,10 @@ gateway_server::~gateway_server()
 void gateway_server::use(const settings &from)
 {
     gateways_.wait_for_lost(std::chrono::seconds(from.limits.gateway_lost_s));
+    server_warnings_.use(from);
+    for (const auto &link : sessions_) {
+        server_warnings_.check(link->peer);
+    }
 }
 
 
@@ -216,6 +220,9 @@ void gateway_server::on_message(const session_ptr &from, const json_t *message, 
     case gateway_frame::suspect:
         on_suspect(std::string(json_text(message, "upstream")), std::string(json_text(message, "peer")));
         break;
+    case gateway_frame::failures:
+        failures_.add(message, gateways_.routes());
+        break;
     case gateway_frame::bye:
         from->peer.said_bye = true;
         from->end("");
@@ -244,6 +251,7 @@ void gateway_server::on_hello(const session_ptr &from, const json_t *message)
     }
     from->peer.pid = static_cast<int>(json_number(message, "pid"));
     from->peer.upstreams = upstream_names::of_hello(message);
+    from->peer.servers = upstream_servers::of_hello(message);
     const auto position = position_of(message, id, from->peer.pid);
 
     gateway_replica *of = is_first ? gateways_.join(from, id) : gateways_.find(id);
@@ -253,6 +261,7 @@ void gateway_server::on_hello(const session_ptr &from, const json_t *message)
     }
     const bool carries_stream = of->stream() == from;
     send_welcome(from, *protocol, carries_stream);
+    server_warnings_.check(from->peer);
     if (carries_stream) {
         of->start_stream(position);
     }
@@ -285,6 +294,7 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
     json_put(welcome.get(), "routes", json_make_number(gateways_.routes().revision()));
     json_put(welcome.get(), "stream", json_ptr(json_boolean(carries_stream)));
     json_put(welcome.get(), "suspects", json_ptr(json_true()));
+    json_put(welcome.get(), "failures", json_ptr(json_true()));
     to->send(welcome);
 }
 
@@ -301,6 +311,9 @@ void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint6
 void gateway_server::publish(const route &to_follow, std::uint64_t revision)
 {
     gateways_.publish(to_follow, revision);
+    if (gateways_.routes().of(to_follow.model_id).empty()) {
+        failures_.forget(to_follow.model_id);
+    }
 }
 
 
@@ -348,6 +361,20 @@ operation_ptr gateway_server::measure(const std::string &model_id, const part_na
 std::string gateway_server::objection_to(const std::string &upstream) const
 {
     return gateways_.objection_to(upstream);
+}
+
+
+std::vector<std::string> gateway_server::servers_missing_in(const std::string &upstream,
+                                                            const std::vector<std::string> &peers) const
+{
+    return gateways_.servers_missing_in(upstream, peers);
+}
+
+
+gateway_control::server_failures gateway_server::failures_of(const std::string &model_id,
+                                                             std::uint64_t revision) const
+{
+    return failures_.of(model_id, revision);
 }
 
 } // namespace rollout

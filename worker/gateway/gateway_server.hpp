@@ -5,10 +5,12 @@
 #include "worker/async/loop_clock.hpp"
 #include "worker/config/settings.hpp"
 #include "worker/gateway/before_poll.hpp"
+#include "worker/gateway/failures_by_server.hpp"
 #include "worker/gateway/gateway_registry.hpp"
 #include "worker/gateway/listener.hpp"
 #include "worker/gateway/pages.hpp"
 #include "worker/gateway/questions.hpp"
+#include "worker/gateway/server_warnings.hpp"
 #include "worker/gateway/session.hpp"
 #include "worker/gateway/task_lookups.hpp"
 #include "worker/gateway/task_requests.hpp"
@@ -83,6 +85,9 @@ class gateway_server final : public gateway_control {
                           std::function<void(const measured &)> done) override;
 
     std::string objection_to(const std::string &upstream) const override;
+    std::vector<std::string> servers_missing_in(const std::string &upstream,
+                                                const std::vector<std::string> &peers) const override;
+    server_failures failures_of(const std::string &model_id, std::uint64_t revision) const override;
 
     /// Returns how many worker processes of nginx are linked.
     std::size_t links() const noexcept { return sessions_.size(); }
@@ -108,6 +113,8 @@ class gateway_server final : public gateway_control {
     listener listener_;
     gateway_registry gateways_;
     questions questions_;
+    failures_by_server failures_;
+    server_warnings server_warnings_;
     task_lookups lookups_;
     task_requests requests_;
     pages pages_;

@@ -5,6 +5,7 @@
 #include "common/link/frame.hpp"
 #include "common/link/task_line.hpp"
 #include "worker/gateway/upstream_names.hpp"
+#include "worker/gateway/upstream_servers.hpp"
 
 #include <uv.h>
 
@@ -40,6 +41,7 @@ struct session_peer {
     int pid = 0;                             ///< as the peer reports it
     int seen_pid = 0;                        ///< as rolloutd sees it; 0: not visible
     std::optional<upstream_names> upstreams; ///< in its configuration; no value if it did not say
+    upstream_servers servers;                ///< of its upstream blocks
     bool said_bye = false;
 };
 

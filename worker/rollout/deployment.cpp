@@ -110,11 +110,36 @@ start_fn hooks_of(run_context &run, const char *name)
 }
 
 
+/// Says which of the backend's servers no request reaches, because they are in no upstream block of a gateway.
+std::string missing_servers(run_context &run)
+{
+    const auto &backends = run.environment.config.backends;
+    const auto known = backends.find(ours(run).backend);
+    if (known == backends.end()) {
+        return {};
+    }
+    const auto &backend = known->second;
+    const auto missing = run.environment.gateways.servers_missing_in(ours(run).upstream, server_peers(backend));
+    std::string text;
+    for (std::size_t i = 0; i < backend.servers.size(); ++i) {
+        if (std::ranges::find(missing, backend.servers[i].peer) != missing.end()) {
+            text += (text.empty() ? "" : "; ") +
+                    ("nginx's upstream block \"" + ours(run).upstream + "\" has no server ") +
+                    backend.servers[i].peer + " (/backends/" + known->first + "/servers/" + std::to_string(i) +
+                    "/peer), so that no request reaches it";
+        }
+    }
+    return text;
+}
+
+
 /// Checks, just before traffic moves, that every gateway can reach the revision's upstream.
 operation_ptr check_gateways(run_context &run, done_fn done)
 {
     auto objection = run.environment.gateways.objection_to(ours(run).upstream);
-    return ended(run, objection.empty() ? outcome::ok() : outcome::permanent(std::move(objection)), std::move(done));
+    return ended(run,
+                 objection.empty() ? outcome::ok(missing_servers(run)) : outcome::permanent(std::move(objection)),
+                 std::move(done));
 }
 
 

@@ -58,6 +58,22 @@ class gateway_control {
     /// configuration has no such upstream block. Empty if no connected gateway objects.
     virtual std::string objection_to(const std::string & /*upstream*/) const { return {}; }
 
+    /// Returns which of these servers no server of the upstream block of a connected gateway is: requests never reach
+    /// them. Empty if there is no such one, or if the gateways do not say.
+    virtual std::vector<std::string> servers_missing_in(const std::string & /*upstream*/,
+                                                        const std::vector<std::string> & /*peers*/) const
+    {
+        return {};
+    }
+
+    /// The failed requests of a revision by server, as far as the gateways have reported them since the revision has had
+    /// a route; for backends with several servers.
+    using server_failures = std::map<std::string, std::uint64_t>;
+    virtual server_failures failures_of(const std::string & /*model_id*/, std::uint64_t /*revision*/) const
+    {
+        return {};
+    }
+
     struct gateway_traffic {
         std::vector<traffic_counters> revisions; ///< of each revision asked for, in the same order, over all parts
         std::optional<std::uint64_t>

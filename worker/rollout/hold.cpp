@@ -25,7 +25,8 @@ class holding final : public operation {
         : run_(run), request_(request), done_(std::move(done)),
           parts_((run.model.green ? *run.model.green : *run.model.blue).parts()),
           started_(run.environment.time.now()), started_us_(run.environment.time.wall_us()),
-          lost_before_(json_count(run.task.gate.get(), "lost"))
+          lost_before_(json_count(run.task.gate.get(), "lost")),
+          failed_before_(run.environment.gateways.failures_of(run.model.model_id, request.green))
     {
         if (request_.judged && run_.plan.rollout.gate) {
             const step_record *step = run_.task.find_step(run_.task.step);
@@ -112,7 +113,7 @@ class holding final : public operation {
         if (verdict.is == gate_verdict::kind::bad) {
             note(verdict);
             end_soon(outcome::permanent("with " + std::to_string(request_.weight) + " % of the traffic, " +
-                                        verdict.reason));
+                                        verdict.reason + servers_that_failed()));
             return;
         }
         if (run_.task.promote_asked) {
@@ -188,6 +189,18 @@ class holding final : public operation {
                 run_.model.former};
     }
 
+    /// Says which of several servers failed green's requests during the hold.
+    std::string servers_that_failed() const
+    {
+        auto failed = run_.environment.gateways.failures_of(run_.model.model_id, request_.green);
+        for (const auto &[server, failures] : failed_before_) {
+            if (const auto known = failed.find(server); known != failed.end()) {
+                known->second -= std::min(known->second, failures);
+            }
+        }
+        return failed_servers(failed);
+    }
+
     void end_soon(outcome result)
     {
         if (!std::exchange(ended_, true)) {
@@ -204,6 +217,7 @@ class holding final : public operation {
     gateway_control::measured last_;
     std::optional<gate> gate_;
     const std::uint64_t lost_before_; ///< requests that green failed in earlier holds
+    const gateway_control::server_failures failed_before_;
     bool mean_is_judged_ = false;
     operation_ptr alarm_;
     operation_ptr question_;

@@ -3,10 +3,16 @@
 #include "common/base/timestamp.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
+#include <utility>
+#include <vector>
 
 namespace rollout {
 
 namespace {
+
+constexpr std::size_t most_servers = 5; ///< that a text names
 
 constexpr std::uint64_t most_counts = 10; ///< that the texts of a wait distinguish
 
@@ -65,6 +71,22 @@ wait_state wait_for_answers(const hold_view &of, std::int64_t until_us)
     return {wait_reason::requests, of.ends_us,
             of.share + " and waits for requests that have not been answered for too long already. It waits until " +
                 format_moment(until_us, of.now_us) + ", then fails."};
+}
+
+
+std::string failed_servers(const gateway_control::server_failures &failures)
+{
+    std::vector<std::pair<std::string, std::uint64_t>> all;
+    std::ranges::copy_if(failures, std::back_inserter(all), [](const auto &one) { return one.second != 0; });
+    std::ranges::stable_sort(all, std::ranges::greater(), &std::pair<std::string, std::uint64_t>::second);
+    std::string text;
+    for (std::size_t i = 0; i < std::min(all.size(), most_servers); ++i) {
+        text += (text.empty() ? "; failures by server: " : ", ") + all[i].first + ' ' + std::to_string(all[i].second);
+    }
+    if (all.size() > most_servers) {
+        text += " and others";
+    }
+    return text;
 }
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "worker/domain/task.hpp"
+#include "worker/rollout/gateway_control.hpp"
 
 #include <cstdint>
 #include <string>
@@ -37,5 +38,9 @@ wait_state wait_for_person(const hold_view &of, const std::string &task_id, cons
 
 /// Formats a time as "12:40:10 UTC"; with its date, "2026-11-24 12:40:10 UTC", if `now_us` is on another day.
 std::string format_moment(std::int64_t us, std::int64_t now_us);
+
+/// Names the servers that failed requests, those with the most first: "; failures by server: 10.0.0.2:8000 17". Empty if
+/// there are none.
+std::string failed_servers(const gateway_control::server_failures &failures);
 
 } // namespace rollout

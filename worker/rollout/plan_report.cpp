@@ -31,13 +31,23 @@ json_ptr steps_report(const std::vector<shift_step> &steps)
 json_ptr servers_report(const std::vector<const backend_settings *> &servers)
 {
     json_ptr list = json_make_array();
-    for (const auto *server : servers) {
+    const auto add = [&list](const std::string &url, const std::string &upstream) {
         json_ptr entry = json_make_object();
-        if (!server->url.empty()) { // a backend that runs a command has no address
-            json_put(entry.get(), "url", clean_text(server->url, url_characters));
+        if (!url.empty()) { // a backend that runs a command has no address
+            json_put(entry.get(), "url", clean_text(url, url_characters));
         }
-        json_put(entry.get(), "upstream", server->upstream);
+        json_put(entry.get(), "upstream", upstream);
+        json_t *added = entry.get();
         json_add(list.get(), std::move(entry));
+        return added;
+    };
+    for (const auto *backend : servers) {
+        if (backend->servers.empty()) {
+            add(backend->url, backend->upstream);
+        }
+        for (const auto &server : backend->servers) {
+            json_put(add(server.url, backend->upstream), "peer", server.peer);
+        }
     }
     return list;
 }
@@ -77,6 +87,10 @@ json_ptr plan_report(const plan_view &of)
     json_put(to.get(), "drain_s", json_make_number(rollout.drain_s));
     json_put(to.get(), "servers", servers_report(of.servers));
     if (of.kind == task_kind::deploy) {
+        if (of.servers.size() == 1 && !of.servers.front()->servers.empty()) {
+            const auto &backend = *of.servers.front();
+            json_put(to.get(), "min_servers", json_make_number(backend.min_servers.of(backend.servers.size())));
+        }
         auto warnings = of.plan.warnings;
         if (of.has_blue) {
             std::ranges::move(hold_warnings(rollout, of.requests_a_minute), std::back_inserter(warnings));

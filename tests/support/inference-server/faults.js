@@ -31,6 +31,7 @@ const KINDS = {
   stalled: { members: { route: isRoute } },
   endless: { members: { route: isRoute, status: isPageStatus } },
   restricted: { members: { route: isRoute, header: isText, value: isText } },
+  other_version: { members: { version: isText }, needs: ['version'] },
   no_index: { members: {}, global: true },
   flavour: { members: { flavour: isFlavour }, needs: ['flavour'], global: true },
 };

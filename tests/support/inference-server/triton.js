@@ -86,8 +86,13 @@ class Triton {
   async infer({ model: name, version, body }) {
     const model = this.#serving(name, version);
     const request = readRequest(parse(body));
-    const head = { id: request.id || undefined, model_name: name, model_version: model.version };
+    const head = { id: request.id || undefined, model_name: name, model_version: this.#versionOf(name, model) };
     return jsonText(200, writeAnswer(head, await this.repository.infer(model, request)));
+  }
+
+  // As if the server had loaded another one.
+  #versionOf(name, { version }) {
+    return this.faults.take('other_version', { model: name })?.version ?? version;
   }
 
   // Only what is in the repository's folder is listed; a model never loaded has no more than a name.
@@ -97,7 +102,7 @@ class Triton {
     if (typeof ready !== 'boolean') throw invalid("Invalid value for 'ready': expected a boolean");
     const entries = tritonNames(this.root).map((name) => {
       const { state, version, reason } = this.repository.get(name) ?? {};
-      return state === undefined ? { name } : { name, version, state, reason: reason || undefined };
+      return state === undefined ? { name } : { name, version: this.#versionOf(name, { version }), state, reason: reason || undefined };
     });
     return json(200, entries.filter(({ state }) => !ready || state === 'READY'));
   }

@@ -16,9 +16,11 @@ struct gateway_memory {
     std::map<std::uint64_t, std::optional<std::uint64_t>> requests; ///< in flight, by revision; none where not said
     std::map<std::uint64_t, rollout::traffic_counters> counters;    ///< by revision
     std::map<std::uint64_t, rollout::traffic_counters> growth;      ///< of these, from one look to the next
-    std::optional<std::uint64_t> last_minute;                       ///< requests of any model; none: it does not say
-    bool absent = false;                                            ///< with `follows` false: there is no gateway
-    bool follows = true;                                            ///< takes new routes over as they come
+    std::map<std::uint64_t, std::map<std::string, std::uint64_t>> failed;        ///< requests, by revision and server
+    std::map<std::uint64_t, std::map<std::string, std::uint64_t>> failed_growth; ///< as `growth`
+    std::optional<std::uint64_t> last_minute; ///< requests of any model; none: it does not say
+    bool absent = false;                      ///< with `follows` false: there is no gateway
+    bool follows = true;                      ///< takes new routes over as they come
 
     bool routes_to(const std::string &model) const
     {
@@ -105,10 +107,19 @@ class fake_gateways final : public rollout::gateway_control {
         measured answer;
         for (const auto revision : revisions) {
             memory_.counters[revision] += memory_.growth[revision];
+            for (const auto &[server, failures] : memory_.failed_growth[revision]) {
+                memory_.failed[revision][server] += failures;
+            }
             answer["gateway"].revisions.push_back(memory_.counters[revision]);
         }
         answer["gateway"].last_minute = memory_.last_minute;
         return time_.after({}, [done = std::move(done), answer] { done(answer); });
+    }
+
+    server_failures failures_of(const std::string &, std::uint64_t revision) const override
+    {
+        const auto known = memory_.failed.find(revision);
+        return known == memory_.failed.end() ? server_failures() : known->second;
     }
 
     std::string objection_to(const std::string &upstream) const override

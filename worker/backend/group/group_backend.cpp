@@ -4,6 +4,7 @@
 #include "worker/base/format.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <utility>
 
@@ -15,6 +16,21 @@ using namespace std::chrono_literals;
 
 /// The minimum time that the other servers get once the required ones are done.
 constexpr std::chrono::milliseconds least_grace = 2s;
+
+
+/// Returns the text that most have, of those that are not empty; the first one of several.
+std::string most_frequent(const std::vector<std::string> &texts)
+{
+    std::string most;
+    std::ptrdiff_t times = 0;
+    for (const auto &text : texts) {
+        if (const auto has = std::ranges::count(texts, text); !text.empty() && has > times) {
+            most = text;
+            times = has;
+        }
+    }
+    return most;
+}
 
 
 /// Returns a server's own text, prefixed with the server's name unless it contains it.
@@ -254,6 +270,35 @@ operation_ptr group_backend::load(const server_model &model, const json_t *confi
 }
 
 
+/// Asks a server whether the model is ready, and then which versions it has loaded: the one at `index` of `versions`.
+start_fn group_backend::ready_and_version(backend &server, const server_model &model,
+                                          const std::shared_ptr<std::vector<std::string>> &versions,
+                                          std::size_t index)
+{
+    const start_fn is_ready = [&server, model](done_fn then) { return server.ready(model, std::move(then)); };
+    const start_fn which = [&server, model, versions, index](done_fn then) {
+        return server.probe_models({model},
+                                   [versions, index, then = std::move(then)](const std::vector<model_status> &found) {
+                                       (*versions)[index] = found.front().versions;
+                                       then(outcome::ok());
+                                   });
+    };
+    return [this, is_ready, which](done_fn then) { return in_order(time_, {is_ready, which}, std::move(then)); };
+}
+
+
+/// Notes a server that has loaded another version than the others: it gets no traffic until it has loaded the model
+/// anew.
+void group_backend::note_other_version(const std::string &model, const member &of, const std::string &version,
+                                       const std::string &usual)
+{
+    note(model, of, server_state::ready,
+         outcome::permanent("server " + of.peer + " has version " + version + " of " + model +
+                            " loaded, and the others " + usual + ": look at its repository"));
+    models_[model].servers[of.peer] = server_state::barred;
+}
+
+
 /// Asks each server that has loaded the model once, or, after a restart, all servers.
 operation_ptr group_backend::ready(const server_model &model, done_fn done)
 {
@@ -262,45 +307,49 @@ operation_ptr group_backend::ready(const server_model &model, done_fn done)
         asked = members_at(model.name, server_state::untried);
     }
     auto parts = std::make_shared<std::vector<const member *>>(asked);
+    auto versions = std::make_shared<std::vector<std::string>>(asked.size());
     std::vector<start_fn> questions;
-    for (const auto *one : asked) {
-        questions.push_back([one, model](done_fn then) { return one->server->ready(model, std::move(then)); });
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+        questions.push_back(ready_and_version(*asked[i]->server, model, versions, i));
     }
-    return side_by_side(
-        time_, std::move(questions), {},
-        [this, parts, name = model.name, done = std::move(done)](const std::vector<std::optional<outcome>> &results) {
-            model_state &state = models_[name];
-            bool is_waited_for = false;
-            for (std::size_t i = 0; i < parts->size(); ++i) {
-                const member &one = *(*parts)[i];
-                const outcome result = results[i].value_or(outcome::canceled());
-                if (result) {
-                    state.servers[one.peer] = server_state::ready;
-                    state.failures.erase(one.peer);
-                } else if (result.is == outcome::kind::transient) { // is asked again
-                    state.servers[one.peer] = server_state::loaded;
-                    state.failures[one.peer] = outcome::transient(words_of(one.peer, result.detail));
-                    is_waited_for = true;
-                } else {
-                    note(name, one, server_state::ready, result);
-                }
-            }
-            const auto result = judge(name, server_state::ready, *parts);
-            if (!result || !is_waited_for) {
-                done(result);
-                return;
-            }
-            if (!state.enough_since) {
-                state.enough_since = time_.now();
-            }
-            const bool is_over = time_.now() - *state.enough_since >= least_grace;
-            if (is_over) { // a server that is not ready now has failed for now
-                for (auto &[peer, is] : state.servers) {
-                    is = is == server_state::loaded ? server_state::failed : is;
-                }
-            }
-            done(is_over ? result : outcome::transient(result.detail));
-        });
+    return side_by_side(time_, std::move(questions), {},
+                        [this, parts, versions, name = model.name,
+                         done = std::move(done)](const std::vector<std::optional<outcome>> &results) {
+                            model_state &state = models_[name];
+                            bool is_waited_for = false;
+                            const std::string usual = most_frequent(*versions);
+                            for (std::size_t i = 0; i < parts->size(); ++i) {
+                                const member &one = *(*parts)[i];
+                                const outcome result = results[i].value_or(outcome::canceled());
+                                if (result && !(*versions)[i].empty() && (*versions)[i] != usual) {
+                                    note_other_version(name, one, (*versions)[i], usual);
+                                } else if (result) {
+                                    state.servers[one.peer] = server_state::ready;
+                                    state.failures.erase(one.peer);
+                                } else if (result.is == outcome::kind::transient) { // is asked again
+                                    state.servers[one.peer] = server_state::loaded;
+                                    state.failures[one.peer] = outcome::transient(words_of(one.peer, result.detail));
+                                    is_waited_for = true;
+                                } else {
+                                    note(name, one, server_state::ready, result);
+                                }
+                            }
+                            const auto result = judge(name, server_state::ready, *parts);
+                            if (!result || !is_waited_for) {
+                                done(result);
+                                return;
+                            }
+                            if (!state.enough_since) {
+                                state.enough_since = time_.now();
+                            }
+                            const bool is_over = time_.now() - *state.enough_since >= least_grace;
+                            if (is_over) { // a server that is not ready now has failed for now
+                                for (auto &[peer, is] : state.servers) {
+                                    is = is == server_state::loaded ? server_state::failed : is;
+                                }
+                            }
+                            done(is_over ? result : outcome::transient(result.detail));
+                        });
 }
 
 

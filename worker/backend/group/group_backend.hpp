@@ -69,6 +69,7 @@ class group_backend final : public backend {
     using member = group_settings::member;
     using members = std::vector<const member *>;
 
+    /// `barred`: has failed the smoke test, or has loaded another version than the others.
     enum class server_state : unsigned char { untried, failed, barred, loaded, ready };
 
     /// The results of the calls for a model.
@@ -97,6 +98,10 @@ class group_backend final : public backend {
                       std::function<void()> ended);
     start_fn asked_first(const member &of, const server_model &model, const call_fn &call);
     void note(const std::string &model, const member &of, server_state good, const outcome &result);
+    start_fn ready_and_version(backend &server, const server_model &model,
+                               const std::shared_ptr<std::vector<std::string>> &versions, std::size_t index);
+    void note_other_version(const std::string &model, const member &of, const std::string &version,
+                            const std::string &usual);
     outcome judge(const std::string &model, server_state wanted, const members &asked) const;
     std::string words_of_failures(const model_state &state) const;
     operation_ptr in_each_repository(const std::function<operation_ptr(backend &, done_fn)> &call, done_fn done);

@@ -18,7 +18,7 @@ model_status status_of(const index_entry &entry)
 {
     switch (entry.is) {
     case index_state::ready:
-        return {model_status::kind::loaded, {}};
+        return {model_status::kind::loaded, {}, entry.versions};
     case index_state::loading:
     case index_state::unloading:
         return {model_status::kind::moving, {}};

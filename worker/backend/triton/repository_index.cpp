@@ -1,6 +1,7 @@
 #include "worker/backend/triton/repository_index.hpp"
 
 #include "common/base/json.hpp"
+#include "common/base/text.hpp"
 #include "worker/backend/triton/error_text.hpp"
 
 #include <algorithm>
@@ -8,11 +9,15 @@
 namespace rollout {
 namespace {
 
+/// The most characters of a version's name that are kept.
+constexpr std::size_t version_characters = 64;
+
+
 index_entry read_version(const json_t *entry)
 {
     const std::string_view state = json_text(entry, "state");
     if (state == "READY") {
-        return {index_state::ready, {}};
+        return {index_state::ready, {}, clean_text(json_text(entry, "version"), version_characters)};
     }
     if (state == "LOADING") {
         return {index_state::loading, {}};
@@ -83,8 +88,16 @@ std::optional<repository_index> read_index(std::string_view body)
     for (std::size_t i = 0; i < json_array_size(models); ++i) {
         const json_t *entry = json_array_get(models, i);
         index_entry &found = all[std::string(json_text(entry, "name"))];
-        if (index_entry version = read_version(entry); weight(version.is) > weight(found.is)) {
+        index_entry version = read_version(entry);
+        if (!found.versions.empty() && !version.versions.empty()) {
+            version.versions = found.versions + ", " + version.versions;
+        } else if (version.versions.empty()) {
+            version.versions = found.versions;
+        }
+        if (weight(version.is) > weight(found.is)) {
             found = std::move(version);
+        } else {
+            found.versions = std::move(version.versions);
         }
     }
     return all;

@@ -20,7 +20,8 @@ enum class index_state {
 
 struct index_entry {
     index_state is = index_state::absent;
-    std::string reason; ///< of a failed version, cleaned
+    std::string reason;     ///< of a failed version, cleaned
+    std::string versions{}; ///< the READY ones, as the server names them: `1`, or `1, 2`
 
     /// Returns whether nothing of the model is in the server's memory, or being loaded into it.
     bool is_gone() const noexcept

@@ -46,6 +46,12 @@ test('failed_load: the loader\'s words, or a status and words of the test\'s own
   assert.equal((await server.ready('m')).status, 200);
 });
 
+test('other_version: as if another one were loaded', async (t) => {
+  const server = await withModel(t);
+  await server.faults({ kind: 'other_version', version: '2', model: 'm' });
+  assert.equal((await server.entry('m')).version, '2');
+});
+
 test('never_ready: loaded and in the index, but not ready', async (t) => {
   const server = await withModel(t);
   await server.faults({ kind: 'never_ready', model: 'm' });

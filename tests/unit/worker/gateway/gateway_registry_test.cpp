@@ -284,6 +284,32 @@ void a_gateway_that_lacks_an_upstream_objects_and_one_that_is_lost_does_not(void
     assert_text(gateways.all->objection_to("inference"), "");
 }
 
+void a_server_is_missing_if_no_worker_process_of_a_gateway_has_it(void **)
+{
+    const auto servers = [](const char *text) { return rollout::upstream_servers::of_hello(json_of(text).get()); };
+    const auto words_of = [](const std::vector<std::string> &peers) {
+        std::string words;
+        for (const auto &peer : peers) {
+            words += peer + ' ';
+        }
+        return words;
+    };
+    known_gateways gateways;
+    const auto missing = [&] { return words_of(gateways.all->servers_missing_in("inference", {"a:1", "b:1"})); };
+    const auto old_one = gateways.link("first");
+    assert_text(missing(), ""); // it does not say
+    old_one->link->peer.servers = servers(R"({"servers": {"inference": ["a:1"]}})");
+    assert_text(missing(), "b:1 ");
+    const auto new_one = gateways.link("first");
+    new_one->link->peer.servers = servers(R"({"servers": {"inference": ["a:1", "b:1"]}})");
+    assert_text(missing(), "");
+    const auto other = gateways.link("second");
+    other->link->peer.servers = servers(R"({"servers": {"inference": ["b:1"]}})");
+    assert_text(missing(), "a:1 ");
+    gateways.all->leave(other->link);
+    assert_text(missing(), "");
+}
+
 void once_it_is_stopped_a_link_that_ends_starts_nothing(void **)
 {
     known_gateways gateways;
@@ -313,6 +339,7 @@ int main()
         cmocka_unit_test(no_more_gateways_are_known_than_may_be),
         cmocka_unit_test(pages_that_could_not_be_read_are_asked_for_again_a_second_later),
         cmocka_unit_test(a_gateway_that_lacks_an_upstream_objects_and_one_that_is_lost_does_not),
+        cmocka_unit_test(a_server_is_missing_if_no_worker_process_of_a_gateway_has_it),
         cmocka_unit_test(once_it_is_stopped_a_link_that_ends_starts_nothing),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -144,6 +144,20 @@ void a_turn_says_what_it_is_behind(void **)
     said("The task began before rolloutd was restarted, and waits for its turn.");
 }
 
+void servers_that_failed_are_named_the_worst_first(void **)
+{
+    assert_text(rollout::failed_servers({}), "");
+    assert_text(rollout::failed_servers({{"a:1", 0}}), "");
+    assert_text(rollout::failed_servers({{"a:1", 0}, {"b:1", 17}}), "; failures by server: b:1 17");
+    assert_text(rollout::failed_servers({{"a:1", 1}, {"b:1", 17}, {"c:1", 1}}),
+                "; failures by server: b:1 17, a:1 1, c:1 1");
+    rollout::gateway_control::server_failures many;
+    for (int i = 1; i < 8; ++i) {
+        many["a:" + std::to_string(i)] = static_cast<std::uint64_t>(i);
+    }
+    assert_text(rollout::failed_servers(many), "; failures by server: a:7 7, a:6 6, a:5 5, a:4 4, a:3 3 and others");
+}
+
 } // namespace
 
 int main()
@@ -159,6 +173,7 @@ int main()
         cmocka_unit_test(requests_in_flight_are_bounded_in_words),
         cmocka_unit_test(a_server_is_named_with_what_it_is_to_do),
         cmocka_unit_test(a_turn_says_what_it_is_behind),
+        cmocka_unit_test(servers_that_failed_are_named_the_worst_first),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -115,6 +115,24 @@ void a_step_for_previews_is_held_and_not_judged(void **)
     assert_text(world.finish("t"), "failed"); // that one is judged, and nothing comes
 }
 
+void a_gate_that_fails_names_the_servers_that_failed_requests_of_this_hold(void **)
+{
+    fake_world world;
+    world.config.rollout.gate.emplace().min_requests = 1000;
+    world.config.rollout.gate->max_error_rate = 0.01;
+    world.gateway.failed[2] = {{"a:1", 5}, {"b:1", 1}}; // of an earlier hold
+    world.gateway.failed[1] = {{"c:1", 7}};             // blue's
+    bring_to_hold(world, {{25, 60}, {100, 20}});
+    world.gateway.growth[2].requests = world.gateway.growth[2].failures = 10;
+    world.gateway.failed_growth[2] = {{"b:1", 9}, {"d:1", 1}};
+    assert_text(world.finish("t"), "failed");
+    const std::string detail = world.task("t").detail;
+    const auto words = detail.find("; failures by server: b:1 ");
+    assert_true(words != std::string::npos);
+    assert_true(detail.find(", d:1 ", words) != std::string::npos);
+    assert_true(detail.find("a:1") == std::string::npos && detail.find("c:1") == std::string::npos);
+}
+
 void a_gate_without_any_hold_is_warned_of(void **)
 {
     fake_world world;
@@ -368,6 +386,7 @@ int main()
         cmocka_unit_test(a_gated_hold_waits_for_time_and_then_for_requests),
         cmocka_unit_test(a_step_without_a_hold_is_not_judged),
         cmocka_unit_test(a_step_for_previews_is_held_and_not_judged),
+        cmocka_unit_test(a_gate_that_fails_names_the_servers_that_failed_requests_of_this_hold),
         cmocka_unit_test(a_gate_without_any_hold_is_warned_of),
         cmocka_unit_test(a_person_is_waited_for_at_any_hold),
         cmocka_unit_test(a_watch_says_what_stays_loaded),

@@ -45,6 +45,25 @@ void the_index_tells_where_a_model_stands(void **)
     }
 }
 
+void the_versions_that_are_ready_are_told(void **)
+{
+    const std::string index = R"([
+        {"name":"one","version":"1","state":"READY"},
+        {"name":"two","version":"1","state":"READY"},
+        {"name":"two","version":"3","state":"READY"},
+        {"name":"next","version":"1","state":"READY"},
+        {"name":"next","version":"2","state":"LOADING"},
+        {"name":"next","version":"3","state":"UNAVAILABLE","reason":"unloaded"},
+        {"name":"bare","state":"READY"},
+        {"name":"gone","version":"1","state":"UNAVAILABLE","reason":"unloaded"}])";
+    const auto at = [&](std::string_view model) { return find_in_index(index, model)->versions; };
+    assert_text(at("one"), "1");
+    assert_text(at("two"), "1, 3");
+    assert_text(at("next"), "1");
+    assert_text(at("bare"), "");
+    assert_text(at("gone"), "");
+}
+
 void what_is_no_index_is_not_read_as_an_empty_one(void **)
 {
     assert_false(find_in_index("", "m").has_value());
@@ -82,6 +101,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(the_index_tells_where_a_model_stands),
+        cmocka_unit_test(the_versions_that_are_ready_are_told),
         cmocka_unit_test(what_is_no_index_is_not_read_as_an_empty_one),
         cmocka_unit_test(an_index_that_cannot_be_read_for_want_of_memory_is_not_taken_for_none),
         cmocka_unit_test(all_models_are_read_at_once_as_one_is),

@@ -1,0 +1,38 @@
+#include "worker/gateway/server_warnings.hpp"
+
+#include "worker/base/log.hpp"
+
+#include <cstddef>
+
+namespace rollout {
+
+void server_warnings::use(const settings &from)
+{
+    servers_.clear();
+    warned_.clear();
+    for (const auto &[name, backend] : from.backends) {
+        for (std::size_t i = 0; i < backend.servers.size(); ++i) {
+            servers_.push_back({"/backends/" + name + "/servers/" + std::to_string(i) + "/peer", backend.upstream,
+                                backend.servers[i].peer});
+        }
+    }
+}
+
+
+void server_warnings::check(const session_peer &by)
+{
+    for (const auto &server : servers_) {
+        if (by.servers.lacks(server.upstream, server.peer) &&
+            warned_.insert(by.gateway + ' ' + server.pointer).second) {
+            log(log_level::warning,
+                "No request reaches a server of a backend: nginx's upstream block \"" + server.upstream +
+                    "\" has no server " + server.peer +
+                    "; add it to the block, or write the address that the block "
+                    "has at " +
+                    server.pointer,
+                {{"gateway", by.gateway}, {"pid", std::to_string(by.pid)}, {"server", server.peer}});
+        }
+    }
+}
+
+} // namespace rollout
