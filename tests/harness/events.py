@@ -89,3 +89,60 @@ class EventStream:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Follower:
+    """A client that connects again whenever its stream ends, and goes on where it was. `ids`: of the last event; `rows`: the last one of
+    each task; `models`: of each model."""
+
+    def __init__(self, port, path="/events"):
+        self.port, self.path = port, path
+        self.rows, self.models = {}, {}
+        self.after = None
+        self.connections = self.resets = 0
+        self.faults = []
+        self.pings = []
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._ending.is_set():
+            try:
+                with EventStream(self.port, self.path, after=self.after) as stream:
+                    assert stream.status == 200, stream.status
+                    self.connections += 1
+                    self._follow(stream)
+            except (OSError, http.client.HTTPException):
+                self._ending.wait(0.02)
+            except AssertionError as fault:
+                self.faults.append(fault)
+                self._ending.wait(0.02)
+
+    def _follow(self, stream):
+        while not self._ending.is_set():
+            try:
+                event = stream.next("ping", "task", "model", "reset", seconds=0.5)
+            except queue.Empty:
+                continue
+            if event is None:
+                return
+            self.after = event.id
+            if event.kind == "task":
+                self.rows[event.data["task_id"]] = event.data
+            elif event.kind == "model":
+                self.models[event.data["model_id"]] = event.data
+            elif event.kind == "ping":
+                self.pings.append(event.data)
+            else:
+                self.resets += 1
+
+    def end(self):
+        self._ending.set()
+        self._thread.join(DEADLINE_S)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
