@@ -1,0 +1,115 @@
+"""Many clients that follow many events: each gets the latest of all, and the memory stays as it was. The long setting has 10,000 clients and
+1,000,000 events."""
+
+import contextlib
+import json
+import pathlib
+import re
+import resource
+import selectors
+import socket
+import threading
+
+from events import EventStream
+from link import line_of
+from pretended_rolloutd import PretendedRolloutd
+from processes import DEADLINE_S, wait_until
+
+CLIENTS, EVENTS = 300, 5000
+LONG_CLIENTS, LONG_EVENTS = 10_000, 1_000_000
+MODELS, TASKS = 10, 50
+ROUND = 500  # events, of which a client gets the last one of each task
+WARM_ROUNDS = 3
+
+
+class Crowd:
+    """Clients that read all that comes, and keep the end of it."""
+
+    def __init__(self, port, count):
+        self.selector = selectors.DefaultSelector()
+        self.tails = {}
+        self.received = self.ended = self.resets = 0
+        self.closed = threading.Event()
+        for number in range(count):
+            client = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
+            client.sendall(f"GET /events?model_id=m{number % MODELS} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+            client.setblocking(False)
+            self.tails[client] = b""
+            self.selector.register(client, selectors.EVENT_READ)
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        while not self.closed.is_set():
+            for key, _ in self.selector.select(0.1):
+                part = key.fileobj.recv(1 << 16)
+                if not part:
+                    self.ended += 1
+                    self.selector.unregister(key.fileobj)
+                self.received += len(part)
+                self.resets += part.count(b"event: reset")
+                self.tails[key.fileobj] = (self.tails[key.fileobj] + part)[-4096:]
+
+    def all_have(self, text):
+        """Whether each client of each model has that of it last."""
+        return all(text(number % MODELS) in tail for number, tail in enumerate(self.tails.values()))
+
+    def close(self):
+        self.closed.set()
+        self.thread.join(DEADLINE_S)
+        for client in self.tails:
+            client.close()
+
+
+def documents(first, count):
+    for number in range(first, first + count):
+        task = number % TASKS
+        document = {"task_id": f"t{task}", "id": f"t{task}", "model_id": f"m{task % MODELS}", "status": "in_progress", "detail": f"change {number}.",
+                    "updated_at": "2026-11-24T16:35:12.946412Z", "metadata": {"step": "load", "pad": "x" * (number % 2000)}}
+        yield line_of(document, number + 1, sequence=task + 1)
+
+
+def memory_kib(pid):
+    return int(re.search(r"^VmRSS:\s+(\d+) kB$", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
+
+
+@contextlib.contextmanager
+def descriptors(count):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], count), max(before)))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_many_clients_and_many_events_take_constant_memory(make_gateway, request, tell):
+    clients, events = (LONG_CLIENTS, LONG_EVENTS) if request.config.getoption("--long") else (CLIENTS, EVENTS)
+    gateway = make_gateway(nginx={"workers": 1, "zone": "16m", "connections": clients + 500})
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(descriptors(clients + 1000))
+        rolloutd = stack.enter_context(PretendedRolloutd(gateway.rolloutd.socket))
+        gateway.nginx.start()
+        link = rolloutd.accept()
+        link.welcome(True)
+        link.send(type="update", revision=0, filled=True, complete=True)
+        link.settle()
+        crowd = Crowd(gateway.port, clients)
+        stack.callback(crowd.close)
+        quick = stack.enter_context(EventStream(gateway.port, "/events"))
+        wait_until(lambda: crowd.all_have(lambda _: b"event: ping"), "all streams")
+        pid, = gateway.nginx.worker_pids()
+        before = None
+        for number in range(events // ROUND):
+            first = number * ROUND
+            for batch in range(first, first + ROUND, 100):
+                link.send(*documents(batch, 100), type="update", revision=batch + 100)
+            link.settle()
+            quick.until(lambda event, last=first + ROUND - 1: event.kind == "task" and event.data["detail"] == f"change {last}.")
+            # The last change of the model's tasks in this round.
+            wait_until(lambda first=first: crowd.all_have(lambda model: json.dumps(f"change {first + ROUND - MODELS + model}.").encode()), "the latest of all")
+            if number == WARM_ROUNDS:
+                before = memory_kib(pid)
+        tell(f"{clients} clients, {events} events, {crowd.received >> 10} KiB; nginx had {before} KiB, and has {memory_kib(pid)}")
+        assert memory_kib(pid) - before < 4096
+        assert not crowd.ended and not crowd.resets
