@@ -78,6 +78,13 @@ ngx_int_t begin_stream(pending_request &request, const task_record *task)
         return *end;
     }
 
+    if (task != nullptr && stream.has_samples) {
+        const ngx_str_t copy = copy_to_pool(r->pool, task->model_id);
+        if (copy.data == nullptr) {
+            return NGX_ERROR;
+        }
+        stream.sample_model = view_of(copy);
+    }
     auto &hub = event_hub::of_process(*main_of(r).zone);
     std::string beginning = first_line + hub.ping_text(stream.cursor);
     if (stream.is_lost) {
@@ -124,6 +131,7 @@ problem read_arguments(const pending_request &request, const std::vector<query_a
         if (*samples != "0" && *samples != "1") {
             return unusable_argument("samples", "must be 0 or 1");
         }
+        stream.has_samples = *samples == "1";
     }
     if (const auto model_id = find_argument(query, "model_id")) {
         if (!is_model_id(*model_id)) {
@@ -133,7 +141,7 @@ problem read_arguments(const pending_request &request, const std::vector<query_a
         if (copy.data == nullptr) {
             throw std::bad_alloc();
         }
-        stream.model_id = view_of(copy);
+        stream.model_id = stream.sample_model = view_of(copy);
     }
     return {};
 }

@@ -42,7 +42,10 @@ class Crowd:
     def read(self):
         while not self.closed.is_set():
             for key, _ in self.selector.select(0.1):
-                part = key.fileobj.recv(1 << 16)
+                try:
+                    part = key.fileobj.recv(1 << 16)
+                except ConnectionResetError:
+                    part = b""
                 if not part:
                     self.ended += 1
                     self.selector.unregister(key.fileobj)

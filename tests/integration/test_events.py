@@ -381,3 +381,41 @@ def test_a_client_that_does_not_read_costs_no_memory_and_begins_anew(make_gatewa
             assert b"event: reset" in text
         wait_until(lambda: "client timed out" in gateway.nginx.errors(), "the end of the one with a time-out")
         ended.close()
+
+
+# Samples.
+
+def test_samples_have_the_counters_of_the_models_asked_for(gateway):
+    for model in ("s1", "s2"):
+        gateway.make_model(model, "1")
+        gateway.deploy(model)
+    gateway.infer("s1")
+    with follow(gateway, "/events?samples=1") as of_all, follow(gateway, "/events?model_id=s2&samples=1") as of_one, follow(gateway, "/events") as of_none:
+        first = of_all.next("sample").data
+        assert first["bounds_ms"] == [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000, 60000]
+        counted = {one["model_id"]: one for one in first["models"]}
+        blue = counted["s1"]["blue"]
+        assert (blue["requests"], blue["failed"], blue["client_errors"]) == (1, 0, 0) and counted["s1"]["green"] is None
+        assert sum(blue["buckets"]) == 1 and len(blue["buckets"]) == 16
+        assert counted["s2"] == {"model_id": "s2", "part": "", "blue": None, "green": None}
+        assert of_one.next("sample").data["models"] == [counted["s2"]]
+        gateway.infer("s2")
+        gateway.infer("s2")
+        # What has not changed is left out.
+        later, = of_all.until(lambda event: any(one["blue"]["requests"] == 2 for one in event.data["models"]), "sample").data["models"]
+        assert later["model_id"] == "s2"
+        of_one.until(lambda event: event.data["models"][0]["blue"] == later["blue"], "sample")
+        assert all(event.kind == "ping" for event in list(of_none.events.queue))
+
+
+def test_the_samples_of_a_task_are_those_of_its_model(make_gateway):
+    gateway = make_gateway()
+    gateway.start()
+    gateway.serve_blue("m")
+    gateway.infer("m")
+    task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 600}])
+    with follow(gateway, f"/deploy/{task['task_id']}/events?samples=1") as stream:
+        model, = stream.next("sample").data["models"]
+        assert model["model_id"] == "m" and model["blue"]["requests"] == 1
+    gateway.post(f"/deploy/{task['task_id']}/cancel", "")
+    gateway.wait(task)
