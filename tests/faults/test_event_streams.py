@@ -30,14 +30,19 @@ class Crowd:
         self.tails = {}
         self.received = self.ended = self.resets = 0
         self.closed = threading.Event()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
         for number in range(count):
             client = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
             client.sendall(f"GET /events?model_id=m{number % MODELS} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
             client.setblocking(False)
             self.tails[client] = b""
             self.selector.register(client, selectors.EVENT_READ)
-        self.thread = threading.Thread(target=self.read, daemon=True)
-        self.thread.start()
+            if number % 200 == 199:  # more at once would not fit into the listening socket's queue
+                self.await_all()
+
+    def await_all(self):
+        wait_until(lambda: self.all_have(lambda _: b"event: ping"), "the streams")
 
     def read(self):
         while not self.closed.is_set():
@@ -55,7 +60,7 @@ class Crowd:
 
     def all_have(self, text):
         """Whether each client of each model has that of it last."""
-        return all(text(number % MODELS) in tail for number, tail in enumerate(self.tails.values()))
+        return all(text(number % MODELS) in tail for number, tail in enumerate(list(self.tails.values())))
 
     def close(self):
         self.closed.set()
@@ -100,7 +105,7 @@ def test_many_clients_and_many_events_take_constant_memory(make_gateway, request
         crowd = Crowd(gateway.port, clients)
         stack.callback(crowd.close)
         quick = stack.enter_context(EventStream(gateway.port, "/events"))
-        wait_until(lambda: crowd.all_have(lambda _: b"event: ping"), "all streams")
+        crowd.await_all()
         pid, = gateway.nginx.worker_pids()
         before = None
         for number in range(events // ROUND):

@@ -151,7 +151,8 @@ def test_http_1_0_gets_them_until_the_end_of_the_connection(gateway):
 
 
 VARIED = """
-        location /plain/ {{ rollout_api base=/plain; gzip on; gzip_types *; gzip_min_length 1; add_header X-Mine yes always; expires 1h; }}
+        location = /allowed {{ return 204; }}
+        location /plain/ {{ rollout_api base=/plain; auth_request /allowed; gzip on; gzip_types *; gzip_min_length 1; add_header X-Mine yes always; expires 1h; }}
         location /studio/ {{ rollout_api base=/studio dialect=embedding_studio identity=off; limit_rate 2000; }}
         location / {{ rollout_api; mirror /mirrored; }}
         location = /mirrored {{ internal; rewrite ^ /plain/events break; rollout_api base=/plain; }}
