@@ -91,17 +91,38 @@ def descriptors(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@contextlib.contextmanager
+def kept_alive(link):
+    """What sends frames over the link, on which pings go meanwhile: without them, nginx would take it for dead."""
+    sending = threading.Lock()
+    ending = threading.Event()
+
+    def say(*lines, **message):
+        with sending:
+            link.send(*lines, **message)
+
+    def ping():
+        while not ending.wait(1):
+            say(type="ping")
+    thread = threading.Thread(target=ping, daemon=True)
+    thread.start()
+    yield say
+    ending.set()
+    thread.join(DEADLINE_S)
+
+
 def test_many_clients_and_many_events_take_constant_memory(make_gateway, request, tell):
     clients, events = (LONG_CLIENTS, LONG_EVENTS) if request.config.getoption("--long") else (CLIENTS, EVENTS)
-    gateway = make_gateway(nginx={"workers": 1, "zone": "16m", "connections": clients + 500})
+    gateway = make_gateway(nginx={"workers": 1, "zone": "16m", "connections": clients * 5 // 4 + 500})
     with contextlib.ExitStack() as stack:
-        stack.enter_context(descriptors(clients + 1000))
+        stack.enter_context(descriptors(clients * 5 // 4 + 1000))
         rolloutd = stack.enter_context(PretendedRolloutd(gateway.rolloutd.socket))
         gateway.nginx.start()
         link = rolloutd.accept()
         link.welcome(True)
         link.send(type="update", revision=0, filled=True, complete=True)
         link.settle()
+        say = stack.enter_context(kept_alive(link))
         crowd = Crowd(gateway.port, clients)
         stack.callback(crowd.close)
         quick = stack.enter_context(EventStream(gateway.port, "/events"))
@@ -111,8 +132,7 @@ def test_many_clients_and_many_events_take_constant_memory(make_gateway, request
         for number in range(events // ROUND):
             first = number * ROUND
             for batch in range(first, first + ROUND, 100):
-                link.send(*documents(batch, 100), type="update", revision=batch + 100)
-            link.settle()
+                say(*documents(batch, 100), type="update", revision=batch + 100)
             quick.until(lambda event, last=first + ROUND - 1: event.kind == "task" and event.data["detail"] == f"change {last}.")
             # The last change of the model's tasks in this round.
             wait_until(lambda first=first: crowd.all_have(lambda model: json.dumps(f"change {first + ROUND - MODELS + model}.").encode()), "the latest of all")
