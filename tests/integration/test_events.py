@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from certificates import Authority
 from events import EventStream, Follower
 from link import line_of
 from pretended_rolloutd import PretendedRolloutd
@@ -141,6 +142,27 @@ def test_http2_carries_them(gateway):
     assert task["task_id"] in read_to(everything, '"status":"completed"')
     everything.kill()
     everything.communicate()
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_they_come_at_once_over_tls(make_gateway, version):
+    gateway = make_gateway()
+    authority = Authority(gateway.home / "tls")
+    certificate, key = authority.issue("/CN=127.0.0.1", "gateway")
+    port = free_port()
+    gateway.nginx.pieces["http"] = f"""
+    server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ rollout_api; }} }}"""
+    gateway.start()
+    gateway.serve_blue("m")
+    everything = curl(version, "--cacert", authority.certificate, f"https://127.0.0.1:{port}/events?samples=1")
+    read_to(everything, "event: sample")
+    task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 600}])
+    assert task["task_id"] in read_to(everything, '"weight":50')
+    gateway.post(f"/deploy/{task['task_id']}/cancel", "")
+    assert read_to(everything, '"status":"canceled"')
+    gateway.nginx.send_signal(signal.SIGQUIT)
+    assert everything.wait(DEADLINE_S) == 0  # an end that is one
+    gateway.nginx.wait()
 
 
 def test_http_1_0_gets_them_until_the_end_of_the_connection(gateway):
