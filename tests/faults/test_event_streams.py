@@ -11,9 +11,10 @@ import socket
 import threading
 
 from events import EventStream
+from failing_calls import MINUTE_NS, failing, failing_library  # noqa: F401
 from link import line_of
 from pretended_rolloutd import PretendedRolloutd
-from processes import DEADLINE_S, wait_until
+from processes import DEADLINE_S, MODULE, wait_until
 
 CLIENTS, EVENTS = 300, 5000
 LONG_CLIENTS, LONG_EVENTS = 10_000, 1_000_000
@@ -141,3 +142,23 @@ def test_many_clients_and_many_events_take_constant_memory(make_gateway, request
         tell(f"{clients} clients, {events} events, {crowd.received >> 10} KiB; nginx had {before} KiB, and has {memory_kib(pid)}")
         assert memory_kib(pid) - before < 4096
         assert not crowd.ended and not crowd.resets
+
+
+def test_a_stream_ends_after_an_hour(make_gateway, failing):  # noqa: F811
+    """With an end that is one, after which its client goes on at the next."""
+    gateway = make_gateway()
+    gateway.nginx.environment = failing.environment(MODULE, "detect_leaks=0")
+    gateway.start()
+    with EventStream(gateway.port, "/events") as stream:
+        stream.next("ping")
+        failing.uptime_ns = 50 * MINUTE_NS
+        stream.next("ping")
+        task = gateway.post("/delete", {"model_id": "absent"}).task()
+        stream.until(lambda event: event.data["task_id"] == task["task_id"] and event.data["status"] == "refused", "task")
+        failing.uptime_ns = 70 * MINUTE_NS
+        while stream.next("ping", "task", "model", "reset", "end") is not None:
+            pass
+        after = stream.last_id
+    with EventStream(gateway.port, "/events", after=after) as stream:
+        task = gateway.post("/delete", {"model_id": "absent"}).task()
+        assert stream.until(lambda event: event.data["status"] == "refused").data["task_id"] == task["task_id"]
