@@ -8,6 +8,7 @@
 #include "module/tables/served_document.hpp"
 
 #include <cstdint>
+#include <optional>
 
 namespace rollout {
 
@@ -32,6 +33,10 @@ struct long_answer {
 /// The same with a body that may be long. The request must be held (its count is one higher for that) while the
 /// result is NGX_DONE; any other result is for ngx_http_finalize_request.
 ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &what) noexcept;
+
+/// Sends the headers of server-sent events, which neither nginx nor a proxy in front of it is to gather or compress.
+/// Returns nothing if the events follow, else the end of the answer.
+std::optional<ngx_int_t> begin_events(ngx_http_request_t *r) noexcept;
 
 /// Sends an answer without content (204).
 ngx_int_t send_nothing(ngx_http_request_t *r) noexcept;
