@@ -74,14 +74,10 @@ ngx_int_t begin_stream(pending_request &request, const task_record *task)
     if (!suspend(request) || !stream.output.begin(r, &stream, event_hub::on_drained)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (const auto end = begin_events(r)) {
-        return *end;
-    }
-
     if (task != nullptr && stream.has_samples) {
         const ngx_str_t copy = copy_to_pool(r->pool, task->model_id);
         if (copy.data == nullptr) {
-            return NGX_ERROR;
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
         stream.sample_model = view_of(copy);
     }
@@ -97,7 +93,12 @@ ngx_int_t begin_stream(pending_request &request, const task_record *task)
     if (ends) {
         beginning += hub.end_text(*task, stream, stream.cursor);
     }
-    stream.output.add(std::make_shared<const std::string>(std::move(beginning)));
+    auto text = std::make_shared<const std::string>(std::move(beginning));
+    // Nothing from here on throws: once the headers are sent, there is no other answer.
+    if (const auto end = begin_events(r)) {
+        return *end;
+    }
+    stream.output.add(std::move(text));
     if (ends) {
         return stream.output.send(true);
     }
