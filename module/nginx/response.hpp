@@ -33,6 +33,18 @@ struct long_answer {
 /// result is NGX_DONE; any other result is for ngx_http_finalize_request.
 ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &what) noexcept;
 
+/// A file that is part of the program, and so lives as long as it, in both forms in which it is sent.
+struct embedded_file {
+    std::string_view type;
+    std::string_view hash; ///< changes with the content
+    std::string_view plain;
+    std::string_view gzip;
+};
+
+/// Sends a file with an ETag, for caches that ask each time. It goes compressed if the client accepts that, and nginx's
+/// gzip_proxied and gzip_disable do not forbid it.
+ngx_int_t send_file(ngx_http_request_t *r, const embedded_file &file) noexcept;
+
 /// Sends an answer without content (204).
 ngx_int_t send_nothing(ngx_http_request_t *r) noexcept;
 
