@@ -30,7 +30,12 @@ function View({ place }: { place: Place }) {
   if (first === "history") {
     return <HistoryView />;
   }
-  return <Panel advice={{ title: "There is no such page", text: "Its address names neither a model nor a task." }}><p><a href="#/">All models</a></p></Panel>;
+  return (
+    <>
+      <h1>Nothing here</h1>
+      <Panel advice={{ title: "There is no such page", text: "Its address names neither a model nor a task." }}><p><a href="#/">All models</a></p></Panel>
+    </>
+  );
 }
 
 function connection_of(known: Known) {

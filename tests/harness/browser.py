@@ -6,7 +6,14 @@ import json
 import shutil
 import subprocess
 
-from processes import DEADLINE_S, ROOT, wait_until
+from processes import DEADLINE_S, LOCATIONS, ROOT, wait_until
+
+# The page for those who may write, and for those who may read.
+PAGE_LOCATIONS = LOCATIONS + """
+        location ~ ^/(events|readyz)$ { rollout_api; }
+        location /rollout/ { rollout_page write=on; }
+        location /read/ { rollout_page; }
+"""
 
 PROGRAMS = ("chromium-headless-shell", "chromium")
 
@@ -36,7 +43,8 @@ class Browser:
         page = Page(self, url, **settings)
         try:
             yield page
-            assert page.faults() == []
+            faults = page.faults()
+            assert faults == [], faults
         finally:
             page.do("close")
 
@@ -98,4 +106,5 @@ class Page:
         return wait_until(condition, what)
 
     def must_be_accessible(self):
-        assert self.do("axe") == []
+        found = self.do("axe")
+        assert found == [], json.dumps(found, indent=1)

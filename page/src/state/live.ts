@@ -1,6 +1,6 @@
 // What the page knows of the gateway, kept up to date: by its events, or by asking again and again where there are none.
 import type { Answer, Client } from "../api/client";
-import type { Kind, ListedTask, Model, Problem } from "../api/documents";
+import type { Kind, ListedTask, Model, Problem, Revision } from "../api/documents";
 import { is_final, with_own_words } from "../api/documents";
 import { Rates, type Rate, type Sample } from "./rates";
 
@@ -48,6 +48,23 @@ export function with_row(task: ListedTask, row: TaskRow): ListedTask {
   if (typeof row.weight === "number") metadata.traffic_weight = row.weight;
   if (typeof row.revision === "number") metadata.revision = row.revision;
   return { ...task, status, detail: row.detail ?? task.detail, updated_at: row.updated_at, metadata };
+}
+
+interface ModelRow {
+  model_id: string;
+  part?: string;
+  blue: Revision | null;
+  green: Revision | null;
+  weight: number;
+}
+
+/// Where the gateway now routes a model's requests. A model in parts has a route for each of them.
+export function with_route(model: Model, row: ModelRow): Model {
+  if (row.part || row.blue === null) {
+    return model;
+  }
+  const slot = (before: Revision | null, now: Revision | null) => (before && now && before.revision === now.revision ? before : now);
+  return { ...model, blue: slot(model.blue, row.blue), green: row.green ? slot(model.green, row.green) : model.green, weight: row.weight };
 }
 
 /// Lists that overlap, as one: each task once, the newest first.
@@ -141,7 +158,7 @@ export class Live {
       }
     });
     on<TaskRow>("task", (row) => this.take_row(row));
-    on<unknown>("model", () => this.refresh_soon());
+    on<ModelRow>("model", (row) => this.take_model(row));
     on<unknown>("reset", () => this.refresh_soon());
     on<Sample>("sample", (sample) => {
       this.rates.take(sample, Date.now());
@@ -174,6 +191,12 @@ export class Live {
       this.change({ tasks: next, heard_at: Date.now() });
     }
     // What a row leaves out, and what the model is now.
+    this.refresh_soon();
+  }
+
+  private take_model(row: ModelRow): void {
+    const models = (this.known.models ?? []).map((model) => (model.model_id === row.model_id ? with_route(model, row) : model));
+    this.change({ ...(this.known.models ? { models } : {}), heard_at: Date.now() });
     this.refresh_soon();
   }
 

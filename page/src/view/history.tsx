@@ -5,7 +5,7 @@ import { merged } from "../state/live";
 import { duration } from "../words/format";
 import { link, replace_query, useKnown, useLive, usePlace } from "./context";
 import { Loading, ProblemPanel, TaskLink, TaskState, When, what_of } from "./pieces";
-import { Rows } from "./rows";
+import { DRAW_ALL, Rows } from "./rows";
 
 const PAGE = "100";
 const KINDS: Kind[] = ["deploy", "delete"];
@@ -100,7 +100,7 @@ export function HistoryTable({ filter, with_model }: { filter: Filter; with_mode
   const columns = ["Created", ...(with_model ? ["Model"] : []), "Task", "Status", "Took", "By", "Detail"];
   return (
     <>
-      <table class="tasks cards" aria-rowcount={tasks.length + 1}>
+      <table class={`tasks cards${tasks.length > DRAW_ALL ? " many" : ""}`} aria-rowcount={tasks.length + 1}>
         <thead><tr aria-rowindex={1}>{columns.map((name) => <th key={name} scope="col">{name}</th>)}</tr></thead>
         <Rows items={tasks} key_of={(task) => task.task_id} columns={columns.length}>
           {(task) => (

@@ -8,7 +8,7 @@ import { no_api } from "../words/problems";
 import { verdict_of } from "../words/verdict";
 import { link, replace_query, useKnown, useLive, useNow, usePlace } from "./context";
 import { Loading, Panel, ProblemPanel, State, TaskLink, TaskState, WeightBar, When, weight_of, what_of } from "./pieces";
-import { Rows } from "./rows";
+import { DRAW_ALL, Rows } from "./rows";
 
 const COLUMNS = ["Model", "State", "Serves", "New", "Traffic", "Requests", "Failed", "p99", "Last task"];
 const MOST_QUEUED = 20;
@@ -57,17 +57,18 @@ function Work({ tasks }: { tasks: ListedTask[] }) {
 
 function ModelCells({ model, last }: { model: Model; last: ListedTask | undefined }) {
   const rate = useLive().rate_of(model.model_id);
+  const none = (is_none: boolean) => (is_none ? " none" : ""); // a narrow screen leaves these out
   return (
     <>
       <th scope="row"><a href={link("models", model.model_id)}>{model.model_id}</a></th>
       <td data-name="State"><State tone={state_tone(model)} words={state_words(model.state)} /></td>
       <td data-name="Serves">{model.blue ? `revision ${model.blue.revision}` : "–"}</td>
-      <td data-name="New">{model.green ? `revision ${model.green.revision}` : "–"}</td>
+      <td data-name="New" class={none(!model.green)}>{model.green ? `revision ${model.green.revision}` : "–"}</td>
       <td data-name="Traffic">{weight_of(model)}</td>
-      <td data-name="Requests" class="number">{rate ? `${number(rate.per_second)}/s` : "–"}</td>
-      <td data-name="Failed" class="number">{rate ? percent(rate.failed) : "–"}</td>
-      <td data-name="p99" class="number">{rate?.p99_ms != null ? milliseconds(rate.p99_ms) : "–"}</td>
-      <td data-name="Last task">
+      <td data-name="Requests" class={`number${none(!rate)}`}>{rate ? `${number(rate.per_second)}/s` : "–"}</td>
+      <td data-name="Failed" class={`number${none(!rate)}`}>{rate ? percent(rate.failed) : "–"}</td>
+      <td data-name="p99" class={`number${none(rate?.p99_ms == null)}`}>{rate?.p99_ms != null ? milliseconds(rate.p99_ms) : "–"}</td>
+      <td data-name="Last task" class={none(!last)}>
         {last ? <TaskLink task={last}><TaskState task={last} /></TaskLink> : "–"} {last && <span class="quiet"><When at={last.updated_at} /></span>}
       </td>
     </>
@@ -122,7 +123,7 @@ export function ModelsView() {
           {more_models && <p>There are more than {count(MOST_MODELS)} models. The rest is not shown; the address of a model is <code>#/models/NAME</code>.</p>}
           {shown.length === 0 && <p>No model fits the filter.</p>}
           {shown.length > 0 && (
-            <table class="models cards" aria-rowcount={shown.length + 1}>
+            <table class={`models cards${shown.length > DRAW_ALL ? " many" : ""}`} aria-rowcount={shown.length + 1}>
               <thead><tr aria-rowindex={1}>{COLUMNS.map((name) => <th key={name} scope="col">{name}</th>)}</tr></thead>
               <Rows items={shown} key_of={(model) => model.model_id} columns={COLUMNS.length}>
                 {(model) => <ModelCells model={model} last={last_of(model.model_id)} />}

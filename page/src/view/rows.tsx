@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
-const DRAW_ALL = 150;
+export const DRAW_ALL = 150;
 const BEYOND = 20; ///< rows drawn above and below what can be seen
 
 interface Window {

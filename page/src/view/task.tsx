@@ -51,7 +51,7 @@ function GateView({ gate, revision }: { gate: Gate; revision: number | undefined
       <p class={gate.verdict === "bad" ? "bad" : ""}>
         <State tone={gate.verdict === "good" ? "good" : gate.verdict === "bad" ? "bad" : "waiting"} words={gate.verdict} />: {gate.reason}
       </p>
-      <div class="scrolls" role="region" aria-labelledby="gate" tabIndex={0}>
+      <div class="scrolls" role="region" aria-label="The counts of blue and green" tabIndex={0}>
         <table>
           <thead><tr>{["", "Requests", "Failed", "Share", "4xx", "Mean", "p99"].map((name) => <th key={name} scope="col">{name || <span class="hidden">Revision</span>}</th>)}</tr></thead>
           <tbody>
