@@ -13,12 +13,15 @@ std::string_view noun(task_kind kind) noexcept
     return kind == task_kind::deploy ? "deployment" : "deletion";
 }
 
-/// Parses what follows the first segment: a name, or a task's id and a verb.
+/// Parses what follows the first segment: a name, a task's id and a verb, or a task's id and "events".
 api_route named(api_route::shape with_name, task_kind kind, std::string_view rest) noexcept
 {
     const auto slash = rest.find('/');
     if (slash == std::string_view::npos) {
         return {rest.empty() ? api_route::shape::unknown : with_name, kind, rest};
+    }
+    if (with_name == api_route::shape::task && slash != 0 && rest.substr(slash) == "/events") {
+        return {api_route::shape::task_events, kind, rest.substr(0, slash)};
     }
     const auto verb = task_verb_from(rest.substr(slash + 1));
     // A deletion has no traffic to hold, and nothing to roll back to.
@@ -47,6 +50,7 @@ api_route route_of(std::string_view uri) noexcept
         api_route::shape is;
     } plain[] = {
         {"/models", api_route::shape::models},
+        {"/events", api_route::shape::events},
         {"/healthz", api_route::shape::health},
         {"/readyz", api_route::shape::readiness},
     };
@@ -75,7 +79,8 @@ problem not_found(const api_route &route)
     problem answer;
     answer.status = 404;
     // Only a valid name is repeated: other text from a client does not belong in an answer.
-    if (route.is == api_route::shape::task || route.is == api_route::shape::steer) {
+    if (route.is == api_route::shape::task || route.is == api_route::shape::steer ||
+        route.is == api_route::shape::task_events) {
         answer.detail = "There is no " + std::string(noun(route.kind)) + " task" +
                         (is_task_id(route.name) ? " \"" + std::string(route.name) + "\"." : " of that id.");
     } else if (route.is == api_route::shape::latest) {
@@ -83,9 +88,11 @@ problem not_found(const api_route &route)
             "There is no " + std::string(noun(route.kind)) + " of " +
             (is_model_id(route.name) ? "model \"" + std::string(route.name) + "\"." : "a model of that name.");
     } else {
-        answer.detail = "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
-                        "/delete, /delete/{task_id}, /delete-status/{model_id}, /models, /healthz and /readyz, and "
-                        "POST /deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";
+        answer.detail =
+            "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
+            "/delete, /delete/{task_id}, /delete-status/{model_id}, /models, /events, /deploy/{task_id}/events, "
+            "/delete/{task_id}/events, /healthz and /readyz, and "
+            "POST /deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";
     }
     return answer;
 }

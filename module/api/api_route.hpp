@@ -11,7 +11,18 @@ namespace rollout {
 
 /// The part of the URI after the base, parsed. Holds views into the URI.
 struct api_route {
-    enum class shape { unknown, collection, task, latest, steer, models, health, readiness };
+    enum class shape {
+        unknown,
+        collection,
+        task,
+        latest,
+        steer,
+        models,
+        health,
+        readiness,
+        events,      ///< of all tasks and routes
+        task_events, ///< of one task
+    };
 
     shape is = shape::unknown;
     task_kind kind = task_kind::deploy;

@@ -3,6 +3,7 @@
 #include "module/api/query.hpp"
 #include "module/api/request_origin.hpp"
 #include "module/configuration.hpp"
+#include "module/handlers/event_stream.hpp"
 #include "module/handlers/pending_request.hpp"
 #include "module/handlers/task_list.hpp"
 #include "module/handlers/task_read.hpp"
@@ -60,6 +61,8 @@ ngx_uint_t methods_of(api_route::shape shape) noexcept
     case api_route::shape::models:
     case api_route::shape::health:
     case api_route::shape::readiness:
+    case api_route::shape::events:
+    case api_route::shape::task_events:
         return reading;
     }
     return 0;
@@ -79,12 +82,14 @@ ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
 {
     const bool collection = route.is == api_route::shape::collection;
     const bool steers = route.is == api_route::shape::steer;
+    const bool of_events = route.is == api_route::shape::events || route.is == api_route::shape::task_events;
     const bool of_tasks = route.is == api_route::shape::task || route.is == api_route::shape::latest;
     problem answer;
     answer.status = 405;
     answer.detail = collection                             ? "Tasks are created with POST, and listed with GET."
                     : steers                               ? "A verb is sent to a task with POST."
                     : of_tasks                             ? "Tasks are read with GET."
+                    : of_events                            ? "Events are read with GET."
                     : route.is == api_route::shape::models ? "Models are listed with GET."
                                                            : "The gateway's state is read with GET.";
     return send_problem(r, answer);
@@ -164,6 +169,9 @@ ngx_int_t read(pending_request &request)
     case api_route::shape::collection:
     case api_route::shape::models:
         return list(request);
+    case api_route::shape::events:
+    case api_route::shape::task_events:
+        return stream_events(request);
     case api_route::shape::health:
     case api_route::shape::readiness:
         if (const auto fault = refuse_arguments(r); !fault.detail.empty()) {

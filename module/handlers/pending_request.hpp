@@ -28,20 +28,32 @@ class task_memory {
 };
 
 
+struct event_stream;
+struct pending_request;
+
+/// Answers with a task that was found, or returns NGX_DONE if the request continues.
+using task_found_fn = ngx_int_t (*)(pending_request &request, const task_record &task) noexcept;
+
+/// Sends the answer with a document, or returns NGX_DONE if the client waits for a later one. If too many clients
+/// wait already, a read that would wait gets a 503, while a change that has been made is answered at once.
+ngx_int_t answer_or_hold(pending_request &request, const task_record &task) noexcept;
+
 /// A request in progress: in the request's pool, from the parsing of the URI to the answer.
 struct pending_request {
     ngx_http_request_t *r = nullptr;
     api_route route{};
     preferences wants{};
     link_call call{};
-    ngx_msec_t wait_until = 0; ///< in ngx_current_msec's time; 0: the answer is not held
-    ngx_str_t task_id{};       ///< of a submission
+    task_found_fn found = answer_or_hold; ///< of a read of one task
+    ngx_msec_t wait_until = 0;            ///< in ngx_current_msec's time; 0: the answer is not held
+    ngx_str_t task_id{};                  ///< of a submission
     ngx_str_t model_id{};
     bool submitting = false;
     bool suspended = false;
     task_memory memory;
     task_record task{};          ///< as it was when the answer was last held, in `memory`
     long_answer *page = nullptr; ///< of a list: the documents received so far
+    event_stream *stream = nullptr;
 };
 
 
@@ -79,9 +91,5 @@ problem rejection_of(const json_t *from);
 
 /// Sends the answer with a task.
 ngx_int_t answer_with(pending_request &request, const task_record &task);
-
-/// Sends the answer with a document, or returns NGX_DONE if the client waits for a later one. If too many clients
-/// wait already, a read that would wait gets a 503, while a change that has been made is answered at once.
-ngx_int_t answer_or_hold(pending_request &request, const task_record &task) noexcept;
 
 } // namespace rollout

@@ -18,7 +18,7 @@ void on_looked_up(link_call &call, link_result result, const task_record *task, 
     resume(request, [&] {
         switch (result) {
         case link_result::task:
-            return answer_or_hold(request, *task);
+            return request.found(request, *task);
         case link_result::none:
             return send_problem(request.r, not_found(request.route));
         default:
@@ -32,7 +32,7 @@ void on_looked_up(link_call &call, link_result result, const task_record *task, 
 ngx_int_t ask_worker(pending_request &request)
 {
     ngx_http_request_t *r = request.r;
-    const bool by_id = request.route.is == api_route::shape::task;
+    const bool by_id = request.route.is != api_route::shape::latest;
     request.call.done = on_looked_up;
     request.call.asker = &request;
     if (!suspend(request)) {
@@ -61,7 +61,7 @@ ngx_int_t read_task(pending_request &request)
 {
     ngx_http_request_t *r = request.r;
     const auto &route = request.route;
-    const bool by_id = route.is == api_route::shape::task;
+    const bool by_id = route.is != api_route::shape::latest;
     if (!(by_id ? is_task_id(route.name) : is_model_id(route.name))) {
         return send_problem(r, not_found(route));
     }
@@ -91,7 +91,7 @@ ngx_int_t read_task(pending_request &request)
         // Read again after the search: if a task was evicted in between, its absence proves nothing.
         return known && zone.tasks_known() ? send_problem(r, not_found(route)) : ask_worker(request);
     }
-    const ngx_int_t rc = answer_or_hold(request, task);
+    const ngx_int_t rc = request.found(request, task);
     if (rc == NGX_DONE) {
         ++r->main->count;
     }

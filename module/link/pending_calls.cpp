@@ -28,7 +28,7 @@ pending_calls::~pending_calls()
 
 link_result pending_calls::begin(link_call &call, ngx_msec_t timeout, const function_ref<void()> &ask)
 try {
-    if (call.survives ? groups_.waiting() >= max_waiting_ : unanswered_.size() >= limits::requests_in_flight) {
+    if (call.survives ? is_full() : unanswered_.size() >= limits::requests_in_flight) {
         return link_result::full;
     }
     calls_.emplace(last_id_ + 1, &call);
@@ -47,6 +47,16 @@ try {
     unanswered_.erase(call.id);
     forget(call);
     throw;
+}
+
+
+bool pending_calls::begin_stream() noexcept
+{
+    if (is_full()) {
+        return false;
+    }
+    ++streams_;
+    return true;
 }
 
 

@@ -42,6 +42,10 @@ class pending_calls {
     /// The same for a watch; `ask` is called only if no other call waits for the same news.
     link_result begin_watch(link_call &call, ngx_msec_t timeout, const function_ref<void()> &ask);
 
+    /// Counts a client that follows events among those that wait. Returns false if too many wait already.
+    bool begin_stream() noexcept;
+    void end_stream() noexcept { --streams_; }
+
     /// Forgets a call if it is in progress: its `done` is not called.
     void forget(link_call &call) noexcept;
 
@@ -75,7 +79,10 @@ class pending_calls {
     void end(link_call &call) noexcept;
     void finish(link_call &call, link_result result, const task_record *task, const json_t *message) noexcept;
 
+    bool is_full() const noexcept { return groups_.waiting() + streams_ >= max_waiting_; }
+
     std::size_t max_waiting_;
+    std::size_t streams_ = 0;
     ngx_log_t *log_;
     events tell_;
 

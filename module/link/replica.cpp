@@ -71,6 +71,7 @@ link_fault replica::on_welcome(const json_t *message)
             // The tasks are those of another journal. The routes stay in force until rolloutd has sent its own.
             zone_.forget_tasks();
             writer.tasks().clear();
+            writer.note_all_changed();
             zone_.header->routes_revision = 0;
             zone_.header->evicted = 0;
             ngx_memcpy(zone_.header->journal, journal.data(), journal.size());
@@ -118,6 +119,7 @@ replica::update_result replica::on_update(const json_t *message, std::string_vie
         is_to_greet = zone_.header->repairs != repairs_at_hello_ || zone_.header->revision < brought_;
         if (stream_ == stream_state::streaming && !is_to_greet) {
             zone_.header->revision = std::max(zone_.header->revision, json_count(message, "revision"));
+            const bool was_brought = zone_.tasks_brought();
             brought_ = zone_.header->revision;
             if (json_is_true(json_object_get(message, "filled"))) {
                 zone_.note_brought_tasks();
@@ -127,6 +129,9 @@ replica::update_result replica::on_update(const json_t *message, std::string_vie
                 is_to_greet = !zone_.fill_tasks(epoch_at_hello_);
                 filled = !is_to_greet && !was_filled;
                 count = writer.tasks().count();
+            }
+            if (!was_brought && zone_.tasks_brought()) {
+                writer.note_all_changed();
             }
         }
     }

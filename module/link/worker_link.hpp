@@ -94,6 +94,10 @@ class worker_link final : private connection::user {
 
     void forget(link_call &call) noexcept { calls_.forget(call); }
 
+    /// Count a client that follows events among those that wait, as pending_calls does.
+    bool begin_stream() noexcept { return calls_.begin_stream(); }
+    void end_stream() noexcept { calls_.end_stream(); }
+
     /// Reports to rolloutd that a server of an upstream block has failed a request, or lacks its model, so that
     /// rolloutd checks it at once. Reports each server once a second at most, and only to a release that asks for it.
     void report_suspect(std::string_view upstream, std::string_view peer) noexcept;

@@ -180,6 +180,29 @@ ngx_chain_t *body_of_constant(ngx_http_request_t *r, std::string_view text) noex
 } // namespace
 
 
+std::optional<ngx_int_t> begin_events(ngx_http_request_t *r) noexcept
+{
+    if (!add_header(r, "Cache-Control", "no-cache, no-transform") || !add_header(r, "X-Accel-Buffering", "no")) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (const auto end = answer_by_condition(r, {})) {
+        return end;
+    }
+    set_content(r, "text/event-stream", 0);
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+#if (NGX_HTTP_GZIP)
+    // Compressed, events would stay in the compressor.
+    r->gzip_tested = 1;
+    r->gzip_ok = 0;
+#endif
+    r->headers_out.status = NGX_HTTP_OK;
+    r->disable_not_modified = 1;
+    const ngx_int_t rc = ngx_http_send_header(r);
+    return rc == NGX_ERROR || rc > NGX_OK || r->header_only ? std::optional(rc) : std::nullopt;
+}
+
+
 ngx_int_t send_nothing(ngx_http_request_t *r) noexcept
 {
     return send_no_body(r, NGX_HTTP_NO_CONTENT);

@@ -8,6 +8,7 @@
 #include "module/tables/served_document.hpp"
 
 #include <cstdint>
+#include <optional>
 
 namespace rollout {
 
@@ -44,6 +45,9 @@ struct embedded_file {
 /// Sends a file with an ETag, for caches that ask each time. It goes compressed if the client accepts that, and nginx's
 /// gzip_proxied and gzip_disable do not forbid it.
 ngx_int_t send_file(ngx_http_request_t *r, const embedded_file &file) noexcept;
+/// Sends the headers of server-sent events, which neither nginx nor a proxy in front of it is to gather or compress.
+/// Returns nothing if the events follow, else the end of the answer.
+std::optional<ngx_int_t> begin_events(ngx_http_request_t *r) noexcept;
 
 /// Sends an answer without content (204).
 ngx_int_t send_nothing(ngx_http_request_t *r) noexcept;

@@ -118,6 +118,20 @@ record_store::found read_route(record_store &records, std::string_view key, cons
     return found;
 }
 
+/// Returns the parsed record as a route of its own.
+route route_with(std::string_view model_id, std::string_view part, const route_head &head, const route_choice &blue,
+                 const route_choice &green)
+{
+    const auto target = [](const route_choice &choice) -> std::optional<route_target> {
+        if (choice.upstream.empty()) {
+            return std::nullopt;
+        }
+        return route_target{choice.revision, std::string(choice.upstream), std::string(choice.model),
+                            peer_list::peers_of(choice.peers)};
+    };
+    return {std::string(model_id), std::string(part), target(blue), target(green), head.weight, head.watched != 0};
+}
+
 } // namespace
 
 
@@ -194,16 +208,20 @@ bool route_table::put(const route &of)
     const auto text = [](const std::optional<route_target> &target, auto member) {
         return target ? std::string_view((*target).*member) : std::string_view();
     };
-    const bool stored = records_.put(record_map::routes, key,
-                                     {{reinterpret_cast<const char *>(&head), sizeof(head)},
-                                      text(of.blue, &route_target::upstream),
-                                      text(of.blue, &route_target::model),
-                                      blue_peers,
-                                      text(of.green, &route_target::upstream),
-                                      text(of.green, &route_target::model),
-                                      green_peers},
-                                     age_list::none);
-    if (!stored && meters_ != nullptr && !records_.holds(record_map::routes, key)) {
+    const std::initializer_list<std::string_view> record = {{reinterpret_cast<const char *>(&head), sizeof(head)},
+                                                            text(of.blue, &route_target::upstream),
+                                                            text(of.blue, &route_target::model),
+                                                            blue_peers,
+                                                            text(of.green, &route_target::upstream),
+                                                            text(of.green, &route_target::model),
+                                                            green_peers};
+    if (is_in_force(key, record)) {
+        return true;
+    }
+    const bool stored = records_.put(record_map::routes, key, record, age_list::none);
+    if (stored) {
+        note_change(of.model_id, of.part);
+    } else if (meters_ != nullptr && !records_.holds(record_map::routes, key)) {
         meters_->release(of.model_id, of.part);
     }
     return stored;
@@ -234,10 +252,59 @@ void route_table::release_meters()
 
 void route_table::forget(std::string_view model_id, std::string_view part)
 {
-    records_.erase(record_map::routes, route_key(model_id, part));
+    if (records_.erase(record_map::routes, route_key(model_id, part))) {
+        note_change(model_id, part);
+    }
     if (meters_ != nullptr) {
         meters_->release(model_id, part);
     }
+}
+
+
+/// For a writer. rolloutd sends all routes after each connect, and most have not changed.
+bool route_table::is_in_force(std::string_view key, std::initializer_list<std::string_view> parts) const
+{
+    std::string value;
+    const auto found = records_.read(record_map::routes, key, [&value](std::size_t size) {
+        value.resize(size);
+        return reinterpret_cast<unsigned char *>(value.data());
+    });
+    std::string_view rest = value;
+    for (const auto part : parts) {
+        if (found != record_store::found::yes || !rest.starts_with(part)) {
+            return false;
+        }
+        rest.remove_prefix(part.size());
+    }
+    return rest.empty();
+}
+
+
+void route_table::note_change(std::string_view model_id, std::string_view part) noexcept
+{
+    if (events_ != nullptr) {
+        events_->add_route(model_id, part);
+    }
+}
+
+
+record_store::found route_table::read(std::string_view model_id, std::string_view part, route &to) const
+{
+    std::string bytes;
+    route_head head;
+    route_choice blue;
+    route_choice green;
+    const auto found = read_route(
+        records_, route_key(model_id, part),
+        [&bytes](std::size_t size) {
+            bytes.resize(size);
+            return reinterpret_cast<unsigned char *>(bytes.data());
+        },
+        head, blue, green);
+    if (found == record_store::found::yes) {
+        to = route_with(model_id, part, head, blue, green);
+    }
+    return found;
 }
 
 
@@ -250,16 +317,8 @@ bool route_table::each(const function_ref<void(const route &)> &visit) const
         if (!open_route(reinterpret_cast<const unsigned char *>(value.data()), value.size(), head, blue, green)) {
             return;
         }
-        const auto target = [](const route_choice &choice) -> std::optional<route_target> {
-            if (choice.upstream.empty()) {
-                return std::nullopt;
-            }
-            return route_target{choice.revision, std::string(choice.upstream), std::string(choice.model),
-                                peer_list::peers_of(choice.peers)};
-        };
         const auto border = key.find('\0');
-        visit({std::string(key.substr(0, border)), std::string(key.substr(border + 1)), target(blue), target(green),
-               head.weight, head.watched != 0});
+        visit(route_with(key.substr(0, border), key.substr(border + 1), head, blue, green));
     });
     return found == record_store::found::yes;
 }

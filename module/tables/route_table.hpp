@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/domain/route.hpp"
+#include "module/tables/event_ring.hpp"
 #include "module/tables/record_store.hpp"
 #include "module/tables/route_metrics.hpp"
 
@@ -33,9 +34,11 @@ inline constexpr unsigned routing_buckets = 10000;
 
 class route_table {
   public:
-    /// `meters` provides the entries for routes that are put in force; null if nothing is to be counted.
-    explicit route_table(record_store &records, route_metrics *meters = nullptr) noexcept
-        : records_(records), meters_(meters)
+    /// `meters` provides the entries for routes that are put in force; null if nothing is to be counted. `events` is
+    /// updated by a writer; null if it is not needed.
+    explicit route_table(record_store &records, route_metrics *meters = nullptr,
+                         event_ring *events = nullptr) noexcept
+        : records_(records), meters_(meters), events_(events)
     {
     }
 
@@ -55,6 +58,9 @@ class route_table {
     record_store::found holds(std::string_view model_id, std::string_view part, std::uint64_t revision,
                               const record_store::allocate_fn &allocate, bool &is_held) const;
 
+    /// Copies a route.
+    record_store::found read(std::string_view model_id, std::string_view part, route &to) const;
+
     /// Visits every route that exists throughout the call, in its state at some moment of it, for the state file.
     /// Takes no lock; runs in any process and thread. Returns false if a killed writer is in the way: then not all
     /// have been visited.
@@ -62,7 +68,8 @@ class route_table {
 
     // Writing: between the store's begin_write and end_write.
 
-    /// Puts a route in force, or removes it if it has no target. Returns false if the zone is full.
+    /// Puts a route in force, or removes it if it has no target. Changes nothing if it is in force already. Returns
+    /// false if the zone is full.
     bool put(const route &of);
 
     /// Removes the routes that `keep` rejects.
@@ -76,9 +83,12 @@ class route_table {
 
   private:
     void forget(std::string_view model_id, std::string_view part);
+    bool is_in_force(std::string_view key, std::initializer_list<std::string_view> parts) const;
+    void note_change(std::string_view model_id, std::string_view part) noexcept;
 
     record_store &records_;
     route_metrics *meters_;
+    event_ring *events_;
 };
 
 } // namespace rollout

@@ -156,6 +156,16 @@ record_store::found task_table::latest(task_kind kind, std::string_view model_id
 
 task_table::stored task_table::put(const task_record &task, std::uint64_t &evicted)
 {
+    const auto result = store(task, evicted);
+    if (result != stored::stale && events_ != nullptr) {
+        events_->add_task(task.kind, task.model_id, task.task_id);
+    }
+    return result;
+}
+
+
+task_table::stored task_table::store(const task_record &task, std::uint64_t &evicted)
+{
     std::string old_bytes;
     task_record old;
     const auto before = read_task(records_, task.task_id, old_bytes, old);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/domain/task_status.hpp"
+#include "module/tables/event_ring.hpp"
 #include "module/tables/record_store.hpp"
 
 #include <array>
@@ -34,9 +35,9 @@ struct task_counts {
 
 class task_table {
   public:
-    /// `counts` is updated by a writer; null if they are not needed.
-    explicit task_table(record_store &records, task_counts *counts = nullptr) noexcept
-        : records_(records), counts_(counts)
+    /// `counts` and `events` are updated by a writer; null if they are not needed.
+    explicit task_table(record_store &records, task_counts *counts = nullptr, event_ring *events = nullptr) noexcept
+        : records_(records), counts_(counts), events_(events)
     {
     }
 
@@ -82,6 +83,7 @@ class task_table {
     std::size_t count() const noexcept { return records_.count(record_map::tasks); }
 
   private:
+    stored store(const task_record &task, std::uint64_t &evicted);
     bool note_latest(const task_record &task);
     bool make_room(std::size_t cells, std::string_view keep, std::uint64_t &evicted);
     void evict(std::string_view task_id);
@@ -89,6 +91,7 @@ class task_table {
 
     record_store &records_;
     task_counts *counts_;
+    event_ring *events_;
 };
 
 } // namespace rollout

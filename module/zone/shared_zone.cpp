@@ -217,6 +217,7 @@ void shared_zone::find_tables() noexcept
     in_flight = base + header->in_flight_offset;
     traffic = base + header->traffic_offset;
     meters = base + header->meters_offset;
+    events = base + header->events_offset;
 }
 
 
@@ -235,11 +236,16 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     const std::size_t revisions = std::clamp<std::size_t>(bytes / 16 / gate_counters::bytes_for(1), 3, 4096);
     const std::size_t traffic_bytes = aligned(gate_counters::bytes_for(revisions));
     const std::size_t metered =
-        std::clamp(bytes / 16 / route_metrics::bytes_for(1), route_metrics::min_places, route_metrics::max_places);
+        std::clamp(bytes / 20 / route_metrics::bytes_for(1), route_metrics::min_places, route_metrics::max_places);
     const std::size_t meter_bytes = aligned(route_metrics::bytes_for(metered));
+    // The smallest zones have room for a few: a client that is not quick begins anew.
+    const std::size_t kept_events =
+        std::clamp((bytes / 32 - std::min<std::size_t>(bytes / 32, 3072)) / sizeof(change), event_ring::min_entries,
+                   event_ring::max_entries);
+    const std::size_t event_bytes = aligned(event_ring::bytes_for(kept_events));
     const std::size_t head_bytes = aligned(sizeof(zone_header));
 
-    if (bytes < head_bytes + in_flight_bytes + traffic_bytes + meter_bytes + record_store::min_bytes) {
+    if (bytes < head_bytes + in_flight_bytes + traffic_bytes + meter_bytes + event_bytes + record_store::min_bytes) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\" is too small for %uz worker processes",
                       &zone->shm.name, processes);
         return NGX_ERROR;
@@ -254,11 +260,13 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     header->in_flight_offset = head_bytes;
     header->traffic_offset = head_bytes + in_flight_bytes;
     header->meters_offset = header->traffic_offset + traffic_bytes;
-    header->records_offset = header->meters_offset + meter_bytes;
+    header->events_offset = header->meters_offset + meter_bytes;
+    header->records_offset = header->events_offset + event_bytes;
     find_tables();
     in_flight_table::format(in_flight, sheets, per_sheet);
     gate_counters::format(traffic, revisions);
     route_metrics::format(meters, metered);
+    event_ring::format(events, kept_events);
     record_store::format(records, bytes - header->records_offset);
 
     try {
@@ -280,7 +288,8 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
 
 
 zone_writer::zone_writer(shared_zone &zone) noexcept
-    : zone_(zone), store_(zone.records), meters_(zone.meters), exceptions_(std::uncaught_exceptions())
+    : zone_(zone), store_(zone.records), meters_(zone.meters), events_(zone.events),
+      exceptions_(std::uncaught_exceptions())
 {
     ngx_shmtx_t *mutex = &zone.pool->mutex;
     const long deadline = monotonic_ms() + lock_wait_ms;
@@ -307,6 +316,7 @@ zone_writer::zone_writer(shared_zone &zone) noexcept
         tasks().rebuild_models(zone.header->evicted);
         routes().release_meters();
         ++zone.header->repairs;
+        events_.add_all(); // that writer may have made a change without its event
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "rollout: a process died while it wrote to zone \"%V\"; the zone is whole again (%uz tasks), "
                       "everything is fetched from rolloutd again",

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "module/nginx/ngx.hpp"
+#include "module/tables/event_ring.hpp"
 #include "module/tables/gate_counters.hpp"
 #include "module/tables/in_flight_table.hpp"
 #include "module/tables/record_store.hpp"
@@ -23,7 +24,7 @@ namespace rollout {
 /// The header at the start of the memory. `layout_version` stands for its layout and for that of everything after it.
 struct zone_header {
     static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
-    static constexpr std::uint32_t layout_version = 8;
+    static constexpr std::uint32_t layout_version = 9;
 
     std::uint64_t magic;
     std::uint32_t layout;
@@ -40,6 +41,7 @@ struct zone_header {
     std::uint64_t traffic_offset;
     std::uint64_t completeness_epoch; ///< how often the table was marked as possibly incomplete
     std::uint64_t meters_offset;
+    std::uint64_t events_offset;
     std::uint64_t state_writes; ///< writes of the state file that have been started
     std::uint64_t state_named;  ///< the latest of them that has been renamed to the state file
     task_counts tasks;
@@ -71,6 +73,7 @@ class shared_zone {
     void *in_flight = nullptr;
     void *traffic = nullptr;
     void *meters = nullptr;
+    void *events = nullptr;
 
     std::string_view journal() const noexcept;
     std::string_view gateway() const noexcept { return {header->gateway, sizeof(header->gateway)}; }
@@ -159,13 +162,21 @@ class zone_writer {
     /// Returns false if the mutex could not be acquired within a second: the table then stays as it is.
     explicit operator bool() const noexcept { return locked_; }
 
-    task_table tasks() noexcept { return task_table(store_, &zone_.header->tasks); }
-    route_table routes() noexcept { return route_table(store_, &meters_); }
+    /// Tasks are events once the table holds all that exist; until then, they are only the rest of these.
+    task_table tasks() noexcept
+    {
+        return task_table(store_, &zone_.header->tasks, zone_.tasks_brought() ? &events_ : nullptr);
+    }
+    route_table routes() noexcept { return route_table(store_, &meters_, &events_); }
+
+    /// Notes that anything may have changed.
+    void note_all_changed() noexcept { events_.add_all(); }
 
   private:
     shared_zone &zone_;
     record_store store_;
     route_metrics meters_;
+    event_ring events_;
     int exceptions_;
     bool locked_ = false;
 };

@@ -238,7 +238,7 @@ http {{
 """
 
 LOCATIONS = """\
-        location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; }
+        location ~ ^/((deploy|delete)(-status)?|models|events)(/|$) { rollout_api; }
 
         location ~ ^/v2/models/(?<model>[^/]+)(?<rest>/.*)?$ {
             rollout_route $model key=$http_x_user preview=$http_x_rollout_preview;

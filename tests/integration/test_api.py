@@ -12,7 +12,7 @@ from processes import wait_until
 
 ROLLOUTD = {"limits": {"max_concurrent_rollouts": 0}}  # tasks are accepted and held: they stay as they were answered
 NGINX = {"locations": """
-        location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; }
+        location ~ ^/((deploy|delete)(-status)?|models|events)(/|$) { rollout_api; }
         location /small/ { rollout_api base=/small; client_max_body_size 2k; client_body_buffer_size 1k; }
         location /large/ { rollout_api base=/large; client_max_body_size 20m; client_body_buffer_size 1k; }
         location /internal/inference-deployment/ {

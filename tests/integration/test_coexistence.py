@@ -13,7 +13,7 @@ NGINX = {
     limit_req_zone $http_x_limited zone=posts:1m rate=1r/m;
     """,
     "locations": """
-        location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; }
+        location ~ ^/((deploy|delete)(-status)?|models|events)(/|$) { rollout_api; }
 
         location /guarded/ { auth_request /auth; rollout_api base=/guarded; }
         location = /auth { internal; if ($http_x_pass != "sesame") { return 401; } return 204; }

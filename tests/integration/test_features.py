@@ -43,7 +43,7 @@ def echo(peer):
 
 
 LOCATIONS = """
-        location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; }
+        location ~ ^/((deploy|delete)(-status)?|models|events)(/|$) { rollout_api; }
 
         location ~ ^/v2/models/(?<model>[A-Za-z0-9._-]+)(?<rest>(/(infer|ready))?)$ {
             rollout_route $model names=server;

@@ -13,7 +13,7 @@ from link import PROTOCOL, frame, submission
 from processes import DEADLINE_S, wait_until, worker_user
 
 NGINX = {"workers": 1, "locations": """
-        location ~ ^/((deploy|delete)(-status)?|models)(/|$) { rollout_api; client_max_body_size 4m; client_body_buffer_size 8k; }
+        location ~ ^/((deploy|delete)(-status)?|models|events)(/|$) { rollout_api; client_max_body_size 4m; client_body_buffer_size 8k; }
         location ~ ^/v2/models/(?<model>[^/]+)(?<rest>/.*)?$ { rollout_route $model; proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model$rest; }
 """}
 
