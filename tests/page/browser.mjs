@@ -13,7 +13,7 @@ const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networ
 
 // What the browser itself writes for an answer with an error's status, or for one that does not come.
 const OF_THE_NETWORK = /^Failed to load resource: /;
-const TIMEOUT_MS = 20000;
+const TIMEOUT_MS = 60000;
 
 const browser = await chromium.launch({ executablePath: process.argv[2], args: ARGUMENTS });
 const pages = new Map();

@@ -1,5 +1,7 @@
 """What the operator's page shows: models, a rollout from its post to its end, history; to the eye, to the keyboard and to a screen reader."""
 
+import re
+
 import pytest
 
 from browser import PAGE_LOCATIONS
@@ -15,7 +17,7 @@ HOSTILE = '<img src=x onerror="document.title=1">'
 @pytest.fixture
 def m(request):
     """A model of the test's own."""
-    return request.node.name[5:].translate(str.maketrans("[-", "__", "]"))[:60]
+    return re.sub(r"\W+", "_", request.node.name[5:])[:60].strip("_")
 
 
 @pytest.fixture
