@@ -207,7 +207,7 @@ def test_it_can_be_used_by_keyboard_alone(gateway, show, held, m):
 
 
 def test_a_thousand_models_are_drawn_as_they_are_seen(make_gateway, show):
-    gateway = make_gateway(nginx=NGINX, rolloutd={"limits": {"max_models": 2000, "max_concurrent_rollouts": 64}}).start()
+    gateway = make_gateway(nginx=NGINX, rolloutd={"limits": {"max_deployed_models": 2000, "max_concurrent_rollouts": 64}}).start()
     gateway.make_model("m", "x")
     source = f"file://{gateway.home}/models/m"
     tasks = [gateway.post("/deploy", {"model_id": f"m{number}", "config": {"source": source}}).task() for number in range(1000)]
