@@ -49,6 +49,7 @@ api_route route_of(std::string_view uri) noexcept
         {"/models", api_route::shape::models},
         {"/healthz", api_route::shape::health},
         {"/readyz", api_route::shape::readiness},
+        {"/openapi.json", api_route::shape::description},
     };
     for (const auto &[whole, is] : plain) {
         if (uri == whole) {
@@ -84,7 +85,8 @@ problem not_found(const api_route &route)
             (is_model_id(route.name) ? "model \"" + std::string(route.name) + "\"." : "a model of that name.");
     } else {
         answer.detail = "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
-                        "/delete, /delete/{task_id}, /delete-status/{model_id}, /models, /healthz and /readyz, and "
+                        "/delete, /delete/{task_id}, /delete-status/{model_id}, /models, /healthz, /readyz and "
+                        "/openapi.json, and "
                         "POST /deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";
     }
     return answer;
