@@ -53,6 +53,7 @@ api_route route_of(std::string_view uri) noexcept
         {"/events", api_route::shape::events},
         {"/healthz", api_route::shape::health},
         {"/readyz", api_route::shape::readiness},
+        {"/openapi.json", api_route::shape::description},
     };
     for (const auto &[whole, is] : plain) {
         if (uri == whole) {
@@ -91,7 +92,7 @@ problem not_found(const api_route &route)
         answer.detail =
             "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
             "/delete, /delete/{task_id}, /delete-status/{model_id}, /models, /events, /deploy/{task_id}/events, "
-            "/delete/{task_id}/events, /healthz and /readyz, and "
+            "/delete/{task_id}/events, /healthz, /readyz and /openapi.json, and "
             "POST /deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";
     }
     return answer;

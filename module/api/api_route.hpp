@@ -20,6 +20,7 @@ struct api_route {
         models,
         health,
         readiness,
+        description,
         events,      ///< of all tasks and routes
         task_events, ///< of one task
     };

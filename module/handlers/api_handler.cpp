@@ -1,5 +1,6 @@
 #include "module/handlers/api_handler.hpp"
 
+#include "module/api/api_description.hpp"
 #include "module/api/query.hpp"
 #include "module/api/request_origin.hpp"
 #include "module/configuration.hpp"
@@ -15,6 +16,9 @@
 #include "module/nginx/request_body.hpp"
 #include "module/zone/shared_zone.hpp"
 
+#include <array>
+#include <cinttypes>
+#include <cstdio>
 #include <string_view>
 
 namespace rollout {
@@ -63,6 +67,7 @@ ngx_uint_t methods_of(api_route::shape shape) noexcept
     case api_route::shape::readiness:
     case api_route::shape::events:
     case api_route::shape::task_events:
+    case api_route::shape::description:
         return reading;
     }
     return 0;
@@ -83,6 +88,7 @@ ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
     const bool collection = route.is == api_route::shape::collection;
     const bool steers = route.is == api_route::shape::steer;
     const bool of_events = route.is == api_route::shape::events || route.is == api_route::shape::task_events;
+    const bool describes = route.is == api_route::shape::description;
     const bool of_tasks = route.is == api_route::shape::task || route.is == api_route::shape::latest;
     problem answer;
     answer.status = 405;
@@ -91,6 +97,7 @@ ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
                     : of_tasks                             ? "Tasks are read with GET."
                     : of_events                            ? "Events are read with GET."
                     : route.is == api_route::shape::models ? "Models are listed with GET."
+                    : describes                            ? "The API's description is read with GET."
                                                            : "The gateway's state is read with GET.";
     return send_problem(r, answer);
 }
@@ -159,6 +166,19 @@ problem refuse_arguments(const ngx_http_request_t *r)
 }
 
 
+/// Sends the API's description with the base and the words of this location.
+ngx_int_t answer_description(ngx_http_request_t *r)
+{
+    const auto &location = location_of(r);
+    const auto description = describe_api(view_of(location.base), location.documents.words);
+    std::array<char, 20> etag{};
+    const auto length = std::snprintf(etag.data(), etag.size(), "\"%016" PRIx64 "\"", description.hash);
+    const auto pieces = description.pieces();
+    return send_document(r, "application/json", {etag.data(), static_cast<std::size_t>(length)},
+                         {pieces[0], pieces[1], pieces[2], pieces[3], pieces[4]});
+}
+
+
 ngx_int_t read(pending_request &request)
 {
     ngx_http_request_t *r = request.r;
@@ -174,11 +194,13 @@ ngx_int_t read(pending_request &request)
         return stream_events(request);
     case api_route::shape::health:
     case api_route::shape::readiness:
+    case api_route::shape::description:
         if (const auto fault = refuse_arguments(r); !fault.detail.empty()) {
             return send_problem(r, fault);
         }
-        return request.route.is == api_route::shape::health ? send_json(r, R"({"status":"ok"})")
-                                                            : answer_readiness(r);
+        return request.route.is == api_route::shape::health      ? send_json(r, R"({"status":"ok"})")
+               : request.route.is == api_route::shape::readiness ? answer_readiness(r)
+                                                                 : answer_description(r);
     default:
         break;
     }

@@ -126,6 +126,18 @@ std::optional<ngx_int_t> begin_uncached(ngx_http_request_t *r) noexcept
 }
 
 
+/// Adds the headers of a document with that ETag. Returns false if out of memory.
+bool add_document_headers(ngx_http_request_t *r, std::string_view etag) noexcept
+{
+    const ngx_str_t copy = copy_to_pool(r->pool, etag);
+    if (copy.data == nullptr) {
+        return false;
+    }
+    r->headers_out.etag = push_header(r, "ETag", copy);
+    return r->headers_out.etag != nullptr && add_header(r, "Cache-Control", "no-cache");
+}
+
+
 /// Sends the next piece of a long answer.
 std::optional<ngx_int_t> send_piece(request_turns &turns) noexcept
 {
@@ -280,6 +292,17 @@ ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
 }
 
 
+ngx_int_t send_document(ngx_http_request_t *r, std::string_view type, std::string_view etag,
+                        std::initializer_list<std::string_view> parts) noexcept
+{
+    if (!add_document_headers(r, etag)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    const auto answered = answer_by_condition(r, etag);
+    return answered ? *answered : send_body(r, NGX_HTTP_OK, make_body(r, type, parts));
+}
+
+
 ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &what) noexcept
 {
     if (!what.body.whole() || what.body.empty()) {
@@ -360,12 +383,7 @@ condition condition_of(const ngx_http_request_t *r, std::string_view etag) noexc
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, std::string_view etag,
                     const document_form &form) noexcept
 {
-    const ngx_str_t copy = copy_to_pool(r->pool, etag);
-    if (copy.data == nullptr) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    r->headers_out.etag = push_header(r, "ETag", copy);
-    if (r->headers_out.etag == nullptr || !add_header(r, "Cache-Control", "no-cache")) {
+    if (!add_document_headers(r, etag)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     // A POST has created something, whatever its preconditions say.

@@ -19,6 +19,11 @@ ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept;
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, std::string_view etag,
                     const document_form &form) noexcept;
 
+/// Sends the parts one after the other, as content of that type with that ETag, which caches must ask for each time.
+/// The request's preconditions are checked.
+ngx_int_t send_document(ngx_http_request_t *r, std::string_view type, std::string_view etag,
+                        std::initializer_list<std::string_view> parts) noexcept;
+
 /// Sends the parts one after the other, as content of that type that must not be cached. The request's preconditions
 /// are checked, although the content has no ETag.
 ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
