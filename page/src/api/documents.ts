@@ -44,16 +44,16 @@ export interface Gate {
 }
 
 export interface Plan {
-  steps: { weight: number; hold_s: number }[];
-  promote: "auto" | "manual";
-  watch_s: number;
-  old: "delete" | "archive" | "keep";
-  gate?: Limits;
+  steps?: { weight: number; hold_s?: number }[];
+  promote?: "auto" | "manual";
+  watch_s?: number;
+  old?: "delete" | "archive" | "keep";
+  gate?: Limits | null;
   warnings?: string[];
 }
 
 export interface Metadata {
-  revision?: number;
+  revision?: number | null;
   step?: string | null;
   progress?: number;
   traffic_weight?: number;

@@ -43,7 +43,7 @@ function CountsRow({ name, counts }: { name: string; counts: Counts }) {
 
 const MARK_TONES: Record<Mark, Tone> = { kept: "good", over: "waiting", broken: "bad", open: "idle" };
 
-function GateView({ gate, revision }: { gate: Gate; revision: number | undefined }) {
+function GateView({ gate, revision }: { gate: Gate; revision: number | null | undefined }) {
   const found = judgements(gate);
   return (
     <section aria-labelledby="gate">
@@ -73,20 +73,23 @@ function GateView({ gate, revision }: { gate: Gate; revision: number | undefined
   );
 }
 
+const OLD_WORDS = { delete: "deleted", keep: "kept loaded", archive: "kept on disk" };
+
 function PlanView({ task }: { task: Task }) {
   const { plan, traffic_weight } = task.metadata;
-  if (!plan) {
+  if (!plan?.steps) {
     return null;
   }
   const last = plan.steps[plan.steps.length - 1];
-  const steps = plan.steps.map(({ weight, hold_s }) => (hold_s > 0 ? `${weight} % for ${duration(hold_s * 1000)}` : `${weight} %`));
+  const watch_s = plan.watch_s ?? 0;
+  const steps = plan.steps.map(({ weight, hold_s = 0 }) => (hold_s > 0 ? `${weight} % for ${duration(hold_s * 1000)}` : `${weight} %`));
   return (
     <section aria-labelledby="plan">
       <h2 id="plan">Traffic</h2>
       <WeightBar weight={traffic_weight ?? 0} has_green={(traffic_weight ?? 0) > 0} />
       <p>
         The plan: {steps.join(", ")}{last && last.weight < 100 ? ", then all" : ""}; {plan.promote === "manual" ? "a person promotes" : "promotes by itself"}
-        {plan.watch_s > 0 && `; watched for ${duration(plan.watch_s * 1000)} after that`}; the old revision is {plan.old === "delete" ? "deleted" : plan.old === "keep" ? "kept loaded" : "kept on disk"}.
+        {watch_s > 0 && `; watched for ${duration(watch_s * 1000)} after that`}; the old revision is {OLD_WORDS[plan.old ?? "delete"]}.
       </p>
       {(plan.warnings ?? []).map((warning) => <p key={warning} class="warning">⚠ {warning}</p>)}
     </section>

@@ -16,7 +16,7 @@ function kept_revisions(model: Model | undefined): number[] {
 
 function next_weight(task: Task): number | null {
   const { plan, traffic_weight } = task.metadata;
-  const next = plan?.steps.find((step) => step.weight > (traffic_weight ?? 0));
+  const next = plan?.steps?.find((step) => step.weight > (traffic_weight ?? 0));
   return next ? next.weight : null;
 }
 
