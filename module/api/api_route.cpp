@@ -20,10 +20,14 @@ api_route named(api_route::shape with_name, task_kind kind, std::string_view res
     if (slash == std::string_view::npos) {
         return {rest.empty() ? api_route::shape::unknown : with_name, kind, rest};
     }
+    const bool of_task = with_name == api_route::shape::task && slash != 0;
+    if (of_task && kind == task_kind::deploy && rest.substr(slash + 1) == "series") {
+        return {api_route::shape::series, kind, rest.substr(0, slash)};
+    }
     const auto verb = task_verb_from(rest.substr(slash + 1));
     // A deletion has no traffic to hold, and nothing to roll back to.
-    const bool fits = verb && with_name == api_route::shape::task && slash != 0 &&
-                      (kind == task_kind::deploy || *verb == task_verb::cancel || *verb == task_verb::retry);
+    const bool fits =
+        verb && of_task && (kind == task_kind::deploy || *verb == task_verb::cancel || *verb == task_verb::retry);
     return fits ? api_route{api_route::shape::steer, kind, rest.substr(0, slash), *verb} : api_route{};
 }
 
@@ -76,7 +80,8 @@ problem not_found(const api_route &route)
     problem answer;
     answer.status = 404;
     // Only a valid name is repeated: other text from a client does not belong in an answer.
-    if (route.is == api_route::shape::task || route.is == api_route::shape::steer) {
+    if (route.is == api_route::shape::task || route.is == api_route::shape::steer ||
+        route.is == api_route::shape::series) {
         answer.detail = "There is no " + std::string(noun(route.kind)) + " task" +
                         (is_task_id(route.name) ? " \"" + std::string(route.name) + "\"." : " of that id.");
     } else if (route.is == api_route::shape::latest) {
@@ -84,7 +89,8 @@ problem not_found(const api_route &route)
             "There is no " + std::string(noun(route.kind)) + " of " +
             (is_model_id(route.name) ? "model \"" + std::string(route.name) + "\"." : "a model of that name.");
     } else {
-        answer.detail = "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
+        answer.detail = "There is no such route; there are /deploy, /deploy/{task_id}, /deploy/{task_id}/series, "
+                        "/deploy-status/{model_id}, "
                         "/delete, /delete/{task_id}, /delete-status/{model_id}, /models, /healthz, /readyz and "
                         "/openapi.json, and "
                         "POST /deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";

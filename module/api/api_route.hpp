@@ -11,7 +11,7 @@ namespace rollout {
 
 /// The part of the URI after the base, parsed. Holds views into the URI.
 struct api_route {
-    enum class shape { unknown, collection, task, latest, steer, models, health, readiness, description };
+    enum class shape { unknown, collection, task, latest, steer, series, models, health, readiness, description };
 
     shape is = shape::unknown;
     task_kind kind = task_kind::deploy;
