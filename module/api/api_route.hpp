@@ -17,6 +17,7 @@ struct api_route {
         task,
         latest,
         steer,
+        series,
         models,
         health,
         readiness,

@@ -8,6 +8,7 @@
 #include "module/handlers/pending_request.hpp"
 #include "module/handlers/task_list.hpp"
 #include "module/handlers/task_read.hpp"
+#include "module/handlers/task_series.hpp"
 #include "module/handlers/task_submit.hpp"
 #include "module/handlers/task_verb.hpp"
 #include "module/link/process_link.hpp"
@@ -62,6 +63,7 @@ ngx_uint_t methods_of(api_route::shape shape) noexcept
         return NGX_HTTP_POST;
     case api_route::shape::task:
     case api_route::shape::latest:
+    case api_route::shape::series:
     case api_route::shape::models:
     case api_route::shape::health:
     case api_route::shape::readiness:
@@ -96,6 +98,7 @@ ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
                     : steers                               ? "A verb is sent to a task with POST."
                     : of_tasks                             ? "Tasks are read with GET."
                     : of_events                            ? "Events are read with GET."
+                    : route.is == api_route::shape::series ? "A series is read with GET."
                     : route.is == api_route::shape::models ? "Models are listed with GET."
                     : describes                            ? "The API's description is read with GET."
                                                            : "The gateway's state is read with GET.";
@@ -192,11 +195,15 @@ ngx_int_t read(pending_request &request)
     case api_route::shape::events:
     case api_route::shape::task_events:
         return stream_events(request);
+    case api_route::shape::series:
     case api_route::shape::health:
     case api_route::shape::readiness:
     case api_route::shape::description:
         if (const auto fault = refuse_arguments(r); !fault.detail.empty()) {
             return send_problem(r, fault);
+        }
+        if (request.route.is == api_route::shape::series) {
+            return read_series(request);
         }
         return request.route.is == api_route::shape::health      ? send_json(r, R"({"status":"ok"})")
                : request.route.is == api_route::shape::readiness ? answer_readiness(r)

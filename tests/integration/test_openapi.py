@@ -13,7 +13,7 @@ from description import FILE, NOT_SERVED, description
 from processes import DEADLINE_S, ROOT
 
 NPM = ROOT / "tests/support/openapi"
-LOCATION = "location ~ ^/((deploy|delete)(-status)?|models|healthz|readyz|openapi\\.json)(/|$)"
+LOCATION = "location ~ ^/((deploy|delete)(-status)?|models|events|healthz|readyz|openapi\\.json)(/|$)"
 NGINX = {"locations": f"""
     {LOCATION} {{ rollout_api; }}
     location /es/ {{ rollout_api base=/es dialect=embedding_studio identity=off; }}
@@ -75,7 +75,7 @@ def test_every_path_is_a_route_with_these_methods(gateway, template):
         described.add("HEAD")
     for path in paths_with_words(template):
         answer = gateway.request("OPTIONS", path)
-        if not re.match("/((deploy|delete)(-status)?|models|healthz|readyz|openapi)", path):
+        if not re.match("/((deploy|delete)(-status)?|models|events|healthz|readyz|openapi)", path):
             pytest.fail(f"{LOCATION} does not have {path}")
         assert answer.status == 204, answer
         assert set(answer.headers["Allow"].split(", ")) == described, path
