@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bad_reason, status_words, verdict_of } from "../src/words/verdict";
+import { adds_to_verdict, bad_reason, status_words, verdict_of } from "../src/words/verdict";
 import { counts, gate, NOW, task } from "./samples";
 
 const said = (...of: Parameters<typeof task>) => verdict_of(task(...of), "deploy", NOW);
@@ -59,4 +59,11 @@ test("lists have a word for what a task is at", () => {
   assert.equal(status_words(task({}, { waits_for: "person" })), "waits for you");
   assert.equal(status_words(task({}, { cancel_asked: true })), "canceling");
   assert.equal(status_words(task({ status: "refused" })), "refused");
+});
+
+test("the task's own detail is shown where it says more", () => {
+  assert.equal(adds_to_verdict(task({ detail: "Until 12:00." }, { waits_for: "time" })), false);
+  assert.equal(adds_to_verdict(task({ detail: "Step load of revision 7 is running." }, { step: "load" })), false);
+  assert.equal(adds_to_verdict(task({ detail: "Waits for POST /deploy/t1/promote." }, { waits_for: "person" })), true);
+  assert.equal(adds_to_verdict(task({ detail: "It failed.", status: "failed" })), false);
 });

@@ -72,6 +72,14 @@ def test_opened_midway_it_shows_all_that_was(gateway, show, held, m):
         assert [text.split()[0] for text in steps] == ["fetch", "stage", "load", "ready", "smoke", "shift", "promote", "retire"]
         assert "1 file" in steps[0] and "done" in steps[0] and "running" in steps[5] and "pending" in steps[7]
         assert "30 % for 10 min, 100 %" in page.text("section[aria-labelledby=plan]")
+        with Traffic(gateway, m) as traffic:
+            traffic.await_answers("green")
+            page.until(lambda: page.count(".plot canvas") == 3, "the plots")
+            page.until(lambda: "green 0 %" in page.run("document.querySelectorAll('.plot [role=img]')[1].getAttribute('aria-label')"), "green's failures")
+        assert "new weight" in page.text("ol.marks")
+    with show(gateway, deploy_at(held)) as page:  # what the gate has seen is there for who comes later
+        page.see(".plot canvas")
+        page.must_be_accessible()
 
 
 def test_a_failing_gate_says_why_first(gateway, show, m):
@@ -84,6 +92,7 @@ def test_a_failing_gate_says_why_first(gateway, show, m):
         assert page.text(".verdict > .bad").startswith("The gate: ")
         broken = page.text(".judgements .bad")
         assert "failed 100 %" in broken.replace("\n", " ") and "at most 1 %" in broken
+        page.see("ol.marks", "verdict")
         page.must_be_accessible()
     with show(gateway) as page:
         page.see("tr", m)

@@ -35,6 +35,7 @@ function draw_marks(plot: uPlot, marks: SeriesMark[]): void {
   ctx.textBaseline = "top";
   ctx.lineWidth = devicePixelRatio;
   ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+  let before = { x: -Infinity, row: 0 };
   marks.forEach((mark, i) => {
     const x = plot.valToPos(Date.parse(mark.at) / 1000, "x", true);
     if (x < bbox.left || x > bbox.left + bbox.width) {
@@ -44,7 +45,9 @@ function draw_marks(plot: uPlot, marks: SeriesMark[]): void {
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    ctx.fillText(String(i + 1), x + 2 * devicePixelRatio, bbox.top + 2 * devicePixelRatio);
+    // Numbers of marks that are close go below each other.
+    before = { x, row: x - before.x < 16 * devicePixelRatio ? before.row + 1 : 0 };
+    ctx.fillText(String(i + 1), x + 2 * devicePixelRatio, bbox.top + (2 + 13 * before.row) * devicePixelRatio);
   });
   ctx.restore();
 }

@@ -4,7 +4,7 @@ import { is_final, type Counts, type Gate, type Kind, type Step, type Task } fro
 import { useSeries, useTask } from "../state/use_task";
 import { clock, count, duration, milliseconds, percent, plural, time_of, whole_seconds } from "../words/format";
 import { MARK_WORDS, judgements, type Mark } from "../words/judgement";
-import { bad_reason, verdict_of, type Tone } from "../words/verdict";
+import { adds_to_verdict, bad_reason, verdict_of, type Tone } from "../words/verdict";
 import { link, useKnown, useLive, useNow } from "./context";
 import { Loading, ProblemPanel, State, TaskLink, TaskState, WeightBar, When, what_of } from "./pieces";
 import { Plots } from "./plots";
@@ -19,8 +19,8 @@ function StepItem({ step, now }: { step: Step; now: number }) {
   return (
     <li class={`step ${STEP_TONES[step.state]}`}>
       <strong>{step.name}</strong> <State tone={STEP_TONES[step.state]} words={step.state} />
-      {took !== null && step.state !== "skipped" && <span class="quiet"> {took}{began !== null && <>, from <time dateTime={step.started_at!}>{clock(began, now)}</time></>}</span>}
-      {step.attempts > 1 && <span> in {plural(step.attempts, "attempt")}</span>}
+      {took !== null && step.state !== "skipped" && <div>{took}{step.attempts > 1 && ` in ${plural(step.attempts, "attempt")}`}</div>}
+      {began !== null && <div class="quiet">from <time dateTime={step.started_at!}>{clock(began, now)}</time></div>}
       {step.detail && <div class="says">{step.detail}</div>}
     </li>
   );
@@ -166,7 +166,7 @@ export function TaskView({ kind, task_id }: { kind: Kind; task_id: string }) {
         <p><TaskState task={listed} /></p>
         <p class="sentence">{verdict.sentence}</p>
         {why && <p class="bad">The gate: {why}</p>}
-        {!is_final(task.status) && task.detail && <p class="quiet">{task.detail}</p>}
+        {adds_to_verdict(task) && <p class="quiet">{task.detail}</p>}
         {problem && problem.status !== 0 && <p class="bad" role="alert">{problem.detail}</p>}
         <Verbs task={task} kind={kind} model={model} />
         <Announcement key={task_id} task={task} sentence={verdict.sentence} />

@@ -118,6 +118,11 @@ export function verdict_of(task: Task, kind: Kind, now: number): Verdict {
   return under_way(task, kind, now);
 }
 
+/// Whether the task's own detail says more than the verdict does.
+export function adds_to_verdict(task: Task): boolean {
+  return !is_final(task.status) && task.detail !== "" && task.metadata.waits_for !== "time" && !(task.metadata.waits_for === undefined && task.metadata.step !== undefined && / is running\.$/.test(task.detail));
+}
+
 /// The status as lists have it: one or two words.
 export function status_words(task: ListedTask): string {
   if (task.status === "in_progress") {
