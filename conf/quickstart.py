@@ -57,7 +57,8 @@ http {{
     server {{
         listen 127.0.0.1:{gateway};
 
-        location ~ ^/((deploy|delete)(-status)?|models|events)(/|$) {{ rollout_api; }}
+        location ~ ^/((deploy|delete)(-status)?|models|events|readyz)(/|$) {{ rollout_api; }}
+        location /rollout/ {{ rollout_page write=on; }}
 
         location ~ ^/v2/models/(?<model>[A-Za-z0-9._-]+)(?<rest>(/versions/[0-9]+)?(/(infer|ready))?)$ {{
             rollout_route $model key=$http_x_user;
@@ -370,6 +371,7 @@ def start_all(home, processes):
     wait_until(gateway_is_up, "nginx's start")
     say(f"Inference servers on ports {' and '.join(map(str, servers.ports))}, rolloutd, and nginx on port {gateway.port} "
         f"(gRPC on {gateway.grpc_port}), all in {home}")
+    say(f"Watch it in a browser: http://127.0.0.1:{gateway.port}/rollout/")
     return gateway
 
 
@@ -503,7 +505,7 @@ def stay(home, gateway):
     headline("Deployed again, for you to try")
     gateway.run_task("deploy", {"model_id": MODEL, "config": {"source": f"file://{home}/models/silero_vad_v6.onnx"}})
     base = f"http://127.0.0.1:{gateway.port}"
-    say(f"\nThe gateway stays up until Ctrl-C. Try:\n"
+    say(f"\nThe gateway stays up until Ctrl-C. Open {base}/rollout/ in a browser: what you deploy is shown there as it goes. Try:\n"
         f"  curl {base}/deploy-status/{MODEL}\n"
         f"  curl -i -d @{home}/sample.json {base}/v2/models/{MODEL}/infer\n"
         f"  curl -H 'Content-Type: application/json' -d '{{\"model_id\": \"{MODEL}\", \"config\": "

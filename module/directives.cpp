@@ -4,8 +4,11 @@
 #include "module/configuration.hpp"
 #include "module/handlers/api_handler.hpp"
 #include "module/handlers/metrics_handler.hpp"
+#include "module/handlers/page_handler.hpp"
 #include "module/handlers/ready_peers.hpp"
+#include "module/page/page_files.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -52,6 +55,7 @@ char *other_use_of(const location_settings &location)
     const char *use = location.model != nullptr ? "is incompatible with \"rollout_route\" in one location"
                       : location.api            ? "is incompatible with \"rollout_api\" in one location"
                       : location.metrics        ? "is incompatible with \"rollout_metrics\" in one location"
+                      : location.page           ? "is incompatible with \"rollout_page\" in one location"
                                                 : nullptr;
     return const_cast<char *>(use);
 }
@@ -106,17 +110,52 @@ const char *set_handler(ngx_conf_t *cf, location_settings &location, ngx_http_ha
     return nullptr;
 }
 
+/// Returns a value whose variables are evaluated for each request; null if the text cannot be compiled.
+ngx_http_complex_value_t *compile_value(ngx_conf_t *cf, ngx_str_t text)
+{
+    auto *value = make_in_pool<ngx_http_complex_value_t>(cf->pool);
+    ngx_http_compile_complex_value_t job = {};
+    job.cf = cf;
+    job.value = &text;
+    job.complex_value = value;
+    return value != nullptr && ngx_http_compile_complex_value(&job) == NGX_OK ? value : nullptr;
+}
+
+
+/// What the page puts before the API's routes is a path as it stands in a URI: no query, no other host ("//").
+bool is_path_prefix(std::string_view text) noexcept
+{
+    const auto is_path = [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               std::string_view("/-._~").find(c) != std::string_view::npos;
+    };
+    return text.starts_with('/') && !text.ends_with('/') && text.find("//") == std::string_view::npos &&
+           std::all_of(text.begin(), text.end(), is_path);
+}
+
+
+const char *directive_of(const location_settings &location) noexcept
+{
+    return location.api ? "rollout_api" : location.metrics ? "rollout_metrics" : "rollout_page";
+}
+
 } // namespace
+
+
+ngx_http_handler_pt handler_of(const location_settings &location) noexcept
+{
+    return location.api ? handle_api : location.metrics ? handle_metrics : location.page ? handle_page : nullptr;
+}
 
 
 char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx_http_core_loc_conf_t &core)
 {
     const auto &context = location.handler_context;
-    if (context.file == nullptr || core.handler == (location.api ? handle_api : handle_metrics)) {
+    if (context.file == nullptr || core.handler == handler_of(location)) {
         return NGX_CONF_OK;
     }
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"%s\" directive %s in %s:%ui",
-                  location.api ? "rollout_api" : "rollout_metrics", other_handler, context.file, context.line);
+                  directive_of(location), other_handler, context.file, context.line);
     return config_error();
 }
 
@@ -303,19 +342,11 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
     if (char *fault = other_use_of(location)) {
         return fault;
     }
-    const auto compile = [cf](ngx_str_t text) -> ngx_http_complex_value_t * {
-        auto *value = make_in_pool<ngx_http_complex_value_t>(cf->pool);
-        ngx_http_compile_complex_value_t job = {};
-        job.cf = cf;
-        job.value = &text;
-        job.complex_value = value;
-        return value != nullptr && ngx_http_compile_complex_value(&job) == NGX_OK ? value : nullptr;
-    };
 
     if (values[1].len == 0) {
         return invalid(cf, values[1]);
     }
-    location.model = compile(values[1]);
+    location.model = compile_value(cf, values[1]);
     if (location.model == nullptr) {
         return config_error();
     }
@@ -340,7 +371,7 @@ char *set_route(ngx_conf_t *cf, ngx_command_t *, void *conf)
         if (member == nullptr || *member != nullptr || text->len == 0) {
             return invalid(cf, values[i]);
         }
-        *member = compile(*text);
+        *member = compile_value(cf, *text);
         if (*member == nullptr) {
             return config_error();
         }
@@ -392,6 +423,52 @@ char *set_metrics(ngx_conf_t *cf, ngx_command_t *, void *conf)
         return const_cast<char *>(fault);
     }
     note_context(cf, main_settings_of(cf).metrics_used);
+    return NGX_CONF_OK;
+}
+
+
+char *set_page(ngx_conf_t *cf, ngx_command_t *, void *conf)
+{
+    auto &location = *static_cast<location_settings *>(conf);
+    if (location.page) {
+        return const_cast<char *>("is duplicate");
+    }
+    if (char *fault = other_use_of(location)) {
+        return fault;
+    }
+    if (page_files().empty()) {
+        return const_cast<char *>("is not available: the module was built with ROLLOUT_PAGE=OFF");
+    }
+    ngx_str_t *values = arguments(cf);
+    for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) {
+        if (auto write = value_of(values[i], "write"); write && location.page_write == nullptr) {
+            const auto word = view_of(*write);
+            if (word != "on" && word != "off" && ngx_http_script_variables_count(&*write) == 0) {
+                return invalid(cf, values[i]);
+            }
+            location.page_write = compile_value(cf, *write);
+            if (location.page_write == nullptr) {
+                return config_error();
+            }
+        } else if (const auto api = value_of(values[i], "api"); api && location.page_api.len == 0) {
+            if (!is_path_prefix(view_of(*api))) {
+                return invalid(cf, values[i]);
+            }
+            location.page_api = *api;
+        } else {
+            return invalid(cf, values[i]);
+        }
+    }
+
+    location.page = true;
+    if (const char *fault = set_handler(cf, location, handle_page)) {
+        return const_cast<char *>(fault);
+    }
+    // The page's files are found beside it: a URI without the last slash is redirected, as with proxy_pass.
+    auto *core = static_cast<ngx_http_core_loc_conf_t *>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    if (view_of(core->name).ends_with('/')) {
+        core->auto_redirect = 1;
+    }
     return NGX_CONF_OK;
 }
 

@@ -4,9 +4,7 @@
 #include "module/configuration.hpp"
 #include "module/directives.hpp"
 #include "module/handlers/answer_names.hpp"
-#include "module/handlers/api_handler.hpp"
 #include "module/handlers/grpc_status.hpp"
-#include "module/handlers/metrics_handler.hpp"
 #include "module/handlers/problem_filter.hpp"
 #include "module/handlers/ready_peers.hpp"
 #include "module/handlers/request_accounting.hpp"
@@ -48,6 +46,8 @@ ngx_command_t commands[] = {
      NGX_HTTP_SRV_CONF_OFFSET, 0, nullptr},
     {ngx_string("rollout_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_metrics, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
+    {ngx_string("rollout_page"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE12, set_page,
+     NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("rollout_grpc"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_grpc, NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("rollout_json_model"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_json_model, NGX_HTTP_LOC_CONF_OFFSET,
      0, nullptr},
@@ -147,15 +147,18 @@ char *merge_location(ngx_conf_t *cf, void *parent, void *child)
     // "if" and "limit_except" create an unnamed location inside another one. It inherits the handler, unless the
     // block sets one itself, for example with "proxy_pass". A named location does not inherit a handler, as with
     // nginx's own modules.
-    const bool is_free = !to.api && !to.metrics;
-    if (core->noname && is_free && core->handler == nullptr && (from.api || from.metrics)) {
+    const bool is_free = handler_of(to) == nullptr;
+    if (core->noname && is_free && core->handler == nullptr && handler_of(from) != nullptr) {
         to.api = from.api;
         to.metrics = from.metrics;
+        to.page = from.page;
+        to.page_api = from.page_api;
+        to.page_write = from.page_write;
         to.base = from.base;
         to.documents = from.documents;
-        core->handler = from.api ? handle_api : handle_metrics;
+        core->handler = handler_of(from);
     }
-    if (!to.api && !to.metrics && to.model == nullptr && !to.route_off) {
+    if (handler_of(to) == nullptr && to.model == nullptr && !to.route_off) {
         to.model = from.model;
         to.part = from.part;
         to.key = from.key;

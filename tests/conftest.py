@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "harness"))
 
+import description  # noqa: E402
 from ending import finish  # noqa: E402
 from gateway import Gateway  # noqa: E402
 
@@ -19,6 +20,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         folder = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group(folder if folder in ("packages", "image") else str(item.path)))
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_described():
+    """A test fails that got an answer of the API which module/openapi.json does not describe, in whichever of its threads."""
+    description.faults.clear()
+    yield
+    assert not description.faults, description.faults[0]
 
 
 @pytest.fixture

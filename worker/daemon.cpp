@@ -63,6 +63,9 @@ daemon::daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings
         scheduler_.steer(std::move(wanted), std::move(answer));
     };
     gateways_.metrics = [this] { return metrics(); };
+    gateways_.find_series = [this](const std::string &task_id, gateway_server::series_fn done) {
+        scheduler_.find_series(task_id, std::move(done));
+    };
     gateways_.tasks_of = [this](const std::string &model_id, std::size_t most) {
         return scheduler_.tasks_of(model_id, most);
     };

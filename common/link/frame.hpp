@@ -27,6 +27,8 @@
 //     models    {id, after?, limit, in_lines?}    models, in the order of their ids, after that one; `in_lines`: the
 //                                                 documents are to be sent as lines after the answers' messages
 //     metrics   {id}                              asks for rolloutd's own metrics
+//     series    {id, task_id}                     asks for the series of a deployment; sent only if the welcome says that
+//                                                 there are any (`series`)
 //     applied   {revision}                        the routes up to this revision are in force in this gateway
 //     counters  {id, in_flight}                   the answer to `sample`
 //     measured  {id, counters, last_minute}       the answer to `measure`: traffic_counters.hpp, and the number of the
@@ -41,7 +43,7 @@
 //     pong      {}
 //
 //   rolloutd -> nginx
-//     welcome   {protocol, journal, revision, routes, stream, suspects, failures}
+//     welcome   {protocol, journal, revision, routes, stream, suspects, failures, series}
 //                                                 `protocol`: the version for this link; `routes`: the revision of the
 //                                                 newest route; `stream`: this link carries its gateway's updates
 //     stream    {}                                this link is to carry the updates from now on; answered by a `hello`
@@ -61,6 +63,8 @@
 //                                                 is no page now, ask again, which is also the answer if it did
 //     listed_models {id, models | null, next}     the same for models
 //     metered   {id, text}                        in Prometheus' text format
+//     series    {id, failed?} and the document, if there is such a deployment
+//                                                 `failed`: the journal could not be read
 //     update    {revision, filled?, complete} and tasks
 //                                                 `revision`: with this, the table holds everything up to here;
 //                                                 `filled`: that is all that the journal has; `complete`: and no other

@@ -38,6 +38,8 @@ std::string_view frame_name(gateway_frame type) noexcept
         return "models";
     case gateway_frame::metrics:
         return "metrics";
+    case gateway_frame::series:
+        return "series";
     case gateway_frame::applied:
         return "applied";
     case gateway_frame::counters:
@@ -76,6 +78,8 @@ std::string_view frame_name(rolloutd_frame type) noexcept
         return "listed_models";
     case rolloutd_frame::metered:
         return "metered";
+    case rolloutd_frame::series:
+        return "series";
     case rolloutd_frame::update:
         return "update";
     case rolloutd_frame::shared:

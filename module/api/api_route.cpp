@@ -20,13 +20,17 @@ api_route named(api_route::shape with_name, task_kind kind, std::string_view res
     if (slash == std::string_view::npos) {
         return {rest.empty() ? api_route::shape::unknown : with_name, kind, rest};
     }
-    if (with_name == api_route::shape::task && slash != 0 && rest.substr(slash) == "/events") {
+    const bool of_task = with_name == api_route::shape::task && slash != 0;
+    if (of_task && kind == task_kind::deploy && rest.substr(slash + 1) == "series") {
+        return {api_route::shape::series, kind, rest.substr(0, slash)};
+    }
+    if (of_task && rest.substr(slash + 1) == "events") {
         return {api_route::shape::task_events, kind, rest.substr(0, slash)};
     }
     const auto verb = task_verb_from(rest.substr(slash + 1));
     // A deletion has no traffic to hold, and nothing to roll back to.
-    const bool fits = verb && with_name == api_route::shape::task && slash != 0 &&
-                      (kind == task_kind::deploy || *verb == task_verb::cancel || *verb == task_verb::retry);
+    const bool fits =
+        verb && of_task && (kind == task_kind::deploy || *verb == task_verb::cancel || *verb == task_verb::retry);
     return fits ? api_route{api_route::shape::steer, kind, rest.substr(0, slash), *verb} : api_route{};
 }
 
@@ -53,6 +57,7 @@ api_route route_of(std::string_view uri) noexcept
         {"/events", api_route::shape::events},
         {"/healthz", api_route::shape::health},
         {"/readyz", api_route::shape::readiness},
+        {"/openapi.json", api_route::shape::description},
     };
     for (const auto &[whole, is] : plain) {
         if (uri == whole) {
@@ -80,7 +85,7 @@ problem not_found(const api_route &route)
     answer.status = 404;
     // Only a valid name is repeated: other text from a client does not belong in an answer.
     if (route.is == api_route::shape::task || route.is == api_route::shape::steer ||
-        route.is == api_route::shape::task_events) {
+        route.is == api_route::shape::task_events || route.is == api_route::shape::series) {
         answer.detail = "There is no " + std::string(noun(route.kind)) + " task" +
                         (is_task_id(route.name) ? " \"" + std::string(route.name) + "\"." : " of that id.");
     } else if (route.is == api_route::shape::latest) {
@@ -91,7 +96,7 @@ problem not_found(const api_route &route)
         answer.detail =
             "There is no such route; there are /deploy, /deploy/{task_id}, /deploy-status/{model_id}, "
             "/delete, /delete/{task_id}, /delete-status/{model_id}, /models, /events, /deploy/{task_id}/events, "
-            "/delete/{task_id}/events, /healthz and /readyz, and "
+            "/delete/{task_id}/events, /deploy/{task_id}/series, /healthz, /readyz and /openapi.json, and "
             "POST /deploy/{task_id}/cancel, retry, promote, pause, resume and rollback.";
     }
     return answer;

@@ -17,9 +17,11 @@ struct api_route {
         task,
         latest,
         steer,
+        series,
         models,
         health,
         readiness,
+        description,
         events,      ///< of all tasks and routes
         task_events, ///< of one task
     };

@@ -1,5 +1,6 @@
 #include "module/handlers/api_handler.hpp"
 
+#include "module/api/api_description.hpp"
 #include "module/api/query.hpp"
 #include "module/api/request_origin.hpp"
 #include "module/configuration.hpp"
@@ -7,6 +8,7 @@
 #include "module/handlers/pending_request.hpp"
 #include "module/handlers/task_list.hpp"
 #include "module/handlers/task_read.hpp"
+#include "module/handlers/task_series.hpp"
 #include "module/handlers/task_submit.hpp"
 #include "module/handlers/task_verb.hpp"
 #include "module/link/process_link.hpp"
@@ -15,6 +17,9 @@
 #include "module/nginx/request_body.hpp"
 #include "module/zone/shared_zone.hpp"
 
+#include <array>
+#include <cinttypes>
+#include <cstdio>
 #include <string_view>
 
 namespace rollout {
@@ -58,11 +63,13 @@ ngx_uint_t methods_of(api_route::shape shape) noexcept
         return NGX_HTTP_POST;
     case api_route::shape::task:
     case api_route::shape::latest:
+    case api_route::shape::series:
     case api_route::shape::models:
     case api_route::shape::health:
     case api_route::shape::readiness:
     case api_route::shape::events:
     case api_route::shape::task_events:
+    case api_route::shape::description:
         return reading;
     }
     return 0;
@@ -83,6 +90,7 @@ ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
     const bool collection = route.is == api_route::shape::collection;
     const bool steers = route.is == api_route::shape::steer;
     const bool of_events = route.is == api_route::shape::events || route.is == api_route::shape::task_events;
+    const bool describes = route.is == api_route::shape::description;
     const bool of_tasks = route.is == api_route::shape::task || route.is == api_route::shape::latest;
     problem answer;
     answer.status = 405;
@@ -90,7 +98,9 @@ ngx_int_t refuse_method(ngx_http_request_t *r, const api_route &route)
                     : steers                               ? "A verb is sent to a task with POST."
                     : of_tasks                             ? "Tasks are read with GET."
                     : of_events                            ? "Events are read with GET."
+                    : route.is == api_route::shape::series ? "A series is read with GET."
                     : route.is == api_route::shape::models ? "Models are listed with GET."
+                    : describes                            ? "The API's description is read with GET."
                                                            : "The gateway's state is read with GET.";
     return send_problem(r, answer);
 }
@@ -159,6 +169,19 @@ problem refuse_arguments(const ngx_http_request_t *r)
 }
 
 
+/// Sends the API's description with the base and the words of this location.
+ngx_int_t answer_description(ngx_http_request_t *r)
+{
+    const auto &location = location_of(r);
+    const auto description = describe_api(view_of(location.base), location.documents.words);
+    std::array<char, 20> etag{};
+    const auto length = std::snprintf(etag.data(), etag.size(), "\"%016" PRIx64 "\"", description.hash);
+    const auto pieces = description.pieces();
+    return send_document(r, "application/json", {etag.data(), static_cast<std::size_t>(length)},
+                         {pieces[0], pieces[1], pieces[2], pieces[3], pieces[4]});
+}
+
+
 ngx_int_t read(pending_request &request)
 {
     ngx_http_request_t *r = request.r;
@@ -172,13 +195,19 @@ ngx_int_t read(pending_request &request)
     case api_route::shape::events:
     case api_route::shape::task_events:
         return stream_events(request);
+    case api_route::shape::series:
     case api_route::shape::health:
     case api_route::shape::readiness:
+    case api_route::shape::description:
         if (const auto fault = refuse_arguments(r); !fault.detail.empty()) {
             return send_problem(r, fault);
         }
-        return request.route.is == api_route::shape::health ? send_json(r, R"({"status":"ok"})")
-                                                            : answer_readiness(r);
+        if (request.route.is == api_route::shape::series) {
+            return read_series(request);
+        }
+        return request.route.is == api_route::shape::health      ? send_json(r, R"({"status":"ok"})")
+               : request.route.is == api_route::shape::readiness ? answer_readiness(r)
+                                                                 : answer_description(r);
     default:
         break;
     }

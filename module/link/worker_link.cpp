@@ -150,6 +150,14 @@ link_result worker_link::list(link_call &call, const model_page &page)
 }
 
 
+link_result worker_link::series(link_call &call, std::string_view task_id)
+{
+    json_ptr message = message_of(gateway_frame::series);
+    json_put(message.get(), "task_id", task_id);
+    return ask_page(call, message.get());
+}
+
+
 link_result worker_link::metrics(link_call &call)
 {
     return ask_page(call, message_of(gateway_frame::metrics).get());
@@ -284,6 +292,7 @@ void worker_link::on_message(const json_t *message, std::string_view lines)
         break;
     case rolloutd_frame::listed_models:
     case rolloutd_frame::metered:
+    case rolloutd_frame::series:
         on_page(message, lines, false);
         break;
     case rolloutd_frame::update:
@@ -362,6 +371,7 @@ void worker_link::on_welcome(const json_t *message)
     freshness_.expect(json_count(message, "routes"));
     takes_suspects_ = json_is_true(json_object_get(message, "suspects"));
     takes_failures_ = json_is_true(json_object_get(message, "failures"));
+    has_series_ = json_is_true(json_object_get(message, "series"));
     if (up()) {
         return;
     }

@@ -85,6 +85,13 @@ class worker_link final : private connection::user {
     link_result list(link_call &call, const task_page &page);
     link_result list(link_call &call, const model_page &page);
 
+    /// Asks for the series of a deployment: its document, or none if there is no such deployment. If the message says
+    /// `failed`, it could not be read. Call it only if rolloutd `has_series`.
+    link_result series(link_call &call, std::string_view task_id);
+
+    /// Returns whether rolloutd is connected and of a release that keeps series.
+    bool has_series() const noexcept { return up() && has_series_; }
+
     /// Asks for rolloutd's own metrics: the message's `text`.
     link_result metrics(link_call &call);
 
@@ -148,6 +155,7 @@ class worker_link final : private connection::user {
     known_upstreams upstreams_;
 
     bool takes_suspects_ = false; ///< rolloutd asks for reports of suspect servers
+    bool has_series_ = false;     ///< from its welcome
     suspect_times suspects_;
 
     bool takes_failures_ = false; ///< rolloutd asks for reports of failed requests

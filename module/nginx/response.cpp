@@ -126,6 +126,18 @@ std::optional<ngx_int_t> begin_uncached(ngx_http_request_t *r) noexcept
 }
 
 
+/// Adds the headers of a document with that ETag. Returns false if out of memory.
+bool add_document_headers(ngx_http_request_t *r, std::string_view etag) noexcept
+{
+    const ngx_str_t copy = copy_to_pool(r->pool, etag);
+    if (copy.data == nullptr) {
+        return false;
+    }
+    r->headers_out.etag = push_header(r, "ETag", copy);
+    return r->headers_out.etag != nullptr && add_header(r, "Cache-Control", "no-cache");
+}
+
+
 /// Sends the next piece of a long answer.
 std::optional<ngx_int_t> send_piece(request_turns &turns) noexcept
 {
@@ -137,6 +149,44 @@ std::optional<ngx_int_t> send_piece(request_turns &turns) noexcept
     // Data that the client does not accept yet stays in the request's output.
     const ngx_int_t rc = ngx_http_output_filter(turns.r, piece);
     return ends || rc == NGX_ERROR ? std::optional(rc) : std::nullopt;
+}
+
+/// Returns whether the answer goes compressed, and has caches know that this depends on the client; nothing if out of
+/// memory.
+std::optional<bool> begin_gzip(ngx_http_request_t *r) noexcept
+{
+#if (NGX_HTTP_GZIP)
+    const auto *core =
+        static_cast<const ngx_http_core_loc_conf_t *>(ngx_http_get_module_loc_conf(r, ngx_http_core_module));
+    const bool accepted = ngx_http_gzip_ok(r) == NGX_OK;
+    // With gzip_vary, nginx itself adds the header.
+    r->gzip_vary = 1;
+    if (!core->gzip_vary && !add_header(r, "Vary", "Accept-Encoding")) {
+        return std::nullopt;
+    }
+    return accepted;
+#else
+    return false;
+#endif
+}
+
+
+/// Returns a body of memory that nobody changes or frees; null if out of memory.
+ngx_chain_t *body_of_constant(ngx_http_request_t *r, std::string_view text) noexcept
+{
+    auto *buffer = static_cast<ngx_buf_t *>(ngx_calloc_buf(r->pool));
+    ngx_chain_t *chain = ngx_alloc_chain_link(r->pool);
+    if (buffer == nullptr || chain == nullptr) {
+        return nullptr;
+    }
+    const ngx_str_t bytes = str_of(text);
+    buffer->pos = buffer->start = bytes.data;
+    buffer->last = buffer->end = bytes.data + bytes.len;
+    buffer->memory = 1;
+    buffer->last_buf = r == r->main;
+    buffer->last_in_chain = 1;
+    *chain = {buffer, nullptr};
+    return chain;
 }
 
 } // namespace
@@ -242,6 +292,17 @@ ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
 }
 
 
+ngx_int_t send_document(ngx_http_request_t *r, std::string_view type, std::string_view etag,
+                        std::initializer_list<std::string_view> parts) noexcept
+{
+    if (!add_document_headers(r, etag)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    const auto answered = answer_by_condition(r, etag);
+    return answered ? *answered : send_body(r, NGX_HTTP_OK, make_body(r, type, parts));
+}
+
+
 ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &what) noexcept
 {
     if (!what.body.whole() || what.body.empty()) {
@@ -263,6 +324,35 @@ ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &w
         return *end;
     }
     return begin_turns(what.turns, r, &what, send_piece) ? NGX_DONE : NGX_ERROR;
+}
+
+
+ngx_int_t send_file(ngx_http_request_t *r, const embedded_file &file) noexcept
+{
+    return guarded(r, [&]() -> ngx_int_t {
+        const auto packed = begin_gzip(r);
+        if (!packed) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        const std::string etag = '"' + std::string(file.hash) + (*packed ? "-gzip\"" : "\"");
+        const ngx_str_t copy = copy_to_pool(r->pool, etag);
+        r->headers_out.etag = copy.data != nullptr ? push_header(r, "ETag", copy) : nullptr;
+        if (r->headers_out.etag == nullptr || !add_header(r, "Cache-Control", "no-cache")) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        if (const auto answered = answer_by_condition(r, etag)) {
+            return *answered;
+        }
+        if (*packed) {
+            r->headers_out.content_encoding = push_header(r, "Content-Encoding", str_of("gzip"));
+            if (r->headers_out.content_encoding == nullptr) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+        }
+        const auto content = *packed ? file.gzip : file.plain;
+        set_content(r, file.type, content.size());
+        return send_body(r, NGX_HTTP_OK, body_of_constant(r, content));
+    });
 }
 
 
@@ -293,12 +383,7 @@ condition condition_of(const ngx_http_request_t *r, std::string_view etag) noexc
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, std::string_view etag,
                     const document_form &form) noexcept
 {
-    const ngx_str_t copy = copy_to_pool(r->pool, etag);
-    if (copy.data == nullptr) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    r->headers_out.etag = push_header(r, "ETag", copy);
-    if (r->headers_out.etag == nullptr || !add_header(r, "Cache-Control", "no-cache")) {
+    if (!add_document_headers(r, etag)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     // A POST has created something, whatever its preconditions say.

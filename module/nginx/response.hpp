@@ -19,6 +19,11 @@ ngx_int_t send_problem(ngx_http_request_t *r, const problem &what) noexcept;
 ngx_int_t send_task(ngx_http_request_t *r, ngx_uint_t status, const task_record &task, std::string_view etag,
                     const document_form &form) noexcept;
 
+/// Sends the parts one after the other, as content of that type with that ETag, which caches must ask for each time.
+/// The request's preconditions are checked.
+ngx_int_t send_document(ngx_http_request_t *r, std::string_view type, std::string_view etag,
+                        std::initializer_list<std::string_view> parts) noexcept;
+
 /// Sends the parts one after the other, as content of that type that must not be cached. The request's preconditions
 /// are checked, although the content has no ETag.
 ngx_int_t send_text(ngx_http_request_t *r, std::string_view type,
@@ -34,6 +39,17 @@ struct long_answer {
 /// result is NGX_DONE; any other result is for ngx_http_finalize_request.
 ngx_int_t send_long(ngx_http_request_t *r, std::string_view type, long_answer &what) noexcept;
 
+/// A file that is part of the program, and so lives as long as it, in both forms in which it is sent.
+struct embedded_file {
+    std::string_view type;
+    std::string_view hash; ///< changes with the content
+    std::string_view plain;
+    std::string_view gzip;
+};
+
+/// Sends a file with an ETag, for caches that ask each time. It goes compressed if the client accepts that, and nginx's
+/// gzip_proxied and gzip_disable do not forbid it.
+ngx_int_t send_file(ngx_http_request_t *r, const embedded_file &file) noexcept;
 /// Sends the headers of server-sent events, which neither nginx nor a proxy in front of it is to gather or compress.
 /// Returns nothing if the events follow, else the end of the answer.
 std::optional<ngx_int_t> begin_events(ngx_http_request_t *r) noexcept;

@@ -70,6 +70,8 @@ class small_journal final : public journal {
         always(is_task_id(gateway), "a gateway that is remembered has a name");
     }
     void forget_gateway(const std::string &) override {}
+    void save_series(const std::string &, const std::string &, std::string, std::function<void(outcome)>) override {}
+    void find_series(const std::string &, series_fn) override {}
     void purge(purge_position, std::int64_t, std::size_t, purged_fn) override {}
     void count_tasks(std::function<void(outcome, std::uint64_t)>) override {}
 

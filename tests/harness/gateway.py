@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 
+from description import check_answer
 from processes import DEADLINE_S, InferenceServer, Nginx, NginxDaemon, Rolloutd, wait_until
 
 FINAL = ("completed", "failed", "refused", "canceled")
@@ -64,12 +65,14 @@ class Client:
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            return Answer(answer.status, answer.headers, answer.read())
+            answer = Answer(answer.status, answer.headers, answer.read())
         finally:
             if self.keep:
                 self.connection = connection
             else:
                 connection.close()
+        check_answer(self.port, method, path, body, answer.status, answer.headers, answer.body)
+        return answer
 
     def get(self, path, **headers):
         return self.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})

@@ -5,6 +5,7 @@ import queue
 import socket
 import threading
 
+import description
 from link import PROTOCOL, frame, message_of
 from processes import DEADLINE_S, wait_until
 
@@ -64,6 +65,7 @@ class Link:
 class PretendedRolloutd:
     def __init__(self, path):
         self.path = path
+        description.pretend(path)
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.settimeout(DEADLINE_S)
         self.listener.bind(str(path))

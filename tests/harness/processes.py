@@ -13,6 +13,8 @@ import socket
 import subprocess
 import time
 
+import description
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / os.environ.get("ROLLOUT_BUILD", "build-asan")
 # ThreadSanitizer is for rolloutd: nginx cannot load what is built with it, and has no threads.
@@ -268,6 +270,7 @@ class Nginx(Process):
                        "socket": home / "rolloutd.sock", "worker_arguments": " " + worker_arguments if worker_arguments else "",
                        "inference": inference_port, "http": http, "port": self.port, "http2_port": self.http2_port,
                        "locations": locations}
+        description.watch(self)
 
     def write(self, **changes):
         self.pieces.update(changes)

@@ -52,6 +52,9 @@ OTHER_HANDLERS = ("proxy_pass http://u", "proxy_pass http://127.0.0.1:1", "fastc
     HTTP + "server { listen 127.0.0.1:1; location / { rollout_api; limit_except GET { proxy_pass http://127.0.0.1:1; } } }",
     HTTP + "server { listen 127.0.0.1:1; location / { rollout_api; if ($arg_x) { proxy_pass http://127.0.0.1:1; } } }",
     HTTP + "server { listen 127.0.0.1:1; location / { rollout_metrics; if ($arg_x) { fastcgi_pass 127.0.0.1:1; } } }",
+    "server { listen 127.0.0.1:1; location /rollout/ { rollout_page; limit_except GET { deny all; } } }",
+    HTTP + "server { listen 127.0.0.1:1; location / { rollout_page write=$remote_user api=/a/b; location /m { rollout_api; } } }",
+    HTTP + "server { listen 127.0.0.1:1; location / { rollout_page write=off; if ($arg_x) { proxy_pass http://127.0.0.1:1; } } }",
 ])
 def test_what_is_right_is_taken(tmp_path, http):
     status, said = nginx_t(tmp_path, http)
@@ -107,6 +110,16 @@ def test_what_is_right_is_taken(tmp_path, http):
     (HTTP + "server { location / { rollout_api; rollout_metrics; } }", 'is incompatible with "rollout_api" in one location'),
     (HTTP + "server { location / { rollout_metrics; rollout_metrics; } }", "is duplicate"),
     (HTTP + "server { location / { rollout_metrics models; } }", 'invalid number of arguments in "rollout_metrics" directive'),
+    (HTTP + "server { location / { rollout_page; rollout_page; } }", "is duplicate"),
+    (HTTP + "server { location / { rollout_page; rollout_api; } }", 'is incompatible with "rollout_page" in one location'),
+    (HTTP + "server { location / { rollout_page; rollout_route m; } }", 'is incompatible with "rollout_page" in one location'),
+    (HTTP + "server { location / { rollout_metrics; rollout_page; } }", 'is incompatible with "rollout_metrics" in one location'),
+    *[(HTTP + f"server {{ location / {{ rollout_page {wrong}; }} }}", f'invalid parameter "{wrong.split()[-1]}"')
+      for wrong in ("write=", "write=yes", "write=1", "write=on write=off", "api=", "api=/", "api=/a/", "api=a", "api=//a", "api=/a//b", "api=/a?b",
+                    "api=/a%2f", "api=http://a", "api=/a api=/b", "read=on", "on")],
+    (HTTP + "server { location / { rollout_page write=on api=/a read=on; } }", 'invalid number of arguments in "rollout_page" directive'),
+    (HTTP + "server { location / { rollout_page write=$no_such_variable; } }", 'unknown "no_such_variable" variable'),
+    (HTTP + "rollout_page;", '"rollout_page" directive is not allowed here'),
     ("server { location / { rollout_metrics; } }", 'no "rollout_zone" is defined for "rollout_metrics"'),
     (HTTP + "server { location / { rollout_route; } }", 'invalid number of arguments in "rollout_route" directive'),
     (HTTP + 'server { location / { rollout_route ""; } }', 'invalid parameter ""'),
@@ -122,9 +135,9 @@ def test_what_is_right_is_taken(tmp_path, http):
     (HTTP + "rollout_route m;", '"rollout_route" directive is not allowed here'),
     (HTTP + "server { rollout_route m; }", '"rollout_route" directive is not allowed here'),
     *[(HTTP + f"server {{ location / {{ {block} {{ {directive}; }} }} }}", f'"{directive.split()[0]}" directive is not allowed here')
-      for block in ("if ($arg_x)", "limit_except GET") for directive in ("rollout_api", "rollout_route m", "rollout_route off", "rollout_metrics")],
+      for block in ("if ($arg_x)", "limit_except GET") for directive in ("rollout_api", "rollout_route m", "rollout_route off", "rollout_metrics", "rollout_page")],
     *[(HTTP + f"upstream u {{ server 127.0.0.1:1; }} server {{ location / {{ {pair} }} }}", f'"{ours.split()[0]}" directive is incompatible with another')
-      for ours in ("rollout_api", "rollout_api base=/x dialect=embedding_studio", "rollout_metrics") for other in OTHER_HANDLERS
+      for ours in ("rollout_api", "rollout_api base=/x dialect=embedding_studio", "rollout_metrics", "rollout_page write=on") for other in OTHER_HANDLERS
       for pair in (f"{ours}; {other};", f"{other}; {ours};")],
 ])
 def test_what_is_wrong_is_refused_with_its_line(tmp_path, http, said):

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+import description
+
 ROLLOUTD = {"limits": {"max_concurrent_rollouts": 0}}  # tasks are accepted and held
 PROXY = "proxy_pass http://$server_addr:$server_port/probe/$request_method;"
 NGINX = {"locations": f"""
@@ -61,6 +63,13 @@ NGINX = {"locations": f"""
     location @routed {{ rollout_route $arg_model; {PROXY} }}
     location /routed/ {{ try_files /no/such/file @routed; }}
 """}
+
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_probe_answers_where_the_api_is(gateway):
+    description.forget(gateway.nginx)
+
 
 BODY = {"model_id": "m"}
 CREATED, PROBE, PROBLEM, PAGE, HTML, METRICS = "a task", "probe", "a problem", "the operator's page", "nginx's page", "metrics"

@@ -39,6 +39,7 @@ gateway_server::gateway_server(uv_loop_t *loop, journal &from)
                  }}),
       pages_({from, time_, [this](const std::string &model_id) { return losses_of(model_id); },
               [this](const std::string &model_id, std::size_t most) { return tasks_of(model_id, most); },
+              [this](const std::string &task_id, series_fn done) { find_series(task_id, std::move(done)); },
               [this] { return metrics(); }})
 {
     flusher_.emplace(loop, [this] { flush_all(); });
@@ -202,6 +203,9 @@ void gateway_server::on_message(const session_ptr &from, const json_t *message, 
     case gateway_frame::models:
         pages_.on_models(from, message);
         break;
+    case gateway_frame::series:
+        pages_.on_series(from, message);
+        break;
     case gateway_frame::metrics:
         pages_.on_metrics(from, message);
         break;
@@ -295,6 +299,7 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
     json_put(welcome.get(), "stream", json_ptr(json_boolean(carries_stream)));
     json_put(welcome.get(), "suspects", json_ptr(json_true()));
     json_put(welcome.get(), "failures", json_ptr(json_true()));
+    json_put(welcome.get(), "series", json_ptr(json_true()));
     to->send(welcome);
 }
 

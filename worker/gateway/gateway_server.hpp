@@ -57,6 +57,10 @@ class gateway_server final : public gateway_control {
     std::function<void(const std::string &upstream, const std::string &peer)> on_suspect = [](const std::string &,
                                                                                               const std::string &) {};
 
+    /// Finds the document of a deployment's series; nothing if there is no such deployment.
+    using series_fn = std::function<void(const outcome &, std::optional<std::string> document)>;
+    std::function<void(const std::string &task_id, series_fn done)> find_series;
+
     /// Returns what rolloutd adds to the gateways' metrics, in Prometheus' text format.
     std::function<std::string()> metrics = [] { return std::string(); };
 

@@ -165,6 +165,27 @@ void pages::write_models()
 }
 
 
+void pages::on_series(const session_ptr &from, const json_t *message)
+{
+    const std::string task_id(json_text(message, "task_id"));
+    if (!is_task_id(task_id)) {
+        from->end("a malformed request for a series");
+        return;
+    }
+    if (!from->begin_question()) {
+        return;
+    }
+    waiting_.push_back({from, json_count(message, "id"), rolloutd_frame::series, "\"failed\":true",
+                        [this, task_id](const page_fn &done) {
+                            around_.find_series(
+                                task_id, [done](const outcome &ended, const std::optional<std::string> &document) {
+                                    done(ended, {"\"failed\":false", document ? "\n" + *document : ""});
+                                });
+                        }});
+    read_next();
+}
+
+
 void pages::on_metrics(const session_ptr &from, const json_t *message) const
 {
     const bool is_heard = from->unsent() < most_unsent_bytes;

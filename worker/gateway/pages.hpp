@@ -1,5 +1,5 @@
 // The pages that a gateway requests: lists of tasks and of models, each within the bounds of one frame or in several,
-// and rolloutd's own metrics.
+// the series of a deployment, and rolloutd's own metrics.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,11 @@ class pages {
         /// Returns the tasks that run on a model, or wait for it, `most` of them.
         std::function<std::vector<std::string>(const std::string &model_id, std::size_t most)> tasks_of;
 
+        /// Finds the document of a deployment's series; nothing if there is no such deployment.
+        std::function<void(const std::string &task_id,
+                           std::function<void(const outcome &, std::optional<std::string> document)> done)>
+            find_series;
+
         /// Returns the metrics in Prometheus' text format.
         std::function<std::string()> metrics;
     };
@@ -39,10 +45,11 @@ class pages {
     pages(const pages &) = delete;
     pages &operator=(const pages &) = delete;
 
-    /// Handle a `list`, a `models` and a `metrics` frame. A malformed list, or one question too many, ends the
+    /// Handle a `list`, a `models`, a `series` and a `metrics` frame. A malformed question, or one too many, ends the
     /// session.
     void on_list(const session_ptr &from, const json_t *message);
     void on_models(const session_ptr &from, const json_t *message);
+    void on_series(const session_ptr &from, const json_t *message);
     void on_metrics(const session_ptr &from, const json_t *message) const;
 
     /// Stops writing models.

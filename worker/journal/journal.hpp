@@ -10,6 +10,7 @@
 #include "worker/domain/task.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -47,6 +48,12 @@ struct purge_position {
 struct known_gateway {
     std::string id;
     std::string processes; ///< `peer_processes::text()`
+};
+
+/// The series of a deployment, as it was last stored.
+struct stored_series {
+    std::string model_id;
+    std::string document; ///< of rollout_series; empty: none is stored
 };
 
 struct purge_step {
@@ -104,12 +111,23 @@ class journal {
     using purged_fn = std::function<void(outcome, const purge_step &)>;
     virtual void purge(purge_position from, std::int64_t before_us, std::size_t rows, purged_fn done) = 0;
 
+    /// Stores the series of a deployment, instead of the one before. Those of the last `series_of_model` deployments of
+    /// a model that have one are kept, and `series_in_all`. A series is no news for replicas.
+    virtual void save_series(const std::string &task_id, const std::string &model_id, std::string document,
+                             std::function<void(outcome)> done) = 0;
+    static constexpr std::size_t series_of_model = 20;
+    static constexpr std::size_t series_in_all = 1000;
+
     // Reading.
 
     using found_fn = std::function<void(outcome, std::optional<task_row>)>;
 
     virtual void find(const std::string &task_id, found_fn done) = 0;
     virtual void find_latest(task_kind kind, const std::string &model_id, found_fn done) = 0;
+
+    /// Reads the series of a deployment; nothing if there is no such deployment.
+    using series_fn = std::function<void(outcome, std::optional<stored_series>)>;
+    virtual void find_series(const std::string &task_id, series_fn done) = 0;
 
     /// Reads the tasks changed after a revision, in the order of their revisions, up to about `max_bytes` of
     /// documents.

@@ -458,6 +458,19 @@ std::string gate::could_have_seen() const
 }
 
 
+json_ptr gate::limits_report() const
+{
+    json_ptr to = json_make_object();
+    json_put(to.get(), "min_requests", json_make_number(limits_.min_requests));
+    for (const auto &[name, limit, most] : gate_limits) {
+        if (limits_.*limit) {
+            json_put(to.get(), name, json_made(json_real(*(limits_.*limit))));
+        }
+    }
+    return to;
+}
+
+
 json_ptr gate::report(const gate_verdict &verdict, unsigned weight, std::uint64_t lost_before) const
 {
     json_ptr to = json_make_object();
@@ -477,14 +490,7 @@ json_ptr gate::report(const gate_verdict &verdict, unsigned weight, std::uint64_
         }
         json_put(to.get(), "baseline", counters_to_json(blue, 0));
     }
-    json_ptr bounds = json_make_object();
-    json_put(bounds.get(), "min_requests", json_make_number(limits_.min_requests));
-    for (const auto &[name, limit, most] : gate_limits) {
-        if (limits_.*limit) {
-            json_put(bounds.get(), name, json_made(json_real(*(limits_.*limit))));
-        }
-    }
-    json_put(to.get(), "limits", std::move(bounds));
+    json_put(to.get(), "limits", limits_report());
     json_put(to.get(), "error_rate_at_most",
              json_made(json_real(share_at_most(failed_of(counted_.green), chance_of_bounds))));
     json_ptr tests = json_make_object();

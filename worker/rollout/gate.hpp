@@ -55,6 +55,9 @@ class gate {
     /// Returns everything that was counted in this hold.
     const gate_window &counted() const noexcept { return counted_; }
 
+    /// Returns the limits, with those members of the settings that are set.
+    json_ptr limits_report() const;
+
     /// Returns the report for a task's `metadata.gate`: the weight, the counts, the limits, the evidence, the
     /// verdict. `lost_before`: requests that green failed in the holds before this one.
     json_ptr report(const gate_verdict &verdict, unsigned weight, std::uint64_t lost_before = 0) const;

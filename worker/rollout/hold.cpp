@@ -26,7 +26,8 @@ class holding final : public operation {
           parts_((run.model.green ? *run.model.green : *run.model.blue).parts()),
           started_(run.environment.time.now()), started_us_(run.environment.time.wall_us()),
           lost_before_(json_count(run.task.gate.get(), "lost")),
-          failed_before_(run.environment.gateways.failures_of(run.model.model_id, request.green))
+          failed_before_(run.environment.gateways.failures_of(run.model.model_id, request.green)),
+          was_paused_(run.task.paused)
     {
         if (request_.judged && run_.plan.rollout.gate) {
             const step_record *step = run_.task.find_step(run_.task.step);
@@ -37,7 +38,13 @@ class holding final : public operation {
                           static_cast<std::uint64_t>(request_.time / poll_interval),
                           has_blue ? std::nullopt : baseline_of_report(run_.task.gate.get()));
         }
-        run_.steering.on_steered = [this] { poll_after(0ms); };
+        run_.environment.series.begin(run_.task);
+        run_.environment.series.set_limits(run_.task.task_id, gate_ ? share(gate_->limits_report()) : nullptr);
+        mark(mark_kind::weight, std::to_string(request_.weight) + " %");
+        run_.steering.on_steered = [this] {
+            mark_steering();
+            poll_after(0ms);
+        };
         poll_after(0ms);
     }
 
@@ -83,6 +90,42 @@ class holding final : public operation {
             before->second = said;
         }
         gate_->observe(since_last);
+        add_to_series(since_last);
+    }
+
+    void add_to_series(const gate_window &since_last)
+    {
+        const bool by_first_byte = run_.plan.rollout.gate->latency == "first_byte";
+        series_point look;
+        look.weight = request_.weight;
+        look.blue = slot_point_of(since_last.blue, by_first_byte);
+        look.green = slot_point_of(since_last.green, by_first_byte);
+        run_.environment.series.add(run_.task.task_id, look);
+    }
+
+    void mark(mark_kind what, std::string detail)
+    {
+        run_.environment.series.mark(run_.task.task_id, what, std::move(detail));
+    }
+
+    /// Marks what a client has asked for since the last time.
+    void mark_steering()
+    {
+        if (std::exchange(was_paused_, run_.task.paused) != run_.task.paused) {
+            mark(run_.task.paused ? mark_kind::pause : mark_kind::resume, "");
+        }
+        if (run_.task.promote_asked && !std::exchange(was_promoted_, true)) {
+            mark(mark_kind::promote, "");
+        }
+    }
+
+    /// Notes the verdict with which the hold ends.
+    void conclude(const gate_verdict &verdict)
+    {
+        if (gate_) {
+            mark(mark_kind::verdict, verdict.reason);
+        }
+        note(verdict);
     }
 
     void note(const gate_verdict &verdict)
@@ -111,13 +154,14 @@ class holding final : public operation {
         const bool held = elapsed >= request_.time;
         const auto verdict = verdict_now(held);
         if (verdict.is == gate_verdict::kind::bad) {
-            note(verdict);
+            conclude(verdict);
             end_soon(outcome::permanent("with " + std::to_string(request_.weight) + " % of the traffic, " +
                                         verdict.reason + servers_that_failed()));
             return;
         }
         if (run_.task.promote_asked) {
-            note(verdict);
+            mark_steering();
+            conclude(verdict);
             end_soon(outcome::ok("a client went on"));
             return;
         }
@@ -132,7 +176,7 @@ class holding final : public operation {
             return;
         }
         if (!request_.needs_traffic || verdict.is == gate_verdict::kind::good) {
-            note(verdict);
+            conclude(verdict);
             end_soon(outcome::ok(gate_ ? std::to_string(request_.weight) + " %: " + verdict.reason : ""));
             return;
         }
@@ -168,7 +212,7 @@ class holding final : public operation {
             poll_after(std::min(limit - elapsed, poll_interval));
             return;
         }
-        note(verdict);
+        conclude(verdict);
         const std::string words = "after " + format_duration(limit) + " " + verdict.reason;
         if (run_.plan.rollout.on_no_traffic == "promote" && !verdict.hangs) {
             end_soon(outcome::ok(std::to_string(request_.weight) + " %: " + words + ", and on_no_traffic goes on"));
@@ -204,6 +248,7 @@ class holding final : public operation {
     void end_soon(outcome result)
     {
         if (!std::exchange(ended_, true)) {
+            run_.environment.series.save(run_.task.task_id);
             alarm_ = ended(run_.environment.time, std::move(result), std::move(done_));
         }
     }
@@ -219,6 +264,8 @@ class holding final : public operation {
     const std::uint64_t lost_before_; ///< requests that green failed in earlier holds
     const gateway_control::server_failures failed_before_;
     bool mean_is_judged_ = false;
+    bool was_paused_ = false;
+    bool was_promoted_ = false;
     operation_ptr alarm_;
     operation_ptr question_;
     bool ended_ = false;

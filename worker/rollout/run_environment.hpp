@@ -8,6 +8,7 @@
 #include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/gateway_control.hpp"
+#include "worker/rollout/series_keeper.hpp"
 #include "worker/rollout/work_permits.hpp"
 
 #include <cstddef>
@@ -46,6 +47,7 @@ struct run_environment {
     std::function<void()> waits_changed;
 
     work_permits &permits;
+    series_keeper &series;
 };
 
 } // namespace rollout

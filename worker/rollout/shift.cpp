@@ -151,6 +151,8 @@ operation_ptr shift_traffic(run_context &run, done_fn done)
 
 operation_ptr promote_and_watch(run_context &run, done_fn done)
 {
+    run.environment.series.mark(run.task.task_id, mark_kind::promoted,
+                                "Revision " + std::to_string(run.task.model_revision) + " serves all traffic.");
     if (run.model.former == 0) {
         return follow_route(run, std::move(done));
     }

@@ -170,6 +170,9 @@ void task_run::resume()
 {
     rollout::task &task = context_.task;
     say(log_level::info, "The task continues where it was");
+    if (task.kind == task_kind::deploy) {
+        context_.environment.series.resume(task);
+    }
     const std::string no_plan = plan_.make();
     if (task.step == rollback_step_name) {
         failure_ = no_plan;
@@ -489,6 +492,8 @@ void task_run::finish(task_status status, const std::string &detail)
     say(status == task_status::failed ? log_level::error : log_level::info,
         "The task is " + std::string(status_name(status)) + ": " + task.detail);
     context_.limit.stop();
+    context_.environment.series.mark(task.task_id, mark_kind::end, detail);
+    context_.environment.series.end(task.task_id);
     save([this] {
         failpoint({kind_name(context_.task.kind), status_name(context_.task.status), "written"});
         ended_();

@@ -27,7 +27,7 @@ scheduler::scheduler(std::shared_ptr<const settings> config, journal &journal, g
     : config_(std::move(config)), journal_(journal), gateways_(gateways), time_(time),
       backend_of_(std::move(backend_of)), fetch_(std::move(fetch)), run_hook_(std::move(run_hook)),
       monitor_(models_.models(), time), unloads_(models_, journal, gateways, time, around_unloads()),
-      permits_(time, around_permits()),
+      permits_(time, around_permits()), series_(journal, time),
       turns_(queues_, journal, time,
              [this](const std::string &model_id, const std::string &before, bool was_begun) {
                  return turn_detail(model_id, before, was_begun);
@@ -331,7 +331,8 @@ run_environment scheduler::environment_of(const std::string &model_id, const set
                 return monitor_.release(id, revision, std::move(done));
             },
             [this, model_id] { turns_.update_first(model_id); },
-            permits_};
+            permits_,
+            series_};
 }
 
 

@@ -84,6 +84,12 @@ class scheduler final {
     /// Counts the running tasks that hold one of the permits of limits.max_concurrent_rollouts.
     std::size_t working() const noexcept { return permits_.taken(); }
 
+    /// Finds the series of a deployment: see series_keeper::find.
+    void find_series(const std::string &task_id, series_keeper::found_fn done)
+    {
+        series_.find(task_id, std::move(done));
+    }
+
     /// Returns how long the oldest of the waiting tasks has waited; 0 if there is none.
     std::chrono::microseconds longest_wait() const;
 
@@ -138,6 +144,7 @@ class scheduler final {
     unload_retry unloads_;
     task_queues queues_;
     permit_pool permits_;
+    series_keeper series_;
     turn_writer turns_;
     queue_cancellation cancellation_;
     task_intake intake_;

@@ -13,6 +13,7 @@ struct journal_file {
     std::uint64_t revision = 0;
     std::map<std::string, rollout::task_row> tasks; ///< by id
     std::map<std::string, std::pair<std::uint64_t, std::string>> models;
+    std::map<std::string, std::string> series; ///< by task
 };
 
 class fake_journal : public rollout::journal {
@@ -106,6 +107,38 @@ class fake_journal : public rollout::journal {
             }
             const auto known = file_.tasks.find(task_id);
             done(rollout::outcome::ok(), known == file_.tasks.end() ? std::nullopt : std::optional(known->second));
+        });
+    }
+
+    void save_series(const std::string &task_id, const std::string &, std::string document,
+                     std::function<void(rollout::outcome)> done) override
+    {
+        write(
+            [this, task_id, document = std::move(document)](bool fails) {
+                if (!fails) {
+                    file_.series[task_id] = document;
+                }
+                return 0;
+            },
+            [done = std::move(done)](const rollout::outcome &how, int) { done(how); });
+    }
+
+    void find_series(const std::string &task_id, series_fn done) override
+    {
+        time_.post([this, task_id, done = std::move(done)] {
+            if (failing_reads != 0) {
+                --failing_reads;
+                done(rollout::outcome::transient("the disk does not answer"), std::nullopt);
+                return;
+            }
+            const auto known = file_.tasks.find(task_id);
+            if (known == file_.tasks.end() || known->second.kind != rollout::task_kind::deploy) {
+                done(rollout::outcome::ok(), std::nullopt);
+                return;
+            }
+            const auto stored = file_.series.find(task_id);
+            done(rollout::outcome::ok(),
+                 rollout::stored_series{known->second.model_id, stored == file_.series.end() ? "" : stored->second});
         });
     }
 

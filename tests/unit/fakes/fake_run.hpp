@@ -50,6 +50,7 @@ struct fake_run {
     fake_gateways gateways{gateway, time, story};
     fake_server server{memory, gateway, time, story};
     fake_permits permits{time};
+    rollout::series_keeper series{journal, time};
     rollout::run_environment environment = {
         .config = config,
         .journal = journal,
@@ -69,6 +70,7 @@ struct fake_run {
             },
         .waits_changed = nullptr,
         .permits = permits,
+        .series = series,
     };
     rollout::model model;
     std::unique_ptr<rollout::run_context> run;

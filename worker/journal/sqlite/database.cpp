@@ -91,6 +91,14 @@ void sqlite_statement::bind(int at, std::string_view value)
 }
 
 
+void sqlite_statement::bind(int at, sqlite_bytes bytes)
+{
+    if (sqlite3_bind_blob64(handle_.get(), at, bytes.value.data(), bytes.value.size(), SQLITE_STATIC) != SQLITE_OK) {
+        database_.fail("binding bytes");
+    }
+}
+
+
 bool sqlite_statement::step()
 {
     const int rc = sqlite3_step(handle_.get());
@@ -117,6 +125,14 @@ std::string sqlite_statement::text(int column) const
     return bytes == nullptr
                ? std::string()
                : std::string(bytes, static_cast<std::size_t>(sqlite3_column_bytes(handle_.get(), column)));
+}
+
+
+std::string_view sqlite_statement::bytes(int column) const noexcept
+{
+    const auto *first = static_cast<const char *>(sqlite3_column_blob(handle_.get(), column));
+    const auto size = static_cast<std::size_t>(sqlite3_column_bytes(handle_.get(), column));
+    return first == nullptr ? std::string_view() : std::string_view(first, size);
 }
 
 } // namespace rollout

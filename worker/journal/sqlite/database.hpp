@@ -60,6 +60,11 @@ class sqlite_database {
     std::unique_ptr<sqlite3, release> handle_;
 };
 
+/// A value to be stored as it is, not as text.
+struct sqlite_bytes {
+    std::string_view value;
+};
+
 /// A prepared statement, used repeatedly: bind, step, read, reset. The database must outlive it.
 class sqlite_statement {
   public:
@@ -87,6 +92,9 @@ class sqlite_statement {
     std::int64_t number(int column) const noexcept { return sqlite3_column_int64(handle_.get(), column); }
     std::string text(int column) const;
 
+    /// Returns a blob's bytes, until the next step.
+    std::string_view bytes(int column) const noexcept;
+
   private:
     struct release {
         void operator()(sqlite3_stmt *handle) const noexcept { sqlite3_finalize(handle); }
@@ -95,6 +103,7 @@ class sqlite_statement {
     void bind(int at, std::int64_t value);
     void bind(int at, std::uint64_t value) { bind(at, static_cast<std::int64_t>(value)); }
     void bind(int at, std::string_view value);
+    void bind(int at, sqlite_bytes value);
 
     sqlite_database &database_;
     std::unique_ptr<sqlite3_stmt, release> handle_;

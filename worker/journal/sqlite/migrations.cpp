@@ -67,6 +67,11 @@ std::span<const migration> journal_migrations() noexcept
         )"},
         // A gateway without a link is waited for as long as its processes live.
         {"ALTER TABLE gateways ADD COLUMN processes TEXT NOT NULL DEFAULT ''"},
+        // What the gate has seen of a deployment: its document, packed (packed_text.hpp). `sequence` is the task's.
+        {R"(
+            CREATE TABLE series (sequence INTEGER PRIMARY KEY, model_id TEXT NOT NULL, content BLOB NOT NULL);
+            CREATE INDEX series_model ON series (model_id, sequence);
+        )"},
     };
     return steps;
 }

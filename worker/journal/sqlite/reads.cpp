@@ -1,5 +1,7 @@
 #include "worker/journal/sqlite/reads.hpp"
 
+#include "worker/base/log.hpp"
+#include "worker/journal/sqlite/packed_text.hpp"
 #include "worker/journal/sqlite/rows.hpp"
 
 #include <algorithm>
@@ -20,6 +22,9 @@ constexpr std::uint64_t no_end = INT64_MAX;
 constexpr std::string_view new_ones =
     "INDEXED BY tasks_status WHERE kind = ? AND status = 'pending' AND sequence > ? "
     "AND revision = sequence ORDER BY sequence";
+
+/// A series of the longest marks takes less.
+constexpr std::size_t series_bytes = 512 * 1024;
 
 constexpr std::string_view all_others = "INDEXED BY tasks_changed WHERE (status <> 'pending' OR revision > sequence) "
                                         "AND revision > ? ORDER BY revision";
@@ -172,6 +177,26 @@ std::optional<task_row> find_latest(sqlite_database &database, task_kind kind, c
         latest = task_row_at(open);
     }
     return latest;
+}
+
+
+std::optional<stored_series> find_series(sqlite_database &database, const std::string &task_id)
+{
+    sqlite_statement found(database, "SELECT t.model_id, s.content FROM tasks t LEFT JOIN series s USING (sequence) "
+                                     "WHERE t.task_id = ? AND t.kind = ?");
+    if (!found.with(std::string_view(task_id), kind_name(task_kind::deploy)).step()) {
+        return std::nullopt;
+    }
+    stored_series series{found.text(0), {}};
+    if (const auto packed = found.bytes(1); !packed.empty()) {
+        auto document = unpack_text(packed, series_bytes);
+        if (!document) {
+            log(log_level::warning, "The journal's series of a task cannot be read and is left out",
+                {{"task_id", task_id}});
+        }
+        series.document = std::move(document).value_or("");
+    }
+    return series;
 }
 
 

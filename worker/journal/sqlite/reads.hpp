@@ -20,6 +20,10 @@ std::optional<task_row> find(sqlite_database &database, const std::string &task_
 std::optional<task_row> find_latest(sqlite_database &database, task_kind kind, const std::string &model_id,
                                     std::uint64_t last_open);
 
+/// Returns the series of a deployment; nothing if there is no such deployment. A series that cannot be read is logged,
+/// and reads as none.
+std::optional<stored_series> find_series(sqlite_database &database, const std::string &task_id);
+
 /// Returns those of the tasks with these sequences that exist, in that order.
 std::vector<task_row> tasks(sqlite_database &database, const std::vector<std::uint64_t> &sequences);
 

@@ -92,6 +92,13 @@ void sqlite_journal::purge(purge_position from, std::int64_t before_us, std::siz
 }
 
 
+void sqlite_journal::save_series(const std::string &task_id, const std::string &model_id, std::string document,
+                                 std::function<void(outcome)> done)
+{
+    committer_.add(writes::save_series(task_id, model_id, document, std::move(done)));
+}
+
+
 void sqlite_journal::end_batch(const commit_batch &batch)
 {
     const auto before = std::exchange(revision_, batch.revision);
@@ -140,6 +147,13 @@ void sqlite_journal::find_latest(task_kind kind, const std::string &model_id, fo
             return reads::find_latest(database, kind, model_id, last_open);
         },
         std::move(done));
+}
+
+
+void sqlite_journal::find_series(const std::string &task_id, series_fn done)
+{
+    reads_.ask<std::optional<stored_series>>(
+        [task_id](sqlite_database &database) { return reads::find_series(database, task_id); }, std::move(done));
 }
 
 

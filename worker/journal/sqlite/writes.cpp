@@ -1,6 +1,7 @@
 #include "worker/journal/sqlite/writes.hpp"
 
 #include "worker/base/log.hpp"
+#include "worker/journal/sqlite/packed_text.hpp"
 #include "worker/journal/sqlite/rows.hpp"
 
 #include <utility>
@@ -179,6 +180,35 @@ class gateway_write final : public journal_write {
 };
 
 
+/// The packing is done when the write is made, on the loop: a millisecond, of one rollout, at the end of a hold.
+class series_write final : public journal_write {
+  public:
+    series_write(std::string task_id, std::string model_id, const std::string &document,
+                 std::function<void(outcome)> done)
+        : task_id_(std::move(task_id)), model_id_(std::move(model_id)), packed_(pack_text(document)),
+          done_(std::move(done))
+    {
+    }
+
+    void apply(write_statements &with) override
+    {
+        const std::string_view model_id = model_id_;
+        with.put_series.with(sqlite_bytes{packed_}, std::string_view(task_id_)).run();
+        with.drop_old_of_model.with(model_id, model_id, static_cast<std::int64_t>(journal::series_of_model)).run();
+        with.drop_old_series.with(static_cast<std::int64_t>(journal::series_in_all)).run();
+    }
+
+    const char *name() const noexcept override { return "save_series"; }
+    void end(const outcome &ended) override { done_(ended); }
+
+  private:
+    std::string task_id_;
+    std::string model_id_;
+    std::string packed_;
+    std::function<void(outcome)> done_;
+};
+
+
 class purge_write final : public journal_write {
   public:
     purge_write(purge_position from, std::int64_t before_us, std::size_t rows, journal::purged_fn done)
@@ -206,6 +236,7 @@ class purge_write final : public journal_write {
         visit(with.old_later.with(from_.updated_us, before_us_, static_cast<std::int64_t>(rows_ - visited)));
         for (const auto sequence : to_remove) {
             with.remove.with(sequence).run();
+            with.remove_series.with(sequence).run();
         }
         step_.removed = to_remove.size();
         step_.more = visited == rows_;
@@ -237,7 +268,14 @@ write_statements::write_statements(sqlite_database &of, std::uint64_t last_revis
       drop_gateway(of, "DELETE FROM gateways WHERE gateway = ?"),
       old_at_once(of, select_old_tasks("updated_us = ? AND sequence > ? ORDER BY sequence LIMIT ?")),
       old_later(of, select_old_tasks("updated_us > ? AND updated_us < ? ORDER BY updated_us, sequence LIMIT ?")),
-      remove(of, "DELETE FROM tasks WHERE sequence = ?")
+      remove(of, "DELETE FROM tasks WHERE sequence = ?"),
+      put_series(of, "INSERT INTO series (sequence, model_id, content) SELECT sequence, model_id, ? FROM tasks "
+                     "WHERE task_id = ? ON CONFLICT (sequence) DO UPDATE SET content = excluded.content"),
+      drop_old_of_model(of, "DELETE FROM series WHERE model_id = ? AND sequence <= (SELECT sequence FROM series "
+                            "WHERE model_id = ? ORDER BY sequence DESC LIMIT 1 OFFSET ?)"),
+      drop_old_series(of, "DELETE FROM series WHERE sequence <= (SELECT sequence FROM series ORDER BY sequence DESC "
+                          "LIMIT 1 OFFSET ?)"),
+      remove_series(of, "DELETE FROM series WHERE sequence = ?")
 {
 }
 
@@ -271,6 +309,13 @@ write_ptr remember_gateway(const std::string &gateway, const std::string &proces
 write_ptr forget_gateway(const std::string &gateway)
 {
     return std::make_unique<gateway_write>(gateway, "", false);
+}
+
+
+write_ptr save_series(const std::string &task_id, const std::string &model_id, const std::string &document,
+                      std::function<void(outcome)> done)
+{
+    return std::make_unique<series_write>(task_id, model_id, document, std::move(done));
 }
 
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,6 +32,11 @@ class write_statements {
     sqlite_statement old_at_once;
     sqlite_statement old_later;
     sqlite_statement remove;
+
+    sqlite_statement put_series;
+    sqlite_statement drop_old_of_model; ///< more than series_of_model
+    sqlite_statement drop_old_series;   ///< more than series_in_all
+    sqlite_statement remove_series;
 };
 
 
@@ -63,6 +69,8 @@ write_ptr save(const task &changed, const model *with, journal::saved_fn done);
 write_ptr save_model(const model &changed, journal::saved_fn done);
 write_ptr remember_gateway(const std::string &gateway, const std::string &processes);
 write_ptr forget_gateway(const std::string &gateway);
+write_ptr save_series(const std::string &task_id, const std::string &model_id, const std::string &document,
+                      std::function<void(outcome)> done);
 write_ptr purge(purge_position from, std::int64_t before_us, std::size_t rows, journal::purged_fn done);
 
 } // namespace writes

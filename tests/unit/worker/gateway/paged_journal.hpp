@@ -67,6 +67,11 @@ class paged_journal final : public rollout::journal {
     void create(const rollout::task &, bool, created_fn) override {}
     void save(const rollout::task &, const rollout::model *, saved_fn) override {}
     void save_model(const rollout::model &, saved_fn) override {}
+    void save_series(const std::string &, const std::string &, std::string,
+                     std::function<void(rollout::outcome)>) override
+    {
+    }
+    void find_series(const std::string &, series_fn) override {}
     void purge(rollout::purge_position, std::int64_t, std::size_t, purged_fn) override {}
     void count_tasks(std::function<void(rollout::outcome, std::uint64_t)>) override {}
     std::vector<rollout::task_row> unfinished() override { return {}; }

@@ -9,7 +9,10 @@
 #include "tests/unit/worker/gateway/paged_journal.hpp"
 #include "worker/gateway/pages.hpp"
 
+#include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -21,12 +24,15 @@ struct listing_gateway {
     fake_clock time;
     paged_journal journal{7};
     int described = 0; ///< models
+    using series_fn = std::function<void(const outcome &, std::optional<std::string>)>;
+    std::vector<std::pair<std::string, series_fn>> series; ///< that were asked for
     rollout::pages pages{{journal, time,
                           [this](const std::string &) {
                               ++described;
                               return std::vector<rollout::lost_revision>();
                           },
                           [](const std::string &model_id, std::size_t) { return std::vector{"task-of-" + model_id}; },
+                          [this](const std::string &task_id, auto done) { series.emplace_back(task_id, done); },
                           [] { return "up 1\n"; }}};
     linked_session nginx{loop};
 
@@ -82,6 +88,34 @@ void a_list_is_as_the_journal_has_it_and_says_where_the_next_begins(void **)
     gateway.read({row(5)}, false);
     assert_text(gateway.nginx.heard(), "{\"type\":\"listed\",\"id\":1,\"next\":6}\n" + line(7) + line(6) +
                                            "{\"type\":\"listed\",\"id\":2,\"next\":null}\n" + line(5));
+}
+
+void a_series_is_passed_on_and_a_task_that_has_none_is_told_from_a_failure(void **)
+{
+    listing_gateway gateway;
+    for (const char *question :
+         {R"({"id": 1, "task_id": "t1"})", R"({"id": 2, "task_id": "t2"})", R"({"id": 3, "task_id": "t3"})"}) {
+        gateway.pages.on_series(gateway.nginx.link, json_of(question).get());
+    }
+    assert_int_equal(gateway.series.size(), 3);
+    assert_text(gateway.series[0].first, "t1");
+    gateway.series[0].second(outcome::ok(), R"({"task_id":"t1"})");
+    gateway.series[1].second(outcome::ok(), std::nullopt);
+    const auto said =
+        logged([&] { gateway.series[2].second(outcome::transient("the disk does not answer"), std::nullopt); });
+    assert_holds(said, "the disk does not answer");
+    assert_text(gateway.nginx.heard(), "{\"type\":\"series\",\"id\":1,\"failed\":false}\n{\"task_id\":\"t1\"}\n"
+                                       "{\"type\":\"series\",\"id\":2,\"failed\":false}\n"
+                                       "{\"type\":\"series\",\"id\":3,\"failed\":true}\n");
+}
+
+void a_malformed_question_for_a_series_ends_the_link(void **)
+{
+    listing_gateway gateway;
+    const auto said = logged(
+        [&] { gateway.pages.on_series(gateway.nginx.link, json_of(R"({"id": 1, "task_id": "../x"})").get()); });
+    assert_true(gateway.nginx.link->closed());
+    assert_holds(said, "a malformed request for a series");
 }
 
 void the_turn_of_a_link_that_has_ended_passes_to_the_next(void **)
@@ -178,6 +212,8 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_list_is_as_the_journal_has_it_and_says_where_the_next_begins),
+        cmocka_unit_test(a_series_is_passed_on_and_a_task_that_has_none_is_told_from_a_failure),
+        cmocka_unit_test(a_malformed_question_for_a_series_ends_the_link),
         cmocka_unit_test(the_turn_of_a_link_that_has_ended_passes_to_the_next),
         cmocka_unit_test(a_link_that_does_not_read_gets_no_page),
         cmocka_unit_test(a_list_that_cannot_be_read_is_none_and_may_be_asked_for_again),

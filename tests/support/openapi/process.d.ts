@@ -1,0 +1,2 @@
+// Of Node, the client needs this alone.
+declare const process: { argv: string[] };
