@@ -53,7 +53,7 @@ http {{
     server {{
         listen 127.0.0.1:{gateway};
 
-        location ~ ^/((deploy|delete)(-status)?|models)(/|$) {{ rollout_api; }}
+        location ~ ^/((deploy|delete)(-status)?|models|openapi\\.json)(/|$) {{ rollout_api; }}
 
         location ~ ^/v2/models/(?<model>[A-Za-z0-9._-]+)(?<rest>(/versions/[0-9]+)?(/(infer|ready))?)$ {{
             rollout_route $model key=$http_x_user;
