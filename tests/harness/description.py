@@ -189,8 +189,8 @@ def check_answer(port, method, target, sent, status, headers, content):
     if headers.get("Content-Encoding") == "gzip" and content:
         content = gzip.decompress(content)
     path = urllib.parse.unquote(target.partition("?")[0])
-    if "\0" in path:
-        return  # nginx itself refuses that before it looks for a location
+    if "\0" in path or "%2f" in target.partition("?")[0].lower():
+        return  # nginx itself refuses that before it looks for a location; no route has an escaped slash
     if {".", ".."} & set(path.split("/")):
         path = posixpath.normpath(path)
     for base, dialect in locations_of(nginx):
