@@ -44,7 +44,8 @@ struct location_settings {
     ngx_str_t base{};                  ///< the part of the URI before the route
     document_form documents;           ///< how tasks' documents are served
     ngx_str_t page_api{};              ///< what a browser puts before the API's routes
-    ngx_http_complex_value_t *page_write = nullptr; ///< whether the page shows what changes something; null: it does not
+    ngx_http_complex_value_t *page_write =
+        nullptr; ///< whether the page shows what changes something; null: it does not
 
     ngx_http_complex_value_t *model = nullptr; ///< rollout_route's MODEL; null if the location has none
     name_source name_at = name_source::elsewhere;

@@ -154,8 +154,8 @@ char *check_handler(ngx_conf_t *cf, const location_settings &location, const ngx
     if (context.file == nullptr || core.handler == handler_of(location)) {
         return NGX_CONF_OK;
     }
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"%s\" directive %s in %s:%ui",
-                  directive_of(location), other_handler, context.file, context.line);
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"%s\" directive %s in %s:%ui", directive_of(location), other_handler,
+                  context.file, context.line);
     return config_error();
 }
 
