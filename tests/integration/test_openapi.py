@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from description import FILE, NOT_SERVED, description
+from description import FILE, description
 from processes import DEADLINE_S, ROOT
 
 NPM = ROOT / "tests/support/openapi"
@@ -68,7 +68,7 @@ def paths_with_words(template):
     return [filled.replace("{verb}", verb) for verb in verbs[0]] if verbs else [filled]
 
 
-@pytest.mark.parametrize("template", [path for path in PATHS if path not in NOT_SERVED])
+@pytest.mark.parametrize("template", PATHS)
 def test_every_path_is_a_route_with_these_methods(gateway, template):
     described = {method.upper() for method in PATHS[template] if method in ("get", "post", "put", "patch", "delete")}
     if "GET" in described:
@@ -79,13 +79,6 @@ def test_every_path_is_a_route_with_these_methods(gateway, template):
             pytest.fail(f"{LOCATION} does not have {path}")
         assert answer.status == 204, answer
         assert set(answer.headers["Allow"].split(", ")) == described, path
-
-
-@pytest.mark.parametrize("template", sorted(NOT_SERVED))
-def test_what_is_said_to_be_missing_is_missing(gateway, template):
-    """Once it is there, take it out of NOT_SERVED (tests/harness/description.py)."""
-    answer = gateway.request("OPTIONS", "/es" + paths_with_words(template)[0])
-    assert answer.status == 404, answer
 
 
 # What is served.
