@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace rollout::ctl {
 
@@ -32,6 +33,9 @@ class http_exchange {
     bool may_have_arrived() const noexcept { return may_have_arrived_; }
 
     const http_answer &answer() const noexcept { return answer_; }
+
+    /// Returns what has arrived of the body since the last call, also while the request is under way.
+    std::string take_body() noexcept { return std::exchange(answer_.body, {}); }
 
   private:
     friend class http_client;

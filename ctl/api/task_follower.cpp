@@ -20,6 +20,11 @@ constexpr std::chrono::milliseconds first_pause = 200ms;
 constexpr std::chrono::milliseconds longest_pause = 2s;
 constexpr long long tolerated_skew_s = 2;
 
+// The gateway sends a ping first, and then every 10 s.
+constexpr auto first_event_timeout = 5s;
+constexpr auto silence_timeout = 25s;
+constexpr auto stream_timeout = 2h; ///< a stream ends after an hour
+
 } // namespace
 
 
@@ -30,6 +35,79 @@ task_follower::task_follower(gateway &from, task_document known, std::chrono::mi
 
 
 void task_follower::begin()
+{
+    way_ == way::events ? begin_events() : begin_poll();
+}
+
+
+void task_follower::begin_events()
+{
+    http_request request;
+    request.path = '/' + std::string(kind_name(task_.kind)) + '/' + task_.task_id + "/events";
+    request.headers.push_back("Accept: text/event-stream");
+    request.timeout = stream_timeout;
+    events_ = {};
+    hears_events_ = false;
+    last_heard_ = clock::now();
+    poll_ = from_.client().begin(std::move(request));
+}
+
+
+/// Reads the events that have arrived, up to one that changes the task.
+bool task_follower::take_events()
+{
+    if (poll_ && poll_->answer().content_type == "text/event-stream") {
+        events_.feed(poll_->take_body());
+    }
+    while (const auto event = events_.next()) {
+        if (poll_ && !hears_events_) {
+            note_clock(poll_->answer());
+        }
+        hears_events_ = true;
+        last_heard_ = clock::now();
+        trouble_.clear();
+        pause_ = first_pause;
+        if (event->name != "task") {
+            continue;
+        }
+        auto read = read_task_document(task_.kind, event->data);
+        if (read && read->text != task_.text) {
+            task_ = std::move(*read);
+            return true;
+        }
+    }
+    return false;
+}
+
+
+/// A stream ends after an hour, with a reload of nginx, and with the task. Any other answer than a stream is left to a
+/// poll, which says what it means.
+void task_follower::end_events(const http_exchange &ended)
+{
+    if (hears_events_) {
+        ended.fault().empty() ? void(next_try_ = clock::now() + first_pause) : retry_later(ended.fault());
+    } else if (!ended.fault().empty()) {
+        retry_later(ended.fault());
+    } else {
+        way_ = way::polls;
+    }
+}
+
+
+void task_follower::check_silence()
+{
+    const auto silent = clock::now() - last_heard_;
+    if (!hears_events_ && silent >= first_event_timeout) {
+        poll_.reset();
+        way_ = way::polls; // a proxy that gathers the answer, perhaps
+    } else if (silent >= silence_timeout) {
+        poll_.reset();
+        retry_later(from_.client().where().url + " sends no more events.");
+    }
+}
+
+
+void task_follower::begin_poll()
 {
     http_request request;
     request.path = '/' + std::string(kind_name(task_.kind)) + '/' + task_.task_id +
@@ -55,6 +133,18 @@ bool task_follower::wait(std::chrono::milliseconds at_most)
         if (!poll_) {
             const auto pause = std::chrono::duration_cast<std::chrono::milliseconds>(next_try_ - now) + 1ms;
             from_.client().work(std::min(left, pause));
+            continue;
+        }
+        if (way_ == way::events) {
+            if (take_events()) {
+                return true;
+            }
+            if (!poll_->ended()) {
+                from_.client().work(std::min(left, std::chrono::milliseconds(first_event_timeout)));
+                check_silence();
+                continue;
+            }
+            end_events(*std::exchange(poll_, nullptr));
             continue;
         }
         from_.client().work(left);
@@ -84,10 +174,7 @@ bool task_follower::take(const http_answer &answer)
         retry_later(error.what());
         return false;
     }
-    if (answer.date_s != 0) {
-        const long long ahead = answer.date_s - static_cast<long long>(std::time(nullptr));
-        clock_ahead_ = std::chrono::seconds(ahead > tolerated_skew_s || ahead < -tolerated_skew_s ? ahead : 0);
-    }
+    note_clock(answer);
     auto read = is_new && is_json(answer) ? read_task_document(task_.kind, answer.body) : std::nullopt;
     if (is_new && !read) {
         retry_later(from_.client().where().url + " does not answer with a task's document. Check --url.");
@@ -106,6 +193,15 @@ bool task_follower::take(const http_answer &answer)
     const bool must_pause = etag_.empty() || (was_asked_to_wait && !differs && !waited);
     next_try_ = clock::now() + (must_pause ? shortest_wait : 0ms);
     return differs;
+}
+
+
+void task_follower::note_clock(const http_answer &answer)
+{
+    if (answer.date_s != 0) {
+        const long long ahead = answer.date_s - static_cast<long long>(std::time(nullptr));
+        clock_ahead_ = std::chrono::seconds(ahead > tolerated_skew_s || ahead < -tolerated_skew_s ? ahead : 0);
+    }
 }
 
 

@@ -1,7 +1,8 @@
-// Follows a task: returns each new state of its document as soon as the gateway has it. Uses long polls (`?wait=N` with
-// the known ETag); a stream of events can replace them behind the same interface.
+// Follows a task: returns each new state of its document as soon as the gateway has it. Reads its events, or uses long
+// polls (`?wait=N` with the known ETag) if the gateway has no events, or something on the way does not let them through.
 #pragma once
 
+#include "ctl/api/event_reader.hpp"
 #include "ctl/api/gateway.hpp"
 
 #include <chrono>
@@ -34,7 +35,15 @@ class task_follower {
     std::chrono::seconds clock_ahead() const noexcept { return clock_ahead_; }
 
   private:
+    enum class way { events, polls };
+
     void begin();
+    void begin_events();
+    void begin_poll();
+    bool take_events();
+    void end_events(const http_exchange &ended);
+    void check_silence();
+    void note_clock(const http_answer &answer);
     bool take(const http_answer &answer);
     void retry_later(const std::string &why);
     void give_up_if_over() const;
@@ -42,7 +51,11 @@ class task_follower {
     gateway &from_;
     task_document task_;
     std::chrono::milliseconds patience_;
-    std::unique_ptr<http_exchange> poll_;
+    way way_ = way::events;
+    event_reader events_;
+    bool hears_events_ = false;           ///< over the current connection
+    clock::time_point last_heard_{};      ///< an event, or the beginning of the request for them
+    std::unique_ptr<http_exchange> poll_; ///< or the stream of events
     std::string etag_;
     clock::time_point next_try_;
     clock::time_point begun_{}; ///< when the current poll began

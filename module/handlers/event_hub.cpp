@@ -10,6 +10,7 @@
 #include "module/tables/served_document.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace rollout {
@@ -20,6 +21,7 @@ namespace {
 constexpr ngx_msec_t interval_ms = 100;
 
 constexpr ngx_msec_t ping_ms = 10000;
+constexpr ngx_msec_t sample_ms = 2000;
 
 /// Streams that are sent something in one turn of the event loop, so that other requests are served in between.
 constexpr unsigned streams_a_turn = 256;
@@ -56,6 +58,12 @@ shared_text share_text(std::string text)
     return std::make_shared<const std::string>(std::move(text));
 }
 
+
+std::int64_t now_us() noexcept
+{
+    const ngx_time_t &now = *ngx_timeofday();
+    return std::int64_t{now.sec} * 1000000 + static_cast<std::int64_t>(now.msec) * 1000;
+}
 
 } // namespace
 
@@ -171,10 +179,8 @@ bool event_hub::is_linked() const noexcept
 
 std::string event_hub::ping_text(std::uint64_t cursor) const
 {
-    const ngx_time_t &now = *ngx_timeofday();
-    const auto now_us = std::int64_t{now.sec} * 1000000 + static_cast<std::int64_t>(now.msec) * 1000;
     json_writer data;
-    data.begin_object().name("now").text(timestamp(now_us));
+    data.begin_object().name("now").text(timestamp(now_us()));
     data.name("rolloutd").text(is_linked() ? "up" : "away");
     data.name("tasks_known").boolean(zone_->tasks_brought()).end_object();
     return event_text(id_of(cursor), "ping", {data.take()});
@@ -312,7 +318,8 @@ void event_hub::stop() noexcept
     if (turn_.posted) {
         ngx_delete_posted_event(&turn_);
     }
-    in_round_ = false;
+    end_round();
+    sampled_requests_.clear();
     texts_.clear();
     text_order_.clear();
     text_bytes_ = 0;
@@ -347,6 +354,7 @@ void event_hub::on_timer(ngx_event_t *) noexcept
     const bool linked = hub.is_linked();
     hub.pings_all_ = std::exchange(hub.was_linked_, linked) != linked;
     hub.ping_.reset();
+    hub.is_sample_round_ = is_past(hub.sample_at_);
     hub.in_round_ = true;
     hub.walk_ = hub.first_;
     hub.serve_some();
@@ -370,7 +378,20 @@ void event_hub::serve_some() noexcept
         walk_ = stream.next;
         served += serve(stream) ? 1 : 0;
     }
+    end_round();
+}
+
+
+void event_hub::end_round() noexcept
+{
     in_round_ = false;
+    if (is_sample_round_) {
+        is_sample_round_ = false;
+        sample_at_ = ngx_current_msec + sample_ms;
+        sample_.clear();
+        whole_sample_.reset();
+        changed_sample_.reset();
+    }
 }
 
 
@@ -384,17 +405,20 @@ bool event_hub::serve(event_stream &stream) noexcept
     if (pings_all_) {
         stream.ping_at = ngx_current_msec - 1;
     }
-    const bool is_behind = stream.cursor != head_;
-    const bool has_ping = is_past(stream.ping_at);
-    if ((!is_behind && !has_ping) || !stream.output.is_idle()) {
+    const bool has_sample = is_sample_round_ && stream.has_samples;
+    if (stream.cursor == head_ && !is_past(stream.ping_at) && !has_sample) {
         return false;
     }
-    return guarded_by([&] { return (is_behind && send_changes(stream)) || (has_ping && send_ping(stream)); },
-                      [&](const std::exception &error) {
-                          log_exception(stream.r->connection->log, error);
-                          end(stream, NGX_ERROR);
-                          return true;
-                      });
+    if (!stream.output.is_idle()) {
+        stream.is_sampled = stream.is_sampled && !has_sample; // it misses this one
+        return true;
+    }
+    const auto ended = guarded(stream.r->connection->log, std::optional<ngx_int_t>(NGX_ERROR),
+                               [&] { return send_news(stream, has_sample); });
+    if (ended) {
+        end(stream, *ended);
+    }
+    return true;
 }
 
 
@@ -404,24 +428,29 @@ void event_hub::on_drained(void *stream) noexcept
 }
 
 
-/// Sends the stream the events after its cursor, as far as the client accepts them. Returns whether anything was sent;
-/// the stream may have ended then.
-bool event_hub::send_changes(event_stream &stream)
+/// Sends the stream the events after its cursor, as far as the client accepts them, then what is due. Returns how the
+/// stream ends, or nothing if it goes on.
+std::optional<ngx_int_t> event_hub::send_news(event_stream &stream, bool has_sample)
 {
-    bool any = false;
+    const bool was_sampled = std::exchange(stream.is_sampled, stream.is_sampled && !has_sample);
     for (unsigned i = 0; i < times_a_round && stream.cursor != head_ && stream.output.is_idle(); ++i) {
         const bool ends = add_changes(stream);
-        if (stream.output.added_bytes() == 0) {
-            continue;
-        }
-        any = true;
         const ngx_int_t rc = stream.output.send(ends);
         if (ends || rc == NGX_ERROR) {
-            end(stream, rc);
-            return true;
+            return rc;
         }
     }
-    return any;
+    if (stream.cursor != head_ || !stream.output.is_idle()) {
+        return std::nullopt;
+    }
+    if (is_past(stream.ping_at)) {
+        add_ping(stream);
+    }
+    if (has_sample) {
+        add_sample(stream, !was_sampled);
+    }
+    const ngx_int_t rc = stream.output.send(false);
+    return rc == NGX_ERROR ? std::optional(rc) : std::nullopt;
 }
 
 
@@ -476,17 +505,88 @@ bool event_hub::add_reset(event_stream &stream)
 }
 
 
-bool event_hub::send_ping(event_stream &stream)
+void event_hub::add_ping(event_stream &stream)
 {
     if (ping_ == nullptr) {
         ping_ = share_text(ping_text(head_));
     }
     stream.ping_at = ngx_current_msec + ping_ms;
     stream.output.add(ping_);
-    if (stream.output.send(false) == NGX_ERROR) {
-        end(stream, NGX_ERROR);
+}
+
+
+// Samples of the counters.
+
+void event_hub::begin_sample()
+{
+    const route_metrics meters(zone_->meters);
+    sample_ = meters.read(0, meters.entries());
+    std::erase_if(sample_, [](const auto &of) { return of.model_id.empty(); }); // of the routes without their own
+
+    auto before = std::exchange(sampled_requests_, {});
+    std::vector<const route_metrics::reading *> changed;
+    for (const auto &of : sample_) {
+        std::uint64_t requests = 0;
+        for (const auto &counted : of.slots) {
+            requests = std::accumulate(counted.by_class.begin(), counted.by_class.end(), requests);
+        }
+        const std::string name = of.model_id + '/' + of.part;
+        const auto known = before.find(name);
+        if (known == before.end() || known->second != requests) {
+            changed.push_back(&of);
+        }
+        sampled_requests_.emplace(name, requests);
     }
-    return true;
+    if (!changed.empty()) {
+        changed_sample_ = share_text(sample_text(changed));
+    }
+}
+
+
+std::string event_hub::sample_text(const std::vector<const route_metrics::reading *> &of) const
+{
+    json_writer data;
+    data.begin_object().name("now").text(timestamp(now_us())).name("bounds_ms").begin_array();
+    for (const auto bound : meter_bounds_ms) {
+        data.number(bound);
+    }
+    data.end_array().name("models").begin_array();
+    for (const auto *one : of) {
+        data.raw(row_of(*one));
+    }
+    return event_text(id_of(head_), "sample", {data.end_array().end_object().take()});
+}
+
+
+/// Adds the sample of this round: the whole one for a client that has not got the one before, else what has changed.
+void event_hub::add_sample(event_stream &stream, bool is_whole)
+{
+    if (sample_.empty()) {
+        begin_sample();
+    }
+    stream.is_sampled = true;
+    const bool is_of_all = stream.sample_model.empty();
+    if (is_of_all && !is_whole) {
+        if (changed_sample_ != nullptr) {
+            stream.output.add(changed_sample_);
+        }
+        return;
+    }
+    if (is_of_all && whole_sample_ != nullptr) {
+        stream.output.add(whole_sample_);
+        return;
+    }
+    std::vector<const route_metrics::reading *> wanted;
+    for (const auto &one : sample_) {
+        if (is_of_all || one.model_id == stream.sample_model) {
+            wanted.push_back(&one);
+        }
+    }
+    auto text = share_text(sample_text(wanted));
+    if (is_of_all) {
+        whole_sample_ = text;
+    }
+    stream.output.add(std::move(text));
 }
 
 } // namespace rollout

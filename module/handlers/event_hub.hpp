@@ -17,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -76,10 +77,14 @@ class event_hub {
     void note(const change &what);
     void serve_some() noexcept;
     bool serve(event_stream &stream) noexcept;
-    bool send_changes(event_stream &stream);
+    std::optional<ngx_int_t> send_news(event_stream &stream, bool has_sample);
     bool add_changes(event_stream &stream);
     bool add_reset(event_stream &stream);
-    bool send_ping(event_stream &stream);
+    void add_ping(event_stream &stream);
+    void begin_sample();
+    void add_sample(event_stream &stream, bool is_whole);
+    std::string sample_text(const std::vector<const route_metrics::reading *> &of) const;
+    void end_round() noexcept;
     formatted text_of(const change &what, const event_stream &stream);
     formatted format(const change &what, const event_stream &stream);
     void finish(event_stream &stream) noexcept;
@@ -109,6 +114,15 @@ class event_hub {
     std::deque<std::pair<std::uint64_t, std::size_t>> text_order_; ///< with their bytes
     std::size_t text_bytes_ = 0;
     shared_text ping_; ///< at `head_`
+
+    // The sample of this round, if it is one with a sample.
+    bool is_sample_round_ = false;
+    ngx_msec_t sample_at_ = 0;
+    std::vector<route_metrics::reading> sample_;
+    std::unordered_map<std::string, std::uint64_t> sampled_requests_; ///< of each route, at the sample before
+    shared_text whole_sample_;
+    shared_text changed_sample_; ///< of the routes that have had requests since the sample before; null: none has
+
     std::string scratch_;
 };
 

@@ -74,10 +74,13 @@ ngx_int_t begin_stream(pending_request &request, const task_record *task)
     if (!suspend(request) || !stream.output.begin(r, &stream, event_hub::on_drained)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (const auto end = begin_events(r)) {
-        return *end;
+    if (task != nullptr && stream.has_samples) {
+        const ngx_str_t copy = copy_to_pool(r->pool, task->model_id);
+        if (copy.data == nullptr) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+        stream.sample_model = view_of(copy);
     }
-
     auto &hub = event_hub::of_process(*main_of(r).zone);
     std::string beginning = first_line + hub.ping_text(stream.cursor);
     if (stream.is_lost) {
@@ -90,7 +93,12 @@ ngx_int_t begin_stream(pending_request &request, const task_record *task)
     if (ends) {
         beginning += hub.end_text(*task, stream, stream.cursor);
     }
-    stream.output.add(std::make_shared<const std::string>(std::move(beginning)));
+    auto text = std::make_shared<const std::string>(std::move(beginning));
+    // Nothing from here on throws: once the headers are sent, there is no other answer.
+    if (const auto end = begin_events(r)) {
+        return *end;
+    }
+    stream.output.add(std::move(text));
     if (ends) {
         return stream.output.send(true);
     }
@@ -124,6 +132,7 @@ problem read_arguments(const pending_request &request, const std::vector<query_a
         if (*samples != "0" && *samples != "1") {
             return unusable_argument("samples", "must be 0 or 1");
         }
+        stream.has_samples = *samples == "1";
     }
     if (const auto model_id = find_argument(query, "model_id")) {
         if (!is_model_id(*model_id)) {
@@ -133,7 +142,7 @@ problem read_arguments(const pending_request &request, const std::vector<query_a
         if (copy.data == nullptr) {
             throw std::bad_alloc();
         }
-        stream.model_id = view_of(copy);
+        stream.model_id = stream.sample_model = view_of(copy);
     }
     return {};
 }

@@ -22,6 +22,9 @@ struct event_stream {
     std::string_view task_id;           ///< empty: follows all tasks and routes
     std::string_view model_id;          ///< those of this model only; empty: of all models
     document_form form;
+    bool has_samples = false;      ///< wants samples of its models' counters
+    std::string_view sample_model; ///< only of that model; empty: of all
+    bool is_sampled = false;       ///< it has got the latest sample
 
     bool is_resumed = false; ///< the client goes on after an event that it has got
     bool is_lost = false;    ///< it asked for that, but the events after it are not known

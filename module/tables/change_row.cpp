@@ -4,6 +4,8 @@
 #include "common/base/json_writer.hpp"
 #include "common/base/text.hpp"
 
+#include <numeric>
+
 namespace rollout {
 
 namespace {
@@ -36,6 +38,23 @@ void write_slot(json_writer &to, std::string_view name, const std::optional<rout
     to.name("model").text(target->model).name("upstream").text(target->upstream).end_object();
 }
 
+void write_counters(json_writer &to, std::string_view name, const route_metrics::slot_reading &of)
+{
+    to.name(name);
+    if (!of.any()) {
+        to.null();
+        return;
+    }
+    const auto &by_class = of.by_class;
+    to.begin_object().name("requests").number(std::accumulate(by_class.begin(), by_class.end(), std::uint64_t{0}));
+    to.name("failed").number(by_class[4]).name("client_errors").number(by_class[3]);
+    to.name("sum_ms").number(of.sum_ms).name("buckets").begin_array();
+    for (const auto count : of.buckets) {
+        to.number(count);
+    }
+    to.end_array().end_object();
+}
+
 } // namespace
 
 
@@ -64,6 +83,17 @@ std::string row_of(const route &of)
     write_slot(to, "blue", of.blue);
     write_slot(to, "green", of.green);
     return to.name("weight").number(of.weight).end_object().take();
+}
+
+
+std::string row_of(const route_metrics::reading &of)
+{
+    json_writer to;
+    to.begin_object().name("model_id").text(of.model_id).name("part").text(of.part);
+    for (const auto which : {slot::blue, slot::green}) {
+        write_counters(to, slot_name(which), of.slots[static_cast<std::size_t>(which)]);
+    }
+    return to.end_object().take();
 }
 
 } // namespace rollout

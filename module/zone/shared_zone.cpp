@@ -294,7 +294,7 @@ zone_writer::zone_writer(shared_zone &zone) noexcept
     ngx_shmtx_t *mutex = &zone.pool->mutex;
     const long deadline = monotonic_ms() + lock_wait_ms;
     for (unsigned attempt = 1; !ngx_shmtx_trylock(mutex); ++attempt) {
-        if (attempt % 1024 == 0) {
+        if (attempt % 16 == 0) { // on a machine that has much else to do, a yield may last for a time slice of others
             const auto holder = static_cast<pid_t>(*mutex->lock);
             if (holder != 0 && !is_alive(holder)) {
                 ngx_shmtx_force_unlock(mutex, holder);

@@ -23,6 +23,7 @@ struct numbers {
     volatile int64_t memory_left;  /* allocations that succeed before one fails */
     volatile int64_t memory_on;    /* 0: only that one fails; 1: all after it as well */
     volatile int64_t failed;       /* calls that have failed so far */
+    volatile int64_t uptime_ns;    /* what the clocks that count from the machine's start are ahead */
 };
 
 static struct numbers none;
@@ -114,7 +115,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t at)
     return write_fails(fd) ? -1 : real(fd, bytes, size, at);
 }
 
-/* The clock of day. */
+/* The clock of day, and those that do not follow it. */
 
 int clock_gettime(clockid_t which, struct timespec *now)
 {
@@ -122,6 +123,8 @@ int clock_gettime(clockid_t which, struct timespec *now)
     const int result = real(which, now);
     if (result == 0 && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE)) {
         now->tv_sec += (time_t) (numbers->clock_ns / 1000000000);
+    } else if (result == 0 && (which == CLOCK_MONOTONIC || which == CLOCK_MONOTONIC_COARSE)) {
+        now->tv_sec += (time_t) (numbers->uptime_ns / 1000000000);
     }
     return result;
 }

@@ -12,7 +12,8 @@ import pytest
 from processes import sanitizers_of
 
 SOURCE = pathlib.Path(__file__).with_suffix(".c")
-NAMES = ("sync_errno", "rename_errno", "write_errno", "clock_ns", "memory_pid", "memory_left", "memory_on", "failed")
+NAMES = ("sync_errno", "rename_errno", "write_errno", "clock_ns", "memory_pid", "memory_left", "memory_on", "failed", "uptime_ns")
+MINUTE_NS = 60 * 10**9
 DAY_NS = 86400 * 10**9
 
 

@@ -7,10 +7,28 @@ import json
 import pytest
 
 from failing_calls import failing, failing_library  # noqa: F401
-from gateway import Client
-from processes import MODULE, wait_until
+from gateway import Answer, Client
+from processes import DEADLINE_S, MODULE, wait_until
 
 ALERTS = ("malloc(", "posix_memalign(", "memalign(", "Cannot allocate memory")
+
+
+def first_event(client, path):
+    """The answer up to its first event; the stream goes on until this client goes."""
+    connection = client.connect(DEADLINE_S)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read() if answer.status != 200 else b""
+        while answer.status == 200 and not body.endswith(b"\n\n"):
+            line = answer.readline()
+            if not line:
+                raise http.client.IncompleteRead(body)
+            body += line
+        return Answer(answer.status, answer.headers, body)
+    finally:
+        connection.close()
+
 
 # Each is made once and must go well, then again and again with one allocation less.
 REQUESTS = {
@@ -21,6 +39,8 @@ REQUESTS = {
     "no such task": lambda client, n: client.get("/deploy/nothing"),
     "a list": lambda client, n: client.get("/deploy?limit=3"),
     "the models": lambda client, n: client.get("/models"),
+    "the events of a task": lambda client, n: client.get("/deploy/there/events"),
+    "the events of all": lambda client, n: first_event(client, "/events?model_id=m&samples=1"),
     "a word to a task": lambda client, n: client.request("POST", "/deploy/there/cancel"),
     "an inference": lambda client, n: client.post("/v2/models/m/infer", {"inputs": []}, X_User="somebody"),
     "an unknown model": lambda client, n: client.get("/v2/models/nobody/ready"),
@@ -68,6 +88,8 @@ def well_formed(answer, nginx):
             json.loads(answer.body)
         except ValueError:
             pytest.fail(f"a torn document: {answer}")
+    elif answer.headers.get("Content-Type") == "text/event-stream":
+        assert answer.status == 200 and answer.body.endswith(b"\n\n"), answer
     elif answer.status == 502:
         last = [line for line in nginx.errors().splitlines() if "failed (12: Cannot allocate memory)" in line][-1]
         assert "while sending request to upstream" in last, (answer, last)

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from certificates import Authority
 from events import EventStream, Follower
 from link import line_of
 from pretended_rolloutd import PretendedRolloutd
@@ -143,6 +144,27 @@ def test_http2_carries_them(gateway):
     everything.communicate()
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_they_come_at_once_over_tls(make_gateway, version):
+    gateway = make_gateway()
+    authority = Authority(gateway.home / "tls")
+    certificate, key = authority.issue("/CN=127.0.0.1", "gateway")
+    port = free_port()
+    gateway.nginx.pieces["http"] = f"""
+    server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ rollout_api; }} }}"""
+    gateway.start()
+    gateway.serve_blue("m")
+    everything = curl(version, "--cacert", authority.certificate, f"https://127.0.0.1:{port}/events?samples=1")
+    read_to(everything, "event: sample")
+    task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 600}])
+    assert task["task_id"] in read_to(everything, '"weight":50')
+    gateway.post(f"/deploy/{task['task_id']}/cancel", "")
+    assert read_to(everything, '"status":"canceled"')
+    gateway.nginx.send_signal(signal.SIGQUIT)
+    assert everything.wait(DEADLINE_S) == 0  # an end that is one
+    gateway.nginx.wait()
+
+
 def test_http_1_0_gets_them_until_the_end_of_the_connection(gateway):
     task = gateway.post("/delete", {"model_id": "absent"}).task()
     gateway.wait(task, "delete")
@@ -151,7 +173,8 @@ def test_http_1_0_gets_them_until_the_end_of_the_connection(gateway):
 
 
 VARIED = """
-        location /plain/ {{ rollout_api base=/plain; gzip on; gzip_types *; gzip_min_length 1; add_header X-Mine yes always; expires 1h; }}
+        location = /allowed {{ return 204; }}
+        location /plain/ {{ rollout_api base=/plain; auth_request /allowed; gzip on; gzip_types *; gzip_min_length 1; add_header X-Mine yes always; expires 1h; }}
         location /studio/ {{ rollout_api base=/studio dialect=embedding_studio identity=off; limit_rate 2000; }}
         location / {{ rollout_api; mirror /mirrored; }}
         location = /mirrored {{ internal; rewrite ^ /plain/events break; rollout_api base=/plain; }}
@@ -381,3 +404,41 @@ def test_a_client_that_does_not_read_costs_no_memory_and_begins_anew(make_gatewa
             assert b"event: reset" in text
         wait_until(lambda: "client timed out" in gateway.nginx.errors(), "the end of the one with a time-out")
         ended.close()
+
+
+# Samples.
+
+def test_samples_have_the_counters_of_the_models_asked_for(gateway):
+    for model in ("s1", "s2"):
+        gateway.make_model(model, "1")
+        gateway.deploy(model)
+    gateway.infer("s1")
+    with follow(gateway, "/events?samples=1") as of_all, follow(gateway, "/events?model_id=s2&samples=1") as of_one, follow(gateway, "/events") as of_none:
+        first = of_all.next("sample").data
+        assert first["bounds_ms"] == [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000, 60000]
+        counted = {one["model_id"]: one for one in first["models"]}
+        blue = counted["s1"]["blue"]
+        assert (blue["requests"], blue["failed"], blue["client_errors"]) == (1, 0, 0) and counted["s1"]["green"] is None
+        assert sum(blue["buckets"]) == 1 and len(blue["buckets"]) == 16
+        assert counted["s2"] == {"model_id": "s2", "part": "", "blue": None, "green": None}
+        assert of_one.next("sample").data["models"] == [counted["s2"]]
+        gateway.infer("s2")
+        gateway.infer("s2")
+        # What has not changed is left out.
+        later, = of_all.until(lambda event: any(one["blue"]["requests"] == 2 for one in event.data["models"]), "sample").data["models"]
+        assert later["model_id"] == "s2"
+        of_one.until(lambda event: event.data["models"][0]["blue"] == later["blue"], "sample")
+        assert all(event.kind == "ping" for event in list(of_none.events.queue))
+
+
+def test_the_samples_of_a_task_are_those_of_its_model(make_gateway):
+    gateway = make_gateway()
+    gateway.start()
+    gateway.serve_blue("m")
+    gateway.infer("m")
+    task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 600}])
+    with follow(gateway, f"/deploy/{task['task_id']}/events?samples=1") as stream:
+        model, = stream.next("sample").data["models"]
+        assert model["model_id"] == "m" and model["blue"]["requests"] == 1
+    gateway.post(f"/deploy/{task['task_id']}/cancel", "")
+    gateway.wait(task)

@@ -1,6 +1,7 @@
 """rolloutctl against a whole gateway: every command, every exit status, in a pipe."""
 
 import base64
+import contextlib
 import json
 import subprocess
 
@@ -9,7 +10,7 @@ import pytest
 from certificates import Authority
 from gateway import Gateway
 from listener import Listener
-from processes import LOCATIONS, ROOT, free_port, wait_until
+from processes import DEADLINE_S, LOCATIONS, ROOT, free_port, wait_until
 from rolloutctl import ROLLOUTCTL, Ctl
 
 HELD = "50:600s,100"
@@ -387,3 +388,41 @@ def test_every_shell_completes_every_command_and_option(ctl):
                     if word.startswith("--"):
                         option = word[2:]
                         assert f"--{option}" in script or f"-l {option} " in script, (shell, command, option)
+
+
+# Over events, and without them.
+
+WAYS = """
+    server {{ listen 127.0.0.1:{without}; location ~ /events$ {{ return 404; }} location / {{ rollout_api; }} }}
+    server {{
+        listen 127.0.0.1:{gathering};
+        location ~ /events$ {{ proxy_pass http://127.0.0.1:{api}; proxy_ignore_headers X-Accel-Buffering; }}
+        location / {{ rollout_api; }}
+    }}
+"""
+
+
+def test_a_task_is_followed_over_events_or_by_polls(make_gateway):
+    """A gateway of an earlier release has no events, and a proxy may keep them back."""
+    gateway = make_gateway(nginx={"workers": 1})
+    without, gathering = free_port(), free_port()
+    gateway.nginx.pieces["http"] = WAYS.format(without=without, gathering=gathering, api=gateway.nginx.port)
+    gateway.start()
+    gateway.serve_blue("m")
+    task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 600}, {"weight": 100}])
+    path = f"/deploy/{task['task_id']}"
+    gateway.await_weight(task, 50)
+    ways = [Ctl(gateway), Ctl(gateway, f"http://127.0.0.1:{without}"), Ctl(gateway, f"http://127.0.0.1:{gathering}")]
+    with contextlib.ExitStack() as stack:
+        watching = [stack.enter_context(ctl.start("watch", task["task_id"], "--json")) for ctl in ways]
+        for process in watching:
+            assert json.loads(process.stdout.readline())["metadata"]["traffic_weight"] == 50
+        gateway.nginx.reload()
+        gateway.await_link()
+        gateway.post(path + "/promote", "").task()
+        gateway.wait(task, status="completed")
+        for process in watching:
+            said, _ = process.communicate(timeout=DEADLINE_S)
+            assert process.returncode == 0 and json.loads(said.splitlines()[-1])["status"] == "completed"
+    log = (gateway.home / "access.log").read_text()
+    assert f"GET {path}/events 200" in log and f"GET {path}/events 404" in log

@@ -177,6 +177,23 @@ void so_many_clients_wait_and_no_more(void **)
     heard();
 }
 
+void clients_that_follow_events_wait_too(void **)
+{
+    client a("a");
+    client b("b");
+    pending_calls calls(2, &fake_nginx::log, tells());
+    assert_true(calls.begin_stream());
+    assert_true(watch(calls, a) == link_result::task);
+    assert_true(watch(calls, b) == link_result::full);
+    assert_false(calls.begin_stream());
+    calls.end_stream();
+    assert_true(watch(calls, b) == link_result::task);
+    assert_false(calls.begin_stream());
+    calls.forget(a.call);
+    assert_true(calls.begin_stream());
+    heard();
+}
+
 void who_waits_for_the_same_asks_once_and_all_get_the_answer(void **)
 {
     client a("a");
@@ -335,6 +352,7 @@ int main()
         cmocka_unit_test(what_a_client_has_asked_for_is_in_doubt_until_it_is_answered_also_without_the_client),
         cmocka_unit_test(so_many_questions_are_under_way_and_no_more),
         cmocka_unit_test(so_many_clients_wait_and_no_more),
+        cmocka_unit_test(clients_that_follow_events_wait_too),
         cmocka_unit_test(who_waits_for_the_same_asks_once_and_all_get_the_answer),
         cmocka_unit_test(a_watch_that_nobody_waits_for_any_more_is_told_once),
         cmocka_unit_test(watches_outlive_the_connection_and_questions_do_not),

@@ -146,6 +146,43 @@ void a_stream_fills_the_table_up_to_its_revision(void **)
     assert_int_equal(held_by_zone.revision, 2);
 }
 
+/// What the zone's ring has, a letter for each event: all, task, route.
+std::string noted(const shared_zone &zone)
+{
+    const rollout::event_ring ring(zone.events);
+    std::string letters;
+    for (std::uint64_t i = 1; i <= ring.head(); ++i) {
+        rollout::change event;
+        letters += !ring.read(i, event) ? '?' : "atr"[static_cast<int>(event.kind)];
+    }
+    return letters;
+}
+
+void tasks_that_fill_the_table_are_one_event_and_later_ones_are_each_one(void **)
+{
+    fake_nginx::zone_memory memory;
+    replica process(memory.zone, &fake_nginx::log);
+    begin_stream(process, 1);
+    const auto begun = noted(memory.zone); // of a journal that the zone has not had
+    update(process, 1, {first});
+    assert_text(noted(memory.zone), begun);
+    update(process, 1, {}, complete);
+    assert_text(noted(memory.zone), begun + "a");
+    update(process, 2, {second}, complete);
+    update(process, 2, {second}, complete);
+    routes(process, 2, {route_text("m", 1)}, is_whole);
+    routes(process, 3, {route_text("m", 1)}, is_whole); // the same again
+    routes(process, 4, {}, is_whole);
+    assert_text(noted(memory.zone), begun + "atrr");
+
+    // The same journal again: nothing has changed.
+    begin_stream(process, 2);
+    update(process, 2, {first, second}, complete);
+    assert_text(noted(memory.zone), begun + "atrr");
+    begin_stream(process, 2, another_journal);
+    assert_text(noted(memory.zone), begun + "atrra");
+}
+
 void what_was_sent_before_the_welcome_does_not_count_as_filling(void **)
 {
     fake_nginx::zone_memory memory;
@@ -499,6 +536,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_fresh_zone_has_nothing_of_any_journal),
         cmocka_unit_test(a_stream_fills_the_table_up_to_its_revision),
+        cmocka_unit_test(tasks_that_fill_the_table_are_one_event_and_later_ones_are_each_one),
         cmocka_unit_test(what_was_sent_before_the_welcome_does_not_count_as_filling),
         cmocka_unit_test(a_link_without_the_stream_fills_nothing_up),
         cmocka_unit_test(all_there_was_is_not_all_there_is_with_another_gateway),
