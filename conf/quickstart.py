@@ -53,7 +53,7 @@ http {{
     server {{
         listen 127.0.0.1:{gateway};
 
-        location ~ ^/((deploy|delete)(-status)?|models|events|readyz)(/|$) {{ rollout_api; }}
+        location ~ ^/((deploy|delete)(-status)?|models|events|openapi\\.json|readyz)(/|$) {{ rollout_api; }}
         location /rollout/ {{ rollout_page write=on; }}
 
         location ~ ^/v2/models/(?<model>[A-Za-z0-9._-]+)(?<rest>(/versions/[0-9]+)?(/(infer|ready))?)$ {{

@@ -57,7 +57,7 @@
 //                                                 is no page now, ask again, which is also the answer if it did
 //     listed_models {id, models | null, next}     the same for models
 //     metered   {id, text}                        in Prometheus' text format
-//     series    {id, failed?} and the document, if there is such a deployment
+//     series_found {id, failed?} and the document, if there is such a deployment
 //                                                 `failed`: the journal could not be read
 //     update    {revision, filled?, complete} and tasks
 //                                                 `revision`: with this, the table holds everything up to here;

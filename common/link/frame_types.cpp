@@ -76,8 +76,8 @@ std::string_view frame_name(rolloutd_frame type) noexcept
         return "listed_models";
     case rolloutd_frame::metered:
         return "metered";
-    case rolloutd_frame::series:
-        return "series";
+    case rolloutd_frame::series_found:
+        return "series_found";
     case rolloutd_frame::update:
         return "update";
     case rolloutd_frame::shared:

@@ -36,7 +36,7 @@ enum class rolloutd_frame : std::uint8_t {
     listed,
     listed_models,
     metered,
-    series,
+    series_found,
     update,
     shared,
     routes,

@@ -281,7 +281,7 @@ void worker_link::on_message(const json_t *message, std::string_view lines)
         break;
     case rolloutd_frame::listed_models:
     case rolloutd_frame::metered:
-    case rolloutd_frame::series:
+    case rolloutd_frame::series_found:
         on_page(message, lines, false);
         break;
     case rolloutd_frame::update:

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 import requests
 
+from description import check_answer
 from gateway import Client, DEADLINE_S
 from processes import wait_until
 
@@ -283,7 +284,12 @@ def test_curl(gateway, tmp_path):
 
 
 def test_requests(gateway):
+    def check(answer, **_):
+        of = answer.request
+        check_answer(gateway.nginx.port, of.method, of.path_url, of.body, answer.status_code, {**answer.headers, "Content-Encoding": ""}, answer.content)
+
     with requests.Session() as session:
+        session.hooks["response"] = check
         made = session.post(url(gateway, "/deploy"), json={"model_id": fresh("m")}, headers={"Idempotency-Key": fresh("key")})
         assert made.status_code == 200
         task = made.json()

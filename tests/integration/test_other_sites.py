@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from description import check_answer
 from gateway import Answer, DEADLINE_S
 from test_steering import VERBS
 
@@ -27,7 +28,10 @@ def raw(gateway, text, port=None):
         connection.sendall(text.encode())
         head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
     line, *headers = head.decode().split("\r\n")
-    return Answer(int(line.split()[1]), dict(header.split(": ", 1) for header in headers), body)
+    answer = Answer(int(line.split()[1]), dict(header.split(": ", 1) for header in headers), body)
+    method, target = text.split()[:2]
+    check_answer(port or gateway.nginx.port, method, target, None, answer.status, answer.headers, answer.body)
+    return answer
 
 
 def post(gateway, path, *headers, host=None, body="", target=None):

@@ -88,7 +88,7 @@ def test_the_series_grows_during_the_rollout_and_stays(make_gateway):
 
 
 def test_a_green_that_fails_is_seen_in_its_series(gateway):
-    gateway.serve_blue("failing", faults=[{"at": "infer", "status": 500}])
+    gateway.serve_blue("failing", faults=[{"kind": "failed_infer"}])
     task = gateway.start_deployment("failing", **HELD)
     with Traffic(gateway, "failing"):
         gateway.wait(task, status="failed")

@@ -175,7 +175,7 @@ void pages::on_series(const session_ptr &from, const json_t *message)
     if (!from->begin_question()) {
         return;
     }
-    waiting_.push_back({from, json_count(message, "id"), rolloutd_frame::series, "\"failed\":true",
+    waiting_.push_back({from, json_count(message, "id"), rolloutd_frame::series_found, "\"failed\":true",
                         [this, task_id](const page_fn &done) {
                             around_.find_series(
                                 task_id, [done](const outcome &ended, const std::optional<std::string> &document) {

@@ -104,9 +104,9 @@ void a_series_is_passed_on_and_a_task_that_has_none_is_told_from_a_failure(void 
     const auto said =
         logged([&] { gateway.series[2].second(outcome::transient("the disk does not answer"), std::nullopt); });
     assert_holds(said, "the disk does not answer");
-    assert_text(gateway.nginx.heard(), "{\"type\":\"series\",\"id\":1,\"failed\":false}\n{\"task_id\":\"t1\"}\n"
-                                       "{\"type\":\"series\",\"id\":2,\"failed\":false}\n"
-                                       "{\"type\":\"series\",\"id\":3,\"failed\":true}\n");
+    assert_text(gateway.nginx.heard(), "{\"type\":\"series_found\",\"id\":1,\"failed\":false}\n{\"task_id\":\"t1\"}\n"
+                                       "{\"type\":\"series_found\",\"id\":2,\"failed\":false}\n"
+                                       "{\"type\":\"series_found\",\"id\":3,\"failed\":true}\n");
 }
 
 void a_malformed_question_for_a_series_ends_the_link(void **)
