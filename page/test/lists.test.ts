@@ -70,16 +70,28 @@ test("addresses are read as they are written", () => {
   assert.equal(place_of("#/history?status=failed&model=a").query.get("status"), "failed");
 });
 
-test("rates are differences of counters", () => {
+test("rates are differences of the counters of both slots", () => {
   const rates = new Rates();
-  const sample = (requests: number, failures: number, buckets: number[]) => ({ bounds_ms: [1, 10, 100], models: [{ model_id: "a", requests, failures, buckets }] });
-  rates.take(sample(100, 1, [90, 10, 0]), 0);
-  assert.equal(rates.of("a"), null);
-  rates.take(sample(300, 3, [200, 95, 5]), 2000);
-  assert.deepEqual(rates.of("a"), { per_second: 100, failed: 0.01, p99_ms: 100 });
-  rates.take(sample(10, 0, [10, 0, 0]), 4000); // the counters began anew
-  assert.equal(rates.of("a"), null);
-  assert.equal(rates.of("b"), null);
+  const slot = (requests: number, failed: number, buckets: number[]) => ({ requests, failed, buckets });
+  const sample = (blue: ReturnType<typeof slot> | null, green: ReturnType<typeof slot> | null) => ({ bounds_ms: [1, 10, 100], models: [{ model_id: "a", part: "", blue, green }] });
+  rates.take(sample(slot(100, 1, [90, 10, 0, 0]), null), 0);
+  assert.equal(rates.of("a", 1000), null);
+  rates.take(sample(slot(250, 2, [170, 78, 2, 0]), slot(50, 1, [30, 17, 3, 0])), 2000);
+  assert.deepEqual(rates.of("a", 2000), { per_second: 100, failed: 0.01, p99_ms: 100 });
+  // A model that no later sample names has had no requests since.
+  assert.equal(rates.of("a", 4000)!.per_second, 50);
+  assert.deepEqual(rates.of("a", 40000), { per_second: 0, failed: 0, p99_ms: null });
+  rates.take(sample(slot(10, 0, [10, 0, 0, 0]), null), 42000); // another route: its counters began anew
+  assert.equal(rates.of("a", 42000), null);
+  assert.equal(rates.of("b", 0), null);
+});
+
+test("a model's parts are counted together", () => {
+  const rates = new Rates();
+  const part = (name: string, requests: number) => ({ model_id: "a", part: name, blue: { requests, failed: 0, buckets: [requests, 0] }, green: null });
+  rates.take({ bounds_ms: [1], models: [part("x", 10), part("y", 10)] }, 0);
+  rates.take({ bounds_ms: [1], models: [part("x", 30)] }, 2000);
+  assert.deepEqual(rates.of("a", 2000), { per_second: 10, failed: 0, p99_ms: 1 });
 });
 
 test("each refusal has words of its own", () => {

@@ -188,6 +188,8 @@ def check_answer(port, method, target, sent, status, headers, content):
         return  # nginx itself refuses that before it looks for a location; no route has an escaped slash
     if {".", ".."} & set(path.split("/")):
         path = posixpath.normpath(path)
+    if status == 400 and any(words in content for words in (b"SSL certificate", b"plain HTTP request")):
+        return  # nor does it look for one if the connection itself is refused
     for base, dialect in locations_of(nginx):
         of = description(dialect)
         template = path.startswith(base + "/") and of.template_of(path[len(base):])

@@ -154,6 +154,7 @@ def test_who_may_not_read_is_told_what_to_do(gateway, show, place, title, says):
 
 
 def test_who_reads_too_often_is_told_to_wait(gateway, show):
+    gateway.get("/slow/healthz")  # the one request that a minute has
     with show(gateway, place="/too-often/") as page:
         page.see(".panel", "Too many requests")
         page.must_be_accessible()

@@ -254,3 +254,14 @@ def test_a_thousand_models_are_drawn_as_they_are_seen(make_gateway, show):
         page.run("scrollTo(0, document.documentElement.scrollHeight)")
         page.see("th", "m999")
         assert page.run("document.documentElement.scrollWidth") <= 320
+
+
+def test_a_models_requests_are_shown_as_they_come(gateway, show, m):
+    gateway.make_model(m, "x")
+    gateway.deploy(m)
+    with show(gateway, f"/?filter={m}") as page, Traffic(gateway, m):
+        page.see("tr td[data-name=Requests]", "/s")
+        page.until(lambda: page.text("tr td[data-name=Requests]") not in ("–", "0/s"), "the rate")
+        assert page.text("tr td[data-name=Failed]") == "0 %" and page.text("tr td[data-name=p99]").endswith(" ms")
+        page.run(f"location.hash = '/models/{m}'")
+        page.see("dd", "/s, 0 % failed")

@@ -111,7 +111,7 @@ export class Live {
   }
 
   rate_of(model_id: string): Rate | null {
-    return this.rates.of(model_id);
+    return this.rates.of(model_id, Date.now());
   }
 
   private change(what: Partial<Known>): void {

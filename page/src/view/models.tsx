@@ -4,7 +4,7 @@ import type { ListedTask, Model } from "../api/documents";
 import { MOST_MODELS, last_tasks, queued, under_way } from "../state/live";
 import { count, milliseconds, number, percent, plural } from "../words/format";
 import { problems_first, state_tone, state_words, urgency } from "../words/model_words";
-import { no_api } from "../words/problems";
+import { advice_for, no_api } from "../words/problems";
 import { verdict_of } from "../words/verdict";
 import { link, replace_query, useKnown, useLive, useNow, usePlace } from "./context";
 import { Loading, Panel, ProblemPanel, State, TaskLink, TaskState, WeightBar, When, weight_of, what_of } from "./pieces";
@@ -12,6 +12,7 @@ import { DRAW_ALL, Rows } from "./rows";
 
 const COLUMNS = ["Model", "State", "Serves", "New", "Traffic", "Requests", "Failed", "p99", "Last task"];
 const MOST_QUEUED = 20;
+const TOLD_ELSEWHERE = [0, 404, 503]; // no gateway, no API, no rolloutd
 
 function UnderWay({ task }: { task: ListedTask }) {
   const now = useNow();
@@ -100,6 +101,9 @@ export function ModelsView() {
     <>
       <h1>Models</h1>
       {models_problem && (models_problem.status === 404 ? <Panel advice={no_api(url)} /> : models === null && <ProblemPanel problem={models_problem} what="The list of models" url={url} />)}
+      {models_problem && models !== null && TOLD_ELSEWHERE.every((status) => status !== models_problem.status) && (
+        <p class="banner waiting" role="alert">{advice_for(models_problem, "The list of models", url).title}. The list below may be old; the page goes on trying.</p>
+      )}
       {tasks && <Work tasks={tasks} />}
       {models === null && !models_problem && <Loading what="the models" />}
       {models !== null && models.length === 0 && (
