@@ -119,14 +119,19 @@ def curl(*arguments):
     return subprocess.Popen(["curl", "-sSN", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def read_to(process, text):
-    """What it has printed, up to the line with that text."""
-    read = []
-    for line in process.stdout:
-        read.append(line)
-        if text in line:
-            return "".join(read)
-    raise AssertionError("".join(read))
+def read_to(process, *texts):
+    """What it has printed, up to the line by which all of these texts have come."""
+    read = ""
+    late = threading.Timer(DEADLINE_S, process.kill)
+    late.start()
+    try:
+        for line in process.stdout:
+            read += line
+            if all(text in read for text in texts):
+                return read
+    finally:
+        late.cancel()
+    raise AssertionError(f"{texts} are not in {read}")
 
 
 def test_http2_carries_them(gateway):
@@ -157,8 +162,7 @@ def test_they_come_at_once_over_tls(make_gateway, version):
     everything = curl(version, "--cacert", authority.certificate, f"https://127.0.0.1:{port}/events?samples=1")
     read_to(everything, "event: sample")
     task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 600}])
-    read_to(everything, task["task_id"])
-    read_to(everything, '"weight":50')  # the model's or the task's event: in either order
+    read_to(everything, task["task_id"], '"weight":50')  # in the model's event or the task's
     gateway.post(f"/deploy/{task['task_id']}/cancel", "")
     assert read_to(everything, '"status":"canceled"')
     gateway.nginx.send_signal(signal.SIGQUIT)
