@@ -69,10 +69,10 @@ namespace rollout {
 namespace {
 
 ${arrays.join("\n")}
-template <std::size_t Size>
-std::string_view text_of(const unsigned char (&bytes)[Size]) noexcept
+template <std::size_t size>
+std::string_view text_of(const unsigned char (&bytes)[size]) noexcept
 {
-    return {reinterpret_cast<const char *>(bytes), Size};
+    return {reinterpret_cast<const char *>(bytes), size};
 }
 
 const std::array files = {

@@ -91,11 +91,11 @@ void write_slot(json_writer &to, std::string_view name, const std::vector<series
 {
     to.name(name).begin_object();
     for (const auto &[column, count] : counts_by_name) {
-        write_column(to, column, points, [&](const series_point &point) { to.number(point.*slot.*count); });
+        write_column(to, column, points, [&, of = count](const series_point &point) { to.number(point.*slot.*of); });
     }
     for (const auto &[column, latency] : latencies_by_name) {
-        write_column(to, column, points, [&](const series_point &point) {
-            (point.*slot).requests == 0 ? to.null() : to.real(point.*slot.*latency);
+        write_column(to, column, points, [&, of = latency](const series_point &point) {
+            (point.*slot).requests == 0 ? to.null() : to.real(point.*slot.*of);
         });
     }
     to.end_object();
