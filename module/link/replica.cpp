@@ -155,7 +155,7 @@ link_fault replica::on_accepted(const task_record &task)
 void replica::on_existing(const task_record &task) noexcept
 {
     if (task.revision > zone_.tasks_revision()) {
-        zone_.doubt_tasks();
+        zone_.mark_incomplete();
     }
 }
 
@@ -174,7 +174,7 @@ link_fault replica::store(const task_record &task, bool only_over_older)
 {
     zone_writer writer(zone_);
     if (!writer) {
-        zone_.doubt_tasks();
+        zone_.mark_incomplete();
         return zone_is_locked;
     }
     if (only_over_older && !writer.tasks().holds(task.task_id)) {

@@ -42,7 +42,7 @@ void name_subject(link_call &call, task_kind kind, std::string_view name, bool i
 worker_link::worker_link(const link_settings &settings, shared_zone &zone, ngx_log_t *log, known_upstreams upstreams)
     : settings_(settings), zone_(zone), log_(log), upstreams_(std::move(upstreams)), replica_(zone, log),
       calls_(settings.max_waiting, log,
-             {[this] { zone_.doubt_tasks(); }, [this](std::uint64_t question) { forget_watch(question); }}),
+             {[this] { zone_.mark_incomplete(); }, [this](std::uint64_t question) { forget_watch(question); }}),
       connection_(settings, log, *this), state_file_(zone, log, [this](std::uint64_t write) { on_kept(write); })
 {
     failures_timer_.handler = on_failures_timer;
@@ -241,7 +241,7 @@ void worker_link::on_end() noexcept
     unkept_.clear();
     calls_.forget_unanswered();
     if (in_doubt) {
-        zone_.doubt_tasks();
+        zone_.mark_incomplete();
     }
     calls_.end_questions(link_result::lost);
 }
@@ -299,7 +299,7 @@ void worker_link::on_message(const json_t *message, std::string_view lines)
         on_update(message, lines);
         break;
     case rolloutd_frame::shared:
-        zone_.doubt_tasks();
+        zone_.mark_incomplete();
         break;
     case rolloutd_frame::routes:
         on_routes(message);

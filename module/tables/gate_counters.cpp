@@ -15,7 +15,7 @@ struct alignas(cache_line_bytes) gate_counters::header {
     std::uint64_t claims; ///< how many times a bucket was claimed: the `since` of the next one
 };
 
-struct alignas(cache_line_bytes) gate_counters::traffic_bucket {
+struct gate_counters::traffic_bucket {
     std::uint64_t key; ///< 0: free
     std::uint64_t since;
     std::uint32_t used_s;
@@ -62,7 +62,8 @@ struct alignas(cache_line_bytes) gate_counters::traffic_counts {
 
 std::size_t gate_counters::bytes_for(std::size_t buckets, std::size_t stripes) noexcept
 {
-    return sizeof(header) + buckets * (sizeof(traffic_bucket) + stripes * sizeof(traffic_counts));
+    return whole_lines(sizeof(header) + buckets * sizeof(traffic_bucket)) +
+           buckets * stripes * sizeof(traffic_counts);
 }
 
 
@@ -75,7 +76,10 @@ void gate_counters::format(void *memory, std::size_t buckets, std::size_t stripe
 
 gate_counters::gate_counters(void *memory, std::size_t process) noexcept
     : header_(static_cast<header *>(memory)), buckets_(reinterpret_cast<traffic_bucket *>(header_ + 1)),
-      counts_(reinterpret_cast<traffic_counts *>(buckets_ + header_->buckets)), stripe_(process % header_->stripes)
+      counts_(reinterpret_cast<traffic_counts *>(
+          static_cast<unsigned char *>(memory) +
+          whole_lines(sizeof(header) + header_->buckets * sizeof(traffic_bucket)))),
+      stripe_(process % header_->stripes)
 {
 }
 

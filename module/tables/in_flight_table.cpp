@@ -87,9 +87,7 @@ std::uint64_t in_flight_key(std::string_view model_id, std::string_view part, st
 /// Returns a process's bytes with its entries and ladders, in cache lines that it shares with no other.
 std::size_t in_flight_table::slot_bytes(std::size_t revisions) noexcept
 {
-    const std::size_t bytes =
-        sizeof(process_slot) + revisions * sizeof(entry) + ladders_for(revisions) * sizeof(ladder);
-    return (bytes + cache_line_bytes - 1) / cache_line_bytes * cache_line_bytes;
+    return whole_lines(sizeof(process_slot) + revisions * sizeof(entry) + ladders_for(revisions) * sizeof(ladder));
 }
 
 

@@ -32,7 +32,7 @@ struct alignas(cache_line_bytes) route_metrics::header {
     std::uint64_t stripes;
 };
 
-struct alignas(cache_line_bytes) route_metrics::entry {
+struct route_metrics::entry {
     std::uint32_t generation; ///< odd: taken by a route; even: free
     std::uint8_t model_id_bytes;
     std::uint8_t part_bytes;
@@ -90,7 +90,7 @@ void route_metrics::slot_reading::add_from(const slot_reading &shared) noexcept
 
 std::size_t route_metrics::bytes_for(std::size_t entries, std::size_t stripes) noexcept
 {
-    return sizeof(header) + entries * (sizeof(entry) + stripes * sizeof(entry_counts));
+    return whole_lines(sizeof(header) + entries * sizeof(entry)) + entries * stripes * sizeof(entry_counts);
 }
 
 
@@ -103,7 +103,9 @@ void route_metrics::format(void *memory, std::size_t entries, std::size_t stripe
 
 route_metrics::route_metrics(void *memory, std::size_t process) noexcept
     : header_(static_cast<header *>(memory)), entries_(reinterpret_cast<entry *>(header_ + 1)),
-      counts_(reinterpret_cast<entry_counts *>(entries_ + header_->entries)), stripe_(process % header_->stripes)
+      counts_(reinterpret_cast<entry_counts *>(static_cast<unsigned char *>(memory) +
+                                               whole_lines(sizeof(header) + header_->entries * sizeof(entry)))),
+      stripe_(process % header_->stripes)
 {
 }
 

@@ -35,7 +35,7 @@ inline constexpr std::array<std::uint32_t, 15> meter_bounds_ms = {1,   2,    5, 
 
 class route_metrics {
   public:
-    /// The least and the most useful number of entries; each takes 192 bytes, 448 for each stripe, and up to 44 lines of
+    /// The least and the most useful number of entries; each takes 264 bytes, 448 for each stripe, and up to 44 lines of
     /// metrics.
     static constexpr std::size_t min_places = 8;
     static constexpr std::size_t max_places = 1024;

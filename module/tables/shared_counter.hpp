@@ -12,6 +12,12 @@ namespace rollout {
 
 inline constexpr std::size_t cache_line_bytes = 64;
 
+/// Returns the bytes rounded up to whole cache lines.
+constexpr std::size_t whole_lines(std::size_t bytes) noexcept
+{
+    return (bytes + cache_line_bytes - 1) / cache_line_bytes * cache_line_bytes;
+}
+
 /// Processes beyond so many share stripes with others.
 inline constexpr std::size_t max_stripes = 16;
 

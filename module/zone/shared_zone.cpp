@@ -103,7 +103,7 @@ bool shared_zone::tasks_brought() const noexcept
 }
 
 
-void shared_zone::doubt_tasks() noexcept
+void shared_zone::mark_incomplete() noexcept
 {
     std::atomic_ref(header->completeness_epoch).fetch_add(1);
     std::uint32_t expected = whole;
@@ -114,7 +114,7 @@ void shared_zone::doubt_tasks() noexcept
 bool shared_zone::fill_tasks(std::uint64_t epoch_before) noexcept
 {
     std::atomic_ref(header->tasks_complete).store(whole);
-    if (completeness_epoch() == epoch_before) { // read after the store: a later doubt_tasks undoes it
+    if (completeness_epoch() == epoch_before) { // read after the store: a later mark_incomplete undoes it
         return true;
     }
     std::atomic_ref(header->tasks_complete).store(brought);

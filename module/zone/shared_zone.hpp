@@ -90,7 +90,7 @@ class shared_zone {
     bool tasks_brought() const noexcept;
 
     /// Marks the table as possibly incomplete, until a stream that begins later has brought all tasks.
-    void doubt_tasks() noexcept;
+    void mark_incomplete() noexcept;
 
     /// Marks the table as complete, because the stream has brought all tasks. Returns false if the table became
     /// incomplete after the stream began (`completeness_epoch`): then a missing task proves nothing.

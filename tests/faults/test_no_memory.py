@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import description
 from failing_calls import failing, failing_library  # noqa: F401
 from gateway import Answer, Client
 from processes import DEADLINE_S, MODULE, wait_until
@@ -58,6 +59,7 @@ def starved(make_gateway, failing):  # noqa: F811
     gateway.expected_alerts = ALERTS
     gateway.nginx.environment = failing.environment(MODULE, "detect_leaks=0:quarantine_size_mb=1")
     gateway.start()
+    description.forget(gateway.nginx)  # without memory, nginx answers by itself
     gateway.make_model("m", "first")
     gateway.deploy("m")
     gateway.post("/deploy", {"model_id": "m", "task_id": "there"}).task()

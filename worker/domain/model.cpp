@@ -200,7 +200,7 @@ std::vector<const served_revision *> loaded_revisions(const model &of)
 }
 
 
-std::vector<const served_revision *> revisions_to_take_off(const model &of)
+std::vector<const served_revision *> revisions_to_unload(const model &of)
 {
     std::vector<const served_revision *> all;
     for (const auto &one : of.retired) {

@@ -81,7 +81,7 @@ const served_revision *former_revision(const model &of);
 void bound_kept(model &of, std::size_t most);
 
 /// Returns the retired revisions that must be unloaded and removed now: not the old blue while the new one is watched.
-std::vector<const served_revision *> revisions_to_take_off(const model &of);
+std::vector<const served_revision *> revisions_to_unload(const model &of);
 
 /// Drops the copies whose names on the server belong to a revision that is not retired: if model_name has no {revision},
 /// the server now has that revision under the name.

@@ -31,8 +31,8 @@ struct turn {
 class permit_pool final : public work_permits {
   public:
     struct surroundings {
-        std::function<std::uint64_t()> most;      ///< the number of permits
-        std::function<std::size_t()> taken_apart; ///< how many of them are taken by anything but tasks
+        std::function<std::uint64_t()> most;          ///< the number of permits
+        std::function<std::size_t()> taken_by_others; ///< how many of them are taken by anything but tasks
 
         /// Starts the model's first task, which has a permit if one was free.
         std::function<void(const std::string &model_id)> begin;
@@ -68,7 +68,7 @@ class permit_pool final : public work_permits {
     void release_permit(const std::string &model_id) override;
 
     /// Returns whether all permits are taken.
-    bool is_full() const { return taken_ + around_.taken_apart() >= around_.most(); }
+    bool is_full() const { return taken_ + around_.taken_by_others() >= around_.most(); }
 
     /// Returns whether there is a permit that no task wants.
     bool has_rest() const { return !stopped_ && waiting_.empty() && !is_full(); }

@@ -138,7 +138,7 @@ permit_pool::surroundings scheduler::around_permits()
 {
     permit_pool::surroundings around;
     around.most = [this] { return config_->limits.max_concurrent_rollouts; };
-    around.taken_apart = [this] { return unloads_.permits(); };
+    around.taken_by_others = [this] { return unloads_.permits(); };
     around.begin = [this](const std::string &model_id) { begin(model_id); };
     around.offer_rest = [this] { unloads_.use_room(); };
     return around;

@@ -149,7 +149,7 @@ void unload_retry::schedule(const model &from)
     if (stopping_ || around_.is_at_work(from.model_id)) {
         return;
     }
-    for (const auto *placed : revisions_to_take_off(from)) {
+    for (const auto *placed : revisions_to_unload(from)) {
         attempts &tried = attempts_[{from.model_id, placed->revision}];
         tried.backend = placed->backend;
         if (tried.state == attempt_state::pausing) { // a task may just have tried
@@ -166,7 +166,7 @@ const served_revision *unload_retry::find(const revision_name &which) const
     if (known == nullptr) {
         return nullptr;
     }
-    const auto all = revisions_to_take_off(*known);
+    const auto all = revisions_to_unload(*known);
     const auto placed = std::ranges::find(all, which.revision, &served_revision::revision);
     return placed == all.end() ? nullptr : *placed;
 }

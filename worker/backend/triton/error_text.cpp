@@ -12,10 +12,10 @@ namespace rollout {
 namespace {
 
 /// Larger bodies are not parsed as JSON, which would take the loop's time.
-constexpr std::size_t longest_json = 256 * 1024;
+constexpr std::size_t max_json_bytes = 256 * 1024;
 
 /// The most of a body that is searched: a message is at its beginning, the last line of a traceback at its end.
-constexpr std::size_t longest_look = 64 * 1024;
+constexpr std::size_t max_searched_bytes = 64 * 1024;
 
 constexpr std::string_view traceback_begins = "traceback (most recent call last)";
 constexpr std::string_view not_explicit = "explicit model load / unload is not allowed";
@@ -189,7 +189,7 @@ std::string reason_text(std::string_view text)
 
 std::string error_text(std::string_view body)
 {
-    if (body.size() <= longest_json) {
+    if (body.size() <= max_json_bytes) {
         // Bytes that are not UTF-8 would make otherwise valid JSON unreadable.
         const std::string text = valid_utf8(body);
         json_error_t error;
@@ -200,9 +200,10 @@ std::string error_text(std::string_view body)
             return words.empty() && says_nothing ? "" : reason_text(words.empty() ? text : words);
         }
     }
-    if (body.size() > longest_look) {
-        const bool traceback = has_word(body.substr(0, longest_look), traceback_begins);
-        body = traceback ? last_line(body.substr(body.size() - longest_look)) : body.substr(0, longest_look);
+    if (body.size() > max_searched_bytes) {
+        const bool traceback = has_word(body.substr(0, max_searched_bytes), traceback_begins);
+        body =
+            traceback ? last_line(body.substr(body.size() - max_searched_bytes)) : body.substr(0, max_searched_bytes);
     }
     const std::string text = valid_utf8(body);
     return is_html(text) ? reason_text(html_words(text)) : reason_text(text);

@@ -221,7 +221,7 @@ void a_doubt_since_the_hello_needs_another_stream(void **)
     fake_nginx::zone_memory memory;
     replica process(memory.zone, &fake_nginx::log);
     begin_stream(process, 1);
-    memory.zone.doubt_tasks();
+    memory.zone.mark_incomplete();
     assert_true(update(process, 1, {first}, complete).is_to_greet);
     assert_false(memory.zone.tasks_known());
     begin_stream(process, 1);

@@ -15,7 +15,7 @@ struct pool_and_tasks {
 
     rollout::permit_pool::surroundings around()
     {
-        return {[this] { return most; }, [this] { return taken_apart; },
+        return {[this] { return most; }, [this] { return taken_by_others; },
                 [this](const std::string &model_id) {
                     begun += model_id + (pool.has_permit(model_id) ? " " : "* "); // *: without a permit
                 },
@@ -38,7 +38,7 @@ struct pool_and_tasks {
     }
 
     std::uint64_t most;
-    std::size_t taken_apart = 0; ///< by what is not a task
+    std::size_t taken_by_others = 0; ///< by what is not a task
     fake_clock time;
     rollout::permit_pool pool{time, around()};
     std::uint64_t last_sequence = 0;
@@ -175,12 +175,12 @@ void what_is_not_a_task_gets_what_no_task_wants(void **)
     world.enqueue("a");
     assert_int_equal(world.offers, 1);
     assert_true(world.pool.has_rest());
-    world.taken_apart = 1;
+    world.taken_by_others = 1;
     assert_false(world.pool.has_rest());
     world.enqueue("b");
     assert_text(world.begun, "a ");
     assert_int_equal(world.offers, 1);
-    world.taken_apart = 0;
+    world.taken_by_others = 0;
     assert_false(world.pool.has_rest()); // it is b's
     world.pool.hand_out_soon();
     world.time.settle();
