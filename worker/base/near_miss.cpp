@@ -15,6 +15,9 @@ constexpr std::size_t longest = 64;
 
 constexpr std::size_t short_name = 5;
 
+/// Names with more differences are other names.
+constexpr std::size_t most_edits = 2;
+
 
 std::string plain(std::string_view name)
 {
@@ -60,8 +63,11 @@ bool is_near(const std::string &name, const std::string &known)
         std::isdigit(static_cast<unsigned char>(name[3])) != 0) {
         return true;
     }
+    if (name.size() > known.size() + most_edits || known.size() > name.size() + most_edits) {
+        return false;
+    }
     const std::size_t edits = distance(name, known);
-    return edits <= 1 || (edits == 2 && known.size() > short_name && name.front() == known.front());
+    return edits <= 1 || (edits == most_edits && known.size() > short_name && name.front() == known.front());
 }
 
 } // namespace

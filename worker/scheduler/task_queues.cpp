@@ -6,6 +6,18 @@
 
 namespace rollout {
 
+namespace {
+
+/// Queues may be long, and mostly a new task is looked for, which is the last one.
+auto find_from_end(const task_queues::queue &tasks, const std::string &task_id)
+{
+    return std::find_if(tasks.rbegin(), tasks.rend(),
+                        [&](const waiting_task &task) { return task.task_id == task_id; });
+}
+
+} // namespace
+
+
 void task_queues::push(const std::string &model_id, waiting_task last)
 {
     accepted_us_.emplace(last.sequence, last.created_us);
@@ -70,7 +82,7 @@ void task_queues::tell_moved(const std::string &model_id, const queue &tasks, co
 bool task_queues::contains(const task_name &which) const
 {
     const queue &tasks = of(which.model_id);
-    return std::ranges::find(tasks, which.task_id, &waiting_task::task_id) != tasks.end();
+    return find_from_end(tasks, which.task_id) != tasks.rend();
 }
 
 
@@ -85,8 +97,11 @@ const task_queues::queue &task_queues::of(const std::string &model_id) const
 std::string task_queues::before(const task_name &which) const
 {
     const queue &tasks = of(which.model_id);
-    const auto at = std::ranges::find(tasks, which.task_id, &waiting_task::task_id);
-    return at == tasks.begin() ? "" : std::prev(at)->task_id;
+    const auto at = find_from_end(tasks, which.task_id);
+    if (at == tasks.rend()) { // it has begun, or is behind all
+        return last(which.model_id);
+    }
+    return std::next(at) == tasks.rend() ? "" : std::next(at)->task_id;
 }
 
 
