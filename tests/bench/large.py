@@ -71,15 +71,17 @@ def measure(options):
         yield Figure(f"a model of {size} staged with its checksum", "openssl speed", 0.8, True, [ours / theirs for ours, theirs in pairs],
                      "{:.2f} and {:.2f} GB a second".format(*(statistics.median(side) / 1e9 for side in zip(*pairs))))
 
-        yield Figure("a small model's deployment while large ones are staged", "while none is", None, False, beside(gateway, dense, sha256, rounds),
-                     "seconds, from its post to its end")
+        times = beside(gateway, dense, sha256, rounds)
+        yield Figure("a small model's deployment while large ones are staged", "while none is", None, False,
+                     [with_large / alone for with_large, alone in times],
+                     "{:.3f} and {:.3f} s, from its post to its end".format(*map(statistics.median, zip(*times))))
     finally:
         gateway.close()
 
 
 def beside(gateway, path, sha256, rounds):
-    """How much longer a small deployment takes, each round against one without."""
-    ratios = []
+    """The seconds of a small deployment beside a large one and without, each round."""
+    seconds = []
     for _ in range(rounds):
         alone, _ = timed(lambda: gateway.deploy("m"))
         large = threading.Thread(target=gateway.deploy, args=("large",), kwargs={"source": f"file://{path}", "sha256": sha256})
@@ -88,5 +90,5 @@ def beside(gateway, path, sha256, rounds):
         while large.is_alive():
             times.append(timed(lambda: gateway.deploy("m"))[0])
         large.join()
-        ratios.append(statistics.median(times) / alone)
-    return ratios
+        seconds.append((statistics.median(times), alone))
+    return seconds
