@@ -130,6 +130,30 @@ problem away(std::string detail)
 }
 
 
+ngx_int_t ask_for_documents(pending_request &request, link_call::done_fn done, link_call::document_fn document,
+                            std::string_view what, const function_ref<link_result(worker_link &)> &ask)
+{
+    ngx_http_request_t *r = request.r;
+    request.call.done = done;
+    request.call.document = document;
+    request.call.asker = &request;
+    request.page = make_in_pool<long_answer>(r->pool);
+    if (request.page == nullptr || !suspend(request)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    auto *link = link_of_process();
+    const auto asked = link == nullptr ? link_result::lost : ask(*link);
+    if (asked != link_result::task) {
+        return send_problem(
+            r, away(asked == link_result::full
+                        ? "Too many requests are waiting for rolloutd; try again."
+                        : "rolloutd is down, and only it has " + std::string(what) + "; try again when it is back."));
+    }
+    ++r->main->count;
+    return NGX_DONE;
+}
+
+
 void log_unconfirmed(const pending_request &request, std::string_view what, link_result result) noexcept
 {
     const ngx_str_t text = str_of(what);

@@ -1,6 +1,7 @@
 // A request to the API in progress, for the files that answer it.
 #pragma once
 
+#include "common/base/function_ref.hpp"
 #include "module/api/api_route.hpp"
 #include "module/link/link_call.hpp"
 #include "module/nginx/guard.hpp"
@@ -30,6 +31,7 @@ class task_memory {
 
 struct event_stream;
 struct pending_request;
+class worker_link;
 
 /// Answers with a task that was found, or returns NGX_DONE if the request continues.
 using task_found_fn = ngx_int_t (*)(pending_request &request, const task_record &task) noexcept;
@@ -82,6 +84,11 @@ inline constexpr unsigned retry_after_s = 1;
 
 /// Returns a 503 that is worth retrying soon.
 problem away(std::string detail);
+
+/// Asks rolloutd by `ask` for documents, which `call.document` puts together in `request.page`, and suspends the request
+/// until `call.done`. If it cannot ask, it sends a 503 that says that only rolloutd has `what`.
+ngx_int_t ask_for_documents(pending_request &request, link_call::done_fn done, link_call::document_fn document,
+                            std::string_view what, const function_ref<link_result(worker_link &)> &ask);
 
 /// Logs as an error that rolloutd has not confirmed `what` a client asked for.
 void log_unconfirmed(const pending_request &request, std::string_view what, link_result result) noexcept;

@@ -5,7 +5,6 @@
 #include "common/domain/limits.hpp"
 #include "module/api/query.hpp"
 #include "module/configuration.hpp"
-#include "module/link/process_link.hpp"
 #include "module/link/worker_link.hpp"
 
 #include <array>
@@ -192,24 +191,9 @@ ngx_int_t list(pending_request &request)
         !fault.detail.empty()) {
         return send_problem(r, fault);
     }
-    request.call.done = on_page;
-    request.call.document = on_document;
-    request.call.asker = &request;
-    request.page = make_in_pool<long_answer>(r->pool);
-    if (request.page == nullptr || !suspend(request)) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    auto *link = link_of_process();
-    const auto asked = link == nullptr         ? link_result::lost
-                       : is_of_models(request) ? link->list(request.call, models)
-                                               : link->list(request.call, tasks);
-    if (asked != link_result::task) {
-        return send_problem(r, away(asked == link_result::full
-                                        ? "Too many requests are waiting for rolloutd; try again."
-                                        : "rolloutd is down, and only it has the list; try again when it is back."));
-    }
-    ++r->main->count;
-    return NGX_DONE;
+    return ask_for_documents(request, on_page, on_document, "the list", [&](worker_link &to) {
+        return is_of_models(request) ? to.list(request.call, models) : to.list(request.call, tasks);
+    });
 }
 
 } // namespace rollout

@@ -38,26 +38,12 @@ ngx_int_t read_series(pending_request &request)
     if (!is_task_id(request.route.name)) {
         return send_problem(r, not_found(request.route));
     }
-    auto *link = link_of_process();
+    const auto *link = link_of_process();
     if (link != nullptr && link->up() && !link->has_series()) {
         return send_problem(r, away("rolloutd is older than nginx's module and keeps no series; upgrade it."));
     }
-    request.call.done = on_series_answered;
-    request.call.document = on_series;
-    request.call.asker = &request;
-    request.page = make_in_pool<long_answer>(r->pool);
-    if (request.page == nullptr || !suspend(request)) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    const auto asked = link == nullptr ? link_result::lost : link->series(request.call, request.route.name);
-    if (asked != link_result::task) {
-        return send_problem(r,
-                            away(asked == link_result::full
-                                     ? "Too many requests are waiting for rolloutd; try again."
-                                     : "rolloutd is down, and only it has the series; try again when it is back."));
-    }
-    ++r->main->count;
-    return NGX_DONE;
+    return ask_for_documents(request, on_series_answered, on_series, "the series",
+                             [&](worker_link &to) { return to.series(request.call, request.route.name); });
 }
 
 } // namespace rollout

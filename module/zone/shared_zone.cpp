@@ -18,8 +18,6 @@ namespace rollout {
 
 namespace {
 
-constexpr std::size_t align_bytes = 64;
-
 /// How long a writer waits for others. Each holds the mutex for microseconds; a repair takes milliseconds.
 constexpr long lock_wait_ms = 1000;
 
@@ -29,12 +27,6 @@ long monotonic_ms() noexcept
     timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-
-std::size_t aligned(std::size_t bytes) noexcept
-{
-    return (bytes + align_bytes - 1) / align_bytes * align_bytes;
 }
 
 
@@ -245,22 +237,22 @@ ngx_int_t shared_zone::format(ngx_shm_zone_t *zone) noexcept
     const std::size_t sheets = std::clamp<std::size_t>(4 * processes + 16, 32, 1024);
     // A revision in flight takes 16 bytes and a third of a ladder.
     const std::size_t per_sheet = std::clamp<std::size_t>(bytes / 16 / sheets / 43, 4, 4096);
-    const std::size_t in_flight_bytes = aligned(in_flight_table::bytes_for(sheets, per_sheet));
+    const std::size_t in_flight_bytes = whole_lines(in_flight_table::bytes_for(sheets, per_sheet));
     // A rollout needs two; more rollouts at a time than this are rare.
     const std::size_t gate_stripes = stripes_within(bytes / 16, processes, 64, gate_counters::bytes_for);
     const std::size_t revisions =
         std::clamp<std::size_t>(bytes / 16 / gate_counters::bytes_for(1, gate_stripes), 3, 4096);
-    const std::size_t traffic_bytes = aligned(gate_counters::bytes_for(revisions, gate_stripes));
+    const std::size_t traffic_bytes = whole_lines(gate_counters::bytes_for(revisions, gate_stripes));
     const std::size_t meter_stripes = stripes_within(bytes / 20, processes, 512, route_metrics::bytes_for);
     const std::size_t metered = std::clamp(bytes / 20 / route_metrics::bytes_for(1, meter_stripes),
                                            route_metrics::min_places, route_metrics::max_places);
-    const std::size_t meter_bytes = aligned(route_metrics::bytes_for(metered, meter_stripes));
+    const std::size_t meter_bytes = whole_lines(route_metrics::bytes_for(metered, meter_stripes));
     // The smallest zones have room for a few: a client that is not quick begins anew.
     const std::size_t kept_events =
         std::clamp((bytes / 32 - std::min<std::size_t>(bytes / 32, 3072)) / sizeof(change), event_ring::min_entries,
                    event_ring::max_entries);
-    const std::size_t event_bytes = aligned(event_ring::bytes_for(kept_events));
-    const std::size_t head_bytes = aligned(sizeof(zone_header));
+    const std::size_t event_bytes = whole_lines(event_ring::bytes_for(kept_events));
+    const std::size_t head_bytes = whole_lines(sizeof(zone_header));
 
     if (bytes < head_bytes + in_flight_bytes + traffic_bytes + meter_bytes + event_bytes + record_store::min_bytes) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0, "rollout_zone \"%V\" is too small for %uz worker processes",

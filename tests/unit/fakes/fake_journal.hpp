@@ -99,14 +99,9 @@ class fake_journal : public rollout::journal {
 
     void find(const std::string &task_id, found_fn done) override
     {
-        time_.post([this, task_id, done = std::move(done)] {
-            if (failing_reads != 0) {
-                --failing_reads;
-                done(rollout::outcome::transient("the disk does not answer"), std::nullopt);
-                return;
-            }
+        read(std::move(done), [this, task_id](const auto &tell) {
             const auto known = file_.tasks.find(task_id);
-            done(rollout::outcome::ok(), known == file_.tasks.end() ? std::nullopt : std::optional(known->second));
+            tell(rollout::outcome::ok(), known == file_.tasks.end() ? std::nullopt : std::optional(known->second));
         });
     }
 
@@ -125,19 +120,14 @@ class fake_journal : public rollout::journal {
 
     void find_series(const std::string &task_id, series_fn done) override
     {
-        time_.post([this, task_id, done = std::move(done)] {
-            if (failing_reads != 0) {
-                --failing_reads;
-                done(rollout::outcome::transient("the disk does not answer"), std::nullopt);
-                return;
-            }
+        read(std::move(done), [this, task_id](const auto &tell) {
             const auto known = file_.tasks.find(task_id);
             if (known == file_.tasks.end() || known->second.kind != rollout::task_kind::deploy) {
-                done(rollout::outcome::ok(), std::nullopt);
+                tell(rollout::outcome::ok(), std::nullopt);
                 return;
             }
             const auto stored = file_.series.find(task_id);
-            done(rollout::outcome::ok(),
+            tell(rollout::outcome::ok(),
                  rollout::stored_series{known->second.model_id, stored == file_.series.end() ? "" : stored->second});
         });
     }
@@ -207,6 +197,20 @@ class fake_journal : public rollout::journal {
         const auto *step = copy.find_step(what.step);
         return "journal: " + std::string(rollout::status_name(what.status)) +
                (step == nullptr ? "" : ", " + step->name + " " + std::string(rollout::step_state_name(step->state)));
+    }
+
+    /// Answers one call later, by `find` or, if a failure is due, with that.
+    template <typename Done, typename Find>
+    void read(Done done, Find find)
+    {
+        time_.post([this, done = std::move(done), find = std::move(find)] {
+            if (failing_reads != 0) {
+                --failing_reads;
+                done(rollout::outcome::transient("the disk does not answer"), std::nullopt);
+                return;
+            }
+            find(done);
+        });
     }
 
     /// Durable one call later, told another call later.
