@@ -53,6 +53,9 @@ class http_server {
     /// Never, as long as the server is there.
     static reply no_answer() { return {"", true}; }
 
+    /// The connection's end instead of an answer.
+    static reply cut_off() { return {"", false}; }
+
     explicit http_server(uv_loop_t *loop, std::function<reply(const request &)> answers = {})
         : on_request(std::move(answers)), loop_(loop), listener_(new uv_tcp_t)
     {

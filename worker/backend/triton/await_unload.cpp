@@ -100,6 +100,8 @@ class unload_wait final : public index_poller {
     {
         if (answer.status == 401 || answer.status == 403) {
             finish(refusal(answer, model_.server, "show its repository index"));
+        } else if (answer.may_pass()) {
+            gone_away(answer);
         } else {
             trouble_ = refusal(answer, model_.server, "show its repository index").detail;
             poll_again();
@@ -111,6 +113,8 @@ class unload_wait final : public index_poller {
         const auto is = kserve::readiness_of(answer);
         if (answer.status == 401 || answer.status == 403) {
             finish(refusal(answer, model_.server, "say whether " + model_.model + " is ready"));
+        } else if (answer.may_pass()) {
+            gone_away(answer);
         } else if (is == kserve::readiness::unclear) {
             trouble_ = refusal(answer, model_.server, "say whether " + model_.model + " is ready").detail;
             poll_again();
@@ -123,6 +127,12 @@ class unload_wait final : public index_poller {
             trouble_.clear();
             poll_again();
         }
+    }
+
+    /// A server that went away with the call half done is not waited for: the caller decides what that means.
+    void gone_away(const http_answer &answer)
+    {
+        finish(refusal(answer, model_.server, "say whether " + model_.model + " is unloaded"));
     }
 
     outcome too_late() const override

@@ -47,6 +47,13 @@ struct asked_server {
                     R"([{"name":"m","version":"1","state":")" + state + R"(","reason":")" + reason + "\"}]");
     }
 
+    /// The connection is cut off instead of an answer to that.
+    asked_server &cuts_off(const std::string &asked)
+    {
+        script_[asked].push_back(http_server::cut_off());
+        return *this;
+    }
+
     /// No answer to that, ever.
     void hangs(const std::string &asked) { script_[asked].push_back(http_server::no_answer()); }
 

@@ -63,6 +63,16 @@ void a_server_that_is_away_is_a_failure_that_may_pass(void **)
     assert_text(of.story(), "unload");
 }
 
+void a_server_that_goes_away_meanwhile_is_not_waited_for(void **)
+{
+    asked_server of;
+    of.says(unload, 200, "").has("UNLOADING").cuts_off(asked_server::index);
+    const auto before = of.time.now();
+    assert_true(unload_from(of).is == outcome::kind::transient);
+    assert_text(of.story(), "unload index index");
+    assert_true(of.time.now() - before < 1s);
+}
+
 void without_an_index_it_is_gone_when_it_is_not_ready(void **)
 {
     asked_server of;
@@ -122,6 +132,7 @@ int main()
         cmocka_unit_test(a_refusal_counts_only_for_a_model_that_is_there),
         cmocka_unit_test(a_model_that_is_being_loaded_is_asked_for_again),
         cmocka_unit_test(a_server_that_is_away_is_a_failure_that_may_pass),
+        cmocka_unit_test(a_server_that_goes_away_meanwhile_is_not_waited_for),
         cmocka_unit_test(without_an_index_it_is_gone_when_it_is_not_ready),
         cmocka_unit_test(when_the_time_is_over_it_may_still_pass_and_says_why),
         cmocka_unit_test(a_server_that_polls_is_not_asked_but_loses_sight_of_files_that_it_does_not_read),
