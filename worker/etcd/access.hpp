@@ -1,0 +1,69 @@
+// How the cluster is reached: its endpoints, certificates, and the user. Made once from the configuration, and shared by all
+// connections.
+#pragma once
+
+#include "worker/async/outcome.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace grpc {
+class Channel;
+class ChannelCredentials;
+} // namespace grpc
+
+namespace rollout::etcd {
+
+struct access_settings {
+    std::vector<std::string> endpoints{}; ///< `https://10.0.0.1:2379`; port 2379 if there is none
+    std::string ca_file{};                ///< empty: the system's authorities
+    std::string cert_file{};              ///< with `key_file`, the client's own certificate
+    std::string key_file{};
+    std::string user{}; ///< with `password`; empty: none, or the certificate's CN
+    std::string password{};
+    bool insecure = false; ///< allows plain text to other machines
+    std::string host{};    ///< this machine's name: each begins with another endpoint
+};
+
+struct member_address {
+    std::string url;    ///< `https://10.0.0.1:2379`, lower-case, always with the port
+    std::string target; ///< `10.0.0.1:2379`
+    bool is_tls = false;
+    bool is_loopback = false;
+};
+
+/// Parses an endpoint's URL.
+result<member_address> parse_member_address(std::string_view url);
+
+/// Returns why these settings cannot be used, with the member's name first; empty if they can. Reads no file.
+std::string check_access(const access_settings &settings);
+
+class access {
+  public:
+    /// Fails with a sentence: check_access(), or a file that cannot be read. The files are read again when they change, by
+    /// a thread of gRPC's.
+    static result<std::shared_ptr<const access>> open(access_settings settings);
+
+    const std::vector<member_address> &members() const noexcept { return members_; }
+    std::size_t first_member() const noexcept { return first_; }
+    const std::string &user() const noexcept { return settings_.user; }
+    const std::string &password() const noexcept { return settings_.password; }
+
+    /// Returns a connection of its own: channels share none. It connects with its first call.
+    std::shared_ptr<grpc::Channel> channel_to(std::size_t member) const;
+
+  private:
+    access() = default;
+
+    access_settings settings_;
+    std::vector<member_address> members_;
+    std::size_t first_ = 0;
+    std::shared_ptr<grpc::ChannelCredentials> tls_;
+    std::shared_ptr<grpc::ChannelCredentials> plain_;
+};
+
+} // namespace rollout::etcd
