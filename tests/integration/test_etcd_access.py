@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import shutil
 import subprocess
 
@@ -73,6 +74,14 @@ def test_a_member_under_a_name_that_its_certificate_does_not_have(guarded, paper
     assert why.what == "unavailable certificate" and "not for that address" in why.sentence
 
 
+def test_a_member_by_its_name(make_cluster, make_client):  # noqa: F811
+    client = make_client([make_cluster().urls[0].replace("127.0.0.1", "localhost")])
+    assert client.put("k", "v")
+    client = make_client(["http://no-such-host.invalid:2379"], insecure=True)
+    why = client.failure("range", key="k")
+    assert why.what == "unavailable unreachable" and "no-such-host.invalid" in why.sentence
+
+
 def test_plain_text_to_a_member_that_speaks_tls(guarded, make_client):  # noqa: F811
     client = make_client([guarded.urls[0].replace("https", "http")])
     assert client.failure("range", key="k").kind == "unavailable"
@@ -115,6 +124,24 @@ def test_certificates_that_change_are_read_again(make_cluster, make_client, pape
             return fresh.failure("range", key="k").kind == "unavailable"
         return False
     wait_until(is_turned_away, "the stranger's certificate in use")
+
+
+@pytest.mark.parametrize("broken", ["ca_file", "cert_file", "key_file"])
+def test_a_file_that_is_no_certificate_keeps_out_until_it_is_one(guarded, papers, make_client, tmp_path, broken):  # noqa: F811
+    settings = papers.settings()
+    good = pathlib.Path(settings[broken])
+    settings[broken] = str(tmp_path / good.name)
+    pathlib.Path(settings[broken]).write_text("neither a certificate nor a key\n")
+    client = make_client(guarded.urls, **settings)
+    why = client.failure("put", key="k", value="v")
+    assert why.kind == "unavailable" and guarded.urls[0] in why.sentence
+    shutil.copy(good, settings[broken])
+    client.until_it_works("put", key="k", value="v")
+
+
+def test_a_key_of_another_certificate_keeps_out(guarded, papers, make_client):  # noqa: F811
+    client = make_client(guarded.urls, **papers.settings(certificate=(papers.of_gateway[0], papers.of_stranger[1])))
+    assert client.failure("put", key="k", value="v").kind == "unavailable"
 
 
 @pytest.fixture(scope="module")

@@ -213,7 +213,7 @@ void connection::leave(std::uint64_t number, const std::string &why)
 
 void connection::on_token_refused(std::uint64_t number)
 {
-    if (!current_ || current_->number != number) {
+    if (!current_ || current_->number != number || access_->user().empty()) {
         return;
     }
     if (time_.now() < token_at_ + pause_after_refusal) { // to make another one is work for etcd

@@ -9,6 +9,7 @@ namespace rollout::etcd {
 namespace {
 
 constexpr int renewals_in_a_ttl = 4;
+constexpr int attempts_in_a_ttl = 16; ///< after one that has failed, which may have taken half of it
 
 } // namespace
 
@@ -19,13 +20,13 @@ keep_alive::keep_alive(renew_fn renew, clock &time, const lease_answer &lease, s
       on_lost_(std::move(on_lost))
 {
     set_end(asked_at + ttl_);
-    wait();
+    wait(ttl_ / renewals_in_a_ttl);
 }
 
 
-void keep_alive::wait()
+void keep_alive::wait(std::chrono::milliseconds time)
 {
-    pause_ = time_.after(ttl_ / renewals_in_a_ttl, [this] { this->renew(); });
+    pause_ = time_.after(time, [this] { this->renew(); });
 }
 
 
@@ -43,7 +44,7 @@ void keep_alive::on_answer(std::chrono::milliseconds sent_at, const answer<lease
         if (got.why().because == failure::cause::lease_not_found) {
             lose(trouble_);
         } else {
-            wait();
+            wait(ttl_ / attempts_in_a_ttl);
         }
         return;
     }
@@ -53,7 +54,7 @@ void keep_alive::on_answer(std::chrono::milliseconds sent_at, const answer<lease
     }
     trouble_.clear();
     set_end(sent_at + got->ttl);
-    wait();
+    wait(ttl_ / renewals_in_a_ttl);
 }
 
 

@@ -13,7 +13,7 @@
 
 namespace rollout::etcd {
 
-/// Renews the lease four times in its time to live, one renewal at a time. The lease is a hint, not a lock: etcd may end it
+/// Renews the lease four times in its time to live, one renewal at a time; sooner after one that has failed. The lease is a hint, not a lock: etcd may end it
 /// early, and has answered renewals of leases that were gone. What counts is a compare in the transaction that matters.
 class keep_alive {
   public:
@@ -35,7 +35,7 @@ class keep_alive {
     bool lives() const { return !lost_ && time_.now() < until_; }
 
   private:
-    void wait();
+    void wait(std::chrono::milliseconds time);
     void renew();
     void on_answer(std::chrono::milliseconds sent_at, const answer<lease_answer> &got);
     void set_end(std::chrono::milliseconds until);

@@ -252,7 +252,8 @@ class watch::implementation final : public stream_user, public std::enable_share
         }
         // As a status: etcd has no other word for it.
         constexpr int unknown = 2;
-        verdict of = judge(unknown, response.cancel_reason(), {url_, connection_->user(), range_.silence, false});
+        const verdict of =
+            judge(unknown, response.cancel_reason(), {url_, connection_->user(), range_.silence, false});
         // A token that is not valid any more is "permission denied" to a watch.
         const bool token =
             of.token_fails || (of.why.because == failure::cause::denied && !connection_->user().empty());
@@ -265,7 +266,7 @@ class watch::implementation final : public stream_user, public std::enable_share
         verdict of =
             judge(status.error_code(), status.ok() ? "the member has ended the stream" : status.error_message(),
                   {url_, connection_->user(), range_.silence, false});
-        broken(std::move(of.why), of.token_fails);
+        broken(of.why, of.token_fails);
     }
 
     void on_silence()
@@ -281,11 +282,11 @@ class watch::implementation final : public stream_user, public std::enable_share
         }
     }
 
-    void broken(failure why, bool token_fails)
+    void broken(const failure &why, bool token_fails)
     {
         quiet_.reset();
         stream_.reset();
-        if (token_fails) {
+        if (token_fails && !connection_->user().empty()) {
             connection_->on_token_refused(number_);
         } else {
             connection_->on_failure(number_, why);

@@ -91,6 +91,20 @@ void other_failures_are_passed_over_while_its_time_lasts(void **)
 }
 
 
+void one_that_took_half_of_its_time_to_fail_is_followed_by_another_soon(void **)
+{
+    bench b;
+    b.took = 2s;
+    b.says = failure{failure::kind::unavailable, failure::cause::timed_out, "the member is silent"};
+    b.time.run_for(3100ms);
+    b.took = 10ms;
+    b.says = lease_answer{{}, 7, 4s};
+    b.time.run_for(1min);
+    assert_true(b.sent[0] == 1000 && b.sent[1] == 3250 && b.sent[2] == 4260);
+    assert_text(b.lost, "");
+}
+
+
 void a_renewal_without_an_answer_loses_it_when_its_time_is_over(void **)
 {
     bench b;
@@ -132,6 +146,7 @@ int main()
         cmocka_unit_test(an_answer_that_it_has_ended_loses_it_at_once),
         cmocka_unit_test(so_does_an_etcd_that_does_not_know_it),
         cmocka_unit_test(other_failures_are_passed_over_while_its_time_lasts),
+        cmocka_unit_test(one_that_took_half_of_its_time_to_fail_is_followed_by_another_soon),
         cmocka_unit_test(a_renewal_without_an_answer_loses_it_when_its_time_is_over),
         cmocka_unit_test(a_longer_time_than_was_asked_for_is_taken),
         cmocka_unit_test(destroyed_it_renews_nothing_more),
