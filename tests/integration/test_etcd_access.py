@@ -10,7 +10,7 @@ import pytest
 from certificates import Authority
 from etcd import DRIVER, Cluster
 from processes import wait_until
-from test_etcd_client import make_client, make_cluster  # noqa: F401
+from test_etcd_client import PATIENT_MS, SHORT_MS, make_client, make_cluster  # noqa: F401
 
 pytestmark = pytest.mark.skipif(not DRIVER.exists(), reason="built without the client of etcd")
 
@@ -27,7 +27,7 @@ class Papers:
 
     def settings(self, certificate=None, ca=None):
         certificate, key = certificate or self.of_gateway
-        return {"ca_file": str(ca or self.authority.certificate), "cert_file": str(certificate), "key_file": str(key)}
+        return {"ca_file": str(ca or self.authority.certificate), "cert_file": str(certificate), "key_file": str(key), "timeout_ms": SHORT_MS}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def guarded(tmp_path_factory, papers):
 
 
 def test_calls_and_a_watch_by_tls(guarded, papers, make_client):  # noqa: F811
-    client = make_client(guarded.urls, **papers.settings())
+    client = make_client(guarded.urls, **papers.settings() | {"timeout_ms": PATIENT_MS})
     revision = client.put("k", "v")
     watch = client.start("watch", key="k", applied=revision - 1)
     assert client.await_events(watch, 1)[0]["value"] == "v"
@@ -64,7 +64,7 @@ def test_a_certificate_that_the_member_does_not_take(guarded, papers, make_clien
 
 
 def test_no_certificate_where_one_is_demanded(guarded, papers, make_client):  # noqa: F811
-    client = make_client(guarded.urls, ca_file=str(papers.authority.certificate))
+    client = make_client(guarded.urls, ca_file=str(papers.authority.certificate), timeout_ms=SHORT_MS)
     assert client.failure("range", key="k").kind == "unavailable"
 
 
@@ -77,13 +77,13 @@ def test_a_member_under_a_name_that_its_certificate_does_not_have(guarded, paper
 def test_a_member_by_its_name(make_cluster, make_client):  # noqa: F811
     client = make_client([make_cluster().urls[0].replace("127.0.0.1", "localhost")])
     assert client.put("k", "v")
-    client = make_client(["http://no-such-host.invalid:2379"], insecure=True)
+    client = make_client(["http://no-such-host.invalid:2379"], insecure=True, timeout_ms=SHORT_MS)
     why = client.failure("range", key="k")
     assert why.what == "unavailable unreachable" and "no-such-host.invalid" in why.sentence
 
 
 def test_plain_text_to_a_member_that_speaks_tls(guarded, make_client):  # noqa: F811
-    client = make_client([guarded.urls[0].replace("https", "http")])
+    client = make_client([guarded.urls[0].replace("https", "http")], timeout_ms=SHORT_MS)
     assert client.failure("range", key="k").kind == "unavailable"
 
 

@@ -303,9 +303,8 @@ operation_ptr client::txn(txn_request request, answer_fn<txn_answer> done)
 
 operation_ptr client::compact(compact_request request, answer_fn<compact_answer> done)
 {
-    return implementation_->call(
-        plan_of<wire::KV, wire::CompactionResponse>(implementation_->thread(), true, to_wire(std::move(request)),
-                                                    &wire::KV::Stub::AsyncCompact, std::move(done)));
+    return implementation_->call(plan_of<wire::KV, wire::CompactionResponse>(
+        implementation_->thread(), true, to_wire(request), &wire::KV::Stub::AsyncCompact, std::move(done)));
 }
 
 

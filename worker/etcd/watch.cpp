@@ -254,16 +254,14 @@ class watch::implementation final : public stream_user, public std::enable_share
         constexpr int unknown = 2;
         const verdict of =
             judge(unknown, response.cancel_reason(), {url_, connection_->user(), range_.silence, false});
-        // A token that is not valid any more is "permission denied" to a watch.
-        const bool token =
-            of.token_fails || (of.why.because == failure::cause::denied && !connection_->user().empty());
-        broken(std::move(of.why), token);
+        // To a watch, a token that is not valid any more is "permission denied".
+        broken(of.why, of.token_fails || of.why.because == failure::cause::denied);
     }
 
     void on_end(const grpc::Status &status) override
     {
         static_cast<void>(stream_.release()); // it deletes itself
-        verdict of =
+        const verdict of =
             judge(status.error_code(), status.ok() ? "the member has ended the stream" : status.error_message(),
                   {url_, connection_->user(), range_.silence, false});
         broken(of.why, of.token_fails);
