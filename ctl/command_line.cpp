@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <iostream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -125,7 +126,7 @@ class command_line {
     command_line() : app_("Steers the deployments of a Rollout gateway over its HTTP API.", "rolloutctl")
     {
         app_.set_version_flag("--version", "rolloutctl " ROLLOUT_VERSION);
-        app_.require_subcommand(1);
+        app_.require_subcommand(0, 1); // CLI11 would say that the command is missing before that an option is unknown
         app_.fallthrough();
         app_.failure_message(CLI::FailureMessage::simple);
         add_general_options();
@@ -143,6 +144,10 @@ class command_line {
         } catch (const CLI::ParseError &error) {
             status = app_.exit(error) == 0 ? 0 : static_cast<int>(exit_code::usage);
             return nullptr;
+        }
+        if (!chosen_) {
+            std::cerr << "A command is missing.\nRun with --help for more information.\n";
+            status = static_cast<int>(exit_code::usage);
         }
         return std::move(chosen_);
     }

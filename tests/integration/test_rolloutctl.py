@@ -122,6 +122,14 @@ def test_what_is_malformed_is_2_and_one_sentence(gateway, ctl, arguments):
     assert ctl.said.strip(), arguments
 
 
+@pytest.mark.parametrize(("arguments", "what"), [
+    (("--colour",), "--colour"), (("models", "--colour"), "--colour"), (("dance",), "dance"), ((), "A command is missing."),
+])
+def test_what_is_not_known_is_named(ctl, arguments, what):
+    ctl.run(*arguments, status=2)
+    assert what in ctl.said and "--help" in ctl.said
+
+
 def test_a_canceled_task_is_3(gateway, ctl):
     task = held(gateway, ctl, "canceled")
     with ctl.start("wait", "canceled") as waiting:
