@@ -2,6 +2,7 @@
 
 #include "common/base/unique_fd.hpp"
 #include "worker/base/format.hpp"
+#include "worker/fs/folder_syncs.hpp"
 #include "worker/fs/io_failure.hpp"
 #include "worker/fs/rename.hpp"
 #include "worker/model_files/model_name.hpp"
@@ -146,6 +147,7 @@ outcome delete_tree(const fs::path &path)
 struct model_repository::shared_state {
     std::atomic<std::chrono::steady_clock::time_point> way_was_open =
         std::chrono::steady_clock::now() - way_stays_open;
+    folder_syncs syncs{sync_folder};
 };
 
 
@@ -252,7 +254,7 @@ outcome model_repository::stage(const std::string &model, const stop_flag &stop)
         return inspected;
     }
     if (waiting == found::nothing && holds == found::folder) {
-        return sync_folder(repository_);
+        return shared_->syncs.sync(repository_);
     }
     if (waiting != found::folder) {
         return outcome::permanent(shown(from) + (waiting == found::nothing ? " is gone" : " is not a folder") +
@@ -378,7 +380,7 @@ outcome model_repository::take_out(const std::string &model) const
             return gone;
         }
     }
-    if (auto synced = sync_folder(repository_); !synced) {
+    if (auto synced = shared_->syncs.sync(repository_); !synced) {
         return synced;
     }
     outcome gone = delete_tree(removed);
@@ -427,10 +429,10 @@ outcome model_repository::moved(const fs::path &from, const fs::path &to, int er
         }
         return no_way(from, to, error);
     }
-    if (auto synced = sync_folder(to.parent_path()); !synced) {
+    if (auto synced = shared_->syncs.sync(to.parent_path()); !synced) {
         return synced;
     }
-    return sync_folder(from.parent_path());
+    return shared_->syncs.sync(from.parent_path());
 }
 
 } // namespace rollout
