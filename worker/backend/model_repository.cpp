@@ -2,7 +2,6 @@
 
 #include "common/base/unique_fd.hpp"
 #include "worker/base/format.hpp"
-#include "worker/fs/folder_syncs.hpp"
 #include "worker/fs/io_failure.hpp"
 #include "worker/fs/rename.hpp"
 #include "worker/model_files/model_name.hpp"
@@ -147,7 +146,6 @@ outcome delete_tree(const fs::path &path)
 struct model_repository::shared_state {
     std::atomic<std::chrono::steady_clock::time_point> way_was_open =
         std::chrono::steady_clock::now() - way_stays_open;
-    folder_syncs syncs{sync_folder};
 };
 
 
@@ -254,7 +252,7 @@ outcome model_repository::stage(const std::string &model, const stop_flag &stop)
         return inspected;
     }
     if (waiting == found::nothing && holds == found::folder) {
-        return shared_->syncs.sync(repository_);
+        return sync_folder(repository_);
     }
     if (waiting != found::folder) {
         return outcome::permanent(shown(from) + (waiting == found::nothing ? " is gone" : " is not a folder") +
@@ -380,7 +378,7 @@ outcome model_repository::take_out(const std::string &model) const
             return gone;
         }
     }
-    if (auto synced = shared_->syncs.sync(repository_); !synced) {
+    if (auto synced = sync_folder(repository_); !synced) {
         return synced;
     }
     outcome gone = delete_tree(removed);
@@ -429,10 +427,10 @@ outcome model_repository::moved(const fs::path &from, const fs::path &to, int er
         }
         return no_way(from, to, error);
     }
-    if (auto synced = shared_->syncs.sync(to.parent_path()); !synced) {
+    if (auto synced = sync_folder(to.parent_path()); !synced) {
         return synced;
     }
-    return shared_->syncs.sync(from.parent_path());
+    return sync_folder(from.parent_path());
 }
 
 } // namespace rollout
