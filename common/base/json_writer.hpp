@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +16,9 @@ namespace rollout {
 /// object and array that is begun must be ended; nothing checks that.
 class json_writer {
   public:
+    /// `expected_bytes`: the text may be longer.
+    explicit json_writer(std::size_t expected_bytes = 0) { text_.reserve(expected_bytes); }
+
     json_writer &begin_object() { return open('{'); }
     json_writer &end_object() { return close('}'); }
     json_writer &begin_array() { return open('['); }

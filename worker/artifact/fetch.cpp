@@ -114,7 +114,7 @@ class file_fetch {
     {
         std::vector<std::string> names;
         for (const file_source &source : allowed_paths(allow)) {
-            names.push_back(source.path.native());
+            names.push_back(source.path);
         }
         return names;
     }
@@ -247,7 +247,7 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
                                   " names no file: a folder cannot be fetched from a web server; pack it "
                                   "as a .tar.gz");
     }
-    const std::string name = source->place.path.filename().native();
+    const std::string name = fs::path(source->place.path).filename().native();
     if (auto checked = check_can_be_unpacked(name, source->shown); !checked) {
         return checked;
     }

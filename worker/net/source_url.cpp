@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cstdint>
 #include <optional>
 
 namespace rollout {
@@ -47,37 +49,37 @@ std::string too_long()
 }
 
 
-/// Decodes %XX once; nothing if one is incomplete, or encodes a slash, a NUL or another control character.
-std::optional<std::string> decode(std::string_view component)
+/// Returns the value of the two hexadecimal digits; nothing if they are others.
+std::optional<char> byte_of(std::string_view digits)
 {
-    std::string decoded;
+    std::uint8_t value = 0;
+    const auto end = digits.data() + digits.size();
+    return digits.size() == 2 && std::from_chars(digits.data(), end, value, 16).ptr == end
+               ? std::optional(static_cast<char>(value))
+               : std::nullopt;
+}
+
+
+/// Appends the component, with %XX decoded once. Returns false if one is incomplete, or encodes a slash, a NUL or
+/// another control character.
+bool append_decoded(std::string &to, std::string_view component)
+{
     for (std::size_t i = 0; i < component.size(); ++i) {
         char byte = component[i];
         if (byte == '%') {
-            const auto digit = [&](std::size_t position) {
-                const char *digits = "0123456789abcdef";
-                const int low =
-                    position < component.size() ? std::tolower(static_cast<unsigned char>(component[position])) : 'x';
-                const std::size_t value = std::string_view(digits).find(static_cast<char>(low));
-                return value == std::string_view::npos ? 16 : value;
-            };
-            const std::size_t high = digit(i + 1);
-            const std::size_t low = digit(i + 2);
-            if (high > 15 || low > 15) {
-                return std::nullopt;
+            const auto decoded = byte_of(component.substr(i + 1, 2));
+            if (!decoded || *decoded == '/') {
+                return false;
             }
-            byte = static_cast<char>(high * 16 + low);
+            byte = *decoded;
             i += 2;
-            if (byte == '/') {
-                return std::nullopt;
-            }
         }
         if (static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F) {
-            return std::nullopt;
+            return false;
         }
-        decoded += byte;
+        to += byte;
     }
-    return decoded;
+    return true;
 }
 
 
@@ -93,23 +95,23 @@ result<file_source> parse_path(std::string_view path, std::string_view source)
     if (parsed.is_folder) {
         path.remove_suffix(1);
     }
-    std::string whole;
+    parsed.path.clear();
+    parsed.path.reserve(path.size());
     while (!path.empty()) {
         path.remove_prefix(1); // the slash
         const std::string_view component = path.substr(0, path.find('/'));
-        const auto decoded = decode(component);
-        if (!decoded) {
+        parsed.path += '/';
+        const std::size_t begin = parsed.path.size();
+        if (!append_decoded(parsed.path, component)) {
             return failed::failure(the_source(source) + " contains a % that is not followed by two hexadecimal "
                                                         "digits, or an encoded slash or control character");
         }
-        if (decoded->empty() || *decoded == "." || *decoded == "..") {
+        const auto decoded = std::string_view(parsed.path).substr(begin);
+        if (decoded.empty() || decoded == "." || decoded == "..") {
             return failed::failure(the_source(source) + " holds an empty component, \".\" or \"..\"");
         }
-        whole += '/';
-        whole += *decoded;
         path.remove_prefix(component.size());
     }
-    parsed.path = whole;
     return parsed;
 }
 
@@ -119,7 +121,7 @@ bool allows(const file_source &allowed, const file_source &source)
     if (source.path == allowed.path) {
         return !allowed.is_folder; // with a slash at its end, only what is in it is allowed
     }
-    return is_same_or_under(source.path.native(), allowed.path.native());
+    return is_same_or_under(source.path, allowed.path);
 }
 
 
@@ -231,7 +233,7 @@ result<web_source> parse_web_source(std::string_view source)
     if (!place) {
         return failed::failure(place.sentence());
     }
-    if (place->path.native().find('\\') != std::string::npos) {
+    if (place->path.find('\\') != std::string::npos) {
         return failed::failure(the_source(without_query) + " holds a backslash, which some servers take for a slash");
     }
     parsed.place = std::move(*place);
@@ -280,8 +282,11 @@ std::string check_source(const std::string &source, const std::vector<std::strin
     if (!parsed) {
         return parsed.sentence();
     }
-    const auto allowed = allowed_paths(allow);
-    if (std::ranges::none_of(allowed, [&](const file_source &root) { return allows(root, *parsed); })) {
+    const auto allowed_by = [&](const std::string &prefix) {
+        const auto allowed = parse_file_source(prefix);
+        return allowed && allows(*allowed, *parsed);
+    };
+    if (std::ranges::none_of(allow, allowed_by)) {
         return the_source(source) + std::string(not_allowed);
     }
     return {};

@@ -20,11 +20,14 @@ auto find_from_end(const task_queues::queue &tasks, const std::string &task_id)
 
 void task_queues::push(const std::string &model_id, waiting_task last)
 {
-    accepted_us_.emplace(last.sequence, last.created_us);
+    accepted_us_.emplace_hint(accepted_us_.end(), last.sequence, last.created_us);
     superseding_ += last.supersedes;
-    queues_[model_id].push_back(std::move(last));
+    queue &tasks = queues_[model_id];
+    tasks.push_back(std::move(last));
     ++size_;
-    on_changed(model_id);
+    if (tasks.size() == 1) {
+        on_first_changed(model_id);
+    }
 }
 
 
@@ -44,6 +47,7 @@ waiting_task task_queues::take(const task_name &which)
 waiting_task task_queues::remove(const std::string &model_id, const queue::const_iterator &position)
 {
     queue &tasks = queues_.at(model_id);
+    const bool was_first = position == tasks.begin();
     waiting_task taken = *position;
     accepted_us_.erase(taken.sequence);
     superseding_ -= taken.supersedes;
@@ -52,7 +56,9 @@ waiting_task task_queues::remove(const std::string &model_id, const queue::const
     if (tasks.empty()) {
         queues_.erase(model_id);
     }
-    on_changed(model_id);
+    if (was_first) {
+        on_first_changed(model_id);
+    }
     return taken;
 }
 
@@ -67,7 +73,9 @@ void task_queues::put_back(const std::string &model_id, waiting_task taken)
     ++size_;
     tell_moved(model_id, tasks, position);
     tell_moved(model_id, tasks, std::next(position));
-    on_changed(model_id);
+    if (position == tasks.begin()) {
+        on_first_changed(model_id);
+    }
 }
 
 
