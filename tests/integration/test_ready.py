@@ -92,7 +92,7 @@ class Ready(RoutesOfATest):
             "strict": three.replace(";", " max_fails=1 fail_timeout=60s;") + "rollout_ready;",
             "strict-too": three.replace(";", " max_fails=1 fail_timeout=60s;") + "rollout_ready;",
             "strict-kept": three.replace(";", " max_fails=1 fail_timeout=60s;") + "rollout_ready; keepalive 4;",
-            "names": f"server localhost:{self.a.port}; server {b}; rollout_ready;",
+            "names": f"server localhost:{self.a.port} max_fails=0; server {b}; rollout_ready;",
             "sockets": f"server unix:{self.path}; server {b}; rollout_ready;",
             "ipv6": f"server [::1]:{self.on_ipv6.port}; server {b}; rollout_ready;",
             "tls": "".join(f"server 127.0.0.1:{port};" for port in self.tls) + "rollout_ready; keepalive 4;",
@@ -487,6 +487,14 @@ def test_a_server_that_fails_at_another_port_is_told_to_rolloutd_as_it_knows_it(
     ready.route("m", "two", [ready.a])
     ready.infer("m", "dead")
     assert ready.link.receive("suspect") == {"type": "suspect", "upstream": "two", "peer": ready.a.address}
+
+
+@pytest.mark.parametrize("peer", ["localhost:{port}", "127.0.0.1:{port}"])
+def test_a_server_with_a_hosts_name_is_told_to_rolloutd_as_it_knows_it(ready, peer):
+    ready.a.behaviours["m__r1"] = resets
+    ready.route("m", "names", [peer.format(port=ready.a.port)])
+    ready.infer("m")
+    assert ready.link.receive("suspect") == {"type": "suspect", "upstream": "names", "peer": peer.format(port=ready.a.port)}
 
 
 def test_a_peer_that_is_not_in_the_block_is_said_once(ready):
