@@ -36,6 +36,7 @@ class Resolved(RoutedServers):
 
     def __init__(self):
         self.a, self.b = ModelServer(), ModelServer()
+        self.other = SocketServer(("127.0.0.9", self.a.port), socket.AF_INET)
         self.names = NameServer()
         self.names.addresses = {"pod-0.test": ["127.0.0.1"], "pod-1.test": ["127.0.0.1"]}
         self.names.services = {"_http._tcp.pods.test": [("pod-0.test", self.a.port), ("pod-1.test", self.b.port)]}
@@ -64,6 +65,7 @@ class Resolved(RoutedServers):
 
     def close(self):
         super().close()
+        self.other.close()
         self.names.close()
 
 
@@ -79,8 +81,9 @@ def world():
 
 @pytest.fixture
 def resolved(world):
-    world.a.behaviours.clear()
-    world.b.behaviours.clear()
+    for server in (world.a, world.b, world.other):
+        server.behaviours.clear()
+        server.received.clear()
     return world
 
 
@@ -105,6 +108,19 @@ def test_and_by_its_address(resolved, upstream):
     assert "has no server" not in resolved.nginx.errors()[since:]
 
 
+def test_a_name_with_several_addresses_is_one_server(resolved):
+    other = resolved.other
+    resolved.names.addresses["pod-0.test"] = ["127.0.0.1", "127.0.0.9"]
+    resolved.send_to("pods", [resolved.pod_0])
+    wait_until(lambda: resolved.infer().status == 200 and other.received, "the second address")
+    assert resolved.asked(16)[1] == 0 and resolved.a.received
+    resolved.send_to("pods", [resolved.pod_1])
+    assert resolved.asked() == (0, 8)
+    resolved.names.addresses["pod-0.test"] = ["127.0.0.1"]
+    resolved.send_to("pods", [f"127.0.0.9:{resolved.a.port}"])
+    wait_until(lambda: resolved.infer().status == 502, "the end of the second address")
+
+
 def test_a_block_of_other_ports_stands_for_them(resolved):
     resolved.send_to("pods", [resolved.pod_0])
     assert resolved.asked(prefix="twin") == (0, 8)
@@ -116,14 +132,13 @@ def test_a_name_that_has_moved_is_followed(resolved):
     """As a pod that was made anew: nginx asks again, and the request goes where the name is."""
     resolved.send_to("pods", [resolved.pod_0])
     assert resolved.asked() == (8, 0)
-    other = SocketServer(("127.0.0.9", resolved.a.port), socket.AF_INET)
+    other = resolved.other
     resolved.names.addresses["pod-0.test"] = ["127.0.0.9"]
     wait_until(lambda: resolved.infer().status == 200 and other.received, "the new address")
     resolved.a.received.clear()
     assert all(resolved.infer(user=str(number)).status == 200 for number in range(8)) and not resolved.a.received and not resolved.b.received
     resolved.names.addresses["pod-0.test"] = ["127.0.0.1"]
     wait_until(lambda: resolved.infer().status == 200 and resolved.a.received, "the old address")
-    other.close()
 
 
 def test_a_dead_one_is_passed_over_and_told_to_rolloutd_by_its_name(resolved):
