@@ -89,7 +89,8 @@ body_rewriter::own_buffer *body_rewriter::take_buffer(ngx_pool_t *pool, std::siz
 {
     own_buffer *taken = nullptr;
     for (auto *at = how_.reuses ? own_ : nullptr; at != nullptr && taken == nullptr; at = at->next) {
-        taken = ngx_buf_size(&at->buffer) == 0 ? at : nullptr;
+        const ngx_buf_t *buffer = &at->buffer;
+        taken = ngx_buf_size(buffer) == 0 ? at : nullptr;
     }
     if (taken == nullptr) {
         taken = static_cast<own_buffer *>(ngx_pcalloc(pool, sizeof(own_buffer)));
