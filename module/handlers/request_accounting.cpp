@@ -322,7 +322,7 @@ void report_failed_server(const counted_request &choice) noexcept
         choice.route->peers.empty()) {
         return;
     }
-    if (const auto peer = known_peer_of(*choice.upstream, *last->peer); !peer.empty()) {
+    if (const auto peer = known_peer_of(*choice.upstream, *last->peer, choice.route->peers); !peer.empty()) {
         link->report_failure(choice.model_id, choice.route->revision, peer);
     }
 }

@@ -90,7 +90,8 @@ body_rewriter::own_buffer *body_rewriter::take_buffer(ngx_pool_t *pool, std::siz
     own_buffer *taken = nullptr;
     for (auto *candidate = options_.reuses ? own_ : nullptr; candidate != nullptr && taken == nullptr;
          candidate = candidate->next) {
-        taken = ngx_buf_size(&candidate->buffer) == 0 ? candidate : nullptr;
+        const ngx_buf_t *buffer = &candidate->buffer;
+        taken = ngx_buf_size(buffer) == 0 ? candidate : nullptr;
     }
     if (taken == nullptr) {
         taken = static_cast<own_buffer *>(ngx_pcalloc(pool, sizeof(own_buffer)));

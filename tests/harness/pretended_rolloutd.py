@@ -4,6 +4,7 @@ import contextlib
 import queue
 import socket
 import threading
+import time
 
 import description
 from link import PROTOCOL, frame, message_of
@@ -37,8 +38,9 @@ class Link:
 
     def receive(self, kind):
         """The next frame of that type; others are dropped."""
+        deadline = time.monotonic() + DEADLINE_S
         while True:
-            message = self.frames.get(timeout=DEADLINE_S)
+            message = self.frames.get(timeout=max(deadline - time.monotonic(), 0))
             if message["type"] == kind:
                 return message
 

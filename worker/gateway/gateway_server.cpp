@@ -40,7 +40,8 @@ gateway_server::gateway_server(uv_loop_t *loop, journal &from)
       pages_({from, time_, [this](const std::string &model_id) { return losses_of(model_id); },
               [this](const std::string &model_id, std::size_t most) { return tasks_of(model_id, most); },
               [this](const std::string &task_id, series_fn done) { find_series(task_id, std::move(done)); },
-              [this] { return metrics(); }})
+              [this] { return metrics(); },
+              [this](const model &of) { return server_warnings_.sentences_of(of, gateways_); }})
 {
     flusher_.emplace(loop, [this] { flush_all(); });
 }

@@ -44,10 +44,9 @@ operation_ptr follow_route_until(run_context &run, std::int64_t until_us, done_f
 {
     const auto is_noted = std::make_shared<bool>(false);
     const auto note = [&run, is_noted](const std::string &missing) {
-        step_record *step = run.task.find_step(run.task.step);
-        if (step != nullptr && (*is_noted || !missing.empty())) {
+        if (*is_noted || !missing.empty()) {
             *is_noted = true;
-            step->detail = missing;
+            run.writer.say_step(missing);
         }
     };
     return while_waiting(
@@ -150,9 +149,8 @@ operation_ptr while_server_works(run_context &run, const served_revision &revisi
         run,
         [&run, act, until_us, revision] {
             const std::string progress = progress_of(run, revision);
-            step_record *step = run.task.find_step(run.task.step);
-            if (step != nullptr && !progress.empty()) {
-                step->detail = progress;
+            if (!progress.empty()) {
+                run.writer.say_step(progress);
             }
             return wait_for_server(revision.backend, act + ' ' + revision.names(), until_us,
                                    run.environment.time.wall_us());
