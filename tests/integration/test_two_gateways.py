@@ -72,11 +72,11 @@ def make_two(make_gateway, tmp_path_factory):
     """A gateway, and another nginx on its rolloutd, linked; `relayed`: through a relay."""
     made = []
 
-    def make(rolloutd, relayed=False):
+    def make(rolloutd, relayed=False, **other_nginx):
         gateway = make_gateway(rolloutd=rolloutd, nginx={"locations": READY}).start()
         home = tmp_path_factory.mktemp("other")
         home.chmod(0o755)
-        other = Nginx(home, gateway.inference.port, locations=READY)
+        other = Nginx(home, gateway.inference.port, locations=READY, **other_nginx)
         relay = Relay(gateway.home / "relay.sock", gateway.rolloutd.socket) if relayed else None
         other.pieces["socket"] = relay.path if relayed else gateway.rolloutd.socket
         other.start()
@@ -117,6 +117,34 @@ def test_an_nginx_that_starts_beside_another_becomes_ready(make_two):
     other.start()
     wait_until(lambda: Client(other.port).get("/readyz").status == 200, "readiness of a fresh table")
     assert infer(other, "m") == "x"
+
+
+def test_they_stay_ready_over_reloads_and_restarts_though_a_zone_is_too_small_for_all_tasks(make_two):
+    gateway, other, _ = make_two(LONG, zone="512k")
+    tasks = [gateway.post("/delete", {"model_id": f"m{number}", "filler": "x" * 3000}).task() for number in range(400)]
+    last = gateway.wait(tasks[-1], "delete", "refused")
+
+    def both_are_ready():
+        for nginx in (gateway.nginx, other):
+            client = Client(nginx.port)
+            wait_until(lambda: client.get("/readyz").status == 200, "readiness")
+            client.get("/delete/nobody").problem(404)
+            for task in (tasks[0], last):
+                assert client.get(f"/delete/{task['task_id']}").task()["status"] == "refused"
+
+    both_are_ready()
+    assert "is full; its oldest tasks are answered by rolloutd" in other.errors()
+    for nginx in (gateway.nginx, other):
+        nginx.reload()
+    both_are_ready()
+    gateway.rolloutd.stop()
+    assert all(Client(nginx.port).get("/readyz").status == 503 for nginx in (gateway.nginx, other))
+    gateway.rolloutd.start()
+    both_are_ready()
+    other.stop()
+    assert Client(gateway.nginx.port).get("/readyz").status == 200
+    other.start()
+    both_are_ready()
 
 
 def test_what_a_living_gateway_without_a_link_routes_to_stays_loaded(make_two):
