@@ -79,6 +79,9 @@ json_ptr revision_to_json(const served_revision &from)
     if (from.was_kept) {
         json_put(to.get(), "was_kept", json_ptr(json_true()));
     }
+    if (from.drained) {
+        json_put(to.get(), "drained", json_ptr(json_true()));
+    }
     if (!from.owing.empty()) {
         json_put(to.get(), "owing", json_make_array(from.owing));
     }
@@ -114,6 +117,7 @@ std::optional<served_revision> revision_from_json(const json_t *from)
     to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
     to.was_kept = json_is_true(json_object_get(from, "was_kept"));
+    to.drained = json_is_true(json_object_get(from, "drained"));
     to.owing = texts_from_json(json_object_get(from, "owing"));
     to.left = json_count(from, "left");
     if (!is_upstream(to.upstream) || !std::ranges::all_of(to.copies, is_sound)) {
@@ -240,9 +244,19 @@ void note_taken_off(model &of, std::uint64_t revision)
     if (at->keep_files) {
         of.kept.push_back(*at);
         of.kept.back().load_begun = false;
+        of.kept.back().drained = false;
         of.kept.back().owing.clear();
     }
     of.retired.erase(at);
+}
+
+
+void note_drained(model &of, std::uint64_t revision)
+{
+    const auto at = std::ranges::find(of.retired, revision, &served_revision::revision);
+    if (at != of.retired.end()) {
+        at->drained = true;
+    }
 }
 
 

@@ -243,12 +243,10 @@ operation_ptr retire_old(run_context &run, done_fn done)
 {
     return in_order(run.environment.time,
                     {hooks_of(run, "after_promote"),
-                     [&run](done_fn then) { return for_each(run, run.model.retired, drain, std::move(then)); },
                      [&run](done_fn then) {
-                         return run.model.retired.empty() ? ended(run, outcome::ok(), std::move(then))
-                                                          : run.permit.take(std::move(then));
-                     },
-                     [&run](done_fn then) { return unload_and_remove(run, run.model.retired, std::move(then)); }},
+                         const start_fn take_permit = [&run](done_fn end) { return run.permit.take(std::move(end)); };
+                         return retire(run, run.model.retired, take_permit, std::move(then));
+                     }},
                     std::move(done));
 }
 
@@ -300,7 +298,7 @@ operation_ptr roll_back(run_context &run, done_fn done)
         parts = {[&run, green](done_fn then) { return unload_and_remove(run, green, std::move(then)); }};
     } else {
         parts = {[&run](done_fn then) { return follow_route_back(run, std::move(then)); },
-                 [&run, green](done_fn then) { return retire(run, green, std::move(then)); }};
+                 [&run, green](done_fn then) { return retire(run, green, nullptr, std::move(then)); }};
     }
     if (!green.empty()) {
         parts.push_back([&run, revision = green.front()](done_fn then) {
