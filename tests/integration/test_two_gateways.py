@@ -200,6 +200,21 @@ def test_what_only_a_gateway_kept_loaded_goes_when_that_is_killed(make_two):
     assert says(gateway, "A gateway is gone: its processes have ended")
 
 
+def test_what_stays_loaded_is_loaded_again_after_a_restart_of_the_server(make_two):
+    gateway, other, relay = make_two({**LONG, "backends": {"default": {"check_s": 1}}}, relayed=True)
+    gateway.serve_blue("m")
+    wait_until(lambda: infer(other, "m") == "blue", "the route on the other gateway")
+    cut_off(gateway, relay)
+    gateway.deploy("m")
+    gateway.inference.stop()
+    gateway.inference.start()
+    wait_until(lambda: gateway.loaded() == ["m__r1", "m__r2"], "both loaded again")
+    assert infer(other, "m") == "blue" and gateway.infer("m") == "green"
+    relay.open()
+    wait_until(lambda: gateway.loaded() == ["m__r2"], "the unload")
+    assert infer(other, "m") == "green"
+
+
 def test_the_next_deployment_takes_what_an_earlier_one_left(make_two):
     gateway, other, relay = make_two({**LONG, "backends": {"default": {"unload_retry_s": 0}}}, relayed=True)
     gateway.serve_blue("m")

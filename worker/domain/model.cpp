@@ -191,7 +191,7 @@ std::vector<const served_revision *> loaded_revisions(const model &of)
         }
     }
     for (const auto &one : of.retired) {
-        if (is_watched_former(of, one)) {
+        if (is_watched_former(of, one) || (one.load_begun && !one.drained)) {
             all.push_back(&one);
         }
     }

@@ -64,8 +64,9 @@ struct model {
 /// Finds the revision of that number, in whatever state; null if there is none.
 served_revision *find_revision(model &of, std::uint64_t revision);
 
-/// Returns the revisions that must be loaded now: blue, green, the old blue while the new one is watched, and those that
-/// are kept loaded. A revision that is coming or going is its task's matter.
+/// Returns the revisions that must be loaded now: blue, green, the old blue while the new one is watched, those that are
+/// kept loaded, and those that are retired and not drained, as a gateway may still route to them. A revision that is
+/// coming or going is its task's matter.
 std::vector<const served_revision *> loaded_revisions(const model &of);
 
 /// Returns whether anything of the model is on a server.

@@ -269,6 +269,15 @@ void restore_former(model &of)
 }
 
 
+/// Returns whether a gateway may have sent requests to the revision that the task brings.
+bool may_have_had_traffic(const run_context &run)
+{
+    const auto &steps = run.task.steps;
+    const auto shift = std::ranges::find(steps, "shift", &step_record::name);
+    return shift == steps.end() || shift->state != step_state::pending;
+}
+
+
 void enter_rollback_of_deployment(run_context &run)
 {
     auto &model = run.model;
@@ -278,6 +287,7 @@ void enter_rollback_of_deployment(run_context &run)
     for (auto *slot : {&model.green, &model.incoming}) {
         if (is_ours(run, *slot)) {
             model.retired.push_back(**slot);
+            model.retired.back().drained = !may_have_had_traffic(run);
             slot->reset();
         }
     }
@@ -293,8 +303,7 @@ operation_ptr roll_back(run_context &run, done_fn done)
                  [&run](const auto &placed) { return placed.revision == run.task.model_revision; });
     std::vector<start_fn> parts;
     // A revision that never had traffic is removed without the gateways, of which there may be none.
-    const step_record *shift = run.task.find_step("shift");
-    if (shift == nullptr ? green.empty() : shift->state == step_state::pending) {
+    if (!may_have_had_traffic(run) || (green.empty() && run.task.find_step("shift") == nullptr)) {
         parts = {[&run, green](done_fn then) { return unload_and_remove(run, green, std::move(then)); }};
     } else {
         parts = {[&run](done_fn then) { return follow_route_back(run, std::move(then)); },

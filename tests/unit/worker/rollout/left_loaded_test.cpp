@@ -209,6 +209,56 @@ void what_serves_again_is_drained_again(void **)
     assert_text(world.violations(), "");
 }
 
+long count(const fake_world &world, const std::string &line)
+{
+    return std::count(world.story.begin(), world.story.end(), line);
+}
+
+void what_stays_loaded_is_loaded_again_if_the_server_loses_it(void **)
+{
+    fake_world world;
+    world.config.backends["default"].check_s = 10;
+    world.config.backends["default"].unload_retry_s = 60;
+    world.crash();
+    world.deployed("123");
+    world.process->gateways.go_deaf();
+    world.deploy("t", "123");
+    assert_text(world.finish("t"), "completed");
+    world.server.loaded.erase("123__r1"); // to which the gateway may still route
+    world.time.run_for(60s);
+    assert_text(world.server_holds(), "123__r1 123__r2");
+    assert_int_equal(count(world, "load 123__r1"), 1);
+
+    world.process->gateways.hear_again();
+    world.process->tasks.on_gateway_progress();
+    world.time.run_for(1h);
+    assert_text(world.server_holds(), "123__r2");
+    assert_int_equal(count(world, "load 123__r1"), 1);
+    assert_text(world.violations(), "");
+}
+
+void what_is_being_taken_off_is_not_loaded_again(void **)
+{
+    for (const bool fails : {false, true}) {
+        fake_world world;
+        world.config.backends["default"].check_s = 1;
+        world.config.limits.retries = 5;
+        world.crash();
+        world.deployed("123");
+        const std::string name = fails ? "123__r2" : "123__r1";
+        if (fails) {
+            world.server.fail("infer 123__r2", outcome::permanent("no"));
+        }
+        world.server.fail("remove " + name, outcome::transient("busy"), 5); // long enough for the monitor to look
+        deploy(world);
+        assert_text(world.finish("t"), fails ? "failed" : "completed");
+        assert_true(count(world, "remove " + name) > 5);
+        assert_int_equal(count(world, "load " + name), fails ? 1 : 0);
+        assert_text(world.server_holds(), fails ? "123__r1" : "123__r2");
+        assert_text(world.violations(), "");
+    }
+}
+
 } // namespace
 
 int main()
@@ -223,6 +273,8 @@ int main()
         cmocka_unit_test(that_a_revision_is_drained_is_written_before_it_is_unloaded),
         cmocka_unit_test(after_a_crash_nothing_is_drained_again),
         cmocka_unit_test(what_serves_again_is_drained_again),
+        cmocka_unit_test(what_stays_loaded_is_loaded_again_if_the_server_loses_it),
+        cmocka_unit_test(what_is_being_taken_off_is_not_loaded_again),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
