@@ -114,8 +114,8 @@ class json_writer {
     {
         static constexpr std::string_view letters = "\"\\\b\f\n\r\t";
         static constexpr std::string_view written = "\"\\bfnrt";
-        if (const auto at = letters.find(c); at != std::string_view::npos) {
-            text_.append(1, '\\').append(1, written[at]);
+        if (const auto found = letters.find(c); found != std::string_view::npos) {
+            text_.append(1, '\\').append(1, written[found]);
             return;
         }
         static constexpr char hex[] = "0123456789abcdef";

@@ -98,8 +98,8 @@ bool is_known_as(const ngx_http_upstream_server_t &server, std::string_view peer
         return true;
     }
     const auto addresses = std::span(server.addrs, server.naddrs);
-    return address != nullptr && std::ranges::any_of(addresses, [address](const ngx_addr_t &one) {
-               return is_same_address(one, address->sockaddr, address->socklen);
+    return address != nullptr && std::ranges::any_of(addresses, [address](const ngx_addr_t &known) {
+               return is_same_address(known, address->sockaddr, address->socklen);
            });
 }
 

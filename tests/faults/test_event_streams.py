@@ -13,7 +13,7 @@ import threading
 from events import EventStream
 from failing_calls import MINUTE_NS, failing, failing_library  # noqa: F401
 from link import line_of
-from pretended_rolloutd import PretendedRolloutd
+from pretended_rolloutd import PretendedRolloutd, kept_alive
 from processes import DEADLINE_S, MODULE, wait_until
 
 CLIENTS, EVENTS = 300, 5000
@@ -90,26 +90,6 @@ def descriptors(count):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-@contextlib.contextmanager
-def kept_alive(link):
-    """What sends frames over the link, on which pings go meanwhile: without them, nginx would take it for dead."""
-    sending = threading.Lock()
-    ending = threading.Event()
-
-    def say(*lines, **message):
-        with sending:
-            link.send(*lines, **message)
-
-    def ping():
-        while not ending.wait(1):
-            say(type="ping")
-    thread = threading.Thread(target=ping, daemon=True)
-    thread.start()
-    yield say
-    ending.set()
-    thread.join(DEADLINE_S)
 
 
 def test_many_clients_and_many_events_take_constant_memory(make_gateway, request, tell):

@@ -62,6 +62,26 @@ class Link:
         self.peer.close()
 
 
+@contextlib.contextmanager
+def kept_alive(link):
+    """What sends frames over the link, on which pings go meanwhile: without them, nginx would take it for dead."""
+    sending = threading.Lock()
+    ending = threading.Event()
+
+    def say(*lines, **message):
+        with sending:
+            link.send(*lines, **message)
+
+    def ping():
+        while not ending.wait(1):
+            say(type="ping")
+    thread = threading.Thread(target=ping, daemon=True)
+    thread.start()
+    yield say
+    ending.set()
+    thread.join(DEADLINE_S)
+
+
 class PretendedRolloutd:
     def __init__(self, path):
         self.path = path

@@ -159,8 +159,8 @@ outcome model_repository::check_way(way_trouble *trouble) const
     // Servers look for folders in their repository, not for files.
     const fs::path from = place / probe_name;
     const fs::path to = repository_ / probe_name;
-    const unique_fd made(::open(from.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!made) {
+    const unique_fd file(::open(from.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!file) {
         const int number = errno;
         return number == EROFS || number == EACCES || number == EPERM ? failed(place, {}, number) : outcome::ok();
     }
@@ -250,8 +250,9 @@ outcome model_repository::withdraw(const std::string &model) const
         return inspected;
     }
     int failed = 0;
-    if (auto made = move_to_bin(in_place(model), withdrawn(model), rename_to_nothing, "withdraw", failed); !made) {
-        return made;
+    if (auto result = move_to_bin(in_place(model), withdrawn(model), rename_to_nothing, "withdraw", failed);
+        !result) {
+        return result;
     }
     if (found there{}; failed == ENOENT && inspect(withdrawn(model), there) && there != found::nothing) {
         return outcome::ok(); // another server that shares the repository has moved it
@@ -332,8 +333,8 @@ outcome model_repository::take_out(const std::string &model) const
         return inspected;
     }
     int failed = 0;
-    if (auto made = move_to_bin(in_place(model), removed, rename_over, "take_out", failed); !made) {
-        return made;
+    if (auto result = move_to_bin(in_place(model), removed, rename_over, "take_out", failed); !result) {
+        return result;
     }
     if (failed != 0) {
         if (failed != EXDEV) {

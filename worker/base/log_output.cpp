@@ -120,8 +120,8 @@ class output {
 
 output &the_output()
 {
-    static auto *const one = new output;
-    return *one;
+    static auto *const instance = new output;
+    return *instance;
 }
 
 } // namespace

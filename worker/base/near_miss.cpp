@@ -21,13 +21,13 @@ constexpr std::size_t most_edits = 2;
 
 std::string plain(std::string_view name)
 {
-    std::string made;
+    std::string folded;
     for (const unsigned char c : name) {
         if (c != '-' && c != '_' && c != '.' && c != ' ') {
-            made += static_cast<char>(std::tolower(c));
+            folded += static_cast<char>(std::tolower(c));
         }
     }
-    return made;
+    return folded;
 }
 
 
@@ -79,7 +79,8 @@ std::string_view near_miss(std::string_view name, std::span<const std::string_vi
         return {};
     }
     const std::string written = plain(name);
-    const auto found = std::ranges::find_if(known, [&](auto one) { return is_near(written, plain(one)); });
+    const auto found =
+        std::ranges::find_if(known, [&](auto candidate) { return is_near(written, plain(candidate)); });
     return found == known.end() ? std::string_view() : *found;
 }
 

@@ -142,9 +142,9 @@ void task::set_waiting(const wait_state &what) noexcept
 
 step_record *task::find_step(std::string_view name) noexcept
 {
-    for (auto &one : steps) {
-        if (one.name == name) {
-            return &one;
+    for (auto &step : steps) {
+        if (step.name == name) {
+            return &step;
         }
     }
     return nullptr;

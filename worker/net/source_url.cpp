@@ -27,11 +27,11 @@ std::string masked(std::string_view source)
     std::size_t begin = source.find("://");
     begin = begin == std::string_view::npos ? 0 : begin + 3;
     const auto authority = source.substr(begin, source.substr(begin).find('/'));
-    const std::size_t at = authority.rfind('@');
-    if (at == std::string_view::npos) {
+    const std::size_t position = authority.rfind('@');
+    if (position == std::string_view::npos) {
         return std::string(source);
     }
-    return std::string(source.substr(0, begin)) + "***" + std::string(source.substr(begin + at));
+    return std::string(source.substr(0, begin)) + "***" + std::string(source.substr(begin + position));
 }
 
 
@@ -54,9 +54,10 @@ std::optional<std::string> decode(std::string_view component)
     for (std::size_t i = 0; i < component.size(); ++i) {
         char byte = component[i];
         if (byte == '%') {
-            const auto digit = [&](std::size_t at) {
+            const auto digit = [&](std::size_t position) {
                 const char *digits = "0123456789abcdef";
-                const int low = at < component.size() ? std::tolower(static_cast<unsigned char>(component[at])) : 'x';
+                const int low =
+                    position < component.size() ? std::tolower(static_cast<unsigned char>(component[position])) : 'x';
                 const std::size_t value = std::string_view(digits).find(static_cast<char>(low));
                 return value == std::string_view::npos ? 16 : value;
             };
@@ -85,11 +86,11 @@ result<file_source> parse_path(std::string_view path, std::string_view source)
 {
     using failed = result<file_source>;
 
-    file_source made{"/", path.ends_with('/')};
+    file_source parsed{"/", path.ends_with('/')};
     if (path == "/") {
-        return made;
+        return parsed;
     }
-    if (made.is_folder) {
+    if (parsed.is_folder) {
         path.remove_suffix(1);
     }
     std::string whole;
@@ -108,8 +109,8 @@ result<file_source> parse_path(std::string_view path, std::string_view source)
         whole += *decoded;
         path.remove_prefix(component.size());
     }
-    made.path = whole;
-    return made;
+    parsed.path = whole;
+    return parsed;
 }
 
 
@@ -199,13 +200,13 @@ result<web_source> parse_web_source(std::string_view source)
     if (!is_web_source(source) || source.find('\0') != std::string_view::npos) {
         return failed::failure(the_source(source) + " is not an http:// or https:// URL");
     }
-    web_source made{std::string(source), {}, {}, {}, false};
+    web_source parsed{std::string(source), {}, {}, {}, false};
     const std::string_view without_query = source.substr(0, source.find('?'));
     const curl_url_ptr url(curl_url());
     if (!url) {
         return failed::failure("no memory to read " + the_source(without_query));
     }
-    switch (curl_url_set(url.get(), CURLUPART_URL, made.url.c_str(), CURLU_PATH_AS_IS | CURLU_DISALLOW_USER)) {
+    switch (curl_url_set(url.get(), CURLUPART_URL, parsed.url.c_str(), CURLU_PATH_AS_IS | CURLU_DISALLOW_USER)) {
     case CURLUE_OK:
         break;
     case CURLUE_USER_NOT_ALLOWED:
@@ -222,10 +223,10 @@ result<web_source> parse_web_source(std::string_view source)
     std::string low_host;
     std::ranges::transform(host, std::back_inserter(low_host),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    made.origin = url_part(url.get(), CURLUPART_SCHEME) + "://" + low_host + ":" +
-                  url_part(url.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
-    made.shown = clean_text(without_query, 200);
-    made.is_written_address = is_written_address(low_host);
+    parsed.origin = url_part(url.get(), CURLUPART_SCHEME) + "://" + low_host + ":" +
+                    url_part(url.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    parsed.shown = clean_text(without_query, 200);
+    parsed.is_written_address = is_written_address(low_host);
     auto place = parse_path(url_part(url.get(), CURLUPART_PATH), without_query);
     if (!place) {
         return failed::failure(place.sentence());
@@ -233,8 +234,8 @@ result<web_source> parse_web_source(std::string_view source)
     if (place->path.native().find('\\') != std::string::npos) {
         return failed::failure(the_source(without_query) + " holds a backslash, which some servers take for a slash");
     }
-    made.place = std::move(*place);
-    return made;
+    parsed.place = std::move(*place);
+    return parsed;
 }
 
 
@@ -280,7 +281,7 @@ std::string check_source(const std::string &source, const std::vector<std::strin
         return parsed.sentence();
     }
     const auto allowed = allowed_paths(allow);
-    if (std::ranges::none_of(allowed, [&](const file_source &one) { return allows(one, *parsed); })) {
+    if (std::ranges::none_of(allowed, [&](const file_source &root) { return allows(root, *parsed); })) {
         return the_source(source) + std::string(not_allowed);
     }
     return {};

@@ -149,7 +149,7 @@ std::vector<served_revision> undrained(run_context &run, const std::vector<serve
 
 
 /// Drains these revisions, and writes that they are drained: after a crash, nothing is waited for again.
-operation_ptr drain_all(run_context &run, const std::vector<served_revision> &all, done_fn done)
+operation_ptr drain_and_note(run_context &run, const std::vector<served_revision> &all, done_fn done)
 {
     const start_fn drain_each = [&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); };
     const start_fn note = [&run, all](done_fn then) {
@@ -194,7 +194,7 @@ operation_ptr unload_if_safe(run_context &run, const std::vector<served_revision
         return unload_and_remove(run, all, std::move(done));
     }
     return in_order(run.environment.time,
-                    {[&run, to_drain](done_fn then) { return drain_all(run, to_drain, std::move(then)); },
+                    {[&run, to_drain](done_fn then) { return drain_and_note(run, to_drain, std::move(then)); },
                      [&run, all](done_fn then) { return unload_if_safe(run, all, std::move(then)); }},
                     std::move(done));
 }
@@ -444,7 +444,7 @@ operation_ptr retire(run_context &run, const std::vector<served_revision> &all, 
     const start_fn drain_them = [&run, all](done_fn then) {
         const auto to_drain = is_routed_to(run) ? std::vector<served_revision>() : undrained(run, all);
         return to_drain.empty() ? ended(run, outcome::ok(), std::move(then))
-                                : drain_all(run, to_drain, std::move(then));
+                                : drain_and_note(run, to_drain, std::move(then));
     };
     const start_fn prepare = [&run, before_unload](done_fn then) {
         return !before_unload || is_routed_to(run) ? ended(run, outcome::ok(), std::move(then))

@@ -41,14 +41,14 @@ waiting_task task_queues::take(const task_name &which)
 }
 
 
-waiting_task task_queues::remove(const std::string &model_id, const queue::const_iterator &at)
+waiting_task task_queues::remove(const std::string &model_id, const queue::const_iterator &position)
 {
     queue &tasks = queues_.at(model_id);
-    waiting_task taken = *at;
+    waiting_task taken = *position;
     accepted_us_.erase(taken.sequence);
     superseding_ -= taken.supersedes;
     --size_;
-    tell_moved(model_id, tasks, tasks.erase(at));
+    tell_moved(model_id, tasks, tasks.erase(position));
     if (tasks.empty()) {
         queues_.erase(model_id);
     }
@@ -62,19 +62,20 @@ void task_queues::put_back(const std::string &model_id, waiting_task taken)
     queue &tasks = queues_[model_id];
     accepted_us_.emplace(taken.sequence, taken.created_us);
     superseding_ += taken.supersedes;
-    const auto at =
+    const auto position =
         tasks.insert(std::ranges::lower_bound(tasks, taken.sequence, {}, &waiting_task::sequence), std::move(taken));
     ++size_;
-    tell_moved(model_id, tasks, at);
-    tell_moved(model_id, tasks, std::next(at));
+    tell_moved(model_id, tasks, position);
+    tell_moved(model_id, tasks, std::next(position));
     on_changed(model_id);
 }
 
 
-void task_queues::tell_moved(const std::string &model_id, const queue &tasks, const queue::const_iterator &at) const
+void task_queues::tell_moved(const std::string &model_id, const queue &tasks,
+                             const queue::const_iterator &position) const
 {
-    if (at != tasks.end()) {
-        on_moved({model_id, at->task_id});
+    if (position != tasks.end()) {
+        on_moved({model_id, position->task_id});
     }
 }
 
@@ -97,11 +98,11 @@ const task_queues::queue &task_queues::of(const std::string &model_id) const
 std::string task_queues::before(const task_name &which) const
 {
     const queue &tasks = of(which.model_id);
-    const auto at = find_from_end(tasks, which.task_id);
-    if (at == tasks.rend()) { // it has begun, or is behind all
+    const auto position = find_from_end(tasks, which.task_id);
+    if (position == tasks.rend()) { // it has begun, or is behind all
         return last(which.model_id);
     }
-    return std::next(at) == tasks.rend() ? "" : std::next(at)->task_id;
+    return std::next(position) == tasks.rend() ? "" : std::next(position)->task_id;
 }
 
 

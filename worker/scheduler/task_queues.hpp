@@ -88,8 +88,8 @@ class task_queues {
     supersession superseded(const std::string &model_id) const;
 
   private:
-    waiting_task remove(const std::string &model_id, const queue::const_iterator &at);
-    void tell_moved(const std::string &model_id, const queue &tasks, const queue::const_iterator &at) const;
+    waiting_task remove(const std::string &model_id, const queue::const_iterator &position);
+    void tell_moved(const std::string &model_id, const queue &tasks, const queue::const_iterator &position) const;
 
     std::map<std::string, queue> queues_;
     std::map<std::uint64_t, std::int64_t> accepted_us_; ///< by sequence
