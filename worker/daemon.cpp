@@ -72,6 +72,7 @@ daemon::daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings
     gateways_.on_suspect = [this](const std::string &upstream, const std::string &peer) {
         scheduler_.suspect(upstream, peer);
     };
+    gateways_.on_gateway_progress = [this] { scheduler_.on_gateway_progress(); };
     gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
 }
 

@@ -402,6 +402,7 @@ def test_a_stopped_server_comes_back_with_the_old_revision(several):
     gateway.hold(2)
     task = gateway.deploy("m")
     assert task["status"] == "completed" and gateway.peer(2) in step(task, "retire")["detail"], step(task, "retire")
+    assert f"Revision 1 stays loaded until {gateway.peer(2)}, which is down, has unloaded it." in task["detail"]
     assert set(gateway.files()) == {"m__r1", "m__r2"}
     assert [gateway.loaded_on(number) for number in (0, 1)] == [["m__r2"]] * 2
     gateway.go_on(2)
@@ -417,6 +418,7 @@ def test_a_deletion_does_not_wait_for_a_stopped_server(several):
     gateway.hold(2)
     task = gateway.delete("m")
     assert gateway.peer(2) in step(task, "unload")["detail"]
+    assert task["detail"] == f"Model m is deleted. Revision 1 stays loaded until {gateway.peer(2)}, which is down, has unloaded it."
     assert gateway.files() == ["m__r1"]
     gateway.go_on(2)
     gateway.await_loaded()

@@ -79,6 +79,9 @@ json_ptr revision_to_json(const served_revision &from)
     if (from.was_kept) {
         json_put(to.get(), "was_kept", json_ptr(json_true()));
     }
+    if (from.drained) {
+        json_put(to.get(), "drained", json_ptr(json_true()));
+    }
     if (!from.owing.empty()) {
         json_put(to.get(), "owing", json_make_array(from.owing));
     }
@@ -114,6 +117,7 @@ std::optional<served_revision> revision_from_json(const json_t *from)
     to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
     to.was_kept = json_is_true(json_object_get(from, "was_kept"));
+    to.drained = json_is_true(json_object_get(from, "drained"));
     to.owing = texts_from_json(json_object_get(from, "owing"));
     to.left = json_count(from, "left");
     if (!is_upstream(to.upstream) || !std::ranges::all_of(to.copies, is_sound)) {
@@ -187,7 +191,7 @@ std::vector<const served_revision *> loaded_revisions(const model &of)
         }
     }
     for (const auto &old : of.retired) {
-        if (is_watched_former(of, old)) {
+        if (is_watched_former(of, old) || (old.load_begun && !old.drained)) {
             all.push_back(&old);
         }
     }
@@ -240,9 +244,19 @@ void note_taken_off(model &of, std::uint64_t revision)
     if (found->keep_files) {
         of.kept.push_back(*found);
         of.kept.back().load_begun = false;
+        of.kept.back().drained = false;
         of.kept.back().owing.clear();
     }
     of.retired.erase(found);
+}
+
+
+void note_drained(model &of, std::uint64_t revision)
+{
+    const auto found = std::ranges::find(of.retired, revision, &served_revision::revision);
+    if (found != of.retired.end()) {
+        found->drained = true;
+    }
 }
 
 
