@@ -19,7 +19,7 @@ from processes import DEADLINE_S, MODULE, wait_until
 CLIENTS, EVENTS = 300, 5000
 LONG_CLIENTS, LONG_EVENTS = 10_000, 1_000_000
 MODELS, TASKS = 10, 50
-ROUND, LONG_ROUND = 500, 2000  # events, of which a client gets the last one of each task; the ring holds 4,096
+ROUND, LONG_ROUND = 500, 2000  # events, of which a client gets the last one of each task: fewer than the ring of this zone holds
 WARM_ROUNDS = 3
 
 
@@ -94,7 +94,7 @@ def descriptors(count):
 
 def test_many_clients_and_many_events_take_constant_memory(make_gateway, request, tell):
     clients, events, at_once = (LONG_CLIENTS, LONG_EVENTS, LONG_ROUND) if request.config.getoption("--long") else (CLIENTS, EVENTS, ROUND)
-    gateway = make_gateway(nginx={"workers": 1, "zone": "16m", "connections": clients * 5 // 4 + 500})
+    gateway = make_gateway(nginx={"workers": 1, "zone": "32m", "connections": clients * 5 // 4 + 500})
     with contextlib.ExitStack() as stack:
         stack.enter_context(descriptors(clients * 5 // 4 + 1000))
         rolloutd = stack.enter_context(PretendedRolloutd(gateway.rolloutd.socket))
