@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <iostream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -125,7 +126,7 @@ class command_line {
     command_line() : app_("Steers the deployments of a Rollout gateway over its HTTP API.", "rolloutctl")
     {
         app_.set_version_flag("--version", "rolloutctl " ROLLOUT_VERSION);
-        app_.require_subcommand(1);
+        app_.require_subcommand(0, 1); // CLI11 would say that the command is missing before that an option is unknown
         app_.fallthrough();
         app_.failure_message(CLI::FailureMessage::simple);
         add_general_options();
@@ -143,6 +144,10 @@ class command_line {
         } catch (const CLI::ParseError &error) {
             status = app_.exit(error) == 0 ? 0 : static_cast<int>(exit_code::usage);
             return nullptr;
+        }
+        if (!chosen_) {
+            std::cerr << "A command is missing.\nRun with --help for more information.\n";
+            status = static_cast<int>(exit_code::usage);
         }
         return std::move(chosen_);
     }
@@ -170,8 +175,8 @@ class command_line {
         command->callback([this, run = std::move(run)] {
             chosen_ = [this, run] {
                 http_client client(read_settings(options_.general.settings));
-                gateway at(client);
-                return run(at, output(options_.general.json));
+                gateway remote(client);
+                return run(remote, output(options_.general.json));
             };
         });
         return command;
@@ -208,11 +213,12 @@ class command_line {
     void add_task_commands()
     {
         auto &to = options_.deployment;
-        auto *deploy = add("deploy", "deploys a model, or its next revision", [this](gateway &at, const output &out) {
-            require_model(options_.name);
-            options_.deployment.model_id = options_.name;
-            return run_deploy(at, out, options_.deployment, ask_of(options_, true));
-        });
+        auto *deploy =
+            add("deploy", "deploys a model, or its next revision", [this](gateway &remote, const output &out) {
+                require_model(options_.name);
+                options_.deployment.model_id = options_.name;
+                return run_deploy(remote, out, options_.deployment, ask_of(options_, true));
+            });
         add_name(deploy, "MODEL");
         deploy->add_option("--source", to.source, "where the model comes from");
         deploy->add_option("--sha256", to.sha256, "the source's checksum");
@@ -223,9 +229,9 @@ class command_line {
         deploy->add_option("--steps", to.steps, "weights and their holds, as 5:30s,25:60s,100");
         add_follow_options(deploy);
 
-        auto *remove = add("delete", "deletes a model", [this](gateway &at, const output &out) {
+        auto *remove = add("delete", "deletes a model", [this](gateway &remote, const output &out) {
             require_model(options_.name);
-            return run_delete(at, out, options_.name, ask_of(options_, true));
+            return run_delete(remote, out, options_.name, ask_of(options_, true));
         });
         add_name(remove, "MODEL");
         add_follow_options(remove);
@@ -247,8 +253,8 @@ class command_line {
             {task_verb::retry, "runs a task that is over again, as a new one"},
             {task_verb::rollback, "brings the revision before back, as a new task"},
         };
-        auto *command = add(name, about.at(verb), [this, verb](gateway &at, const output &out) {
-            return run_verb(at, out, verb, options_.name, ask_of(options_, false));
+        auto *command = add(name, about.at(verb), [this, verb](gateway &remote, const output &out) {
+            return run_verb(remote, out, verb, options_.name, ask_of(options_, false));
         });
         add_name(command, "MODEL|TASK");
         add_follow_options(command);
@@ -258,28 +264,31 @@ class command_line {
     void add_watch_commands()
     {
         auto *watch = add("watch", "shows a task until it is over, or all tasks that are not",
-                          [this](gateway &at, const output &out) {
+                          [this](gateway &remote, const output &out) {
                               const follow_request wanted = follow_of(options_.follow, false);
-                              return options_.name.empty() ? watch_all(at, out, wanted.timeout, wanted.patience)
-                                                           : follow(at, out, find_named(at, options_.name), wanted);
+                              return options_.name.empty()
+                                         ? watch_all(remote, out, wanted.timeout, wanted.patience)
+                                         : follow(remote, out, find_named(remote, options_.name), wanted);
                           });
         add_name(watch, "MODEL|TASK", false);
         add_end_options(watch);
-        auto *wait = add("wait", "waits for a task's end, and prints that", [this](gateway &at, const output &out) {
-            return follow(at, out, find_named(at, options_.name), follow_of(options_.follow, true));
-        });
+        auto *wait =
+            add("wait", "waits for a task's end, and prints that", [this](gateway &remote, const output &out) {
+                return follow(remote, out, find_named(remote, options_.name), follow_of(options_.follow, true));
+            });
         add_name(wait, "MODEL|TASK");
         add_end_options(wait);
     }
 
     void add_read_commands()
     {
-        auto *status = add("status", "shows a task as it is now",
-                           [this](gateway &at, const output &out) { return run_status(at, out, options_.name); });
+        auto *status = add("status", "shows a task as it is now", [this](gateway &remote, const output &out) {
+            return run_status(remote, out, options_.name);
+        });
         add_name(status, "MODEL|TASK");
 
         auto *list = add("list", "lists tasks, the newest first",
-                         [this](gateway &at, const output &out) { return run_list(at, out, list_of()); });
+                         [this](gateway &remote, const output &out) { return run_list(remote, out, list_of()); });
         list->add_option("--model", options_.list.model_id, "of this model alone");
         list->add_option("--status", options_.status, "pending, in_progress, completed, failed, refused or canceled");
         list->add_option("--kind", options_.kind, "deploy or delete");
@@ -287,17 +296,18 @@ class command_line {
             ->check(CLI::Range(1U, limits::page_most));
 
         auto *history =
-            add("history", "lists a model's tasks, the newest first", [this](gateway &at, const output &out) {
+            add("history", "lists a model's tasks, the newest first", [this](gateway &remote, const output &out) {
                 require_model(options_.name);
                 options_.list.model_id = options_.name;
                 options_.list.limit = options_.all ? limits::page_most : history_usually;
-                return run_list(at, out, list_of());
+                return run_list(remote, out, list_of());
             });
         add_name(history, "MODEL");
         history->add_flag("--all", options_.all, "not the last three alone");
 
-        auto *models = add("models", "lists the models: those with a problem first",
-                           [this](gateway &at, const output &out) { return run_models(at, out, options_.names); });
+        auto *models =
+            add("models", "lists the models: those with a problem first",
+                [this](gateway &remote, const output &out) { return run_models(remote, out, options_.names); });
         models->add_flag("--names", options_.names, "their names alone");
         add("ready", "says whether the gateway has its rolloutd", run_ready);
         add("metrics", "prints the gateway's metrics", run_metrics);
@@ -325,9 +335,10 @@ class command_line {
 
     void add_other_commands()
     {
-        auto *api = add("api", "sends any request, and prints the answer", [this](gateway &at, const output &out) {
-            return run_api(at, out, options_.method, options_.path, options_.data);
-        });
+        auto *api =
+            add("api", "sends any request, and prints the answer", [this](gateway &remote, const output &out) {
+                return run_api(remote, out, options_.method, options_.path, options_.data);
+            });
         api->add_option("METHOD", options_.method, "GET or POST")->required();
         api->add_option("PATH", options_.path, "the route, with its query")->required();
         api->add_option("--data", options_.data, "a POST's body: JSON, or @FILE");

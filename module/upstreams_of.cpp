@@ -36,7 +36,7 @@ bool takes_servers_out(const ngx_http_upstream_srv_conf_t &block)
     ngx_uint_t addresses = 0;
     bool counts_failures = false;
     for (ngx_uint_t i = 0; i < block.servers->nelts; ++i) {
-        addresses += servers[i].naddrs;
+        addresses += is_resolved(servers[i]) ? 2 : servers[i].naddrs; // a name may have several
         counts_failures = counts_failures || servers[i].max_fails != 0;
     }
     return addresses > 1 && counts_failures;
@@ -49,7 +49,7 @@ std::vector<std::string> servers_of(const ngx_http_upstream_srv_conf_t &block)
     std::vector<std::string> all;
     const auto *servers = static_cast<const ngx_http_upstream_server_t *>(block.servers->elts);
     for (ngx_uint_t i = 0; i < block.servers->nelts && ready_settings_of(&block).as.data == nullptr; ++i) {
-        if (servers[i].naddrs == 0) {
+        if (servers[i].naddrs == 0 || is_resolved(servers[i])) {
             return {};
         }
         all.emplace_back(view_of(servers[i].name));

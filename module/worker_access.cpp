@@ -45,13 +45,13 @@ class worker_user {
     /// Returns whether the folder exists, and the user may search every folder above it.
     bool may(const std::filesystem::path &folder, unsigned what) const
     {
-        for (auto at = folder;; at = at.parent_path()) {
+        for (auto ancestor = folder;; ancestor = ancestor.parent_path()) {
             struct stat info;
-            if (stat(at.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) ||
-                !may(info, at == folder ? what | may_search : may_search)) {
+            if (stat(ancestor.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) ||
+                !may(info, ancestor == folder ? what | may_search : may_search)) {
                 return false;
             }
-            if (at == at.parent_path()) {
+            if (ancestor == ancestor.parent_path()) {
                 return true;
             }
         }

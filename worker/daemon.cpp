@@ -72,6 +72,7 @@ daemon::daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings
     gateways_.on_suspect = [this](const std::string &upstream, const std::string &peer) {
         scheduler_.suspect(upstream, peer);
     };
+    gateways_.on_gateway_progress = [this] { scheduler_.on_gateway_progress(); };
     gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
 }
 
@@ -119,18 +120,18 @@ retention_rule daemon::rule() const
 }
 
 
-std::shared_ptr<backend> daemon::make_backend(const std::string &name, const backend_settings &one)
+std::shared_ptr<backend> daemon::make_backend(const std::string &name, const backend_settings &from)
 {
-    if (one.servers.empty()) {
-        return make_server(name, {one.url, "", one.repository, one.staging}, one);
+    if (from.servers.empty()) {
+        return make_server(name, {from.url, "", from.repository, from.staging}, from);
     }
     group_settings group;
-    group.min_servers = one.min_servers.of(one.servers.size());
-    group.max_parallel_loads = one.max_parallel_loads;
-    group.asks_first = one.type != "command";
-    group.polls = one.type != "command" && one.control == "poll";
-    for (const auto &server : one.servers) {
-        group.members.push_back({server.peer, server.repository, make_server(name, server, one)});
+    group.min_servers = from.min_servers.of(from.servers.size());
+    group.max_parallel_loads = from.max_parallel_loads;
+    group.asks_first = from.type != "command";
+    group.polls = from.type != "command" && from.control == "poll";
+    for (const auto &server : from.servers) {
+        group.members.push_back({server.peer, server.repository, make_server(name, server, from)});
     }
     return std::make_shared<group_backend>(std::move(group), time_, threads_of(loop_));
 }
@@ -145,25 +146,25 @@ std::shared_ptr<backend> daemon::make_server(const std::string &name, const serv
                                                                   std::chrono::seconds(of.timeout_s), server.staging,
                                                                   server.repository, server.peer, server.url});
     }
-    triton_settings made;
-    made.name = server.peer.empty() ? name : server.peer;
-    made.url = server.url;
-    made.repository = server.repository;
-    made.staging = server.staging;
-    made.polls = of.control == "poll";
-    made.log = [name, peer = server.peer](const std::string &words) {
+    triton_settings made_of;
+    made_of.name = server.peer.empty() ? name : server.peer;
+    made_of.url = server.url;
+    made_of.repository = server.repository;
+    made_of.staging = server.staging;
+    made_of.polls = of.control == "poll";
+    made_of.log = [name, peer = server.peer](const std::string &words) {
         log(log_level::info, words, {{"backend", name}, {"server", peer}});
     };
-    return std::make_shared<triton_backend>(std::move(made), server_access{http_, time_, threads_of(loop_)});
+    return std::make_shared<triton_backend>(std::move(made_of), server_access{http_, time_, threads_of(loop_)});
 }
 
 
 std::shared_ptr<const daemon::backend_map> daemon::make_backends(const settings &config, const backend_map &known)
 {
     auto all = std::make_shared<backend_map>();
-    for (const auto &[name, one] : config.backends) {
+    for (const auto &[name, backend_config] : config.backends) {
         const bool stays = known.contains(name) && is_same_backend(*config_, config, name);
-        all->emplace(name, stays ? known.at(name) : with_failpoints(loop_, make_backend(name, one)));
+        all->emplace(name, stays ? known.at(name) : with_failpoints(loop_, make_backend(name, backend_config)));
     }
     return all;
 }
@@ -200,10 +201,10 @@ void daemon::reload()
             }
             return outcome::ok();
         },
-        [this, wanted, faults, findings](const outcome &how) {
+        [this, wanted, faults, findings](const outcome &result) {
             reading_.reset();
-            if (!how) {
-                faults->push_back({"", how.detail});
+            if (!result) {
+                faults->push_back({"", result.detail});
             }
             if (!stopping_) {
                 faults->empty() ? apply(wanted) : refuse(*faults);

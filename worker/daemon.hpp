@@ -52,7 +52,7 @@ class daemon {
 
     retention_rule rule() const;
 
-    std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &one);
+    std::shared_ptr<backend> make_backend(const std::string &name, const backend_settings &from);
 
     /// Makes one of a backend's servers; without a peer, the only one.
     std::shared_ptr<backend> make_server(const std::string &name, const server_settings &server,

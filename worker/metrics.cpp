@@ -63,15 +63,18 @@ std::string rolloutd_metrics::text(const moment &now) const
 
     to.family("rollout_server_up", type::gauge,
               "1 if that server of a backend of several answered when it was last asked which models it has.");
-    for (const auto &one : now.servers) {
-        to.sample({{"backend", one.backend}, {"server", one.server}}, std::uint64_t{one.is_up});
+    for (const auto &server_model : now.servers) {
+        to.sample({{"backend", server_model.backend}, {"server", server_model.server}},
+                  std::uint64_t{server_model.is_up});
     }
     to.family("rollout_server_models", type::gauge,
               "Models that are to be loaded on that server of a backend of several, by their state there.");
-    for (const auto &one : now.servers) {
-        for (const auto &[state, models] :
-             {std::pair{"loaded", one.loaded}, {"loading", one.loading}, {"missing", one.missing}}) {
-            to.sample({{"backend", one.backend}, {"server", one.server}, {"state", state}}, std::uint64_t{models});
+    for (const auto &server_model : now.servers) {
+        for (const auto &[state, models] : {std::pair{"loaded", server_model.loaded},
+                                            {"loading", server_model.loading},
+                                            {"missing", server_model.missing}}) {
+            to.sample({{"backend", server_model.backend}, {"server", server_model.server}, {"state", state}},
+                      std::uint64_t{models});
         }
     }
 

@@ -98,9 +98,9 @@ void check_gates(const settings &from, std::vector<std::string> &to)
     for (const auto &warning : of_all) {
         to.push_back("/rollout: " + warning);
     }
-    for (const auto &[name, one] : from.models) {
+    for (const auto &[name, model] : from.models) {
         const std::string pointer = "/models/" + name + "/rollout: ";
-        for (const auto &warning : gate_warnings(one.rollout)) {
+        for (const auto &warning : gate_warnings(model.rollout)) {
             if (std::ranges::find(of_all, warning) == of_all.end()) {
                 to.push_back(pointer + warning);
             }
@@ -117,15 +117,15 @@ std::vector<std::string> warnings_about(const settings &from)
     check_folder("/listen/path", std::filesystem::path(from.listen.path).parent_path(), all);
     check_folder("/journal/path", std::filesystem::path(from.journal.path).parent_path(), all);
     check_source("/artifacts/source", from.artifacts.source, from, all);
-    for (const auto &[name, one] : from.models) {
-        if (!one.source.empty()) {
-            check_source("/models/" + name + "/source", one.source, from, all);
+    for (const auto &[name, model] : from.models) {
+        if (!model.source.empty()) {
+            check_source("/models/" + name + "/source", model.source, from, all);
         }
     }
-    for (auto one = from.backends.begin(); one != from.backends.end(); ++one) {
-        check_backend(one->first, one->second, all);
-        for (auto other = from.backends.begin(); other != one; ++other) {
-            compare_backends(*one, *other, all);
+    for (auto backend = from.backends.begin(); backend != from.backends.end(); ++backend) {
+        check_backend(backend->first, backend->second, all);
+        for (auto other = from.backends.begin(); other != backend; ++other) {
+            compare_backends(*backend, *other, all);
         }
     }
     check_gates(from, all);

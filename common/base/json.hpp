@@ -127,12 +127,12 @@ inline json_ptr json_make_array()
 inline json_ptr json_make(std::string_view text)
 {
     const char *bytes = text.data() != nullptr ? text.data() : ""; // an empty view may have no data
-    json_ptr made(json_stringn(bytes, text.size()));
-    if (!made) {
+    json_ptr string(json_stringn(bytes, text.size()));
+    if (!string) {
         const json_ptr unchecked = json_made(json_stringn_nocheck(bytes, text.size()));
-        made.reset(json_stringn(bytes, text.size()));
+        string.reset(json_stringn(bytes, text.size()));
     }
-    return made;
+    return string;
 }
 
 inline json_ptr json_make_number(std::uint64_t value)
@@ -166,11 +166,11 @@ inline void json_add(json_t *array, json_ptr value)
 /// Returns an array of the texts, without those that are not UTF-8.
 inline json_ptr json_make_array(const std::vector<std::string> &texts)
 {
-    json_ptr made = json_make_array();
+    json_ptr array = json_make_array();
     for (const auto &text : texts) {
-        json_add(made.get(), json_make(text));
+        json_add(array.get(), json_make(text));
     }
-    return made;
+    return array;
 }
 
 /// Parses JSON text. Returns null if it is malformed; `error` then says why.

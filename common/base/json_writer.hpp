@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +16,9 @@ namespace rollout {
 /// object and array that is begun must be ended; nothing checks that.
 class json_writer {
   public:
+    /// `expected_bytes`: the text may be longer.
+    explicit json_writer(std::size_t expected_bytes = 0) { text_.reserve(expected_bytes); }
+
     json_writer &begin_object() { return open('{'); }
     json_writer &end_object() { return close('}'); }
     json_writer &begin_array() { return open('['); }
@@ -114,8 +118,8 @@ class json_writer {
     {
         static constexpr std::string_view letters = "\"\\\b\f\n\r\t";
         static constexpr std::string_view written = "\"\\bfnrt";
-        if (const auto at = letters.find(c); at != std::string_view::npos) {
-            text_.append(1, '\\').append(1, written[at]);
+        if (const auto found = letters.find(c); found != std::string_view::npos) {
+            text_.append(1, '\\').append(1, written[found]);
             return;
         }
         static constexpr char hex[] = "0123456789abcdef";

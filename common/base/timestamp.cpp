@@ -18,10 +18,10 @@ constexpr std::int64_t last_timestamp_us = 253402300799999999;
 std::string timestamp(std::int64_t since_1970_us)
 {
     using namespace std::chrono;
-    const sys_time<microseconds> at{microseconds(since_1970_us)};
-    const auto day = floor<days>(at);
+    const sys_time<microseconds> moment{microseconds(since_1970_us)};
+    const auto day = floor<days>(moment);
     const year_month_day date(day);
-    const hh_mm_ss<microseconds> time(at - day);
+    const hh_mm_ss<microseconds> time(moment - day);
     std::string text = "0000-00-00T00:00:00.000000Z";
     const auto put = [&text](std::size_t at_character, std::size_t digits, auto value) {
         for (; digits != 0; value /= 10) {
@@ -48,9 +48,9 @@ std::int64_t timestamp_us(std::string_view text) noexcept
     if (!fits) {
         return 0;
     }
-    const auto number = [text](std::size_t at, std::size_t digits) {
+    const auto number = [text](std::size_t position, std::size_t digits) {
         int value = 0;
-        std::from_chars(text.data() + at, text.data() + at + digits, value);
+        std::from_chars(text.data() + position, text.data() + position + digits, value);
         return value;
     };
     std::tm parts = {};

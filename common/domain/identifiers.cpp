@@ -92,13 +92,13 @@ std::string new_task_id()
 
     std::string id;
     id.reserve(36);
-    std::size_t at = 0;
+    std::size_t position = 0;
     for (const std::size_t group : {4, 2, 2, 2, 6}) {
-        if (at != 0) {
+        if (position != 0) {
             id.push_back('-');
         }
-        append_hex(id, bytes.data() + at, group);
-        at += group;
+        append_hex(id, bytes.data() + position, group);
+        position += group;
     }
     return id;
 }

@@ -46,8 +46,8 @@ constexpr std::optional<task_verb> task_verb_from(std::string_view name) noexcep
 
 constexpr std::string_view verb_name(task_verb verb) noexcept
 {
-    for (const auto &[one, word] : task_verb_names) {
-        if (one == verb) {
+    for (const auto &[known, word] : task_verb_names) {
+        if (known == verb) {
             return word;
         }
     }

@@ -4,14 +4,11 @@
 #include "common/domain/identifiers.hpp"
 #include "common/domain/limits.hpp"
 
-#include <algorithm>
-#include <cstddef>
-
 namespace rollout {
 
 void append_task_line(std::string &to, const task_line &from)
 {
-    const auto begin = static_cast<std::ptrdiff_t>(to.size());
+    const auto begin = to.size();
     to.append(kind_name(from.kind));
     to.append(1, ' ').append(std::to_string(from.sequence));
     to.append(1, ' ').append(std::to_string(from.revision));
@@ -19,7 +16,9 @@ void append_task_line(std::string &to, const task_line &from)
     to.append(1, ' ').append(from.task_id);
     to.append(1, ' ').append(from.model_id);
     to.append(1, ' ').append(from.document);
-    std::replace(to.begin() + begin, to.end(), '\n', ' ');
+    for (auto at = to.find('\n', begin); at != std::string::npos; at = to.find('\n', at)) {
+        to[at] = ' ';
+    }
 }
 
 

@@ -8,8 +8,8 @@ namespace rollout::ctl {
 std::string format_count(std::uint64_t count)
 {
     std::string digits = std::to_string(count);
-    for (std::size_t at = digits.size(); at > 3; at -= 3) {
-        digits.insert(at - 3, ",");
+    for (std::size_t position = digits.size(); position > 3; position -= 3) {
+        digits.insert(position - 3, ",");
     }
     return digits;
 }

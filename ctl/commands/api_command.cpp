@@ -6,7 +6,7 @@
 
 namespace rollout::ctl {
 
-exit_code run_api(gateway &at, const output &to, const std::string &method, const std::string &path,
+exit_code run_api(gateway &remote, const output &to, const std::string &method, const std::string &path,
                   const std::optional<std::string> &body)
 {
     if (method != "GET" && method != "POST") {
@@ -28,11 +28,11 @@ exit_code run_api(gateway &at, const output &to, const std::string &method, cons
         }
         request.body = json_compact(members.get());
     }
-    const http_answer answer = at.send(std::move(request));
+    const http_answer answer = remote.send(std::move(request));
     if (!answer.body.empty()) {
         to.write(answer.body.ends_with('\n') ? answer.body : answer.body + '\n');
     }
-    at.require_success(answer);
+    remote.require_success(answer);
     return exit_code::success;
 }
 

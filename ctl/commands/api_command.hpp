@@ -10,7 +10,7 @@
 namespace rollout::ctl {
 
 /// Prints the answer's body unchanged. `body` is JSON, or @FILE.
-exit_code run_api(gateway &at, const output &to, const std::string &method, const std::string &path,
+exit_code run_api(gateway &remote, const output &to, const std::string &method, const std::string &path,
                   const std::optional<std::string> &body);
 
 } // namespace rollout::ctl

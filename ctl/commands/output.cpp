@@ -46,8 +46,8 @@ void output::lines(const std::vector<styled_line> &lines) const
 {
     const std::size_t wide = columns();
     std::string text;
-    for (const auto &one : lines) {
-        text += one.render(wide, colors_) + '\n';
+    for (const auto &line : lines) {
+        text += line.render(wide, colors_) + '\n';
     }
     write(text);
 }

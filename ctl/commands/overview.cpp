@@ -110,9 +110,9 @@ class overview {
             }
             print(task);
         }
-        for (auto &[task_id, one] : before) {
-            if (const auto ended = from_.find_task(one.kind, task_id)) {
-                printed_[task_id] = std::move(one);
+        for (auto &[task_id, task_printed] : before) {
+            if (const auto ended = from_.find_task(task_printed.kind, task_id)) {
+                printed_[task_id] = std::move(task_printed);
                 print(*ended);
                 printed_.erase(task_id);
             }
@@ -121,9 +121,9 @@ class overview {
 
     void print(const task_document &task)
     {
-        auto &one = printed_[task.task_id];
-        one.kind = task.kind;
-        const std::string line = one.changes.line_of(task);
+        auto &shown = printed_[task.task_id];
+        shown.kind = task.kind;
+        const std::string line = shown.changes.line_of(task);
         if (!line.empty()) {
             to_.line(to_.json() ? task.text : line);
         }

@@ -29,19 +29,19 @@ std::string array_of(const char *name, const std::vector<std::string> &documents
 } // namespace
 
 
-exit_code run_status(gateway &at, const output &to, const std::string &name)
+exit_code run_status(gateway &remote, const output &to, const std::string &name)
 {
-    show_task(at, to, find_named(at, name));
+    show_task(remote, to, find_named(remote, name));
     return exit_code::success;
 }
 
 
-exit_code run_list(gateway &at, const output &to, const list_options &wanted)
+exit_code run_list(gateway &remote, const output &to, const list_options &wanted)
 {
     std::vector<task_document> tasks;
     for (const auto kind : {task_kind::deploy, task_kind::remove}) {
         if (!wanted.kind || *wanted.kind == kind) {
-            std::ranges::move(at.list_tasks(kind, wanted.model_id, wanted.status, wanted.limit),
+            std::ranges::move(remote.list_tasks(kind, wanted.model_id, wanted.status, wanted.limit),
                               std::back_inserter(tasks));
         }
     }
@@ -61,9 +61,9 @@ exit_code run_list(gateway &at, const output &to, const list_options &wanted)
 }
 
 
-exit_code run_models(gateway &at, const output &to, bool names)
+exit_code run_models(gateway &remote, const output &to, bool names)
 {
-    const auto models = at.list_models();
+    const auto models = remote.list_models();
     if (names) {
         for (const auto &model : models) {
             to.line(clean_text(json_text(model.get(), "model_id"), limits::model_id_bytes));
@@ -82,13 +82,13 @@ exit_code run_models(gateway &at, const output &to, bool names)
 }
 
 
-exit_code run_ready(gateway &at, const output &to)
+exit_code run_ready(gateway &remote, const output &to)
 {
-    const http_answer answer = at.send({.path = "/readyz"});
+    const http_answer answer = remote.send({.path = "/readyz"});
     if (to.json()) {
         to.line(answer.body);
     }
-    at.require_success(answer);
+    remote.require_success(answer);
     if (!to.json()) {
         to.line("The gateway has its rolloutd, and all of its routes and tasks.");
     }
@@ -96,10 +96,10 @@ exit_code run_ready(gateway &at, const output &to)
 }
 
 
-exit_code run_metrics(gateway &at, const output &to)
+exit_code run_metrics(gateway &remote, const output &to)
 {
-    const http_answer answer = at.send({.path = "/metrics"});
-    at.require_success(answer);
+    const http_answer answer = remote.send({.path = "/metrics"});
+    remote.require_success(answer);
     to.write(answer.body);
     return exit_code::success;
 }

@@ -16,17 +16,17 @@ struct list_options {
     unsigned limit = 20;
 };
 
-exit_code run_status(gateway &at, const output &to, const std::string &name);
+exit_code run_status(gateway &remote, const output &to, const std::string &name);
 
 /// Lists tasks, newest first.
-exit_code run_list(gateway &at, const output &to, const list_options &wanted);
+exit_code run_list(gateway &remote, const output &to, const list_options &wanted);
 
 /// With `names`, lists only the models' ids, one per line.
-exit_code run_models(gateway &at, const output &to, bool names);
+exit_code run_models(gateway &remote, const output &to, bool names);
 
 /// Reports whether the gateway has its rolloutd.
-exit_code run_ready(gateway &at, const output &to);
+exit_code run_ready(gateway &remote, const output &to);
 
-exit_code run_metrics(gateway &at, const output &to);
+exit_code run_metrics(gateway &remote, const output &to);
 
 } // namespace rollout::ctl

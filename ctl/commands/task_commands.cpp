@@ -13,9 +13,9 @@ namespace rollout::ctl {
 namespace {
 
 /// Asks for confirmation before a destructive action, if there is a terminal.
-void require_consent(const ask_options &how, const std::string &question)
+void require_consent(const ask_options &options, const std::string &question)
 {
-    if (!how.yes && can_ask() && !confirm(question)) {
+    if (!options.yes && can_ask() && !confirm(question)) {
         throw command_error(exit_code::canceled, "Nothing was changed.");
     }
 }
@@ -43,10 +43,10 @@ std::string question_of(task_verb verb, const task_document &task)
 }
 
 
-exit_code show_result(gateway &at, const output &to, const task_document &task, const ask_options &how)
+exit_code show_result(gateway &remote, const output &to, const task_document &task, const ask_options &options)
 {
-    if (how.follows) {
-        return follow(at, to, task, how.follow);
+    if (options.follows) {
+        return follow(remote, to, task, options.follow);
     }
     to.line(to.json() ? task.text : task_changes().line_of(task) + " (task " + task.task_id + ")");
     return exit_code::success;
@@ -55,32 +55,35 @@ exit_code show_result(gateway &at, const output &to, const task_document &task, 
 } // namespace
 
 
-exit_code run_deploy(gateway &at, const output &to, const deployment_options &wanted, const ask_options &how)
+exit_code run_deploy(gateway &remote, const output &to, const deployment_options &wanted, const ask_options &options)
 {
     const json_ptr body = make_deployment(wanted);
-    return show_result(at, to, at.post_task(task_kind::deploy, body.get(), how.key ? *how.key : new_key()), how);
+    return show_result(
+        remote, to, remote.post_task(task_kind::deploy, body.get(), options.key ? *options.key : new_key()), options);
 }
 
 
-exit_code run_delete(gateway &at, const output &to, const std::string &model_id, const ask_options &how)
+exit_code run_delete(gateway &remote, const output &to, const std::string &model_id, const ask_options &options)
 {
-    require_consent(how, "Delete model " + model_id + "? Its traffic ends, and it is unloaded and removed.");
+    require_consent(options, "Delete model " + model_id + "? Its traffic ends, and it is unloaded and removed.");
     json_ptr body = json_make_object();
     json_put(body.get(), "model_id", model_id);
-    return show_result(at, to, at.post_task(task_kind::remove, body.get(), how.key ? *how.key : new_key()), how);
+    return show_result(
+        remote, to, remote.post_task(task_kind::remove, body.get(), options.key ? *options.key : new_key()), options);
 }
 
 
-exit_code run_verb(gateway &at, const output &to, task_verb verb, const std::string &name, const ask_options &how)
+exit_code run_verb(gateway &remote, const output &to, task_verb verb, const std::string &name,
+                   const ask_options &options)
 {
     const task_document task =
-        find_named(at, name, verb == task_verb::rollback ? wanted_task::followed : wanted_task::current);
+        find_named(remote, name, verb == task_verb::rollback ? wanted_task::followed : wanted_task::current);
     if (const std::string question = question_of(verb, task); !question.empty()) {
-        require_consent(how, question);
+        require_consent(options, question);
     }
     const task_document after =
-        at.post_verb(task.kind, task.task_id, verb_name(verb), how.key ? *how.key : new_key());
-    return show_result(at, to, after, how);
+        remote.post_verb(task.kind, task.task_id, verb_name(verb), options.key ? *options.key : new_key());
+    return show_result(remote, to, after, options);
 }
 
 } // namespace rollout::ctl

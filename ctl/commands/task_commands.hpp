@@ -20,11 +20,12 @@ struct ask_options {
     follow_request follow;
 };
 
-exit_code run_deploy(gateway &at, const output &to, const deployment_options &wanted, const ask_options &how);
+exit_code run_deploy(gateway &remote, const output &to, const deployment_options &wanted, const ask_options &options);
 
-exit_code run_delete(gateway &at, const output &to, const std::string &model_id, const ask_options &how);
+exit_code run_delete(gateway &remote, const output &to, const std::string &model_id, const ask_options &options);
 
 /// `name` is the id of a task or of a model.
-exit_code run_verb(gateway &at, const output &to, task_verb verb, const std::string &name, const ask_options &how);
+exit_code run_verb(gateway &remote, const output &to, task_verb verb, const std::string &name,
+                   const ask_options &options);
 
 } // namespace rollout::ctl

@@ -57,9 +57,9 @@ styled_line row_of(const json_t *counted, const char *name, style look, std::siz
 {
     styled_line row(name, look);
     row.pad_to(name_columns);
-    for (const auto &one : columns_of_table) {
-        if (columns >= one.shown_from) {
-            add_right(row, one.value(counted), one.width);
+    for (const auto &column : columns_of_table) {
+        if (columns >= column.shown_from) {
+            add_right(row, column.value(counted), column.width);
         }
     }
     return row;
@@ -70,9 +70,9 @@ styled_line titles(std::size_t columns)
 {
     styled_line row;
     row.pad_to(name_columns);
-    for (const auto &one : columns_of_table) {
-        if (columns >= one.shown_from) {
-            add_right(row, std::string(one.title), one.width, style::dim);
+    for (const auto &column : columns_of_table) {
+        if (columns >= column.shown_from) {
+            add_right(row, std::string(column.title), column.width, style::dim);
         }
     }
     return row;

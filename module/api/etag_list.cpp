@@ -13,7 +13,7 @@ void skip_blanks(std::string_view &text, std::string_view blanks) noexcept
 } // namespace
 
 
-bool names_etag(std::string_view list, std::string_view etag, compared how) noexcept
+bool names_etag(std::string_view list, std::string_view etag, compared comparison) noexcept
 {
     skip_blanks(list, " \t");
     if (list.substr(0, list.find_last_not_of(" \t") + 1) == "*") {
@@ -27,9 +27,9 @@ bool names_etag(std::string_view list, std::string_view etag, compared how) noex
         if (end == std::string_view::npos) {
             return false;
         }
-        const auto one = list.substr(0, end + 1);
+        const auto entry = list.substr(0, end + 1);
         list.remove_prefix(end + 1);
-        if (one == etag && (how == compared::weakly || !is_weak)) {
+        if (entry == etag && (comparison == compared::weakly || !is_weak)) {
             return true;
         }
         skip_blanks(list, " \t");

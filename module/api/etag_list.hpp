@@ -11,6 +11,6 @@ enum class compared : std::uint8_t { weakly, strongly };
 /// Returns whether the list names that ETag (RFC 9110, sections 8.8.3 and 13.1). `*` names any document, also one
 /// without an ETag, whose `etag` is empty. In a strong comparison a weak ETag matches nothing. A malformed list names
 /// nothing from the malformed part on.
-bool names_etag(std::string_view list, std::string_view etag, compared how) noexcept;
+bool names_etag(std::string_view list, std::string_view etag, compared comparison) noexcept;
 
 } // namespace rollout

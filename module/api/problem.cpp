@@ -56,10 +56,10 @@ std::string problem::to_json() const
     if (!errors.empty()) {
         json_ptr list = json_make_array();
         for (const auto &error : errors) {
-            json_ptr one = json_make_object();
-            json_put(one.get(), error.parameter ? "parameter" : "pointer", error.parameter.value_or(error.pointer));
-            json_put(one.get(), "detail", error.detail);
-            json_add(list.get(), std::move(one));
+            json_ptr item = json_make_object();
+            json_put(item.get(), error.parameter ? "parameter" : "pointer", error.parameter.value_or(error.pointer));
+            json_put(item.get(), "detail", error.detail);
+            json_add(list.get(), std::move(item));
         }
         json_put(body.get(), "errors", std::move(list));
     }

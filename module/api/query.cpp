@@ -93,8 +93,8 @@ std::vector<query_argument> read_query(std::string_view text)
 std::optional<std::string_view> find_argument(const std::vector<query_argument> &query,
                                               std::string_view name) noexcept
 {
-    const auto at = std::ranges::find(query, name, &query_argument::name);
-    return at != query.end() ? std::optional<std::string_view>(at->value) : std::nullopt;
+    const auto found = std::ranges::find(query, name, &query_argument::name);
+    return found != query.end() ? std::optional<std::string_view>(found->value) : std::nullopt;
 }
 
 
@@ -107,12 +107,13 @@ problem check_query(const std::vector<query_argument> &query, std::span<const st
             errors.push_back({"", std::move(detail), clean});
         }
     };
-    for (auto at = query.begin(); at != query.end(); ++at) {
-        if (std::ranges::find(known, at->name) == known.end()) {
-            add(at->name, known.empty() ? "is not known here; this route takes none"
+    for (auto it = query.begin(); it != query.end(); ++it) {
+        if (std::ranges::find(known, it->name) == known.end()) {
+            add(it->name, known.empty() ? "is not known here; this route takes none"
                                         : "is not known here; this route takes " + listed(known));
-        } else if (std::find_if(query.begin(), at, [at](const auto &one) { return one.name == at->name; }) != at) {
-            add(at->name, "is given more than once");
+        } else if (std::find_if(query.begin(), it, [it](const auto &earlier) { return earlier.name == it->name; }) !=
+                   it) {
+            add(it->name, "is given more than once");
         }
         if (errors.size() > limits::problem_members) {
             break;

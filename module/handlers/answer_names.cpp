@@ -46,8 +46,8 @@ std::string_view client_name(const ngx_http_request_t *r, const routed_names &na
 {
     static constexpr std::string_view models = "/models/";
     const auto uri = view_of(r == r->main ? r->unparsed_uri : r->uri);
-    if (const auto at = uri.find(models); at != std::string_view::npos) {
-        const auto rest = uri.substr(at + models.size());
+    if (const auto position = uri.find(models); position != std::string_view::npos) {
+        const auto rest = uri.substr(position + models.size());
         const auto name = rest.substr(0, std::min(rest.find_first_of("/?"), rest.size()));
         if (is_plain_name(name)) {
             return name;
@@ -135,10 +135,10 @@ bool begin_answer(ngx_http_request_t *r) noexcept
         return false;
     }
     const bool has_many = stream != nullptr || has_type(r, "text/event-stream");
-    const body_rewriter::settings how{.reuses = has_many,
-                                      .most = has_many || place != name_source::elsewhere ? 0 : kserve_bytes};
+    const body_rewriter::settings options{.reuses = has_many,
+                                          .most = has_many || place != name_source::elsewhere ? 0 : kserve_bytes};
     choice->answer =
-        make_in_pool<answer_naming>(r->pool, body_rewriter(reader, how), name, has_many, stream,
+        make_in_pool<answer_naming>(r->pool, body_rewriter(reader, options), name, has_many, stream,
                                     static_cast<const grpc_answer_reader *>(stream != nullptr ? reader : nullptr));
     return choice->answer != nullptr;
 }

@@ -146,9 +146,9 @@ void event_hub::note(const change &what)
 {
     auto &entry = seen_[what.sequence % seen_.size()];
     if (entry.what.sequence != 0 && entry.what.kind != change_kind::all) {
-        const auto at = latest_.find(key_of(entry.what));
-        if (at != latest_.end() && at->second == entry.what.sequence) {
-            latest_.erase(at);
+        const auto found = latest_.find(key_of(entry.what));
+        if (found != latest_.end() && found->second == entry.what.sequence) {
+            latest_.erase(found);
         }
     }
     if (what.kind != change_kind::all) {
@@ -218,9 +218,9 @@ event_hub::formatted event_hub::text_of(const change &what, const event_stream &
     if (const auto known = texts_.find(key); known != texts_.end()) {
         return known->second;
     }
-    auto made = format(what, stream);
-    const std::size_t bytes = made.text != nullptr ? made.text->size() : 0;
-    texts_.emplace(key, made);
+    auto formatted_event = format(what, stream);
+    const std::size_t bytes = formatted_event.text != nullptr ? formatted_event.text->size() : 0;
+    texts_.emplace(key, formatted_event);
     text_order_.emplace_back(key, bytes);
     text_bytes_ += bytes;
     while (text_order_.size() > 1 && (text_bytes_ > kept_text_bytes || text_order_.size() > seen_.size())) {
@@ -228,14 +228,14 @@ event_hub::formatted event_hub::text_of(const change &what, const event_stream &
         text_bytes_ -= text_order_.front().second;
         text_order_.pop_front();
     }
-    return made;
+    return formatted_event;
 }
 
 
 /// The text has what is in the table now: the event's change, or a later one.
 event_hub::formatted event_hub::format(const change &what, const event_stream &stream)
 {
-    formatted made;
+    formatted formatted_event;
     if (what.kind == change_kind::route) {
         route found;
         const auto there = read_records(*zone_, [&](record_store &records) {
@@ -244,9 +244,9 @@ event_hub::formatted event_hub::format(const change &what, const event_stream &s
         if (there == record_store::found::yes || there == record_store::found::no) {
             found.model_id = what.model_id();
             found.part = what.name();
-            made.text = share_text(event_text(id_of(what.sequence), "model", {row_of(found)}));
+            formatted_event.text = share_text(event_text(id_of(what.sequence), "model", {row_of(found)}));
         }
-        return made;
+        return formatted_event;
     }
     task_record task;
     const auto there = read_records(*zone_, [&](record_store &records) {
@@ -257,12 +257,12 @@ event_hub::formatted event_hub::format(const change &what, const event_stream &s
         return task_table(records).by_id(what.of_task, what.name(), allocate, task);
     });
     if (there == record_store::found::yes) {
-        made.text = share_text(task_text(task, stream, what.sequence));
+        formatted_event.text = share_text(task_text(task, stream, what.sequence));
         if (is_final(task.status)) {
-            made.end = share_text(end_text(task, stream, what.sequence));
+            formatted_event.end = share_text(end_text(task, stream, what.sequence));
         }
     }
-    return made;
+    return formatted_event;
 }
 
 
@@ -469,13 +469,13 @@ bool event_hub::add_changes(event_stream &stream)
         if (is_superseded || !stream.concerns(what)) {
             continue;
         }
-        const auto made = text_of(what, stream);
-        if (made.text == nullptr) {
+        const auto formatted_event = text_of(what, stream);
+        if (formatted_event.text == nullptr) {
             return add_reset(stream);
         }
-        stream.output.add(made.text);
-        if (made.end != nullptr && stream.is_of_task()) {
-            stream.output.add(made.end);
+        stream.output.add(formatted_event.text);
+        if (formatted_event.end != nullptr && stream.is_of_task()) {
+            stream.output.add(formatted_event.end);
             return true;
         }
     }
@@ -494,14 +494,14 @@ bool event_hub::add_reset(event_stream &stream)
     }
     change now(change_kind::task, stream.kind, {}, stream.task_id);
     now.sequence = head_;
-    const auto made = format(now, stream);
-    if (made.text != nullptr) {
-        stream.output.add(made.text);
+    const auto formatted_event = format(now, stream);
+    if (formatted_event.text != nullptr) {
+        stream.output.add(formatted_event.text);
     }
-    if (made.end != nullptr) {
-        stream.output.add(made.end);
+    if (formatted_event.end != nullptr) {
+        stream.output.add(formatted_event.end);
     }
-    return made.end != nullptr;
+    return formatted_event.end != nullptr;
 }
 
 
@@ -551,8 +551,8 @@ std::string event_hub::sample_text(const std::vector<const route_metrics::readin
         data.number(bound);
     }
     data.end_array().name("models").begin_array();
-    for (const auto *one : of) {
-        data.raw(row_of(*one));
+    for (const auto *model : of) {
+        data.raw(row_of(*model));
     }
     return event_text(id_of(head_), "sample", {data.end_array().end_object().take()});
 }
@@ -577,9 +577,9 @@ void event_hub::add_sample(event_stream &stream, bool is_whole)
         return;
     }
     std::vector<const route_metrics::reading *> wanted;
-    for (const auto &one : sample_) {
-        if (is_of_all || one.model_id == stream.sample_model) {
-            wanted.push_back(&one);
+    for (const auto &model : sample_) {
+        if (is_of_all || model.model_id == stream.sample_model) {
+            wanted.push_back(&model);
         }
     }
     auto text = share_text(sample_text(wanted));

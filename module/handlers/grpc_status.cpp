@@ -188,18 +188,18 @@ std::optional<std::uint64_t> grpc_timeout_ms(ngx_http_request_t *r) noexcept
 ngx_str_t encode_grpc_message(ngx_pool_t *pool, std::string_view message) noexcept
 {
     auto *encoded = static_cast<u_char *>(ngx_pnalloc(pool, message.size() * 3 + 1));
-    u_char *at = encoded;
+    u_char *cursor = encoded;
     for (const char c : message) {
         if (encoded == nullptr) {
             break;
         }
         if (c >= ' ' && c <= '~' && c != '%') {
-            *at++ = static_cast<u_char>(c);
+            *cursor++ = static_cast<u_char>(c);
         } else {
-            at = ngx_sprintf(at, "%%%02Xd", static_cast<unsigned>(static_cast<u_char>(c)));
+            cursor = ngx_sprintf(cursor, "%%%02Xd", static_cast<unsigned>(static_cast<u_char>(c)));
         }
     }
-    return {static_cast<std::size_t>(at - encoded), encoded};
+    return {static_cast<std::size_t>(cursor - encoded), encoded};
 }
 
 

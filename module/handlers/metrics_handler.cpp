@@ -35,7 +35,7 @@ struct metrics_answer {
     body_pieces from_worker; ///< rolloutd's own; empty if it did not answer
     bool is_linked = false;
 
-    enum class stage : std::uint8_t { own, requests, durations } at = stage::own;
+    enum class stage : std::uint8_t { own, requests, durations } next = stage::own;
     std::size_t entry = 0; ///< the next entry of the meters
 };
 
@@ -53,11 +53,11 @@ bool each_slot(metrics_answer &answer, const route_metrics &meters, Visit visit)
     const std::size_t entries = meters.entries();
     const std::size_t end = std::min(entries, answer.entry + entries_a_turn);
     for (std::size_t seen = 0; answer.entry < end && seen < meters_a_turn; ++answer.entry) {
-        for (const auto &one : meters.read(answer.entry, 1)) {
+        for (const auto &counters : meters.read(answer.entry, 1)) {
             ++seen;
             for (const auto which : {slot::blue, slot::green}) {
-                if (const auto &counted = one.slots[static_cast<std::size_t>(which)]; counted.any()) {
-                    visit(one, slot_name(which), counted);
+                if (const auto &counted = counters.slots[static_cast<std::size_t>(which)]; counted.any()) {
+                    visit(counters, slot_name(which), counted);
                 }
             }
         }
@@ -146,11 +146,11 @@ bool add_more(metrics_text &to, metrics_answer &answer)
     const route_metrics meters(zone.meters);
     using stage = metrics_answer::stage;
     const auto begin = [&](stage what) {
-        answer.at = what;
+        answer.next = what;
         answer.entry = 0;
         return true;
     };
-    switch (answer.at) {
+    switch (answer.next) {
     case stage::own:
         to = own_metrics(zone, answer.is_linked);
         to.family(requests_family, type::counter,

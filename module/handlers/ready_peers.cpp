@@ -19,6 +19,9 @@ constexpr std::size_t word_bits = sizeof(std::uintptr_t) * CHAR_BIT;
 /// The initial capacity for a list's text; most lists are short.
 constexpr std::size_t least_capacity = 256;
 
+/// The index of no address of the block.
+constexpr std::size_t no_address = SIZE_MAX;
+
 
 bool has_bit(const std::uintptr_t *bits, std::size_t i) noexcept
 {
@@ -88,7 +91,7 @@ bool parse_peer(std::string_view peer, ngx_addr_t &to, ngx_sockaddr_t &memory) n
 /// Returns the block that has the servers as rolloutd knows them.
 const ngx_str_t *known_block(const ready_settings &block) noexcept
 {
-    return block.as.data != nullptr ? &block.as : block.name;
+    return block.as.data != nullptr ? &block.as : &block.block->host;
 }
 
 
@@ -98,9 +101,21 @@ bool is_known_as(const ngx_http_upstream_server_t &server, std::string_view peer
         return true;
     }
     const auto addresses = std::span(server.addrs, server.naddrs);
-    return address != nullptr && std::ranges::any_of(addresses, [address](const ngx_addr_t &one) {
-               return is_same_address(one, address->sockaddr, address->socklen);
+    return address != nullptr && std::ranges::any_of(addresses, [address](const ngx_addr_t &known) {
+               return is_same_address(known, address->sockaddr, address->socklen);
            });
+}
+
+
+/// Returns whether the block's address is one of the peer. `address` is the peer's, or null if that is a host name.
+bool is_peer(const ready_settings &block, const ready_settings::address &known, std::string_view peer,
+             const ngx_addr_t *address) noexcept
+{
+    if (block.as.data != nullptr) {
+        return is_known_as(*known.known_as, peer, address);
+    }
+    return is_written_so(known.server->name, peer) ||
+           (address != nullptr && is_same_address(*known.is, address->sockaddr, address->socklen));
 }
 
 
@@ -112,12 +127,7 @@ bool mark_peer(const ready_settings &block, std::string_view peer, std::uintptr_
     const bool is_numeric = parse_peer(peer, address, memory);
     bool found = false;
     for (std::size_t i = 0; i < block.count; ++i) {
-        const auto &[is, server, _] = block.addresses[i];
-        const bool is_peer = block.as.data != nullptr
-                                 ? is_known_as(*server, peer, is_numeric ? &address : nullptr)
-                                 : is_written_so(server->name, peer) ||
-                                       (is_numeric && is_same_address(*is, address.sockaddr, address.socklen));
-        if (is_peer) {
+        if (is_peer(block, block.addresses[i], peer, is_numeric ? &address : nullptr)) {
             bits[i / word_bits] |= std::uintptr_t{1} << (i % word_bits);
             found = true;
         }
@@ -152,8 +162,14 @@ const ready_settings::reading *read_list(ready_settings &block, const route_choi
     entry.hash = route.peers_hash;
     entry.text.len = route.peers.copy(reinterpret_cast<char *>(entry.text.data), route.peers.size());
     std::fill_n(entry.bits, block.words(), 0);
+    entry.tries = 0;
     peer_list::each(route.peers, [&](std::string_view peer) {
-        if (!mark_peer(block, peer, entry.bits)) {
+        if (mark_peer(block, peer, entry.bits)) {
+            return;
+        }
+        if (block.resolves && block.as.data == nullptr) {
+            ++entry.tries; // it may be one of the addresses that nginx finds at run time
+        } else {
             const ngx_str_t text = str_of(peer);
             ngx_log_error(
                 NGX_LOG_WARN, log, 0,
@@ -162,7 +178,6 @@ const ready_settings::reading *read_list(ready_settings &block, const route_choi
                 known_block(block), &text);
         }
     });
-    entry.tries = 0;
     for (std::size_t i = 0; i < block.count; ++i) {
         entry.tries += has_bit(entry.bits, i) && !block.addresses[i].is_down ? 1 : 0;
     }
@@ -191,23 +206,104 @@ struct ready_peers {
 };
 
 
-bool is_listed(const ready_peers &request, const sockaddr *address, socklen_t bytes) noexcept
+#if (NGX_HTTP_UPSTREAM_ZONE) && nginx_version >= 1027003
+
+/// Calls `visit` with each server that nginx has found at run time and calls `name`.
+template <class Visit>
+void each_resolved(const ready_settings &block, const ngx_str_t &name, Visit visit) noexcept
 {
-    const auto &block = *request.block;
-    for (std::size_t i = 0; i < block.count; ++i) {
-        if (is_same_address(*block.addresses[i].is, address, bytes)) {
-            return has_bit(request.bits, i);
+    if (!block.resolves) {
+        return;
+    }
+    // nginx's own: a block with names to be resolved is in shared memory, and of a method that keeps its peers so.
+    auto *peers = static_cast<ngx_http_upstream_rr_peers_t *>(block.block->peer.data);
+    ngx_http_upstream_rr_peers_rlock(peers);
+    for (const auto *list = peers; list != nullptr;
+         list = list->next) { // those of backup servers are in a second one
+        for (const auto *peer = list->peer; peer != nullptr; peer = peer->next) {
+            if (peer->host != nullptr && view_of(peer->name) == view_of(name)) {
+                visit(*peer);
+            }
         }
     }
-    if (block.as.data != nullptr) {
-        return false; // no server of the block that rolloutd knows
+    ngx_http_upstream_rr_peers_unlock(peers);
+}
+
+
+/// Returns the index of the server whose host name nginx has found this address for; no_address if there is none.
+std::size_t find_resolved(const ready_settings &block, const ngx_str_t &name) noexcept
+{
+    std::size_t found = no_address;
+    each_resolved(block, name, [&](const ngx_http_upstream_rr_peer_t &peer) {
+        for (std::size_t i = 0; found == no_address && i < block.count; ++i) {
+            const auto &server = *block.addresses[i].server;
+            found = is_resolved(server) && view_of(server.name) == view_of(peer.server) ? i : no_address;
+        }
+    });
+    return found;
+}
+
+
+/// Returns whether the peer is a host that nginx has found this address for, as an SRV record names it.
+bool is_found_for(const ready_settings &block, const ngx_str_t &name, std::string_view peer) noexcept
+{
+    bool found = false;
+    each_resolved(block, name, [&](const ngx_http_upstream_rr_peer_t &known) {
+        const auto host = view_of(known.server);
+        const auto port = view_of(known.name).substr(view_of(known.name).rfind(':') + 1);
+        found =
+            found || (peer.size() == host.size() + 1 + port.size() && same_word(peer.substr(0, host.size()), host) &&
+                      peer[host.size()] == ':' && peer.ends_with(port));
+    });
+    return found;
+}
+
+#else
+
+std::size_t find_resolved(const ready_settings & /*block*/, const ngx_str_t & /*name*/) noexcept
+{
+    return no_address;
+}
+
+
+bool is_found_for(const ready_settings & /*block*/, const ngx_str_t & /*name*/, std::string_view /*peer*/) noexcept
+{
+    return false;
+}
+
+#endif
+
+
+/// Returns the index of an address of the block; no_address if it is none.
+std::size_t find_address(const ready_settings &block, const ngx_peer_connection_t &pc) noexcept
+{
+    for (std::size_t i = 0; i < block.count; ++i) {
+        const auto &[is, server, known_as, is_down] = block.addresses[i];
+        if (!is_resolved(*server) && is_same_address(*is, pc.sockaddr, pc.socklen)) {
+            return i;
+        }
     }
-    // A server that a newer nginx has resolved at run time: only its address can be compared.
+    return find_resolved(block, *pc.name);
+}
+
+
+bool is_listed(const ready_peers &request, const ngx_peer_connection_t &pc) noexcept
+{
+    const auto &block = *request.block;
+    const auto i = find_address(block, pc);
+    if (i != no_address && has_bit(request.bits, i)) {
+        return true;
+    }
+    if (!block.resolves || block.as.data != nullptr) {
+        return false;
+    }
+    // A server that nginx has found at run time may be listed by its address, or by the name that an SRV record gives it.
     bool found = false;
     peer_list::each(request.choice->route->peers, [&](std::string_view peer) {
         ngx_sockaddr_t memory;
         ngx_addr_t parsed{};
-        found = found || (parse_peer(peer, parsed, memory) && is_same_address(parsed, address, bytes));
+        found = found || (parse_peer(peer, parsed, memory) ? is_same_address(parsed, pc.sockaddr, pc.socklen)
+                                                           : is_found_for(block, *pc.name, peer));
     });
     return found;
 }
@@ -233,13 +329,13 @@ void log_none(ready_peers &request, const ngx_log_t *log) noexcept
     if (servers.len == 0) {
         ngx_log_error(NGX_LOG_ERR, const_cast<ngx_log_t *>(log), 0,
                       "rollout: no server of upstream \"%V\" has revision %uL of model \"%V\" loaded",
-                      request.block->name, route.revision, &model);
+                      &request.block->block->host, route.revision, &model);
     } else {
         ngx_log_error(
             NGX_LOG_ERR, const_cast<ngx_log_t *>(log), 0,
             "rollout: none of the servers of upstream \"%V\" that have revision %uL of model \"%V\" loaded can "
             "be tried: %V",
-            request.block->name, route.revision, &model, &servers);
+            &request.block->block->host, route.revision, &model, &servers);
     }
 }
 
@@ -247,7 +343,7 @@ void log_none(ready_peers &request, const ngx_log_t *log) noexcept
 ngx_int_t find_none(ngx_peer_connection_t *pc, ready_peers &request) noexcept
 {
     log_none(request, pc->log);
-    pc->name = const_cast<ngx_str_t *>(request.block->name);
+    pc->name = const_cast<ngx_str_t *>(&request.block->block->host);
     return NGX_BUSY;
 }
 
@@ -278,7 +374,7 @@ ngx_int_t get_ready_peer(ngx_peer_connection_t *pc, void *data)
         if (rc == NGX_BUSY) {
             return find_none(pc, request);
         }
-        if ((rc != NGX_OK && rc != NGX_DONE) || is_listed(request, pc->sockaddr, pc->socklen)) {
+        if ((rc != NGX_OK && rc != NGX_DONE) || is_listed(request, *pc)) {
             return rc;
         }
         give_back(pc, request);
@@ -299,16 +395,37 @@ bool is_forgiven(const ready_peers &request) noexcept
 }
 
 
-/// Returns the name by which rolloutd knows the server that nginx calls `name`.
-std::string_view known_peer(const ready_settings &block, const ngx_str_t &name) noexcept
+/// Returns whether nginx has found this address at run time for a peer that no server of the block is written as.
+bool is_found_as(const ready_settings &block, const ngx_str_t &name, std::string_view peer) noexcept
 {
-    for (std::size_t i = 0; block.as.data != nullptr && i < block.count; ++i) {
-        const auto &[is, server, _] = block.addresses[i];
-        if (view_of(is->name) == view_of(name) && server->naddrs != 0) {
-            return view_of(server->addrs->name);
-        }
+    return view_of(name) == peer || (block.as.data == nullptr && is_found_for(block, name, peer));
+}
+
+
+/// Returns the name by which rolloutd knows the server that nginx calls `name`.
+std::string_view known_peer(const ready_settings &block, const ngx_str_t &name, std::string_view peers) noexcept
+{
+    std::size_t i = 0;
+    while (i < block.count &&
+           (is_resolved(*block.addresses[i].server) || view_of(block.addresses[i].is->name) != view_of(name))) {
+        ++i;
     }
-    return view_of(name);
+    i = i < block.count ? i : find_resolved(block, name);
+    std::string_view known = view_of(name);
+    if (i != no_address && block.as.data != nullptr && block.addresses[i].known_as->naddrs != 0 &&
+        !is_resolved(*block.addresses[i].known_as)) {
+        known = view_of(block.addresses[i].known_as->addrs->name);
+    }
+    peer_list::each(peers, [&](std::string_view peer) {
+        ngx_sockaddr_t memory;
+        ngx_addr_t address{};
+        const bool is_numeric = parse_peer(peer, address, memory);
+        if (i != no_address ? is_peer(block, block.addresses[i], peer, is_numeric ? &address : nullptr)
+                            : is_found_as(block, name, peer)) {
+            known = peer;
+        }
+    });
+    return known;
 }
 
 
@@ -321,7 +438,8 @@ void note_suspect(const ngx_peer_connection_t *pc, const ready_peers &request, n
     const bool denies = status == NGX_HTTP_BAD_REQUEST || status == NGX_HTTP_NOT_FOUND;
     auto *link = link_of_process();
     if ((failed || denies) && link != nullptr && pc->name != nullptr && request.bits != nullptr) {
-        link->report_suspect(request.choice->route->upstream, known_peer(*request.block, *pc->name));
+        const auto &route = *request.choice->route;
+        link->report_suspect(route.upstream, known_peer(*request.block, *pc->name, route.peers));
     }
 }
 
@@ -475,7 +593,8 @@ ngx_int_t note_addresses(ngx_conf_t *cf, ready_settings &settings, const ngx_htt
     auto *to = settings.addresses;
     for (ngx_uint_t i = 0; i < block.servers->nelts; ++i) {
         for (ngx_uint_t j = 0; j < servers[i].naddrs; ++j) {
-            *to++ = {&servers[i].addrs[j], &known_as[i], servers[i].down != 0};
+            *to++ = {&servers[i].addrs[j], &servers[i], &known_as[i], servers[i].down != 0};
+            settings.resolves = settings.resolves || is_resolved(servers[i]);
         }
     }
     return NGX_OK;
@@ -490,7 +609,7 @@ ngx_int_t init_ready_upstream(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *bloc
     }
     settings.is_wrapped = true;
     settings.pool = cf->pool;
-    settings.name = &block->host;
+    settings.block = block;
     settings.init_peer = block->peer.init;
     block->peer.init = init_ready_peer;
     return note_addresses(cf, settings, *block);
@@ -521,13 +640,25 @@ std::size_t ready_settings::words() const noexcept
 }
 
 
-std::string_view known_peer_of(const ngx_http_upstream_t &upstream, const ngx_str_t &name) noexcept
+bool is_resolved(const ngx_http_upstream_server_t &server) noexcept
+{
+#if (NGX_HTTP_UPSTREAM_ZONE) && nginx_version >= 1027003
+    return server.host.len != 0;
+#else
+    static_cast<void>(server);
+    return false;
+#endif
+}
+
+
+std::string_view known_peer_of(const ngx_http_upstream_t &upstream, const ngx_str_t &name,
+                               std::string_view peers) noexcept
 {
     const auto *block = upstream.upstream;
     if (block == nullptr || block->srv_conf == nullptr || !ready_settings_of(block).is_wrapped) {
         return {};
     }
-    return known_peer(ready_settings_of(block), name);
+    return known_peer(ready_settings_of(block), name, peers);
 }
 
 

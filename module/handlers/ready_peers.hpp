@@ -9,6 +9,9 @@
 // A block of the same servers at other ports, as those of gRPC, names the block that has the addresses which rolloutd
 // knows (`rollout_ready as=inference`): each of its servers stands for the one at the same position there.
 //
+// nginx may find the addresses of a host name at run time (`resolve`): such an address belongs to the server with that
+// name, which nginx keeps beside it.
+//
 // A failure of green is not counted against the server: nginx counts failures for all models together, so blue's
 // requests would lose the server.
 #pragma once
@@ -24,7 +27,8 @@ namespace rollout {
 struct ready_settings {
     /// An address of a `server` in the block.
     struct address {
-        const ngx_addr_t *is;
+        const ngx_addr_t *is; ///< of no use if nginx finds the server's addresses at run time
+        const ngx_http_upstream_server_t *server;
         const ngx_http_upstream_server_t *known_as; ///< the server that rolloutd knows, of this block or of `as`
         bool is_down;
     };
@@ -47,10 +51,11 @@ struct ready_settings {
     ngx_pool_t *pool = nullptr;
     ngx_http_upstream_init_pt init_upstream = nullptr; ///< the balancing method's
     ngx_http_upstream_init_peer_pt init_peer = nullptr;
-    const ngx_str_t *name = nullptr; ///< the block's
-    ngx_str_t as{};                  ///< the block whose servers rolloutd knows; null data: this one
+    const ngx_http_upstream_srv_conf_t *block = nullptr;
+    ngx_str_t as{}; ///< the block whose servers rolloutd knows; null data: this one
     address *addresses = nullptr;
     std::size_t count = 0;
+    bool resolves = false;       ///< nginx finds addresses of the block at run time
     reading *readings = nullptr; ///< `max_readings`, by the lists' hashes
 
     std::size_t words() const noexcept;
@@ -63,9 +68,14 @@ inline ready_settings &ready_settings_of(const ngx_http_upstream_srv_conf_t *blo
 }
 
 
-/// Returns the name by which rolloutd knows the server that an upstream has tried, which nginx calls `name`. Empty if its
-/// block has no rollout_ready.
-std::string_view known_peer_of(const ngx_http_upstream_t &upstream, const ngx_str_t &name) noexcept;
+/// Returns whether nginx finds the server's addresses at run time (`resolve`, from nginx 1.27.3 on), so that they are not
+/// in its configuration.
+bool is_resolved(const ngx_http_upstream_server_t &server) noexcept;
+
+/// Returns the name by which rolloutd knows the server that an upstream has tried, which nginx calls `name`: that of the
+/// route's `peers`, or nginx's if it is none of them. Empty if its block has no rollout_ready.
+std::string_view known_peer_of(const ngx_http_upstream_t &upstream, const ngx_str_t &name,
+                               std::string_view peers) noexcept;
 
 /// Wraps the block's balancing method, for the directive. `as` may be empty. Returns null, or the text of nginx's error.
 const char *wrap_balancing(ngx_conf_t *cf, ready_settings &settings, ngx_str_t as) noexcept;

@@ -258,9 +258,9 @@ fate fate_of_call(const counted_request &choice, const ngx_http_upstream_state_t
 }
 
 
-unsigned class_of(fate how) noexcept
+unsigned class_of(fate kind) noexcept
 {
-    switch (how) {
+    switch (kind) {
     case fate::good:
         return NGX_HTTP_OK;
     case fate::client_error:
@@ -322,13 +322,13 @@ void report_failed_server(const counted_request &choice) noexcept
         choice.route->peers.empty()) {
         return;
     }
-    if (const auto peer = known_peer_of(*choice.upstream, *last->peer); !peer.empty()) {
+    if (const auto peer = known_peer_of(*choice.upstream, *last->peer, choice.route->peers); !peer.empty()) {
         link->report_failure(choice.model_id, choice.route->revision, peer);
     }
 }
 
 
-void count_for_gate(const counted_request &choice, fate how, std::uint64_t latency_ms,
+void count_for_gate(const counted_request &choice, fate kind, std::uint64_t latency_ms,
                     std::optional<std::uint64_t> first_byte_ms) noexcept
 {
     gate_counters table(main_of(choice.request).zone->traffic, ngx_worker);
@@ -336,15 +336,15 @@ void count_for_gate(const counted_request &choice, fate how, std::uint64_t laten
         table.count_left_out(choice.revision_key, now_s());
         return;
     }
-    if (how == fate::abandoned) {
+    if (kind == fate::abandoned) {
         table.count_abandoned(choice.revision_key, latency_ms, now_s());
         return;
     }
-    const auto result = how == fate::failure        ? gate_counters::result::failure
-                        : how == fate::client_error ? gate_counters::result::client_error
-                                                    : gate_counters::result::good;
+    const auto result = kind == fate::failure        ? gate_counters::result::failure
+                        : kind == fate::client_error ? gate_counters::result::client_error
+                                                     : gate_counters::result::good;
     table.count(choice.revision_key, result, latency_ms, first_byte_ms, now_s());
-    if (how == fate::failure) {
+    if (kind == fate::failure) {
         clients.failed(choice.model, choice.client, choice.which, now_s());
         report_failed_server(choice);
     }
@@ -374,12 +374,12 @@ void judge(counted_request &choice, std::optional<ngx_int_t> rc) noexcept
         const bool streamed =
             first_byte && (!choice.is_grpc || choice.is_stream) && is_streamed(*choice.upstream, *attempts.last);
         choice.latency_ms = streamed ? *first_byte : its_own - std::min(its_own, choice.waited_for_client);
-        const fate how =
+        const fate kind =
             choice.is_grpc ? fate_of_call(choice, *attempts.last, rc) : fate_of(choice, *attempts.last, rc);
-        choice.grpc_class = choice.is_grpc ? class_of(how) : 0;
-        const bool has_counted = choice.is_stream && (how == fate::good || how == fate::abandoned);
-        if (how != fate::nothing && !has_counted && choice.watched && choice.inference) {
-            count_for_gate(choice, how, choice.latency_ms, first_byte);
+        choice.grpc_class = choice.is_grpc ? class_of(kind) : 0;
+        const bool has_counted = choice.is_stream && (kind == fate::good || kind == fate::abandoned);
+        if (kind != fate::nothing && !has_counted && choice.watched && choice.inference) {
+            count_for_gate(choice, kind, choice.latency_ms, first_byte);
         }
     }
     unwatch_waiting(choice);
@@ -390,7 +390,8 @@ void judge(counted_request &choice, std::optional<ngx_int_t> rc) noexcept
 
 void end_of_upstream(ngx_http_request_t *r, ngx_int_t rc) noexcept
 {
-    auto *choice = find_choice(r, [r](const counted_request &one) { return one.upstream == r->upstream; });
+    auto *choice =
+        find_choice(r, [r](const counted_request &candidate) { return candidate.upstream == r->upstream; });
     if (choice == nullptr) {
         return; // impossible: this is called only through the choice's upstream
     }
@@ -442,7 +443,7 @@ bool is_in_content_handler(ngx_http_request_t *r) noexcept
 /// The content handler of a location with a choice: calls the location's own, and follows what that starts.
 ngx_int_t enter_content(ngx_http_request_t *r) noexcept
 {
-    auto *choice = find_choice(r, [](const counted_request &one) { return one.content != nullptr; });
+    auto *choice = find_choice(r, [](const counted_request &candidate) { return candidate.content != nullptr; });
     if (choice == nullptr) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR; // impossible: admit_to_server has set it
     }
@@ -482,8 +483,9 @@ ngx_int_t accounting_body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcep
     if (followed == 0 || r->upstream == nullptr) {
         return body_filter_after_accounting(r, in);
     }
-    auto *choice = find_choice(
-        r, [r](const counted_request &one) { return one.upstream == r->upstream && one.watched && !one.judged; });
+    auto *choice = find_choice(r, [r](const counted_request &candidate) {
+        return candidate.upstream == r->upstream && candidate.watched && !candidate.judged;
+    });
     if (choice == nullptr) {
         return body_filter_after_accounting(r, in);
     }
@@ -504,7 +506,8 @@ ngx_int_t accounting_body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcep
 ngx_int_t request_body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcept
 {
     if (r->request_body_no_buffering) {
-        if (auto *choice = find_choice(r, [](const counted_request &one) { return one.entered && !one.judged; })) {
+        if (auto *choice = find_choice(
+                r, [](const counted_request &candidate) { return candidate.entered && !candidate.judged; })) {
             choice->body_in_at = ngx_current_msec;
         }
     }
@@ -612,8 +615,9 @@ void count_message(const counted_request &choice, bool failed, std::uint64_t lat
 
 void leave_location(ngx_http_request_t *r) noexcept
 {
-    auto *choice = find_choice(
-        r, [](const counted_request &one) { return one.entered && !one.judged && one.upstream == nullptr; });
+    auto *choice = find_choice(r, [](const counted_request &candidate) {
+        return candidate.entered && !candidate.judged && candidate.upstream == nullptr;
+    });
     if (choice == nullptr) {
         return;
     }
@@ -626,15 +630,16 @@ void leave_location(ngx_http_request_t *r) noexcept
 
 counted_request *told_choice(const ngx_http_request_t *r) noexcept
 {
-    return find_choice(r, [](const counted_request &one) { return one.admitted; });
+    return find_choice(r, [](const counted_request &candidate) { return candidate.admitted; });
 }
 
 
 const counted_request *choice_of_upstream(const ngx_http_request_t *r) noexcept
 {
-    return find_choice(r, [r](const counted_request &one) {
-        return one.entered && !one.judged &&
-               (one.upstream == nullptr ? r->upstream != one.upstream_before : one.upstream == r->upstream);
+    return find_choice(r, [r](const counted_request &candidate) {
+        return candidate.entered && !candidate.judged &&
+               (candidate.upstream == nullptr ? r->upstream != candidate.upstream_before
+                                              : candidate.upstream == r->upstream);
     });
 }
 

@@ -119,13 +119,13 @@ ngx_int_t name_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
     ngx_chain_t *out = nullptr;
     if (!body->is_dropped) {
-        const auto made = body->body.rewrite(r, in, out, [&](std::string_view found, std::string_view &instead) {
+        const auto rewritten = body->body.rewrite(r, in, out, [&](std::string_view found, std::string_view &instead) {
             return choose(r, *body, found, instead);
         });
-        if (made == body_rewriter::result::failed) {
+        if (rewritten == body_rewriter::result::failed) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
-        body->is_dropped = made == body_rewriter::result::refused;
+        body->is_dropped = rewritten == body_rewriter::result::refused;
         body->fault = body->reader->fault();
         if (body->stream != nullptr && !body->is_in && body->fault == nullptr && ends(out)) {
             body->fault = body->reader->finish();
@@ -250,12 +250,12 @@ std::optional<ngx_str_t> write_again(ngx_http_request_t *r, std::string_view wri
 ngx_chain_t **append_range(ngx_http_request_t *r, const ngx_chain_t *chain, off_t from, off_t to,
                            ngx_chain_t **end) noexcept
 {
-    off_t at = 0;
-    for (; chain != nullptr && at < to; chain = chain->next) {
+    off_t offset = 0;
+    for (; chain != nullptr && offset < to; chain = chain->next) {
         const off_t size = ngx_buf_size(chain->buf);
-        const off_t first = std::max(from, at) - at;
-        const off_t last = std::min(to, at + size) - at;
-        at += size;
+        const off_t first = std::max(from, offset) - offset;
+        const off_t last = std::min(to, offset + size) - offset;
+        offset += size;
         if (first >= last) {
             continue;
         }

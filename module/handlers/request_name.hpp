@@ -16,7 +16,7 @@ struct grpc_stream;
 
 /// In the request's pool.
 struct named_body {
-    named_body(name_reader *of, body_rewriter::settings how) noexcept : reader(of), body(of, how) {}
+    named_body(name_reader *of, body_rewriter::settings options) noexcept : reader(of), body(of, options) {}
 
     name_reader *reader;
     body_rewriter body;

@@ -109,9 +109,9 @@ const route_request *choice_above(const ngx_http_request_t *r, const route_reque
             ngx_http_get_module_loc_conf(r, ngx_http_rollout_module)) {
             continue;
         }
-        const auto *made = static_cast<route_request *>(ngx_http_get_module_ctx(above, ngx_http_rollout_module));
-        if (made != nullptr && made->ended == outcome::chosen && is_same_question(*made, asked)) {
-            return made;
+        const auto *chosen = static_cast<route_request *>(ngx_http_get_module_ctx(above, ngx_http_rollout_module));
+        if (chosen != nullptr && chosen->ended == outcome::chosen && is_same_question(*chosen, asked)) {
+            return chosen;
         }
     }
     return nullptr;

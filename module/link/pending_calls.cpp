@@ -138,9 +138,9 @@ bool pending_calls::in_doubt() const noexcept
 
 void pending_calls::answer(std::uint64_t id, link_result result, const task_record *task, const json_t *message)
 {
-    const auto finish_one = [&](std::uint64_t one) {
+    const auto finish_one = [&](std::uint64_t waiter) {
         // Ending a call ends a request, whose cleanup may forget other calls.
-        if (auto *call = find(one)) {
+        if (auto *call = find(waiter)) {
             finish(*call, result, task, message);
         }
     };
@@ -148,8 +148,8 @@ void pending_calls::answer(std::uint64_t id, link_result result, const task_reco
     if (all.empty()) {
         finish_one(id);
     }
-    for (const auto one : all) {
-        finish_one(one);
+    for (const auto waiter : all) {
+        finish_one(waiter);
     }
 }
 
@@ -158,12 +158,12 @@ void pending_calls::end_all(bool watches, link_result result) noexcept
 {
     // Ending a call ends a request, whose cleanup may forget other calls and begin new ones: no iterator is kept.
     const std::uint64_t last = last_id_;
-    for (auto at = calls_.begin(); at != calls_.end() && at->first <= last;) {
-        const auto id = at->first;
-        if (at->second->survives == watches) {
-            finish(*at->second, result, nullptr, nullptr);
+    for (auto it = calls_.begin(); it != calls_.end() && it->first <= last;) {
+        const auto id = it->first;
+        if (it->second->survives == watches) {
+            finish(*it->second, result, nullptr, nullptr);
         }
-        at = calls_.upper_bound(id);
+        it = calls_.upper_bound(id);
     }
 }
 

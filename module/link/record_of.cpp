@@ -10,9 +10,9 @@ namespace {
 
 bool has_document(const task_record &task)
 {
-    const auto at = task.status_at();
-    return task.document.starts_with('{') && task.document.ends_with('}') && at != std::string_view::npos &&
-           task.document.substr(at).starts_with(std::string(status_name(task.status)) + '"');
+    const auto position = task.status_at();
+    return task.document.starts_with('{') && task.document.ends_with('}') && position != std::string_view::npos &&
+           task.document.substr(position).starts_with(std::string(status_name(task.status)) + '"');
 }
 
 } // namespace

@@ -26,19 +26,19 @@ std::string name_of(std::string_view model_id, std::string_view part)
 
 replica::position replica::greet()
 {
-    position at;
-    at.journal.reserve(sizeof(zone_header::journal)); // nothing under the lock may throw
+    position reached;
+    reached.journal.reserve(sizeof(zone_header::journal)); // nothing under the lock may throw
     {
         const zone_writer writer(
             zone_); // a consistent pair of journal and revision; also repairs the zone, if that is needed
-        at.journal = zone_.journal();
-        at.revision = zone_.header->revision;
+        reached.journal = zone_.journal();
+        reached.revision = zone_.header->revision;
         repairs_at_hello_ = zone_.header->repairs;
         epoch_at_hello_ = zone_.completeness_epoch();
     }
-    brought_ = at.revision;
+    brought_ = reached.revision;
     stream_ = stream_state::greeting;
-    return at;
+    return reached;
 }
 
 

@@ -7,8 +7,8 @@ namespace rollout {
 
 void server_failures::add(std::string_view model_id, std::uint64_t revision, std::string_view peer)
 {
-    const auto known = std::ranges::find_if(entries_, [&](const entry &one) {
-        return one.revision == revision && one.model_id == model_id && one.peer == peer;
+    const auto known = std::ranges::find_if(entries_, [&](const entry &earlier) {
+        return earlier.revision == revision && earlier.model_id == model_id && earlier.peer == peer;
     });
     if (known != entries_.end()) {
         ++known->failures;

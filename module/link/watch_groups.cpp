@@ -4,19 +4,19 @@ namespace rollout {
 
 bool watch_groups::add(std::uint64_t id, std::string_view news)
 {
-    const auto [at, is_first] = groups_.try_emplace(std::string(news), group{id, {}});
+    const auto [found, is_first] = groups_.try_emplace(std::string(news), group{id, {}});
     try {
-        at->second.waiting.insert(id);
-        of_.emplace(id, &*at);
+        found->second.waiting.insert(id);
+        of_.emplace(id, &*found);
         if (is_first) {
-            asked_.emplace(id, &*at);
+            asked_.emplace(id, &*found);
         }
     } catch (...) {
         // A group without members would keep the next call that waits from asking.
         of_.erase(id);
-        at->second.waiting.erase(id);
+        found->second.waiting.erase(id);
         if (is_first) {
-            groups_.erase(at);
+            groups_.erase(found);
         }
         throw;
     }
@@ -64,10 +64,10 @@ std::vector<std::uint64_t> watch_groups::ask_again()
 {
     std::vector<std::uint64_t> questions;
     asked_.clear();
-    for (auto &one : groups_) {
-        one.second.question = *one.second.waiting.begin();
-        asked_.emplace(one.second.question, &one);
-        questions.push_back(one.second.question);
+    for (auto &entry : groups_) {
+        entry.second.question = *entry.second.waiting.begin();
+        asked_.emplace(entry.second.question, &entry);
+        questions.push_back(entry.second.question);
     }
     return questions;
 }

@@ -421,12 +421,12 @@ void worker_link::send_failures()
     }
     json_ptr report = message_of(gateway_frame::failures);
     json_ptr list = json_make_array();
-    for (const auto &one : failures) {
+    for (const auto &server : failures) {
         json_ptr entry = json_make_object();
-        json_put(entry.get(), "model_id", one.model_id);
-        json_put(entry.get(), "revision", json_make_number(one.revision));
-        json_put(entry.get(), "peer", one.peer);
-        json_put(entry.get(), "failures", json_make_number(one.failures));
+        json_put(entry.get(), "model_id", server.model_id);
+        json_put(entry.get(), "revision", json_make_number(server.revision));
+        json_put(entry.get(), "peer", server.peer);
+        json_put(entry.get(), "failures", json_make_number(server.failures));
         json_add(list.get(), std::move(entry));
     }
     json_put(report.get(), "servers", std::move(list));
@@ -460,23 +460,23 @@ void worker_link::on_accepted(std::string_view lines)
         auto line = next_line(rest);
         std::uint64_t id = 0;
         const bool numbered = read_number(next_part(line, ' '), id);
-        const auto how = next_part(line, ' ');
-        const bool known = how == "new" || how == "existed" || how == "steered";
+        const auto result = next_part(line, ' ');
+        const bool known = result == "new" || result == "existed" || result == "steered";
         const auto task = numbered && known ? record_of(line) : std::nullopt;
         if (!task) {
             connection_.disconnect(unreadable_answer);
             return;
         }
-        on_accepted(id, how, *task);
+        on_accepted(id, result, *task);
     }
 }
 
 
-void worker_link::on_accepted(std::uint64_t id, std::string_view how, const task_record &task)
+void worker_link::on_accepted(std::uint64_t id, std::string_view result, const task_record &task)
 {
     calls_.note_answer(id);
     link_fault fault;
-    if (how == "existed") {
+    if (result == "existed") {
         replica_.on_existing(task);
     } else {
         fault = replica_.on_accepted(task);
@@ -611,8 +611,8 @@ void worker_link::send_applied(std::uint64_t revision)
 /// revision has failed, and of a missing rollout_ready.
 void worker_link::warn_of_servers(const std::vector<route> &routes)
 {
-    for (const auto &one : routes) {
-        for (const auto *slot : {&one.blue, &one.green}) {
+    for (const auto &changed : routes) {
+        for (const auto *slot : {&changed.blue, &changed.green}) {
             if (slot->has_value() && upstreams_.taking_servers_out.erase(upstream_key((*slot)->upstream)) != 0) {
                 ngx_log_error(NGX_LOG_WARN, log_, 0,
                               "rollout: upstream \"%s\" has several servers with max_fails: failures of one model's "

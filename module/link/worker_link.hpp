@@ -127,7 +127,7 @@ class worker_link final : private connection::user {
 
     void on_welcome(const json_t *message);
     void on_accepted(std::string_view lines);
-    void on_accepted(std::uint64_t id, std::string_view how, const task_record &task);
+    void on_accepted(std::uint64_t id, std::string_view result, const task_record &task);
     void on_found(const json_t *message, std::string_view lines);
     void on_page(const json_t *message, std::string_view lines, bool has_tasks);
     bool on_documents(std::uint64_t id, std::string_view lines, bool are_tasks);

@@ -38,13 +38,13 @@ std::uint64_t big_endian(const char *bytes) noexcept
 }
 
 
-char *write_prefix(char *at, std::uint64_t size) noexcept
+char *write_prefix(char *cursor, std::uint64_t size) noexcept
 {
-    *at++ = 0;
+    *cursor++ = 0;
     for (int shift = 24; shift >= 0; shift -= 8) {
-        *at++ = static_cast<char>(size >> shift);
+        *cursor++ = static_cast<char>(size >> shift);
     }
-    return at;
+    return cursor;
 }
 
 
@@ -58,13 +58,13 @@ std::size_t varint_size(std::uint64_t value) noexcept
 }
 
 
-char *write_varint(char *at, std::uint64_t value) noexcept
+char *write_varint(char *cursor, std::uint64_t value) noexcept
 {
     for (; value >= 0x80; value >>= 7) {
-        *at++ = static_cast<char>(value | 0x80);
+        *cursor++ = static_cast<char>(value | 0x80);
     }
-    *at++ = static_cast<char>(value);
-    return at;
+    *cursor++ = static_cast<char>(value);
+    return cursor;
 }
 
 
@@ -77,10 +77,10 @@ std::size_t name_field_size(std::size_t name) noexcept
 }
 
 
-char *write_name_field(char *at, std::string_view name) noexcept
+char *write_name_field(char *cursor, std::string_view name) noexcept
 {
-    *at++ = name_tag;
-    return std::copy(name.begin(), name.end(), write_varint(at, name.size()));
+    *cursor++ = name_tag;
+    return std::copy(name.begin(), name.end(), write_varint(cursor, name.size()));
 }
 
 } // namespace
@@ -244,15 +244,15 @@ name_reader::step grpc_request_reader::read(std::string_view piece) noexcept
         was_given_ = false;
         held_size_ = 0;
     }
-    step made;
-    while (made.pass + made.hold < piece.size() && state_ != state::broken) {
-        const auto rest = piece.substr(made.pass + made.hold);
+    step result;
+    while (result.pass + result.hold < piece.size() && state_ != state::broken) {
+        const auto rest = piece.substr(result.pass + result.hold);
         if (state_ == state::prefix) {
             if (held_size_ == 0) {
                 field_from_ = prefix_size;
             }
             held_[held_size_++] = rest[0];
-            ++made.hold;
+            ++result.hold;
             if (held_size_ == prefix_size) {
                 read_prefix();
             }
@@ -269,9 +269,9 @@ name_reader::step grpc_request_reader::read(std::string_view piece) noexcept
             }
             rest.copy(held_.data() + held_size_, static_cast<std::size_t>(size));
             held_size_ += static_cast<std::size_t>(size);
-            made.hold += static_cast<std::size_t>(size);
+            result.hold += static_cast<std::size_t>(size);
         } else {
-            made.pass += static_cast<std::size_t>(size);
+            result.pass += static_cast<std::size_t>(size);
         }
         message_left_ -= size;
         if (state_ != state::payload) {
@@ -284,13 +284,13 @@ name_reader::step grpc_request_reader::read(std::string_view piece) noexcept
             end_field();
             if (is_named_ && !was_named) {
                 was_given_ = true;
-                made.what = found::name;
-                return made;
+                result.what = found::name;
+                return result;
             }
         }
     }
-    made.what = state_ == state::broken ? found::refuse : found::more;
-    return made;
+    result.what = state_ == state::broken ? found::refuse : found::more;
+    return result;
 }
 
 
@@ -310,9 +310,9 @@ std::size_t grpc_request_reader::write(std::string_view name, char *into) const 
 {
     const auto before = held().substr(prefix_size, name_field_from_ - prefix_size);
     const std::size_t field_size = name_from_ + name_size_ - prefix_size - before.size();
-    char *at = write_prefix(into, message_size_ - field_size + name_field_size(name.size()));
-    at = write_name_field(at, name);
-    return static_cast<std::size_t>(std::copy(before.begin(), before.end(), at) - into);
+    char *cursor = write_prefix(into, message_size_ - field_size + name_field_size(name.size()));
+    cursor = write_name_field(cursor, name);
+    return static_cast<std::size_t>(std::copy(before.begin(), before.end(), cursor) - into);
 }
 
 
@@ -371,45 +371,45 @@ grpc_answer_reader::head grpc_answer_reader::read_byte(unsigned char byte) noexc
 
 name_reader::step grpc_answer_reader::read(std::string_view piece) noexcept
 {
-    step made;
+    step result;
     if (was_given_) {
         was_given_ = false;
         held_size_ = 0;
     }
     if (state_ == state::rest) {
-        made.pass = static_cast<std::size_t>(
+        result.pass = static_cast<std::size_t>(
             call_ == grpc_call::unary ? piece.size() : std::min<std::uint64_t>(message_left_, piece.size()));
-        message_left_ -= std::min<std::uint64_t>(message_left_, made.pass);
+        message_left_ -= std::min<std::uint64_t>(message_left_, result.pass);
         state_ = message_left_ == 0 && call_ == grpc_call::stream ? state::prefix : state::rest;
     }
-    while (made.pass + made.hold < piece.size()) {
-        const char byte = piece[made.pass + made.hold];
+    while (result.pass + result.hold < piece.size()) {
+        const char byte = piece[result.pass + result.hold];
         if (state_ != state::prefix) {
             if (message_left_ == 0) { // a message that ends within its head
-                return end_head(made, false);
+                return end_head(result, false);
             }
             --message_left_;
         }
         held_[held_size_++] = byte;
-        ++made.hold;
+        ++result.hold;
         const head next = read_byte(static_cast<unsigned char>(byte));
         if (next != head::goes_on) {
-            return end_head(made, next == head::is_name);
+            return end_head(result, next == head::is_name);
         }
     }
-    return made;
+    return result;
 }
 
 
 /// Hands the held bytes to the caller; the rest of the message is passed on.
-name_reader::step grpc_answer_reader::end_head(step made, bool is_name) noexcept
+name_reader::step grpc_answer_reader::end_head(step result, bool is_name) noexcept
 {
     name_size_ = is_name ? name_size_ : 0;
     number_ = {};
     was_given_ = true;
     state_ = message_left_ == 0 && call_ == grpc_call::stream ? state::prefix : state::rest;
-    made.what = found::name;
-    return made;
+    result.what = found::name;
+    return result;
 }
 
 
@@ -418,15 +418,15 @@ std::size_t grpc_answer_reader::write(std::string_view name, char *into) const n
     const std::size_t field_size = held_size_ - tag_from_;
     const std::size_t inner_change = name_field_size(name.size()) - field_size;
     if (call_ == grpc_call::unary) {
-        char *at = write_prefix(into, message_size_ + inner_change);
-        return static_cast<std::size_t>(write_name_field(at, name) - into);
+        char *cursor = write_prefix(into, message_size_ + inner_change);
+        return static_cast<std::size_t>(write_name_field(cursor, name) - into);
     }
     const std::uint64_t outer = outer_size_ + inner_change;
     const std::size_t head_size = tag_from_ - prefix_size; // the outer tag and length
-    char *at = write_prefix(into, message_size_ - head_size - outer_size_ + 1 + varint_size(outer) + outer);
-    *at++ = answer_tag;
-    at = write_varint(at, outer);
-    return static_cast<std::size_t>(write_name_field(at, name) - into);
+    char *cursor = write_prefix(into, message_size_ - head_size - outer_size_ + 1 + varint_size(outer) + outer);
+    *cursor++ = answer_tag;
+    cursor = write_varint(cursor, outer);
+    return static_cast<std::size_t>(write_name_field(cursor, name) - into);
 }
 
 } // namespace rollout

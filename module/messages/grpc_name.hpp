@@ -105,7 +105,7 @@ class grpc_answer_reader final : public name_reader {
 
     head read_byte(unsigned char byte) noexcept;
     head read_prefix() noexcept;
-    step end_head(step made, bool is_name) noexcept;
+    step end_head(step result, bool is_name) noexcept;
 
     grpc_call call_;
     state state_ = state::prefix;

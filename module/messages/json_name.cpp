@@ -98,13 +98,13 @@ std::size_t find_in_lanes(const char *bytes) noexcept
 template <class Wanted>
 std::size_t find(std::string_view text) noexcept
 {
-    std::size_t at = 0;
-    for (; at + width <= text.size(); at += width) {
-        if (const auto found = find_in_lanes<Wanted>(text.data() + at); found != width) {
-            return at + found;
+    std::size_t position = 0;
+    for (; position + width <= text.size(); position += width) {
+        if (const auto found = find_in_lanes<Wanted>(text.data() + position); found != width) {
+            return position + found;
         }
-        for (; at + 5 * width <= text.size(); at += 4 * width) {
-            const char *bytes = text.data() + at + width;
+        for (; position + 5 * width <= text.size(); position += 4 * width) {
+            const char *bytes = text.data() + position + width;
             const auto found = (Wanted::are(load(bytes)) | Wanted::are(load(bytes + width))) |
                                (Wanted::are(load(bytes + 2 * width)) | Wanted::are(load(bytes + 3 * width)));
             if (const auto halves = halves_of(found); (halves[0] | halves[1]) != 0) {
@@ -112,10 +112,10 @@ std::size_t find(std::string_view text) noexcept
             }
         }
     }
-    while (at < text.size() && !Wanted::is(text[at])) {
-        ++at;
+    while (position < text.size() && !Wanted::is(text[position])) {
+        ++position;
     }
-    return at;
+    return position;
 }
 
 
@@ -315,11 +315,11 @@ bool json_name_reader::read_plain(char c) noexcept
 std::size_t json_name_reader::skip(std::string_view rest) noexcept
 {
     const bool is_string = state_ == state::string || state_ == state::nested_string;
-    const std::size_t at = is_string ? find<string_end>(rest) : find<mark>(rest);
-    if (at == rest.size()) {
-        return at;
+    const std::size_t position = is_string ? find<string_end>(rest) : find<mark>(rest);
+    if (position == rest.size()) {
+        return position;
     }
-    const char mark = rest[at];
+    const char mark = rest[position];
     if (is_string) {
         if (mark == '\\') {
             state_ = state_ == state::string ? state::string_escape : state::nested_escape;
@@ -333,39 +333,39 @@ std::size_t json_name_reader::skip(std::string_view rest) noexcept
     } else if (close(mark) && depth_ == 0) {
         state_ = state::next;
     }
-    return at + 1;
+    return position + 1;
 }
 
 
 /// Holds the value of the wanted member, from its opening quote at `from` on.
 name_reader::step json_name_reader::hold_value(std::string_view piece, std::size_t from) noexcept
 {
-    step made{from, 0, found::more};
-    while (from + made.hold < piece.size()) {
-        const char c = piece[from + made.hold];
+    step result{from, 0, found::more};
+    while (from + result.hold < piece.size()) {
+        const char c = piece[from + result.hold];
         if (value_size_ == value_.size() || c == '\\') {
             if (kind_ == json_kind::request) {
                 refuse(c == '\\' ? escaped : too_long);
-                made.what = found::refuse;
-                return made;
+                result.what = found::refuse;
+                return result;
             }
             // It is not a name of ours: the held bytes are passed on as they are, and the string is like any other.
             state_ = state::string;
-            made.what = found::name;
+            result.what = found::name;
             was_given_ = true;
-            return made;
+            return result;
         }
         value_[value_size_++] = c;
-        ++made.hold;
+        ++result.hold;
         if (c == '"' && value_size_ > 1) {
             state_ = state::next;
             is_found_ = true;
             was_given_ = true;
-            made.what = found::name;
-            return made;
+            result.what = found::name;
+            return result;
         }
     }
-    return made;
+    return result;
 }
 
 
@@ -375,23 +375,23 @@ name_reader::step json_name_reader::read(std::string_view piece) noexcept
         was_given_ = false;
         value_size_ = 0;
     }
-    std::size_t at = 0;
-    while (at < piece.size() && state_ != state::broken) {
+    std::size_t position = 0;
+    while (position < piece.size() && state_ != state::broken) {
         switch (state_) {
         case state::held_value:
-            return hold_value(piece, at);
+            return hold_value(piece, position);
         case state::string:
         case state::nested:
         case state::nested_string:
-            at += skip(piece.substr(at));
+            position += skip(piece.substr(position));
             break;
         default:
-            if (read_plain(piece[at]) && state_ != state::held_value) {
-                ++at;
+            if (read_plain(piece[position]) && state_ != state::held_value) {
+                ++position;
             }
         }
     }
-    return {at, 0, state_ == state::broken ? found::refuse : found::more};
+    return {position, 0, state_ == state::broken ? found::refuse : found::more};
 }
 
 
@@ -416,16 +416,16 @@ std::string_view json_name_reader::name() const noexcept
 
 std::size_t json_name_reader::write(std::string_view name, char *into) const noexcept
 {
-    char *at = into;
-    *at++ = '"';
-    at = std::copy(name.begin(), name.end(), at);
-    *at++ = '"';
+    char *cursor = into;
+    *cursor++ = '"';
+    cursor = std::copy(name.begin(), name.end(), cursor);
+    *cursor++ = '"';
     if (kind_ != json_kind::request) {
-        while (static_cast<std::size_t>(at - into) < value_size_) {
-            *at++ = ' ';
+        while (static_cast<std::size_t>(cursor - into) < value_size_) {
+            *cursor++ = ' ';
         }
     }
-    return static_cast<std::size_t>(at - into);
+    return static_cast<std::size_t>(cursor - into);
 }
 
 
@@ -468,39 +468,39 @@ bool event_name_reader::enter_line(char c) noexcept
 
 name_reader::step event_name_reader::read(std::string_view piece) noexcept
 {
-    std::size_t at = 0;
-    while (at < piece.size()) {
+    std::size_t position = 0;
+    while (position < piece.size()) {
         if (state_ == state::line) {
-            state_ = enter_line(piece[at]) ? state::data : state_;
-            ++at;
+            state_ = enter_line(piece[position]) ? state::data : state_;
+            ++position;
             continue;
         }
-        const auto rest = piece.substr(at);
+        const auto rest = piece.substr(position);
         const auto line = rest.substr(0, std::min(rest.find_first_of("\r\n"), rest.size()));
         if (state_ == state::data && !is_refused_ && !line.empty()) {
             const step inner = object_.read(line);
             if (inner.what == found::name) {
-                return {at + inner.pass, inner.hold, found::name};
+                return {position + inner.pass, inner.hold, found::name};
             }
             if (inner.hold != 0) {
-                return {at + inner.pass, inner.hold, found::more};
+                return {position + inner.pass, inner.hold, found::more};
             }
             is_refused_ = inner.what == found::refuse;
-            at += is_refused_ ? line.size() : inner.pass;
+            position += is_refused_ ? line.size() : inner.pass;
             continue;
         }
-        at += line.size();
-        if (at < piece.size()) {
+        position += line.size();
+        if (position < piece.size()) {
             if (object_
                     .give_up()) { // a line ends within a name: at the start of the piece, as held bytes are not passed
                 is_refused_ = true;
-                return {at, 0, found::name};
+                return {position, 0, found::name};
             }
             state_ = state::line;
             field_ = 1; // this byte ends a line that was not empty
         }
     }
-    return {at, 0, found::more};
+    return {position, 0, found::more};
 }
 
 } // namespace rollout

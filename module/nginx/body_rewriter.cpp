@@ -88,8 +88,10 @@ void copy_flags(ngx_buf_t *to, const ngx_buf_t *from) noexcept
 body_rewriter::own_buffer *body_rewriter::take_buffer(ngx_pool_t *pool, std::size_t size) noexcept
 {
     own_buffer *taken = nullptr;
-    for (auto *at = how_.reuses ? own_ : nullptr; at != nullptr && taken == nullptr; at = at->next) {
-        taken = ngx_buf_size(&at->buffer) == 0 ? at : nullptr;
+    for (auto *candidate = options_.reuses ? own_ : nullptr; candidate != nullptr && taken == nullptr;
+         candidate = candidate->next) {
+        const ngx_buf_t *buffer = &candidate->buffer;
+        taken = ngx_buf_size(buffer) == 0 ? candidate : nullptr;
     }
     if (taken == nullptr) {
         taken = static_cast<own_buffer *>(ngx_pcalloc(pool, sizeof(own_buffer)));
@@ -154,8 +156,8 @@ body_rewriter::result body_rewriter::take_name(output &to, verdict decided, std:
 std::string_view body_rewriter::piece_of(const ngx_buf_t *buffer, off_t from, output &to) noexcept
 {
     auto size = static_cast<std::size_t>(ngx_buf_size(buffer) - from);
-    if (how_.most != 0) {
-        size = std::min(size, how_.most - looked_at_);
+    if (options_.most != 0) {
+        size = std::min(size, options_.most - looked_at_);
     }
     if (!is_in_file_alone(buffer)) {
         return {reinterpret_cast<const char *>(buffer->pos) + from, size};
@@ -186,7 +188,7 @@ ngx_chain_t *body_rewriter::append_part(const ngx_buf_t *buffer, off_t from, off
     own->buffer.shadow = nullptr;
     own->buffer.last_shadow = 0;
     own->buffer.tag = nullptr;
-    narrow(&own->buffer, {from, until}, how_.of_request);
+    narrow(&own->buffer, {from, until}, options_.of_request);
     written_ += until - from;
     return to.append(&own->buffer);
 }
@@ -208,7 +210,7 @@ bool body_rewriter::end_buffer(ngx_buf_t *buffer, ngx_chain_t *last_part, off_t 
         last_part->buf->file_pos = last_part->buf->file_last;
         last_part->buf = buffer;
     }
-    narrow(buffer, {from, until}, how_.of_request);
+    narrow(buffer, {from, until}, options_.of_request);
     const bool ends = flags.last_buf || flags.last_in_chain;
     if (ends && holds_ && !write_held(to)) {
         return false;
@@ -230,7 +232,7 @@ bool body_rewriter::end_buffer(ngx_buf_t *buffer, ngx_chain_t *last_part, off_t 
 
 /// Writes a name in place, without a buffer of its own, if it lies entirely in a buffer in memory and the replacement
 /// has the same length. `at` is where it begins.
-bool body_rewriter::write_in_place(const ngx_buf_t *buffer, off_t at, std::size_t size, verdict decided,
+bool body_rewriter::write_in_place(const ngx_buf_t *buffer, off_t offset, std::size_t size, verdict decided,
                                    std::string_view instead) noexcept
 {
     if (holds_ || size != reader_->held().size()) {
@@ -241,7 +243,7 @@ bool body_rewriter::write_in_place(const ngx_buf_t *buffer, off_t at, std::size_
         return false;
     }
     if (decided != verdict::keep) {
-        reader_->write(instead, reinterpret_cast<char *>(buffer->pos + at));
+        reader_->write(instead, reinterpret_cast<char *>(buffer->pos + offset));
     }
     is_over_ = is_over_ || decided == verdict::rename_last;
     return true;
@@ -251,13 +253,13 @@ bool body_rewriter::write_in_place(const ngx_buf_t *buffer, off_t at, std::size_
 body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, rename_fn rename) noexcept
 {
     const off_t size = ngx_buf_size(buffer);
-    off_t at = 0;
+    off_t offset = 0;
     off_t kept = 0; // the bytes before this have been passed on, or are held
     ngx_chain_t *last_part = nullptr;
     part last{size, size};
 
-    while (at < size && !is_over_) {
-        auto piece = piece_of(buffer, at, to);
+    while (offset < size && !is_over_) {
+        auto piece = piece_of(buffer, offset, to);
         if (piece.empty()) {
             return result::failed;
         }
@@ -265,9 +267,9 @@ body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, 
         while (!piece.empty() && !is_over_) {
             const auto step = reader_->read(piece);
             piece.remove_prefix(step.pass + step.hold);
-            const off_t passed = at + static_cast<off_t>(step.pass);
-            at = passed + static_cast<off_t>(step.hold);
-            if (step.what == name_reader::found::refuse && how_.of_request) {
+            const off_t passed = offset + static_cast<off_t>(step.pass);
+            offset = passed + static_cast<off_t>(step.hold);
+            if (step.what == name_reader::found::refuse && options_.of_request) {
                 return result::refused;
             }
             std::string_view instead;
@@ -289,7 +291,7 @@ body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, 
                         return result::failed;
                     }
                 }
-                kept = at;
+                kept = offset;
                 holds_ = holds_ || step.hold != 0;
             }
             if (step.what == name_reader::found::name) {
@@ -299,7 +301,7 @@ body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, 
             }
             is_over_ = is_over_ || step.what == name_reader::found::refuse;
         }
-        is_over_ = is_over_ || (how_.most != 0 && looked_at_ >= how_.most);
+        is_over_ = is_over_ || (options_.most != 0 && looked_at_ >= options_.most);
         if (is_over_ && holds_ && !write_held(to)) {
             return result::failed;
         }
@@ -308,7 +310,7 @@ body_rewriter::result body_rewriter::read_buffer(ngx_buf_t *buffer, output &to, 
     if (kept == size) {
         return end_buffer(buffer, last_part, last.from, last.to, to) ? result::done : result::failed;
     }
-    narrow(buffer, {kept, size}, how_.of_request);
+    narrow(buffer, {kept, size}, options_.of_request);
     written_ += size - kept;
     return to.append(buffer) != nullptr ? result::done : result::failed;
 }
@@ -332,8 +334,8 @@ body_rewriter::result body_rewriter::rewrite(ngx_http_request_t *r, ngx_chain_t 
         ngx_buf_t *buffer = in->buf;
         const bool is_special = ngx_buf_special(buffer);
         if (!is_over_ && !is_special && ngx_buf_size(buffer) != 0) {
-            if (const auto made = read_buffer(buffer, to, rename); made != result::done) {
-                return made;
+            if (const auto read = read_buffer(buffer, to, rename); read != result::done) {
+                return read;
             }
             continue;
         }

@@ -38,7 +38,7 @@ class body_rewriter {
         std::size_t most = 0;
     };
 
-    body_rewriter(name_reader *reader, settings how) noexcept : reader_(reader), how_(how) {}
+    body_rewriter(name_reader *reader, settings options) noexcept : reader_(reader), options_(options) {}
 
     /// Builds `out` from `in`, whose buffers it may shorten at their beginning. An original buffer always comes last
     /// among its parts.
@@ -63,7 +63,7 @@ class body_rewriter {
 
     result read_buffer(ngx_buf_t *buffer, output &to, rename_fn rename) noexcept;
     result take_name(output &to, verdict decided, std::string_view instead) noexcept;
-    bool write_in_place(const ngx_buf_t *buffer, off_t at, std::size_t size, verdict decided,
+    bool write_in_place(const ngx_buf_t *buffer, off_t offset, std::size_t size, verdict decided,
                         std::string_view instead) noexcept;
     bool write_held(output &to) noexcept;
     ngx_chain_t *append_part(const ngx_buf_t *buffer, off_t from, off_t until, output &to) noexcept;
@@ -74,7 +74,7 @@ class body_rewriter {
     static constexpr std::size_t file_piece_bytes = 16 * 1024;
 
     name_reader *reader_;
-    settings how_;
+    settings options_;
     bool is_over_ = false;
     bool holds_ = false;
     std::size_t looked_at_ = 0;

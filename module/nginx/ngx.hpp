@@ -65,9 +65,9 @@ T *make_in_pool(ngx_pool_t *pool, Args &&...args) noexcept
 template <class T>
 T *find_in_pool(const ngx_pool_t *pool, ngx_pool_cleanup_pt mark) noexcept
 {
-    for (const ngx_pool_cleanup_t *at = pool->cleanup; at != nullptr; at = at->next) {
-        if (at->handler == mark) {
-            return static_cast<T *>(at->data);
+    for (const ngx_pool_cleanup_t *cleanup = pool->cleanup; cleanup != nullptr; cleanup = cleanup->next) {
+        if (cleanup->handler == mark) {
+            return static_cast<T *>(cleanup->data);
         }
     }
     return nullptr;

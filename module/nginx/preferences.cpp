@@ -60,10 +60,10 @@ void parse_prefer(std::string_view value, preferences &wants) noexcept
 {
     while (!value.empty()) {
         const auto comma = value.find(',');
-        const auto one = value.substr(0, comma);
+        const auto element = value.substr(0, comma);
         value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
 
-        const auto preference = trimmed(one.substr(0, one.find(';')));
+        const auto preference = trimmed(element.substr(0, element.find(';')));
         const auto equals = preference.find('=');
         const auto name = trimmed(preference.substr(0, equals));
         if (same_word(name, "respond-async")) {

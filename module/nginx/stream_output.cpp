@@ -134,7 +134,8 @@ ngx_int_t stream_output::send(bool last) noexcept
 
 void stream_output::recycle() noexcept
 {
-    while (sent_first_ != nullptr && ngx_buf_size(&sent_first_->buffer) == 0) {
+    const auto is_sent = [](const ngx_buf_t *buffer) { return ngx_buf_size(buffer) == 0; };
+    while (sent_first_ != nullptr && is_sent(&sent_first_->buffer)) {
         piece *done = std::exchange(sent_first_, sent_first_->next);
         done->text.reset();
         done->next = free_;

@@ -94,9 +94,9 @@ gate_counters::traffic_bucket *gate_counters::find(std::uint64_t key) const noex
 {
     const std::uint64_t all = header_->buckets;
     for (std::size_t i = 0; i < std::min<std::uint64_t>(probes, all); ++i) {
-        traffic_bucket &at = buckets_[(key + i) % all];
-        if (std::atomic_ref(at.key).load(std::memory_order_acquire) == key) {
-            return &at;
+        traffic_bucket &candidate = buckets_[(key + i) % all];
+        if (std::atomic_ref(candidate.key).load(std::memory_order_acquire) == key) {
+            return &candidate;
         }
     }
     return nullptr;
@@ -108,13 +108,13 @@ gate_counters::traffic_bucket *gate_counters::claim(std::uint64_t key, std::uint
     const std::uint64_t all = header_->buckets;
     traffic_bucket *oldest = nullptr;
     for (std::size_t i = 0; i < std::min<std::uint64_t>(probes, all); ++i) {
-        traffic_bucket &at = buckets_[(key + i) % all];
-        if (peek(at.key) == 0) {
-            oldest = &at;
+        traffic_bucket &candidate = buckets_[(key + i) % all];
+        if (peek(candidate.key) == 0) {
+            oldest = &candidate;
             break;
         }
-        if (oldest == nullptr || peek(at.used_s) < peek(oldest->used_s)) {
-            oldest = &at;
+        if (oldest == nullptr || peek(candidate.used_s) < peek(oldest->used_s)) {
+            oldest = &candidate;
         }
     }
     std::uint64_t before = peek(oldest->key);
@@ -139,61 +139,61 @@ gate_counters::traffic_bucket *gate_counters::claim(std::uint64_t key, std::uint
 /// Returns null if other processes are faster again and again; the request is then not counted.
 gate_counters::traffic_bucket *gate_counters::find_or_claim(std::uint64_t key, std::uint32_t now_s) noexcept
 {
-    traffic_bucket *at = find(key);
-    for (int attempt = 0; at == nullptr && attempt < 4; ++attempt) {
-        at = claim(key, now_s);
-        if (at == nullptr) {
-            at = find(key);
+    traffic_bucket *bucket = find(key);
+    for (int attempt = 0; bucket == nullptr && attempt < 4; ++attempt) {
+        bucket = claim(key, now_s);
+        if (bucket == nullptr) {
+            bucket = find(key);
         }
     }
-    if (at != nullptr) {
-        set_if_other(at->used_s, now_s);
+    if (bucket != nullptr) {
+        set_if_other(bucket->used_s, now_s);
     }
-    return at;
+    return bucket;
 }
 
 
 /// Returns this process's counts of the revision; null if the request is not counted.
 gate_counters::traffic_counts *gate_counters::own_counts(std::uint64_t key, std::uint32_t now_s) noexcept
 {
-    const traffic_bucket *at = find_or_claim(key, now_s);
-    return at == nullptr ? nullptr : &counts(*at, stripe_);
+    const traffic_bucket *bucket = find_or_claim(key, now_s);
+    return bucket == nullptr ? nullptr : &counts(*bucket, stripe_);
 }
 
 
-void gate_counters::count(std::uint64_t key, result how, std::uint64_t latency_ms,
+void gate_counters::count(std::uint64_t key, result kind, std::uint64_t latency_ms,
                           std::optional<std::uint64_t> first_byte_ms, std::uint32_t now_s) noexcept
 {
-    traffic_counts *at = own_counts(key, now_s);
-    if (at == nullptr) {
+    traffic_counts *counts = own_counts(key, now_s);
+    if (counts == nullptr) {
         return;
     }
     if (first_byte_ms) {
-        add(at->first_byte[latency_bucket(*first_byte_ms)], std::uint32_t{1});
+        add(counts->first_byte[latency_bucket(*first_byte_ms)], std::uint32_t{1});
     }
-    add(at->buckets[latency_bucket(latency_ms)], std::uint32_t{1});
-    add(at->sum_ms, latency_ms);
-    if (how == result::failure) {
-        add(at->failures, std::uint64_t{1});
-    } else if (how == result::client_error) {
-        add(at->client_errors, std::uint64_t{1});
+    add(counts->buckets[latency_bucket(latency_ms)], std::uint32_t{1});
+    add(counts->sum_ms, latency_ms);
+    if (kind == result::failure) {
+        add(counts->failures, std::uint64_t{1});
+    } else if (kind == result::client_error) {
+        add(counts->client_errors, std::uint64_t{1});
     }
-    add(at->requests, std::uint64_t{1});
+    add(counts->requests, std::uint64_t{1});
 }
 
 
 void gate_counters::count_abandoned(std::uint64_t key, std::uint64_t waited_ms, std::uint32_t now_s) noexcept
 {
-    if (traffic_counts *at = own_counts(key, now_s)) {
-        add(at->abandoned[latency_bucket(waited_ms)], std::uint32_t{1});
+    if (traffic_counts *counts = own_counts(key, now_s)) {
+        add(counts->abandoned[latency_bucket(waited_ms)], std::uint32_t{1});
     }
 }
 
 
 void gate_counters::count_left_out(std::uint64_t key, std::uint32_t now_s) noexcept
 {
-    if (traffic_counts *at = own_counts(key, now_s)) {
-        add(at->left_out, std::uint64_t{1});
+    if (traffic_counts *counts = own_counts(key, now_s)) {
+        add(counts->left_out, std::uint64_t{1});
     }
 }
 
@@ -201,13 +201,13 @@ void gate_counters::count_left_out(std::uint64_t key, std::uint32_t now_s) noexc
 traffic_counters gate_counters::read(std::uint64_t key) const noexcept
 {
     traffic_counters to;
-    const traffic_bucket *at = find(key);
-    if (at == nullptr) {
+    const traffic_bucket *bucket = find(key);
+    if (bucket == nullptr) {
         return to;
     }
-    to.since = peek(at->since);
+    to.since = peek(bucket->since);
     for (std::size_t stripe = 0; stripe < header_->stripes; ++stripe) {
-        counts(*at, stripe).add_to(to);
+        counts(*bucket, stripe).add_to(to);
     }
     return to;
 }

@@ -28,7 +28,7 @@ class gate_counters {
 
     /// Counts a request that ended with an answer or with a failure; after a failure there may have been no first
     /// byte.
-    void count(std::uint64_t key, result how, std::uint64_t latency_ms, std::optional<std::uint64_t> first_byte_ms,
+    void count(std::uint64_t key, result kind, std::uint64_t latency_ms, std::optional<std::uint64_t> first_byte_ms,
                std::uint32_t now_s) noexcept;
 
     /// Counts a request whose client gave up after waiting that long for the server.

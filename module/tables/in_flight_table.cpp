@@ -145,12 +145,12 @@ std::size_t in_flight_table::processes() const noexcept
 bool in_flight_table::join(pid_t pid, const alive_fn &alive) noexcept
 {
     for (std::size_t i = 0; i < header_->processes && slot_ == nullptr; ++i) {
-        process_slot &at = process_slot_at(i);
-        if (claim(at.pid, pid, alive)) {
-            slot_ = &at;
-            at.overflow = 0;
-            std::memset(entries_of(at), 0, header_->revisions * sizeof(entry));
-            std::memset(ladders_of(at), 0, ladders_for(header_->revisions) * sizeof(ladder));
+        process_slot &slot = process_slot_at(i);
+        if (claim(slot.pid, pid, alive)) {
+            slot_ = &slot;
+            slot.overflow = 0;
+            std::memset(entries_of(slot), 0, header_->revisions * sizeof(entry));
+            std::memset(ladders_of(slot), 0, ladders_for(header_->revisions) * sizeof(ladder));
         }
     }
     if (slot_ == nullptr && overflow_counter_ == nullptr) {
@@ -164,10 +164,10 @@ void in_flight_table::claim_overflow_counter(pid_t pid, const alive_fn &alive) n
 {
     for (std::size_t i = 0; i < header_->processes * overflow_counters_per_slot && overflow_counter_ == nullptr;
          ++i) {
-        overflow_counter &at = overflow_counter_at(i);
-        if (claim(at.pid, pid, alive)) {
-            overflow_counter_ = &at;
-            std::atomic_ref(at.requests).store(0);
+        overflow_counter &counter = overflow_counter_at(i);
+        if (claim(counter.pid, pid, alive)) {
+            overflow_counter_ = &counter;
+            std::atomic_ref(counter.requests).store(0);
         }
     }
 }
@@ -239,13 +239,13 @@ std::uint64_t in_flight_table::count(std::uint64_t key, const alive_fn &alive) c
 {
     std::uint64_t requests = std::atomic_ref(header_->shared).load();
     for (std::size_t i = 0; i < header_->processes; ++i) {
-        process_slot &at = process_slot_at(i);
-        const std::int32_t pid = std::atomic_ref(at.pid).load();
+        process_slot &slot = process_slot_at(i);
+        const std::int32_t pid = std::atomic_ref(slot.pid).load();
         if (pid == 0) {
             continue;
         }
-        std::uint64_t here = std::atomic_ref(at.overflow).load();
-        entry *entries = entries_of(at);
+        std::uint64_t here = std::atomic_ref(slot.overflow).load();
+        entry *entries = entries_of(slot);
         for (std::uint32_t index = 0; index < header_->revisions; ++index) {
             if (std::atomic_ref(entries[index].key).load() == key) {
                 here += std::atomic_ref(entries[index].requests).load();
@@ -256,9 +256,9 @@ std::uint64_t in_flight_table::count(std::uint64_t key, const alive_fn &alive) c
         }
     }
     for (std::size_t i = 0; i < header_->processes * overflow_counters_per_slot; ++i) {
-        overflow_counter &at = overflow_counter_at(i);
-        const std::int32_t pid = std::atomic_ref(at.pid).load();
-        const std::uint32_t here = std::atomic_ref(at.requests).load();
+        overflow_counter &counter = overflow_counter_at(i);
+        const std::int32_t pid = std::atomic_ref(counter.pid).load();
+        const std::uint32_t here = std::atomic_ref(counter.requests).load();
         if (pid != 0 && here != 0 && alive(pid)) {
             requests += here;
         }
@@ -321,20 +321,20 @@ std::array<std::uint64_t, waiting_ages> in_flight_table::waiting(std::uint64_t k
 {
     std::array<std::uint64_t, waiting_ages> sum{};
     for (std::size_t i = 0; i < header_->processes; ++i) {
-        process_slot &at = process_slot_at(i);
-        const std::int32_t pid = std::atomic_ref(at.pid).load();
+        process_slot &slot = process_slot_at(i);
+        const std::int32_t pid = std::atomic_ref(slot.pid).load();
         if (pid == 0) {
             continue;
         }
-        ladder *ladders = ladders_of(at);
-        for (std::uint32_t one = 0; one < ladders_for(header_->revisions); ++one) {
-            if (std::atomic_ref(ladders[one].key).load() != key) {
+        ladder *ladders = ladders_of(slot);
+        for (std::uint32_t ladder = 0; ladder < ladders_for(header_->revisions); ++ladder) {
+            if (std::atomic_ref(ladders[ladder].key).load() != key) {
                 continue;
             }
             std::array<std::uint64_t, waiting_ages> here{};
             std::uint64_t any = 0;
             for (std::size_t age = 0; age < waiting_ages; ++age) {
-                here[age] = std::atomic_ref(ladders[one].rungs[age]).load();
+                here[age] = std::atomic_ref(ladders[ladder].rungs[age]).load();
                 any += here[age];
             }
             if (any != 0 && alive(pid)) {

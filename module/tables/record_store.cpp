@@ -130,20 +130,20 @@ inline void prefetch_behind(const void *record) noexcept
 record_store::found record_store::read(record_map map, std::string_view key, const allocate_fn &allocate) const
 {
     const std::uint32_t hash = hash_of(key);
-    const bucket &at = bucket_of(map, hash);
+    const bucket &own = bucket_of(map, hash);
 
     for (unsigned attempt = 0; attempt < read_attempts; ++attempt) {
-        const std::uint32_t sequence = load(at.sequence, std::memory_order_acquire);
+        const std::uint32_t sequence = load(own.sequence, std::memory_order_acquire);
         if (sequence & 1) {
             sched_yield();
             continue;
         }
-        const auto unchanged = [&at, sequence] {
+        const auto unchanged = [&own, sequence] {
             std::atomic_thread_fence(std::memory_order_acquire);
-            return load(at.sequence) == sequence;
+            return load(own.sequence) == sequence;
         };
 
-        cell_index index = load(at.first, std::memory_order_acquire);
+        cell_index index = load(own.first, std::memory_order_acquire);
         bool torn = false;
         for (unsigned steps = 1; is_cell(index); ++steps) {
             const head &record = head_at(index);
@@ -370,14 +370,14 @@ bool record_store::put(record_map map, std::string_view key, std::initializer_li
     record.map = map;
     record.list = list; // before it is visible: `repair` puts the record into this list
 
-    cell_index at = index;
+    cell_index filled = index;
     unsigned char *to = record.bytes;
     std::size_t room = sizeof(head::bytes);
     const auto write = [&](std::string_view bytes) {
         while (!bytes.empty()) {
             if (room == 0) {
-                at = head_at(at).next_cell;
-                to = reinterpret_cast<cell &>(head_at(at)).bytes;
+                filled = head_at(filled).next_cell;
+                to = reinterpret_cast<cell &>(head_at(filled)).bytes;
                 room = sizeof(cell::bytes);
             }
             const std::size_t part = std::min(room, bytes.size());
@@ -573,11 +573,11 @@ void record_store::repair() noexcept
                              static_cast<std::size_t>(head_at(index).list) < age_lists;
                 if (whole) {
                     std::size_t more = cells_for(head_at(index).key_bytes, head_at(index).value_bytes) - 1;
-                    cell_index at = head_at(index).next_cell;
-                    for (; more != 0 && is_cell(at) && mark(at); --more) {
-                        at = head_at(at).next_cell;
+                    cell_index cell = head_at(index).next_cell;
+                    for (; more != 0 && is_cell(cell) && mark(cell); --more) {
+                        cell = head_at(cell).next_cell;
                     }
-                    whole = more == 0 && at == 0;
+                    whole = more == 0 && cell == 0;
                 }
                 if (!whole) {
                     // A writer that was cut short cannot cause this. It is safer to lose the end of the chain than to

@@ -118,9 +118,9 @@ route_metrics::entry *route_metrics::probe(std::string_view model_id, std::strin
     const std::uint64_t hash = fnv1a().add(model_id).add("/").add(part).value();
     const std::uint64_t own = header_->entries - 1;
     for (std::size_t i = 0; i < std::min<std::uint64_t>(probes, own); ++i) {
-        entry &at = entries_[1 + (hash + i) % own];
-        if (visit(at)) {
-            return &at;
+        entry &candidate = entries_[1 + (hash + i) % own];
+        if (visit(candidate)) {
+            return &candidate;
         }
     }
     return nullptr;
@@ -132,25 +132,25 @@ route_metrics_entry route_metrics::take(std::string_view model_id, std::string_v
     if (model_id.size() > limits::model_id_bytes || part.size() > limits::model_id_bytes) {
         return {};
     }
-    entry *at = probe(model_id, part, [&](const entry &one) { return one.is(model_id, part); });
-    if (at == nullptr) {
-        at = probe(model_id, part, [](const entry &one) { return one.generation % 2 == 0; });
-        if (at == nullptr) {
+    entry *found = probe(model_id, part, [&](const entry &candidate) { return candidate.is(model_id, part); });
+    if (found == nullptr) {
+        found = probe(model_id, part, [](const entry &candidate) { return candidate.generation % 2 == 0; });
+        if (found == nullptr) {
             return {};
         }
-        to_zero(static_cast<std::size_t>(at - entries_));
-        at->model_id_bytes = static_cast<std::uint8_t>(model_id.copy(at->name, model_id.size()));
-        at->part_bytes = static_cast<std::uint8_t>(part.copy(at->name + model_id.size(), part.size()));
-        at->set_generation(at->generation + 1);
+        to_zero(static_cast<std::size_t>(found - entries_));
+        found->model_id_bytes = static_cast<std::uint8_t>(model_id.copy(found->name, model_id.size()));
+        found->part_bytes = static_cast<std::uint8_t>(part.copy(found->name + model_id.size(), part.size()));
+        found->set_generation(found->generation + 1);
     }
-    return {static_cast<std::uint32_t>(at - entries_), at->generation};
+    return {static_cast<std::uint32_t>(found - entries_), found->generation};
 }
 
 
 void route_metrics::release(std::string_view model_id, std::string_view part) noexcept
 {
-    if (entry *at = probe(model_id, part, [&](const entry &one) { return one.is(model_id, part); })) {
-        at->set_generation(at->generation + 1);
+    if (entry *found = probe(model_id, part, [&](const entry &candidate) { return candidate.is(model_id, part); })) {
+        found->set_generation(found->generation + 1);
     }
 }
 
@@ -158,10 +158,11 @@ void route_metrics::release(std::string_view model_id, std::string_view part) no
 void route_metrics::retain(const function_ref<bool(std::string_view, std::string_view)> &keep)
 {
     for (std::size_t i = 1; i < header_->entries; ++i) {
-        entry &at = entries_[i];
-        if (at.generation % 2 != 0 &&
-            !keep({at.name, at.model_id_bytes}, {at.name + at.model_id_bytes, at.part_bytes})) {
-            at.set_generation(at.generation + 1);
+        entry &candidate = entries_[i];
+        if (candidate.generation % 2 != 0 &&
+            !keep({candidate.name, candidate.model_id_bytes},
+                  {candidate.name + candidate.model_id_bytes, candidate.part_bytes})) {
+            candidate.set_generation(candidate.generation + 1);
         }
     }
 }
@@ -202,17 +203,18 @@ std::optional<std::uint64_t> route_metrics::last_minute(std::string_view model_i
                                                         std::uint32_t now_s) const noexcept
 {
     std::uint32_t generation = 0;
-    entry *at = probe(model_id, part, [&](const entry &one) {
-        generation = std::atomic_ref(const_cast<std::uint32_t &>(one.generation)).load(std::memory_order_acquire);
-        return one.is(model_id, part);
+    entry *found = probe(model_id, part, [&](const entry &candidate) {
+        generation =
+            std::atomic_ref(const_cast<std::uint32_t &>(candidate.generation)).load(std::memory_order_acquire);
+        return candidate.is(model_id, part);
     });
-    if (at == nullptr) {
+    if (found == nullptr) {
         return std::nullopt;
     }
     const std::uint64_t now = std::uint64_t{now_s / seconds_a_bucket} + 1;
     std::uint64_t sum = 0;
     for (std::size_t stripe = 0; stripe < header_->stripes; ++stripe) {
-        for (const auto &bucket : counts(static_cast<std::size_t>(at - entries_), stripe).minute) {
+        for (const auto &bucket : counts(static_cast<std::size_t>(found - entries_), stripe).minute) {
             const std::uint64_t counted = peek(bucket);
             if (counted >> 32 <= now && (counted >> 32) + minute_buckets > now) {
                 sum += counted & UINT32_MAX;
@@ -220,7 +222,7 @@ std::optional<std::uint64_t> route_metrics::last_minute(std::string_view model_i
         }
     }
     std::atomic_thread_fence(std::memory_order_acquire);
-    if (std::atomic_ref(at->generation).load(relaxed) != generation) {
+    if (std::atomic_ref(found->generation).load(relaxed) != generation) {
         return std::nullopt; // it belongs to another route by now
     }
     return sum;
@@ -238,21 +240,23 @@ std::vector<route_metrics::reading> route_metrics::read(std::size_t first, std::
     std::vector<reading> all;
     const std::size_t end = std::min<std::size_t>(header_->entries, first + count);
     for (std::size_t i = first; i < end; ++i) {
-        entry &at = entries_[i];
-        const auto generation = std::atomic_ref(at.generation).load(std::memory_order_acquire);
+        entry &candidate = entries_[i];
+        const auto generation = std::atomic_ref(candidate.generation).load(std::memory_order_acquire);
         if (i != 0 && generation % 2 == 0) {
             continue;
         }
-        const std::size_t model_id_bytes = std::min<std::size_t>(at.model_id_bytes, limits::model_id_bytes);
-        const std::size_t part_bytes = std::min<std::size_t>(at.part_bytes, limits::model_id_bytes);
-        reading now{std::string(at.name, model_id_bytes), std::string(at.name + model_id_bytes, part_bytes), {}};
+        const std::size_t model_id_bytes = std::min<std::size_t>(candidate.model_id_bytes, limits::model_id_bytes);
+        const std::size_t part_bytes = std::min<std::size_t>(candidate.part_bytes, limits::model_id_bytes);
+        reading now{std::string(candidate.name, model_id_bytes),
+                    std::string(candidate.name + model_id_bytes, part_bytes),
+                    {}};
         for (std::size_t stripe = 0; stripe < header_->stripes; ++stripe) {
             for (std::size_t which = 0; which < now.slots.size(); ++which) {
                 now.slots[which].add_from(counts(i, stripe).slots[which]);
             }
         }
         std::atomic_thread_fence(std::memory_order_acquire);
-        if (std::atomic_ref(at.generation).load(relaxed) == generation) {
+        if (std::atomic_ref(candidate.generation).load(relaxed) == generation) {
             all.push_back(std::move(now)); // otherwise it belongs to another route by now
         }
     }

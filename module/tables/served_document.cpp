@@ -15,13 +15,13 @@ std::size_t length_of_creator(std::string_view rest) noexcept
         return 0;
     }
     bool in_text = false;
-    for (std::size_t at = member.size(); at < rest.size(); ++at) {
-        if (in_text && rest[at] == '\\') {
-            ++at;
-        } else if (rest[at] == '"') {
+    for (std::size_t position = member.size(); position < rest.size(); ++position) {
+        if (in_text && rest[position] == '\\') {
+            ++position;
+        } else if (rest[position] == '"') {
             in_text = !in_text;
-        } else if (!in_text && rest[at] == '}') {
-            return at + 1;
+        } else if (!in_text && rest[position] == '}') {
+            return position + 1;
         }
     }
     return 0;

@@ -128,8 +128,8 @@ std::size_t task_record::status_at() const noexcept
 {
     // All values before it are ids of a plain alphabet, so the first match is the member itself.
     static constexpr std::string_view member = "\"status\":\"";
-    const auto at = document.find(member);
-    return at == std::string_view::npos ? at : at + member.size();
+    const auto position = document.find(member);
+    return position == std::string_view::npos ? position : position + member.size();
 }
 
 

@@ -77,11 +77,11 @@ std::string parse(const std::string &text, std::vector<route> &routes, std::stri
     revision = static_cast<std::uint64_t>(number);
     for (std::size_t i = 0; i < json_array_size(list); ++i) {
         std::string reason;
-        auto one = route_from_json(json_array_get(list, i), reason);
-        if (!one) {
+        auto parsed = route_from_json(json_array_get(list, i), reason);
+        if (!parsed) {
             return reason;
         }
-        routes.push_back(std::move(*one));
+        routes.push_back(std::move(*parsed));
     }
     return {};
 }
@@ -128,13 +128,13 @@ void remove_leftovers(const std::filesystem::path &path)
 {
     const std::string begin = path.filename().string() + std::string(beside_ending);
     std::error_code fault;
-    for (std::filesystem::directory_iterator at(path.parent_path(), fault), end; !fault && at != end;
-         at.increment(fault)) {
-        const std::string name = at->path().filename().string();
+    for (std::filesystem::directory_iterator it(path.parent_path(), fault), end; !fault && it != end;
+         it.increment(fault)) {
+        const std::string name = it->path().filename().string();
         pid_t writer = 0;
         if (name.starts_with(begin) && read_number(std::string_view(name).substr(begin.size()), writer) &&
             writer > 0 && !is_alive(writer)) {
-            unlink(at->path().c_str());
+            unlink(it->path().c_str());
         }
     }
 }
@@ -186,8 +186,8 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
 
     record_store store(zone.records);
     route_table table(store);
-    for (const auto &one : routes) {
-        if (!table.put(one)) {
+    for (const auto &kept : routes) {
+        if (!table.put(kept)) {
             ngx_log_error(NGX_LOG_ALERT, log, 0, "rollout: zone \"%V\" is too small for the routes of \"%V\"",
                           &zone.name, &zone.state_file);
             break;
@@ -207,7 +207,7 @@ std::optional<std::string> render_state(const shared_zone &zone, const state_hea
     to.name("journal").text(head.journal).name("revision").number(head.revision).name("routes").begin_array();
     record_store store(zone.records);
     const bool whole =
-        route_table(store).each([&to](const route &one) { to.raw(json_compact(route_to_json(one).get())); });
+        route_table(store).each([&to](const route &kept) { to.raw(json_compact(route_to_json(kept).get())); });
     if (!whole) {
         return std::nullopt;
     }

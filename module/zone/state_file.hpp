@@ -48,7 +48,7 @@ struct state_written {
         again,   ///< start over: it may have replaced a later one
         blocked, ///< start over once a writer has repaired the zone
         failed,  ///< the previous file is removed or emptied as well, so that it is not taken for the newest
-    } how = result::failed;
+    } is = result::failed;
     int cause = 0; ///< the errno of a failure
     int cause_it_stays =
         0; ///< the errno with which the previous file could be neither removed nor emptied; 0: it is gone

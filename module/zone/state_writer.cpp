@@ -211,7 +211,7 @@ void state_writer::end() noexcept
     if (timer_.timer_set) {
         ngx_del_timer(&timer_);
     }
-    switch (result_.how) {
+    switch (result_.is) {
     case state_written::result::again:
     case state_written::result::blocked:
         wanted_ = begun_ + 1;
@@ -237,7 +237,7 @@ void state_writer::end() noexcept
 
 void state_writer::report() noexcept
 {
-    const bool failed = result_.how == state_written::result::failed;
+    const bool failed = result_.is == state_written::result::failed;
     if (std::exchange(is_wrong_, failed) == failed) {
         return;
     }
@@ -263,7 +263,7 @@ void state_writer::finish() noexcept
 {
     if (thread_.joinable()) {
         thread_.join();
-        if (result_.how == state_written::result::yes || result_.how == state_written::result::failed) {
+        if (result_.is == state_written::result::yes || result_.is == state_written::result::failed) {
             report();
         } else {
             wanted_ = begun_ + 1;
@@ -278,7 +278,7 @@ void state_writer::finish() noexcept
             break; // the previous file stays, and contains everything that rolloutd was told
         }
         result_ = write_state(zone_, what_);
-        if (result_.how == state_written::result::yes || result_.how == state_written::result::failed) {
+        if (result_.is == state_written::result::yes || result_.is == state_written::result::failed) {
             begun_ = wanted_;
             report();
             break;

@@ -82,6 +82,9 @@ function Banner({ known, stale, now }: { known: Known; stale: boolean; now: numb
       </p>
     );
   }
+  if (known.not_ready !== null) {
+    return <p class="banner waiting" role="alert">The gateway is not ready yet. {known.not_ready}</p>;
+  }
   return null;
 }
 

@@ -13,13 +13,13 @@ import threading
 from events import EventStream
 from failing_calls import MINUTE_NS, failing, failing_library  # noqa: F401
 from link import line_of
-from pretended_rolloutd import PretendedRolloutd
+from pretended_rolloutd import PretendedRolloutd, kept_alive
 from processes import DEADLINE_S, MODULE, wait_until
 
 CLIENTS, EVENTS = 300, 5000
 LONG_CLIENTS, LONG_EVENTS = 10_000, 1_000_000
 MODELS, TASKS = 10, 50
-ROUND = 500  # events, of which a client gets the last one of each task
+ROUND, LONG_ROUND = 500, 2000  # events, of which a client gets the last one of each task: fewer than the ring of this zone holds
 WARM_ROUNDS = 3
 
 
@@ -92,29 +92,9 @@ def descriptors(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@contextlib.contextmanager
-def kept_alive(link):
-    """What sends frames over the link, on which pings go meanwhile: without them, nginx would take it for dead."""
-    sending = threading.Lock()
-    ending = threading.Event()
-
-    def say(*lines, **message):
-        with sending:
-            link.send(*lines, **message)
-
-    def ping():
-        while not ending.wait(1):
-            say(type="ping")
-    thread = threading.Thread(target=ping, daemon=True)
-    thread.start()
-    yield say
-    ending.set()
-    thread.join(DEADLINE_S)
-
-
 def test_many_clients_and_many_events_take_constant_memory(make_gateway, request, tell):
-    clients, events = (LONG_CLIENTS, LONG_EVENTS) if request.config.getoption("--long") else (CLIENTS, EVENTS)
-    gateway = make_gateway(nginx={"workers": 1, "zone": "16m", "connections": clients * 5 // 4 + 500})
+    clients, events, at_once = (LONG_CLIENTS, LONG_EVENTS, LONG_ROUND) if request.config.getoption("--long") else (CLIENTS, EVENTS, ROUND)
+    gateway = make_gateway(nginx={"workers": 1, "zone": "32m", "connections": clients * 5 // 4 + 500})
     with contextlib.ExitStack() as stack:
         stack.enter_context(descriptors(clients * 5 // 4 + 1000))
         rolloutd = stack.enter_context(PretendedRolloutd(gateway.rolloutd.socket))
@@ -130,13 +110,13 @@ def test_many_clients_and_many_events_take_constant_memory(make_gateway, request
         crowd.await_all()
         pid, = gateway.nginx.worker_pids()
         before = None
-        for number in range(events // ROUND):
-            first = number * ROUND
-            for batch in range(first, first + ROUND, 100):
+        for number in range(events // at_once):
+            first = number * at_once
+            for batch in range(first, first + at_once, 100):
                 say(*documents(batch, 100), type="update", revision=batch + 100)
-            quick.until(lambda event, last=first + ROUND - 1: event.kind == "task" and event.data["detail"] == f"change {last}.")
+            quick.until(lambda event, last=first + at_once - 1: event.kind == "task" and event.data["detail"] == f"change {last}.")
             # The last change of the model's tasks in this round.
-            wait_until(lambda first=first: crowd.all_have(lambda model: json.dumps(f"change {first + ROUND - MODELS + model}.").encode()), "the latest of all")
+            wait_until(lambda first=first: crowd.all_have(lambda model: json.dumps(f"change {first + at_once - MODELS + model}.").encode()), "the latest of all")
             if number == WARM_ROUNDS:
                 before = memory_kib(pid)
         tell(f"{clients} clients, {events} events, {crowd.received >> 10} KiB; nginx had {before} KiB, and has {memory_kib(pid)}")

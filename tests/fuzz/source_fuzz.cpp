@@ -49,8 +49,8 @@ void check_path(const file_source &of)
 
 void check_under(const file_source &source, const file_source &allowed)
 {
-    always(is_same_or_under(source.path.native(), allowed.path.native()), "what is allowed is under the prefix");
-    const auto relative = source.path.lexically_relative(allowed.path);
+    always(is_same_or_under(source.path, allowed.path), "what is allowed is under the prefix");
+    const auto relative = std::filesystem::path(source.path).lexically_relative(allowed.path);
     always(!relative.empty() && *relative.begin() != "..", "what is allowed is under the prefix");
     always(!allowed.is_folder || relative != ".", "of a prefix with a slash at its end, what is in it is allowed");
 }

@@ -1,11 +1,13 @@
 """A client that follows events, as a browser's EventSource does."""
 
+import collections
 import contextlib
 import http.client
 import json
 import queue
 import socket
 import threading
+import time
 
 from processes import DEADLINE_S
 
@@ -61,8 +63,9 @@ class EventStream:
 
     def next(self, *kinds, seconds=DEADLINE_S):
         """The next event, of one of these kinds if there are any; pings are left out if they are not asked for. None is the stream's end."""
+        deadline = time.monotonic() + seconds
         while True:
-            event = self.events.get(timeout=seconds)
+            event = self.events.get(timeout=max(deadline - time.monotonic(), 0))
             if not isinstance(event, Event):
                 self.events.put(event)
                 assert event is None, event
@@ -72,12 +75,17 @@ class EventStream:
                 return event
 
     def until(self, holds, *kinds):
-        """The next event for which that holds."""
-        while True:
-            event = self.next(*kinds)
-            assert event is not None, "the stream has ended"
-            if holds(event):
-                return event
+        """The next event for which that holds. Others do not put off the deadline, pings among them."""
+        deadline = time.monotonic() + DEADLINE_S
+        others = collections.Counter()
+        with contextlib.suppress(queue.Empty):
+            while (left := deadline - time.monotonic()) > 0:
+                event = self.next(*kinds, seconds=left)
+                assert event is not None, "the stream has ended"
+                if holds(event):
+                    return event
+                others[event.kind] += 1
+        raise AssertionError(f"the event did not come within {DEADLINE_S} s; others did: {dict(others)}")
 
     def close(self):
         with contextlib.suppress(OSError):

@@ -231,7 +231,28 @@ def answer_of(answer):
     return None
 
 
-class Traffic:
+class UntilEnded:
+    """Threads that each run `self.run()`, which returns soon once `ending` is set."""
+
+    def begin(self, threads):
+        self.ending = threading.Event()
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
+        for thread in self.threads:
+            thread.start()
+
+    def end(self):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join(DEADLINE_S)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+
+class Traffic(UntilEnded):
     """Clients that send one inference after the other until told to end, and keep what they got."""
 
     def __init__(self, gateway, model, clients=4, query=""):
@@ -239,14 +260,11 @@ class Traffic:
         self.failures = []
         self._gateway, self._path = gateway, f"/v2/models/{model}/infer{query}"
         self._lock = threading.Lock()
-        self._ending = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
-        for thread in self._threads:
-            thread.start()
+        self.begin(clients)
 
-    def _run(self):
+    def run(self):
         client = Client(self._gateway.nginx.port, keep=True)
-        while not self._ending.is_set():
+        while not self.ending.is_set():
             kept = client.connection is not None
             try:
                 answer = client.post(self._path, {"inputs": []})
@@ -269,14 +287,3 @@ class Traffic:
     def await_answers(self, answer, more=50):
         target = self.count(answer) + more
         wait_until(lambda: self.count(answer) >= target or self.failures, f"{more} more answers {answer!r}")
-
-    def end(self):
-        self._ending.set()
-        for thread in self._threads:
-            thread.join(DEADLINE_S)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.end()

@@ -6,6 +6,7 @@ from concurrent import futures
 
 import grpc
 
+from gateway import UntilEnded
 from processes import DEADLINE_S, wait_until
 
 SERVICE = "/inference.GRPCInferenceService/"
@@ -145,22 +146,20 @@ class GrpcClient:
         self.channel.close()
 
 
-class GrpcTraffic:
+class GrpcTraffic(UntilEnded):
     """Clients that call one after the other, each over a connection of its own, until told to end."""
 
     def __init__(self, port, model, clients=2):
         self.answers = []
         self.failures = []  # (code, sentence)
-        self._ending = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(port, model), daemon=True) for _ in range(clients)]
-        for thread in self._threads:
-            thread.start()
+        self._port, self._model = port, model
+        self.begin(clients)
 
-    def _run(self, port, model):
-        client = GrpcClient(port)
-        while not self._ending.is_set():
+    def run(self):
+        client = GrpcClient(self._port)
+        while not self.ending.is_set():
             try:
-                self.answers.append(client.answer(model))
+                self.answers.append(client.answer(self._model))
             except grpc.RpcError as error:
                 self.failures.append((error.code(), error.details()))
         client.close()
@@ -168,14 +167,3 @@ class GrpcTraffic:
     def await_answers(self, answer, more=50):
         target = self.answers.count(answer) + more
         wait_until(lambda: self.answers.count(answer) >= target, f"{more} more answers {answer!r} by gRPC")
-
-    def end(self):
-        self._ending.set()
-        for thread in self._threads:
-            thread.join(DEADLINE_S)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.end()

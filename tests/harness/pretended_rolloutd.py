@@ -4,6 +4,7 @@ import contextlib
 import queue
 import socket
 import threading
+import time
 
 import description
 from link import PROTOCOL, frame, message_of
@@ -37,8 +38,9 @@ class Link:
 
     def receive(self, kind):
         """The next frame of that type; others are dropped."""
+        deadline = time.monotonic() + DEADLINE_S
         while True:
-            message = self.frames.get(timeout=DEADLINE_S)
+            message = self.frames.get(timeout=max(deadline - time.monotonic(), 0))
             if message["type"] == kind:
                 return message
 
@@ -60,6 +62,26 @@ class Link:
     def close(self):
         self.peer.shutdown(socket.SHUT_RDWR)
         self.peer.close()
+
+
+@contextlib.contextmanager
+def kept_alive(link):
+    """What sends frames over the link, on which pings go meanwhile: without them, nginx would take it for dead."""
+    sending = threading.Lock()
+    ending = threading.Event()
+
+    def say(*lines, **message):
+        with sending:
+            link.send(*lines, **message)
+
+    def ping():
+        while not ending.wait(1):
+            say(type="ping")
+    thread = threading.Thread(target=ping, daemon=True)
+    thread.start()
+    yield say
+    ending.set()
+    thread.join(DEADLINE_S)
 
 
 class PretendedRolloutd:

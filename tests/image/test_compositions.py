@@ -1,4 +1,4 @@
-"""docker/compose.yaml and docker/kubernetes.yaml, as far as they can be held against the image without the programs that run them."""
+"""The files of Compose and Kubernetes in docker/, as far as they can be held against the image without the programs that run them."""
 
 import ipaddress
 import re
@@ -29,23 +29,45 @@ def compose(*names):
     return services
 
 
-def manifests():
-    return list(yaml.safe_load_all((DOCKER / "kubernetes.yaml").read_text()))
+class Manifests:
+    """A file of Kubernetes' objects."""
+
+    def __init__(self, name):
+        self.text = (DOCKER / name).read_text()
+        self.all = list(yaml.safe_load_all(self.text))
+
+    def kind(self, kind, name="rollout"):
+        (one,) = [each for each in self.all if each["kind"] == kind and each["metadata"]["name"] == name]
+        return one
+
+    def pod(self, kind="Deployment", name="rollout"):
+        return self.kind(kind, name)["spec"]["template"]["spec"]
+
+    def containers(self, kind="Deployment", name="rollout"):
+        """Those that stay, sidecars among them."""
+        pod = self.pod(kind, name)
+        stay = [one for one in pod.get("initContainers", []) if one.get("restartPolicy") == "Always"]
+        return {one["name"]: one for one in pod["containers"] + stay}
+
+    def triton(self):
+        """Triton's container, in the gateway's pod or in one of its own."""
+        return self.containers().get("triton") or self.containers("StatefulSet", "triton")["triton"]
 
 
-def manifest(kind):
-    (one,) = [each for each in manifests() if each["kind"] == kind]
-    return one
+KUBERNETES = ["kubernetes.yaml", "kubernetes.several.yaml"]
 
 
-def pod():
-    return manifest("Deployment")["spec"]["template"]["spec"]
+@pytest.fixture(params=KUBERNETES)
+def manifests(request):
+    return Manifests(request.param)
 
 
-def containers():
-    """Those that stay, sidecars among them."""
-    stay = [one for one in pod()["initContainers"] if one.get("restartPolicy") == "Always"]
-    return {one["name"]: one for one in pod()["containers"] + stay}
+def well_made(pod, volumes):
+    """What is mounted is there, and what is there is mounted."""
+    every = {one["name"]: one for one in pod["volumes"]}
+    assert {mount["name"] for one in pod["containers"] + pod.get("initContainers", []) for mount in one["volumeMounts"]} == set(every)
+    assert {one["persistentVolumeClaim"]["claimName"] for one in every.values() if "persistentVolumeClaim" in one} <= volumes
+    return every
 
 
 def value(text):
@@ -111,74 +133,113 @@ def test_compose_lets_this_machine_deploy_and_scrape_and_nobody_else():
 # Kubernetes.
 
 def test_kubernetes_has_a_deployment_with_its_sidecars_and_volumes():
-    assert [one["kind"] for one in manifests()] == ["PersistentVolumeClaim", "PersistentVolumeClaim", "Deployment", "Service"]
-    deployment, spec = manifest("Deployment")["spec"], pod()
+    manifests = Manifests("kubernetes.yaml")
+    assert [one["kind"] for one in manifests.all] == ["PersistentVolumeClaim", "PersistentVolumeClaim", "Deployment", "Service"]
+    assert set(manifests.containers()) == {"nginx", "rolloutd", "triton"}
+    # In this order they start, and nginx ends first.
+    pod = manifests.pod()
+    assert [one["name"] for one in pod["initContainers"] + pod["containers"]] == ["repository", "rolloutd", "triton", "nginx"]
+
+
+def test_kubernetes_has_several_tritons_each_with_an_address_that_stays():
+    manifests = Manifests("kubernetes.several.yaml")
+    names = ["PersistentVolumeClaim rollout-journal", "PersistentVolumeClaim rollout-models", "Service triton", "Service triton-0", "Service triton-1",
+             "StatefulSet triton", "PodDisruptionBudget triton", "Deployment rollout", "Service rollout"]
+    assert [f"{one['kind']} {one['metadata']['name']}" for one in manifests.all] == names
+    pod = manifests.pod()
+    assert [one["name"] for one in pod["initContainers"] + pod["containers"]] == ["repository", "rolloutd", "nginx"]
+    tritons = manifests.kind("StatefulSet", "triton")["spec"]
+    labels = tritons["template"]["metadata"]["labels"]
+    headless = manifests.kind("Service", tritons["serviceName"])["spec"]
+    assert headless["clusterIP"] == "None" and headless["publishNotReadyAddresses"]
+    assert labels == tritons["selector"]["matchLabels"] == headless["selector"] == manifests.kind("PodDisruptionBudget", "triton")["spec"]["selector"]["matchLabels"]
+    assert labels != manifests.kind("Deployment")["spec"]["selector"]["matchLabels"]
+    # rolloutd and nginx name the same servers: a Service of each pod's own, at the port that it has.
+    given = {name: {each["name"]: each["value"] for each in manifests.containers()[name]["env"]} for name in ("nginx", "rolloutd")}
+    assert given["nginx"] == given["rolloutd"]
+    servers = given["rolloutd"]["ROLLOUT_INFERENCE"].split()
+    assert len(servers) == tritons["replicas"] > 1
+    for number, server in enumerate(servers):
+        name, port = server.split(":")
+        service = manifests.kind("Service", name)["spec"]
+        assert service["selector"] == {"statefulset.kubernetes.io/pod-name": f"triton-{number}"} and service["publishNotReadyAddresses"]
+        assert "clusterIP" not in service and service["ports"] == headless["ports"] and service["ports"][0]["port"] == int(port)
+        assert service["ports"][0]["targetPort"] in [one["name"] for one in manifests.triton()["ports"]]
+    # The repository, which all of them read and rolloutd writes.
+    assert manifests.kind("PersistentVolumeClaim", "rollout-models")["spec"]["accessModes"] == ["ReadWriteMany"]
+    volumes = well_made(tritons["template"]["spec"], {"rollout-models"})
+    assert volumes["models"] == {one["name"]: one for one in pod["volumes"]}["models"]
+    assert {"name": "models", "mountPath": "/models", "readOnly": True} in manifests.triton()["volumeMounts"]
+    # One of them may be down.
+    assert given["rolloutd"]["ROLLOUT_MIN_SERVERS"] == "1" and manifests.kind("PodDisruptionBudget", "triton")["spec"]["maxUnavailable"] == 1
+
+
+def test_kubernetes_has_one_rolloutd_and_what_is_mounted(manifests):
+    deployment = manifests.kind("Deployment")["spec"]
     assert deployment["replicas"] == 1 and deployment["strategy"] == {"type": "Recreate"}
     labels = deployment["template"]["metadata"]["labels"]
-    assert deployment["selector"]["matchLabels"] == labels == manifest("Service")["spec"]["selector"]
-    assert set(containers()) == {"nginx", "rolloutd", "triton"}
-    # In this order they start, and nginx ends first.
-    assert [one["name"] for one in spec["initContainers"] + spec["containers"]] == ["repository", "rolloutd", "triton", "nginx"]
-
-    volumes = {one["name"]: one for one in spec["volumes"]}
-    used = {mount["name"] for one in spec["containers"] + spec["initContainers"] for mount in one["volumeMounts"]}
-    assert used == set(volumes)
-    claims = {one["metadata"]["name"] for one in manifests() if one["kind"] == "PersistentVolumeClaim"}
+    assert deployment["selector"]["matchLabels"] == labels == manifests.kind("Service")["spec"]["selector"]
+    claims = {one["metadata"]["name"] for one in manifests.all if one["kind"] == "PersistentVolumeClaim"}
+    volumes = well_made(manifests.pod(), claims)
     assert {one["persistentVolumeClaim"]["claimName"] for one in volumes.values() if "persistentVolumeClaim" in one} == claims
     assert "emptyDir" in volumes["socket"] and "persistentVolumeClaim" in volumes["journal"]
 
 
-def test_kubernetes_runs_the_image_as_it_wants_to_be_run(image):
+def test_kubernetes_runs_the_image_as_it_wants_to_be_run(image, manifests):
+    containers, pod = manifests.containers(), manifests.pod()
     for name in ("nginx", "rolloutd"):
-        one = containers()[name]
+        one = containers[name]
         assert one["args"] == [name] and name in ROLES and "command" not in one
         assert {each["name"] for each in one["env"]} <= VARIABLES
         security = one["securityContext"]
         assert f"{security['runAsUser']}:{security['runAsGroup']}" == image.config["User"]
         assert security["runAsNonRoot"] and security["readOnlyRootFilesystem"] and security["capabilities"] == {"drop": ["ALL"]}
-    assert pod()["securityContext"]["fsGroup"] == int(image.config["User"].split(":")[1])
-    mounted = {mount["mountPath"] for name in ("nginx", "rolloutd") for mount in containers()[name]["volumeMounts"]}
+    assert pod["securityContext"]["fsGroup"] == int(image.config["User"].split(":")[1])
+    mounted = {mount["mountPath"] for name in ("nginx", "rolloutd") for mount in containers[name]["volumeMounts"]}
     assert mounted == {"/tmp", "/etc/nginx/conf.d", "/run/rollout", "/var/lib/rollout", "/models"}
-    assert containers()["triton"]["command"] == TRITON
+    assert manifests.triton()["command"] == TRITON
     # A signal, then the requests' time: less than what the pod is given.
-    assert pod()["terminationGracePeriodSeconds"] > 60
+    assert pod["terminationGracePeriodSeconds"] > 60
 
 
-def test_kubernetes_service_gives_the_gateway_no_variables():
+def test_kubernetes_service_gives_the_gateway_no_variables(manifests):
     """kubelet makes ROLLOUT_PORT=tcp://… of a Service named rollout, for every pod that does not say no."""
-    assert pod()["enableServiceLinks"] is False
+    assert manifests.pod()["enableServiceLinks"] is False
     for name in ("nginx", "rolloutd"):
         # For whom takes the containers into a pod of his own: what the pod says itself is stronger.
-        given = {each["name"]: each["value"] for each in containers()[name]["env"]}
-        assert int(given["ROLLOUT_PORT"]) == containers()["nginx"]["ports"][0]["containerPort"]
+        given = {each["name"]: each["value"] for each in manifests.containers()[name]["env"]}
+        assert int(given["ROLLOUT_PORT"]) == manifests.containers()["nginx"]["ports"][0]["containerPort"]
 
 
 def test_kubernetes_says_how_metrics_and_tasks_are_opened():
-    text = (DOCKER / "kubernetes.yaml").read_text()
+    text = Manifests("kubernetes.yaml").text
     opened = [yaml.safe_load(line.strip().removeprefix("# "))[0] for line in text.splitlines() if line.strip().startswith("# - {name: ROLLOUT_")]
     assert [one["name"] for one in opened] == ["ROLLOUT_ALLOW", "ROLLOUT_METRICS_ALLOW"]
 
 
-def test_kubernetes_probes_ask_for_what_there_is(image):
-    ports = {port["name"]: port["containerPort"] for one in containers().values() for port in one.get("ports", [])}
-    assert manifest("Service")["spec"]["ports"][0]["targetPort"] in ports and f"{ports['http']}/tcp" in image.config["ExposedPorts"]
-    nginx = containers()["nginx"]
+def test_kubernetes_probes_ask_for_what_there_is(image, manifests):
+    containers, pod = manifests.containers(), manifests.pod()
+    ports = {port["name"]: port["containerPort"] for one in containers.values() for port in one.get("ports", [])}
+    assert manifests.kind("Service")["spec"]["ports"][0]["targetPort"] in ports and f"{ports['http']}/tcp" in image.config["ExposedPorts"]
+    nginx = containers["nginx"]
     # It routes by its file of the last known routes, though rolloutd is away: no probe asks for that.
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert nginx[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
     # rolloutd may have a long journal to bring up to date, and Docker is as patient with it as Kubernetes.
-    startup = containers()["rolloutd"]["startupProbe"]
+    startup = containers["rolloutd"]["startupProbe"]
     patience_s = startup["failureThreshold"] * startup["periodSeconds"]
     assert patience_s >= 1800 and image.config["Healthcheck"]["StartPeriod"] >= patience_s * 10**9
-    assert containers()["rolloutd"]["livenessProbe"]["exec"]["command"] == ["rollout-health", "rolloutd"]
+    assert containers["rolloutd"]["livenessProbe"]["exec"]["command"] == ["rollout-health", "rolloutd"]
     # With rolloutd away nginx routes on: nothing of it takes the pod out of the service.
-    assert "readinessProbe" not in containers()["rolloutd"]
-    commands = [nginx["lifecycle"]["preStop"]["exec"]["command"], pod()["initContainers"][0]["command"]]
+    assert "readinessProbe" not in containers["rolloutd"]
+    for probe in ("startupProbe", "livenessProbe"):
+        assert manifests.triton()[probe]["httpGet"] == {"path": "/v2/health/live", "port": "triton"}
+    commands = [nginx["lifecycle"]["preStop"]["exec"]["command"], pod["initContainers"][0]["command"]]
     for command in [*commands, ["rollout-health"]]:
         assert (image.root / "usr/bin" / command[0]).exists(), command
 
 
-@pytest.mark.parametrize("source", ["compose", "several", "kubernetes"])
+@pytest.mark.parametrize("source", ["compose", "several", *KUBERNETES])
 def test_what_they_configure_passes_the_checks(image, tmp_path, source):
     """nginx -t and rolloutd --check, with the environment that each gives."""
     if source == "compose":
@@ -186,9 +247,10 @@ def test_what_they_configure_passes_the_checks(image, tmp_path, source):
     elif source == "several":
         environments = {name: compose("compose.yaml", "compose.several.yaml")[name]["environment"] for name in ("nginx", "rolloutd")}
     else:
-        environments = {name: {each["name"]: each["value"] for each in containers()[name]["env"]} for name in ("nginx", "rolloutd")}
+        containers = Manifests(source).containers()
+        environments = {name: {each["name"]: each["value"] for each in containers[name]["env"]} for name in ("nginx", "rolloutd")}
     tmp_path.chmod(0o755)
     for name, environment in environments.items():
         given = {key: value(text) for key, text in environment.items()}
-        given["ROLLOUT_INFERENCE"] = re.sub(r"triton(\d?)", r"127.0.0.\g<1>1", given["ROLLOUT_INFERENCE"])  # a name that the composition's network has
+        given["ROLLOUT_INFERENCE"] = re.sub(r"triton-?(\d?)", r"127.0.0.1\g<1>", given["ROLLOUT_INFERENCE"])  # a name that the composition's network has
         assert Container(image, tmp_path, f"{source}-{name}", "check", given, {}).run("rollout-entrypoint", "check") == (0, "")

@@ -15,8 +15,9 @@ FIELDS = {"id", "status", "detail", "created_at", "updated_at", "embedding_model
 def gateway():
     conf = (ROOT / "conf/embedding-studio/nginx.conf").read_text()
     locations = re.search(r"listen 8080;\n(.*)\n    }\n}", conf, re.S).group(1)
+    maps = "".join(re.findall(r"map \$named .*?\n    }\n", conf, re.S))
     made = Gateway(inference={"control": "poll", "poll_secs": 0.1},
-                   nginx={"locations": locations.replace("http://triton", "http://inference")})
+                   nginx={"http": maps, "locations": locations.replace("http://triton", "http://inference")})
     config = json.loads((ROOT / "conf/embedding-studio/rolloutd.json").read_text())
     mine = made.rolloutd.config
     backend = config["backends"]["default"] | mine["backends"]["default"]
@@ -58,6 +59,15 @@ def test_a_model_goes_all_its_way(gateway):
         assert answer_of(gateway.post(f"/v2/models/123/{part}/infer", {"inputs": []})) == f"123 {part}"
         assert answer_of(gateway.post(f"/v2/models/TextToImage_123_{part}/infer", {"inputs": []})) == f"123 {part}"
 
+        metadata = gateway.get(f"/v2/models/TextToImage_123_{part}")
+        assert metadata.status == 200 and gateway.get(f"/v2/models/TextToImage_123_{part}/ready").status == 200
+    # Clients get no further than to what is deployed, whatever the server has beside.
+    for name in ("secret", "TextToImage_123_other", "TextToImage_124_query", "123_query", "_query"):
+        gateway.post(f"/v2/models/{name}/infer", {"inputs": []}).problem(404)
+        gateway.get(f"/v2/models/{name}").problem(404)
+    for path in ("/v2", "/v2/health/live", "/v2/health/ready"):
+        assert gateway.get(path).status == 200
+
     # Its names have no revision: what is deployed is deployed once.
     again = wait(gateway, gateway.post(f"{API}/deploy", {"embedding_model_id": "123", "config": config}).json)
     assert again["status"] == "refused" and "delete the model first" in again["detail"]
@@ -67,6 +77,7 @@ def test_a_model_goes_all_its_way(gateway):
     assert gateway.get(f"{API}/delete-status/123").json["status"] == "done"
     assert gateway.loaded() == [] and gateway.files() == [] and gateway.violations() == []
     gateway.post("/v2/models/123/query/infer", {"inputs": []}).problem(404)
+    gateway.post("/v2/models/TextToImage_123_query/infer", {"inputs": []}).problem(404)
     gone = wait(gateway, gateway.post(f"{API}/delete", {"embedding_model_id": "123"}).json, "delete")
     assert gone["status"] == "refused"
 

@@ -33,6 +33,7 @@ CLOSED = [
     "/v2/models/m/versions/1/../../../repository/index", "/v2/models/m/versions/1%252f..%252f..%252f..%252frepository/index",
     "/v2/models/m/infer%20HTTP/1.1%0d%0aX-Other:%20x", "/v2/models/m/infer%0aX:y", "/v2/models/m/infer%0d%0a%0d%0aGET%20/v2/logging",
     "/v2/models/m/infer%3fx=y", "/v2/models/m/infer%23", "/v2/models/m/infer/", "/v2/models/m/infer/x", "/v2/models/m/versions/x/infer",
+    "/v2/models/m__r1/infer", "/v2/models/m__r1/versions/1/infer", "/v2/models/m__r1/ready", "/v2/models/m__r1", "/v2/models/m%5F_r1/infer",
     "/v2/models/..%2fm__r1/infer", "/v2/models/%2e%2e/infer", "/test/calls", "/",
 ]
 

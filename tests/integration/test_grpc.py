@@ -233,7 +233,9 @@ def test_a_status_of_the_servers_own_goes_through(world, client):
 
 @pytest.mark.parametrize("code, counts, status_class", [
     (Code.OK, {}, "2xx"), (Code.INVALID_ARGUMENT, {"client_errors": 1}, "4xx"), (Code.NOT_FOUND, {"client_errors": 1}, "4xx"),
-    (Code.RESOURCE_EXHAUSTED, {"client_errors": 1}, "4xx"), (Code.UNKNOWN, {"failures": 1}, "5xx"), (Code.INTERNAL, {"failures": 1}, "5xx"),
+    (Code.RESOURCE_EXHAUSTED, {"client_errors": 1}, "4xx"), (Code.ALREADY_EXISTS, {"client_errors": 1}, "4xx"),
+    (Code.PERMISSION_DENIED, {"client_errors": 1}, "4xx"), (Code.FAILED_PRECONDITION, {"client_errors": 1}, "4xx"), (Code.ABORTED, {"client_errors": 1}, "4xx"),
+    (Code.OUT_OF_RANGE, {"client_errors": 1}, "4xx"), (Code.UNIMPLEMENTED, {"client_errors": 1}, "4xx"), (Code.UNAUTHENTICATED, {"client_errors": 1}, "4xx"), (Code.UNKNOWN, {"failures": 1}, "5xx"), (Code.INTERNAL, {"failures": 1}, "5xx"),
     (Code.UNAVAILABLE, {"failures": 1}, "5xx"), (Code.DEADLINE_EXCEEDED, {"failures": 1}, "5xx"), (Code.DATA_LOSS, {"failures": 1}, "5xx")])
 def test_a_call_counts_by_its_status(world, client, code, counts, status_class):
     model = "counted-" + code.name.lower()
@@ -244,6 +246,15 @@ def test_a_call_counts_by_its_status(world, client, code, counts, status_class):
     metrics = Client(world.nginx.port).get("/metrics").body.decode()
     counted = re.findall(rf'rollout_route_requests_total{{model="{model}".*code_class="(...)"}} [1-9]', metrics)
     assert counted == [status_class]
+
+
+def test_a_call_that_its_server_calls_cancelled_counts_nowhere(world, client):
+    world.route("ended")
+    world.green.behaviours["ended__r2"] = lambda request, context: context.abort(Code.CANCELLED, "so")
+    assert client.fails(field(1, "ended"))[0] == Code.CANCELLED
+    del world.green.behaviours["ended__r2"]
+    client.infer("ended")
+    world.await_counts("ended", requests=1)
 
 
 def test_what_is_no_inference_counts_for_no_gate(world, client):

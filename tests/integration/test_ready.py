@@ -82,6 +82,9 @@ class Ready(RoutesOfATest):
             "three": three + "rollout_ready;",
             "unready": three,
             "weights": f"server {a} weight=5; server {b}; server {c} weight=2; rollout_ready;",
+            **{f"weights-{name}": f"{METHODS[name]} server {a} weight=5; server {b}; server {c} weight=2; rollout_ready;" for name in METHODS},
+            "backup-least_conn": f"least_conn; server {a}; server {b} backup; server {c} backup; rollout_ready; keepalive 4;",
+            **{f"down-{name}": f"zone down-{name} 128k; {METHODS[name]} server {a} down; server {b}; server {c}; rollout_ready;" for name in METHODS},
             "backup": f"server {a}; server {b} backup; server {c} backup; rollout_ready;",
             "one-backup": f"server {a}; server {b}; server {c} backup; rollout_ready;",
             "failing": f"server {self.dead}; {three}".replace(";", " max_fails=0;") + "rollout_ready;",
@@ -92,7 +95,7 @@ class Ready(RoutesOfATest):
             "strict": three.replace(";", " max_fails=1 fail_timeout=60s;") + "rollout_ready;",
             "strict-too": three.replace(";", " max_fails=1 fail_timeout=60s;") + "rollout_ready;",
             "strict-kept": three.replace(";", " max_fails=1 fail_timeout=60s;") + "rollout_ready; keepalive 4;",
-            "names": f"server localhost:{self.a.port}; server {b}; rollout_ready;",
+            "names": f"server localhost:{self.a.port} max_fails=0; server {b}; rollout_ready;",
             "sockets": f"server unix:{self.path}; server {b}; rollout_ready;",
             "ipv6": f"server [::1]:{self.on_ipv6.port}; server {b}; rollout_ready;",
             "tls": "".join(f"server 127.0.0.1:{port};" for port in self.tls) + "rollout_ready; keepalive 4;",
@@ -291,7 +294,21 @@ def test_weights_stand_among_those_that_have_it(ready):
     assert b == 0 and a > 2 * c > 0, (a, b, c)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_weights_and_downs_with_every_method(ready, method):
+    for have in SUBSETS:
+        ready.route("m", f"weights-{method}", [ready.servers[i] for i in have])
+        for n in range(8):
+            assert ready.infer("m", X_User=f"user-{n}").status == 200, ready.errors()[-2000:]
+        assert {i for i, count in enumerate(ready.asked()) if count} <= set(have)
+        ready.route("m", f"down-{method}", [ready.servers[i] for i in have])
+        alive = set(have) - {0}
+        assert {ready.infer("m", X_User=f"user-{n}").status for n in range(8)} == {200 if alive else 502}
+        assert {i for i, count in enumerate(ready.asked()) if count} <= alive
+
+
 @pytest.mark.parametrize("block, have, asked", [
+    ("backup-least_conn", [0], [4, 0, 0]), ("backup-least_conn", [1], [0, 4, 0]), ("backup-least_conn", [0, 2], [4, 0, 0]), ("backup-least_conn", [1, 2], [0, 2, 2]),
     ("backup", [0], [4, 0, 0]), ("backup", [0, 1], [4, 0, 0]), ("backup", [1], [0, 4, 0]), ("backup", [2], [0, 0, 4]),
     ("backup", [1, 2], [0, 2, 2]), ("one-backup", [2], [0, 0, 4]), ("one-backup", [0, 1], [2, 2, 0]), ("one-backup", [1, 2], [0, 4, 0]),
     ("down", [1], [0, 4, 0]), ("down", [0, 2], [0, 0, 4]), ("single", [0], [4, 0, 0]),
@@ -487,6 +504,14 @@ def test_a_server_that_fails_at_another_port_is_told_to_rolloutd_as_it_knows_it(
     ready.route("m", "two", [ready.a])
     ready.infer("m", "dead")
     assert ready.link.receive("suspect") == {"type": "suspect", "upstream": "two", "peer": ready.a.address}
+
+
+@pytest.mark.parametrize("peer", ["localhost:{port}", "127.0.0.1:{port}"])
+def test_a_server_with_a_hosts_name_is_told_to_rolloutd_as_it_knows_it(ready, peer):
+    ready.a.behaviours["m__r1"] = resets
+    ready.route("m", "names", [peer.format(port=ready.a.port)])
+    ready.infer("m")
+    assert ready.link.receive("suspect") == {"type": "suspect", "upstream": "names", "peer": peer.format(port=ready.a.port)}
 
 
 def test_a_peer_that_is_not_in_the_block_is_said_once(ready):

@@ -21,8 +21,9 @@ def gateway(request):
     made = Gateway()
     authority = Authority(made.home / "tls")
     certificate, key = authority.issue("/CN=127.0.0.1", "gateway")
+    expired = authority.issue("/CN=127.0.0.1", "expired", days=-1)
     made.authority = authority
-    made.tls_port = free_port()
+    made.tls_port, made.expired_port = free_port(), free_port()
     (made.home / "users").write_text("ann:{PLAIN}secret\n")
     made.nginx.write(locations=LOCATIONS + f"""
         location ~ ^/(healthz|readyz)$ {{ rollout_api; }}
@@ -37,6 +38,12 @@ def gateway(request):
         ssl_certificate_key {key};
         ssl_client_certificate {authority.certificate};
         ssl_verify_client on;
+        location / {{ rollout_api; }}
+    }}
+    server {{
+        listen 127.0.0.1:{made.expired_port} ssl;
+        ssl_certificate {expired[0]};
+        ssl_certificate_key {expired[1]};
         location / {{ rollout_api; }}
     }}
     server {{ listen unix:{made.home}/nginx.sock; location / {{ rollout_api; }} }}
@@ -113,6 +120,14 @@ def test_a_refused_deletion_is_1(gateway, ctl):
 def test_what_is_malformed_is_2_and_one_sentence(gateway, ctl, arguments):
     assert ctl.run(*arguments, status=2) == ""
     assert ctl.said.strip(), arguments
+
+
+@pytest.mark.parametrize(("arguments", "what"), [
+    (("--colour",), "--colour"), (("models", "--colour"), "--colour"), (("dance",), "dance"), ((), "A command is missing."),
+])
+def test_what_is_not_known_is_named(ctl, arguments, what):
+    ctl.run(*arguments, status=2)
+    assert what in ctl.said and "--help" in ctl.said
 
 
 def test_a_canceled_task_is_3(gateway, ctl):
@@ -226,6 +241,17 @@ def test_certificates_prove_who_is_who(gateway):
     gateway.make_model("signed", "x")
     task = json.loads(ctl.run(*given, "deploy", "signed", "--wait", "--json"))
     assert task["created_by"] == {"address": "127.0.0.1", "certificate": "CN=ci,O=Example"}
+
+
+def test_a_certificate_that_has_expired_is_named(gateway):
+    authority = ["--cacert", gateway.authority.certificate]
+    ctl = Ctl(gateway, f"https://127.0.0.1:{gateway.expired_port}")
+    ctl.run(*authority, "models", status=7)
+    assert f"The certificate of https://127.0.0.1:{gateway.expired_port} is not accepted: certificate has expired. Renew it" in ctl.said
+    certificate, key = gateway.authority.issue("/CN=ci", "old-client", days=-1)
+    ctl = Ctl(gateway, f"https://127.0.0.1:{gateway.tls_port}")
+    ctl.run(*authority, "--cert", certificate, "--key", key, "models", status=6)
+    assert "does not accept yours: it may have expired" in ctl.said
 
 
 # Steering.

@@ -1,6 +1,7 @@
 """A backend of several servers: what is staged, loaded, routed, unloaded and said where one of them is not as the others."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -27,7 +28,16 @@ def several(request):
 
     yield make
     for gateway in made:
+        # A line that is not a task's or a whole backend's names the server in a member of its own.
+        unnamed = [line for line in gateway.rolloutd.lines()
+                   if not {"server", "task_id", "backend"} & set(line) and named_in(gateway, line["message"]) == 1]
         finish(request, gateway)
+        assert unnamed == [], unnamed
+
+
+def named_in(gateway, text):
+    """How many servers it names."""
+    return sum(gateway.peer(number) in text for number in range(len(gateway.servers)))
 
 
 def nothing_wrong(gateway):
@@ -90,6 +100,22 @@ def test_grpc_calls_go_where_the_revision_is_too(several):
     gateway.go_on(2)
     gateway.await_servers("m", 0, 1, 2)
     assert nothing_wrong(gateway)
+
+
+def test_a_server_may_have_another_address_in_the_block(several):
+    """`peer`: rolloutd goes to the URL, and everybody names the server as the block does."""
+    gateway = several(rolloutd={"rollout": {"steps": [{"weight": 50, "hold_s": 60}], "gate": {"min_requests": 10, "max_error_rate": 0.1}}})
+    known = gateway.peer(1).replace("127.0.0.1", "localhost")
+    gateway.rolloutd.config["backends"]["default"]["servers"][1]["peer"] = known
+    gateway.nginx.pieces["http"] = gateway.upstream().replace(f"server {gateway.peer(1)};", f"server {known};")
+    gateway.start()
+    gateway.serve_blue("m")
+    assert gateway.model("m")["blue"]["servers"] == [gateway.peer(0), known, gateway.peer(2)] and "detail" not in gateway.model("m")
+    gateway.set_faults_on(1, {"kind": "failed_infer", "model": "m__r2", "error": "cannot infer"})
+    with Traffic(gateway, "m") as traffic:
+        traffic.await_answers("blue", more=60)
+        task = gateway.deploy("m", "failed")
+    assert gateway.inferences_on(1).count(200) > 5 and f"; failures by server: {known} " in task["detail"], task["detail"]
 
 
 @pytest.mark.parametrize("inference, backend", [({"control": "poll", "poll_secs": 0.1}, {"control": "poll"}), ({"flavour": "mlserver"}, {})])
@@ -155,13 +181,21 @@ def test_loads_are_bounded(several):
 
 
 def test_progress_is_said_by_server(several):
+    """As it goes: who is done, and how long the others take already."""
     gateway = several().start()
     gateway.make_model("m", "x")
-    gateway.set_faults_on(1, {"kind": "slow_load", "ms": 5000})
+    gateway.set_faults_on(0, {"kind": "slow_load", "ms": 3000})
+    gateway.set_faults_on(1, {"kind": "slow_load", "ms": 8000})
     task = gateway.start_deployment("m")
-    wanted = f"load: 2 of 3 servers; {gateway.peer(1)} is loading since "
-    wait_until(lambda: any(one.get("detail", "").startswith(wanted) for one in gateway.task(task)["metadata"].get("steps", [])), "the detail")
-    gateway.wait(task, status="completed")
+    said = set()
+
+    def ended():
+        now = gateway.task(task)
+        said.update(one.get("detail", "") for one in now["metadata"].get("steps", []) if one["name"] == "load")
+        return now["status"] == "completed"
+    wait_until(ended, "the deployment")
+    waits = [re.fullmatch(rf"load: 2 of 3 servers; {gateway.peer(1)} is loading since (\d+) (ms|s)", words) for words in said]
+    assert len({found[1] for found in waits if found}) > 1, said
 
 
 def test_metrics_count_each_servers_models(several):
@@ -344,10 +378,13 @@ def test_a_server_that_is_in_no_upstream_block_is_said(several):
     task = gateway.deploy("m")
     assert said in step(task, "ready")["detail"] and "/backends/default/servers/1/peer" in step(task, "ready")["detail"], step(task, "ready")
     assert len(warnings()) == 1  # not for each worker process
+    shown = gateway.model("m")
+    assert shown["state"] == "deployed" and said in shown["detail"] and "/backends/default/servers/1/peer" in shown["detail"], shown
     gateway.nginx.write(http=gateway.upstream())
     gateway.nginx.reload()
     gateway.await_link()
     wait_until(lambda: said not in step(gateway.deploy("m"), "ready")["detail"], "a gateway that has it")
+    assert "detail" not in gateway.model("m")
 
 
 def test_the_plan_says_which_servers_and_how_many_of_them(several):
@@ -365,6 +402,7 @@ def test_a_stopped_server_comes_back_with_the_old_revision(several):
     gateway.hold(2)
     task = gateway.deploy("m")
     assert task["status"] == "completed" and gateway.peer(2) in step(task, "retire")["detail"], step(task, "retire")
+    assert f"Revision 1 stays loaded until {gateway.peer(2)}, which is down, has unloaded it." in task["detail"]
     assert set(gateway.files()) == {"m__r1", "m__r2"}
     assert [gateway.loaded_on(number) for number in (0, 1)] == [["m__r2"]] * 2
     gateway.go_on(2)
@@ -380,6 +418,7 @@ def test_a_deletion_does_not_wait_for_a_stopped_server(several):
     gateway.hold(2)
     task = gateway.delete("m")
     assert gateway.peer(2) in step(task, "unload")["detail"]
+    assert task["detail"] == f"Model m is deleted. Revision 1 stays loaded until {gateway.peer(2)}, which is down, has unloaded it."
     assert gateway.files() == ["m__r1"]
     gateway.go_on(2)
     gateway.await_loaded()

@@ -72,11 +72,11 @@ def make_two(make_gateway, tmp_path_factory):
     """A gateway, and another nginx on its rolloutd, linked; `relayed`: through a relay."""
     made = []
 
-    def make(rolloutd, relayed=False):
+    def make(rolloutd, relayed=False, **other_nginx):
         gateway = make_gateway(rolloutd=rolloutd, nginx={"locations": READY}).start()
         home = tmp_path_factory.mktemp("other")
         home.chmod(0o755)
-        other = Nginx(home, gateway.inference.port, locations=READY)
+        other = Nginx(home, gateway.inference.port, locations=READY, **other_nginx)
         relay = Relay(gateway.home / "relay.sock", gateway.rolloutd.socket) if relayed else None
         other.pieces["socket"] = relay.path if relayed else gateway.rolloutd.socket
         other.start()
@@ -119,25 +119,156 @@ def test_an_nginx_that_starts_beside_another_becomes_ready(make_two):
     assert infer(other, "m") == "x"
 
 
-def test_what_a_living_gateway_without_a_link_routes_to_stays_loaded(make_two):
+def test_they_stay_ready_over_reloads_and_restarts_though_a_zone_is_too_small_for_all_tasks(make_two):
+    gateway, other, _ = make_two(LONG, zone="512k")
+    tasks = [gateway.post("/delete", {"model_id": f"m{number}", "filler": "x" * 3000}).task() for number in range(400)]
+    last = gateway.wait(tasks[-1], "delete", "refused")
+
+    def both_are_ready():
+        for nginx in (gateway.nginx, other):
+            client = Client(nginx.port)
+            wait_until(lambda: client.get("/readyz").status == 200, "readiness")
+            client.get("/delete/nobody").problem(404)
+            for task in (tasks[0], last):
+                assert client.get(f"/delete/{task['task_id']}").task()["status"] == "refused"
+
+    both_are_ready()
+    assert "is full; its oldest tasks are answered by rolloutd" in other.errors()
+    for nginx in (gateway.nginx, other):
+        nginx.reload()
+    both_are_ready()
+    gateway.rolloutd.stop()
+    assert all(Client(nginx.port).get("/readyz").status == 503 for nginx in (gateway.nginx, other))
+    gateway.rolloutd.start()
+    both_are_ready()
+    other.stop()
+    assert Client(gateway.nginx.port).get("/readyz").status == 200
+    other.start()
+    both_are_ready()
+
+
+def cut_off(gateway, relay):
+    """Cuts the other gateway's links, and waits until it counts as out of reach."""
+    relay.cut()
+    wait_until(lambda: says(gateway, "stay loaded until it is back"), "the warning")
+
+
+def kill_all(nginx):
+    pids = [nginx.master_pid(), *nginx.worker_pids()]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(alive(pid) for pid in pids[1:]), "the end of the other nginx")
+
+
+@pytest.mark.parametrize("rolloutd_restarts", [False, True], ids=["", "restart"])
+def test_what_a_living_gateway_without_a_link_routes_to_stays_loaded(make_two, rolloutd_restarts):
     gateway, other, relay = make_two(LONG, relayed=True)
     gateway.serve_blue("m")
     wait_until(lambda: infer(other, "m") == "blue", "the route on the other gateway")
-    relay.cut()
-    wait_until(lambda: says(gateway, "stay loaded until it is back"), "the warning")
+    cut_off(gateway, relay)
     warning, = [line for line in gateway.rolloutd.lines() if "stay loaded until it is back" in line["message"]]
     assert warning["level"] == "warning" and "gateway_lost_s" in warning["message"]
     with Traffic(types.SimpleNamespace(nginx=other), "m") as traffic:
-        task = gateway.start_deployment("m")
-        wait_until(lambda: "has had no link since" in gateway.task(task)["detail"], "words in the task")
-        assert infer(other, "m") == "blue"
-        assert "m__r1" in gateway.loaded()
+        task = gateway.deploy("m")
+        assert "Revision 2 serves all traffic of model m. Revision 1 stays loaded until no gateway can route to it: " in task["detail"]
+        assert "has had no link since" in task["detail"]
+        if rolloutd_restarts:
+            gateway.rolloutd.stop()
+            gateway.rolloutd.start()
+            gateway.await_link()
+            wait_until(lambda: gateway.get("/readyz").status == 200, "readiness")
+        assert gateway.infer("m") == "green" and infer(other, "m") == "blue"
+        assert gateway.loaded() == ["m__r1", "m__r2"]
         relay.open()
-        gateway.wait(task, status="completed")
         traffic.await_answers("green")
+        wait_until(lambda: gateway.loaded() == ["m__r2"], "the unload, now that it is back")
     assert traffic.failures == []
-    assert gateway.loaded() == ["m__r2"]
-    assert says(gateway, "A gateway is back")
+    assert rolloutd_restarts or says(gateway, "A gateway is back")
+    assert gateway.violations() == []
+
+
+def test_what_only_a_gateway_kept_loaded_goes_when_that_is_killed(make_two):
+    gateway, other, _ = make_two(LONG)
+    gateway.serve_blue("m")
+    for pid in other.worker_pids():
+        os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: says(gateway, "stay loaded until it is back"), "the warning")
+    assert "stays loaded until" in gateway.deploy("m")["detail"]
+    assert gateway.loaded() == ["m__r1", "m__r2"]
+    kill_all(other)
+    wait_until(lambda: gateway.loaded() == ["m__r2"], "the unload")
+    assert says(gateway, "A gateway is gone: its processes have ended")
+
+
+def test_what_stays_loaded_is_loaded_again_after_a_restart_of_the_server(make_two):
+    gateway, other, relay = make_two({**LONG, "backends": {"default": {"check_s": 1}}}, relayed=True)
+    gateway.serve_blue("m")
+    wait_until(lambda: infer(other, "m") == "blue", "the route on the other gateway")
+    cut_off(gateway, relay)
+    gateway.deploy("m")
+    gateway.inference.stop()
+    gateway.inference.start()
+    wait_until(lambda: gateway.loaded() == ["m__r1", "m__r2"], "both loaded again")
+    assert infer(other, "m") == "blue" and gateway.infer("m") == "green"
+    relay.open()
+    wait_until(lambda: gateway.loaded() == ["m__r2"], "the unload")
+    assert infer(other, "m") == "green"
+
+
+def test_the_next_deployment_takes_what_an_earlier_one_left(make_two):
+    gateway, other, relay = make_two({**LONG, "backends": {"default": {"unload_retry_s": 0}}}, relayed=True)
+    gateway.serve_blue("m")
+    cut_off(gateway, relay)
+    assert "stays loaded until" in gateway.deploy("m")["detail"]
+    relay.open()
+    wait_until(lambda: infer(other, "m") == "green", "the new route on the other gateway")
+    assert gateway.loaded() == ["m__r1", "m__r2"]
+    assert "stays loaded" not in gateway.deploy("m")["detail"]
+    assert gateway.loaded() == ["m__r3"]
+
+
+@pytest.mark.parametrize("verb, status, kept", [("promote", "completed", "1"), ("cancel", "canceled", "2")])
+@pytest.mark.parametrize("way", ["cut", "stopped"])
+def test_a_gateway_that_falls_silent_in_the_middle_of_a_rollout_asks_no_unloaded_revision(make_two, way, verb, status, kept):
+    gateway, other, relay = make_two(LONG, relayed=True)
+    gateway.serve_blue("m")
+    task = gateway.start_deployment("m", steps=[{"weight": 50, "hold_s": 600}, {"weight": 100, "hold_s": 0}])
+    gateway.await_weight(task, 50)
+    pids = other.worker_pids()
+    with Traffic(types.SimpleNamespace(nginx=other), "m") as traffic:
+        traffic.await_answers("green")
+        traffic.await_answers("blue")
+        if way == "cut":
+            relay.cut()
+        else:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+        assert gateway.post(f"/deploy/{task['task_id']}/{verb}", {}).status == 200
+        ended = gateway.wait(task, status=status, seconds=90)
+        assert f"Revision {kept} stays loaded until no gateway can route to it" in ended["detail"]
+        assert gateway.loaded() == ["m__r1", "m__r2"]
+        if way == "cut":
+            relay.open()
+        else:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        traffic.await_answers("green" if verb == "promote" else "blue")
+        wait_until(lambda: len(gateway.loaded()) == 1, "the unload, now that it is back")
+    assert traffic.failures == []
+    assert gateway.violations() == []
+
+
+def test_a_deletion_waits_for_a_living_gateway_without_a_link(make_two):
+    gateway, other, relay = make_two(LONG, relayed=True)
+    gateway.serve_blue("m")
+    wait_until(lambda: infer(other, "m") == "blue", "the route on the other gateway")
+    cut_off(gateway, relay)
+    task = gateway.post("/delete", {"model_id": "m"}).task()
+    wait_until(lambda: "has had no link since" in gateway.task(task, "delete")["detail"], "words in the task")
+    assert infer(other, "m") == "blue" and gateway.loaded() == ["m__r1"]
+    relay.open()
+    gateway.wait(task, "delete", "completed")
+    assert gateway.loaded() == []
 
 
 @pytest.mark.parametrize("rolloutd_is_away", [False, True], ids=["at-once", "while-rolloutd-is-away"])
@@ -146,10 +277,7 @@ def test_a_gateway_whose_processes_were_killed_is_not_waited_for(make_two, rollo
     gateway.serve_blue("m")
     if rolloutd_is_away:
         gateway.rolloutd.stop()
-    pids = [other.master_pid(), *other.worker_pids()]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(alive(pid) for pid in pids[1:]), "the end of the other nginx")
+    kill_all(other)
     if rolloutd_is_away:
         gateway.rolloutd.start()
         gateway.await_link()

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from browser import PAGE_LOCATIONS
+from pretended_rolloutd import PretendedRolloutd, kept_alive
 from processes import wait_until
 
 CLOSED = """
@@ -79,6 +80,20 @@ def test_a_page_that_is_opened_without_rolloutd_says_what_is_missing(own, show):
         gateway.rolloutd.start()
         page.see("tr", "deployed")
         page.see_gone(".banner")
+
+
+def test_a_gateway_that_is_still_being_filled_says_so(make_gateway, show):
+    gateway = make_gateway(nginx={"locations": PAGE_LOCATIONS, "workers": 1})
+    with PretendedRolloutd(gateway.rolloutd.socket) as rolloutd:
+        gateway.nginx.start()
+        link = rolloutd.accept()
+        link.welcome(True)
+        with kept_alive(link) as say, show(gateway) as page:
+            page.see(".banner", "The gateway is not ready yet. The gateway has not yet received the models from rolloutd.")
+            say(type="routes", routes=[], revision=0, begin=True, end=True)
+            page.see(".banner", "The gateway is not ready yet. The gateway is still receiving the tasks from rolloutd.")
+            say(type="update", revision=0, filled=True, complete=True)
+            page.see_gone(".banner")
 
 
 def test_a_gateway_that_is_gone_makes_the_page_stale_until_it_is_back(own, show):

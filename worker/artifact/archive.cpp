@@ -64,8 +64,8 @@ class unpacking {
             if (ended) {
                 return make_links();
             }
-            if (auto made = make(entry); !made) {
-                return made;
+            if (auto result = make(entry); !result) {
+                return result;
             }
         }
     }
@@ -83,8 +83,8 @@ class unpacking {
         case entry_kind::file:
             break;
         }
-        if (auto made = make_folders(path); !made) {
-            return made;
+        if (auto result = make_folders(path); !result) {
+            return result;
         }
         const mode_t mode = entry.is_run ? 0755 : 0644;
         const unique_fd file(
@@ -104,9 +104,9 @@ class unpacking {
             if (folders_.contains(name)) {
                 continue;
             }
-            const std::string at = (folder_ / name).native();
-            if (::mkdir(at.c_str(), 0755) != 0 || ::chmod(at.c_str(), 0755) != 0) {
-                return errno == EEXIST ? twice(name) : io_failure(shown(at) + " cannot be created", errno);
+            const std::string parent = (folder_ / name).native();
+            if (::mkdir(parent.c_str(), 0755) != 0 || ::chmod(parent.c_str(), 0755) != 0) {
+                return errno == EEXIST ? twice(name) : io_failure(shown(parent) + " cannot be created", errno);
             }
             folders_.insert(name);
         }
@@ -126,8 +126,8 @@ class unpacking {
             if (folders_.contains(target)) {
                 return entries_.refuse(path, "is a link to a folder, which is not unpacked: put the files there");
             }
-            if (auto made = make_folders(path); !made) {
-                return made;
+            if (auto result = make_folders(path); !result) {
+                return result;
             }
             if (::linkat(AT_FDCWD, (folder_ / target).c_str(), AT_FDCWD, (folder_ / path).c_str(), 0) != 0) {
                 return errno == ENOENT   ? entries_.refuse(path, "is a link to something that is not in the archive")

@@ -39,7 +39,7 @@ bool support(archive *reader, packing kind)
         archive_read_support_filter_lzma, archive_read_support_filter_zstd,     archive_read_support_filter_lz4,
         archive_read_support_filter_lzip, archive_read_support_filter_compress,
     };
-    return std::ranges::all_of(filters, [reader](filter one) { return support_built_in(reader, one); });
+    return std::ranges::all_of(filters, [reader](filter needed) { return support_built_in(reader, needed); });
 }
 
 
@@ -47,12 +47,12 @@ bool support(archive *reader, packing kind)
 /// there is no such component.
 std::optional<std::string_view> before_left_behind(std::string_view path) noexcept
 {
-    for (std::size_t at = 0; at < path.size();) {
-        const std::size_t end = std::min(path.find('/', at), path.size());
-        if (is_left_behind(path.substr(at, end - at))) {
-            return path.substr(0, at == 0 ? 0 : at - 1);
+    for (std::size_t position = 0; position < path.size();) {
+        const std::size_t end = std::min(path.find('/', position), path.size());
+        if (is_left_behind(path.substr(position, end - position))) {
+            return path.substr(0, position == 0 ? 0 : position - 1);
         }
-        at = end + 1;
+        position = end + 1;
     }
     return std::nullopt;
 }
@@ -67,15 +67,15 @@ std::optional<std::string> from_dos(std::string_view name)
         return std::nullopt;
     }
     std::string bytes(name);
-    std::string made(name.size() * 4, '\0');
+    std::string decoded(name.size() * 4, '\0');
     char *from = bytes.data();
-    char *to = made.data();
+    char *to = decoded.data();
     std::size_t left = bytes.size();
-    std::size_t room = made.size();
+    std::size_t room = decoded.size();
     const bool fine = ::iconv(conversion, &from, &left, &to, &room) != static_cast<std::size_t>(-1) && left == 0;
     ::iconv_close(conversion);
-    made.resize(made.size() - room);
-    return fine ? std::optional(std::move(made)) : std::nullopt;
+    decoded.resize(decoded.size() - room);
+    return fine ? std::optional(std::move(decoded)) : std::nullopt;
 }
 
 
@@ -319,10 +319,10 @@ outcome archive_entries::check_path(std::string_view path, std::string &into) co
         return refuse(std::string(path), "holds a control character or a backslash in its name");
     }
     std::size_t depth = 0;
-    for (std::size_t at = 0; at < path.size();) {
-        const std::size_t end = std::min(path.find('/', at), path.size());
-        const std::string_view component = path.substr(at, end - at);
-        at = end + 1;
+    for (std::size_t position = 0; position < path.size();) {
+        const std::size_t end = std::min(path.find('/', position), path.size());
+        const std::string_view component = path.substr(position, end - position);
+        position = end + 1;
         if (component.empty() || component == ".") {
             continue;
         }

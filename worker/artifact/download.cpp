@@ -387,10 +387,10 @@ class downloading {
         return true;
     }
 
-    void fail(outcome how)
+    void fail(outcome result)
     {
         answer_ = answer::failure;
-        failure_ = std::move(how);
+        failure_ = std::move(result);
     }
 
     /// The local bytes are not the beginning of the server's current file.

@@ -56,8 +56,8 @@ outcome unpack_archive(const fetch_request &request, const archive_source &sourc
     if (auto fits = check_space(request.destination.parent_path(), contents.bytes); !fits) {
         return fits;
     }
-    if (auto made = make_folder(request.destination, folder); !made) {
-        return made;
+    if (auto result = make_folder(request.destination, folder); !result) {
+        return result;
     }
     if (auto unpacked = unpack(source, bounds, request.destination, stop); !unpacked) {
         return unpacked;
@@ -113,8 +113,8 @@ class file_fetch {
     static std::vector<std::string> allowed_names(const std::vector<std::string> &allow)
     {
         std::vector<std::string> names;
-        for (const file_source &one : allowed_paths(allow)) {
-            names.push_back(one.path.native());
+        for (const file_source &source : allowed_paths(allow)) {
+            names.push_back(source.path);
         }
         return names;
     }
@@ -183,8 +183,8 @@ class file_fetch {
     outcome copy_file(const opened_source &source)
     {
         unique_fd version;
-        if (auto made = make_folder(request_.destination / "1", version); !made) {
-            return made;
+        if (auto result = make_folder(request_.destination / "1", version); !result) {
+            return result;
         }
         std::optional<sha256> digest;
         if (!request_.sha256.empty()) {
@@ -247,7 +247,7 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
                                   " names no file: a folder cannot be fetched from a web server; pack it "
                                   "as a .tar.gz");
     }
-    const std::string name = source->place.path.filename().native();
+    const std::string name = fs::path(source->place.path).filename().native();
     if (auto checked = check_can_be_unpacked(name, source->shown); !checked) {
         return checked;
     }
@@ -270,8 +270,8 @@ outcome web_fetch(const fetch_request &request, const stop_flag &stop)
     }
     struct stat status {};
     unique_fd version;
-    if (auto made = make_folder(request.destination / "1", version); !made) {
-        return made;
+    if (auto result = make_folder(request.destination / "1", version); !result) {
+        return result;
     }
     if (::fstat(file.get(), &status) != 0) {
         return io_failure(shown(part) + " cannot be looked at", errno);

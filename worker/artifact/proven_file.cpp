@@ -64,13 +64,13 @@ outcome proven_file::prove(const std::string &shown, const stop_flag &stop, std:
 }
 
 
-outcome proven_file::read(std::uint64_t at, const std::string &shown, std::string_view &bytes)
+outcome proven_file::read(std::uint64_t offset, const std::string &shown, std::string_view &bytes)
 {
     bytes = {};
-    if (at >= size_) {
+    if (offset >= size_) {
         return outcome::ok();
     }
-    const std::uint64_t piece = at / piece_bytes;
+    const std::uint64_t piece = offset / piece_bytes;
     if (piece != held_) {
         if (auto filled = fill(piece, shown); !filled) {
             return filled;
@@ -82,7 +82,7 @@ outcome proven_file::read(std::uint64_t at, const std::string &shown, std::strin
         }
         held_ = piece;
     }
-    bytes = std::string_view(buffer_.data(), buffer_.size()).substr(at % piece_bytes);
+    bytes = std::string_view(buffer_.data(), buffer_.size()).substr(offset % piece_bytes);
     return outcome::ok();
 }
 

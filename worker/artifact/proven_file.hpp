@@ -23,7 +23,7 @@ class proven_file {
 
     /// Returns the bytes from `at` to the end of its piece (at most 1 MiB); empty at the end of the file. They are valid
     /// until the next call to `read` by any caller. Transient if they are not the digested bytes.
-    outcome read(std::uint64_t at, const std::string &shown, std::string_view &bytes);
+    outcome read(std::uint64_t offset, const std::string &shown, std::string_view &bytes);
 
     /// Returns the size in bytes when the file was digested.
     std::uint64_t size() const noexcept { return size_; }

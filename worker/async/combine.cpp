@@ -24,19 +24,19 @@ class sequence final : public compound_operation {
   private:
     void start_next()
     {
-        start<outcome>(parts_[next_++], [this](const outcome &how) { ended(how); });
+        start<outcome>(parts_[next_++], [this](const outcome &result) { ended(result); });
     }
 
-    void ended(const outcome &how)
+    void ended(const outcome &result)
     {
-        if (!how && (!goes_on_ || how.is == outcome::kind::canceled)) {
-            finish(how);
+        if (!result && (!goes_on_ || result.is == outcome::kind::canceled)) {
+            finish(result);
             return;
         }
-        if (!how && failure_) {
-            failure_ = how;
-        } else if (how && !how.detail.empty()) {
-            details_ += (details_.empty() ? "" : "; ") + how.detail;
+        if (!result && failure_) {
+            failure_ = result;
+        } else if (result && !result.detail.empty()) {
+            details_ += (details_.empty() ? "" : "; ") + result.detail;
         }
         if (next_ == parts_.size()) {
             finish(failure_ ? outcome::ok(std::move(details_)) : failure_);
@@ -68,17 +68,17 @@ class retrying final : public compound_operation {
   private:
     void try_once()
     {
-        start<outcome>(attempt_, [this](const outcome &how) { ended(how); });
+        start<outcome>(attempt_, [this](const outcome &result) { ended(result); });
     }
 
-    void ended(const outcome &how)
+    void ended(const outcome &result)
     {
-        if (how.is != outcome::kind::transient) {
-            finish(how);
+        if (result.is != outcome::kind::transient) {
+            finish(result);
         } else if (is_canceled()) {
             finish(outcome::canceled());
         } else if (time().now() >= deadline_) {
-            finish(on_timeout_(how.detail));
+            finish(on_timeout_(result.detail));
         } else {
             const auto left = std::max<std::chrono::milliseconds>(deadline_ - time().now(), 1ms);
             pause_for(std::min(pause_, left), [this] { try_once(); });
@@ -100,7 +100,7 @@ class bounded final : public compound_operation {
         : compound_operation(time, std::move(done))
     {
         limit_ = time.after(timeout, [this, late = std::move(late)] { finish(late); });
-        start<outcome>(work, [this](const outcome &how) { finish(how); });
+        start<outcome>(work, [this](const outcome &result) { finish(result); });
     }
 
   private:
@@ -110,16 +110,16 @@ class bounded final : public compound_operation {
 } // namespace
 
 
-operation_ptr ended(clock &time, outcome how, done_fn done)
+operation_ptr ended(clock &time, outcome result, done_fn done)
 {
     struct ending final : compound_operation {
-        ending(clock &of, outcome how, done_fn done) : compound_operation(of, std::move(done))
+        ending(clock &of, outcome result, done_fn done) : compound_operation(of, std::move(done))
         {
-            finish_soon(std::move(how));
+            finish_soon(std::move(result));
         }
         void cancel() override {}
     };
-    return std::make_unique<ending>(time, std::move(how), std::move(done));
+    return std::make_unique<ending>(time, std::move(result), std::move(done));
 }
 
 

@@ -12,7 +12,7 @@
 namespace rollout {
 
 /// Returns an operation that ended before it began, for a caller that has nothing to do or cannot do it.
-operation_ptr ended(clock &time, outcome how, done_fn done);
+operation_ptr ended(clock &time, outcome result, done_fn done);
 
 /// Runs the parts in order; ends with the first failure, or ok with the details of all. Ok if there are none.
 operation_ptr in_order(clock &time, std::vector<start_fn> parts, done_fn done);

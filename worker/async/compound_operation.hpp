@@ -61,12 +61,12 @@ class compound_operation : public operation {
     }
 
     /// Ends the whole, from the loop. Nothing of this object may be used afterwards.
-    void finish(outcome how) { done_(std::move(how)); }
+    void finish(outcome result) { done_(std::move(result)); }
 
     /// Ends the whole in the loop's next turn: for a constructor that has nothing to do.
-    void finish_soon(outcome how)
+    void finish_soon(outcome result)
     {
-        pause_for({}, [this, how = std::move(how)] { finish(how); });
+        pause_for({}, [this, result = std::move(result)] { finish(result); });
     }
 
     bool is_canceled() const noexcept { return canceled_; }

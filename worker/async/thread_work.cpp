@@ -63,15 +63,15 @@ job &job_of(uv_work_t *request) noexcept
 
 operation_ptr run_on_thread(uv_loop_t *loop, blocking_fn work, done_fn done)
 {
-    auto made = std::make_shared<job>();
-    made->request.data = made.get();
-    made->work = std::move(work);
-    made->done = std::move(done);
-    auto held = std::make_unique<thread_operation>(made);
+    auto queued = std::make_shared<job>();
+    queued->request.data = queued.get();
+    queued->work = std::move(work);
+    queued->done = std::move(done);
+    auto held = std::make_unique<thread_operation>(queued);
 
-    made->held_by_libuv = made;
+    queued->held_by_libuv = queued;
     uv_queue_work(
-        loop, &made->request, [](uv_work_t *request) { job_of(request).run(); },
+        loop, &queued->request, [](uv_work_t *request) { job_of(request).run(); },
         [](uv_work_t *request, int status) {
             const auto job = std::move(job_of(request).held_by_libuv);
             job->work = nullptr; // what it holds is destroyed on the loop's thread

@@ -92,7 +92,7 @@ class failing_backend final : public backend {
     std::string progress_of(const std::string &model) const override { return of_->progress_of(model); }
 
   private:
-    static outcome made(const char *call, fault of)
+    static outcome outcome_of(const char *call, fault of)
     {
         const std::string sentence = std::string("a test lets ") + call + " fail";
         return of == fault::permanent ? outcome::permanent(sentence) : outcome::transient(sentence);
@@ -103,11 +103,11 @@ class failing_backend final : public backend {
         if (const auto of = failpoint({"backend", call, "before"}, {fault::transient, fault::permanent});
             of != fault::none) {
             return run_on_thread(
-                loop_, [call, of](const stop_flag &) { return made(call, of); }, std::move(done));
+                loop_, [call, of](const stop_flag &) { return outcome_of(call, of); }, std::move(done));
         }
-        return work([call, done = std::move(done)](const outcome &how) {
+        return work([call, done = std::move(done)](const outcome &result) {
             const auto of = failpoint({"backend", call, "after"}, {fault::transient});
-            done(of == fault::none ? how : made(call, of));
+            done(of == fault::none ? result : outcome_of(call, of));
         });
     }
 

@@ -6,8 +6,8 @@
 #include "worker/async/thread_work.hpp"
 
 #include <filesystem>
+#include <memory>
 #include <string>
-#include <utility>
 
 namespace rollout {
 
@@ -16,13 +16,11 @@ struct way_trouble {
     const char *member = "staging"; ///< the member of the backend's settings that is at fault
 };
 
+/// Its copies are of the same repository, and share what they know of it.
 class model_repository {
   public:
     /// `staging` must be on the repository's file system, outside the repository.
-    model_repository(std::filesystem::path repository, std::filesystem::path staging)
-        : repository_(std::move(repository)), staging_(std::move(staging))
-    {
-    }
+    model_repository(std::filesystem::path repository, std::filesystem::path staging);
 
     std::filesystem::path staged(const std::string &model) const { return staging_ / model; }
     std::filesystem::path in_place(const std::string &model) const { return repository_ / model; }
@@ -34,7 +32,7 @@ class model_repository {
     outcome check_way(way_trouble *trouble = nullptr) const;
 
     /// Fails if the repository is missing or already holds something by that name, if a model of that name is withdrawn,
-    /// or if staged files could not be moved into the repository.
+    /// or if staged files could not be moved into the repository (check_way, unless that was possible seconds ago).
     outcome check_vacant(const std::string &model) const;
 
     /// Sets the staged model's name in its configuration, syncs the model to disk and renames it into the repository. If
@@ -61,12 +59,16 @@ class model_repository {
     std::filesystem::path withdrawn(const std::string &model) const;
     outcome moved(const std::filesystem::path &from, const std::filesystem::path &to, int error) const;
     outcome check_there() const;
+    outcome check_way_now_and_then() const;
     outcome no_way(const std::filesystem::path &from, const std::filesystem::path &to, int error) const;
     outcome take_out(const std::string &model) const;
     outcome move_in(const std::string &model) const;
 
+    struct shared_state;
+
     std::filesystem::path repository_;
     std::filesystem::path staging_;
+    std::shared_ptr<shared_state> shared_;
 };
 
 } // namespace rollout

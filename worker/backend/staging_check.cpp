@@ -30,10 +30,10 @@ staging_findings check_staging(const settings &of)
 {
     staging_findings found;
     const auto backends = json_make_object(); // only for the JSON pointers
-    for (const auto &[name, one] : of.backends) {
+    for (const auto &[name, settings] : of.backends) {
         std::vector<json_fault> none;
         const std::string backend = json_reader(backends.get(), "/backends", none).pointer_to(name);
-        for (const auto &[below, repository, staging] : repositories_of(one)) {
+        for (const auto &[below, repository, staging] : repositories_of(settings)) {
             if (!repository.empty()) {
                 check_one(backend + below, repository, staging, found);
             }

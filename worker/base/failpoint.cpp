@@ -75,9 +75,9 @@ class failpoints {
         if (action_ == crash) {
             std::raise(SIGKILL);
         }
-        for (const auto one : faults) {
-            if (action_ == name_of(one)) {
-                return one;
+        for (const auto fault_kind : faults) {
+            if (action_ == name_of(fault_kind)) {
+                return fault_kind;
             }
         }
         std::fprintf(stderr, "ROLLOUT_FAILPOINT: %s is not a known failure at %s\n", action_.c_str(), name.c_str());
@@ -111,8 +111,8 @@ class failpoints {
     void note(const std::string &name, unsigned number, std::initializer_list<fault> faults) const
     {
         std::string line = name + "#" + std::to_string(number) + " " + std::string(crash);
-        for (const auto one : faults) {
-            line += " " + std::string(name_of(one));
+        for (const auto fault_kind : faults) {
+            line += " " + std::string(name_of(fault_kind));
         }
         line += "\n";
         if (::write(trace_, line.data(), line.size()) < 0) {
@@ -131,8 +131,8 @@ class failpoints {
 
 failpoints &all()
 {
-    static failpoints one;
-    return one;
+    static failpoints instance;
+    return instance;
 }
 
 } // namespace

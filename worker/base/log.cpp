@@ -6,7 +6,6 @@
 #include "worker/base/log_output.hpp"
 
 #include <chrono>
-#include <climits>
 
 namespace rollout {
 
@@ -14,11 +13,11 @@ namespace {
 
 constexpr std::size_t max_characters = 4000;
 
-/// The bound of a write, so that other writers to the same pipe do not interleave with it.
-constexpr std::size_t burst_bytes = PIPE_BUF;
+/// Most lines are shorter.
+constexpr std::size_t usual_bytes = 512;
 
 thread_local std::string gathered;
-thread_local bool gathers = false;
+thread_local std::size_t most_gathered = 0; ///< 0: each line is written at once
 
 
 std::string_view level_name(log_level level) noexcept
@@ -51,7 +50,7 @@ void write_gathered(bool with_error = false) noexcept
 std::string line_of_log(log_level level, std::string_view message, log_fields fields)
 {
     using namespace std::chrono;
-    json_writer line;
+    json_writer line(usual_bytes);
     line.begin_object();
     line.name("time").text(timestamp(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count()));
     line.name("level").text(level_name(level));
@@ -69,11 +68,11 @@ void log(log_level level, std::string_view message, log_fields fields) noexcept
 try {
     // Each write is of whole lines, so that those of several threads do not mix.
     const std::string text = line_of_log(level, message, fields);
-    if (!gathers) {
+    if (most_gathered == 0) {
         put_out(text, level == log_level::error);
         return;
     }
-    if (gathered.size() + text.size() > burst_bytes) {
+    if (gathered.size() + text.size() > most_gathered) {
         write_gathered();
     }
     gathered += text;
@@ -87,13 +86,13 @@ try {
 
 log_batch::log_batch() noexcept
 {
-    gathers = true;
+    most_gathered = burst_bytes();
 }
 
 
 log_batch::~log_batch()
 {
-    gathers = false;
+    most_gathered = 0;
     write_gathered();
 }
 

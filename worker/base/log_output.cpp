@@ -24,11 +24,17 @@ namespace {
 constexpr auto longest_flush = std::chrono::seconds(2);
 
 
+bool is_file() noexcept
+{
+    struct stat what = {};
+    return fstat(STDERR_FILENO, &what) != 0 || S_ISREG(what.st_mode);
+}
+
+
 /// Returns whether that many bytes can be written to standard error without blocking. Files are assumed to never block.
 bool takes(std::size_t bytes) noexcept
 {
-    struct stat what = {};
-    if (fstat(STDERR_FILENO, &what) != 0 || S_ISREG(what.st_mode)) {
+    if (is_file()) {
         return true;
     }
     pollfd room = {STDERR_FILENO, POLLOUT, 0};
@@ -120,8 +126,8 @@ class output {
 
 output &the_output()
 {
-    static auto *const one = new output;
-    return *one;
+    static auto *const instance = new output;
+    return *instance;
 }
 
 } // namespace
@@ -132,6 +138,13 @@ try {
     the_output().put(lines, is_error);
 } catch (...) {
     // There is nowhere left to report it.
+}
+
+
+std::size_t burst_bytes() noexcept
+{
+    constexpr std::size_t of_a_file = 64 * 1024;
+    return is_file() ? of_a_file : PIPE_BUF;
 }
 
 

@@ -12,6 +12,10 @@ namespace rollout {
 /// have the same amount of room in addition.
 void put_out(std::string_view lines, bool is_error) noexcept;
 
+/// Returns how much should be put out at once, so that other writers to the same pipe do not interleave with it, and
+/// that a file is written to in few calls.
+std::size_t burst_bytes() noexcept;
+
 inline constexpr std::size_t waiting_bytes = std::size_t{1} << 20;
 
 /// Waits up to two seconds until all lines have been written; called before the process ends.

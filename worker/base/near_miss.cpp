@@ -21,13 +21,13 @@ constexpr std::size_t most_edits = 2;
 
 std::string plain(std::string_view name)
 {
-    std::string made;
+    std::string folded;
     for (const unsigned char c : name) {
         if (c != '-' && c != '_' && c != '.' && c != ' ') {
-            made += static_cast<char>(std::tolower(c));
+            folded += static_cast<char>(std::tolower(c));
         }
     }
-    return made;
+    return folded;
 }
 
 
@@ -51,7 +51,7 @@ std::size_t distance(std::string_view one, std::string_view other)
 }
 
 
-bool is_near(const std::string &name, const std::string &known)
+bool is_near(std::string_view name, std::string_view known)
 {
     if (name.empty()) {
         return false;
@@ -66,8 +66,12 @@ bool is_near(const std::string &name, const std::string &known)
     if (name.size() > known.size() + most_edits || known.size() > name.size() + most_edits) {
         return false;
     }
+    if (name.front() != known.front()) { // the first letter may be the only difference
+        const auto rest = name.substr(1);
+        return rest == known.substr(1) || rest == known || name == known.substr(1);
+    }
     const std::size_t edits = distance(name, known);
-    return edits <= 1 || (edits == most_edits && known.size() > short_name && name.front() == known.front());
+    return edits <= 1 || (edits == most_edits && known.size() > short_name);
 }
 
 } // namespace
@@ -79,7 +83,7 @@ std::string_view near_miss(std::string_view name, std::span<const std::string_vi
         return {};
     }
     const std::string written = plain(name);
-    const auto found = std::ranges::find_if(known, [&](auto one) { return is_near(written, plain(one)); });
+    const auto found = std::ranges::find_if(known, [&](auto candidate) { return is_near(written, candidate); });
     return found == known.end() ? std::string_view() : *found;
 }
 

@@ -75,24 +75,24 @@ bool is_inside(const std::string &path, const std::string &folder)
 void compare_servers(const std::vector<server_settings> &all, std::size_t here, std::size_t there,
                      const std::string &pointer, std::vector<json_fault> &faults)
 {
-    const auto &one = all[here];
+    const auto &server = all[here];
     const auto &other = all[there];
     const auto fault = [&](const char *member, const std::string &detail) {
         faults.push_back({pointer + '/' + std::to_string(here) + '/' + member, detail});
     };
     const std::string of_other = " of servers/" + std::to_string(there);
-    if (!one.url.empty() && one.url == other.url) {
+    if (!server.url.empty() && server.url == other.url) {
         fault("url", "is that" + of_other + " too: a server is named once");
         return;
     }
-    if (!one.peer.empty() && upstream_key(one.peer) == upstream_key(other.peer)) {
-        fault("peer", "is that" + of_other + " too (" + one.peer + "): nginx could not tell them apart");
+    if (!server.peer.empty() && upstream_key(server.peer) == upstream_key(other.peer)) {
+        fault("peer", "is that" + of_other + " too (" + server.peer + "): nginx could not tell them apart");
     }
-    if (one.repository.empty() || other.repository.empty()) {
+    if (server.repository.empty() || other.repository.empty()) {
         return;
     }
-    if (one.repository == other.repository) {
-        if (one.staging != other.staging) {
+    if (server.repository == other.repository) {
+        if (server.staging != other.staging) {
             fault("staging", "differs from that" + of_other +
                                  ", which has the same repository: what servers share is "
                                  "staged once");
@@ -100,14 +100,14 @@ void compare_servers(const std::vector<server_settings> &all, std::size_t here, 
         return;
     }
     for (const auto *theirs : {&other.repository, &other.staging}) {
-        if (is_inside(one.repository, *theirs) || is_inside(*theirs, one.repository)) {
+        if (is_inside(server.repository, *theirs) || is_inside(*theirs, server.repository)) {
             fault("repository", "cannot be shared in part: one of it and the " +
                                     std::string(theirs == &other.staging ? "staging folder" : "repository") +
                                     of_other + " is inside of the other (" + *theirs + ")");
             return;
         }
     }
-    if (is_inside(one.staging, other.repository) || one.staging == other.staging) {
+    if (is_inside(server.staging, other.repository) || server.staging == other.staging) {
         fault("staging", "is taken: it is in the repository, or is the staging folder," + of_other);
     }
 }

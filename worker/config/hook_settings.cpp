@@ -8,21 +8,21 @@ constexpr std::uint64_t hour_s = 3600;
 
 hook_settings read_hook(const json_t *value, const std::string &pointer, std::vector<json_fault> &faults)
 {
-    hook_settings made;
+    hook_settings hook;
     json_reader reader(value, pointer, faults);
     const bool has_url = json_object_get(value, "url") != nullptr;
     const bool has_command = json_object_get(value, "command") != nullptr;
-    reader.text("url", made.url);
-    if (!made.url.empty() && !is_web_address(made.url)) {
+    reader.text("url", hook.url);
+    if (!hook.url.empty() && !is_web_address(hook.url)) {
         reader.fault("url", web_address_rule);
     }
-    read_command(reader, made.command, false);
+    read_command(reader, hook.command, false);
     if (json_is_object(value) && has_url == has_command) {
         faults.push_back({pointer, "must have either a \"url\" or a \"command\""});
     }
-    reader.number("timeout_s", made.timeout_s, 1, hour_s);
+    reader.number("timeout_s", hook.timeout_s, 1, hour_s);
     reader.refuse_others();
-    return made;
+    return hook;
 }
 
 } // namespace

@@ -43,24 +43,24 @@ void read_model(const std::string &name, const std::string &pointer, const json_
         faults.push_back({pointer, "must be a model's id, or a pattern of ids with * and ?"});
     }
     json_reader reader(value, pointer, faults);
-    model_overrides one;
-    reader.text("backend", one.backend);
-    if (!one.backend.empty() && !to.backends.contains(one.backend)) {
+    model_overrides model;
+    reader.text("backend", model.backend);
+    if (!model.backend.empty() && !to.backends.contains(model.backend)) {
         reader.fault("backend", "must be the name of a backend: " + backend_names(to));
     }
-    reader.text("source", one.source);
-    if (const auto fault = check_template(one.source); !fault.empty()) {
+    reader.text("source", model.source);
+    if (const auto fault = check_template(model.source); !fault.empty()) {
         reader.fault("source", fault);
-    } else if (allows_sources && !one.source.empty()) {
-        if (auto no_prefix = allow_folder_of(one.source, to); !no_prefix.empty()) {
+    } else if (allows_sources && !model.source.empty()) {
+        if (auto no_prefix = allow_folder_of(model.source, to); !no_prefix.empty()) {
             reader.fault("source", std::move(no_prefix));
         }
     }
-    reader.flag("protect", one.protect);
-    one.rollout = to.rollout;
+    reader.flag("protect", model.protect);
+    model.rollout = to.rollout;
     if (const json_t *rollout = reader.object("rollout")) {
-        read_rollout(rollout, reader.pointer_to("rollout"), one.rollout, faults, to.warnings);
-        const auto named = to.backends.find(one.backend);
+        read_rollout(rollout, reader.pointer_to("rollout"), model.rollout, faults, to.warnings);
+        const auto named = to.backends.find(model.backend);
         if (json_object_get(rollout, "smoke") != nullptr && !to.backends.empty() &&
             (named != to.backends.end() ? runs_command(*named) : std::ranges::all_of(to.backends, runs_command))) {
             faults.push_back({reader.pointer_to("rollout") + "/smoke",
@@ -69,7 +69,7 @@ void read_model(const std::string &name, const std::string &pointer, const json_
         }
     }
     reader.refuse_others();
-    to.models.emplace(name, std::move(one));
+    to.models.emplace(name, std::move(model));
 }
 
 } // namespace

@@ -299,8 +299,8 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
         read_rollout(rollout, "/rollout", to.rollout, faults, to.warnings);
         std::vector<json_fault> times; // a client may end a hold sooner
         check_times(to.rollout, rollout, "/rollout", to.limits.time_limit_s, times);
-        for (const auto &one : times) {
-            to.warnings.push_back(one.pointer + " " + one.detail);
+        for (const auto &fault : times) {
+            to.warnings.push_back(fault.pointer + " " + fault.detail);
         }
     }
     if (const json_t *models = reader.object("models")) {

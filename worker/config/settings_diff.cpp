@@ -90,8 +90,8 @@ std::string changes_between(const settings &before, const settings &after)
     count_changes(member_of(before, "models"), member_of(after, "models"), "entry of models", "entries of models",
                   changes);
     std::string words;
-    for (const auto &one : changes) {
-        words += (words.empty() ? "" : ", ") + one;
+    for (const auto &change : changes) {
+        words += (words.empty() ? "" : ", ") + change;
     }
     return words.empty() ? "nothing" : words;
 }

@@ -69,8 +69,8 @@ json_ptr revision_to_json(const served_revision &from)
     json_put(to.get(), "backend", from.backend);
     json_put(to.get(), "upstream", from.upstream);
     json_ptr copies = json_make_array();
-    for (const auto &one : from.copies) {
-        json_add(copies.get(), copy_to_json(one));
+    for (const auto &copy : from.copies) {
+        json_add(copies.get(), copy_to_json(copy));
     }
     json_put(to.get(), "copies", std::move(copies));
     json_put(to.get(), "keep_files", json_ptr(json_boolean(from.keep_files)));
@@ -78,6 +78,9 @@ json_ptr revision_to_json(const served_revision &from)
     json_put(to.get(), "load_begun", json_ptr(json_boolean(from.load_begun)));
     if (from.was_kept) {
         json_put(to.get(), "was_kept", json_ptr(json_true()));
+    }
+    if (from.drained) {
+        json_put(to.get(), "drained", json_ptr(json_true()));
     }
     if (!from.owing.empty()) {
         json_put(to.get(), "owing", json_make_array(from.owing));
@@ -114,6 +117,7 @@ std::optional<served_revision> revision_from_json(const json_t *from)
     to.stage_begun = json_is_true(json_object_get(from, "stage_begun"));
     to.load_begun = json_is_true(json_object_get(from, "load_begun"));
     to.was_kept = json_is_true(json_object_get(from, "was_kept"));
+    to.drained = json_is_true(json_object_get(from, "drained"));
     to.owing = texts_from_json(json_object_get(from, "owing"));
     to.left = json_count(from, "left");
     if (!is_upstream(to.upstream) || !std::ranges::all_of(to.copies, is_sound)) {
@@ -153,9 +157,9 @@ bool is_watched_former(const model &of, const served_revision &retired)
 
 /// Returns a sort key: the revision with the lower one left the traffic earlier. Old journals have no count of that;
 /// there the revision numbers give the order.
-std::pair<std::uint64_t, std::uint64_t> age_of(const served_revision &one)
+std::pair<std::uint64_t, std::uint64_t> age_of(const served_revision &revision)
 {
-    return {one.left, one.revision};
+    return {revision.left, revision.revision};
 }
 
 } // namespace
@@ -186,14 +190,14 @@ std::vector<const served_revision *> loaded_revisions(const model &of)
             all.push_back(&**place);
         }
     }
-    for (const auto &one : of.retired) {
-        if (is_watched_former(of, one)) {
-            all.push_back(&one);
+    for (const auto &old : of.retired) {
+        if (is_watched_former(of, old) || (old.load_begun && !old.drained)) {
+            all.push_back(&old);
         }
     }
-    for (const auto &one : of.kept) {
-        if (one.load_begun) {
-            all.push_back(&one);
+    for (const auto &kept : of.kept) {
+        if (kept.load_begun) {
+            all.push_back(&kept);
         }
     }
     return all;
@@ -203,9 +207,9 @@ std::vector<const served_revision *> loaded_revisions(const model &of)
 std::vector<const served_revision *> revisions_to_unload(const model &of)
 {
     std::vector<const served_revision *> all;
-    for (const auto &one : of.retired) {
-        if (!is_watched_former(of, one)) {
-            all.push_back(&one);
+    for (const auto &retired : of.retired) {
+        if (!is_watched_former(of, retired)) {
+            all.push_back(&retired);
         }
     }
     return all;
@@ -233,16 +237,26 @@ served_revision without_names_in_use(const model &of, served_revision retired)
 
 void note_taken_off(model &of, std::uint64_t revision)
 {
-    const auto at = std::ranges::find(of.retired, revision, &served_revision::revision);
-    if (at == of.retired.end()) {
+    const auto found = std::ranges::find(of.retired, revision, &served_revision::revision);
+    if (found == of.retired.end()) {
         return;
     }
-    if (at->keep_files) {
-        of.kept.push_back(*at);
+    if (found->keep_files) {
+        of.kept.push_back(*found);
         of.kept.back().load_begun = false;
+        of.kept.back().drained = false;
         of.kept.back().owing.clear();
     }
-    of.retired.erase(at);
+    of.retired.erase(found);
+}
+
+
+void note_drained(model &of, std::uint64_t revision)
+{
+    const auto found = std::ranges::find(of.retired, revision, &served_revision::revision);
+    if (found != of.retired.end()) {
+        found->drained = true;
+    }
 }
 
 
@@ -256,8 +270,8 @@ void note_leaving(model &of)
 {
     std::uint64_t last = 0;
     for (const auto *list : {&of.retired, &of.kept}) {
-        for (const auto &one : *list) {
-            last = std::max(last, one.left);
+        for (const auto &old : *list) {
+            last = std::max(last, old.left);
         }
     }
     of.blue->left = last + 1;
@@ -267,10 +281,10 @@ void note_leaving(model &of)
 const served_revision *former_revision(const model &of)
 {
     const served_revision *found = nullptr;
-    for (const auto &one : of.kept) {
-        const bool served_before = one.left != 0 || one.revision < of.blue->revision;
-        if (served_before && (found == nullptr || age_of(*found) < age_of(one))) {
-            found = &one;
+    for (const auto &former : of.kept) {
+        const bool served_before = former.left != 0 || former.revision < of.blue->revision;
+        if (served_before && (found == nullptr || age_of(*found) < age_of(former))) {
+            found = &former;
         }
     }
     return found;
@@ -280,12 +294,12 @@ const served_revision *former_revision(const model &of)
 void bound_kept(model &of, std::size_t most)
 {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> revisions;
-    for (const auto &one : of.kept) {
-        revisions.push_back(age_of(one));
+    for (const auto &former : of.kept) {
+        revisions.push_back(age_of(former));
     }
-    for (const auto &one : of.retired) {
-        if (one.keep_files) {
-            revisions.push_back(age_of(one));
+    for (const auto &retired : of.retired) {
+        if (retired.keep_files) {
+            revisions.push_back(age_of(retired));
         }
     }
     if (revisions.size() <= most) {
@@ -293,13 +307,13 @@ void bound_kept(model &of, std::size_t most)
     }
     std::ranges::sort(revisions);
     revisions.resize(revisions.size() - most);
-    const auto is_too_old = [&revisions](const served_revision &one) {
-        return std::ranges::binary_search(revisions, age_of(one));
+    const auto is_too_old = [&revisions](const served_revision &revision) {
+        return std::ranges::binary_search(revisions, age_of(revision));
     };
     std::ranges::copy_if(of.kept, std::back_inserter(of.retired), is_too_old);
     std::erase_if(of.kept, is_too_old);
-    for (auto &one : of.retired) {
-        one.keep_files = one.keep_files && !is_too_old(one);
+    for (auto &retired : of.retired) {
+        retired.keep_files = retired.keep_files && !is_too_old(retired);
     }
 }
 
@@ -328,8 +342,8 @@ std::string served_revision::names() const
 std::vector<route> routes_of(const model &from, const std::vector<route> &before)
 {
     std::map<std::string, route> by_part;
-    for (const auto &one : before) {
-        by_part[one.part];
+    for (const auto &part_route : before) {
+        by_part[part_route.part];
     }
     if (from.blue) {
         add_targets(*from.blue, &route::blue, by_part);
@@ -343,12 +357,12 @@ std::vector<route> routes_of(const model &from, const std::vector<route> &before
         by_part[""];
     }
     std::vector<route> all;
-    for (auto &[part, one] : by_part) {
-        one.model_id = from.model_id;
-        one.part = part;
-        one.weight = one.green ? from.weight : 0;
-        one.watched = one.blue && from.former != 0;
-        all.push_back(one);
+    for (auto &[part, part_route] : by_part) {
+        part_route.model_id = from.model_id;
+        part_route.part = part;
+        part_route.weight = part_route.green ? from.weight : 0;
+        part_route.watched = part_route.blue && from.former != 0;
+        all.push_back(part_route);
     }
     return all;
 }
@@ -367,8 +381,8 @@ json_ptr model_to_json(const model &from)
     }
     for (const auto &[name, list] : lists) {
         json_ptr all = json_make_array();
-        for (const auto &one : from.*list) {
-            json_add(all.get(), revision_to_json(one));
+        for (const auto &revision : from.*list) {
+            json_add(all.get(), revision_to_json(revision));
         }
         json_put(to.get(), name, std::move(all));
     }
@@ -390,8 +404,8 @@ std::optional<model> model_from_json(const json_t *from)
     to.weight = static_cast<unsigned>(weight);
     to.former = json_count(from, "former");
     for (const auto &[name, place] : places) {
-        if (const json_t *one = json_object_get(from, name)) {
-            to.*place = revision_from_json(one);
+        if (const json_t *member = json_object_get(from, name)) {
+            to.*place = revision_from_json(member);
             if (!(to.*place)) {
                 return std::nullopt;
             }
@@ -400,11 +414,11 @@ std::optional<model> model_from_json(const json_t *from)
     for (const auto &[name, list] : lists) {
         const json_t *all = json_object_get(from, name);
         for (std::size_t i = 0; i < json_array_size(all); ++i) {
-            auto one = revision_from_json(json_array_get(all, i));
-            if (!one) {
+            auto revision = revision_from_json(json_array_get(all, i));
+            if (!revision) {
                 return std::nullopt;
             }
-            (to.*list).push_back(std::move(*one));
+            (to.*list).push_back(std::move(*revision));
         }
     }
     return to;

@@ -35,6 +35,7 @@ struct served_revision {
     bool stage_begun = false;         ///< the files under its name in the server's repository may be its own
     bool load_begun = false;          ///< the server may have it in memory
     bool was_kept = false;            ///< and will be kept again if the deletion under way is undone
+    bool drained = false;             ///< retired, and nothing has to be waited for any more before it is unloaded
     std::vector<std::string> owing =
         {}; ///< servers that were down when all others unloaded it; its files stay until these have too
     std::uint64_t left = 0; ///< its position in the order in which revisions left the traffic; 0: not yet
@@ -63,8 +64,9 @@ struct model {
 /// Finds the revision of that number, in whatever state; null if there is none.
 served_revision *find_revision(model &of, std::uint64_t revision);
 
-/// Returns the revisions that must be loaded now: blue, green, the old blue while the new one is watched, and those that
-/// are kept loaded. A revision that is coming or going is its task's matter.
+/// Returns the revisions that must be loaded now: blue, green, the old blue while the new one is watched, those that are
+/// kept loaded, and those that are retired and not drained, as a gateway may still route to them. A revision that is
+/// coming or going is its task's matter.
 std::vector<const served_revision *> loaded_revisions(const model &of);
 
 /// Returns whether anything of the model is on a server.
@@ -79,6 +81,9 @@ const served_revision *former_revision(const model &of);
 /// Limits the kept revisions, including retired ones that will be kept, to `most`: those that left the traffic first are
 /// to be removed, and are in `retired` afterwards, without `keep_files`.
 void bound_kept(model &of, std::size_t most);
+
+/// Records that a retired revision has had its time to drain.
+void note_drained(model &of, std::uint64_t revision);
 
 /// Returns the retired revisions that must be unloaded and removed now: not the old blue while the new one is watched.
 std::vector<const served_revision *> revisions_to_unload(const model &of);

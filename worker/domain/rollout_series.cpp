@@ -309,11 +309,11 @@ std::string rollout_series::document(std::string_view task_id, std::string_view 
     to.name("limits");
     limits_ ? to.raw(json_compact(limits_.get(), JSON_REAL_PRECISION(15))) : to.null();
     to.name("marks").begin_array();
-    for (const auto &one : marks_) {
+    for (const auto &mark : marks_) {
         to.begin_object();
-        to.name("at").text(timestamp(one.at_us));
-        to.name("what").text(mark_name(one.what));
-        to.name("detail").text(one.detail);
+        to.name("at").text(timestamp(mark.at_us));
+        to.name("what").text(mark_name(mark.what));
+        to.name("detail").text(mark.detail);
         to.end_object();
     }
     return to.end_array().end_object().take();
@@ -338,11 +338,11 @@ std::optional<rollout_series> rollout_series::from_document(const json_t *docume
     }
     const json_t *marks = json_object_get(document, "marks");
     for (std::size_t i = 0; i < json_array_size(marks); ++i) {
-        auto one = mark_of(json_array_get(marks, i));
-        if (!one) {
+        auto mark = mark_of(json_array_get(marks, i));
+        if (!mark) {
             return std::nullopt;
         }
-        to.mark(std::move(*one));
+        to.mark(std::move(*mark));
     }
     return to;
 }

@@ -15,6 +15,9 @@ namespace rollout {
 
 namespace {
 
+/// Most documents of tasks that wait are shorter.
+constexpr std::size_t usual_document_bytes = 1024;
+
 constexpr std::array step_states = {step_state::pending, step_state::running, step_state::done, step_state::failed,
                                     step_state::skipped};
 
@@ -142,9 +145,9 @@ void task::set_waiting(const wait_state &what) noexcept
 
 step_record *task::find_step(std::string_view name) noexcept
 {
-    for (auto &one : steps) {
-        if (one.name == name) {
-            return &one;
+    for (auto &step : steps) {
+        if (step.name == name) {
+            return &step;
         }
     }
     return nullptr;
@@ -155,7 +158,7 @@ std::string document_of(const task &from)
 {
     // The ids come before the status, and the creator directly after it: the module relies on that
     // (task_record::status_at, served_document.cpp).
-    json_writer to;
+    json_writer to(usual_document_bytes);
     to.begin_object();
     to.name("task_id").text(from.task_id);
     to.name("id").text(from.task_id);

@@ -47,11 +47,11 @@ struct stretch {
 
 /// Returns the next range from `at` on: all of the rest if the file system does not report holes; empty, at `size`, if
 /// the rest is a hole.
-stretch next_stretch(int fd, std::uint64_t at, std::uint64_t size)
+stretch next_stretch(int fd, std::uint64_t offset, std::uint64_t size)
 {
-    const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
+    const off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
     if (data < 0) {
-        return errno == ENXIO ? stretch{size, size} : stretch{at, size};
+        return errno == ENXIO ? stretch{size, size} : stretch{offset, size};
     }
     const off_t hole = ::lseek(fd, data, SEEK_HOLE);
     const auto begin = std::min(static_cast<std::uint64_t>(data), size);
@@ -126,9 +126,9 @@ class copying {
         if (::ftruncate(ends_.to, static_cast<off_t>(size)) != 0) {
             return unwritable(ends_, errno);
         }
-        for (std::uint64_t at = 0; at < size;) {
-            stretch next = next_stretch(ends_.from, at, size);
-            at = next.end;
+        for (std::uint64_t offset = 0; offset < size;) {
+            stretch next = next_stretch(ends_.from, offset, size);
+            offset = next.end;
             while (next.begin < next.end) {
                 const stretch piece{next.begin, std::min(next.end, next.begin + piece_bytes)};
                 if (auto copied = copy(piece); !copied) {

@@ -72,11 +72,11 @@ outcome tree_pass::copy_one(const opened_source &file, const std::string &path, 
         return counted;
     }
     const mode_t mode = (file.status.st_mode & S_IXUSR) != 0 ? 0755 : 0644;
-    const unique_fd made(::openat(to, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-    if (!made || ::fchmod(made.get(), mode) != 0) {
+    const unique_fd created(::openat(to, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (!created || ::fchmod(created.get(), mode) != 0) {
         return io_failure(copy_of(path) + " cannot be created", errno);
     }
-    return copy_file({file.fd.get(), made.get(), shown(path), copy_of(path)}, file.status, stop_, digest);
+    return copy_file({file.fd.get(), created.get(), shown(path), copy_of(path)}, file.status, stop_, digest);
 }
 
 
@@ -149,12 +149,12 @@ outcome tree_pass::enter(const opened_source &folder, const std::string &path, c
     if (::mkdirat(to, name, 0755) != 0) {
         return io_failure(copy_of(path) + " cannot be created", errno);
     }
-    const unique_fd made(::openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!made || ::fchmod(made.get(), 0755) != 0) {
+    const unique_fd created(::openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!created || ::fchmod(created.get(), 0755) != 0) {
         return io_failure(copy_of(path) + " cannot be created", errno);
     }
     return walk(
-        folder, path, [&](std::string_view, bool) { return made.get(); }, nullptr);
+        folder, path, [&](std::string_view, bool) { return created.get(); }, nullptr);
 }
 
 

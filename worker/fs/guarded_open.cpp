@@ -55,7 +55,7 @@ allowed_area::allowed_area(const std::vector<std::string> &paths)
 
 bool allowed_area::holds(std::string_view path) const noexcept
 {
-    return std::ranges::any_of(real_paths_, [&](const std::string &one) { return is_same_or_under(path, one); });
+    return std::ranges::any_of(real_paths_, [&](const std::string &root) { return is_same_or_under(path, root); });
 }
 
 

@@ -86,8 +86,8 @@ bool is_kubernetes_own(std::string_view name) noexcept
 
 bool is_left_behind(std::string_view name) noexcept
 {
-    return std::ranges::any_of(names, [name](auto one) { return std::ranges::equal(name, one, {}, low); }) ||
-           std::ranges::any_of(beginnings, [name](auto one) { return begins_with(name, one); }) ||
+    return std::ranges::any_of(names, [name](auto left) { return std::ranges::equal(name, left, {}, low); }) ||
+           std::ranges::any_of(beginnings, [name](auto left) { return begins_with(name, left); }) ||
            is_silly_renamed(name) || is_kubernetes_own(name);
 }
 

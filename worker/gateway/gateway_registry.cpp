@@ -15,19 +15,36 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A running gateway is back within a second: a shorter loss is not worth reporting.
+/// A running gateway is back within a second: one that is not by then is out of reach.
 constexpr std::chrono::milliseconds lost_grace = 5s;
 
 /// The time between two checks of whether the processes of a gateway without a link are alive.
 constexpr auto lost_pause = 500ms;
 
+/// A message names no more gateways than this.
+constexpr std::size_t most_gateways_named = 3;
+
 /// The pause before pages that could not be read are read again.
 constexpr auto reread_pause = 1000ms;
+
+
+/// Joins the first sentences of a list, and counts the others.
+std::string first_of(const std::vector<std::string> &sentences)
+{
+    std::string all;
+    for (std::size_t i = 0; i < std::min(sentences.size(), most_gateways_named); ++i) {
+        all += (all.empty() ? "" : "; ") + sentences[i];
+    }
+    return sentences.size() <= most_gateways_named
+               ? all
+               : all + "; and " + std::to_string(sentences.size() - most_gateways_named) + " more";
+}
 
 } // namespace
 
 
-gateway_registry::gateway_registry(journal &journal, clock &time) : journal_(journal), time_(time), waits_(time)
+gateway_registry::gateway_registry(journal &journal, clock &time)
+    : journal_(journal), time_(time), waits_for_known_(time), waits_for_reachable_(time)
 {
     for (const auto &placed : journal.models()) {
         for (const auto &part : routes_of(placed)) {
@@ -114,6 +131,7 @@ void gateway_registry::leave(const session_ptr &link)
         journal_.forget_gateway(found->first);
         known_.erase(found);
         check_waits();
+        note_progress();
     } else {
         lose(known, !had_lost);
     }
@@ -292,6 +310,7 @@ bool gateway_registry::is_to_be_dropped(member &which) const
 
 void gateway_registry::drop_lost()
 {
+    const auto count = known_.size();
     for (auto next = known_.begin(); next != known_.end();) {
         const auto entry = next++;
         if (!entry->second->replica.is_linked() && is_to_be_dropped(*entry->second)) {
@@ -303,20 +322,59 @@ void gateway_registry::drop_lost()
         lost_timer_ = time_.after(lost_pause, [this] { drop_lost(); });
     }
     check_waits();
+    if (known_.size() != count) {
+        note_progress();
+    }
+}
+
+
+void gateway_registry::note_progress() const
+{
+    if (on_progress && !stopped_) {
+        on_progress();
+    }
+}
+
+
+/// Returns whether new routes can be expected to reach it soon, if they have not yet.
+bool gateway_registry::is_reachable(const member &which) const
+{
+    return which.replica.is_linked() || time_.now() - which.lost_at + 1ms < lost_grace;
+}
+
+
+std::string gateway_registry::words_of(const member &lost) const
+{
+    return "gateway " + lost.replica.id().substr(0, 8) + " has had no link since " + timestamp(lost.lost_at_us) +
+           " (" + lost.processes.words() + ") and may still route";
 }
 
 
 std::string gateway_registry::missing() const
 {
-    std::string all;
-    for (const auto &[id, known] : known_) {
+    std::vector<std::string> sentences;
+    for (const auto &[_, known] : known_) {
         if (!known->replica.is_linked()) {
-            all += (all.empty() ? "gateway " : "; gateway ") + id.substr(0, 8) + " has had no link since " +
-                   timestamp(known->lost_at_us) + " (" + known->processes.words() +
-                   ") and is waited for, as it may route still";
+            sentences.push_back(words_of(*known));
         }
     }
-    return all;
+    return first_of(sentences);
+}
+
+
+/// A gateway that has confirmed a route does not go back to an older one, whether it is linked or not.
+std::string gateway_registry::routing_before(std::uint64_t revision) const
+{
+    std::vector<std::string> sentences;
+    for (const auto &[id, known] : known_) {
+        if (known->replica.confirmed() >= revision) {
+            continue;
+        }
+        sentences.push_back(known->replica.is_linked()
+                                ? "gateway " + id.substr(0, 8) + " does not follow the newest routes yet"
+                                : words_of(*known));
+    }
+    return first_of(sentences);
 }
 
 
@@ -327,13 +385,15 @@ void gateway_registry::confirm(const session &by, std::uint64_t routes_revision)
     if (auto *of = find(by.peer.gateway)) {
         of->confirm(routes_revision);
         check_waits();
+        note_progress();
     }
 }
 
 
-operation_ptr gateway_registry::when_followed(std::uint64_t revision, done_fn done)
+operation_ptr gateway_registry::when_followed(std::uint64_t revision, gateway_control::awaited whom, done_fn done)
 {
-    auto wait = waits_.start(revision, std::move(done));
+    auto &waits = whom == gateway_control::awaited::known ? waits_for_known_ : waits_for_reachable_;
+    auto wait = waits.start(revision, std::move(done));
     check_waits();
     return wait;
 }
@@ -341,23 +401,31 @@ operation_ptr gateway_registry::when_followed(std::uint64_t revision, done_fn do
 
 void gateway_registry::check_waits()
 {
-    if (known_.empty()) {
-        return;
-    }
-    std::uint64_t followed = UINT64_MAX;
+    std::uint64_t by_known = known_.empty() ? 0 : UINT64_MAX;
+    std::uint64_t by_reachable = UINT64_MAX;
+    bool is_any_linked = false;
     for (const auto &[_, known] : known_) {
-        followed = std::min(followed, known->replica.followed());
+        is_any_linked = is_any_linked || known->replica.is_linked();
+        by_known = std::min(by_known, known->replica.followed());
+        if (is_reachable(*known)) {
+            by_reachable = std::min(by_reachable, known->replica.followed());
+        }
     }
-    waits_.end_up_to(followed);
+    waits_for_known_.end_up_to(by_known);
+    waits_for_reachable_.end_up_to(is_any_linked ? by_reachable : 0);
 }
 
 
-gateway_control::followers gateway_registry::followers_of(std::uint64_t revision) const
+gateway_control::followers gateway_registry::followers_of(std::uint64_t revision, gateway_control::awaited whom) const
 {
-    const auto is_behind = [revision](const auto &entry) {
-        return !entry.second->replica.is_linked() || entry.second->replica.followed() < revision;
-    };
-    return {known_.size(), static_cast<std::size_t>(std::ranges::count_if(known_, is_behind))};
+    gateway_control::followers count;
+    for (const auto &[_, known] : known_) {
+        if (whom == gateway_control::awaited::known || is_reachable(*known)) {
+            ++count.known;
+            count.behind += known->replica.followed() < revision ? 1 : 0;
+        }
+    }
+    return count;
 }
 
 } // namespace rollout

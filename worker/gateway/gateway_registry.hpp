@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,14 +20,18 @@
 
 namespace rollout {
 
-/// A gateway without a link is waited for as long as its processes live, and for `lost_for` at most. The journal
-/// stores which gateways are known, so that a restarted rolloutd waits for the earlier ones. Journal and clock
-/// outlive the registry.
+/// A gateway without a link is known as long as its processes live, and for `lost_for` at most: it may still route.
+/// After some seconds it counts as out of reach. The journal stores which gateways are known, so that a restarted
+/// rolloutd knows the earlier ones. Journal and clock outlive the registry.
 class gateway_registry {
   public:
     gateway_registry(journal &journal, clock &time);
     gateway_registry(const gateway_registry &) = delete;
     gateway_registry &operator=(const gateway_registry &) = delete;
+
+    /// Called when a gateway has followed further, or is no longer known: what could not be unloaded because of it may
+    /// be now. May be null.
+    std::function<void()> on_progress;
 
     /// Sets how long a gateway without a link is waited for at most.
     void wait_for_lost(std::chrono::milliseconds most) noexcept { lost_for_ = most; }
@@ -64,8 +69,9 @@ class gateway_registry {
     void publish_peers(const std::string &model_id, std::uint64_t revision, const std::string &server_model,
                        const std::optional<std::vector<std::string>> &peers);
     std::string missing() const;
-    operation_ptr when_followed(std::uint64_t revision, done_fn done);
-    gateway_control::followers followers_of(std::uint64_t revision) const;
+    operation_ptr when_followed(std::uint64_t revision, gateway_control::awaited whom, done_fn done);
+    gateway_control::followers followers_of(std::uint64_t revision, gateway_control::awaited whom) const;
+    std::string routing_before(std::uint64_t revision) const;
     std::string objection_to(const std::string &upstream) const;
     std::vector<std::string> servers_missing_in(const std::string &upstream,
                                                 const std::vector<std::string> &peers) const;
@@ -86,6 +92,8 @@ class gateway_registry {
 
     member &add(const std::string &id);
     bool has_lost() const;
+    bool is_reachable(const member &which) const;
+    std::string words_of(const member &lost) const;
     bool is_shared() const;
     void tell_shared() const;
     void warn_of_unknown_upstreams(const gateway_replica &of, const session &by) const;
@@ -93,6 +101,7 @@ class gateway_registry {
     bool is_to_be_dropped(member &which) const;
     void drop_lost();
     void check_waits();
+    void note_progress() const;
     void pump_all();
 
     journal &journal_;
@@ -100,7 +109,8 @@ class gateway_registry {
     std::chrono::milliseconds lost_for_{0};
     published_routes routes_;
     std::map<std::string, std::unique_ptr<member>> known_; ///< by id
-    follow_waits waits_;
+    follow_waits waits_for_known_;
+    follow_waits waits_for_reachable_;
     operation_ptr lost_timer_;
     operation_ptr reread_;
     bool stopped_ = false;

@@ -89,6 +89,9 @@ class gateway_replica {
     /// Returns up to which revision it is known to follow the routes: 0 if it is offline.
     std::uint64_t followed() const noexcept { return is_linked() ? confirmed_ : 0; }
 
+    /// Returns up to which revision it has ever followed the routes: it does not go back, even while it is offline.
+    std::uint64_t confirmed() const noexcept { return confirmed_; }
+
     /// Returns whether any of its worker processes can send requests to that upstream.
     bool has_upstream(const std::string &upstream) const;
 

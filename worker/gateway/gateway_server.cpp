@@ -40,8 +40,14 @@ gateway_server::gateway_server(uv_loop_t *loop, journal &from)
       pages_({from, time_, [this](const std::string &model_id) { return losses_of(model_id); },
               [this](const std::string &model_id, std::size_t most) { return tasks_of(model_id, most); },
               [this](const std::string &task_id, series_fn done) { find_series(task_id, std::move(done)); },
-              [this] { return metrics(); }})
+              [this] { return metrics(); },
+              [this](const model &of) { return server_warnings_.sentences_of(of, gateways_); }})
 {
+    gateways_.on_progress = [this] {
+        if (on_gateway_progress) {
+            on_gateway_progress();
+        }
+    };
     flusher_.emplace(loop, [this] { flush_all(); });
 }
 
@@ -336,15 +342,21 @@ std::string gateway_server::missing() const
 }
 
 
-operation_ptr gateway_server::when_followed(std::uint64_t revision, done_fn done)
+operation_ptr gateway_server::when_followed(std::uint64_t revision, awaited whom, done_fn done)
 {
-    return gateways_.when_followed(revision, std::move(done));
+    return gateways_.when_followed(revision, whom, std::move(done));
 }
 
 
-gateway_control::followers gateway_server::followers_of(std::uint64_t revision) const
+gateway_control::followers gateway_server::followers_of(std::uint64_t revision, awaited whom) const
 {
-    return gateways_.followers_of(revision);
+    return gateways_.followers_of(revision, whom);
+}
+
+
+std::string gateway_server::routing_before(std::uint64_t revision) const
+{
+    return gateways_.routing_before(revision);
 }
 
 

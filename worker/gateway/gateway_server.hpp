@@ -57,6 +57,9 @@ class gateway_server final : public gateway_control {
     std::function<void(const std::string &upstream, const std::string &peer)> on_suspect = [](const std::string &,
                                                                                               const std::string &) {};
 
+    /// Called when a gateway has followed the routes further, or is no longer known. May be null.
+    std::function<void()> on_gateway_progress;
+
     /// Finds the document of a deployment's series; nothing if there is no such deployment.
     using series_fn = std::function<void(const outcome &, std::optional<std::string> document)>;
     std::function<void(const std::string &task_id, series_fn done)> find_series;
@@ -80,8 +83,9 @@ class gateway_server final : public gateway_control {
     void publish_peers(const std::string &model_id, std::uint64_t revision, const std::string &server_model,
                        const std::optional<std::vector<std::string>> &peers) override;
     std::string missing() const override;
-    operation_ptr when_followed(std::uint64_t revision, done_fn done) override;
-    followers followers_of(std::uint64_t revision) const override;
+    operation_ptr when_followed(std::uint64_t revision, awaited whom, done_fn done) override;
+    followers followers_of(std::uint64_t revision, awaited whom) const override;
+    std::string routing_before(std::uint64_t revision) const override;
     operation_ptr in_flight(const std::string &model_id, const part_names &parts, std::uint64_t revision,
                             std::function<void(std::optional<std::uint64_t>)> done) override;
     operation_ptr measure(const std::string &model_id, const part_names &parts,

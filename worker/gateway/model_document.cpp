@@ -70,7 +70,7 @@ std::string_view state_of(const model &from, const std::vector<lost_revision> &l
 
 
 json_ptr model_document(const model &from, const std::vector<lost_revision> &losses,
-                        const std::vector<std::string> &tasks)
+                        const std::vector<std::string> &tasks, const std::string &unreached)
 {
     json_ptr to = json_make_object();
     json_put(to.get(), "model_id", from.model_id);
@@ -79,6 +79,9 @@ json_ptr model_document(const model &from, const std::vector<lost_revision> &los
     std::string detail;
     for (const auto &lost : losses) {
         detail += (detail.empty() ? "" : " ") + lost.detail;
+    }
+    if (!unreached.empty()) {
+        detail += (detail.empty() ? "" : " ") + unreached;
     }
     if (!detail.empty()) {
         json_put(to.get(), "detail", clean_text(detail, limits::detail_characters));

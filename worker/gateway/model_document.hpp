@@ -10,7 +10,8 @@
 namespace rollout {
 
 /// `losses`: what its servers have lost of it. `tasks`: the ids of those that run on it or wait for it.
+/// `unreached`: which servers no request reaches, as sentences.
 json_ptr model_document(const model &from, const std::vector<lost_revision> &losses,
-                        const std::vector<std::string> &tasks);
+                        const std::vector<std::string> &tasks, const std::string &unreached = {});
 
 } // namespace rollout

@@ -136,9 +136,10 @@ void pages::write_models()
     const std::size_t end = std::min(page->models.size(), page->next + models_a_turn);
     for (const std::size_t before = page->bytes; page->next < end && page->bytes - before <= limits::batch_bytes;) {
         const auto &from = page->models[page->next];
-        const auto entry = json_compact(
-            model_document(from, around_.losses_of(from.model_id), around_.tasks_of(from.model_id, most_tasks))
-                .get());
+        const auto entry = json_compact(model_document(from, around_.losses_of(from.model_id),
+                                                       around_.tasks_of(from.model_id, most_tasks),
+                                                       around_.unreached_servers_of(from))
+                                            .get());
         if (page->bytes != 0 && page->bytes + entry.size() > limits::page_bytes) {
             page->more = true;
             page->next = page->models.size();

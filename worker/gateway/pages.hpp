@@ -39,6 +39,11 @@ class pages {
 
         /// Returns the metrics in Prometheus' text format.
         std::function<std::string()> metrics;
+
+        /// Returns which servers of a model no request reaches, as sentences.
+        std::function<std::string(const model &of)> unreached_servers_of = [](const model &) {
+            return std::string();
+        };
     };
 
     explicit pages(surroundings around) : around_(std::move(around)) {}

@@ -29,8 +29,8 @@ void published_routes::put(const route &to_follow, std::uint64_t revision)
 std::vector<route> published_routes::of(const std::string &model_id) const
 {
     std::vector<route> all;
-    for (auto at = routes_.lower_bound({model_id, ""}); at != routes_.end() && at->first.first == model_id; ++at) {
-        all.push_back(at->second);
+    for (auto it = routes_.lower_bound({model_id, ""}); it != routes_.end() && it->first.first == model_id; ++it) {
+        all.push_back(it->second);
     }
     return all;
 }

@@ -3,6 +3,7 @@
 #include "worker/base/log.hpp"
 
 #include <cstddef>
+#include <optional>
 
 namespace rollout {
 
@@ -12,8 +13,8 @@ void server_warnings::use(const settings &from)
     warned_.clear();
     for (const auto &[name, backend] : from.backends) {
         for (std::size_t i = 0; i < backend.servers.size(); ++i) {
-            servers_.push_back({"/backends/" + name + "/servers/" + std::to_string(i) + "/peer", backend.upstream,
-                                backend.servers[i].peer});
+            servers_.push_back({"/backends/" + name + "/servers/" + std::to_string(i) + "/peer", name,
+                                backend.upstream, backend.servers[i].peer});
         }
     }
 }
@@ -33,6 +34,24 @@ void server_warnings::check(const session_peer &by)
                 {{"gateway", by.gateway}, {"pid", std::to_string(by.pid)}, {"server", server.peer}});
         }
     }
+}
+
+
+std::string server_warnings::sentences_of(const model &of, const gateway_registry &gateways) const
+{
+    std::string text;
+    for (const auto &server : servers_) {
+        const auto is_on = [&server](const std::optional<served_revision> &revision) {
+            return revision && revision->backend == server.backend && revision->upstream == server.upstream;
+        };
+        if ((is_on(of.blue) || is_on(of.green)) &&
+            !gateways.servers_missing_in(server.upstream, {server.peer}).empty()) {
+            text += (text.empty() ? "" : " ") +
+                    ("nginx's upstream block \"" + server.upstream + "\" has no server " + server.peer + " (" +
+                     server.pointer + "), so that no request reaches it.");
+        }
+    }
+    return text;
 }
 
 } // namespace rollout

@@ -146,6 +146,9 @@ void session::send(const json_ptr &message)
 
 void session::answer(std::uint64_t id, std::string_view word, const task_line &task)
 {
+    if (answers_.empty()) {
+        answers_ += message_text(rolloutd_frame::accepted);
+    }
     answers_.append(1, '\n').append(std::to_string(id)).append(1, ' ').append(word).append(1, ' ');
     append_task_line(answers_, task);
     if (answers_.size() > limits::batch_bytes) {
@@ -157,7 +160,8 @@ void session::answer(std::uint64_t id, std::string_view word, const task_line &t
 void session::send_answers()
 {
     if (!answers_.empty()) {
-        send_frame(message_text(rolloutd_frame::accepted) + std::exchange(answers_, {}));
+        send_frame(answers_);
+        answers_.clear(); // and keeps its memory for the next ones
     }
 }
 

@@ -56,9 +56,10 @@ constexpr std::string_view packed_formats[] = {
 
 std::string low(std::string_view name)
 {
-    std::string made(name);
-    std::ranges::transform(made, made.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return made;
+    std::string folded(name);
+    std::ranges::transform(folded, folded.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return folded;
 }
 
 
@@ -83,8 +84,8 @@ bool support_all(archive *reader)
         archive_read_support_filter_zstd,     archive_read_support_filter_lz4,   archive_read_support_filter_lzip,
         archive_read_support_filter_compress, archive_read_support_filter_rpm,
     };
-    return std::ranges::all_of(formats, [reader](support one) { return one(reader) >= ARCHIVE_WARN; }) &&
-           std::ranges::all_of(filters, [reader](support one) { return support_built_in(reader, one); });
+    return std::ranges::all_of(formats, [reader](support supports) { return supports(reader) >= ARCHIVE_WARN; }) &&
+           std::ranges::all_of(filters, [reader](support supports) { return support_built_in(reader, supports); });
 }
 
 
@@ -167,7 +168,7 @@ outcome check_can_be_unpacked(std::string_view name, const std::string &shown)
 outcome check_is_no_archive(int fd, std::string_view name, const std::string &shown)
 {
     const std::string lower = low(name);
-    if (std::ranges::any_of(packed_formats, [&lower](auto one) { return lower.ends_with(one); })) {
+    if (std::ranges::any_of(packed_formats, [&lower](auto ending) { return lower.ends_with(ending); })) {
         return outcome::ok();
     }
     const auto kind = kind_of(fd);

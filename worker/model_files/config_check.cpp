@@ -45,13 +45,13 @@ bool contains(const auto &members, std::string_view name)
 /// Returns the common form of both spellings.
 std::string plain(std::string_view member)
 {
-    std::string made;
+    std::string folded;
     for (const unsigned char c : member) {
         if (c != '_') {
-            made += static_cast<char>(std::tolower(c));
+            folded += static_cast<char>(std::tolower(c));
         }
     }
-    return made;
+    return folded;
 }
 
 
@@ -85,19 +85,21 @@ bool climbs(std::string_view path)
 
 
 /// Returns whether a path can begin here: at the start of the text or after a separator.
-bool is_begin(std::string_view text, std::size_t at)
+bool is_begin(std::string_view text, std::size_t position)
 {
-    return at == 0 || is_blank(text[at - 1]) ||
-           std::string_view(",;:=|\"'([{@").find(text[at - 1]) != std::string_view::npos;
+    return position == 0 || is_blank(text[position - 1]) ||
+           std::string_view(",;:=|\"'([{@").find(text[position - 1]) != std::string_view::npos;
 }
 
 
 /// Returns true for `/etc/passwd`, `plugins=/a.so` and `a;/b`; false for `-I/usr/lib` and for a slash between blanks.
 bool holds_absolute_path(std::string_view text)
 {
-    for (std::size_t at = text.find('/'); at != std::string_view::npos; at = text.find('/', at + 1)) {
-        const bool is_alone = at + 1 == text.size() ? at != 0 : is_blank(text[at + 1]) && at != 0;
-        if (is_begin(text, at) && !is_alone) {
+    for (std::size_t position = text.find('/'); position != std::string_view::npos;
+         position = text.find('/', position + 1)) {
+        const bool is_alone =
+            position + 1 == text.size() ? position != 0 : is_blank(text[position + 1]) && position != 0;
+        if (is_begin(text, position) && !is_alone) {
             return true;
         }
     }
@@ -112,8 +114,8 @@ bool has_scheme(std::string_view text)
     }
     constexpr std::string_view scheme = "file:";
     const auto low = [](unsigned char c) { return static_cast<char>(std::tolower(c)); };
-    for (std::size_t at = 0; at + scheme.size() <= text.size(); ++at) {
-        if (is_begin(text, at) && std::ranges::equal(text.substr(at, scheme.size()), scheme, {}, low)) {
+    for (std::size_t position = 0; position + scheme.size() <= text.size(); ++position) {
+        if (is_begin(text, position) && std::ranges::equal(text.substr(position, scheme.size()), scheme, {}, low)) {
             return true;
         }
     }
@@ -124,17 +126,19 @@ bool has_scheme(std::string_view text)
 /// Returns whether a shell would expand it: `~`, `~/x`, `~root/x`, `$HOME`, `${HOME}`, `$(pwd)`, `%HOME%`.
 bool is_expanded(std::string_view text)
 {
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        const char next = at + 1 < text.size() ? text[at + 1] : '\0';
-        if (text[at] == '~' && is_begin(text, at) && (next == '\0' || next == '/' || is_alphabetic(next))) {
+    for (std::size_t position = 0; position < text.size(); ++position) {
+        const char next = position + 1 < text.size() ? text[position + 1] : '\0';
+        if (text[position] == '~' && is_begin(text, position) &&
+            (next == '\0' || next == '/' || is_alphabetic(next))) {
             return true;
         }
-        if (text[at] == '$' && (is_alphabetic(next) || next == '_' || next == '{' || next == '(' || next == '$')) {
+        if (text[position] == '$' &&
+            (is_alphabetic(next) || next == '_' || next == '{' || next == '(' || next == '$')) {
             return true;
         }
-        if (text[at] == '%' && (is_alphabetic(next) || next == '_')) {
-            const auto end =
-                text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_", at + 1);
+        if (text[position] == '%' && (is_alphabetic(next) || next == '_')) {
+            const auto end = text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_",
+                                                    position + 1);
             if (end != std::string_view::npos && text[end] == '%') {
                 return true;
             }
@@ -206,8 +210,8 @@ context context_in(place of, const std::string &member)
 
 void check(const json_t *value, const std::string &pointer, context where, std::vector<json_fault> &faults)
 {
-    const auto refuse = [&faults](const std::string &at) {
-        faults.push_back({at,
+    const auto refuse = [&faults](const std::string &offender) {
+        faults.push_back({offender,
                           "names something outside of the model's own folder; what the server has beside it is the "
                           "operator's to set up, in the model's config.pbtxt"});
     };
@@ -222,16 +226,17 @@ void check(const json_t *value, const std::string &pointer, context where, std::
     json_t *member;
     json_object_foreach(const_cast<json_t *>(value), name, member)
     {
-        const std::string at = json_reader(value, pointer, faults).pointer_to(name);
+        const std::string path = json_reader(value, pointer, faults).pointer_to(name);
         const std::string known = plain(name);
         if (known == "modelrepositoryagents") {
-            faults.push_back({at, "is the operator's to set up, in the model's config.pbtxt"});
+            faults.push_back({path, "is the operator's to set up, in the model's config.pbtxt"});
         } else if (std::string_view(name).starts_with("file:")) {
-            faults.push_back({at, "is not a member of a model configuration; a model's files come from its source"});
+            faults.push_back(
+                {path, "is not a member of a model configuration; a model's files come from its source"});
         } else if (leads_elsewhere(name, by_tensors ? meaning::tensor_name : meaning::any)) {
-            refuse(at);
+            refuse(path);
         } else {
-            check(member, at, context_in(where.of, known), faults);
+            check(member, path, context_in(where.of, known), faults);
         }
     }
 }

@@ -53,7 +53,8 @@ bool is_one_of(std::string_view name, const auto &all) noexcept
 
 bool ends_with_one_of(std::string_view name, const auto &endings) noexcept
 {
-    return std::ranges::any_of(endings, [name](auto one) { return name.size() > one.size() && name.ends_with(one); });
+    return std::ranges::any_of(endings,
+                               [name](auto ending) { return name.size() > ending.size() && name.ends_with(ending); });
 }
 
 
@@ -87,12 +88,12 @@ outcome list(const fs::path &folder, listed_folder &into)
 {
     into = {};
     std::error_code error;
-    for (auto at = fs::directory_iterator(folder, error); !error && at != fs::directory_iterator();
-         at.increment(error)) {
-        const bool is_folder = fs::is_directory(at->symlink_status(error));
-        into.entries.push_back({at->path().filename().native(), is_folder});
+    for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
+         it.increment(error)) {
+        const bool is_folder = fs::is_directory(it->symlink_status(error));
+        into.entries.push_back({it->path().filename().native(), is_folder});
         into.shape.note(into.entries.back().name, is_folder);
-        into.shape.has_settings_below = into.shape.has_settings_below || has_settings(at->path());
+        into.shape.has_settings_below = into.shape.has_settings_below || has_settings(it->path());
     }
     return error ? io_failure(shown(folder) + " cannot be read", error.value()) : outcome::ok();
 }
@@ -179,8 +180,8 @@ outcome strip_folders_around(const fs::path &folder)
     if (auto listed = list(aside, inside); !listed) {
         return listed;
     }
-    for (const entry &one : inside.entries) {
-        if (auto moved = move(aside / one.name, folder / one.name); !moved) {
+    for (const entry &entry : inside.entries) {
+        if (auto moved = move(aside / entry.name, folder / entry.name); !moved) {
             return moved;
         }
     }
@@ -228,10 +229,10 @@ void note_json(const json_t *value, std::string_view member, named_files &named)
         note_json(json_array_get(value, i), member, named);
     }
     const char *name;
-    json_t *one;
-    json_object_foreach(const_cast<json_t *>(value), name, one)
+    json_t *inner;
+    json_object_foreach(const_cast<json_t *>(value), name, inner)
     {
-        note_json(one, name, named);
+        note_json(inner, name, named);
     }
 }
 
@@ -240,10 +241,10 @@ void note_server_config(const json_t *config, named_files &named)
 {
     note_json(config, {}, named);
     const char *name;
-    json_t *one;
-    json_object_foreach(const_cast<json_t *>(config), name, one)
+    json_t *value;
+    json_object_foreach(const_cast<json_t *>(config), name, value)
     {
-        named.note_own(name, json_text(one));
+        named.note_own(name, json_text(value));
     }
 }
 
@@ -263,10 +264,11 @@ void note_config(const fs::path &file, named_files &named)
     for (const pbtxt_field &field : *fields) {
         named.note_own(field.name, {});
     }
-    for (const pbtxt_string &one : *strings) {
-        named.note(one.name, one.value);
-        if (one.name == "backend" || one.name == "platform") { // only the configuration's top has such members
-            named.note_own(one.name, one.value);
+    for (const pbtxt_string &literal : *strings) {
+        named.note(literal.name, literal.value);
+        if (literal.name == "backend" ||
+            literal.name == "platform") { // only the configuration's top has such members
+            named.note_own(literal.name, literal.value);
         }
     }
 }
@@ -294,10 +296,10 @@ outcome read_configurations(const fs::path &folder, const json_t *server_config,
     if (auto listed = list(custom, inside); !listed) {
         return listed;
     }
-    for (const entry &one : inside.entries) {
-        if (!one.is_folder && is_configuration(one.name)) {
+    for (const entry &entry : inside.entries) {
+        if (!entry.is_folder && is_configuration(entry.name)) {
             has_custom = true;
-            note_config(custom / one.name, named);
+            note_config(custom / entry.name, named);
         }
     }
     return outcome::ok();
@@ -388,16 +390,17 @@ outcome lay_out(const fs::path &folder, const json_t *server_config)
         return io_failure(shown(version) + " cannot be created", errno);
     }
     folder_shape moved_shape;
-    for (const entry &one : here.entries) {
+    for (const entry &entry : here.entries) {
         const bool stays =
-            one.is_folder ? is_one_of(one.name, top_folders) || (has_custom && one.name == configs_folder) ||
-                                named.at_top.contains(one.name)
-                          : one.name == config_file || one.name == python_stub || named.at_top.contains(one.name);
+            entry.is_folder
+                ? is_one_of(entry.name, top_folders) || (has_custom && entry.name == configs_folder) ||
+                      named.at_top.contains(entry.name)
+                : entry.name == config_file || entry.name == python_stub || named.at_top.contains(entry.name);
         if (stays) {
             continue;
         }
-        moved_shape.note(one.name, one.is_folder);
-        if (auto moved = move(folder / one.name, version / one.name); !moved) {
+        moved_shape.note(entry.name, entry.is_folder);
+        if (auto moved = move(folder / entry.name, version / entry.name); !moved) {
             return moved;
         }
     }

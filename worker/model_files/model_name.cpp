@@ -133,12 +133,12 @@ outcome each_settings_below(
     const std::function<outcome(const std::filesystem::path &settings, const std::string &text)> &visit)
 {
     std::error_code error;
-    for (auto at = std::filesystem::directory_iterator(folder, error);
-         !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
-        if (!has_settings(at->path())) {
+    for (auto it = std::filesystem::directory_iterator(folder, error);
+         !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+        if (!has_settings(it->path())) {
             continue;
         }
-        const auto settings = at->path() / settings_file;
+        const auto settings = it->path() / settings_file;
         std::string text;
         if (auto read = read_small_file(settings, text); !read) {
             return read;
@@ -158,10 +158,10 @@ outcome fit_model_name(const std::filesystem::path &model_folder, const std::str
     }
     // The files for --model-config-name, which replace config.pbtxt. There may be none.
     std::error_code error;
-    for (auto at = std::filesystem::directory_iterator(model_folder / configs_folder, error);
-         !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
-        if (at->path().extension() == ".pbtxt" && std::filesystem::is_regular_file(at->symlink_status(error))) {
-            if (auto fitted = fit_file(at->path(), name, with_name); !fitted) {
+    for (auto it = std::filesystem::directory_iterator(model_folder / configs_folder, error);
+         !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+        if (it->path().extension() == ".pbtxt" && std::filesystem::is_regular_file(it->symlink_status(error))) {
+            if (auto fitted = fit_file(it->path(), name, with_name); !fitted) {
                 return fitted;
             }
         }

@@ -141,12 +141,12 @@ class tokenizer {
 std::string text_of(std::string_view literal)
 {
     std::string text;
-    for (std::size_t at = 1; at + 1 < literal.size(); ++at) {
-        if (literal[at] == '\\' && at + 2 < literal.size() &&
-            std::string_view("\\\"'").find(literal[at + 1]) != std::string_view::npos) {
-            ++at;
+    for (std::size_t position = 1; position + 1 < literal.size(); ++position) {
+        if (literal[position] == '\\' && position + 2 < literal.size() &&
+            std::string_view("\\\"'").find(literal[position + 1]) != std::string_view::npos) {
+            ++position;
         }
-        text += literal[at];
+        text += literal[position];
     }
     return text;
 }

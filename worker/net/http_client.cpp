@@ -45,19 +45,19 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
 
     std::shared_ptr<http_transfer> begin(http_request request, std::function<void(http_answer)> done)
     {
-        auto made = std::make_shared<http_transfer>();
+        auto transfer = std::make_shared<http_transfer>();
         if (!multi_) {
-            return made;
+            return transfer;
         }
-        made->request = std::move(request);
-        made->done = std::move(done);
-        if (prepare(*made) && !start(made)) {
-            made->answer.error = "no memory for a request to " + made->origin;
+        transfer->request = std::move(request);
+        transfer->done = std::move(done);
+        if (prepare(*transfer) && !start(transfer)) {
+            transfer->answer.error = "no memory for a request to " + transfer->origin;
         }
-        if (!made->answer.error.empty()) {
-            deliver_soon(made);
+        if (!transfer->answer.error.empty()) {
+            deliver_soon(transfer);
         }
-        return made;
+        return transfer;
     }
 
     void cancel(const std::shared_ptr<http_transfer> &of)
@@ -205,14 +205,14 @@ class http_client::implementation : public std::enable_shared_from_this<implemen
     watched_socket *watch(curl_socket_t descriptor) noexcept
     {
         try {
-            auto made = std::make_unique<watched_socket>();
-            made->descriptor = descriptor;
-            if (uv_poll_init_socket(loop, &made->handle, descriptor) != 0) {
+            auto socket = std::make_unique<watched_socket>();
+            socket->descriptor = descriptor;
+            if (uv_poll_init_socket(loop, &socket->handle, descriptor) != 0) {
                 return nullptr;
             }
-            made->handle.data = this;
-            sockets_.insert(made.get());
-            return made.release();
+            socket->handle.data = this;
+            sockets_.insert(socket.get());
+            return socket.release();
         } catch (const std::bad_alloc &) {
             return nullptr;
         }

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cstdint>
 #include <optional>
 
 namespace rollout {
@@ -27,11 +29,11 @@ std::string masked(std::string_view source)
     std::size_t begin = source.find("://");
     begin = begin == std::string_view::npos ? 0 : begin + 3;
     const auto authority = source.substr(begin, source.substr(begin).find('/'));
-    const std::size_t at = authority.rfind('@');
-    if (at == std::string_view::npos) {
+    const std::size_t position = authority.rfind('@');
+    if (position == std::string_view::npos) {
         return std::string(source);
     }
-    return std::string(source.substr(0, begin)) + "***" + std::string(source.substr(begin + at));
+    return std::string(source.substr(0, begin)) + "***" + std::string(source.substr(begin + position));
 }
 
 
@@ -47,36 +49,37 @@ std::string too_long()
 }
 
 
-/// Decodes %XX once; nothing if one is incomplete, or encodes a slash, a NUL or another control character.
-std::optional<std::string> decode(std::string_view component)
+/// Returns the value of the two hexadecimal digits; nothing if they are others.
+std::optional<char> byte_of(std::string_view digits)
 {
-    std::string decoded;
+    std::uint8_t value = 0;
+    const auto end = digits.data() + digits.size();
+    return digits.size() == 2 && std::from_chars(digits.data(), end, value, 16).ptr == end
+               ? std::optional(static_cast<char>(value))
+               : std::nullopt;
+}
+
+
+/// Appends the component, with %XX decoded once. Returns false if one is incomplete, or encodes a slash, a NUL or
+/// another control character.
+bool append_decoded(std::string &to, std::string_view component)
+{
     for (std::size_t i = 0; i < component.size(); ++i) {
         char byte = component[i];
         if (byte == '%') {
-            const auto digit = [&](std::size_t at) {
-                const char *digits = "0123456789abcdef";
-                const int low = at < component.size() ? std::tolower(static_cast<unsigned char>(component[at])) : 'x';
-                const std::size_t value = std::string_view(digits).find(static_cast<char>(low));
-                return value == std::string_view::npos ? 16 : value;
-            };
-            const std::size_t high = digit(i + 1);
-            const std::size_t low = digit(i + 2);
-            if (high > 15 || low > 15) {
-                return std::nullopt;
+            const auto decoded = byte_of(component.substr(i + 1, 2));
+            if (!decoded || *decoded == '/') {
+                return false;
             }
-            byte = static_cast<char>(high * 16 + low);
+            byte = *decoded;
             i += 2;
-            if (byte == '/') {
-                return std::nullopt;
-            }
         }
         if (static_cast<unsigned char>(byte) < 0x20 || byte == 0x7F) {
-            return std::nullopt;
+            return false;
         }
-        decoded += byte;
+        to += byte;
     }
-    return decoded;
+    return true;
 }
 
 
@@ -85,31 +88,31 @@ result<file_source> parse_path(std::string_view path, std::string_view source)
 {
     using failed = result<file_source>;
 
-    file_source made{"/", path.ends_with('/')};
+    file_source parsed{"/", path.ends_with('/')};
     if (path == "/") {
-        return made;
+        return parsed;
     }
-    if (made.is_folder) {
+    if (parsed.is_folder) {
         path.remove_suffix(1);
     }
-    std::string whole;
+    parsed.path.clear();
+    parsed.path.reserve(path.size());
     while (!path.empty()) {
         path.remove_prefix(1); // the slash
         const std::string_view component = path.substr(0, path.find('/'));
-        const auto decoded = decode(component);
-        if (!decoded) {
+        parsed.path += '/';
+        const std::size_t begin = parsed.path.size();
+        if (!append_decoded(parsed.path, component)) {
             return failed::failure(the_source(source) + " contains a % that is not followed by two hexadecimal "
                                                         "digits, or an encoded slash or control character");
         }
-        if (decoded->empty() || *decoded == "." || *decoded == "..") {
+        const auto decoded = std::string_view(parsed.path).substr(begin);
+        if (decoded.empty() || decoded == "." || decoded == "..") {
             return failed::failure(the_source(source) + " holds an empty component, \".\" or \"..\"");
         }
-        whole += '/';
-        whole += *decoded;
         path.remove_prefix(component.size());
     }
-    made.path = whole;
-    return made;
+    return parsed;
 }
 
 
@@ -118,7 +121,7 @@ bool allows(const file_source &allowed, const file_source &source)
     if (source.path == allowed.path) {
         return !allowed.is_folder; // with a slash at its end, only what is in it is allowed
     }
-    return is_same_or_under(source.path.native(), allowed.path.native());
+    return is_same_or_under(source.path, allowed.path);
 }
 
 
@@ -199,13 +202,13 @@ result<web_source> parse_web_source(std::string_view source)
     if (!is_web_source(source) || source.find('\0') != std::string_view::npos) {
         return failed::failure(the_source(source) + " is not an http:// or https:// URL");
     }
-    web_source made{std::string(source), {}, {}, {}, false};
+    web_source parsed{std::string(source), {}, {}, {}, false};
     const std::string_view without_query = source.substr(0, source.find('?'));
     const curl_url_ptr url(curl_url());
     if (!url) {
         return failed::failure("no memory to read " + the_source(without_query));
     }
-    switch (curl_url_set(url.get(), CURLUPART_URL, made.url.c_str(), CURLU_PATH_AS_IS | CURLU_DISALLOW_USER)) {
+    switch (curl_url_set(url.get(), CURLUPART_URL, parsed.url.c_str(), CURLU_PATH_AS_IS | CURLU_DISALLOW_USER)) {
     case CURLUE_OK:
         break;
     case CURLUE_USER_NOT_ALLOWED:
@@ -222,19 +225,19 @@ result<web_source> parse_web_source(std::string_view source)
     std::string low_host;
     std::ranges::transform(host, std::back_inserter(low_host),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    made.origin = url_part(url.get(), CURLUPART_SCHEME) + "://" + low_host + ":" +
-                  url_part(url.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
-    made.shown = clean_text(without_query, 200);
-    made.is_written_address = is_written_address(low_host);
+    parsed.origin = url_part(url.get(), CURLUPART_SCHEME) + "://" + low_host + ":" +
+                    url_part(url.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    parsed.shown = clean_text(without_query, 200);
+    parsed.is_written_address = is_written_address(low_host);
     auto place = parse_path(url_part(url.get(), CURLUPART_PATH), without_query);
     if (!place) {
         return failed::failure(place.sentence());
     }
-    if (place->path.native().find('\\') != std::string::npos) {
+    if (place->path.find('\\') != std::string::npos) {
         return failed::failure(the_source(without_query) + " holds a backslash, which some servers take for a slash");
     }
-    made.place = std::move(*place);
-    return made;
+    parsed.place = std::move(*place);
+    return parsed;
 }
 
 
@@ -279,8 +282,11 @@ std::string check_source(const std::string &source, const std::vector<std::strin
     if (!parsed) {
         return parsed.sentence();
     }
-    const auto allowed = allowed_paths(allow);
-    if (std::ranges::none_of(allowed, [&](const file_source &one) { return allows(one, *parsed); })) {
+    const auto allowed_by = [&](const std::string &prefix) {
+        const auto allowed = parse_file_source(prefix);
+        return allowed && allows(*allowed, *parsed);
+    };
+    if (std::ranges::none_of(allow, allowed_by)) {
         return the_source(source) + std::string(not_allowed);
     }
     return {};

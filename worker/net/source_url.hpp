@@ -2,9 +2,7 @@
 #pragma once
 
 #include "worker/async/outcome.hpp"
-#include "worker/net/source_url.hpp"
 
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +11,8 @@ namespace rollout {
 
 /// A `file://` source.
 struct file_source {
-    std::filesystem::path path; ///< absolute, decoded, without `.`, `..` and empty components, no slash at its end
-    bool is_folder = false;     ///< it was written with a slash at its end
+    std::string path;       ///< absolute, decoded, without `.`, `..` and empty components, no slash at its end
+    bool is_folder = false; ///< it was written with a slash at its end
 };
 
 /// Parses `file:///srv/models/123` (RFC 8089: the host is empty or `localhost`, %XX is decoded once). Ambiguous URLs are

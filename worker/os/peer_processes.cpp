@@ -97,7 +97,7 @@ void peer_processes::add(int pid)
         boot_ = this_boot();
     }
     // Drop the processes that have ended, so that the set does not grow with each reload.
-    std::erase_if(started_, [](const auto &one) { return !lives(one.first, one.second); });
+    std::erase_if(started_, [](const auto &process) { return !lives(process.first, process.second); });
     const auto worker = pid == 0 ? std::nullopt : state_of(pid);
     if (!worker) {
         // A process that was killed between its connect and this check is not out of sight, but gone: it must not be

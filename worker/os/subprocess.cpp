@@ -120,10 +120,10 @@ void close_all_on_exec()
     }
     // Linux before 5.11, or a sandbox.
     std::error_code error;
-    for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end;
-         at.increment(error)) {
+    for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; !error && it != end;
+         it.increment(error)) {
         unsigned descriptor = 0;
-        if (read_number(at->path().filename().native(), descriptor) && descriptor >= first) {
+        if (read_number(it->path().filename().native(), descriptor) && descriptor >= first) {
             fcntl(static_cast<int>(descriptor), F_SETFD, FD_CLOEXEC);
         }
     }
@@ -154,8 +154,8 @@ void running::start(const std::shared_ptr<running> &shared)
     opened(errors);
 
     std::vector<char *> arguments;
-    for (auto &one : request.command) {
-        arguments.push_back(one.data());
+    for (auto &argument : request.command) {
+        arguments.push_back(argument.data());
     }
     arguments.push_back(nullptr);
 
@@ -324,9 +324,9 @@ class command_operation final : public operation {
 
 operation_ptr run_command(uv_loop_t *loop, command_request request, std::function<void(command_end)> done)
 {
-    auto made = std::make_shared<running>(loop, std::move(request), std::move(done));
-    auto held = std::make_unique<command_operation>(made);
-    made->start(made);
+    auto started = std::make_shared<running>(loop, std::move(request), std::move(done));
+    auto held = std::make_unique<command_operation>(started);
+    started->start(started);
     return held;
 }
 

@@ -28,14 +28,31 @@ void enter_unroute(run_context &run)
 }
 
 
+/// A gateway that cannot be reached may still route to the model: it is waited for, as nothing is left that could take
+/// its requests.
+operation_ptr follow_unroute(run_context &run, done_fn done)
+{
+    return follow_route(run, gateway_control::awaited::known, std::move(done));
+}
+
+
 operation_ptr drain_all(run_context &run, done_fn done)
 {
     return for_each(run, run.model.retired, drain, std::move(done));
 }
 
 
+void leave_drain(run_context &run)
+{
+    for (auto &revision : run.model.retired) {
+        revision.drained = true;
+    }
+}
+
+
 operation_ptr unload_all(run_context &run, done_fn done)
 {
+    run.left_loaded.clear();
     return for_each(run, run.model.retired, unload, std::move(done));
 }
 
@@ -75,6 +92,7 @@ void enter_rollback_of_deletion(run_context &run)
         if (revision.was_kept) {
             model.kept.push_back(revision);
             model.kept.back().was_kept = false;
+            model.kept.back().drained = false;
         }
     }
     std::erase_if(model.retired, [](const auto &placed) { return placed.was_kept; });
@@ -97,6 +115,7 @@ operation_ptr route_back(run_context &run, done_fn done)
     const served_revision blue = *former_blue(run);
     std::erase_if(run.model.retired, [&blue](const auto &placed) { return placed.revision == blue.revision; });
     run.model.blue = blue;
+    run.model.blue->drained = false;
     return in_order(run.environment.time,
                     {[&run](done_fn then) { return write(run, std::move(then)); },
                      [&run](done_fn then) { return follow_route_back(run, std::move(then)); }},
@@ -123,8 +142,8 @@ operation_ptr bring_back(run_context &run, done_fn done)
 
 
 constexpr std::array steps_of_deletion = {
-    run_step{.name = "unroute", .enter = enter_unroute, .work = follow_route, .waits = true},
-    run_step{.name = "drain", .work = drain_all, .waits = true},
+    run_step{.name = "unroute", .enter = enter_unroute, .work = follow_unroute, .waits = true},
+    run_step{.name = "drain", .work = drain_all, .leave = leave_drain, .waits = true},
     run_step{.name = "unload", .work = unload_all, .leave = leave_unload},
     // A deletion whose model is unloaded is not rolled back.
     run_step{.name = "remove", .work = remove_all, .leave = leave_remove, .can_be_undone = never},

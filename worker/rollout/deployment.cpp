@@ -243,12 +243,10 @@ operation_ptr retire_old(run_context &run, done_fn done)
 {
     return in_order(run.environment.time,
                     {hooks_of(run, "after_promote"),
-                     [&run](done_fn then) { return for_each(run, run.model.retired, drain, std::move(then)); },
                      [&run](done_fn then) {
-                         return run.model.retired.empty() ? ended(run, outcome::ok(), std::move(then))
-                                                          : run.permit.take(std::move(then));
-                     },
-                     [&run](done_fn then) { return unload_and_remove(run, run.model.retired, std::move(then)); }},
+                         const start_fn take_permit = [&run](done_fn end) { return run.permit.take(std::move(end)); };
+                         return retire(run, run.model.retired, take_permit, std::move(then));
+                     }},
                     std::move(done));
 }
 
@@ -271,6 +269,15 @@ void restore_former(model &of)
 }
 
 
+/// Returns whether a gateway may have sent requests to the revision that the task brings.
+bool may_have_had_traffic(const run_context &run)
+{
+    const auto &steps = run.task.steps;
+    const auto shift = std::ranges::find(steps, "shift", &step_record::name);
+    return shift == steps.end() || shift->state != step_state::pending;
+}
+
+
 void enter_rollback_of_deployment(run_context &run)
 {
     auto &model = run.model;
@@ -280,6 +287,7 @@ void enter_rollback_of_deployment(run_context &run)
     for (auto *slot : {&model.green, &model.incoming}) {
         if (is_ours(run, *slot)) {
             model.retired.push_back(**slot);
+            model.retired.back().drained = !may_have_had_traffic(run);
             slot->reset();
         }
     }
@@ -295,12 +303,11 @@ operation_ptr roll_back(run_context &run, done_fn done)
                  [&run](const auto &placed) { return placed.revision == run.task.model_revision; });
     std::vector<start_fn> parts;
     // A revision that never had traffic is removed without the gateways, of which there may be none.
-    const step_record *shift = run.task.find_step("shift");
-    if (shift == nullptr ? green.empty() : shift->state == step_state::pending) {
+    if (!may_have_had_traffic(run) || (green.empty() && run.task.find_step("shift") == nullptr)) {
         parts = {[&run, green](done_fn then) { return unload_and_remove(run, green, std::move(then)); }};
     } else {
         parts = {[&run](done_fn then) { return follow_route_back(run, std::move(then)); },
-                 [&run, green](done_fn then) { return retire(run, green, std::move(then)); }};
+                 [&run, green](done_fn then) { return retire(run, green, nullptr, std::move(then)); }};
     }
     if (!green.empty()) {
         parts.push_back([&run, revision = green.front()](done_fn then) {

@@ -37,17 +37,26 @@ class gateway_control {
     /// empty if all are connected.
     virtual std::string missing() const { return {}; }
 
-    /// Succeeds once every known gateway follows the routes up to `revision`, and there is at least one. A
-    /// disconnected gateway may still be routing: it is waited for as long as its processes live, and for
-    /// limits.gateway_lost_s at most.
-    virtual operation_ptr when_followed(std::uint64_t revision, done_fn done) = 0;
+    /// The gateways that a wait is for. A disconnected gateway may still be routing, by the routes that it has: it is
+    /// known as long as its processes live, and for limits.gateway_lost_s at most.
+    enum class awaited {
+        reachable, ///< those that are connected, and those that were some seconds ago
+        known,     ///< all
+    };
+
+    /// Succeeds once each of these gateways follows the routes up to `revision`, and there is at least one.
+    virtual operation_ptr when_followed(std::uint64_t revision, awaited whom, done_fn done) = 0;
 
     /// How far the gateways have followed the routes up to `revision`, for messages.
     struct followers {
-        std::size_t known = 0;  ///< connected, or vanished and waited for
+        std::size_t known = 0;  ///< of those that are asked for
         std::size_t behind = 0; ///< how many of these do not follow yet
     };
-    virtual followers followers_of(std::uint64_t revision) const = 0;
+    virtual followers followers_of(std::uint64_t revision, awaited whom) const = 0;
+
+    /// Returns which known gateways may still route by a route older than `revision`, so that nothing may be unloaded
+    /// that only such a route leads to. As a sentence without its full stop; empty if none may.
+    virtual std::string routing_before(std::uint64_t revision) const = 0;
 
     /// Counts the requests in flight on a model's revision, over all of its parts and all gateways; no value if a
     /// gateway did not answer.

@@ -77,7 +77,7 @@ wait_state wait_for_answers(const hold_view &of, std::int64_t until_us)
 std::string failed_servers(const gateway_control::server_failures &failures)
 {
     std::vector<std::pair<std::string, std::uint64_t>> all;
-    std::ranges::copy_if(failures, std::back_inserter(all), [](const auto &one) { return one.second != 0; });
+    std::ranges::copy_if(failures, std::back_inserter(all), [](const auto &failed) { return failed.second != 0; });
     std::ranges::stable_sort(all, std::ranges::greater(), &std::pair<std::string, std::uint64_t>::second);
     std::string text;
     for (std::size_t i = 0; i < std::min(all.size(), most_servers); ++i) {

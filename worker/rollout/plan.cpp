@@ -183,12 +183,14 @@ void plan_parts(const plan_base &base, const json_t *parts, std::vector<planned_
             continue;
         }
         auto planned = plan_copy(base, given, pointer, name);
-        const auto same = std::ranges::find_if(to, [&](const auto &one) { return is_same_model(one, planned); });
+        const auto same =
+            std::ranges::find_if(to, [&](const auto &candidate) { return is_same_model(candidate, planned); });
         if (same != to.end()) {
             same->placed.parts.emplace_back(name);
             continue;
         }
-        if (std::ranges::any_of(to, [&](const auto &one) { return one.placed.model == planned.placed.model; })) {
+        if (std::ranges::any_of(
+                to, [&](const auto &candidate) { return candidate.placed.model == planned.placed.model; })) {
             base.faults.push_back({"/config/parts", "are several models, and the backend's model_name gives them one "
                                                     "name: let it hold {part}"});
         }

@@ -17,6 +17,9 @@ using namespace std::chrono_literals;
 
 constexpr auto ready_poll = 100ms;
 
+/// After a restart of rolloutd, the gateways are back within this, or out of reach.
+constexpr auto reconnect_time = 10s;
+
 
 /// Returns the time after that long, for people: microseconds since 1970, UTC.
 std::int64_t moment_after(const run_context &run, std::chrono::microseconds time)
@@ -38,29 +41,28 @@ std::string progress_of(const run_context &run, const served_revision &revision)
 }
 
 
-/// Waits until every gateway follows the model's route. `until_us` 0: for as long as it takes. If the step fails
+/// Waits until these gateways follow the model's route. `until_us` 0: for as long as it takes. If the step fails
 /// because of that, it says which gateway was not connected.
-operation_ptr follow_route_until(run_context &run, std::int64_t until_us, done_fn done)
+operation_ptr follow_route_until(run_context &run, gateway_control::awaited whom, std::int64_t until_us, done_fn done)
 {
     const auto is_noted = std::make_shared<bool>(false);
     const auto note = [&run, is_noted](const std::string &missing) {
-        step_record *step = run.task.find_step(run.task.step);
-        if (step != nullptr && (*is_noted || !missing.empty())) {
+        if (*is_noted || !missing.empty()) {
             *is_noted = true;
-            step->detail = missing;
+            run.writer.say_step(missing);
         }
     };
     return while_waiting(
         run,
-        [&run, until_us, note] {
+        [&run, whom, until_us, note] {
             const auto &gateways = run.environment.gateways;
             const std::string missing = gateways.missing();
             note(missing);
-            return wait_for_gateways(run.model.model_id, gateways.followers_of(run.model.route_revision), missing,
-                                     until_us, run.environment.time.wall_us());
+            return wait_for_gateways(run.model.model_id, gateways.followers_of(run.model.route_revision, whom),
+                                     missing, until_us, run.environment.time.wall_us());
         },
-        [&run](done_fn then) {
-            return run.environment.gateways.when_followed(run.model.route_revision, std::move(then));
+        [&run, whom](done_fn then) {
+            return run.environment.gateways.when_followed(run.model.route_revision, whom, std::move(then));
         },
         [note, done = std::move(done)](const outcome &result) {
             if (result) {
@@ -84,6 +86,15 @@ operation_ptr alone_on(run_context &run, const served_revision &revision, done_f
 }
 
 
+/// Adds a sentence to what the task says it leaves; an empty one adds nothing, nor does one that is there already.
+void note_left_loaded(run_context &run, const std::string &sentence)
+{
+    if (!sentence.empty() && run.left_loaded.find(sentence) == std::string::npos) {
+        run.left_loaded += (run.left_loaded.empty() ? "" : " ") + sentence;
+    }
+}
+
+
 /// Notes which servers have yet to unload a revision that the others have unloaded.
 done_fn noting_owing(run_context &run, const served_revision &revision, done_fn done)
 {
@@ -92,9 +103,99 @@ done_fn noting_owing(run_context &run, const served_revision &revision, done_fn 
         served_revision *known = find_revision(run.model, revision.revision);
         if (result && server != nullptr && known != nullptr) {
             known->owing = owing_servers(*server, revision);
+            note_left_loaded(run, stays_on_servers(revision.revision, known->owing));
         }
         done(result);
     };
+}
+
+
+/// Returns whether a gateway may still route by a route from before the model's current one.
+bool is_routed_to(const run_context &run)
+{
+    return !run.environment.gateways.routing_before(run.model.route_revision).empty();
+}
+
+
+/// Waits for gateways that may still route to what the model's route no longer names: those that are about to follow
+/// it, or to be back after a restart of rolloutd. What is out of reach is not waited for.
+operation_ptr await_reconnects(run_context &run, done_fn done)
+{
+    if (!is_routed_to(run)) {
+        return ended(run, outcome::ok(), std::move(done));
+    }
+    return within(
+        run.environment.time,
+        [&run, until_us = moment_after(run, reconnect_time)](done_fn then) {
+            return follow_route_until(run, gateway_control::awaited::reachable, until_us, std::move(then));
+        },
+        reconnect_time, outcome::ok(), std::move(done));
+}
+
+
+/// Returns those of the revisions that are to be drained before they are unloaded, as the model has them now.
+std::vector<served_revision> undrained(run_context &run, const std::vector<served_revision> &all)
+{
+    std::vector<served_revision> found;
+    for (const auto &revision : all) {
+        const served_revision *known = find_revision(run.model, revision.revision);
+        if (known != nullptr && known->load_begun && !known->drained) {
+            found.push_back(*known);
+        }
+    }
+    return found;
+}
+
+
+/// Drains these revisions, and writes that they are drained: after a crash, nothing is waited for again.
+operation_ptr drain_and_note(run_context &run, const std::vector<served_revision> &all, done_fn done)
+{
+    const start_fn drain_each = [&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); };
+    const start_fn note = [&run, all](done_fn then) {
+        for (const auto &revision : all) {
+            note_drained(run.model, revision.revision);
+        }
+        return write(run, std::move(then));
+    };
+    return in_order(run.environment.time, {drain_each, note}, std::move(done));
+}
+
+
+/// Leaves these revisions loaded, because of what `why` says, and removes those that are not loaded any more.
+operation_ptr leave_loaded(run_context &run, std::vector<served_revision> all, const std::string &why, done_fn done)
+{
+    std::vector<std::uint64_t> left;
+    std::erase_if(all, [&left](const served_revision &revision) {
+        if (revision.load_begun) {
+            left.push_back(revision.revision);
+        }
+        return revision.load_begun;
+    });
+    const std::string sentence = stays_loaded(left, why);
+    note_left_loaded(run, sentence);
+    const start_fn remove = [&run, all](done_fn then) { return unload_and_remove(run, all, std::move(then)); };
+    const start_fn say = [&run, sentence](done_fn then) {
+        return ended(run, outcome::ok(sentence), std::move(then));
+    };
+    return in_order(run.environment.time, {remove, say}, std::move(done));
+}
+
+
+/// Unloads and removes these revisions once they are drained, unless a gateway may still route to them. That is checked
+/// last, as a gateway may have come meanwhile.
+operation_ptr unload_if_safe(run_context &run, const std::vector<served_revision> &all, done_fn done)
+{
+    if (const auto why = run.environment.gateways.routing_before(run.model.route_revision); !why.empty()) {
+        return leave_loaded(run, all, why, std::move(done));
+    }
+    const auto to_drain = undrained(run, all);
+    if (to_drain.empty()) {
+        return unload_and_remove(run, all, std::move(done));
+    }
+    return in_order(run.environment.time,
+                    {[&run, to_drain](done_fn then) { return drain_and_note(run, to_drain, std::move(then)); },
+                     [&run, all](done_fn then) { return unload_if_safe(run, all, std::move(then)); }},
+                    std::move(done));
 }
 
 
@@ -150,9 +251,8 @@ operation_ptr while_server_works(run_context &run, const served_revision &revisi
         run,
         [&run, act, until_us, revision] {
             const std::string progress = progress_of(run, revision);
-            step_record *step = run.task.find_step(run.task.step);
-            if (step != nullptr && !progress.empty()) {
-                step->detail = progress;
+            if (!progress.empty()) {
+                run.writer.say_step(progress);
             }
             return wait_for_server(revision.backend, act + ' ' + revision.names(), until_us,
                                    run.environment.time.wall_us());
@@ -185,9 +285,9 @@ operation_ptr ended(run_context &run, outcome result, done_fn done)
 }
 
 
-operation_ptr follow_route(run_context &run, done_fn done)
+operation_ptr follow_route(run_context &run, gateway_control::awaited whom, done_fn done)
 {
-    return follow_route_until(run, 0, std::move(done));
+    return follow_route_until(run, whom, 0, std::move(done));
 }
 
 
@@ -197,7 +297,7 @@ operation_ptr follow_route_back(run_context &run, done_fn done)
     return within(
         run.environment.time,
         [&run, until_us = moment_after(run, limit)](done_fn then) {
-            return follow_route_until(run, until_us, std::move(then));
+            return follow_route_until(run, gateway_control::awaited::reachable, until_us, std::move(then));
         },
         limit,
         outcome::permanent("after " + format_duration(limit) + " not every gateway follows the route of model " +
@@ -208,6 +308,9 @@ operation_ptr follow_route_back(run_context &run, done_fn done)
 
 operation_ptr drain(run_context &run, const served_revision &revision, done_fn done)
 {
+    if (revision.drained || !revision.load_begun) {
+        return ended(run, outcome::ok(), std::move(done));
+    }
     const auto limit = std::chrono::seconds(run.plan.rollout.drain_s);
     const auto seen = std::make_shared<std::optional<std::uint64_t>>();
     const start_fn work = [&run, revision, limit, seen](done_fn end) {
@@ -328,11 +431,26 @@ operation_ptr unload_and_remove(run_context &run, const std::vector<served_revis
 }
 
 
-operation_ptr retire(run_context &run, const std::vector<served_revision> &all, done_fn done)
+operation_ptr retire(run_context &run, const std::vector<served_revision> &all, const start_fn &before_unload,
+                     done_fn done)
 {
+    run.left_loaded.clear();
+    if (all.empty()) {
+        return ended(run, outcome::ok(), std::move(done));
+    }
+    // What is not to be unloaded now needs neither a drain nor what comes before an unload.
+    const start_fn drain_them = [&run, all](done_fn then) {
+        const auto to_drain = is_routed_to(run) ? std::vector<served_revision>() : undrained(run, all);
+        return to_drain.empty() ? ended(run, outcome::ok(), std::move(then))
+                                : drain_and_note(run, to_drain, std::move(then));
+    };
+    const start_fn prepare = [&run, before_unload](done_fn then) {
+        return !before_unload || is_routed_to(run) ? ended(run, outcome::ok(), std::move(then))
+                                                   : before_unload(std::move(then));
+    };
     return in_order(run.environment.time,
-                    {[&run, all](done_fn then) { return for_each(run, all, drain, std::move(then)); },
-                     [&run, all](done_fn then) { return unload_and_remove(run, all, std::move(then)); }},
+                    {[&run](done_fn then) { return await_reconnects(run, std::move(then)); }, drain_them, prepare,
+                     [&run, all](done_fn then) { return unload_if_safe(run, all, std::move(then)); }},
                     std::move(done));
 }
 

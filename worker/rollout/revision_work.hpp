@@ -15,15 +15,15 @@ namespace rollout {
 /// way to the gateways.
 operation_ptr write(run_context &run, done_fn done);
 
-/// Waits until every gateway follows the model's route as it was last written.
-operation_ptr follow_route(run_context &run, done_fn done);
+/// Waits until these gateways follow the model's route as it was last written.
+operation_ptr follow_route(run_context &run, gateway_control::awaited whom, done_fn done);
 
-/// Does the same during a rollback, which the task's time limit does not end: fails after `ready_timeout_s` and
+/// Does the same for the reachable ones during a rollback, which the task's time limit does not end: fails after `ready_timeout_s` and
 /// `drain_s`. A revision that a gateway may still route to must then stay loaded.
 operation_ptr follow_route_back(run_context &run, done_fn done);
 
 /// Waits until no gateway has a request in flight on that revision, or until the drain time is over: it succeeds
-/// anyway then, with a detail that says so.
+/// anyway then, with a detail that says so. A revision that is `drained`, or not loaded, is not waited for.
 operation_ptr drain(run_context &run, const served_revision &revision, done_fn done);
 
 /// Unloads the revision, and ends once the server says that it is gone. A revision whose load never began counts as
@@ -55,8 +55,11 @@ bool is_owing(run_context &run, const served_revision &revision);
 /// `keep_files` is only unloaded, and kept. One that cannot be unloaded does not hold up the others.
 operation_ptr unload_and_remove(run_context &run, const std::vector<served_revision> &all, done_fn done);
 
-/// Does the same for revisions that had traffic: drains them first.
-operation_ptr retire(run_context &run, const std::vector<served_revision> &all, done_fn done);
+/// Does the same for revisions that had traffic: drains them first, and writes that. While a gateway that cannot be
+/// reached may still route to them, they stay loaded and in `retired`; the detail and `run.left_loaded` say so.
+/// `before_unload` comes before the first unload; null: nothing does.
+operation_ptr retire(run_context &run, const std::vector<served_revision> &all, const start_fn &before_unload,
+                     done_fn done);
 
 /// Runs `work` while the task says that the server is at work: `act`, such as "load", on the revision's names there,
 /// within `limit` each.

@@ -21,7 +21,7 @@ void route_publisher::publish(std::uint64_t revision)
             gateways_.publish(changed, revision);
         }
     }
-    std::erase_if(routes, [](const route &one) { return one.removed(); });
+    std::erase_if(routes, [](const route &published) { return published.removed(); });
     published_ = std::move(routes);
 }
 

@@ -38,6 +38,9 @@ struct run_context {
     /// Set once all weights have been held: what the gate saw. The promotion may still need approval.
     std::optional<std::string> shifted;
 
+    /// Says which revisions the task leaves to be unloaded later, and why; as a sentence. Empty: none.
+    std::string left_loaded;
+
     time_limit limit;
     route_publisher routes;
     task_writer writer;

@@ -38,12 +38,12 @@ series_keeper::entry *series_keeper::find_entry(const std::string &task_id)
 
 series_keeper::entry &series_keeper::open(const task &of)
 {
-    const auto [at, is_new] = entries_.try_emplace(of.task_id);
+    const auto [found, is_new] = entries_.try_emplace(of.task_id);
     if (is_new) {
-        at->second.model_id = of.model_id;
+        found->second.model_id = of.model_id;
         load(of.task_id);
     }
-    return at->second;
+    return found->second;
 }
 
 

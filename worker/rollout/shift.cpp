@@ -59,7 +59,7 @@ class shifting final : public operation {
   private:
     void follow()
     {
-        part_ = follow_route(run_, [this](const outcome &result) {
+        part_ = follow_route(run_, gateway_control::awaited::reachable, [this](const outcome &result) {
             if (!result) {
                 end(result);
             } else if (canceled_) {
@@ -153,8 +153,15 @@ operation_ptr promote_and_watch(run_context &run, done_fn done)
 {
     run.environment.series.mark(run.task.task_id, mark_kind::promoted,
                                 "Revision " + std::to_string(run.task.model_revision) + " serves all traffic.");
+    const start_fn follow = [&run](done_fn then) {
+        return follow_route(
+            run, gateway_control::awaited::reachable, [&run, then = std::move(then)](const outcome &result) {
+                const auto &gateways = run.environment.gateways;
+                then(result ? outcome::ok(gateways.routing_before(run.model.route_revision)) : result);
+            });
+    };
     if (run.model.former == 0) {
-        return follow_route(run, std::move(done));
+        return follow(std::move(done));
     }
     const hold_request request = {.time = std::chrono::seconds(run.plan.rollout.watch_s),
                                   .weight = 100,
@@ -164,8 +171,7 @@ operation_ptr promote_and_watch(run_context &run, done_fn done)
                                   .needs_traffic = false,
                                   .until_promoted = false};
     return in_order(run.environment.time,
-                    {[&run](done_fn then) { return follow_route(run, std::move(then)); },
-                     [&run, request](done_fn then) { return hold(run, request, std::move(then)); }},
+                    {follow, [&run, request](done_fn then) { return hold(run, request, std::move(then)); }},
                     std::move(done));
 }
 

@@ -263,10 +263,12 @@ void task_run::enter(std::size_t index)
         ++index;
     }
     if (index == steps.size()) {
-        finish(task_status::completed, task.kind == task_kind::deploy
-                                           ? "Revision " + std::to_string(task.model_revision) +
-                                                 " serves all traffic of model " + task.model_id + "."
-                                           : "Model " + task.model_id + " is deleted.");
+        const std::string &left = context_.left_loaded;
+        finish(task_status::completed,
+               (task.kind == task_kind::deploy ? "Revision " + std::to_string(task.model_revision) +
+                                                     " serves all traffic of model " + task.model_id + "."
+                                               : "Model " + task.model_id + " is deleted.") +
+                   (left.empty() ? "" : " " + left));
         return;
     }
 
@@ -428,6 +430,7 @@ void task_run::enter_rollback()
 {
     leave_forward(run_phase::rolling_back);
     context_.task.step = rollback_step_name;
+    context_.left_loaded.clear();
     context_.writer.say_first(failure_);
     context_.writer.stop_waiting();
     begin_attempt();
@@ -475,7 +478,8 @@ void task_run::on_rolled_back(const outcome &result)
                               : blue ? " Revision " + std::to_string(blue->revision) + " serves as before."
                                      : " The model is not deployed.";
     finish(task.cancel_asked ? task_status::canceled : task_status::failed,
-           failure_ + (result ? clean : " The rollback is not complete either: " + sentence(result.detail)));
+           failure_ + (result ? clean : " The rollback is not complete either: " + sentence(result.detail)) +
+               (context_.left_loaded.empty() ? "" : " " + context_.left_loaded));
 }
 
 

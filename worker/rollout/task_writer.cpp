@@ -132,6 +132,16 @@ std::string task_writer::running_detail() const
 }
 
 
+void task_writer::say_step(const std::string &words)
+{
+    step_record *step = task_.find_step(task_.step);
+    if (step != nullptr && step->detail != words) {
+        step->detail = words;
+        is_stale_ = true;
+    }
+}
+
+
 void task_writer::say_waiting(const wait_state &what_for)
 {
     const std::string detail = way_back_ ? *way_back_ + ' ' + what_for.sentence : what_for.sentence;

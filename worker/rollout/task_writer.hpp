@@ -57,6 +57,9 @@ class task_writer {
     /// Reports how far the running step is, 0 to 1 and as text.
     void note_progress(double share_of_step, const std::string &words);
 
+    /// Reports how far the running step is, as text. Goes with the next write, or with `say_waiting`.
+    void say_step(const std::string &words);
+
     /// Reports what the task waits for, in `waits_for`, `hold_ends_at` and `detail`; written if it differs from
     /// before.
     void say_waiting(const wait_state &what_for);

@@ -67,6 +67,34 @@ wait_state wait_for_drain(std::uint64_t revision, const std::optional<std::uint6
 }
 
 
+std::string stays_loaded(const std::vector<std::uint64_t> &revisions, const std::string &why)
+{
+    if (revisions.empty()) {
+        return {};
+    }
+    const bool several = revisions.size() > 1;
+    std::string numbers;
+    for (std::size_t i = 0; i < revisions.size(); ++i) {
+        numbers += (i == 0 ? "" : i + 1 == revisions.size() ? " and " : ", ") + std::to_string(revisions[i]);
+    }
+    return (several ? "Revisions " : "Revision ") + numbers + (several ? " stay" : " stays") +
+           " loaded until no gateway can route to " + (several ? "them" : "it") + ": " + why + ".";
+}
+
+
+std::string stays_on_servers(std::uint64_t revision, const std::vector<std::string> &peers)
+{
+    std::string all;
+    for (const auto &peer : peers) {
+        all += (all.empty() ? "" : ", ") + peer;
+    }
+    return all.empty()
+               ? ""
+               : "Revision " + std::to_string(revision) + " stays loaded until " + all +
+                     (peers.size() == 1 ? ", which is down, has" : ", which are down, have") + " unloaded it.";
+}
+
+
 wait_state wait_for_server(const std::string &backend, const std::string &act, std::int64_t until_us,
                            std::int64_t now_us)
 {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace rollout {
 
@@ -21,6 +22,13 @@ wait_state wait_for_gateways(const std::string &model_id, const gateway_control:
 /// answer.
 wait_state wait_for_drain(std::uint64_t revision, const std::optional<std::uint64_t> &in_flight,
                           std::int64_t until_us, std::int64_t now_us);
+
+/// Says that a gateway may still route to retired revisions; `why`: as gateway_control::routing_before returns it.
+/// Empty if there are none.
+std::string stays_loaded(const std::vector<std::uint64_t> &revisions, const std::string &why);
+
+/// Says that servers which are down have yet to unload a revision. Empty if there are none.
+std::string stays_on_servers(std::uint64_t revision, const std::vector<std::string> &peers);
 
 /// Says that an inference server must do something: `act` is "load 123__r7". `until_us` 0: there is no single bound
 /// for all of it.

@@ -85,12 +85,11 @@ void permit_pool::dequeue(const std::string &model_id)
 void permit_pool::hand_out()
 {
     while (!stopped_ && !waiting_.empty()) {
-        const turn next = *waiting_.begin();
         const bool is_free = !is_full();
-        if (!is_free && next.is != urgency::begun) {
+        if (!is_free && waiting_.begin()->is != urgency::begun) {
             return;
         }
-        waiting_.erase(waiting_.begin());
+        const turn next = std::move(waiting_.extract(waiting_.begin()).value());
         if (queued_.erase(next.model_id) == 0) {
             grant(at_work_.at(next.model_id));
             continue;

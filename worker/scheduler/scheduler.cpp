@@ -40,7 +40,7 @@ scheduler::scheduler(std::shared_ptr<const settings> config, journal &journal, g
                   }),
       control_(journal, time, cancellation_, follow_ups_, around_control())
 {
-    queues_.on_changed = [this](const std::string &model_id) { update_turn(model_id); };
+    queues_.on_first_changed = [this](const std::string &model_id) { update_turn(model_id); };
     queues_.on_moved = [this](const task_name &which) { turns_.update(which); };
     monitor_.on_peers_changed = [this](const std::string &model_id, const model_monitor::peers_change &now) {
         on_peers_changed(model_id, now);

@@ -67,6 +67,9 @@ class scheduler final {
     /// Reports that a gateway complains about a server of that upstream.
     void suspect(const std::string &upstream, const std::string &peer) { monitor_.suspect(upstream, peer); }
 
+    /// Reports that a gateway has followed the routes further, or is no longer known.
+    void on_gateway_progress() { unloads_.on_gateway_progress(); }
+
     /// Counts the revisions that no task could unload or remove and that are still there, by backend.
     std::map<std::string, std::size_t> pending_unloads() const { return unloads_.pending(); }
 

@@ -116,7 +116,7 @@ void task_intake::accept(task wanted, answer_fn answer)
     }
     ++unwritten_;
     if (!is_final(wanted.status)) {
-        const wait_state words = around_.words(wanted.model_id, queues_.last(wanted.model_id), false);
+        const wait_state words = around_.words(wanted.model_id, last_of(wanted.model_id), false);
         wanted.set_waiting(words);
         wanted.detail = words.sentence;
     }
@@ -124,11 +124,18 @@ void task_intake::accept(task wanted, answer_fn answer)
     // answer.
     const bool full = waiting() >= config_->limits.max_queue;
     arriving_ += !full;
+    const std::string queued_for = full || is_final(wanted.status) ? "" : wanted.model_id;
+    if (!queued_for.empty()) {
+        begin_arrival(queued_for, wanted.task_id);
+    }
     journal_.create(wanted, full,
-                    [this, full, waits = waiting_task_of(wanted), answer = std::move(answer)](
+                    [this, full, queued_for, waits = waiting_task_of(wanted), answer = std::move(answer)](
                         const outcome &result, journal::creation creation, const task_row &row) {
                         --unwritten_;
                         arriving_ -= !full;
+                        if (!queued_for.empty()) {
+                            end_arrival(queued_for);
+                        }
                         if (result) {
                             on_created(waits, creation, row, answer);
                             return;
@@ -138,6 +145,32 @@ void task_intake::accept(task wanted, answer_fn answer)
                         answer(refused(500, "The task could not be made durable: " + result.detail +
                                                 ". Retry with the same task_id after fixing the cause."));
                     });
+}
+
+
+/// Returns the id of the task that a new one of the model will be behind: they are written in the order in which they
+/// come. Empty if there is none.
+std::string task_intake::last_of(const std::string &model_id) const
+{
+    const auto arriving = arriving_of_.find(model_id);
+    return arriving == arriving_of_.end() ? queues_.last(model_id) : arriving->second.last;
+}
+
+
+void task_intake::begin_arrival(const std::string &model_id, const std::string &task_id)
+{
+    arrivals &of_model = arriving_of_[model_id];
+    ++of_model.count;
+    of_model.last = task_id;
+}
+
+
+void task_intake::end_arrival(const std::string &model_id)
+{
+    const auto of_model = arriving_of_.find(model_id);
+    if (--of_model->second.count == 0) {
+        arriving_of_.erase(of_model);
+    }
 }
 
 

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace rollout {
@@ -60,6 +61,9 @@ class task_intake {
   private:
     waiting_task waiting_task_of(const task &from) const;
     bool supersedes(const task &wanted) const;
+    std::string last_of(const std::string &model_id) const;
+    void begin_arrival(const std::string &model_id, const std::string &task_id);
+    void end_arrival(const std::string &model_id);
     std::string in_use_by(const submission &wanted) const;
     void on_created(const waiting_task &wanted, journal::creation result, const task_row &row,
                     const answer_fn &answer);
@@ -71,6 +75,12 @@ class task_intake {
     const surroundings around_;
     std::size_t arriving_ = 0;  ///< new tasks on their way into the queues
     std::size_t unwritten_ = 0; ///< new tasks on their way into the journal
+
+    struct arrivals {
+        std::size_t count = 0;
+        std::string last; ///< the id of the last of them
+    };
+    std::unordered_map<std::string, arrivals> arriving_of_; ///< those on their way into the queues, by model
 };
 
 } // namespace rollout

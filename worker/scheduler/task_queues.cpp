@@ -20,11 +20,14 @@ auto find_from_end(const task_queues::queue &tasks, const std::string &task_id)
 
 void task_queues::push(const std::string &model_id, waiting_task last)
 {
-    accepted_us_.emplace(last.sequence, last.created_us);
+    accepted_us_.emplace_hint(accepted_us_.end(), last.sequence, last.created_us);
     superseding_ += last.supersedes;
-    queues_[model_id].push_back(std::move(last));
+    queue &tasks = queues_[model_id];
+    tasks.push_back(std::move(last));
     ++size_;
-    on_changed(model_id);
+    if (tasks.size() == 1) {
+        on_first_changed(model_id);
+    }
 }
 
 
@@ -41,18 +44,21 @@ waiting_task task_queues::take(const task_name &which)
 }
 
 
-waiting_task task_queues::remove(const std::string &model_id, const queue::const_iterator &at)
+waiting_task task_queues::remove(const std::string &model_id, const queue::const_iterator &position)
 {
     queue &tasks = queues_.at(model_id);
-    waiting_task taken = *at;
+    const bool was_first = position == tasks.begin();
+    waiting_task taken = *position;
     accepted_us_.erase(taken.sequence);
     superseding_ -= taken.supersedes;
     --size_;
-    tell_moved(model_id, tasks, tasks.erase(at));
+    tell_moved(model_id, tasks, tasks.erase(position));
     if (tasks.empty()) {
         queues_.erase(model_id);
     }
-    on_changed(model_id);
+    if (was_first) {
+        on_first_changed(model_id);
+    }
     return taken;
 }
 
@@ -62,19 +68,22 @@ void task_queues::put_back(const std::string &model_id, waiting_task taken)
     queue &tasks = queues_[model_id];
     accepted_us_.emplace(taken.sequence, taken.created_us);
     superseding_ += taken.supersedes;
-    const auto at =
+    const auto position =
         tasks.insert(std::ranges::lower_bound(tasks, taken.sequence, {}, &waiting_task::sequence), std::move(taken));
     ++size_;
-    tell_moved(model_id, tasks, at);
-    tell_moved(model_id, tasks, std::next(at));
-    on_changed(model_id);
+    tell_moved(model_id, tasks, position);
+    tell_moved(model_id, tasks, std::next(position));
+    if (position == tasks.begin()) {
+        on_first_changed(model_id);
+    }
 }
 
 
-void task_queues::tell_moved(const std::string &model_id, const queue &tasks, const queue::const_iterator &at) const
+void task_queues::tell_moved(const std::string &model_id, const queue &tasks,
+                             const queue::const_iterator &position) const
 {
-    if (at != tasks.end()) {
-        on_moved({model_id, at->task_id});
+    if (position != tasks.end()) {
+        on_moved({model_id, position->task_id});
     }
 }
 
@@ -97,11 +106,11 @@ const task_queues::queue &task_queues::of(const std::string &model_id) const
 std::string task_queues::before(const task_name &which) const
 {
     const queue &tasks = of(which.model_id);
-    const auto at = find_from_end(tasks, which.task_id);
-    if (at == tasks.rend()) { // it has begun, or is behind all
+    const auto position = find_from_end(tasks, which.task_id);
+    if (position == tasks.rend()) { // it has begun, or is behind all
         return last(which.model_id);
     }
-    return std::next(at) == tasks.rend() ? "" : std::next(at)->task_id;
+    return std::next(position) == tasks.rend() ? "" : std::next(position)->task_id;
 }
 
 

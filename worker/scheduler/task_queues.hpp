@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace rollout {
@@ -43,8 +44,8 @@ class task_queues {
   public:
     using queue = std::deque<waiting_task>;
 
-    /// Called after each change of a model's queue.
-    std::function<void(const std::string &model_id)> on_changed;
+    /// Called if another task than before is the first of a model's queue, or the queue is empty now.
+    std::function<void(const std::string &model_id)> on_first_changed;
 
     /// Called if a task is behind another one than before, or is now the first; not for a task that is pushed.
     std::function<void(const task_name &which)> on_moved;
@@ -67,7 +68,7 @@ class task_queues {
     const queue &of(const std::string &model_id) const;
 
     /// Returns the queues that are not empty.
-    const std::map<std::string, queue> &all() const noexcept { return queues_; }
+    const std::unordered_map<std::string, queue> &all() const noexcept { return queues_; }
 
     /// Returns the id of the task ahead of a waiting one; empty if that is the first.
     std::string before(const task_name &which) const;
@@ -88,10 +89,10 @@ class task_queues {
     supersession superseded(const std::string &model_id) const;
 
   private:
-    waiting_task remove(const std::string &model_id, const queue::const_iterator &at);
-    void tell_moved(const std::string &model_id, const queue &tasks, const queue::const_iterator &at) const;
+    waiting_task remove(const std::string &model_id, const queue::const_iterator &position);
+    void tell_moved(const std::string &model_id, const queue &tasks, const queue::const_iterator &position) const;
 
-    std::map<std::string, queue> queues_;
+    std::unordered_map<std::string, queue> queues_;
     std::map<std::uint64_t, std::int64_t> accepted_us_; ///< by sequence
     std::size_t size_ = 0;
     std::size_t superseding_ = 0; ///< how many of all tasks supersede others

@@ -3,6 +3,7 @@
 #include "worker/scheduler/journal_entry.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -63,8 +64,9 @@ void turn_writer::check(const std::vector<task_row> &rows)
 
 void turn_writer::check_last(const task_row &row)
 {
-    if (queues_.last(row.model_id) == row.task_id) {
-        check(row, queues_.before({row.model_id, row.task_id}));
+    const auto &queue = queues_.of(row.model_id);
+    if (!queue.empty() && queue.back().task_id == row.task_id) {
+        check(row, queue.size() == 1 ? "" : std::prev(queue.end(), 2)->task_id);
     }
 }
 

@@ -73,20 +73,23 @@ class unload_retry::permit_wait final : public operation {
 };
 
 
-/// Makes the model without that revision durable, and updates it in memory then. A write cannot be undone, so
+/// Makes the model with a change to that revision durable, and changes it in memory then. A write cannot be undone, so
 /// canceling it has no effect.
 class unload_retry::model_write final : public operation {
   public:
-    model_write(unload_retry &of, const revision_name &which, done_fn done) : done_(std::move(done))
+    using change_fn = void (*)(model &, std::uint64_t revision);
+
+    model_write(unload_retry &of, const revision_name &which, change_fn change, done_fn done) : done_(std::move(done))
     {
         model changed = *of.models_.find(which.model_id);
-        note_taken_off(changed, which.revision);
-        of.journal_.save_model(changed, lifetime_.bound([this, &of, which](const outcome &result, std::uint64_t) {
-            if (result) {
-                note_taken_off(*of.models_.find(which.model_id), which.revision);
-            }
-            done_(result);
-        }));
+        change(changed, which.revision);
+        of.journal_.save_model(changed,
+                               lifetime_.bound([this, &of, which, change](const outcome &result, std::uint64_t) {
+                                   if (result) {
+                                       change(*of.models_.find(which.model_id), which.revision);
+                                   }
+                                   done_(result);
+                               }));
     }
 
     void cancel() override {}
@@ -152,6 +155,7 @@ void unload_retry::schedule(const model &from)
     for (const auto *placed : revisions_to_unload(from)) {
         attempts &tried = attempts_[{from.model_id, placed->revision}];
         tried.backend = placed->backend;
+        tried.awaits_gateways = !objection_of_gateways(from.model_id).empty();
         if (tried.state == attempt_state::pausing) { // a task may just have tried
             tried.not_before = std::max(tried.not_before, time_.now() + pause_after(placed->backend, 0));
         }
@@ -238,36 +242,59 @@ void unload_retry::start(const revision_name &which, attempts &due)
     const auto drain_limit = std::chrono::seconds(rollout_of(*config_, which.model_id).drain_s);
     const auto seen = std::make_shared<std::optional<std::uint64_t>>();
     backend *const server = backend_of_(revision.backend);
+    const start_fn check = [this, which](done_fn then) { return check_gateways(which, std::move(then)); };
+    const start_fn drain = [this, which, retired, drain_limit, seen](done_fn then) {
+        if (retired.drained || !retired.load_begun) {
+            return ended(time_, outcome::ok(), std::move(then));
+        }
+        const start_fn wait = [this, which, retired, drain_limit, seen](done_fn end) {
+            return await_drain(time_, gateways_, which.model_id, retired, drain_limit, seen, std::move(end));
+        };
+        const start_fn note = [this, which](done_fn end) {
+            return write_change(which, note_drained, std::move(end));
+        };
+        return in_order(time_, {wait, note}, std::move(then));
+    };
     due.state = attempt_state::under_way;
     due.work = in_order(
         time_,
-        {[this, which](done_fn then) { return check_gateways(which, std::move(then)); },
-         [this, which, retired, drain_limit, seen](done_fn then) {
-             return await_drain(time_, gateways_, which.model_id, retired, drain_limit, seen, std::move(then));
-         },
-         [this, &due](done_fn then) { return std::make_unique<permit_wait>(*this, due, std::move(then)); },
+        {check, drain,
+         [this, &due](done_fn then) { return std::make_unique<permit_wait>(*this, due, std::move(then)); }, check,
          [this, which, revision, server](done_fn then) {
              return unload_and_remove(which, revision, server, std::move(then));
          },
-         [this, which](done_fn then) { return std::make_unique<model_write>(*this, which, std::move(then)); }},
+         [this, which](done_fn then) { return write_change(which, note_taken_off, std::move(then)); }},
         [this, which, keeps_server = backend_of_](const outcome &result) { on_ended(which, result); });
+}
+
+
+operation_ptr unload_retry::write_change(const revision_name &which, void (*change)(model &, std::uint64_t revision),
+                                         done_fn done)
+{
+    return std::make_unique<model_write>(*this, which, change, std::move(done));
+}
+
+
+/// Returns why the gateways do not let a retired revision of the model be unloaded; empty if they do.
+std::string unload_retry::objection_of_gateways(const std::string &model_id) const
+{
+    const auto revision = models_.find(model_id)->route_revision;
+    if (gateways_.followers_of(revision, gateway_control::awaited::known).known == 0) {
+        return "no gateway is connected, and one that comes may still route to it";
+    }
+    const std::string why = gateways_.routing_before(revision);
+    return why.empty()
+               ? ""
+               : "not every gateway follows the route of the model, so that one may still route to it: " + why;
 }
 
 
 /// Fails while a gateway may still route to the revision, which then stays.
 operation_ptr unload_retry::check_gateways(const revision_name &which, done_fn done)
 {
-    const auto followers = gateways_.followers_of(models_.find(which.model_id)->route_revision);
-    outcome result;
-    if (followers.known == 0) {
-        result = outcome::transient("no gateway is connected, and one that comes may still route to it");
-    } else if (followers.behind != 0) {
-        const std::string missing = gateways_.missing();
-        result =
-            outcome::transient("not every gateway follows the route of the model, so that one may still route to it" +
-                               (missing.empty() ? "" : ": " + missing));
-    }
-    return ended(time_, std::move(result), std::move(done));
+    const std::string objection = objection_of_gateways(which.model_id);
+    attempts_.at(which).awaits_gateways = !objection.empty();
+    return ended(time_, objection.empty() ? outcome::ok() : outcome::transient(objection), std::move(done));
 }
 
 
@@ -322,6 +349,24 @@ void unload_retry::on_server_back(const std::string &backend)
 }
 
 
+/// A gateway follows many routes: only the attempts that it lets go ahead are started.
+void unload_retry::on_gateway_progress()
+{
+    bool is_any_due = false;
+    for (auto &[which, tried] : attempts_) {
+        if (tried.awaits_gateways && tried.state == attempt_state::pausing && find(which) != nullptr &&
+            objection_of_gateways(which.model_id).empty()) {
+            tried.awaits_gateways = false;
+            tried.not_before = time_.now();
+            is_any_due = true;
+        }
+    }
+    if (is_any_due) {
+        start_due();
+    }
+}
+
+
 void unload_retry::on_ended(const revision_name &which, const outcome &result)
 {
     const auto known = attempts_.find(which);
@@ -342,8 +387,11 @@ void unload_retry::on_ended(const revision_name &which, const outcome &result)
         models_.put_aside(which.model_id);
     } else if (stopping_) {
         attempts_.erase(known);
-    } else if (!is_canceled) { // a canceled attempt may fail with any text
-        tried.not_before = time_.now() + pause_after(tried.backend, ++tried.failures);
+    } else if (!is_canceled) {        // a canceled attempt may fail with any text
+        if (!tried.awaits_gateways) { // else nothing was tried
+            ++tried.failures;
+        }
+        tried.not_before = time_.now() + pause_after(tried.backend, tried.failures);
         log_failure(which, tried, result.detail);
     }
     if (released) {

@@ -1,6 +1,6 @@
 // Unloads and removes revisions that no task could: those left in a model's `retired` when its task is over are
-// retried, with growing pauses, until they are gone. The pauses are not in the journal: after a restart they start
-// over.
+// retried, with growing pauses, until they are gone; and at once when a gateway that may have routed to them is back or
+// gone. The pauses are not in the journal: after a restart they start over.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -56,6 +56,9 @@ class unload_retry {
     /// Tries at once to remove revisions from that backend, a server of which answers again.
     void on_server_back(const std::string &backend);
 
+    /// Tries at once what only a gateway has kept loaded: one has followed the routes further, or is no longer known.
+    void on_gateway_progress();
+
     /// Starts attempts that wait for a permit, while one is free.
     void use_room();
 
@@ -91,7 +94,8 @@ class unload_retry {
         std::string backend;
         std::chrono::milliseconds not_before{0};
         unsigned failures = 0;
-        std::string logged; ///< the last cause that was logged
+        std::string logged;           ///< the last cause that was logged
+        bool awaits_gateways = false; ///< a gateway may still route to the revision
         attempt_state state = attempt_state::pausing;
         operation_ptr work; ///< the attempt under way
         bool has_permit = false;
@@ -100,6 +104,9 @@ class unload_retry {
     };
 
     const served_revision *find(const revision_name &which) const;
+    std::string objection_of_gateways(const std::string &model_id) const;
+    operation_ptr write_change(const revision_name &which, void (*change)(model &, std::uint64_t revision),
+                               done_fn done);
     void schedule(const model &from);
     std::chrono::milliseconds pause_after(const std::string &backend, unsigned failures);
     bool may_start(const revision_name &which, const attempts &due) const;

@@ -25,6 +25,7 @@ export interface Known {
   heard_at: number | null; ///< when the gateway last said anything
   connection: Connection;
   rolloutd: "up" | "away" | null;
+  not_ready: string | null; ///< what /readyz says is missing
 }
 
 interface TaskRow {
@@ -82,7 +83,7 @@ export function merged(lists: ListedTask[][]): ListedTask[] {
 export class Live {
   known: Known = {
     models: null, more_models: false, models_problem: null, tasks: null, tasks_problem: null,
-    heard_at: null, connection: "connecting", rolloutd: null,
+    heard_at: null, connection: "connecting", rolloutd: null, not_ready: null,
   };
   readonly rates = new Rates();
   private readonly listeners = new Set<() => void>();
@@ -243,8 +244,10 @@ export class Live {
       return;
     }
     const connection = this.stream?.readyState === EventSource.OPEN ? "live" : this.stream ? "connecting" : "asking";
-    const rolloutd = answer.problem === undefined ? "up" : answer.problem.status === 503 ? "away" : this.known.rolloutd;
-    this.change({ ...this.heard(answer), connection, rolloutd });
+    const not_ready = answer.problem?.status === 503 ? answer.problem.detail : null;
+    // The gateway is also not ready while rolloutd is still filling it: then the events, if there are any, know that rolloutd is up.
+    const rolloutd = answer.problem === undefined ? "up" : not_ready !== null && connection !== "live" ? "away" : this.known.rolloutd;
+    this.change({ ...this.heard(answer), connection, rolloutd, not_ready });
   }
 
   private async read_models(): Promise<void> {

@@ -18,15 +18,20 @@ struct gateway_memory {
     std::map<std::uint64_t, rollout::traffic_counters> growth;      ///< of these, from one look to the next
     std::map<std::uint64_t, std::map<std::string, std::uint64_t>> failed;        ///< requests, by revision and server
     std::map<std::uint64_t, std::map<std::string, std::uint64_t>> failed_growth; ///< as `growth`
-    std::optional<std::uint64_t> last_minute; ///< requests of any model; none: it does not say
-    bool absent = false;                      ///< with `follows` false: there is no gateway
-    bool follows = true;                      ///< takes new routes over as they come
+    std::optional<std::uint64_t> last_minute;          ///< requests of any model; none: it does not say
+    bool absent = false;                               ///< with `follows` false: there is no gateway
+    bool follows = true;                               ///< takes new routes over as they come
+    bool deaf = false;                                 ///< there is another one, which does not hear of routes
+    std::uint64_t deaf_since = 0;                      ///< the routes' revision that this one follows
+    std::map<std::string, rollout::route> deaf_routes; ///< as `routes`
 
     bool routes_to(const std::string &model) const
     {
-        for (const auto &[id, route] : routes) {
-            if ((route.blue && route.blue->model == model) || (route.green && route.green->model == model)) {
-                return true;
+        for (const auto *all : {&routes, &deaf_routes}) {
+            for (const auto &[id, route] : *all) {
+                if ((route.blue && route.blue->model == model) || (route.green && route.green->model == model)) {
+                    return true;
+                }
             }
         }
         return false;
@@ -77,15 +82,40 @@ class fake_gateways final : public rollout::gateway_control {
         take_over();
     }
 
-    rollout::operation_ptr when_followed(std::uint64_t revision, rollout::done_fn done) override
+    rollout::operation_ptr when_followed(std::uint64_t revision, awaited whom, rollout::done_fn done) override
     {
-        return std::make_unique<wait>(*this, revision, std::move(done));
+        return std::make_unique<wait>(*this, revision, whom, std::move(done));
     }
 
-    followers followers_of(std::uint64_t revision) const override
+    followers followers_of(std::uint64_t revision, awaited whom) const override
     {
-        return memory_.absent ? followers{0, 0}
-                              : followers{1, memory_.follows && applied_ >= revision ? std::size_t{0} : 1};
+        const std::size_t others = memory_.deaf && whom == awaited::known ? 1 : 0;
+        return memory_.absent ? followers{others, others}
+                              : followers{1 + others, others + (follows(revision) ? std::size_t{0} : 1)};
+    }
+
+    std::string routing_before(std::uint64_t revision) const override
+    {
+        return memory_.deaf && memory_.deaf_since < revision
+                   ? "gateway deaf has had no link for long and may still route"
+               : memory_.absent || follows(revision) ? ""
+                                                     : "gateway one does not follow the newest routes yet";
+    }
+
+    /// Another gateway, out of reach, still routes as this one does now.
+    void go_deaf()
+    {
+        memory_.deaf = true;
+        memory_.deaf_since = applied_;
+        memory_.deaf_routes = memory_.routes;
+    }
+
+    /// It is back, and follows; or it is gone.
+    void hear_again()
+    {
+        memory_.deaf = false;
+        memory_.deaf_routes.clear();
+        take_over();
     }
 
     rollout::operation_ptr in_flight(const std::string &, const rollout::part_names &, std::uint64_t revision,
@@ -150,8 +180,8 @@ class fake_gateways final : public rollout::gateway_control {
   private:
     class wait final : public rollout::operation {
       public:
-        wait(fake_gateways &of, std::uint64_t revision, rollout::done_fn done)
-            : of_(of), revision_(revision), done_(std::move(done))
+        wait(fake_gateways &of, std::uint64_t revision, awaited whom, rollout::done_fn done)
+            : of_(of), revision_(revision), whom_(whom), done_(std::move(done))
         {
             of_.waits_.push_back(this);
             look();
@@ -160,7 +190,7 @@ class fake_gateways final : public rollout::gateway_control {
         void cancel() override { end(rollout::outcome::canceled()); }
         void look()
         {
-            if (of_.memory_.follows && of_.applied_ >= revision_) {
+            if (of_.follows(revision_) && (whom_ == awaited::reachable || !of_.memory_.deaf)) {
                 end(rollout::outcome::ok());
             }
         }
@@ -175,9 +205,12 @@ class fake_gateways final : public rollout::gateway_control {
 
         fake_gateways &of_;
         std::uint64_t revision_;
+        awaited whom_;
         rollout::done_fn done_;
         rollout::operation_ptr wake_;
     };
+
+    bool follows(std::uint64_t revision) const { return memory_.follows && applied_ >= revision; }
 
     gateway_memory &memory_;
     fake_clock &time_;

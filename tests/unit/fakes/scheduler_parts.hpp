@@ -28,7 +28,7 @@ class counting_journal final : public fake_journal {
 struct scheduler_parts {
     scheduler_parts()
     {
-        queues.on_changed = [](const std::string &) {};
+        queues.on_first_changed = [](const std::string &) {};
         queues.on_moved = [this](const rollout::task_name &which) { note(moved, which.task_id); };
     }
 

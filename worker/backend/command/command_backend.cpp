@@ -37,12 +37,12 @@ class asking_each final : public operation {
     void ask_next()
     {
         run_ = ask_(models_[next_], [this](const command_end &ended) {
-            model_status &one = found_[next_];
-            one.words = ended.words.empty() ? ended.error : ended.words;
+            model_status &status = found_[next_];
+            status.words = ended.words.empty() ? ended.error : ended.words;
             if (ended.status == 0) {
-                one = {model_status::kind::loaded, {}};
+                status = {model_status::kind::loaded, {}};
             } else if (ended.status == exit_not_yet && !ended.canceled) {
-                one.is = model_status::kind::not_ready;
+                status.is = model_status::kind::not_ready;
             }
             if (++next_ < models_.size() && !canceled_) {
                 ask_next();

@@ -51,8 +51,8 @@ group_backend::group_backend(group_settings settings, clock &time, thread_fn run
 std::vector<std::string> group_backend::servers() const
 {
     std::vector<std::string> peers;
-    for (const auto &one : settings_.members) {
-        peers.push_back(one.peer);
+    for (const auto &target : settings_.members) {
+        peers.push_back(target.peer);
     }
     return peers;
 }
@@ -72,14 +72,14 @@ std::optional<backend::standing> group_backend::standing_of(const std::string &m
         return std::nullopt;
     }
     standing all;
-    for (const auto &one : settings_.members) {
-        switch (state_at(model, one)) {
+    for (const auto &target : settings_.members) {
+        switch (state_at(model, target)) {
         case server_state::loaded:
         case server_state::ready:
-            all.serving.push_back(one.peer);
+            all.serving.push_back(target.peer);
             break;
         case server_state::barred:
-            all.barred.push_back(one.peer);
+            all.barred.push_back(target.peer);
             break;
         case server_state::untried:
         case server_state::failed:
@@ -119,9 +119,9 @@ group_backend::server_state group_backend::state_at(const std::string &model, co
 group_backend::members group_backend::members_at(const std::string &model, server_state least) const
 {
     members all;
-    for (const auto &one : settings_.members) {
-        if (state_at(model, one) >= least) {
-            all.push_back(&one);
+    for (const auto &target : settings_.members) {
+        if (state_at(model, target) >= least) {
+            all.push_back(&target);
         }
     }
     return all;
@@ -171,16 +171,17 @@ operation_ptr group_backend::run(const server_model &model, const step &what, co
     std::vector<std::string> names;
     std::vector<start_fn> parts;
     members done = members_at(model.name, what.good);
-    std::erase_if(done, [&on](const member *one) { return std::ranges::find(on, one) != on.end(); });
-    for (const auto *one : on) {
-        names.push_back(one->peer);
+    std::erase_if(done, [&on](const member *target) { return std::ranges::find(on, target) != on.end(); });
+    for (const auto *target : on) {
+        names.push_back(target->peer);
         const start_fn work =
-            what.asks_first ? asked_first(*one, model, call)
-                            : start_fn([one, call](done_fn then) { return call(*one->server, std::move(then)); });
-        parts.push_back([this, one, work, name = model.name, good = what.good](done_fn then) {
-            models_[name].progress.begin_server(one->peer, time_.now());
-            return work([this, one, name, good, then = std::move(then)](const outcome &result) {
-                note(name, *one, good, result);
+            what.asks_first
+                ? asked_first(*target, model, call)
+                : start_fn([target, call](done_fn then) { return call(*target->server, std::move(then)); });
+        parts.push_back([this, target, work, name = model.name, good = what.good](done_fn then) {
+            models_[name].progress.begin_server(target->peer, time_.now());
+            return work([this, target, name, good, then = std::move(then)](const outcome &result) {
+                note(name, *target, good, result);
                 then(result);
             });
         });
@@ -208,8 +209,8 @@ operation_ptr group_backend::run(const server_model &model, const step &what, co
 std::string group_backend::words_of_failures(const model_state &state) const
 {
     std::string all;
-    for (const auto &one : settings_.members) {
-        if (const auto failed = state.failures.find(one.peer); failed != state.failures.end()) {
+    for (const auto &target : settings_.members) {
+        if (const auto failed = state.failures.find(target.peer); failed != state.failures.end()) {
             all += (all.empty() ? "" : "; ") + failed->second.detail;
         }
     }
@@ -228,8 +229,8 @@ outcome group_backend::judge(const std::string &model, server_state wanted, cons
     if (good >= settings_.min_servers) {
         return outcome::ok(count + (words.empty() ? "" : "; " + words));
     }
-    const auto may_pass = static_cast<std::size_t>(std::ranges::count_if(asked, [&state](const member *one) {
-        const auto failed = state.failures.find(one->peer);
+    const auto may_pass = static_cast<std::size_t>(std::ranges::count_if(asked, [&state](const member *target) {
+        const auto failed = state.failures.find(target->peer);
         return failed != state.failures.end() && failed->second.is == outcome::kind::transient;
     }));
     const auto is_canceled = [](const auto &failed) { return failed.second.is == outcome::kind::canceled; };
@@ -250,9 +251,9 @@ operation_ptr group_backend::load(const server_model &model, const json_t *confi
     }
     state.failures.clear();
     members to_load;
-    for (const auto &one : settings_.members) {
-        if (state_at(model.name, one) < server_state::loaded) {
-            to_load.push_back(&one);
+    for (const auto &target : settings_.members) {
+        if (state_at(model.name, target) < server_state::loaded) {
+            to_load.push_back(&target);
         }
     }
     const auto copy = config == nullptr ? nullptr : share(json_made(json_deep_copy(config)));
@@ -319,19 +320,20 @@ operation_ptr group_backend::ready(const server_model &model, done_fn done)
                             bool is_waited_for = false;
                             const std::string usual = most_frequent(*versions);
                             for (std::size_t i = 0; i < parts->size(); ++i) {
-                                const member &one = *(*parts)[i];
+                                const member &target = *(*parts)[i];
                                 const outcome result = results[i].value_or(outcome::canceled());
                                 if (result && !(*versions)[i].empty() && (*versions)[i] != usual) {
-                                    note_other_version(name, one, (*versions)[i], usual);
+                                    note_other_version(name, target, (*versions)[i], usual);
                                 } else if (result) {
-                                    state.servers[one.peer] = server_state::ready;
-                                    state.failures.erase(one.peer);
+                                    state.servers[target.peer] = server_state::ready;
+                                    state.failures.erase(target.peer);
                                 } else if (result.is == outcome::kind::transient) { // is asked again
-                                    state.servers[one.peer] = server_state::loaded;
-                                    state.failures[one.peer] = outcome::transient(words_of(one.peer, result.detail));
+                                    state.servers[target.peer] = server_state::loaded;
+                                    state.failures[target.peer] =
+                                        outcome::transient(words_of(target.peer, result.detail));
                                     is_waited_for = true;
                                 } else {
-                                    note(name, one, server_state::ready, result);
+                                    note(name, target, server_state::ready, result);
                                 }
                             }
                             const auto result = judge(name, server_state::ready, *parts);
@@ -402,29 +404,31 @@ operation_ptr group_backend::unload(const server_model &model, std::chrono::mill
     };
     std::vector<start_fn> parts;
     std::vector<std::string> names;
-    for (const auto *one : all) {
-        names.push_back(one->peer);
+    for (const auto *target : all) {
+        names.push_back(target->peer);
         const call_fn nothing = [this](backend &, done_fn then) {
             return ended(time_, outcome::ok(), std::move(then));
         };
-        const start_fn question = asked_first(*one, model, nothing);
-        const start_fn call = [one, model, timeout](done_fn then) {
-            return one->server->unload(model, timeout, std::move(then));
+        const start_fn question = asked_first(*target, model, nothing);
+        const start_fn call = [target, model, timeout](done_fn then) {
+            return target->server->unload(model, timeout, std::move(then));
         };
-        parts.push_back([this, one, model, question, call, note_down, asks_first = what.asks_first](done_fn then) {
-            models_[model.name].progress.begin_server(one->peer, time_.now());
-            const start_fn work = [this, one, question, call, note_down, asks_first](done_fn end) -> operation_ptr {
+        parts.push_back([this, target, model, question, call, note_down, asks_first = what.asks_first](done_fn then) {
+            models_[model.name].progress.begin_server(target->peer, time_.now());
+            const start_fn work = [this, target, question, call, note_down,
+                                   asks_first](done_fn end) -> operation_ptr {
                 if (!asks_first) {
                     return call(std::move(end));
                 }
-                return in_order(
-                    time_,
-                    {[question, one, note_down](done_fn part) { return question(note_down(*one, std::move(part))); },
-                     call},
-                    std::move(end));
+                return in_order(time_,
+                                {[question, target, note_down](done_fn part) {
+                                     return question(note_down(*target, std::move(part)));
+                                 },
+                                 call},
+                                std::move(end));
             };
-            return work([this, one, name = model.name, then = std::move(then)](const outcome &result) {
-                models_[name].progress.end_server(one->peer, static_cast<bool>(result));
+            return work([this, target, name = model.name, then = std::move(then)](const outcome &result) {
+                models_[name].progress.end_server(target->peer, static_cast<bool>(result));
                 then(result);
             });
         });
@@ -472,17 +476,17 @@ operation_ptr group_backend::probe_models(const std::vector<server_model> &model
 {
     const auto best = std::make_shared<std::vector<model_status>>(models.size());
     std::vector<start_fn> questions;
-    for (const auto &one : settings_.members) {
-        questions.push_back([&one, models, best](done_fn then) {
-            return one.server->probe_models(models,
-                                            [best, then = std::move(then)](const std::vector<model_status> &found) {
-                                                for (std::size_t i = 0; i < found.size(); ++i) {
-                                                    if (found[i].is <= (*best)[i].is) {
-                                                        (*best)[i] = found[i];
-                                                    }
-                                                }
-                                                then(outcome::ok());
-                                            });
+    for (const auto &target : settings_.members) {
+        questions.push_back([&target, models, best](done_fn then) {
+            return target.server->probe_models(
+                models, [best, then = std::move(then)](const std::vector<model_status> &found) {
+                    for (std::size_t i = 0; i < found.size(); ++i) {
+                        if (found[i].is <= (*best)[i].is) {
+                            (*best)[i] = found[i];
+                        }
+                    }
+                    then(outcome::ok());
+                });
         });
     }
     return side_by_side(time_, std::move(questions), {},
@@ -495,9 +499,10 @@ operation_ptr group_backend::probe_models(const std::vector<server_model> &model
 group_backend::members group_backend::one_of_each_repository() const
 {
     members all;
-    for (const auto &one : settings_.members) {
-        if (std::ranges::none_of(all, [&one](const member *other) { return other->repository == one.repository; })) {
-            all.push_back(&one);
+    for (const auto &target : settings_.members) {
+        if (std::ranges::none_of(all,
+                                 [&target](const member *other) { return other->repository == target.repository; })) {
+            all.push_back(&target);
         }
     }
     return all;
@@ -508,8 +513,8 @@ operation_ptr group_backend::in_each_repository(const std::function<operation_pt
                                                 done_fn done)
 {
     std::vector<start_fn> parts;
-    for (const auto *one : one_of_each_repository()) {
-        parts.push_back([one, call](done_fn then) { return call(*one->server, std::move(then)); });
+    for (const auto *target : one_of_each_repository()) {
+        parts.push_back([target, call](done_fn then) { return call(*target->server, std::move(then)); });
     }
     return in_order(time_, std::move(parts), std::move(done));
 }
@@ -561,9 +566,9 @@ operation_ptr group_backend::supply(const std::string &peer, const server_model 
         return nullptr;
     }
     std::vector<start_fn> parts;
-    for (const auto *one : one_of_each_repository()) {
-        if (one->repository != to->repository) {
-            parts.push_back(copied(std::filesystem::path(one->repository) / model.name, *to, model.name));
+    for (const auto *target : one_of_each_repository()) {
+        if (target->repository != to->repository) {
+            parts.push_back(copied(std::filesystem::path(target->repository) / model.name, *to, model.name));
         }
     }
     if (parts.empty()) {
@@ -582,19 +587,19 @@ operation_ptr group_backend::stage(const server_model &model, done_fn done)
     };
     std::vector<start_fn> parts;
     const member &first = settings_.members.front();
-    for (const auto *one : one_of_each_repository()) {
-        if (one->repository != first.repository) {
-            parts.push_back(copied(staging_path(model.name), *one, model.name));
+    for (const auto *target : one_of_each_repository()) {
+        if (target->repository != first.repository) {
+            parts.push_back(copied(staging_path(model.name), *target, model.name));
         }
     }
-    for (auto one = settings_.members.rbegin(); one != settings_.members.rend(); ++one) {
-        if (one->repository != first.repository) {
-            parts.push_back(stage_at(*one));
+    for (auto it = settings_.members.rbegin(); it != settings_.members.rend(); ++it) {
+        if (it->repository != first.repository) {
+            parts.push_back(stage_at(*it));
         }
     }
-    for (const auto &one : settings_.members) {
-        if (one.repository == first.repository) {
-            parts.push_back(stage_at(one));
+    for (const auto &target : settings_.members) {
+        if (target.repository == first.repository) {
+            parts.push_back(stage_at(target));
         }
     }
     return in_order(time_, std::move(parts), std::move(done));
@@ -624,8 +629,8 @@ operation_ptr group_backend::remove_files(const server_model &model, done_fn don
     models_.erase(model.name);
     owing_.erase(model.name);
     std::vector<start_fn> parts;
-    for (const auto &one : settings_.members) {
-        parts.push_back([&one, model](done_fn then) { return one.server->remove(model, std::move(then)); });
+    for (const auto &target : settings_.members) {
+        parts.push_back([&target, model](done_fn then) { return target.server->remove(model, std::move(then)); });
     }
     return in_order(time_, std::move(parts), std::move(done));
 }

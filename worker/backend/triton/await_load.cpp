@@ -20,11 +20,11 @@ class load_wait final : public index_poller {
     load_wait(server_access access, const load_request &request, done_fn done)
         : index_poller(std::move(access), request, first_load_pause, std::move(done)), began_(time().now())
     {
-        on_thread(request.put_in, [this](outcome how) {
-            if (how) {
+        on_thread(request.put_in, [this](outcome result) {
+            if (result) {
                 poll();
             } else {
-                finish(std::move(how));
+                finish(std::move(result));
             }
         });
     }

@@ -34,12 +34,12 @@ class unload_wait final : public index_poller {
 
     void withdraw()
     {
-        on_thread(withdraw_, [this](outcome how) {
-            if (how) {
+        on_thread(withdraw_, [this](outcome result) {
+            if (result) {
                 in_sight_ = false;
                 poll();
             } else {
-                finish(std::move(how));
+                finish(std::move(result));
             }
         });
     }

@@ -56,7 +56,7 @@ std::string without_entities(std::string_view text)
     std::string plain;
     while (!text.empty()) {
         const auto *const entity =
-            std::ranges::find_if(entities, [&](auto &one) { return text.starts_with(one.first); });
+            std::ranges::find_if(entities, [&](auto &candidate) { return text.starts_with(candidate.first); });
         if (entity != entities.end()) {
             plain += entity->second;
             text.remove_prefix(entity->first.size());
@@ -73,10 +73,10 @@ std::string without_entities(std::string_view text)
 std::string without_tags(std::string_view html)
 {
     std::string text;
-    std::size_t at = 0;
-    while (at < html.size()) {
-        const std::size_t tag = html.find('<', at);
-        text += html.substr(at, tag - at);
+    std::size_t position = 0;
+    while (position < html.size()) {
+        const std::size_t tag = html.find('<', position);
+        text += html.substr(position, tag - position);
         if (tag == std::string_view::npos) {
             break;
         }
@@ -88,7 +88,7 @@ std::string without_tags(std::string_view html)
             }
         }
         text += ' ';
-        at = end == std::string_view::npos ? html.size() : end + 1;
+        position = end == std::string_view::npos ? html.size() : end + 1;
     }
     return without_entities(text);
 }

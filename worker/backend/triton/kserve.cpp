@@ -92,9 +92,9 @@ http_request unload(const std::string &url, std::string_view model, std::chrono:
 http_request infer(const std::string &url, std::string_view model, const json_t *request,
                    std::chrono::milliseconds timeout)
 {
-    http_request made = post(url + "/v2/models/" + encoded(model) + "/infer", json_compact(request), timeout);
-    made.max_answer_bytes = largest_inference;
-    return made;
+    http_request request_body = post(url + "/v2/models/" + encoded(model) + "/infer", json_compact(request), timeout);
+    request_body.max_answer_bytes = largest_inference;
+    return request_body;
 }
 
 

@@ -93,20 +93,20 @@ class probe final : public request_sequence {
 
     void ready_answered(const http_answer &answer)
     {
-        model_status &one = (*found_)[next_];
+        model_status &status = (*found_)[next_];
         switch (kserve::readiness_of(answer)) {
         case kserve::readiness::ready:
-            one.is = model_status::kind::loaded;
+            status.is = model_status::kind::loaded;
             break;
         case kserve::readiness::not_ready:
-            one = {model_status::kind::not_ready, error_text(answer.body)};
+            status = {model_status::kind::not_ready, error_text(answer.body)};
             break;
         case kserve::readiness::unclear:
             if (answer.status == 0) {
                 give_up(refusal(answer, asked_.server, "say whether " + asked_.models[next_] + " is ready").detail);
                 return;
             }
-            one.words = refusal(answer, asked_.server, "say whether it is ready").detail;
+            status.words = refusal(answer, asked_.server, "say whether it is ready").detail;
             break;
         }
         ++next_;

@@ -40,11 +40,11 @@ class request_sequence : public compound_operation {
     void on_thread(blocking_fn work, std::function<void(outcome)> then)
     {
         start<outcome>([&](done_fn ended) { return access_.run_on_thread(std::move(work), std::move(ended)); },
-                       [this, then = std::move(then)](outcome how) {
+                       [this, then = std::move(then)](outcome result) {
                            if (is_canceled()) {
                                finish(outcome::canceled());
                            } else {
-                               then(std::move(how));
+                               then(std::move(result));
                            }
                        });
     }

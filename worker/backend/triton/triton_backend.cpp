@@ -110,7 +110,7 @@ class inference final : public request_sequence {
         if (small) {
             finish(judge(stop_flag(false)));
         } else {
-            on_thread(judge, [this](outcome how) { finish(std::move(how)); });
+            on_thread(judge, [this](outcome result) { finish(std::move(result)); });
         }
     }
 
@@ -191,8 +191,8 @@ operation_ptr triton_backend::probe_models(const std::vector<server_model> &mode
 {
     std::vector<std::string> names;
     names.reserve(models.size());
-    for (const auto &one : models) {
-        names.push_back(one.name);
+    for (const auto &model : models) {
+        names.push_back(model.name);
     }
     return rollout::probe_models(access_, {settings_.url, server_, std::move(names), tell_of_no_index()},
                                  std::move(done));

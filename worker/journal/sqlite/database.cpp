@@ -73,27 +73,28 @@ sqlite_statement::sqlite_statement(sqlite_database &database, std::string_view s
 }
 
 
-void sqlite_statement::bind(int at, std::int64_t value)
+void sqlite_statement::bind(int index, std::int64_t value)
 {
-    if (sqlite3_bind_int64(handle_.get(), at, value) != SQLITE_OK) {
+    if (sqlite3_bind_int64(handle_.get(), index, value) != SQLITE_OK) {
         database_.fail("binding a number");
     }
 }
 
 
-void sqlite_statement::bind(int at, std::string_view value)
+void sqlite_statement::bind(int index, std::string_view value)
 {
     // SQLITE_STATIC: the value outlives the step, as in `with(…).run()` and similar calls.
-    if (sqlite3_bind_text64(handle_.get(), at, value.data() != nullptr ? value.data() : "", value.size(),
+    if (sqlite3_bind_text64(handle_.get(), index, value.data() != nullptr ? value.data() : "", value.size(),
                             SQLITE_STATIC, SQLITE_UTF8) != SQLITE_OK) {
         database_.fail("binding a text");
     }
 }
 
 
-void sqlite_statement::bind(int at, sqlite_bytes bytes)
+void sqlite_statement::bind(int index, sqlite_bytes bytes)
 {
-    if (sqlite3_bind_blob64(handle_.get(), at, bytes.value.data(), bytes.value.size(), SQLITE_STATIC) != SQLITE_OK) {
+    if (sqlite3_bind_blob64(handle_.get(), index, bytes.value.data(), bytes.value.size(), SQLITE_STATIC) !=
+        SQLITE_OK) {
         database_.fail("binding bytes");
     }
 }

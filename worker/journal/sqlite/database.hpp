@@ -75,8 +75,8 @@ class sqlite_statement {
     sqlite_statement &with(const Values &...values)
     {
         reset();
-        int at = 0;
-        (bind(++at, values), ...);
+        int index = 0;
+        (bind(++index, values), ...);
         return *this;
     }
 
@@ -100,10 +100,10 @@ class sqlite_statement {
         void operator()(sqlite3_stmt *handle) const noexcept { sqlite3_finalize(handle); }
     };
 
-    void bind(int at, std::int64_t value);
-    void bind(int at, std::uint64_t value) { bind(at, static_cast<std::int64_t>(value)); }
-    void bind(int at, std::string_view value);
-    void bind(int at, sqlite_bytes value);
+    void bind(int index, std::int64_t value);
+    void bind(int index, std::uint64_t value) { bind(index, static_cast<std::int64_t>(value)); }
+    void bind(int index, std::string_view value);
+    void bind(int index, sqlite_bytes value);
 
     sqlite_database &database_;
     std::unique_ptr<sqlite3_stmt, release> handle_;

@@ -267,6 +267,22 @@ void a_way_that_is_there_leaves_no_trace_of_the_look(void **)
     assert_true(static_cast<bool>(missing.check_way()));
 }
 
+void the_way_is_not_tested_for_each_of_many_models(void **)
+{
+    const two_folders two;
+    const auto repository = two.folder / "repository";
+    const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
+    const auto is_tested = [&](auto check) {
+        std::filesystem::last_write_time(repository, long_ago);
+        assert_true(static_cast<bool>(check()));
+        return std::filesystem::last_write_time(repository) != long_ago;
+    };
+    assert_true(is_tested([&] { return two.repository.check_vacant("1__r1"); }));
+    const model_repository copy = two.repository;
+    assert_false(is_tested([&] { return copy.check_vacant("2__r1"); }));
+    assert_true(is_tested([&] { return copy.check_way(); }));
+}
+
 /// In a child, which has mounts of its own.
 void a_repository_that_is_mounted_read_only_is_called_that(void **)
 {
@@ -321,6 +337,7 @@ int main()
         cmocka_unit_test(neither_way_takes_or_covers_what_is_not_ours),
         cmocka_unit_test(a_staging_folder_on_another_file_system_is_found_before_anything_is_fetched),
         cmocka_unit_test(a_way_that_is_there_leaves_no_trace_of_the_look),
+        cmocka_unit_test(the_way_is_not_tested_for_each_of_many_models),
         cmocka_unit_test(a_repository_that_is_mounted_read_only_is_called_that),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

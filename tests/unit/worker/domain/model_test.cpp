@@ -157,6 +157,7 @@ void a_model_is_read_back_whole(void **)
     of.incoming->load_begun = false;
     of.weight = 25;
     of.retired = {revision(6), revision(5)};
+    of.retired[0].drained = true;
     of.kept = {revision(4)};
 
     const auto state = rollout::model_to_json(of);
@@ -171,6 +172,8 @@ void a_model_is_read_back_whole(void **)
     assert_false(read->incoming->load_begun);
     assert_int_equal(read->retired.size(), 2);
     assert_int_equal(read->retired[1].revision, 5);
+    assert_true(read->retired[0].drained);
+    assert_false(read->retired[1].drained);
     assert_int_equal(read->kept[0].revision, 4);
 }
 

@@ -20,6 +20,7 @@
 namespace {
 
 using namespace std::chrono_literals;
+using awaited = rollout::gateway_control::awaited;
 using rollout::outcome;
 
 /// The number of a process that has ended.
@@ -61,13 +62,13 @@ struct known_gateways {
         journal.answer({});
     }
 
-    std::size_t behind(std::uint64_t revision) const { return all->followers_of(revision).behind; }
+    std::size_t behind(std::uint64_t revision) const { return all->followers_of(revision, awaited::known).behind; }
 };
 
 /// A wait for all to follow, and how it ended.
 struct follow_wait {
-    explicit follow_wait(rollout::gateway_registry &all, std::uint64_t revision)
-        : work(all.when_followed(revision, [this](const outcome &how) { ended = how ? "ok" : how.detail; }))
+    explicit follow_wait(rollout::gateway_registry &all, std::uint64_t revision, awaited whom = awaited::known)
+        : work(all.when_followed(revision, whom, [this](const outcome &how) { ended = how ? "ok" : how.detail; }))
     {
     }
 
@@ -134,6 +135,83 @@ void a_gateway_without_a_link_is_waited_for_while_its_processes_live(void **)
     follow_wait other(*gateways.all, 5);
     gateways.time.settle();
     assert_text(other.ended, "ok"); // its memory follows what it followed before
+}
+
+void the_reachable_ones_follow_without_one_that_has_had_no_link_for_some_seconds(void **)
+{
+    known_gateways gateways;
+    const auto lost = gateways.link("lost");
+    const auto linked = gateways.link("linked");
+    gateways.all->leave(lost->link);
+    follow_wait wait(*gateways.all, 5, awaited::reachable);
+    gateways.all->confirm(*linked->link, 5);
+    gateways.time.run_for(4500ms);
+    assert_text(wait.ended, "waits");
+    assert_int_equal(gateways.all->followers_of(5, awaited::reachable).behind, 1);
+    gateways.time.run_for(500ms);
+    assert_text(wait.ended, "ok");
+    assert_int_equal(gateways.all->followers_of(5, awaited::reachable).known, 1);
+    assert_int_equal(gateways.all->followers_of(5, awaited::known).behind, 1);
+    follow_wait next(*gateways.all, 6, awaited::reachable);
+    gateways.time.run_for(10s);
+    assert_text(next.ended, "waits");
+    gateways.all->confirm(*linked->link, 6);
+    gateways.time.settle();
+    assert_text(next.ended, "ok");
+}
+
+void without_any_link_nobody_is_reachable_and_the_wait_goes_on(void **)
+{
+    known_gateways gateways;
+    const auto nginx = gateways.link("first");
+    gateways.all->leave(nginx->link);
+    follow_wait wait(*gateways.all, 5, awaited::reachable);
+    gateways.time.run_for(59s);
+    assert_text(wait.ended, "waits");
+}
+
+void a_gateway_may_route_by_old_routes_until_it_has_confirmed_newer_ones(void **)
+{
+    known_gateways gateways;
+    assert_text(gateways.all->routing_before(5), "");
+    const auto first = gateways.link("first-of-many");
+    assert_text(gateways.all->routing_before(5), "gateway first-of does not follow the newest routes yet");
+    gateways.all->confirm(*first->link, 4);
+    assert_text(gateways.all->routing_before(4), "");
+    gateways.all->leave(first->link);
+    assert_text(gateways.all->routing_before(4), ""); // it does not go back
+    assert_holds(gateways.all->routing_before(5), "gateway first-of has had no link since 2026-");
+    assert_holds(gateways.all->routing_before(5), "and may still route");
+    gateways.time.run_for(60s); // it is no longer known
+    assert_text(gateways.all->routing_before(5), "");
+
+    std::vector<std::unique_ptr<linked_session>> links;
+    for (const char *id : {"a", "b", "c", "d", "e"}) {
+        links.push_back(gateways.link(id));
+    }
+    assert_text(gateways.all->routing_before(5), "gateway a does not follow the newest routes yet; "
+                                                 "gateway b does not follow the newest routes yet; "
+                                                 "gateway c does not follow the newest routes yet; and 2 more");
+}
+
+void it_is_reported_that_a_gateway_follows_or_is_no_longer_known(void **)
+{
+    known_gateways gateways;
+    int reports = 0;
+    gateways.all->on_progress = [&reports] { ++reports; };
+    const auto first = gateways.link("first");
+    const auto second = gateways.link("second");
+    assert_int_equal(reports, 0);
+    gateways.all->confirm(*first->link, 5);
+    assert_int_equal(reports, 1);
+    second->link->peer.said_bye = true;
+    gateways.all->leave(second->link);
+    assert_int_equal(reports, 2);
+    gateways.all->leave(first->link);
+    gateways.time.run_for(59s);
+    assert_int_equal(reports, 2);
+    gateways.time.run_for(1s);
+    assert_int_equal(reports, 3);
 }
 
 void it_is_not_waited_for_beyond_the_bound(void **)
@@ -328,6 +406,10 @@ int main()
         cmocka_unit_test(nobody_follows_while_there_is_no_gateway),
         cmocka_unit_test(a_wait_that_is_canceled_says_so_and_one_that_is_destroyed_says_nothing),
         cmocka_unit_test(a_gateway_without_a_link_is_waited_for_while_its_processes_live),
+        cmocka_unit_test(the_reachable_ones_follow_without_one_that_has_had_no_link_for_some_seconds),
+        cmocka_unit_test(without_any_link_nobody_is_reachable_and_the_wait_goes_on),
+        cmocka_unit_test(a_gateway_may_route_by_old_routes_until_it_has_confirmed_newer_ones),
+        cmocka_unit_test(it_is_reported_that_a_gateway_follows_or_is_no_longer_known),
         cmocka_unit_test(it_is_not_waited_for_beyond_the_bound),
         cmocka_unit_test(a_gateway_whose_processes_have_ended_is_gone_at_the_next_look),
         cmocka_unit_test(one_whose_processes_nobody_noted_is_waited_for_for_some_seconds),

@@ -274,7 +274,8 @@ void a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes(void **)
     linked_gateway world(std::vector<rollout::known_gateway>{{"second", ""}});
     world.nginx->say(R"({"type": "applied", "revision": 1})");
     bool followed = false;
-    const auto wait = world.server->when_followed(1, [&](const rollout::outcome &how) { followed = bool(how); });
+    const auto wait = world.server->when_followed(1, rollout::gateway_control::awaited::known,
+                                                  [&](const rollout::outcome &how) { followed = bool(how); });
     int links = 0;
     rollout::timer pause(world.loop.get());
     const std::function<void()> link_anew = [&] {

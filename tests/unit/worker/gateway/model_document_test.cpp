@@ -64,6 +64,21 @@ void what_is_lost_of_its_traffic_is_its_state(void **)
     assert_text(state_of(from, {{7, false, false, false, ""}, {8, false, false, true, ""}}), "reloading");
 }
 
+void a_server_that_no_request_reaches_is_said_beside_the_losses(void **)
+{
+    rollout::model from;
+    from.blue = revision(7);
+    const auto detail = [&](const std::vector<lost_revision> &losses, const char *unreached) {
+        const auto document = rollout::model_document(from, losses, {}, unreached);
+        assert_text(rollout::json_text(document.get(), "state"), losses.empty() ? "deployed" : "lost");
+        return std::string(rollout::json_text(document.get(), "detail"));
+    };
+    assert_text(detail({}, ""), "");
+    assert_text(detail({}, "No request reaches b:1."), "No request reaches b:1.");
+    assert_text(detail({{7, false, false, false, "It is gone."}}, "No request reaches b:1."),
+                "It is gone. No request reaches b:1.");
+}
+
 void what_is_lost_of_a_kept_revision_changes_nothing_for_clients(void **)
 {
     rollout::model from;
@@ -84,6 +99,7 @@ int main()
         cmocka_unit_test(a_model_says_where_its_traffic_goes),
         cmocka_unit_test(its_state_is_that_of_what_stands),
         cmocka_unit_test(what_is_lost_of_its_traffic_is_its_state),
+        cmocka_unit_test(a_server_that_no_request_reaches_is_said_beside_the_losses),
         cmocka_unit_test(what_is_lost_of_a_kept_revision_changes_nothing_for_clients),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

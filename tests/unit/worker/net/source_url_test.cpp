@@ -68,7 +68,7 @@ void tricks_with_percents_are_refused(void **)
     }
     refused(std::string("file:///srv/models/a\0b", 22), "control character");
     // Decoded once: what comes out is a name.
-    assert_text(parse_file_source("file:///srv/models/%252e%252e")->path.native(), "/srv/models/%2e%2e");
+    assert_text(parse_file_source("file:///srv/models/%252e%252e")->path, "/srv/models/%2e%2e");
 }
 
 void what_is_no_file_url_is_refused(void **)
@@ -166,11 +166,11 @@ void a_hostile_source_is_shown_clean(void **)
 
 void a_source_is_read_to_its_path(void **)
 {
-    assert_text(parse_file_source("file:///srv/models/1/")->path.native(), "/srv/models/1");
+    assert_text(parse_file_source("file:///srv/models/1/")->path, "/srv/models/1");
     assert_true(parse_file_source("file:///srv/models/1/")->is_folder);
     assert_false(parse_file_source("file:///srv/models/1")->is_folder);
-    assert_text(parse_file_source("file:///a%20b%3F%23%25")->path.native(), "/a b?#%");
-    assert_text(parse_file_source("file:///")->path.native(), "/");
+    assert_text(parse_file_source("file:///a%20b%3F%23%25")->path, "/a b?#%");
+    assert_text(parse_file_source("file:///")->path, "/");
 }
 
 } // namespace

@@ -158,6 +158,25 @@ void what_is_waited_for_is_written_when_it_is_another_thing_than_before(void **)
     assert_text(of.in_journal().detail, "It waits for a gateway.");
 }
 
+void how_far_a_step_is_is_written_with_a_wait_that_goes_on(void **)
+{
+    written of;
+    of.writer->say_step("1 of 3 servers");
+    of.time.settle();
+    assert_text(of.told(), "");
+    for (const char *words : {"1 of 3 servers", "2 of 3 servers"}) {
+        of.writer->say_step(words);
+        of.writer->say_waiting(for_time);
+        of.time.settle();
+        assert_text(of.in_journal().find_step("fetch")->detail, words);
+        of.told();
+    }
+    of.writer->say_step("2 of 3 servers");
+    of.writer->say_waiting(for_time);
+    of.time.settle();
+    assert_text(of.told(), "");
+}
+
 void a_wait_that_is_over_is_said_with_the_next_write(void **)
 {
     written of;
@@ -271,6 +290,7 @@ int main()
         cmocka_unit_test(nothing_is_called_once_the_writer_is_gone),
         cmocka_unit_test(a_document_is_up_to_the_moment_in_which_it_is_written),
         cmocka_unit_test(what_is_waited_for_is_written_when_it_is_another_thing_than_before),
+        cmocka_unit_test(how_far_a_step_is_is_written_with_a_wait_that_goes_on),
         cmocka_unit_test(a_wait_that_is_over_is_said_with_the_next_write),
         cmocka_unit_test(what_could_not_be_written_is_written_later),
         cmocka_unit_test(what_could_not_be_written_is_not_written_ahead_of_a_save),

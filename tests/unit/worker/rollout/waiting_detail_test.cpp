@@ -158,11 +158,26 @@ void servers_that_failed_are_named_the_worst_first(void **)
     assert_text(rollout::failed_servers(many), "; failures by server: a:7 7, a:6 6, a:5 5, a:4 4, a:3 3 and others");
 }
 
+void what_stays_loaded_is_said_with_the_reason(void **)
+{
+    assert_text(rollout::stays_loaded({}, "why"), "");
+    assert_text(rollout::stays_loaded({7}, "gateway g may still route"),
+                "Revision 7 stays loaded until no gateway can route to it: gateway g may still route.");
+    assert_text(rollout::stays_loaded({1, 2, 7}, "gateway g may still route"),
+                "Revisions 1, 2 and 7 stay loaded until no gateway can route to them: gateway g may still route.");
+    assert_text(rollout::stays_on_servers(7, {}), "");
+    assert_text(rollout::stays_on_servers(7, {"a:1"}),
+                "Revision 7 stays loaded until a:1, which is down, has unloaded it.");
+    assert_text(rollout::stays_on_servers(7, {"a:1", "b:1"}),
+                "Revision 7 stays loaded until a:1, b:1, which are down, have unloaded it.");
+}
+
 } // namespace
 
 int main()
 {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(what_stays_loaded_is_said_with_the_reason),
         cmocka_unit_test(a_hold_says_until_when),
         cmocka_unit_test(too_few_requests_are_counted_and_what_comes_of_them_is_said),
         cmocka_unit_test(a_wait_for_requests_has_few_sentences_however_many_come),

@@ -76,6 +76,31 @@ void a_task_is_answered_once_it_is_durable_and_in_its_queue(void **)
     assert_int_equal(static_cast<int>(world.task("t2").waits_for), static_cast<int>(rollout::wait_reason::turn));
 }
 
+void a_task_is_behind_one_that_is_still_on_its_way(void **)
+{
+    intake_and_journal world;
+    world.submit("t1", "m");
+    world.submit("t2", "m");
+    world.submit("t3", "other");
+    world.submit("t4", "in-use", task_kind::remove); // is refused, so nothing is behind it
+    world.submit("t5", "in-use");
+    world.submit("t6", "m");
+    world.time.settle();
+    assert_text(world.task("t1").detail, "Behind .");
+    assert_text(world.task("t2").detail, "Behind t1.");
+    assert_text(world.task("t3").detail, "Behind .");
+    assert_text(world.task("t5").detail, "Behind .");
+    assert_text(world.task("t6").detail, "Behind t2.");
+    world.submit("t7", "m");
+    world.submit("t8", "m");
+    world.journal.failing_writes = 1;
+    world.time.settle();
+    world.submit("t9", "m");
+    world.time.settle();
+    assert_text(world.task("t9").detail, "Behind t8.");
+    assert_text(world.waiting("m"), "t1 t2 t6 t8 t9");
+}
+
 void the_same_task_again_is_found_and_another_one_is_a_conflict(void **)
 {
     intake_and_journal world;
@@ -206,6 +231,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_task_is_answered_once_it_is_durable_and_in_its_queue),
+        cmocka_unit_test(a_task_is_behind_one_that_is_still_on_its_way),
         cmocka_unit_test(the_same_task_again_is_found_and_another_one_is_a_conflict),
         cmocka_unit_test(a_full_queue_takes_nothing_but_finds_what_it_has),
         cmocka_unit_test(the_journals_disk_has_a_bound_of_its_own),

@@ -29,6 +29,25 @@ struct retrying_world : fake_world {
         story.clear();
     }
 
+    /// Deploys the next revision of a model, whose old one a gateway that is out of reach may still route to.
+    void left_to_gateway(const std::string &model_id)
+    {
+        deployed(model_id);
+        process->gateways.go_deaf();
+        const std::string task_id = "leaves-" + model_id;
+        deploy(task_id, model_id);
+        finish(task_id);
+        story.clear();
+    }
+
+    /// The gateway is back, or gone, and rolloutd hears of it.
+    void gateway_is_back()
+    {
+        process->gateways.hear_again();
+        process->tasks.on_gateway_progress();
+        time.settle();
+    }
+
     std::size_t pending() const { return process->tasks.pending_unloads().at("default"); }
 
     long count(const std::string &line) const { return std::count(story.begin(), story.end(), line); }
@@ -234,9 +253,9 @@ void requests_in_flight_have_the_drain_time(void **)
 {
     retrying_world world;
     world.config.rollout.drain_s = 100;
-    world.left_behind("123", "unload 123__r1", refused);
-    world.server.mend("unload 123__r1");
+    world.left_to_gateway("123");
     world.gateway.requests[1] = 3;
+    world.process->gateways.hear_again();
     world.time.run_for(61s);
     assert_text(world.told(), "");
     world.gateway.requests[1] = std::nullopt; // a gateway that does not say
@@ -244,6 +263,74 @@ void requests_in_flight_have_the_drain_time(void **)
     assert_text(world.told(), "");
     world.time.run_for(100s);
     assert_text(world.server_holds(), "123__r2");
+}
+
+void what_only_a_gateway_kept_goes_as_soon_as_that_follows(void **)
+{
+    for (const bool dies : {false, true}) {
+        for (const auto pause : {1s, 18000s}) {
+            retrying_world world;
+            world.left_to_gateway("123");
+            assert_text(world.status("leaves-123"), "completed");
+            assert_int_equal(world.pending(), 1);
+            world.time.run_for(pause);
+            if (dies) {
+                world.crash();
+                world.time.settle();
+            }
+            world.process->tasks.on_gateway_progress(); // of another one
+            world.time.settle();
+            assert_false(world.has("unload 123__r1"));
+            world.gateway_is_back();
+            assert_text(world.server_holds(), "123__r2");
+            assert_int_equal(world.pending(), 0);
+            assert_text(world.violations(), "");
+        }
+    }
+}
+
+void a_gateway_is_checked_again_once_there_is_a_place(void **)
+{
+    retrying_world world;
+    world.config.limits.max_concurrent_rollouts = 1;
+    world.left_to_gateway("123");
+    world.server.held.insert("load other__r1");
+    world.deploy("t", "other");
+    world.time.run_for(1s);
+    world.gateway_is_back(); // the attempt waits for a place
+    assert_false(world.has("unload 123__r1"));
+    world.process->gateways.go_deaf();
+    world.gateway.deaf_since = 0; // another one, with old routes
+    world.steer("t", rollout::task_verb::cancel);
+    world.time.run_for(1h);
+    assert_false(world.has("unload 123__r1"));
+    world.gateway_is_back();
+    assert_text(world.server_holds(), "123__r2");
+}
+
+void what_is_drained_is_not_drained_again(void **)
+{
+    retrying_world world;
+    world.config.rollout.drain_s = 100;
+    world.left_behind("123", "unload 123__r1", refused);
+    world.gateway.requests[1] = 3;
+    world.server.mend("unload 123__r1");
+    world.time.run_for(61s);
+    assert_text(world.server_holds(), "123__r2");
+
+    retrying_world other;
+    other.config.rollout.drain_s = 1000;
+    other.left_to_gateway("123");
+    other.gateway.requests[1] = 3;
+    other.server.held.insert("unload 123__r1");
+    other.gateway_is_back();
+    other.time.run_for(1001s);
+    assert_true(other.has("unload 123__r1"));
+    assert_true(other.model("123").retired.at(0).drained);
+    other.server.held.clear();
+    other.crash();
+    other.time.run_for(61s);
+    assert_text(other.server_holds(), "123__r2");
 }
 
 void a_backend_has_one_attempt_at_a_time_and_each_gets_its_turn(void **)
@@ -558,6 +645,9 @@ int main()
         cmocka_unit_test(what_a_task_is_about_to_take_off_does_not_count),
         cmocka_unit_test(while_a_gateway_may_route_to_it_nothing_is_unloaded),
         cmocka_unit_test(requests_in_flight_have_the_drain_time),
+        cmocka_unit_test(what_only_a_gateway_kept_goes_as_soon_as_that_follows),
+        cmocka_unit_test(a_gateway_is_checked_again_once_there_is_a_place),
+        cmocka_unit_test(what_is_drained_is_not_drained_again),
         cmocka_unit_test(a_backend_has_one_attempt_at_a_time_and_each_gets_its_turn),
         cmocka_unit_test(a_backend_that_is_out_of_the_configuration_is_named_and_stays_counted),
         cmocka_unit_test(it_takes_a_place_that_no_task_wants),
