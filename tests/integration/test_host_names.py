@@ -1,6 +1,5 @@
 """rollout_ready where a `server` is a host's name with several addresses, which nginx asks for at its start."""
 
-import os
 import pathlib
 import socket
 import tempfile
@@ -10,7 +9,6 @@ import pytest
 import processes
 from gateway import Client
 from model_servers import ModelServer
-from processes import NGINX
 from routed_servers import RoutedServers
 from test_ready import SocketServer, location
 
@@ -43,18 +41,18 @@ class Named(RoutedServers):
 @pytest.fixture(scope="module")
 def named():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="rollout-test."))
-    hosts, nginx = folder / "hosts", folder / "nginx"
+    hosts = folder / "hosts"
     hosts.write_text("127.0.0.1 localhost\n127.0.0.1 both.test\n127.0.0.9 both.test\n")
-    nginx.write_text(f"#!/bin/sh\nexec unshare --mount sh -c 'mount --bind {hosts} /etc/hosts && exec {NGINX} \"$@\"' nginx \"$@\"\n")
-    nginx.chmod(0o755)
+    environment = processes.nginx_environment()
+    environment["LD_PRELOAD"] = f"{environment.get('LD_PRELOAD', '')} libnss_wrapper.so".strip()
+    environment["NSS_WRAPPER_HOSTS"] = str(hosts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes, "NGINX", nginx)
+        patch.setattr(processes, "nginx_environment", lambda: environment)
         made = Named()
     yield made
     made.second.close()
     made.close()
-    for file in (hosts, nginx):
-        os.unlink(file)
+    hosts.unlink()
     folder.rmdir()
 
 
