@@ -74,6 +74,15 @@ def worker_user():
         return "nobody"
 
 
+def thread_states(pid):
+    """What each thread of the process is doing, as a letter of proc(5)'s; none if there is no such process."""
+    states = []
+    for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            states.append(stat.read_text().rpartition(")")[2].split()[0])
+    return states
+
+
 class Process:
     """A child process with its output in a file."""
 
@@ -103,6 +112,8 @@ class Process:
 
     def send_signal(self, number):
         os.kill(self.child.pid, number)
+        if number == signal.SIGSTOP:  # its other threads run on for a moment
+            wait_until(lambda: all(state == "T" for state in thread_states(self.child.pid)), "the stop of all threads")
 
     def wait(self):
         return self.child.wait(DEADLINE_S)
