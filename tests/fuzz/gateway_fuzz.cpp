@@ -238,7 +238,9 @@ class sidecar {
                         always(counters.revisions.size() == 2, "what is measured is all that was asked for");
                     }
                 }));
-                questions_.push_back(server_->when_followed(7, [](const outcome &) {}));
+                for (const auto whom : {gateway_control::awaited::known, gateway_control::awaited::reachable}) {
+                    questions_.push_back(server_->when_followed(7, whom, [](const outcome &) {}));
+                }
             }
             break;
         default:

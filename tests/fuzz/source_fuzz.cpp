@@ -7,6 +7,7 @@
 #include "worker/net/source_url.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 using namespace rollout;
 
@@ -15,7 +16,7 @@ namespace {
 std::string url_of(const file_source &of)
 {
     std::string url = "file://";
-    for (const char c : of.path.native()) {
+    for (const char c : of.path) {
         if (c == '%' || c == '?' || c == '#' || static_cast<unsigned char>(c) >= 0x80) {
             char escaped[4];
             std::snprintf(escaped, sizeof(escaped), "%%%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
@@ -35,13 +36,14 @@ namespace {
 /// What a path of a source is, wherever it leads.
 void check_path(const file_source &of)
 {
-    const std::string &path = of.path.native();
+    const std::string &path = of.path;
+    const std::filesystem::path components = path;
     always(path.starts_with('/'), "a source's path is absolute");
     always(path == "/" || !path.ends_with('/'), "a source's path has no slash at its end");
     always(std::ranges::none_of(path, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }),
            "a source's path has no control characters");
-    always(of.path.lexically_normal() == of.path, "a source's path has no way around");
-    for (const auto &component : of.path) {
+    always(components.lexically_normal() == components, "a source's path has no way around");
+    for (const auto &component : components) {
         always(component != ".." && component != "." && !component.empty(), "a source's path has no way around");
     }
 }
