@@ -18,8 +18,8 @@ operation_ptr write(run_context &run, done_fn done);
 /// Waits until these gateways follow the model's route as it was last written.
 operation_ptr follow_route(run_context &run, gateway_control::awaited whom, done_fn done);
 
-/// Does the same for the reachable ones during a rollback, which the task's time limit does not end: fails after `ready_timeout_s` and
-/// `drain_s`. A revision that a gateway may still route to must then stay loaded.
+/// Does the same for the reachable ones during a rollback, which the task's time limit does not end: fails after
+/// `ready_timeout_s` and `drain_s`. A revision that a gateway may still route to must then stay loaded.
 operation_ptr follow_route_back(run_context &run, done_fn done);
 
 /// Waits until no gateway has a request in flight on that revision, or until the drain time is over: it succeeds
