@@ -7,6 +7,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "harness"))
+sys.path.append(str(pathlib.Path(__file__).parent / "bench"))
 
 import description  # noqa: E402
 from ending import finish  # noqa: E402

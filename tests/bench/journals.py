@@ -20,7 +20,7 @@ def document(number, model_id, status="completed"):
     """A task's document as rolloutd stores it, padded by its parameters to the length that the figures speak of."""
     made = {"task_id": task_id(number), "id": task_id(number), "model_id": model_id, "embedding_model_id": model_id,
             "status": status, "detail": "", "created_at": CREATED, "updated_at": CREATED,
-            "metadata": {"revision": 1, "step": "", "progress": 1.0, "traffic_weight": 100, "steps": [], "config": {"p": ""}}}
+            "metadata": {"revision": 1, "step": "", "progress": 1.0, "traffic_weight": 100, "elapsed_ms": 50, "steps": [], "config": {"p": ""}}}
     padding = DOCUMENT_BYTES - len(json.dumps(made, separators=(",", ":")))
     made["metadata"]["config"]["p"] = "x" * max(padding, 0)
     return json.dumps(made, separators=(",", ":"))

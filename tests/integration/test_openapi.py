@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+import journals
 import pytest
 
 from description import FILE, description
@@ -57,6 +58,14 @@ def test_every_component_is_used():
 def test_its_version_is_the_programs():
     project = re.search(r"project\(rollout VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text())[1]
     assert DOCUMENT["info"]["version"] == project
+
+
+def test_what_the_benchmarks_write_into_journals_is_a_deployment():
+    of = description()
+    answer = of.resolved(of.checked["paths"]["/deploy/{task_id}"]["get"]["responses"]["200"])
+    schema = answer["content"]["application/json"]["schema"]
+    assert of.fault_of_content(schema, journals.document(0, "m-1")) is None
+    assert of.fault_of_content(schema, journals.document(0, "m-1", status="lost")) is not None
 
 
 # The routes.
