@@ -219,6 +219,12 @@ void trim_slashes(std::string &path)
 }
 
 
+std::string pointer_to_peer(const std::string &backend, std::size_t server)
+{
+    return "/backends/" + backend + "/servers/" + std::to_string(server) + "/peer";
+}
+
+
 std::string authority_of(const std::string &url)
 {
     const auto begin = url.find("://");

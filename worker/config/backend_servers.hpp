@@ -3,6 +3,7 @@
 
 #include "worker/config/settings.hpp"
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ void read_url(json_reader &reader, std::string &to);
 
 /// Removes the slashes at the end of a path.
 void trim_slashes(std::string &path);
+
+/// Returns the JSON pointer of a server's `peer` in rolloutd.json.
+std::string pointer_to_peer(const std::string &backend, std::size_t server);
 
 /// Returns the host and port of a URL, as written there.
 std::string authority_of(const std::string &url);

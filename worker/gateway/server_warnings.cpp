@@ -1,6 +1,7 @@
 #include "worker/gateway/server_warnings.hpp"
 
 #include "worker/base/log.hpp"
+#include "worker/config/backend_servers.hpp"
 
 #include <cstddef>
 #include <optional>
@@ -13,8 +14,7 @@ void server_warnings::use(const settings &from)
     warned_.clear();
     for (const auto &[name, backend] : from.backends) {
         for (std::size_t i = 0; i < backend.servers.size(); ++i) {
-            servers_.push_back({"/backends/" + name + "/servers/" + std::to_string(i) + "/peer", name,
-                                backend.upstream, backend.servers[i].peer});
+            servers_.push_back({pointer_to_peer(name, i), name, backend.upstream, backend.servers[i].peer});
         }
     }
 }

@@ -1,6 +1,7 @@
 #include "worker/rollout/deployment.hpp"
 
 #include "worker/async/combine.hpp"
+#include "worker/config/backend_servers.hpp"
 #include "worker/rollout/fetch_step.hpp"
 #include "worker/rollout/hooks.hpp"
 #include "worker/rollout/revision_work.hpp"
@@ -125,8 +126,8 @@ std::string missing_servers(run_context &run)
         if (std::ranges::find(missing, backend.servers[i].peer) != missing.end()) {
             text += (text.empty() ? "" : "; ") +
                     ("nginx's upstream block \"" + ours(run).upstream + "\" has no server ") +
-                    backend.servers[i].peer + " (/backends/" + known->first + "/servers/" + std::to_string(i) +
-                    "/peer), so that no request reaches it";
+                    backend.servers[i].peer + " (" + pointer_to_peer(known->first, i) +
+                    "), so that no request reaches it";
         }
     }
     return text;
