@@ -165,7 +165,7 @@ ngx_int_t refuse_unread(ngx_http_request_t *r, const problem &why)
 /// Returns a problem with a detail if the request has arguments. Its route takes none.
 problem refuse_arguments(const ngx_http_request_t *r)
 {
-    return check_query(read_query(view_of(r->args)), {});
+    return r->args.len == 0 ? problem{} : check_query(read_query(view_of(r->args)), {});
 }
 
 
@@ -211,9 +211,10 @@ ngx_int_t read(pending_request &request)
     default:
         break;
     }
-    const auto fault = read_wait_argument(r, request.wants);
-    if (!fault.detail.empty()) {
-        return send_problem(r, fault);
+    if (r->args.len != 0) { // most reads have none
+        if (const auto fault = read_wait_argument(r, request.wants); !fault.detail.empty()) {
+            return send_problem(r, fault);
+        }
     }
     if (request.wants.wait) {
         request.wait_until = ngx_current_msec + *request.wants.wait * 1000;
