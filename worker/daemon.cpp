@@ -82,8 +82,39 @@ void daemon::start()
     // Before the process becomes visible to anybody.
     signals_.start([this](int number) { number == SIGHUP ? reload() : stop(); });
     retention_.use(rule());
-    scheduler_.recover();
-    gateways_.listen(*config_);
+    const auto fail = [this](const outcome &why) {
+        refuse_start(why.detail, why.is == outcome::kind::permanent ? exit_permanent_error : EXIT_FAILURE);
+    };
+    gateways_.load([this, fail](const outcome &loaded) {
+        if (!loaded) {
+            fail(loaded);
+            return;
+        }
+        scheduler_.recover([this, fail](const outcome &result) { result ? on_recovered() : fail(result); });
+    });
+}
+
+
+void daemon::refuse_start(const std::string &why, int status)
+{
+    log(log_level::error, "rolloutd cannot start: " + why);
+    is_refused_ = true;
+    status_ = status;
+    stop();
+}
+
+
+void daemon::on_recovered()
+{
+    if (stopping_) {
+        return;
+    }
+    try {
+        gateways_.listen(*config_);
+    } catch (const std::exception &error) {
+        refuse_start(error.what(), EXIT_FAILURE);
+        return;
+    }
     retention_.start();
     journal_.check_integrity([this](const std::string &fault) {
         log(log_level::error, "rolloutd stops, and does not start again by itself: " + fault);
@@ -301,7 +332,9 @@ void daemon::stop()
         return;
     }
     manager_.stopping();
-    log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
+    if (!is_refused_) {
+        log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
+    }
     retention_.stop();
     journal_.stop_integrity_check();
     scheduler_.stop([this] { wait_for_journal(); });

@@ -39,13 +39,20 @@ class daemon {
     /// `path` is the file that `config` was read from, for reloads; `threads` is the size of libuv's pool.
     daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads);
 
-    /// Listens and recovers; the unfinished tasks of a previous rolloutd continue.
+    /// Starts, in the background: reads the journal, goes on with the unfinished tasks of a previous rolloutd, and listens.
+    /// What keeps it from that is logged, and ends the loop.
     void start();
 
     /// Returns the process's exit status, once the loop has ended.
     int status() const noexcept { return status_; }
 
+    /// Returns whether it could not start.
+    bool was_refused() const noexcept { return is_refused_; }
+
   private:
+    void on_recovered();
+    void refuse_start(const std::string &why, int status);
+
     std::string metrics() const;
 
     void say_ready() { manager_.ready("Listening for gateways on " + config_->listen.path); }
@@ -97,6 +104,7 @@ class daemon {
     operation_ptr ending_;  ///< waits until the journal's work is done
     operation_ptr reading_; ///< the configuration
     bool read_again_ = false;
+    bool is_refused_ = false;
     bool stopping_ = false;
     int status_ = EXIT_SUCCESS;
 };

@@ -67,6 +67,7 @@ int run(const std::string &path, std::shared_ptr<const settings> config)
     raise_open_files();
 
     int status = EXIT_SUCCESS;
+    bool was_refused = false;
     {
         event_loop turning;
         make_threads(&turning.loop);
@@ -74,8 +75,11 @@ int run(const std::string &path, std::shared_ptr<const settings> config)
         rolloutd.start();
         uv_run(&turning.loop, UV_RUN_DEFAULT);
         status = rolloutd.status();
+        was_refused = rolloutd.was_refused();
     }
-    log(log_level::info, "rolloutd has stopped");
+    if (!was_refused) {
+        log(log_level::info, "rolloutd has stopped");
+    }
     return status;
 }
 

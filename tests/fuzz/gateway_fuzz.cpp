@@ -123,9 +123,17 @@ class small_journal final : public journal {
         });
     }
 
-    std::vector<task_row> unfinished() override { return {}; }
-    std::vector<model> models() override { return {}; }
-    std::vector<known_gateway> gateways() override { return {{"old", ""}}; }
+    void list_unfinished(std::uint64_t, std::size_t, listed_fn) override {}
+
+    void list_all_models(const std::string &, std::size_t, models_fn done) override
+    {
+        answers_.push_back([done] { done(outcome::ok(), {}, false); });
+    }
+
+    void list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done) override
+    {
+        answers_.push_back([done] { done(outcome::ok(), {{"old", ""}}); });
+    }
 
   private:
     std::string id_ = std::string(32, 'j');
@@ -172,6 +180,8 @@ class sidecar {
                    "a word that reaches the scheduler is one");
             give(wanted.task_id, wanted.verb == task_verb::pause, answer);
         };
+        server_->load([](const outcome &result) { always(static_cast<bool>(result), "its journal can be read"); });
+        journal_.answer();
         // It listens nowhere: the links are pairs of sockets.
         connect(0);
         connect(1);

@@ -4,6 +4,7 @@
 #include "common/domain/limits.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/log.hpp"
+#include "worker/journal/full_reads.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -46,13 +47,36 @@ std::string first_of(const std::vector<std::string> &sentences)
 gateway_registry::gateway_registry(journal &journal, clock &time)
     : journal_(journal), time_(time), waits_for_known_(time), waits_for_reachable_(time)
 {
-    for (const auto &placed : journal.models()) {
-        for (const auto &part : routes_of(placed)) {
-            publish(part, placed.route_revision);
+}
+
+
+void gateway_registry::load(done_fn done)
+{
+    const auto take = [this](const std::vector<model> &page) {
+        for (const auto &placed : page) {
+            for (const auto &part : routes_of(placed)) {
+                publish(part, placed.route_revision);
+            }
         }
-    }
-    // A gateway that followed these routes when the previous process ended may still do so.
-    for (const auto &[id, processes] : journal.gateways()) {
+    };
+    loading_ = read_all_models(journal_, take, [this, done = std::move(done)](const outcome &result) {
+        if (!result) {
+            done(result);
+            return;
+        }
+        journal_.list_gateways(
+            lifetime_.bound([this, done](const outcome &listed, const std::vector<known_gateway> &all) {
+                add_lost(all);
+                done(listed);
+            }));
+    });
+}
+
+
+/// A gateway that followed the routes when the previous process ended may still do so.
+void gateway_registry::add_lost(const std::vector<known_gateway> &all)
+{
+    for (const auto &[id, processes] : all) {
         const bool is_first = !has_lost();
         auto &known = add(id);
         known.processes = peer_processes::from_text(processes);
@@ -64,6 +88,7 @@ gateway_registry::gateway_registry(journal &journal, clock &time)
 void gateway_registry::stop()
 {
     stopped_ = true;
+    loading_.reset();
     lost_timer_.reset();
     reread_.reset();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
+#include "worker/async/lifetime.hpp"
 #include "worker/gateway/follow_waits.hpp"
 #include "worker/gateway/gateway_replica.hpp"
 #include "worker/gateway/published_routes.hpp"
@@ -28,6 +29,10 @@ class gateway_registry {
     gateway_registry(journal &journal, clock &time);
     gateway_registry(const gateway_registry &) = delete;
     gateway_registry &operator=(const gateway_registry &) = delete;
+
+    /// Reads from the journal which routes are in force, and which gateways were known to the previous rolloutd. Called once,
+    /// before the first link; `done` is called when all of it is there, or with the reason why it is not.
+    void load(done_fn done);
 
     /// Called when a gateway has followed further, or is no longer known: what could not be unloaded because of it may
     /// be now. May be null.
@@ -90,6 +95,7 @@ class gateway_registry {
         bool lost_logged = false;
     };
 
+    void add_lost(const std::vector<known_gateway> &all);
     member &add(const std::string &id);
     bool has_lost() const;
     bool is_reachable(const member &which) const;
@@ -111,9 +117,11 @@ class gateway_registry {
     std::map<std::string, std::unique_ptr<member>> known_; ///< by id
     follow_waits waits_for_known_;
     follow_waits waits_for_reachable_;
+    operation_ptr loading_;
     operation_ptr lost_timer_;
     operation_ptr reread_;
     bool stopped_ = false;
+    lifetime lifetime_;
 };
 
 } // namespace rollout

@@ -67,6 +67,9 @@ class gateway_server final : public gateway_control {
     /// Returns what rolloutd adds to the gateways' metrics, in Prometheus' text format.
     std::function<std::string()> metrics = [] { return std::string(); };
 
+    /// Reads from the journal what the gateways must follow, and which there were: to be done before `listen`.
+    void load(done_fn done) { gateways_.load(std::move(done)); }
+
     /// Opens the socket. Throws std::runtime_error if another process listens there or the path cannot be used.
     void listen(const settings &from);
 

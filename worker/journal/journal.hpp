@@ -144,14 +144,21 @@ class journal {
     using models_fn = std::function<void(outcome, std::vector<model>, bool more)>;
     virtual void list_models(const std::string &after, std::size_t limit, models_fn done) = 0;
 
+    // Reading what a rolloutd needs that starts, or that takes the tasks over: at any time, also while others write.
+    // full_reads.hpp reads all pages.
+
+    /// Reads the unfinished tasks that were accepted after that sequence, in the order of acceptance, up to about
+    /// `max_bytes` of documents. `more`: there may be others.
+    virtual void list_unfinished(std::uint64_t after, std::size_t max_bytes, listed_fn done) = 0;
+
+    /// Like `list_models`, but with the models of which only the number of the last revision is left. Fails for good if
+    /// the entry of one cannot be read.
+    virtual void list_all_models(const std::string &after, std::size_t limit, models_fn done) = 0;
+
+    virtual void list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done) = 0;
+
     /// Counts the tasks, concurrently with all other work: the more there are, the longer it takes.
     virtual void count_tasks(std::function<void(outcome, std::uint64_t count)> done) = 0;
-
-    // At start, before the loop runs.
-
-    virtual std::vector<task_row> unfinished() = 0; ///< in the order of acceptance
-    virtual std::vector<model> models() = 0;
-    virtual std::vector<known_gateway> gateways() = 0;
 
     /// Called after each commit, after the callbacks of its writes, with the changes in the order of their revisions:
     /// the news for the replicas.

@@ -3,11 +3,11 @@
 #include "common/domain/identifiers.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/log.hpp"
+#include "worker/journal/full_reads.hpp"
 #include "worker/rollout/waiting_detail.hpp"
 #include "worker/scheduler/journal_entry.hpp"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 namespace rollout {
@@ -66,22 +66,56 @@ void scheduler::use(std::shared_ptr<const settings> config, std::function<backen
 }
 
 
-void scheduler::recover()
+void scheduler::recover(done_fn done)
 {
-    for (auto &known : journal_.models()) {
-        models_.add(std::move(known));
-    }
-    auto unfinished = journal_.unfinished();
-    std::set<std::string> models_with_tasks;
-    for (const auto &row : unfinished) {
-        if (is_task_id(row.task_id) && is_model_id(row.model_id)) {
-            intake_.enqueue(row);
-            models_with_tasks.insert(row.model_id);
-        } else {
+    recovered_ = std::move(done);
+    const auto take_models = [this](std::vector<model> page) {
+        for (auto &known : page) {
+            models_.add(std::move(known));
+        }
+    };
+    recovery_ = read_all_models(journal_, take_models, [this](const outcome &result) {
+        if (!result) {
+            on_recovered(result);
+            return;
+        }
+        const auto take_tasks = [this](const std::vector<task_row> &page) { add_unfinished(page); };
+        recovery_ =
+            read_all_unfinished(journal_, take_tasks, [this](const outcome &read) { on_recovered(read); });
+    });
+}
+
+
+/// What the documents say of a task's turn is checked here, while they are in memory. Only for the first task of a model
+/// does it depend on what is not known yet.
+void scheduler::add_unfinished(const std::vector<task_row> &page)
+{
+    for (const auto &row : page) {
+        if (!is_task_id(row.task_id) || !is_model_id(row.model_id)) {
             log(log_level::error, "Skipping a journal entry with an invalid task_id or model_id",
                 {{"task_id", row.task_id}, {"model_id", row.model_id}});
+            continue;
+        }
+        intake_.enqueue(row);
+        if (queues_.of(row.model_id).size() > 1) {
+            turns_.check_last(row);
         }
     }
+}
+
+
+void scheduler::on_recovered(const outcome &result)
+{
+    recovery_.reset();
+    if (!result) {
+        recovered_(result);
+        return;
+    }
+    std::vector<std::string> models_with_tasks;
+    for (const auto &[model_id, _] : queues_.all()) {
+        models_with_tasks.push_back(model_id);
+    }
+    std::ranges::sort(models_with_tasks);
     for (const auto &model_id : models_with_tasks) {
         cancellation_.cancel_superseded(model_id);
     }
@@ -90,10 +124,13 @@ void scheduler::recover()
     }
     monitor_.use(config_, backend_of_);
     unloads_.use(config_, backend_of_);
-    recovery_ = time_.after(0ms, [this, unfinished = std::move(unfinished)] {
+    recovery_ = time_.after(0ms, [this, models_with_tasks = std::move(models_with_tasks)] {
         permits_.hand_out();
-        turns_.check(unfinished);
+        for (const auto &model_id : models_with_tasks) {
+            turns_.update_first(model_id);
+        }
     });
+    recovered_(result);
 }
 
 

@@ -3,6 +3,7 @@
 // that only waits, for time, traffic or a person, blocks no other.
 #pragma once
 
+#include "worker/async/completion.hpp"
 #include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/task_run.hpp"
@@ -42,8 +43,10 @@ class scheduler final {
     /// scheduler is to be stopped. May be null.
     std::function<void()> on_lost;
 
-    /// Loads the unfinished tasks from the journal; called once, before the loop runs.
-    void recover();
+    /// Loads the models and the unfinished tasks from the journal, and goes on with them; called once. `done` is called
+    /// before the first task begins, or with the reason why they could not be read: then the scheduler does nothing, and
+    /// is to be stopped.
+    void recover(done_fn done);
 
     /// Accepts a new task: checks it against the configuration, writes it to the journal, and puts it in its model's
     /// queue.
@@ -127,6 +130,9 @@ class scheduler final {
     bool has_other_task(const std::string &model_id, const std::string &but_for) const;
     task_position position_of(const task_name &which) const;
 
+    void add_unfinished(const std::vector<task_row> &page);
+    void on_recovered(const outcome &result);
+
     // A running task.
 
     void begin(const std::string &model_id);
@@ -160,7 +166,8 @@ class scheduler final {
     task_control control_;
 
     std::map<std::string, running_task> runs_; ///< by model
-    operation_ptr recovery_;                   ///< of the unfinished tasks in the journal
+    operation_ptr recovery_;                   ///< of the models and unfinished tasks in the journal
+    completion<outcome> recovered_;
     bool stopping_ = false;
     bool is_lost_ = false;
     operation_ptr loss_; ///< before `on_lost`

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
-#include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace rollout {
@@ -40,24 +38,6 @@ void turn_writer::update_first(const std::string &model_id)
 {
     if (const auto &queue = queues_.of(model_id); !queue.empty()) {
         update({model_id, queue.front().task_id});
-    }
-}
-
-
-void turn_writer::check(const std::vector<task_row> &rows)
-{
-    std::unordered_map<std::string_view, const task_row *> by_id;
-    for (const auto &row : rows) {
-        by_id.emplace(row.task_id, &row);
-    }
-    for (const auto &[_, queue] : queues_.all()) {
-        std::string before;
-        for (const auto &waits : queue) {
-            if (const auto row = by_id.find(waits.task_id); row != by_id.end()) {
-                check(*row->second, before);
-            }
-            before = waits.task_id;
-        }
     }
 }
 

@@ -33,10 +33,7 @@ class turn_writer {
     /// Does the same for the first task in the model's queue, if there is one.
     void update_first(const std::string &model_id);
 
-    /// Updates those of the tasks that wait and whose documents are out of date.
-    void check(const std::vector<task_row> &rows);
-
-    /// Does the same for a task that has just been put in its queue, unless it has begun.
+    /// Does the same for a task that has just been put in its queue, unless it has begun, if its document is out of date.
     void check_last(const task_row &row);
 
     /// Stops reading and writing.

@@ -136,22 +136,46 @@ class fake_journal : public rollout::journal {
         });
     }
 
-    std::vector<rollout::task_row> unfinished() override
+    /// Pages of one task.
+    void list_unfinished(std::uint64_t after, std::size_t, listed_fn done) override
     {
-        std::map<std::uint64_t, rollout::task_row> rows;
-        for (const auto &[id, row] : file_.tasks) {
-            if (!rollout::is_final(row.status)) {
-                rows.emplace(row.sequence, row);
-            }
-        }
-        std::vector<rollout::task_row> all;
-        for (const auto &[sequence, row] : rows) {
-            all.push_back(row);
-        }
-        return all;
+        read(
+            [done = std::move(done)](const rollout::outcome &how, std::optional<rollout::task_row> row) {
+                const bool is_row = row.has_value();
+                done(how, is_row ? std::vector{std::move(*row)} : std::vector<rollout::task_row>(), is_row);
+            },
+            [this, after](const auto &tell) {
+                std::optional<rollout::task_row> next;
+                for (const auto &[id, row] : file_.tasks) {
+                    if (!rollout::is_final(row.status) && row.sequence > after &&
+                        (!next || row.sequence < next->sequence)) {
+                        next = row;
+                    }
+                }
+                tell(rollout::outcome::ok(), next);
+            });
     }
 
-    std::vector<rollout::model> models() override
+    void list_all_models(const std::string &after, std::size_t, models_fn done) override
+    {
+        read([done = std::move(done)](const rollout::outcome &how,
+                                      std::optional<std::vector<rollout::model>> all) {
+                 done(how, std::move(all).value_or(std::vector<rollout::model>()), false);
+             },
+             [this, after](const auto &tell) {
+                 auto all = models();
+                 std::erase_if(all, [&after](const rollout::model &one) { return one.model_id <= after; });
+                 tell(rollout::outcome::ok(), std::optional(std::move(all)));
+             });
+    }
+
+    void list_gateways(std::function<void(rollout::outcome, std::vector<rollout::known_gateway>)> done) override
+    {
+        time_.post([this, done = std::move(done)] { done(rollout::outcome::ok(), known_gateways); });
+    }
+
+    /// As they are in the file.
+    std::vector<rollout::model> models() const
     {
         std::vector<rollout::model> all;
         for (const auto &[model_id, entry] : file_.models) {
@@ -182,7 +206,6 @@ class fake_journal : public rollout::journal {
     {
         model_lists.push_back(std::move(done));
     }
-    std::vector<rollout::known_gateway> gateways() override { return known_gateways; }
 
     /// Lets the writes go that were held.
     void release()

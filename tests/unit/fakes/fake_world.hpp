@@ -43,7 +43,7 @@ struct fake_world {
                 process->gateways.publish(route, model.route_revision);
             }
         }
-        process->tasks.recover();
+        process->tasks.recover([](const rollout::outcome &) {});
     }
 
     /// kill -9 and a start.

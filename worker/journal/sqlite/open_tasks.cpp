@@ -51,17 +51,4 @@ open_tasks::sequences open_tasks::of(task_kind kind, const std::string &model_id
     return found == of_kind.end() ? sequences() : found->second;
 }
 
-
-open_tasks::sequences open_tasks::all() const
-{
-    sequences all;
-    for (const auto &of_kind : by_kind_) {
-        for (const auto &[_, open] : of_kind) {
-            all.insert(all.end(), open.begin(), open.end());
-        }
-    }
-    std::ranges::sort(all);
-    return all;
-}
-
 } // namespace rollout

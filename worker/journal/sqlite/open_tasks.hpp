@@ -27,9 +27,6 @@ class open_tasks {
 
     sequences of(task_kind kind, const std::string &model_id) const;
 
-    /// Returns all of them, in the order of acceptance.
-    sequences all() const;
-
   private:
     std::array<std::unordered_map<std::string, sequences>, 2> by_kind_; ///< then by model
 };

@@ -50,6 +50,9 @@ void read_queue::start()
                         throw sqlite_error("the journal: a test lets it fail");
                     }
                     (*questions)[i].read(database_);
+                } catch (const sqlite_error &error) {
+                    (*outcomes)[i] =
+                        error.is_permanent() ? outcome::permanent(error.what()) : outcome::transient(error.what());
                 } catch (const std::exception &error) {
                     (*outcomes)[i] = outcome::transient(error.what());
                 }

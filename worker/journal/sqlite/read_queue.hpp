@@ -21,8 +21,8 @@ class read_queue {
     /// queue is no longer busy before the queue is destroyed.
     read_queue(uv_loop_t *loop, const std::string &path);
 
-    /// Runs `read` on the thread, and `done` on the loop with what it returned; with a transient failure, and an
-    /// empty result, if it threw. The callbacks come in the order of the calls.
+    /// Runs `read` on the thread, and `done` on the loop with what it returned; with a failure, and an empty result, if
+    /// it threw: a permanent one if the file is damaged. The callbacks come in the order of the calls.
     template <typename Result>
     void ask(std::function<Result(sqlite_database &)> read, std::function<void(const outcome &, Result)> done)
     {

@@ -43,19 +43,22 @@ class one_moment {
 };
 
 
-/// Rows in the order of their revisions, of which the next one can be examined before it is taken.
-class changes {
+/// Rows in the order of a number, of which the next one can be examined before it is taken.
+class ordered_rows {
   public:
+    /// The number's column, as select_tasks has them.
+    enum class by { sequence, revision };
+
     template <class... Values>
-    changes(sqlite_database &database, std::string_view which, const Values &...values)
-        : rows_(database, select_tasks(which))
+    ordered_rows(sqlite_database &database, by order, std::string_view which, const Values &...values)
+        : column_(order == by::sequence ? 0 : 1), rows_(database, select_tasks(which))
     {
         rows_.with(values...);
         next();
     }
 
-    /// Returns the next row's revision; larger than all if there is none.
-    std::uint64_t revision() const noexcept { return revision_; }
+    /// Returns the next row's number; larger than all if there is none.
+    std::uint64_t number() const noexcept { return number_; }
 
     task_row take()
     {
@@ -65,11 +68,29 @@ class changes {
     }
 
   private:
-    void next() { revision_ = rows_.step() ? static_cast<std::uint64_t>(rows_.number(1)) : UINT64_MAX; }
+    void next() { number_ = rows_.step() ? static_cast<std::uint64_t>(rows_.number(column_)) : UINT64_MAX; }
 
+    int column_;
     sqlite_statement rows_;
-    std::uint64_t revision_ = UINT64_MAX;
+    std::uint64_t number_ = UINT64_MAX;
 };
+
+
+/// Takes rows from all of these, in the order of their numbers, up to about `max_bytes` of documents.
+template <std::size_t Count>
+std::vector<task_row> take_in_order(std::array<ordered_rows, Count> &all, std::size_t max_bytes)
+{
+    std::vector<task_row> rows;
+    for (std::size_t bytes = 0; bytes < max_bytes;) {
+        auto &first = *std::ranges::min_element(all, {}, &ordered_rows::number);
+        if (first.number() == UINT64_MAX) {
+            break;
+        }
+        rows.push_back(first.take());
+        bytes += rows.back().document.size();
+    }
+    return rows;
+}
 
 
 /// The sequences of tasks that may be on the page, newest first: at least the newest `most` of those that are on it.
@@ -200,36 +221,31 @@ std::optional<stored_series> find_series(sqlite_database &database, const std::s
 }
 
 
-std::vector<task_row> tasks(sqlite_database &database, const std::vector<std::uint64_t> &sequences)
+std::vector<task_row> changes_after(sqlite_database &database, std::uint64_t revision, std::size_t max_bytes)
 {
-    std::vector<task_row> rows;
-    sqlite_statement found(database, select_tasks("WHERE sequence = ?"));
-    for (const auto sequence : sequences) {
-        if (found.with(sequence).step()) {
-            rows.push_back(task_row_at(found));
-        }
-        found.reset();
-    }
-    return rows;
+    using by = ordered_rows::by;
+    const one_moment now(database);
+    std::array changes{ordered_rows(database, by::revision, new_ones, kind_name(task_kind::deploy), revision),
+                       ordered_rows(database, by::revision, new_ones, kind_name(task_kind::remove), revision),
+                       ordered_rows(database, by::revision, all_others, revision)};
+    return take_in_order(changes, max_bytes);
 }
 
 
-std::vector<task_row> changes_after(sqlite_database &database, std::uint64_t revision, std::size_t max_bytes)
+task_page unfinished(sqlite_database &database, std::uint64_t after, std::size_t max_bytes)
 {
-    std::vector<task_row> rows;
+    const auto of = [&](task_kind kind, task_status status) {
+        return ordered_rows(database, ordered_rows::by::sequence,
+                            "INDEXED BY tasks_status WHERE kind = ? AND status = ? AND sequence > ? ORDER BY sequence",
+                            kind_name(kind), status_name(status), after);
+    };
     const one_moment now(database);
-    std::array some{changes(database, new_ones, kind_name(task_kind::deploy), revision),
-                    changes(database, new_ones, kind_name(task_kind::remove), revision),
-                    changes(database, all_others, revision)};
-    for (std::size_t bytes = 0; bytes < max_bytes;) {
-        auto &first = *std::ranges::min_element(some, {}, &changes::revision);
-        if (first.revision() == UINT64_MAX) {
-            break;
-        }
-        rows.push_back(first.take());
-        bytes += rows.back().document.size();
-    }
-    return rows;
+    std::array open{of(task_kind::deploy, task_status::pending), of(task_kind::deploy, task_status::in_progress),
+                    of(task_kind::remove, task_status::pending), of(task_kind::remove, task_status::in_progress)};
+    task_page page;
+    page.rows = take_in_order(open, max_bytes);
+    page.more = !page.rows.empty();
+    return page;
 }
 
 
@@ -280,14 +296,16 @@ model_page list_models(sqlite_database &database, const std::string &after, std:
 }
 
 
-std::vector<model> all_models(sqlite_database &database)
+model_page list_all_models(sqlite_database &database, const std::string &after, std::size_t limit)
 {
-    std::vector<model> all;
-    sqlite_statement found(database, select_models(""));
+    model_page page;
+    sqlite_statement found(database, select_models("WHERE model_id > ? ORDER BY model_id LIMIT ?"));
+    found.with(std::string_view(after), static_cast<std::int64_t>(limit));
     while (found.step()) {
-        all.push_back(model_at(found));
+        page.models.push_back(model_at(found));
     }
-    return all;
+    page.more = page.models.size() == limit;
+    return page;
 }
 
 

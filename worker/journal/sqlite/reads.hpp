@@ -24,9 +24,6 @@ std::optional<task_row> find_latest(sqlite_database &database, task_kind kind, c
 /// and reads as none.
 std::optional<stored_series> find_series(sqlite_database &database, const std::string &task_id);
 
-/// Returns those of the tasks with these sequences that exist, in that order.
-std::vector<task_row> tasks(sqlite_database &database, const std::vector<std::uint64_t> &sequences);
-
 /// Returns what a replica lacks: see journal::read_after.
 std::vector<task_row> changes_after(sqlite_database &database, std::uint64_t revision, std::size_t max_bytes);
 
@@ -48,7 +45,12 @@ struct model_page {
 /// See journal::list_models.
 model_page list_models(sqlite_database &database, const std::string &after, std::size_t limit);
 
-std::vector<model> all_models(sqlite_database &database);
+/// See journal::list_all_models.
+model_page list_all_models(sqlite_database &database, const std::string &after, std::size_t limit);
+
+/// See journal::list_unfinished.
+task_page unfinished(sqlite_database &database, std::uint64_t after, std::size_t max_bytes);
+
 std::vector<known_gateway> gateways(sqlite_database &database);
 std::uint64_t count_tasks(sqlite_database &database);
 

@@ -210,21 +210,30 @@ void sqlite_journal::count_tasks(std::function<void(outcome, std::uint64_t)> don
 }
 
 
-std::vector<task_row> sqlite_journal::unfinished()
+void sqlite_journal::list_unfinished(std::uint64_t after, std::size_t max_bytes, listed_fn done)
 {
-    return reads::tasks(file_.writer, open_.all());
+    reads_.ask<reads::task_page>(
+        [after, max_bytes](sqlite_database &database) { return reads::unfinished(database, after, max_bytes); },
+        [done = std::move(done)](const outcome &ended, reads::task_page page) {
+            done(ended, std::move(page.rows), page.more);
+        });
 }
 
 
-std::vector<model> sqlite_journal::models()
+void sqlite_journal::list_all_models(const std::string &after, std::size_t limit, models_fn done)
 {
-    return reads::all_models(file_.writer);
+    reads_.ask<reads::model_page>(
+        [after, limit](sqlite_database &database) { return reads::list_all_models(database, after, limit); },
+        [done = std::move(done)](const outcome &ended, reads::model_page page) {
+            done(ended, std::move(page.models), page.more);
+        });
 }
 
 
-std::vector<known_gateway> sqlite_journal::gateways()
+void sqlite_journal::list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done)
 {
-    return reads::gateways(file_.writer);
+    reads_.ask<std::vector<known_gateway>>([](sqlite_database &database) { return reads::gateways(database); },
+                                           std::move(done));
 }
 
 } // namespace rollout

@@ -49,9 +49,9 @@ class sqlite_journal final : public journal {
 
     void count_tasks(std::function<void(outcome, std::uint64_t)> done) override;
 
-    std::vector<task_row> unfinished() override;
-    std::vector<model> models() override;
-    std::vector<known_gateway> gateways() override;
+    void list_unfinished(std::uint64_t after, std::size_t max_bytes, listed_fn done) override;
+    void list_all_models(const std::string &after, std::size_t limit, models_fn done) override;
+    void list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done) override;
 
     /// Reads the part of the file that the start has not read, concurrently with all other work, and calls `found`
     /// with a sentence if the file is damaged.

@@ -44,6 +44,8 @@ struct known_gateways {
     {
         journal.known_gateways = std::move(of_before);
         all = std::make_unique<rollout::gateway_registry>(journal, time);
+        all->load([](const outcome &result) { assert_true(static_cast<bool>(result)); });
+        journal.answer_start();
         all->wait_for_lost(60s);
     }
 

@@ -90,6 +90,8 @@ struct linked_gateway {
     {
         journal.known_gateways = std::move(known);
         server = std::make_unique<gateway_server>(loop.get(), journal);
+        server->load([](const rollout::outcome &result) { assert_true(static_cast<bool>(result)); });
+        time.settle();
         rollout::settings config;
         config.listen.path = path();
         server->listen(config);

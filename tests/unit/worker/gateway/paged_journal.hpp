@@ -60,8 +60,29 @@ class paged_journal final : public rollout::journal {
     }
     void remember_gateway(const std::string &gateway, const std::string &) override { note("remember " + gateway); }
     void forget_gateway(const std::string &gateway) override { note("forget " + gateway); }
-    std::vector<rollout::model> models() override { return known_models; }
-    std::vector<rollout::known_gateway> gateways() override { return known_gateways; }
+    void list_all_models(const std::string &, std::size_t, models_fn done) override
+    {
+        start_reads_.push_back([this, done = std::move(done)] {
+            done(why_no_models.empty() ? rollout::outcome::ok() : rollout::outcome::permanent(why_no_models),
+                 known_models, false);
+        });
+    }
+    void list_gateways(std::function<void(rollout::outcome, std::vector<rollout::known_gateway>)> done) override
+    {
+        start_reads_.push_back([this, done = std::move(done)] { done(rollout::outcome::ok(), known_gateways); });
+    }
+
+    /// Answers what is read at a start.
+    void answer_start()
+    {
+        while (!start_reads_.empty()) {
+            const auto next = std::move(start_reads_.front());
+            start_reads_.pop_front();
+            next();
+        }
+    }
+
+    std::string why_no_models; ///< empty: they can be read
 
     // What a gateway does not ask for.
     void create(const rollout::task &, bool, created_fn) override {}
@@ -74,7 +95,7 @@ class paged_journal final : public rollout::journal {
     void find_series(const std::string &, series_fn) override {}
     void purge(rollout::purge_position, std::int64_t, std::size_t, purged_fn) override {}
     void count_tasks(std::function<void(rollout::outcome, std::uint64_t)>) override {}
-    std::vector<rollout::task_row> unfinished() override { return {}; }
+    void list_unfinished(std::uint64_t, std::size_t, listed_fn) override {}
 
   private:
     void note(const std::string &words) { asked_ += (asked_.empty() ? "" : ", ") + words; }
@@ -89,6 +110,7 @@ class paged_journal final : public rollout::journal {
     std::string id_ = std::string(32, 'j');
     std::string asked_;
     std::deque<page_fn> pages_;
+    std::deque<std::function<void()>> start_reads_;
 };
 
 /// A task that was accepted, and last changed, with that revision.

@@ -28,7 +28,7 @@ void a_models_entry_that_cannot_be_read_is_named(void **)
     run_on(path, "UPDATE models SET state = '{'");
     opened_journal journal(path);
     try {
-        journal->models();
+        journal.models();
         fail_msg("the entry was read");
     } catch (const std::runtime_error &error) {
         assert_holds(error.what(), "the journal's entry of model a cannot be read");
@@ -156,7 +156,7 @@ void a_task_and_its_model_are_saved_both_or_neither(void **)
     }
     opened_journal journal(path);
     assert_true(journal.find("t1")->status == rollout::task_status::pending);
-    assert_int_equal(journal->models().at(0).last_revision, 0);
+    assert_int_equal(journal.models().at(0).last_revision, 0);
 }
 
 void a_read_that_fails_says_why(void **)

@@ -154,7 +154,7 @@ void lists_and_latest_tasks_are_what_a_look_at_every_task_would_find(void **)
         compare_all(journal, tasks);
 
         std::string open;
-        for (const auto &row : journal->unfinished()) {
+        for (const auto &row : journal.unfinished()) {
             open += row.task_id + " ";
         }
         std::string expected;

@@ -150,7 +150,7 @@ void a_steps_state_is_there_after_a_restart(void **)
     assert_int_equal(read->steps[1].attempts, 3);
     assert_text(read->steps[1].detail, "not yet");
 
-    const auto models = journal->models();
+    const auto models = journal.models();
     assert_int_equal(models.size(), 1);
     assert_text(models[0].model_id, "a");
     assert_int_equal(models[0].last_revision, 4);
@@ -209,7 +209,7 @@ void what_is_unfinished_comes_in_the_order_of_acceptance(void **)
         journal.save(third);
     }
     opened_journal journal(folder / "journal.db");
-    const auto rows = journal->unfinished();
+    const auto rows = journal.unfinished();
     assert_int_equal(rows.size(), 3);
     assert_text(rows[0].task_id, "t1");
     assert_text(rows[1].task_id, "t2");
@@ -350,7 +350,7 @@ void gateways_are_remembered_until_they_are_forgotten(void **)
         journal->forget_gateway("g3");
     }
     opened_journal journal(folder / "journal.db");
-    const auto gateways = journal->gateways();
+    const auto gateways = journal.gateways();
     assert_int_equal(gateways.size(), 1);
     assert_text(gateways[0].id, "g1");
     assert_text(gateways[0].processes, "processes of g1");

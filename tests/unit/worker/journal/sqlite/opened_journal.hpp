@@ -4,6 +4,7 @@
 #include "tests/unit/temporary_folder.hpp"
 #include "tests/unit/test_loop.hpp"
 #include "tests/unit/worker/journal/sqlite/sample_task.hpp"
+#include "worker/journal/full_reads.hpp"
 #include "worker/journal/sqlite/sqlite_journal.hpp"
 
 #include <filesystem>
@@ -137,6 +138,47 @@ struct opened_journal {
                 answer = {models, more};
             });
         return await(answer);
+    }
+
+    std::vector<rollout::model> models()
+    {
+        std::vector<rollout::model> all;
+        std::optional<bool> is_read;
+        const auto reading = rollout::read_all_models(
+            *journal,
+            [&](const std::vector<rollout::model> &some) { all.insert(all.end(), some.begin(), some.end()); },
+            [&](const rollout::outcome &ended) {
+                must(ended);
+                is_read = true;
+            });
+        await(is_read);
+        return all;
+    }
+
+    std::vector<rollout::known_gateway> gateways()
+    {
+        std::optional<std::vector<rollout::known_gateway>> answer;
+        journal->list_gateways(
+            [&](const rollout::outcome &ended, const std::vector<rollout::known_gateway> &all) {
+                must(ended);
+                answer = all;
+            });
+        return await(answer);
+    }
+
+    std::vector<rollout::task_row> unfinished()
+    {
+        std::vector<rollout::task_row> all;
+        std::optional<bool> is_read;
+        const auto reading = rollout::read_all_unfinished(
+            *journal,
+            [&](const std::vector<rollout::task_row> &some) { all.insert(all.end(), some.begin(), some.end()); },
+            [&](const rollout::outcome &ended) {
+                must(ended);
+                is_read = true;
+            });
+        await(is_read);
+        return all;
     }
 
     test_loop loop;

@@ -48,14 +48,46 @@ void the_latest_is_the_last_that_was_accepted_whether_it_has_ended_or_not(void *
     assert_text(latest(3), "next");
 }
 
-void tasks_that_are_gone_are_left_out(void **)
+void what_is_unfinished_comes_in_pages_in_the_order_of_acceptance(void **)
 {
     written_file journal;
     for (const char *id : {"t1", "t2", "t3"}) {
         journal.create(task_of_model(id, "a"));
     }
-    journal.database.run("DELETE FROM tasks WHERE task_id = 't2'");
-    assert_text(ids_of(reads::tasks(journal.database, {1, 2, 3})), "t1 t3");
+    journal.create(task_of_model("t4", "b", task_kind::remove));
+    auto running = task_of_model("t5", "b");
+    running.status = task_status::in_progress;
+    journal.create(running);
+    journal.save(ended_task("t2", "a", 10));
+    const auto all = reads::unfinished(journal.database, 0, 1 << 20);
+    assert_text(ids_of(all.rows), "t1 t3 t4 t5");
+    assert_true(all.more); // there may be
+    const auto one = reads::unfinished(journal.database, 1, 1); // one, however large
+    assert_text(ids_of(one.rows), "t3");
+    const auto none = reads::unfinished(journal.database, 5, 1 << 20);
+    assert_text(ids_of(none.rows), "");
+    assert_false(none.more);
+}
+
+void all_models_come_in_pages_with_those_of_which_only_the_number_is_left(void **)
+{
+    written_file journal;
+    for (const char *id : {"c", "a"}) {
+        journal.save(placed_model(id));
+    }
+    rollout::model gone;
+    gone.model_id = "b";
+    gone.last_revision = 7;
+    journal.save(gone);
+    const auto first = reads::list_all_models(journal.database, "", 2);
+    assert_int_equal(first.models.size(), 2);
+    assert_text(first.models[0].model_id, "a");
+    assert_int_equal(first.models[1].last_revision, 7);
+    assert_true(first.more);
+    const auto second = reads::list_all_models(journal.database, "b", 2);
+    assert_int_equal(second.models.size(), 1);
+    assert_text(second.models[0].model_id, "c");
+    assert_false(second.more);
 }
 
 void a_list_of_a_models_open_tasks_is_told_which_they_are(void **)
@@ -101,7 +133,7 @@ void a_model_that_cannot_be_read_is_named_in_a_list_as_at_the_start(void **)
     journal.database.run("UPDATE models SET state = '{\"blue\":7' WHERE model_id = 'b'");
     for (const bool all : {true, false}) {
         try {
-            all ? static_cast<void>(reads::all_models(journal.database))
+            all ? static_cast<void>(reads::list_all_models(journal.database, "", 10))
                 : static_cast<void>(reads::list_models(journal.database, "", 10));
             fail_msg("the entry was read");
         } catch (const rollout::sqlite_error &error) {
@@ -118,7 +150,8 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_task_is_found_by_its_id_or_not_at_all),
         cmocka_unit_test(the_latest_is_the_last_that_was_accepted_whether_it_has_ended_or_not),
-        cmocka_unit_test(tasks_that_are_gone_are_left_out),
+        cmocka_unit_test(what_is_unfinished_comes_in_pages_in_the_order_of_acceptance),
+        cmocka_unit_test(all_models_come_in_pages_with_those_of_which_only_the_number_is_left),
         cmocka_unit_test(a_list_of_a_models_open_tasks_is_told_which_they_are),
         cmocka_unit_test(what_changed_comes_in_the_order_of_the_changes),
         cmocka_unit_test(a_model_that_cannot_be_read_is_named_in_a_list_as_at_the_start),
