@@ -13,6 +13,7 @@
 #include "worker/config/backend_servers.hpp"
 #include "worker/config/settings_diff.hpp"
 #include "worker/hook_call.hpp"
+#include "worker/journal/sqlite/open_journal.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -41,39 +42,8 @@ void log_unreachable_backends(const std::string &path, const std::vector<json_fa
 
 daemon::daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings> config, std::uint64_t threads)
     : loop_(loop), path_(std::move(path)), config_(std::move(config)), threads_(threads), time_(loop), manager_(loop),
-      http_(loop), journal_(loop, config_->journal.path, [this] { manager_.starting(); }), gateways_(loop, journal_),
-      backends_(make_backends(*config_, {})),
-      scheduler_(
-          config_, journal_, gateways_, time_, finder(),
-          [this](fetch_request request, done_fn done) { return fetch(loop_, std::move(request), std::move(done)); },
-          [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
-              return run_hook(http_, name, hook, std::move(body), std::move(done));
-          }),
-      metrics_(ROLLOUT_VERSION, std::time(nullptr))
+      http_(loop), backends_(make_backends(*config_, {})), metrics_(ROLLOUT_VERSION, std::time(nullptr))
 {
-    journal_.on_commit = [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
-        metrics_.changed(rows);
-        gateways_.publish_tasks(rows, before, now);
-    };
-    journal_.on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
-    gateways_.on_submit = [this](submission wanted, answer_fn answer) {
-        scheduler_.submit(std::move(wanted), std::move(answer));
-    };
-    gateways_.on_steer = [this](steer_request wanted, answer_fn answer) {
-        scheduler_.steer(std::move(wanted), std::move(answer));
-    };
-    gateways_.metrics = [this] { return metrics(); };
-    gateways_.find_series = [this](const std::string &task_id, gateway_server::series_fn done) {
-        scheduler_.find_series(task_id, std::move(done));
-    };
-    gateways_.tasks_of = [this](const std::string &model_id, std::size_t most) {
-        return scheduler_.tasks_of(model_id, most);
-    };
-    gateways_.on_suspect = [this](const std::string &upstream, const std::string &peer) {
-        scheduler_.suspect(upstream, peer);
-    };
-    gateways_.on_gateway_progress = [this] { scheduler_.on_gateway_progress(); };
-    gateways_.losses_of = [this](const std::string &model_id) { return scheduler_.losses_of(model_id); };
 }
 
 
@@ -81,66 +51,127 @@ void daemon::start()
 {
     // Before the process becomes visible to anybody.
     signals_.start([this](int number) { number == SIGHUP ? reload() : stop(); });
-    retention_.use(rule());
-    const auto fail = [this](const outcome &why) {
-        refuse_start(why.detail, why.is == outcome::kind::permanent ? exit_permanent_error : EXIT_FAILURE);
-    };
-    gateways_.load([this, fail](const outcome &loaded) {
+    opening_ = open_journal(
+        loop_, config_->journal.path, [this] { manager_.starting(); },
+        [this](const outcome &result, std::unique_ptr<sqlite_journal> journal) {
+            on_opened(result, std::move(journal));
+        });
+}
+
+
+void daemon::on_opened(const outcome &result, std::unique_ptr<sqlite_journal> journal)
+{
+    opening_.reset();
+    if (stopping_) {
+        wait_for_journal();
+        return;
+    }
+    if (!result) {
+        refuse_start(result);
+        return;
+    }
+    journal_ = std::move(journal);
+    make_parts();
+    gateways_->load([this](const outcome &loaded) {
         if (!loaded) {
-            fail(loaded);
+            refuse_start(loaded);
             return;
         }
-        scheduler_.recover([this, fail](const outcome &result) { result ? on_recovered() : fail(result); });
+        scheduler_->recover(
+            [this](const outcome &recovered) { recovered ? on_recovered() : refuse_start(recovered); });
     });
 }
 
 
-void daemon::refuse_start(const std::string &why, int status)
+void daemon::make_parts()
 {
-    log(log_level::error, "rolloutd cannot start: " + why);
+    gateways_ = std::make_unique<gateway_server>(loop_, *journal_);
+    scheduler_ = std::make_unique<scheduler>(
+        config_, *journal_, *gateways_, time_, finder(),
+        [this](fetch_request request, done_fn done) { return fetch(loop_, std::move(request), std::move(done)); },
+        [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
+            return run_hook(http_, name, hook, std::move(body), std::move(done));
+        });
+    retention_ = std::make_unique<retention>(*journal_, time_);
+    retention_->use(rule());
+
+    journal_->on_commit = [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
+        metrics_.changed(rows);
+        gateways_->publish_tasks(rows, before, now);
+    };
+    journal_->on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
+    gateways_->on_submit = [this](submission wanted, answer_fn answer) {
+        scheduler_->submit(std::move(wanted), std::move(answer));
+    };
+    gateways_->on_steer = [this](steer_request wanted, answer_fn answer) {
+        scheduler_->steer(std::move(wanted), std::move(answer));
+    };
+    gateways_->metrics = [this] { return metrics(); };
+    gateways_->find_series = [this](const std::string &task_id, gateway_server::series_fn done) {
+        scheduler_->find_series(task_id, std::move(done));
+    };
+    gateways_->tasks_of = [this](const std::string &model_id, std::size_t most) {
+        return scheduler_->tasks_of(model_id, most);
+    };
+    gateways_->on_suspect = [this](const std::string &upstream, const std::string &peer) {
+        scheduler_->suspect(upstream, peer);
+    };
+    gateways_->on_gateway_progress = [this] { scheduler_->on_gateway_progress(); };
+    gateways_->losses_of = [this](const std::string &model_id) { return scheduler_->losses_of(model_id); };
+}
+
+
+/// A start that another attempt does not help has a status of its own.
+void daemon::refuse_start(const outcome &why)
+{
+    if (stopping_) {
+        return;
+    }
+    log(log_level::error, "rolloutd cannot start: " + why.detail);
     is_refused_ = true;
-    status_ = status;
+    status_ = why.is == outcome::kind::permanent ? exit_permanent_error : EXIT_FAILURE;
     stop();
 }
 
 
 void daemon::on_recovered()
 {
-    if (stopping_) {
-        return;
-    }
     try {
-        gateways_.listen(*config_);
+        gateways_->listen(*config_);
     } catch (const std::exception &error) {
-        refuse_start(error.what(), EXIT_FAILURE);
+        refuse_start(outcome::transient(error.what()));
         return;
     }
-    retention_.start();
-    journal_.check_integrity([this](const std::string &fault) {
+    retention_->start();
+    journal_->check_integrity([this](const std::string &fault) {
         log(log_level::error, "rolloutd stops, and does not start again by itself: " + fault);
         status_ = exit_permanent_error;
         stop();
     });
-    log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", journal_.id()}});
+    is_ready_ = true;
+    log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", journal_->id()}});
     say_ready();
+    if (std::exchange(read_again_, false)) {
+        reload();
+    }
 }
 
 
 std::string daemon::metrics() const
 {
     rolloutd_metrics::moment now;
-    now.waiting = scheduler_.waiting();
-    now.running = scheduler_.running();
-    now.working = scheduler_.working();
+    now.waiting = scheduler_->waiting();
+    now.running = scheduler_->running();
+    now.working = scheduler_->working();
     now.most_working = config_->limits.max_concurrent_rollouts;
-    now.longest_wait = scheduler_.longest_wait();
-    now.deployed_models = scheduler_.deployed_models();
-    now.lost_models = scheduler_.lost_models();
-    now.backends_up = scheduler_.backends_up();
-    now.pending_unloads = scheduler_.pending_unloads();
-    now.servers = scheduler_.models_on_servers();
-    now.links = gateways_.links();
-    now.revision = journal_.revision();
+    now.longest_wait = scheduler_->longest_wait();
+    now.deployed_models = scheduler_->deployed_models();
+    now.lost_models = scheduler_->lost_models();
+    now.backends_up = scheduler_->backends_up();
+    now.pending_unloads = scheduler_->pending_unloads();
+    now.servers = scheduler_->models_on_servers();
+    now.links = gateways_->links();
+    now.revision = journal_->revision();
     return metrics_.text(now);
 }
 
@@ -215,8 +246,8 @@ void daemon::reload()
     if (stopping_) {
         return;
     }
-    if (reading_) {
-        read_again_ = true; // the file may have changed since
+    if (reading_ || !is_ready_) {
+        read_again_ = true; // the file may have changed since it was read
         return;
     }
     manager_.reloading();
@@ -286,15 +317,15 @@ void daemon::apply(const std::shared_ptr<settings> &wanted)
     backends_ = make_backends(*wanted, *backends_);
     config_ = wanted;
     log(log_level::info, "The configuration was reloaded", {{"changed", changes}});
-    gateways_.use(*config_);
-    scheduler_.use(config_, finder());
-    retention_.use(rule());
+    gateways_->use(*config_);
+    scheduler_->use(config_, finder());
+    retention_->use(rule());
 }
 
 
 void daemon::warn_of_models_on(const std::string &name)
 {
-    const auto models = scheduler_.models_on(name);
+    const auto models = scheduler_->models_on(name);
     if (models.empty()) {
         return;
     }
@@ -335,20 +366,30 @@ void daemon::stop()
     if (!is_refused_) {
         log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
     }
-    retention_.stop();
-    journal_.stop_integrity_check();
-    scheduler_.stop([this] { wait_for_journal(); });
+    if (opening_) {
+        opening_->cancel();
+        return;
+    }
+    if (journal_ == nullptr) {
+        wait_for_journal();
+        return;
+    }
+    retention_->stop();
+    journal_->stop_integrity_check();
+    scheduler_->stop([this] { wait_for_journal(); });
 }
 
 
 void daemon::wait_for_journal()
 {
-    if (journal_.busy() || reading_) {
+    if ((journal_ && journal_->busy()) || reading_) {
         ending_ = time_.after(5ms, [this] { wait_for_journal(); });
         return;
     }
     ending_.reset();
-    gateways_.close();
+    if (gateways_) {
+        gateways_->close();
+    }
     http_.close();
     signals_.ignore();
     uv_stop(loop_);

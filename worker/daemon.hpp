@@ -50,8 +50,10 @@ class daemon {
     bool was_refused() const noexcept { return is_refused_; }
 
   private:
+    void on_opened(const outcome &result, std::unique_ptr<sqlite_journal> journal);
+    void make_parts();
     void on_recovered();
-    void refuse_start(const std::string &why, int status);
+    void refuse_start(const outcome &why);
 
     std::string metrics() const;
 
@@ -94,16 +96,21 @@ class daemon {
     loop_clock time_;
     service_manager manager_;
     http_client http_;
-    sqlite_journal journal_;
-    gateway_server gateways_;
     std::shared_ptr<const backend_map> backends_;
-    scheduler scheduler_;
     rolloutd_metrics metrics_;
-    retention retention_{journal_, time_};
+
+    // From when the journal is open.
+    std::unique_ptr<sqlite_journal> journal_;
+    std::unique_ptr<gateway_server> gateways_;
+    std::unique_ptr<scheduler> scheduler_;
+    std::unique_ptr<retention> retention_;
+
     signal_catcher signals_{loop_};
+    operation_ptr opening_; ///< the journal
     operation_ptr ending_;  ///< waits until the journal's work is done
     operation_ptr reading_; ///< the configuration
     bool read_again_ = false;
+    bool is_ready_ = false; ///< listens
     bool is_refused_ = false;
     bool stopping_ = false;
     int status_ = EXIT_SUCCESS;

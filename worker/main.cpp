@@ -5,7 +5,6 @@
 #include "worker/base/log_output.hpp"
 #include "worker/base/permanent_start_error.hpp"
 #include "worker/daemon.hpp"
-#include "worker/journal/sqlite/database.hpp"
 #include "worker/settings_warnings.hpp"
 
 #include <CLI/CLI.hpp>
@@ -83,13 +82,6 @@ int run(const std::string &path, std::shared_ptr<const settings> config)
     return status;
 }
 
-
-int cannot_start(const std::exception &error, int status)
-{
-    log(log_level::error, std::string("rolloutd cannot start: ") + error.what());
-    return status;
-}
-
 } // namespace
 
 
@@ -138,10 +130,7 @@ try {
     }
     log_unreachable_backends(path, findings.faults);
     return run(path, config);
-} catch (const permanent_start_error &error) {
-    return cannot_start(error, exit_permanent_error);
-} catch (const sqlite_error &error) {
-    return cannot_start(error, error.is_permanent() ? exit_permanent_error : EXIT_FAILURE);
 } catch (const std::exception &error) {
-    return cannot_start(error, EXIT_FAILURE);
+    rollout::log(rollout::log_level::error, std::string("rolloutd cannot start: ") + error.what());
+    return EXIT_FAILURE;
 }

@@ -41,16 +41,13 @@ void sqlite_database::roll_back() noexcept
 }
 
 
-void sqlite_database::while_at_work(std::function<void()> called)
+void sqlite_database::while_at_work(std::function<bool()> called)
 {
     constexpr int instructions_between_calls = 10000;
     at_work_ = std::move(called);
     sqlite3_progress_handler(
         get(), at_work_ ? instructions_between_calls : 0,
-        [](void *to_call) noexcept {
-            (*static_cast<std::function<void()> *>(to_call))();
-            return 0;
-        },
+        [](void *to_call) noexcept { return (*static_cast<std::function<bool()> *>(to_call))() ? 0 : 1; },
         &at_work_);
 }
 

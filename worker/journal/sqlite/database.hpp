@@ -42,8 +42,8 @@ class sqlite_database {
     void roll_back() noexcept;
 
     /// Calls `called` repeatedly, many times a second, while a statement runs, until another function, or none, is
-    /// set.
-    void while_at_work(std::function<void()> called);
+    /// set. If it returns false, the statement fails with SQLITE_INTERRUPT.
+    void while_at_work(std::function<bool()> called);
 
     /// Runs a statement that returns one value, such as a PRAGMA.
     std::int64_t number(const char *sql);
@@ -56,7 +56,7 @@ class sqlite_database {
     };
 
     std::string path_;
-    std::function<void()> at_work_; ///< outlives the handle that calls it
+    std::function<bool()> at_work_; ///< outlives the handle that calls it
     std::unique_ptr<sqlite3, release> handle_;
 };
 

@@ -143,7 +143,7 @@ void make_tables(sqlite_database &database)
 } // namespace
 
 
-journal_file::journal_file(const std::string &path, std::span<const migration> steps, std::function<void()> at_work)
+journal_file::journal_file(const std::string &path, std::span<const migration> steps, std::function<bool()> at_work)
     : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
 {
     writer.while_at_work(std::move(at_work));

@@ -18,9 +18,10 @@ struct journal_file {
     /// another rolloutd has it; throws a permanent_start_error if it is damaged, not a journal, or of a newer
     /// version. A file that is refused stays as it is; one of an older version is upgraded to the newest by `steps`,
     /// see `migrate`. A large file is not read whole here, as a start must not take longer the more tasks there are:
-    /// see `check_integrity`. `at_work` is called repeatedly while this takes time, as the steps do for a large file.
+    /// see `check_integrity`. `at_work` is called repeatedly while this takes time, as the steps do for a large file; if
+    /// it returns false, the work is broken off, and the file is as the last complete step has left it.
     explicit journal_file(const std::string &path, std::span<const migration> steps = journal_migrations(),
-                          std::function<void()> at_work = {});
+                          std::function<bool()> at_work = {});
 
     /// Reads the whole file, which takes seconds for a million tasks: to be called on a thread, while the file is in
     /// use. If the file is damaged, the outcome says so in a sentence, and the next start reads the whole file before

@@ -10,11 +10,17 @@
 
 namespace rollout {
 
-sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path, std::function<void()> at_work)
-    : loop_(loop), path_(path), file_(path, journal_migrations(), std::move(at_work)), revision_(file_.revision),
-      open_(file_.writer), checkpoints_(file_.writer, path),
+sqlite_journal::opened_file::opened_file(const std::string &path, std::function<bool()> at_work)
+    : file(path, journal_migrations(), std::move(at_work)), open(file.writer)
+{
+}
+
+
+sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path, std::unique_ptr<opened_file> opened)
+    : loop_(loop), path_(path), opened_(std::move(opened)), revision_(opened_->file.revision),
+      checkpoints_(opened_->file.writer, path),
       committer_(
-          loop, file_.writer, revision_, [this] { checkpoints_.after_commit(); },
+          loop, opened_->file.writer, revision_, [this] { checkpoints_.after_commit(); },
           [this](const commit_batch &batch) { end_batch(batch); }),
       reads_(loop, path)
 {
@@ -26,7 +32,7 @@ sqlite_journal::~sqlite_journal() = default;
 
 void sqlite_journal::check_integrity(std::function<void(const std::string &fault)> found)
 {
-    if (file_.is_whole) {
+    if (opened_->file.is_whole) {
         return;
     }
     integrity_check_ = run_on_thread(
@@ -109,7 +115,7 @@ void sqlite_journal::end_batch(const commit_batch &batch)
     if (batch.ended) {
         for (const auto &write : batch.writes) {
             if (const task_row *row = write->news()) {
-                open_.note(*row);
+                opened_->open.note(*row);
             }
         }
     }
@@ -140,7 +146,7 @@ void sqlite_journal::find(const std::string &task_id, found_fn done)
 
 void sqlite_journal::find_latest(task_kind kind, const std::string &model_id, found_fn done)
 {
-    const auto open = open_.of(kind, model_id);
+    const auto open = opened_->open.of(kind, model_id);
     const std::uint64_t last_open = open.empty() ? 0 : open.back();
     reads_.ask<std::optional<task_row>>(
         [kind, model_id, last_open](sqlite_database &database) {
@@ -172,7 +178,7 @@ void sqlite_journal::list(const task_filter &which, std::size_t limit, std::size
 {
     const bool may_be_open = !which.status || !is_final(*which.status);
     const auto open =
-        !which.model_id.empty() && may_be_open ? open_.of(which.kind, which.model_id) : open_tasks::sequences();
+        !which.model_id.empty() && may_be_open ? opened_->open.of(which.kind, which.model_id) : open_tasks::sequences();
     reads_.ask<reads::task_page>(
         [which, limit, max_bytes, open](sqlite_database &database) {
             return reads::list(database, which, limit, max_bytes, open);

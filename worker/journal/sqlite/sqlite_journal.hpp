@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,13 +22,26 @@ namespace rollout {
 
 class sqlite_journal final : public journal {
   public:
-    /// Opens or creates the file; throws std::runtime_error with a sentence if it cannot be used: another rolloutd
-    /// has it, it is damaged, or it has a newer version. `at_work` is called repeatedly while this takes time. The
-    /// loop must outlive the journal.
-    sqlite_journal(uv_loop_t *loop, const std::string &path, std::function<void()> at_work = {});
+    /// The file, and which of its tasks are unfinished.
+    struct opened_file {
+        /// May be called on any thread; takes long for a large file that is migrated. Throws as journal_file does.
+        explicit opened_file(const std::string &path, std::function<bool()> at_work = {});
+
+        journal_file file;
+        open_tasks open;
+    };
+
+    /// `path` is that of the file. The loop must outlive the journal. Throws sqlite_error.
+    sqlite_journal(uv_loop_t *loop, const std::string &path, std::unique_ptr<opened_file> opened);
+
+    /// Opens the file here and now.
+    sqlite_journal(uv_loop_t *loop, const std::string &path)
+        : sqlite_journal(loop, path, std::make_unique<opened_file>(path))
+    {
+    }
     ~sqlite_journal() override;
 
-    const std::string &id() const override { return file_.id; }
+    const std::string &id() const override { return opened_->file.id; }
     std::uint64_t revision() const override { return revision_; }
 
     void create(const task &wanted, bool only_find, created_fn done) override;
@@ -67,9 +81,8 @@ class sqlite_journal final : public journal {
 
     uv_loop_t *loop_;
     std::string path_;
-    journal_file file_; ///< its `writer` belongs to the committer from the first write on
+    std::unique_ptr<opened_file> opened_; ///< the file's `writer` belongs to the committer from the first write on
     std::uint64_t revision_;
-    open_tasks open_;
     checkpoints checkpoints_;
     committer committer_;
     read_queue reads_;
