@@ -95,9 +95,9 @@ void daemon::make_parts()
     retention_ = std::make_unique<retention>(*journal_, time_);
     retention_->use(rule());
 
-    journal_->on_commit = [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
-        metrics_.changed(rows);
-        gateways_->publish_tasks(rows, before, now);
+    journal_->on_commit = [this](const journal_news &news) {
+        metrics_.changed(news.rows);
+        gateways_->follow(news);
     };
     journal_->on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
     gateways_->on_submit = [this](submission wanted, answer_fn answer) {

@@ -230,14 +230,18 @@ class sidecar {
             made.model_id = "123";
             made.status = task_status::in_progress;
             journal_.put(made);
-            server_->publish_tasks({journal_.changed()}, before, journal_.revision());
+            server_->follow({{journal_.changed()}, {}, before, journal_.revision()});
             break;
         }
         case 'u': {
-            route to;
+            model to;
             to.model_id = "123";
-            to.blue = route_target{7, "inference", "123__r7"};
-            server_->publish(to, 7);
+            to.route_revision = 7;
+            to.blue.emplace();
+            to.blue->revision = 7;
+            to.blue->upstream = "inference";
+            to.blue->copies = {{"123__r7", {""}, nullptr}};
+            server_->follow({{}, {to}, journal_.revision(), journal_.revision()});
             break;
         }
         case 'q':

@@ -54,9 +54,7 @@ void gateway_registry::load(done_fn done)
 {
     const auto take = [this](const std::vector<model> &page) {
         for (const auto &placed : page) {
-            for (const auto &part : routes_of(placed)) {
-                publish(part, placed.route_revision);
-            }
+            routes_.load(placed);
         }
     };
     loading_ = read_all_models(journal_, take, [this, done = std::move(done)](const outcome &result) {
@@ -208,13 +206,9 @@ std::vector<session_ptr> gateway_registry::streams() const
 
 // Routes and tasks.
 
-void gateway_registry::publish(const route &to_follow, std::uint64_t revision)
+void gateway_registry::follow(const model &changed)
 {
-    routes_.put(to_follow, revision);
-    const std::string frame = published_routes::change(to_follow, revision);
-    for (const auto &[_, known] : known_) {
-        known->replica.send_routes(frame);
-    }
+    send(routes_.follow(changed), changed.route_revision);
 }
 
 
@@ -222,16 +216,22 @@ void gateway_registry::publish_peers(const std::string &model_id, std::uint64_t 
                                      const std::string &server_model,
                                      const std::optional<std::vector<std::string>> &peers)
 {
-    for (route changed : routes_.of(model_id)) {
-        bool is_other = false;
-        for (auto *slot : {&changed.blue, &changed.green}) {
-            if (*slot && (*slot)->revision == revision && (*slot)->model == server_model && (*slot)->peers != peers) {
-                (*slot)->peers = peers;
-                is_other = true;
-            }
-        }
-        if (is_other) {
-            publish(changed, routes_.revision());
+    send(routes_.set_peers({model_id, revision, server_model}, peers), routes_.revision());
+}
+
+
+void gateway_registry::reset_peers()
+{
+    send(routes_.reset_peers(), routes_.revision());
+}
+
+
+void gateway_registry::send(const std::vector<route> &changed, std::uint64_t revision) const
+{
+    for (const auto &to_follow : changed) {
+        const std::string frame = published_routes::change(to_follow, revision);
+        for (const auto &[_, known] : known_) {
+            known->replica.send_routes(frame);
         }
     }
 }

@@ -66,13 +66,13 @@ class gateway_registry {
     /// Sends changed tasks to every stream.
     void send_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now);
 
-    // As in `gateway_control`.
-    void publish(const route &to_follow, std::uint64_t revision);
+    /// Sends those routes of a model that a commit has changed to every gateway.
+    void follow(const model &changed);
 
-    /// Publishes the model's current routes that lead to that revision, called `server_model` on the servers, with
-    /// these servers.
+    // As in `gateway_control`.
     void publish_peers(const std::string &model_id, std::uint64_t revision, const std::string &server_model,
                        const std::optional<std::vector<std::string>> &peers);
+    void reset_peers();
     std::string missing() const;
     operation_ptr when_followed(std::uint64_t revision, gateway_control::awaited whom, done_fn done);
     gateway_control::followers followers_of(std::uint64_t revision, gateway_control::awaited whom) const;
@@ -96,6 +96,7 @@ class gateway_registry {
     };
 
     void add_lost(const std::vector<known_gateway> &all);
+    void send(const std::vector<route> &changed, std::uint64_t revision) const;
     member &add(const std::string &id);
     bool has_lost() const;
     bool is_reachable(const member &which) const;

@@ -310,22 +310,20 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
 }
 
 
-// Calls of the engine.
-
-void gateway_server::publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
+void gateway_server::follow(const journal_news &news)
 {
-    gateways_.send_tasks(rows, before, now);
-    lookups_.on_changed(rows);
-}
-
-
-void gateway_server::publish(const route &to_follow, std::uint64_t revision)
-{
-    gateways_.publish(to_follow, revision);
-    if (gateways_.routes().of(to_follow.model_id).empty()) {
-        failures_.forget(to_follow.model_id);
+    for (const auto &changed : news.models) {
+        gateways_.follow(changed);
+        if (gateways_.routes().of(changed.model_id).empty()) {
+            failures_.forget(changed.model_id);
+        }
     }
+    gateways_.send_tasks(news.rows, news.before, news.now);
+    lookups_.on_changed(news.rows);
 }
+
+
+// Calls of the engine.
 
 
 void gateway_server::publish_peers(const std::string &model_id, std::uint64_t revision,
@@ -333,6 +331,12 @@ void gateway_server::publish_peers(const std::string &model_id, std::uint64_t re
                                    const std::optional<std::vector<std::string>> &peers)
 {
     gateways_.publish_peers(model_id, revision, server_model, peers);
+}
+
+
+void gateway_server::reset_peers()
+{
+    gateways_.reset_peers();
 }
 
 

@@ -79,12 +79,12 @@ class gateway_server final : public gateway_control {
     /// Applies the settings that may change at run time.
     void use(const settings &from);
 
-    /// Sends changed tasks to the replicas: the journal's on_commit.
-    void publish_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now);
+    /// Sends changed routes to every gateway, and changed tasks to the replicas: the journal's on_commit.
+    void follow(const journal_news &news);
 
-    void publish(const route &to_follow, std::uint64_t revision) override;
     void publish_peers(const std::string &model_id, std::uint64_t revision, const std::string &server_model,
                        const std::optional<std::vector<std::string>> &peers) override;
+    void reset_peers() override;
     std::string missing() const override;
     operation_ptr when_followed(std::uint64_t revision, awaited whom, done_fn done) override;
     followers followers_of(std::uint64_t revision, awaited whom) const override;

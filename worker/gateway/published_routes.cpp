@@ -3,6 +3,7 @@
 #include "common/link/frame.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace rollout {
 
@@ -14,25 +15,114 @@ constexpr std::size_t part_bytes = 16 * 1024;
 } // namespace
 
 
-void published_routes::put(const route &to_follow, std::uint64_t revision)
+/// The revision of the newest route is not in the journal, but that of its model is: no gateway follows a newer one.
+void published_routes::load(const model &from)
 {
-    const std::pair key{to_follow.model_id, to_follow.part};
-    revision_ = std::max(revision_, revision);
-    if (to_follow.removed()) {
-        routes_.erase(key);
-    } else {
-        routes_[key] = to_follow;
+    follow(from);
+    revision_ = std::max(revision_, from.route_revision);
+}
+
+
+std::vector<route> published_routes::follow(const model &changed)
+{
+    std::vector<route> others;
+    for (const auto &part : routes_of(changed, durable_of(changed.model_id))) {
+        const std::pair key{part.model_id, part.part};
+        const auto before = routes_.find(key);
+        if (before == routes_.end() ? part.removed() : before->second == part) {
+            continue;
+        }
+        revision_ = std::max(revision_, changed.route_revision);
+        if (part.removed()) {
+            routes_.erase(before);
+        } else {
+            routes_[key] = part;
+        }
+        others.push_back(part);
     }
+    drop_peers_of(changed.model_id);
+    std::ranges::transform(others, others.begin(), [this](const route &part) { return in_force(part); });
+    return others;
+}
+
+
+std::vector<route> published_routes::set_peers(const target &which,
+                                               const std::optional<std::vector<std::string>> &peers)
+{
+    const auto before = of(which.model_id);
+    peers_[which] = peers;
+    drop_peers_of(which.model_id);
+    auto now = of(which.model_id);
+    std::erase_if(now, [&before](const route &part) { return std::ranges::find(before, part) != before.end(); });
+    return now;
+}
+
+
+std::vector<route> published_routes::reset_peers()
+{
+    std::vector<route> others;
+    for (const auto &[key, durable] : routes_) {
+        if (!(in_force(durable) == durable)) {
+            others.push_back(durable);
+        }
+    }
+    peers_.clear();
+    return others;
 }
 
 
 std::vector<route> published_routes::of(const std::string &model_id) const
+{
+    auto all = durable_of(model_id);
+    std::ranges::transform(all, all.begin(), [this](const route &part) { return in_force(part); });
+    return all;
+}
+
+
+std::vector<route> published_routes::durable_of(const std::string &model_id) const
 {
     std::vector<route> all;
     for (auto it = routes_.lower_bound({model_id, ""}); it != routes_.end() && it->first.first == model_id; ++it) {
         all.push_back(it->second);
     }
     return all;
+}
+
+
+route published_routes::in_force(const route &durable) const
+{
+    route part = durable;
+    for (auto *slot : {&part.blue, &part.green}) {
+        if (!*slot) {
+            continue;
+        }
+        const auto known = peers_.find({part.model_id, (*slot)->revision, (*slot)->model});
+        if (known != peers_.end()) {
+            (*slot)->peers = known->second;
+        }
+    }
+    return part;
+}
+
+
+/// Drops those servers of a model's revisions that the journal knows as well, or that nothing leads to.
+void published_routes::drop_peers_of(const std::string &model_id)
+{
+    auto known = peers_.lower_bound({model_id, 0, ""});
+    if (known == peers_.end() || known->first.model_id != model_id) {
+        return;
+    }
+    const auto routes = durable_of(model_id);
+    while (known != peers_.end() && known->first.model_id == model_id) {
+        const auto &[which, peers] = *known;
+        const auto says_else = [&which, &peers](const std::optional<route_target> &slot) {
+            return slot && slot->revision == which.revision && slot->model == which.server_model &&
+                   slot->peers != peers;
+        };
+        const bool is_needed = std::ranges::any_of(
+            routes, [&says_else](const route &part) { return says_else(part.blue) || says_else(part.green); });
+        known = is_needed ? std::next(known) : peers_.erase(known);
+    }
 }
 
 
@@ -62,8 +152,8 @@ std::vector<std::string> published_routes::full_set() const
         list = json_make_array();
         bytes = 0;
     };
-    for (const auto &[_, to_follow] : routes_) {
-        json_ptr text = route_to_json(to_follow);
+    for (const auto &[_, durable] : routes_) {
+        json_ptr text = route_to_json(in_force(durable));
         bytes += json_compact(text.get()).size();
         json_add(list.get(), std::move(text));
         if (bytes > part_bytes) {

@@ -2,9 +2,12 @@
 #pragma once
 
 #include "common/domain/route.hpp"
+#include "worker/domain/model.hpp"
 
+#include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,10 +15,32 @@
 
 namespace rollout {
 
+/// What the journal says of each model, but for the servers that have a revision: where more is known of these, that is
+/// in force.
 class published_routes {
   public:
-    /// Puts a route in force, which has been durable since `revision`, in place of its part's previous one.
-    void put(const route &to_follow, std::uint64_t revision);
+    /// Where servers are set: the revision of a model that is called `server_model` on them.
+    struct target {
+        std::string model_id;
+        std::uint64_t revision;
+        std::string server_model;
+
+        auto operator<=>(const target &) const = default;
+    };
+
+    /// Takes over a model as it is at a start, when no gateway is linked.
+    void load(const model &from);
+
+    /// Takes over a model as it has been durable since its `route_revision`. Returns the routes that are others than
+    /// before, as they are in force now; one without a target for each part that is not served any more.
+    std::vector<route> follow(const model &changed);
+
+    /// Sets the servers of a revision, until the journal says the same or the revision has no route any more. Returns
+    /// the routes that changes, as they are in force now.
+    std::vector<route> set_peers(const target &which, const std::optional<std::vector<std::string>> &peers);
+
+    /// Forgets all servers that were set. Returns the routes that this changes.
+    std::vector<route> reset_peers();
 
     /// Returns a model's routes in force, one for each of its parts.
     std::vector<route> of(const std::string &model_id) const;
@@ -33,7 +58,12 @@ class published_routes {
     std::set<std::string> upstreams() const;
 
   private:
-    std::map<std::pair<std::string, std::string>, route> routes_; ///< by model and part
+    std::vector<route> durable_of(const std::string &model_id) const;
+    route in_force(const route &durable) const;
+    void drop_peers_of(const std::string &model_id);
+
+    std::map<std::pair<std::string, std::string>, route> routes_; ///< as the journal has them, by model and part
+    std::map<target, std::optional<std::vector<std::string>>> peers_; ///< known better than in the journal
     std::uint64_t revision_ = 0;
 };
 

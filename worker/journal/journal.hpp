@@ -62,6 +62,20 @@ struct purge_step {
     bool more = false; ///< there are more after these
 };
 
+/// What a commit has changed.
+struct journal_news {
+    std::vector<task_row> rows = {};   ///< in the order of their revisions
+    std::vector<model> models = {};    ///< the same; their `route_revision` is that of the write
+    std::uint64_t before = 0;     ///< the journal's revision before the commit
+    std::uint64_t now = 0;        ///< and after it
+};
+
+/// Returns whether the task is as it was accepted.
+inline bool is_new(const task_row &row) noexcept
+{
+    return row.sequence == row.revision;
+}
+
 /// Reads the task of a row; no value if the document cannot be read. Throws std::bad_alloc, as lack of memory does
 /// not mean that the document is damaged.
 std::optional<task> task_of(const task_row &row);
@@ -160,9 +174,9 @@ class journal {
     /// Counts the tasks, concurrently with all other work: the more there are, the longer it takes.
     virtual void count_tasks(std::function<void(outcome, std::uint64_t count)> done) = 0;
 
-    /// Called after each commit, after the callbacks of its writes, with the changes in the order of their revisions:
-    /// the news for the replicas.
-    std::function<void(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)> on_commit;
+    /// Called after each commit, after the callbacks of its writes, whoever has made them: the news for replicas, routes
+    /// and queues.
+    std::function<void(const journal_news &)> on_commit;
 
     /// Called after each attempt to commit, with its duration and whether it succeeded.
     std::function<void(std::chrono::nanoseconds took, bool ok)> on_attempt;

@@ -1,4 +1,5 @@
-// What the engine needs from the gateways: that they follow a route, and how many requests they have in flight.
+// What the engine needs from the gateways: that they follow the routes of its models, which they get from the journal's
+// news, and how many requests they have in flight.
 #pragma once
 
 #include "common/domain/route.hpp"
@@ -22,16 +23,17 @@ class gateway_control {
   public:
     virtual ~gateway_control() = default;
 
-    /// Sends a route, which has been durable since `revision`, to every gateway.
-    virtual void publish(const route &to_follow, std::uint64_t revision) = 0;
-
-    /// Sets the servers that have a revision of a model, which is called `server_model` there, in the routes as they
-    /// were last published. This need not be durable, nor is it confirmed.
+    /// Sets the servers that have a revision of a model, which is called `server_model` there, in the model's routes:
+    /// until the journal says the same, or the revision has no route any more. This need not be durable, nor is it
+    /// confirmed.
     virtual void publish_peers(const std::string & /*model_id*/, std::uint64_t /*revision*/,
                                const std::string & /*server_model*/,
                                const std::optional<std::vector<std::string>> & /*peers*/)
     {
     }
+
+    /// Forgets what `publish_peers` has set: the routes are as the journal has them.
+    virtual void reset_peers() {}
 
     /// Returns which known gateways are not connected but may still be routing, as a sentence without its full stop;
     /// empty if all are connected.

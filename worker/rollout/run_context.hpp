@@ -5,7 +5,7 @@
 #include "worker/domain/model.hpp"
 #include "worker/domain/task.hpp"
 #include "worker/rollout/plan.hpp"
-#include "worker/rollout/route_publisher.hpp"
+#include "worker/rollout/route_changes.hpp"
 #include "worker/rollout/run_environment.hpp"
 #include "worker/rollout/run_permit.hpp"
 #include "worker/rollout/task_steering.hpp"
@@ -43,7 +43,7 @@ struct run_context {
     std::string left_loaded;
 
     time_limit limit;
-    route_publisher routes;
+    route_changes routes;
     task_writer writer;
     run_permit permit;
     task_steering steering;

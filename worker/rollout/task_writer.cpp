@@ -43,6 +43,9 @@ void task_writer::save(completion<> then)
     }
     prepare();
     save_ = save_state::under_way;
+    if (on_saving) {
+        on_saving();
+    }
     const model *with = model_.last_revision == 0 ? nullptr : &model_; // else nothing to remember of the model yet
     journal_.save(
         task_, with,

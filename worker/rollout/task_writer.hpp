@@ -25,6 +25,9 @@ class task_writer {
 
     // Set these before anything is written; each may be null.
 
+    /// Called when the task and its model are about to be written, each time.
+    std::function<void()> on_saving;
+
     /// Called when the task and its model are durable as they were saved, before `then`.
     std::function<void(std::uint64_t revision)> on_durable;
 

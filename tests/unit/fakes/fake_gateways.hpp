@@ -2,8 +2,10 @@
 #pragma once
 
 #include "tests/unit/fakes/fake_work.hpp"
+#include "worker/domain/model.hpp"
 #include "worker/rollout/gateway_control.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -65,7 +67,33 @@ class fake_gateways final : public rollout::gateway_control {
         return words;
     }
 
-    void publish(const rollout::route &to_follow, std::uint64_t revision) override
+    /// Of a rolloutd that has just started: sends the routes of a model that the journal has.
+    void load(const rollout::model &from)
+    {
+        auto &before = durable_[from.model_id];
+        before = rollout::routes_of(from);
+        for (const auto &part : before) {
+            publish(part, from.route_revision);
+        }
+        std::erase_if(before, [](const rollout::route &part) { return part.removed(); });
+    }
+
+    /// Sends those routes of a model that a write has changed.
+    void follow(const rollout::model &changed)
+    {
+        auto &before = durable_[changed.model_id];
+        auto routes = rollout::routes_of(changed, before);
+        for (const auto &part : routes) {
+            const auto known = std::ranges::find(before, part.part, &rollout::route::part);
+            if (known == before.end() ? !part.removed() : !(*known == part)) {
+                publish(part, changed.route_revision);
+            }
+        }
+        std::erase_if(routes, [](const rollout::route &part) { return part.removed(); });
+        before = std::move(routes);
+    }
+
+    void publish(const rollout::route &to_follow, std::uint64_t revision)
     {
         story_.push_back(words_of(to_follow));
         sent_.push_back({revision, [this, to_follow] { memory_.routes[name_of(to_follow)] = to_follow; }});
@@ -220,6 +248,7 @@ class fake_gateways final : public rollout::gateway_control {
         std::function<void()> take_over;
     };
     std::vector<sent_change> sent_;
+    std::map<std::string, std::vector<rollout::route>> durable_; ///< by model
     std::uint64_t applied_ = 0;
     std::vector<wait *> waits_;
 };

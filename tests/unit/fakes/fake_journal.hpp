@@ -6,6 +6,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,7 @@ class fake_journal : public rollout::journal {
     void create(const rollout::task &wanted, bool only_find, created_fn done) override
     {
         write(
-            [this, wanted, only_find](bool fails) {
+            [this, wanted, only_find](bool fails, rollout::journal_news &news) {
                 const auto known = file_.tasks.find(wanted.task_id);
                 if (known != file_.tasks.end()) {
                     const auto there = rollout::task_of(known->second);
@@ -56,6 +57,7 @@ class fake_journal : public rollout::journal {
                 row.sequence = row.revision = ++file_.revision;
                 row.document = rollout::document_of(wanted);
                 file_.tasks[row.task_id] = row;
+                news.rows.push_back(row);
                 return std::pair{creation::created, row};
             },
             [done = std::move(done)](const rollout::outcome &how, const auto &made) {
@@ -66,11 +68,9 @@ class fake_journal : public rollout::journal {
     void save(const rollout::task &changed, const rollout::model *with, saved_fn done) override
     {
         const auto document = rollout::document_of(changed);
-        const auto state = with != nullptr ? rollout::json_compact(rollout::model_to_json(*with).get()) : "";
-        const auto model_id = with != nullptr ? with->model_id : "";
         write(
-            [this, document, state, model_id, status = changed.status, id = changed.task_id,
-             words = words_of(changed)](bool fails) {
+            [this, document, with = with != nullptr ? std::optional(*with) : std::nullopt, status = changed.status,
+             id = changed.task_id, words = words_of(changed)](bool fails, rollout::journal_news &news) {
                 if (fails) {
                     return file_.revision;
                 }
@@ -79,8 +79,9 @@ class fake_journal : public rollout::journal {
                 row.revision = ++file_.revision;
                 row.status = status;
                 row.document = document;
-                if (!model_id.empty()) {
-                    file_.models[model_id] = {row.revision, state};
+                news.rows.push_back(row);
+                if (with) {
+                    put(*with, news);
                 }
                 return row.revision;
             },
@@ -90,12 +91,11 @@ class fake_journal : public rollout::journal {
     void save_model(const rollout::model &changed, saved_fn done) override
     {
         write(
-            [this, changed](bool fails) {
-                if (fails) {
-                    return file_.revision;
+            [this, changed](bool fails, rollout::journal_news &news) {
+                if (!fails) {
+                    ++file_.revision;
+                    put(changed, news);
                 }
-                file_.models[changed.model_id] = {++file_.revision,
-                                                  rollout::json_compact(rollout::model_to_json(changed).get())};
                 return file_.revision;
             },
             [done = std::move(done)](const rollout::outcome &how, std::uint64_t made) { done(how, made); });
@@ -113,7 +113,7 @@ class fake_journal : public rollout::journal {
                      std::function<void(rollout::outcome)> done) override
     {
         write(
-            [this, task_id, document = std::move(document)](bool fails) {
+            [this, task_id, document = std::move(document)](bool fails, rollout::journal_news &) {
                 if (!fails) {
                     file_.series[task_id] = document;
                 }
@@ -226,6 +226,15 @@ class fake_journal : public rollout::journal {
                (step == nullptr ? "" : ", " + step->name + " " + std::string(rollout::step_state_name(step->state)));
     }
 
+    /// Stores a model with the revision of the write that has just been counted.
+    void put(const rollout::model &changed, rollout::journal_news &news)
+    {
+        file_.models[changed.model_id] = {file_.revision,
+                                          rollout::json_compact(rollout::model_to_json(changed).get())};
+        news.models.push_back(changed);
+        news.models.back().route_revision = file_.revision;
+    }
+
     /// Answers one call later, by `find` or, if a failure is due, with that.
     template <typename Done, typename Find>
     void read(Done done, Find find)
@@ -247,11 +256,18 @@ class fake_journal : public rollout::journal {
         auto commit = [this, apply = std::move(apply), tell = std::move(tell)] {
             const bool fails = failing_writes != 0;
             failing_writes -= fails ? 1 : 0;
-            const auto made = apply(fails || lost);
+            rollout::journal_news news{.before = file_.revision};
+            const auto made = apply(fails || lost, news);
+            news.now = file_.revision;
             const auto how = lost    ? rollout::outcome::lost("host b leads")
                              : fails ? rollout::outcome::transient("the disk is full")
                                      : rollout::outcome::ok();
-            time_.post([tell, how, made] { tell(how, made); });
+            time_.post([this, tell, how, made, news] {
+                tell(how, made);
+                if (on_commit && how) {
+                    on_commit(news);
+                }
+            });
         };
         if (held) {
             waiting_.push_back(std::move(commit));

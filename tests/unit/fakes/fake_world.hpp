@@ -25,6 +25,7 @@ struct fake_world {
         config.backends["default"].check_s = 0; // a story is of what tasks do; model_monitor_test switches it on
         config.backends["default"].unload_retry_s = 0; // and unload_retry_test this
         start();
+        time.settle();
     }
 
     /// A rolloutd on what is there.
@@ -39,9 +40,7 @@ struct fake_world {
         }
         process->gateways.forget_others(routed);
         for (const auto &model : process->journal.models()) {
-            for (const auto &route : rollout::routes_of(model)) {
-                process->gateways.publish(route, model.route_revision);
-            }
+            process->gateways.load(model);
         }
         process->tasks.recover([](const rollout::outcome &) {});
     }
@@ -221,6 +220,11 @@ struct fake_world {
                   [this](const std::string &name, const rollout::hook_settings &, const std::string &body,
                          rollout::done_fn done) { return server.hook(name, body, std::move(done)); })
         {
+            journal.on_commit = [this](const rollout::journal_news &news) {
+                for (const auto &changed : news.models) {
+                    gateways.follow(changed);
+                }
+            };
         }
 
         fake_journal journal;

@@ -123,14 +123,17 @@ void sqlite_journal::end_batch(const commit_batch &batch)
         write->end(batch.ended);
     }
     if (batch.ended && on_commit) {
-        std::vector<task_row> rows;
-        rows.reserve(batch.writes.size());
+        journal_news news{.before = before, .now = batch.revision};
+        news.rows.reserve(batch.writes.size());
         for (const auto &write : batch.writes) {
             if (task_row *row = write->news()) {
-                rows.push_back(std::move(*row));
+                news.rows.push_back(std::move(*row));
+            }
+            if (model *changed = write->model_news()) {
+                news.models.push_back(std::move(*changed));
             }
         }
-        on_commit(rows, before, batch.revision);
+        on_commit(news);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "worker/journal/sqlite/packed_text.hpp"
 #include "worker/journal/sqlite/rows.hpp"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -111,7 +112,7 @@ class save_write final : public journal_write {
             updated_us_ = changed->updated_us;
         }
         if (with != nullptr) {
-            model_id_ = with->model_id;
+            model_ = *with;
             model_state_ = json_compact(model_to_json(*with).get());
         }
     }
@@ -126,21 +127,23 @@ class save_write final : public journal_write {
                       std::string_view(row_.task_id))
                 .run();
         }
-        if (!model_id_.empty()) {
-            with.put_model.with(std::string_view(model_id_), revision_, std::string_view(model_state_)).run();
+        if (model_) {
+            model_->route_revision = revision_;
+            with.put_model.with(std::string_view(model_->model_id), revision_, std::string_view(model_state_)).run();
         }
     }
 
     const char *name() const noexcept override { return has_task() ? "save" : "save_model"; }
     void end(const outcome &ended) override { done_(ended, revision_); }
     task_row *news() override { return has_task() ? &row_ : nullptr; }
+    model *model_news() override { return model_ ? &*model_ : nullptr; }
 
   private:
     bool has_task() const noexcept { return !row_.task_id.empty(); }
 
     task_row row_; ///< without a task_id: only the model is written
     std::int64_t updated_us_ = 0;
-    std::string model_id_; ///< empty: only the task is written
+    std::optional<model> model_; ///< none: only the task is written
     std::string model_state_;
     journal::saved_fn done_;
     std::uint64_t revision_ = 0;

@@ -56,6 +56,9 @@ class journal_write {
 
     /// Returns the row that replicas must be sent once it is committed; null for none.
     virtual task_row *news() { return nullptr; }
+
+    /// Returns the model as it was written; null for none.
+    virtual model *model_news() { return nullptr; }
 };
 
 using write_ptr = std::unique_ptr<journal_write>;

@@ -1,6 +1,7 @@
 // Failed requests by server, as the gateways report them.
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/json_of.hpp"
+#include "tests/unit/worker/gateway/routed_model.hpp"
 #include "worker/gateway/failures_by_server.hpp"
 
 #include <string>
@@ -19,7 +20,7 @@ published_routes routes_to(std::uint64_t blue, std::uint64_t green)
     made.blue = route_target{blue, "inference", "m__r" + std::to_string(blue)};
     made.green = route_target{green, "inference", "m__r" + std::to_string(green)};
     published_routes routes;
-    routes.put(made, 1);
+    routes.follow(model_with("m", 1, {made}));
     return routes;
 }
 

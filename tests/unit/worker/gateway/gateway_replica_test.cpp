@@ -5,6 +5,7 @@
 #include "tests/unit/test_loop.hpp"
 #include "tests/unit/worker/gateway/linked_session.hpp"
 #include "tests/unit/worker/gateway/paged_journal.hpp"
+#include "tests/unit/worker/gateway/routed_model.hpp"
 #include "worker/gateway/gateway_replica.hpp"
 
 #include <string>
@@ -52,7 +53,7 @@ void the_first_link_gets_all_routes_then_what_its_table_lacks_then_hears_that_it
 {
     known_gateway gateway;
     const rollout::route to_follow{"m", "", rollout::route_target{1, "inference", "m__r1"}, {}, 0, false};
-    gateway.routes.put(to_follow, 3);
+    gateway.routes.follow(model_with("m", 3, {to_follow}));
     linked_session nginx(gateway.loop);
     assert_true(gateway.is(stream_state::offline));
     gateway.replica.add(nginx.link);

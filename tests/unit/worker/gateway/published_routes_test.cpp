@@ -1,6 +1,7 @@
 // The routes in force, and the frames that tell of them.
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/json_of.hpp"
+#include "tests/unit/worker/gateway/routed_model.hpp"
 #include "worker/gateway/published_routes.hpp"
 
 #include <string>
@@ -38,26 +39,100 @@ std::string words_of(const std::string &frame)
     return words;
 }
 
+/// The routes, in their order, and their servers.
+std::string words_of(const std::vector<route> &routes)
+{
+    std::string words;
+    for (const auto &of : routes) {
+        words += (words.empty() ? "" : " ") + of.model_id + '/' + of.part + '=';
+        for (const auto *slot : {&of.blue, &of.green}) {
+            if (*slot) {
+                words += std::to_string((*slot)->revision);
+                for (const auto &peer : (*slot)->peers.value_or(std::vector<std::string>())) {
+                    words += '@' + peer;
+                }
+            }
+        }
+    }
+    return words;
+}
+
+route route_on(std::uint64_t revision, std::vector<std::string> peers)
+{
+    auto made = route_of("m", revision);
+    made.blue->peers = std::move(peers);
+    return made;
+}
+
 void a_route_takes_the_place_of_the_one_before_and_one_without_a_target_of_none(void **)
 {
     published_routes routes;
-    routes.put(route_of("m", 1), 10);
-    routes.put(route_of("m", 1, "part"), 10);
-    routes.put(route_of("n", 1), 11);
-    routes.put(route_of("m", 2), 12);
-    route none;
-    none.model_id = "n";
-    routes.put(none, 13);
-    routes.put(none, 13); // it is gone already
+    assert_text(words_of(routes.follow(model_with("m", 10, {route_of("m", 1), route_of("m", 1, "part")}))),
+                "m/=1 m/part=1");
+    assert_text(words_of(routes.follow(model_with("n", 11, {route_of("n", 1)}))), "n/=1");
+    assert_text(words_of(routes.follow(model_with("m", 12, {route_of("m", 2), route_of("m", 2, "part")}))),
+                "m/=2 m/part=2");
+    assert_text(words_of(routes.follow(model_with("n", 13))), "n/=");
+    assert_text(words_of(routes.follow(model_with("n", 14))), ""); // it is gone already
     assert_int_equal(routes.full_set().size(), 1);
-    assert_text(words_of(routes.full_set().front()), "13 begin end m/=2 m/part=1");
+    assert_text(words_of(routes.full_set().front()), "13 begin end m/=2 m/part=2");
+}
+
+void what_has_no_other_route_than_before_is_no_change(void **)
+{
+    published_routes routes;
+    routes.follow(model_with("m", 10, {route_of("m", 1), route_of("m", 1, "part")}));
+    assert_text(words_of(routes.follow(model_with("m", 11, {route_of("m", 1), route_of("m", 1, "part")}))), "");
+    assert_int_equal(routes.revision(), 10);
+    assert_text(words_of(routes.follow(model_with("m", 12, {route_of("m", 1)}))), "m/part=");
+    assert_int_equal(routes.revision(), 12);
+}
+
+void after_a_start_the_revision_is_that_of_the_newest_model(void **)
+{
+    published_routes routes;
+    routes.load(model_with("m", 10, {route_of("m", 1)}));
+    routes.load(model_with("gone", 20));
+    assert_text(words_of(routes.full_set().front()), "20 begin end m/=1");
+}
+
+void servers_that_are_set_are_in_force_until_the_journal_says_the_same(void **)
+{
+    published_routes routes;
+    const published_routes::target which{"m", 1, "m__r1"};
+    routes.follow(model_with("m", 10, {route_on(1, {"a", "b"})}));
+    assert_text(words_of(routes.set_peers(which, {{"a"}})), "m/=1@a");
+    assert_text(words_of(routes.set_peers(which, {{"a"}})), "");
+    assert_text(words_of(routes.set_peers({"m", 7, "m__r7"}, {{"a"}})), ""); // nothing leads there
+    assert_text(words_of(routes.of("m")), "m/=1@a");
+
+    // What was written before that comes later, and changes nothing.
+    assert_text(words_of(routes.follow(model_with("m", 11, {route_on(1, {"a", "b"})}))), "");
+    assert_text(words_of(routes.of("m")), "m/=1@a");
+    assert_text(words_of(routes.follow(model_with("m", 12, {route_on(1, {"b"})}))), "m/=1@a");
+    assert_text(words_of(routes.follow(model_with("m", 13, {route_on(1, {"a"})}))), "m/=1@a");
+    assert_text(words_of(routes.follow(model_with("m", 14, {route_on(1, {"a", "b"})}))), "m/=1@a@b");
+}
+
+void servers_that_are_set_go_with_their_revision_or_when_they_are_reset(void **)
+{
+    published_routes routes;
+    const published_routes::target which{"m", 1, "m__r1"};
+    routes.follow(model_with("m", 10, {route_on(1, {"a", "b"})}));
+    routes.set_peers(which, {{"a"}});
+    routes.follow(model_with("m", 11, {route_on(2, {"a", "b"})}));
+    assert_text(words_of(routes.follow(model_with("m", 12, {route_on(1, {"a", "b"})}))), "m/=1@a@b");
+    routes.set_peers(which, {{"a"}});
+    assert_text(words_of(routes.reset_peers()), "m/=1@a@b");
+    assert_text(words_of(routes.reset_peers()), "");
+    assert_text(words_of(routes.of("m")), "m/=1@a@b");
 }
 
 void the_revision_is_the_newest_routes(void **)
 {
     published_routes routes;
-    routes.put(route_of("m", 1), 10);
-    routes.put(route_of("n", 1), 9);
+    routes.follow(model_with("m", 10, {route_of("m", 1)}));
+    routes.follow(model_with("n", 9, {route_of("n", 1)}));
     assert_int_equal(routes.revision(), 10);
 }
 
@@ -75,7 +150,8 @@ void a_large_set_comes_in_parts_of_which_the_first_and_the_last_say_so(void **)
 {
     published_routes routes;
     for (int number = 100; number < 1000; ++number) {
-        routes.put(route_of("m" + std::to_string(number), 1), static_cast<std::uint64_t>(number));
+        const std::string model_id = "m" + std::to_string(number);
+        routes.follow(model_with(model_id, static_cast<std::uint64_t>(number), {route_of(model_id, 1)}));
     }
     const auto frames = routes.full_set();
     assert_in_range(frames.size(), 4, 20);
@@ -102,8 +178,8 @@ void upstreams_are_those_of_blue_and_of_green(void **)
     published_routes routes;
     auto both = route_of("m", 1);
     both.green = route_target{2, "other", "m__r2"};
-    routes.put(both, 10);
-    routes.put(route_of("n", 1), 11);
+    routes.follow(model_with("m", 10, {both}));
+    routes.follow(model_with("n", 11, {route_of("n", 1)}));
     assert_true(routes.upstreams() == std::set<std::string>({"inference", "other"}));
 }
 
@@ -113,6 +189,10 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_route_takes_the_place_of_the_one_before_and_one_without_a_target_of_none),
+        cmocka_unit_test(what_has_no_other_route_than_before_is_no_change),
+        cmocka_unit_test(after_a_start_the_revision_is_that_of_the_newest_model),
+        cmocka_unit_test(servers_that_are_set_are_in_force_until_the_journal_says_the_same),
+        cmocka_unit_test(servers_that_are_set_go_with_their_revision_or_when_they_are_reset),
         cmocka_unit_test(the_revision_is_the_newest_routes),
         cmocka_unit_test(a_change_is_a_frame_of_its_own_that_frames_no_full_set),
         cmocka_unit_test(no_routes_are_a_full_set_too),

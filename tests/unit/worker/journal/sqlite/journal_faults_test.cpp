@@ -107,7 +107,7 @@ void a_batch_that_fails_changes_nothing_and_a_later_one_works(void **)
     opened_journal journal(path);
     const auto before = journal->revision();
     bool news = false;
-    journal->on_commit = [&](const std::vector<task_row> &, std::uint64_t, std::uint64_t) { news = true; };
+    journal->on_commit = [&](const rollout::journal_news &) { news = true; };
     run_on(path, "CREATE TRIGGER broken BEFORE INSERT ON tasks WHEN NEW.task_id = 'bad' "
                  "BEGIN SELECT RAISE(ABORT, 'the disk is gone'); END");
 

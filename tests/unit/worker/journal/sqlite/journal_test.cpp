@@ -313,14 +313,19 @@ void news_come_after_each_commit_in_their_order(void **)
     opened_journal journal(folder / "journal.db");
     std::uint64_t known = 0;
     std::vector<std::string> news;
-    journal->on_commit = [&](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
-        assert_int_equal(before, known);
-        for (const auto &row : rows) {
-            assert_true(row.revision > known && row.revision <= now);
+    journal->on_commit = [&](const rollout::journal_news &is) {
+        assert_int_equal(is.before, known);
+        for (const auto &row : is.rows) {
+            assert_true(row.revision > known && row.revision <= is.now);
+            assert_int_equal(rollout::is_new(row), row.status == task_status::pending);
             known = row.revision;
             news.push_back(row.task_id + " " + std::string(rollout::status_name(row.status)));
         }
-        known = now;
+        for (const auto &changed : is.models) {
+            assert_true(changed.route_revision > is.before && changed.route_revision <= is.now);
+            news.push_back("model " + changed.model_id + " " + std::to_string(changed.last_revision));
+        }
+        known = is.now;
     };
     journal.create(task_of_model("t1", "a"));
     journal.create(task_of_model("t1", "a"));
@@ -330,12 +335,17 @@ void news_come_after_each_commit_in_their_order(void **)
     model of;
     of.model_id = "a";
     journal.save_model(of);
+    of.last_revision = 7;
+    journal.save(one, &of);
     journal.create(task_of_model("t2", "a"));
     assert_int_equal(known, journal->revision());
-    assert_int_equal(news.size(), 3);
+    assert_int_equal(news.size(), 6);
     assert_text(news[0], "t1 pending");
     assert_text(news[1], "t1 in_progress");
-    assert_text(news[2], "t2 pending");
+    assert_text(news[2], "model a 0");
+    assert_text(news[3], "t1 in_progress");
+    assert_text(news[4], "model a 7");
+    assert_text(news[5], "t2 pending");
 }
 
 void gateways_are_remembered_until_they_are_forgotten(void **)
