@@ -86,8 +86,9 @@ void daemon::on_opened(const outcome &result, std::unique_ptr<sqlite_journal> jo
 void daemon::make_parts()
 {
     gateways_ = std::make_unique<gateway_server>(loop_, *journal_);
+    intake_ = std::make_unique<task_intake>(config_, *journal_, time_);
     scheduler_ = std::make_unique<scheduler>(
-        config_, *journal_, *gateways_, time_, finder(),
+        config_, *intake_, *journal_, *gateways_, time_, finder(),
         [this](fetch_request request, done_fn done) { return fetch(loop_, std::move(request), std::move(done)); },
         [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
             return run_hook(http_, name, hook, std::move(body), std::move(done));
@@ -98,10 +99,12 @@ void daemon::make_parts()
     journal_->on_commit = [this](const journal_news &news) {
         metrics_.changed(news.rows);
         gateways_->follow(news);
+        scheduler_->on_commit(news);
+        intake_->forget_accepted();
     };
     journal_->on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
     gateways_->on_submit = [this](submission wanted, answer_fn answer) {
-        scheduler_->submit(std::move(wanted), std::move(answer));
+        intake_->submit(std::move(wanted), std::move(answer));
     };
     gateways_->on_steer = [this](steer_request wanted, answer_fn answer) {
         scheduler_->steer(std::move(wanted), std::move(answer));
@@ -136,6 +139,7 @@ void daemon::refuse_start(const outcome &why)
 
 void daemon::on_recovered()
 {
+    intake_->set_engine(scheduler_.get());
     try {
         gateways_->listen(*config_);
     } catch (const std::exception &error) {
@@ -160,7 +164,7 @@ void daemon::on_recovered()
 std::string daemon::metrics() const
 {
     rolloutd_metrics::moment now;
-    now.waiting = scheduler_->waiting();
+    now.waiting = intake_->waiting();
     now.running = scheduler_->running();
     now.working = scheduler_->working();
     now.most_working = config_->limits.max_concurrent_rollouts;
@@ -318,6 +322,7 @@ void daemon::apply(const std::shared_ptr<settings> &wanted)
     config_ = wanted;
     log(log_level::info, "The configuration was reloaded", {{"changed", changes}});
     gateways_->use(*config_);
+    intake_->use(config_);
     scheduler_->use(config_, finder());
     retention_->use(rule());
 }

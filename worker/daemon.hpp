@@ -102,6 +102,7 @@ class daemon {
     // From when the journal is open.
     std::unique_ptr<sqlite_journal> journal_;
     std::unique_ptr<gateway_server> gateways_;
+    std::unique_ptr<task_intake> intake_;
     std::unique_ptr<scheduler> scheduler_;
     std::unique_ptr<retention> retention_;
 

@@ -123,6 +123,7 @@ class small_journal final : public journal {
         });
     }
 
+    std::size_t count_unfinished() const override { return 0; }
     void list_unfinished(std::uint64_t, std::size_t, listed_fn) override {}
 
     void list_all_models(const std::string &, std::size_t, models_fn done) override

@@ -161,6 +161,9 @@ class journal {
     // Reading what a rolloutd needs that starts, or that takes the tasks over: at any time, also while others write.
     // full_reads.hpp reads all pages.
 
+    /// Returns how many tasks are unfinished.
+    virtual std::size_t count_unfinished() const = 0;
+
     /// Reads the unfinished tasks that were accepted after that sequence, in the order of acceptance, up to about
     /// `max_bytes` of documents. `more`: there may be others.
     virtual void list_unfinished(std::uint64_t after, std::size_t max_bytes, listed_fn done) = 0;

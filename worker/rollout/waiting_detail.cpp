@@ -121,6 +121,13 @@ wait_state wait_for_permit(const std::string &step, std::uint64_t revision)
 }
 
 
+wait_state wait_for_engine()
+{
+    return {wait_reason::turn, 0,
+            "The task is accepted and waits for its turn: no rolloutd carries out tasks at the moment."};
+}
+
+
 wait_state wait_for_turn(const turn_view &of)
 {
     const auto said = [&of](const std::string &rest) {

@@ -42,6 +42,9 @@ wait_state wait_for_retry(unsigned attempts, const std::string &step, std::int64
 /// Says that a task that has begun is ready to work again, but as many tasks are at work as may be.
 wait_state wait_for_permit(const std::string &step, std::uint64_t revision);
 
+/// Says that a task waits as nobody carries tasks out at the moment.
+wait_state wait_for_engine();
+
 /// Why a task has not begun, or has not continued since a restart. The first reason that applies is given.
 struct turn_view {
     bool was_begun = false; ///< before a restart of rolloutd

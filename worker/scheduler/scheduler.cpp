@@ -21,10 +21,10 @@ constexpr auto reread_pause = 1000ms;
 } // namespace
 
 
-scheduler::scheduler(std::shared_ptr<const settings> config, journal &journal, gateway_control &gateways, clock &time,
-                     std::function<backend *(const std::string &)> backend_of,
+scheduler::scheduler(std::shared_ptr<const settings> config, task_intake &intake, journal &journal,
+                     gateway_control &gateways, clock &time, std::function<backend *(const std::string &)> backend_of,
                      std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook)
-    : config_(std::move(config)), journal_(journal), gateways_(gateways), time_(time),
+    : config_(std::move(config)), intake_(intake), journal_(journal), gateways_(gateways), time_(time),
       backend_of_(std::move(backend_of)), fetch_(std::move(fetch)), run_hook_(std::move(run_hook)),
       monitor_(models_.models(), time), unloads_(models_, journal, gateways, time, around_unloads()),
       permits_(time, around_permits()), series_(journal, time),
@@ -33,7 +33,6 @@ scheduler::scheduler(std::shared_ptr<const settings> config, journal &journal, g
                  return turn_detail(model_id, before, was_begun);
              }),
       cancellation_(queues_, journal, time, [this] { permits_.hand_out(); }),
-      intake_(config_, queues_, journal, time, around_intake()),
       follow_ups_(intake_, models_, journal,
                   [this](const std::string &model_id, const std::string &but_for) {
                       return has_other_task(model_id, but_for);
@@ -54,7 +53,9 @@ void scheduler::use(std::shared_ptr<const settings> config, std::function<backen
     const bool held_all = config_->limits.max_concurrent_rollouts == 0;
     config_ = std::move(config);
     backend_of_ = std::move(backend_of);
-    intake_.use(config_);
+    if (!is_recovered_) {
+        return;
+    }
     monitor_.use(config_, backend_of_);
     unloads_.use(config_, backend_of_);
     permits_.hand_out(); // there may be more room
@@ -96,7 +97,8 @@ void scheduler::add_unfinished(const std::vector<task_row> &page)
                 {{"task_id", row.task_id}, {"model_id", row.model_id}});
             continue;
         }
-        intake_.enqueue(row);
+        queues_.push(row.model_id, intake_.queued(row));
+        last_unfinished_ = row.sequence;
         if (queues_.of(row.model_id).size() > 1) {
             turns_.check_last(row);
         }
@@ -111,6 +113,8 @@ void scheduler::on_recovered(const outcome &result)
         recovered_(result);
         return;
     }
+    is_recovered_ = true;
+    add_arrived();
     std::vector<std::string> models_with_tasks;
     for (const auto &[model_id, _] : queues_.all()) {
         models_with_tasks.push_back(model_id);
@@ -122,6 +126,7 @@ void scheduler::on_recovered(const outcome &result)
     if (waiting() != 0) {
         log(log_level::info, "The journal has " + format_count(waiting(), "unfinished task", "unfinished tasks"));
     }
+    gateways_.reset_peers();
     monitor_.use(config_, backend_of_);
     unloads_.use(config_, backend_of_);
     recovery_ = time_.after(0ms, [this, models_with_tasks = std::move(models_with_tasks)] {
@@ -134,9 +139,42 @@ void scheduler::on_recovered(const outcome &result)
 }
 
 
-void scheduler::submit(submission wanted, answer_fn answer)
+/// What was accepted during the recovery may have been read by it, too: as it reads in the order of acceptance, it has
+/// all up to the last one that it has read.
+void scheduler::add_arrived()
 {
-    intake_.submit(std::move(wanted), std::move(answer));
+    for (auto &[model_id, waits] : std::exchange(arrived_, {})) {
+        if (waits.sequence > last_unfinished_) {
+            turns_.update({model_id, waits.task_id});
+            queues_.push(model_id, std::move(waits));
+        }
+    }
+}
+
+
+void scheduler::on_commit(const journal_news &news)
+{
+    if (stopping_ || is_lost_) {
+        return;
+    }
+    for (const auto &row : news.rows) {
+        if (is_new(row) && !is_final(row.status)) {
+            add_new(row);
+        }
+    }
+}
+
+
+void scheduler::add_new(const task_row &row)
+{
+    if (!is_recovered_) {
+        arrived_.push_back({row.model_id, intake_.queued(row)});
+        return;
+    }
+    queues_.push(row.model_id, intake_.queued(row));
+    cancellation_.cancel_superseded(row.model_id);
+    permits_.hand_out();
+    turns_.check_last(row);
 }
 
 
@@ -196,18 +234,6 @@ unload_retry::surroundings scheduler::around_unloads()
 }
 
 
-task_intake::surroundings scheduler::around_intake()
-{
-    task_intake::surroundings around;
-    around.running_deployment = [this](const std::string &model_id) { return running_deployment(model_id); };
-    around.words = [this](const std::string &model_id, const std::string &before, bool was_begun) {
-        return turn_detail(model_id, before, was_begun);
-    };
-    around.accepted = [this](const task_row &row) { on_accepted(row); };
-    return around;
-}
-
-
 task_control::surroundings scheduler::around_control()
 {
     task_control::surroundings around;
@@ -247,11 +273,9 @@ wait_state scheduler::turn_detail(const std::string &model_id, const std::string
 }
 
 
-void scheduler::on_accepted(const task_row &row)
+wait_state scheduler::turn_of_new(const std::string &model_id, const std::string &behind) const
 {
-    cancellation_.cancel_superseded(row.model_id);
-    permits_.hand_out();
-    turns_.check_last(row);
+    return turn_detail(model_id, behind, false);
 }
 
 

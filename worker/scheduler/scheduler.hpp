@@ -7,6 +7,7 @@
 #include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/rollout/task_run.hpp"
+#include "worker/scheduler/engine_view.hpp"
 #include "worker/scheduler/follow_ups.hpp"
 #include "worker/scheduler/model_monitor.hpp"
 #include "worker/scheduler/model_registry.hpp"
@@ -31,12 +32,12 @@ namespace rollout {
 
 /// Runs tasks, each from when its turn comes to its end, and owns the parts that do the rest: the queues, the
 /// permits, clients' requests, and the background work.
-class scheduler final {
+class scheduler final : public engine_view {
   public:
-    /// `journal`, `gateways` and `time` outlive the scheduler. `backend_of`, `fetch` and `run_hook` as for
+    /// `intake`, `journal`, `gateways` and `time` outlive the scheduler. `backend_of`, `fetch` and `run_hook` as for
     /// run_environment; a backend lives as long as the `backend_of` that returned it.
-    scheduler(std::shared_ptr<const settings> config, journal &journal, gateway_control &gateways, clock &time,
-              std::function<backend *(const std::string &)> backend_of,
+    scheduler(std::shared_ptr<const settings> config, task_intake &intake, journal &journal, gateway_control &gateways,
+              clock &time, std::function<backend *(const std::string &)> backend_of,
               std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook);
 
     /// Called once, from the loop, when a write was lost: another rolloutd has the tasks now. Nothing more begins; the
@@ -48,12 +49,10 @@ class scheduler final {
     /// is to be stopped.
     void recover(done_fn done);
 
-    /// Accepts a new task: checks it against the configuration, writes it to the journal, and puts it in its model's
-    /// queue.
-    void submit(submission wanted, answer_fn answer);
+    /// Puts the new tasks of a commit in their models' queues. All commits must be reported, from before `recover` on.
+    void on_commit(const journal_news &news);
 
-    /// Uses these settings for new submissions and for tasks that start; a running task keeps those that it started
-    /// with.
+    /// Uses these settings for tasks that start; a running task keeps those that it started with.
     void use(std::shared_ptr<const settings> config, std::function<backend *(const std::string &)> backend_of);
 
     /// Lists the models that have a revision on that backend.
@@ -88,7 +87,6 @@ class scheduler final {
     /// Starts no new runs; those under way stop where they are. `stopped` is called when nothing is under way.
     void stop(std::function<void()> stopped);
 
-    std::size_t waiting() const noexcept { return intake_.waiting(); }
     std::size_t running() const noexcept { return runs_.size(); }
 
     /// Counts the running tasks that hold one of the permits of limits.max_concurrent_rollouts.
@@ -106,6 +104,12 @@ class scheduler final {
     /// Counts the models that a gateway routes to, or is about to.
     std::size_t deployed_models() const { return models_.deployed(); }
 
+    // As in `engine_view`.
+    std::string running_deployment(const std::string &model_id) const override;
+    wait_state turn_of_new(const std::string &model_id, const std::string &behind) const override;
+    std::string last_waiting(const std::string &model_id) const override { return queues_.last(model_id); }
+    std::size_t waiting() const override { return queues_.size(); }
+
   private:
     /// A model's task that runs, from the time when it is about to be read.
     struct running_task {
@@ -120,17 +124,16 @@ class scheduler final {
 
     permit_pool::surroundings around_permits();
     unload_retry::surroundings around_unloads();
-    task_intake::surroundings around_intake();
     task_control::surroundings around_control();
 
     void update_turn(const std::string &model_id);
     wait_state turn_detail(const std::string &model_id, const std::string &before, bool was_begun) const;
-    void on_accepted(const task_row &row);
-    std::string running_deployment(const std::string &model_id) const;
     bool has_other_task(const std::string &model_id, const std::string &but_for) const;
     task_position position_of(const task_name &which) const;
 
     void add_unfinished(const std::vector<task_row> &page);
+    void add_new(const task_row &row);
+    void add_arrived();
     void on_recovered(const outcome &result);
 
     // A running task.
@@ -146,6 +149,7 @@ class scheduler final {
     void tell_if_stopped();
 
     std::shared_ptr<const settings> config_; ///< in force
+    task_intake &intake_;
     journal &journal_;
     gateway_control &gateways_;
     clock &time_;
@@ -161,13 +165,20 @@ class scheduler final {
     series_keeper series_;
     turn_writer turns_;
     queue_cancellation cancellation_;
-    task_intake intake_;
     follow_ups follow_ups_;
     task_control control_;
 
     std::map<std::string, running_task> runs_; ///< by model
     operation_ptr recovery_;                   ///< of the models and unfinished tasks in the journal
     completion<outcome> recovered_;
+    bool is_recovered_ = false;
+
+    struct arrived_task {
+        std::string model_id;
+        waiting_task waits;
+    };
+    std::vector<arrived_task> arrived_;   ///< accepted during the recovery
+    std::uint64_t last_unfinished_ = 0; ///< the sequence of the last one that the recovery has read
     bool stopping_ = false;
     bool is_lost_ = false;
     operation_ptr loss_; ///< before `on_lost`

@@ -4,6 +4,7 @@
 #include "worker/base/log.hpp"
 #include "worker/config/model_overrides.hpp"
 #include "worker/rollout/plan.hpp"
+#include "worker/rollout/waiting_detail.hpp"
 #include "worker/scheduler/journal_entry.hpp"
 #include "worker/scheduler/refusal.hpp"
 
@@ -35,9 +36,8 @@ request_answer unprocessable(std::vector<json_fault> faults)
 } // namespace
 
 
-task_intake::task_intake(std::shared_ptr<const settings> config, task_queues &queues, journal &journal, clock &time,
-                         surroundings around)
-    : config_(std::move(config)), queues_(queues), journal_(journal), time_(time), around_(std::move(around))
+task_intake::task_intake(std::shared_ptr<const settings> config, journal &journal, clock &time)
+    : config_(std::move(config)), journal_(journal), time_(time)
 {
 }
 
@@ -67,13 +67,14 @@ void task_intake::submit(submission wanted, answer_fn answer)
 }
 
 
-/// Returns why the model of a deletion cannot be deleted now; empty if no deployment of it runs.
+/// Returns why the model of a deletion cannot be deleted now; empty if no deployment of it runs, or no engine does: then
+/// the deletion waits behind the deployment.
 std::string task_intake::in_use_by(const submission &wanted) const
 {
-    if (wanted.kind != task_kind::remove) {
+    if (wanted.kind != task_kind::remove || engine_ == nullptr) {
         return {};
     }
-    const std::string deployment = around_.running_deployment(wanted.model_id);
+    const std::string deployment = engine_->running_deployment(wanted.model_id);
     return deployment.empty() ? ""
                               : "Model " + wanted.model_id + " is in use by deployment task " + deployment +
                                     ", which is running; cancel it or wait for its end.";
@@ -116,7 +117,7 @@ void task_intake::accept(task wanted, answer_fn answer)
     }
     ++unwritten_;
     if (!is_final(wanted.status)) {
-        const wait_state words = around_.words(wanted.model_id, last_of(wanted.model_id), false);
+        const wait_state words = turn_of(wanted.model_id);
         wanted.set_waiting(words);
         wanted.detail = words.sentence;
     }
@@ -129,7 +130,7 @@ void task_intake::accept(task wanted, answer_fn answer)
         begin_arrival(queued_for, wanted.task_id);
     }
     journal_.create(wanted, full,
-                    [this, full, queued_for, waits = waiting_task_of(wanted), answer = std::move(answer)](
+                    [this, full, queued_for, waits = queued(wanted), answer = std::move(answer)](
                         const outcome &result, journal::creation creation, const task_row &row) {
                         --unwritten_;
                         arriving_ -= !full;
@@ -152,12 +153,22 @@ void task_intake::accept(task wanted, answer_fn answer)
 }
 
 
-/// Returns the id of the task that a new one of the model will be behind: they are written in the order in which they
-/// come. Empty if there is none.
-std::string task_intake::last_of(const std::string &model_id) const
+std::size_t task_intake::waiting() const
 {
+    return (engine_ == nullptr ? journal_.count_unfinished() : engine_->waiting()) + arriving_;
+}
+
+
+/// Says what a new task of the model waits for. It will be behind those that are on their way: they are written in the
+/// order in which they come.
+wait_state task_intake::turn_of(const std::string &model_id) const
+{
+    if (engine_ == nullptr) {
+        return wait_for_engine();
+    }
     const auto arriving = arriving_of_.find(model_id);
-    return arriving == arriving_of_.end() ? queues_.last(model_id) : arriving->second.last;
+    return engine_->turn_of_new(model_id, arriving == arriving_of_.end() ? engine_->last_waiting(model_id)
+                                                                         : arriving->second.last);
 }
 
 
@@ -183,13 +194,10 @@ void task_intake::on_created(const waiting_task &wanted, journal::creation resul
 {
     switch (result) {
     case journal::creation::created:
-        if (is_final(row.status)) {
-            answer({&row, true, {}});
-            return;
+        if (!is_final(row.status)) {
+            accepted_.emplace(row.task_id, wanted.numbered(row.sequence));
         }
-        queues_.push(row.model_id, wanted.numbered(row.sequence));
         answer({&row, true, {}});
-        around_.accepted(row);
         return;
     case journal::creation::existed:
         answer({&row, false, {}});
@@ -208,16 +216,20 @@ void task_intake::on_created(const waiting_task &wanted, journal::creation resul
 }
 
 
-void task_intake::enqueue(const task_row &unfinished)
+waiting_task task_intake::queued(const task_row &unfinished) const
 {
+    if (const auto known = accepted_.find(unfinished.task_id);
+        known != accepted_.end() && known->second.sequence == unfinished.sequence) {
+        return known->second;
+    }
     const auto read = read_entry(unfinished);
-    queues_.push(unfinished.model_id, read ? waiting_task_of(*read).numbered(unfinished.sequence)
-                                           : waiting_task{unfinished.sequence, unfinished.task_id, 0,
-                                                          urgency_of(unfinished.kind, unfinished.status, 0)});
+    return read ? queued(*read).numbered(unfinished.sequence)
+                : waiting_task{unfinished.sequence, unfinished.task_id, 0,
+                               urgency_of(unfinished.kind, unfinished.status, 0)};
 }
 
 
-waiting_task task_intake::waiting_task_of(const task &from) const
+waiting_task task_intake::queued(const task &from) const
 {
     return {from.sequence, from.task_id, from.created_us, urgency_of(from.kind, from.status, from.rollback_to),
             supersedes(from)};

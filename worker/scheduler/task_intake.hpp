@@ -1,13 +1,13 @@
-// Accepts new tasks: checks them against the configuration, writes them to the journal, and puts them in their
-// model's queue.
+// Accepts new tasks: checks them against the configuration, and writes them to the journal. Whether an engine runs that
+// carries them out makes no difference: it learns of them from the journal's news.
 #pragma once
 
 #include "worker/async/clock.hpp"
 #include "worker/config/settings.hpp"
 #include "worker/journal/journal.hpp"
+#include "worker/scheduler/engine_view.hpp"
 #include "worker/scheduler/requests.hpp"
 #include "worker/scheduler/task_queues.hpp"
-#include "worker/scheduler/turn_writer.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -23,19 +23,11 @@ namespace rollout {
 /// limits.max_unwritten.
 class task_intake {
   public:
-    struct surroundings {
-        /// Returns the id of the model's deployment that is running and not over; empty if there is none.
-        std::function<std::string(const std::string &model_id)> running_deployment;
+    /// `journal` and `time` outlive the intake.
+    task_intake(std::shared_ptr<const settings> config, journal &journal, clock &time);
 
-        turn_words_fn words;
-
-        /// Called when a task is in its queue and its client has the answer.
-        std::function<void(const task_row &row)> accepted;
-    };
-
-    /// `queues`, `journal` and `time` outlive the intake.
-    task_intake(std::shared_ptr<const settings> config, task_queues &queues, journal &journal, clock &time,
-                surroundings around);
+    /// Sets the engine that runs from now on, which knows of all tasks that the journal has; null: none runs.
+    void set_engine(const engine_view *engine) noexcept { engine_ = engine; }
 
     /// Uses these settings from now on.
     void use(std::shared_ptr<const settings> config);
@@ -52,16 +44,21 @@ class task_intake {
     /// Lists the reasons why the configuration does not allow the task.
     std::vector<json_fault> faults_of(const task &wanted) const;
 
-    /// Puts an unfinished task from the journal in its queue; called at start, in the order of acceptance.
-    void enqueue(const task_row &unfinished);
+    /// Returns what a queue keeps of an unfinished task of the journal. Of a task that was accepted here, in the commit
+    /// that the news are of, the document is not read.
+    waiting_task queued(const task_row &unfinished) const;
 
-    /// Returns how many tasks wait, including those that are being written to the journal.
-    std::size_t waiting() const noexcept { return queues_.size() + arriving_; }
+    /// Called when everybody has had a commit's news.
+    void forget_accepted() { accepted_.clear(); }
+
+    /// Returns how many tasks wait, including those that are being written to the journal. All that are unfinished wait
+    /// if no engine runs.
+    std::size_t waiting() const;
 
   private:
-    waiting_task waiting_task_of(const task &from) const;
+    waiting_task queued(const task &from) const;
     bool supersedes(const task &wanted) const;
-    std::string last_of(const std::string &model_id) const;
+    wait_state turn_of(const std::string &model_id) const;
     void begin_arrival(const std::string &model_id, const std::string &task_id);
     void end_arrival(const std::string &model_id);
     std::string in_use_by(const submission &wanted) const;
@@ -69,10 +66,9 @@ class task_intake {
                     const answer_fn &answer);
 
     std::shared_ptr<const settings> config_;
-    task_queues &queues_;
     journal &journal_;
     clock &time_;
-    const surroundings around_;
+    const engine_view *engine_ = nullptr;
     std::size_t arriving_ = 0;  ///< new tasks on their way into the queues
     std::size_t unwritten_ = 0; ///< new tasks on their way into the journal
 
@@ -81,6 +77,7 @@ class task_intake {
         std::string last; ///< the id of the last of them
     };
     std::unordered_map<std::string, arrivals> arriving_of_; ///< those on their way into the queues, by model
+    std::unordered_map<std::string, waiting_task> accepted_; ///< by id: whose news are still to come
 };
 
 } // namespace rollout

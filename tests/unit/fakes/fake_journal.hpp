@@ -4,6 +4,7 @@
 #include "tests/unit/fakes/fake_clock.hpp"
 #include "worker/journal/journal.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <optional>
@@ -134,6 +135,12 @@ class fake_journal : public rollout::journal {
             tell(rollout::outcome::ok(),
                  rollout::stored_series{known->second.model_id, stored == file_.series.end() ? "" : stored->second});
         });
+    }
+
+    std::size_t count_unfinished() const override
+    {
+        return static_cast<std::size_t>(std::ranges::count_if(
+            file_.tasks, [](const auto &entry) { return !rollout::is_final(entry.second.status); }));
     }
 
     /// Pages of one task.

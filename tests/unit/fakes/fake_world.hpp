@@ -42,7 +42,11 @@ struct fake_world {
         for (const auto &model : process->journal.models()) {
             process->gateways.load(model);
         }
-        process->tasks.recover([](const rollout::outcome &) {});
+        process->tasks.recover([this](const rollout::outcome &result) {
+            if (result) {
+                process->intake.set_engine(&process->tasks);
+            }
+        });
     }
 
     /// kill -9 and a start.
@@ -70,7 +74,7 @@ struct fake_world {
         wanted.task_id = task_id;
         wanted.model_id = model_id;
         wanted.config = json_of(members);
-        process->tasks.submit(std::move(wanted), noted_as(task_id));
+        process->intake.submit(std::move(wanted), noted_as(task_id));
     }
 
     /// A client's word to a deployment; with an id for the task that it makes the answer is under that id, else under the
@@ -211,9 +215,10 @@ struct fake_world {
         explicit rolloutd(fake_world &in)
             : journal(in.file, in.time, in.story), gateways(in.gateway, in.time, in.story),
               server(in.server, in.gateway, in.time, in.story),
+              intake(std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), journal, in.time),
               tasks(
-                  std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), journal, gateways,
-                  in.time, [this](const std::string &name) { return name == "default" ? &server : nullptr; },
+                  std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), intake, journal,
+                  gateways, in.time, [this](const std::string &name) { return name == "default" ? &server : nullptr; },
                   [this](const rollout::fetch_request &request, rollout::done_fn done) {
                       return server.fetch(request, std::move(done));
                   },
@@ -224,12 +229,15 @@ struct fake_world {
                 for (const auto &changed : news.models) {
                     gateways.follow(changed);
                 }
+                tasks.on_commit(news);
+                intake.forget_accepted();
             };
         }
 
         fake_journal journal;
         fake_gateways gateways;
         fake_server server;
+        rollout::task_intake intake;
         rollout::scheduler tasks;
     };
 

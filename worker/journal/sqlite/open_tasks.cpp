@@ -22,6 +22,7 @@ open_tasks::open_tasks(sqlite_database &database)
     while (rows.step()) {
         const auto kind = kind_from(rows.text(1)).value_or(task_kind::deploy);
         by_kind_.at(index_of(kind))[rows.text(2)].push_back(static_cast<std::uint64_t>(rows.number(0)));
+        ++count_;
     }
 }
 
@@ -35,8 +36,10 @@ void open_tasks::note(const task_row &row)
     const bool is_there = place != open.end() && *place == row.sequence;
     if (!is_final(row.status) && !is_there) {
         open.insert(place, row.sequence); // a new task comes last
+        ++count_;
     } else if (is_final(row.status) && is_there) {
         open.erase(place);
+        --count_;
     }
     if (open.empty()) {
         of_kind.erase(found);

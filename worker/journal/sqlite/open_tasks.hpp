@@ -6,6 +6,7 @@
 #include "worker/journal/sqlite/database.hpp"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <unordered_map>
@@ -25,10 +26,13 @@ class open_tasks {
     /// Records a task in its current state: a new one, one that continues, or one that has ended.
     void note(const task_row &row);
 
+    std::size_t count() const noexcept { return count_; }
+
     sequences of(task_kind kind, const std::string &model_id) const;
 
   private:
     std::array<std::unordered_map<std::string, sequences>, 2> by_kind_; ///< then by model
+    std::size_t count_ = 0;
 };
 
 } // namespace rollout

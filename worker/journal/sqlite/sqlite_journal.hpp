@@ -63,6 +63,7 @@ class sqlite_journal final : public journal {
 
     void count_tasks(std::function<void(outcome, std::uint64_t)> done) override;
 
+    std::size_t count_unfinished() const override { return opened_->open.count(); }
     void list_unfinished(std::uint64_t after, std::size_t max_bytes, listed_fn done) override;
     void list_all_models(const std::string &after, std::size_t limit, models_fn done) override;
     void list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done) override;

@@ -95,6 +95,7 @@ class paged_journal final : public rollout::journal {
     void find_series(const std::string &, series_fn) override {}
     void purge(rollout::purge_position, std::int64_t, std::size_t, purged_fn) override {}
     void count_tasks(std::function<void(rollout::outcome, std::uint64_t)>) override {}
+    std::size_t count_unfinished() const override { return 0; }
     void list_unfinished(std::uint64_t, std::size_t, listed_fn) override {}
 
   private:

@@ -59,15 +59,8 @@ struct follow_ups_and_journal : scheduler_parts {
     rollout::settings config;
     rollout::model_registry models;
     bool is_busy = false;
-    rollout::task_intake intake{std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &config),
-                                queues,
-                                journal,
-                                time,
-                                {[](const std::string &) { return ""; },
-                                 [](const std::string &, const std::string &, bool) {
-                                     return rollout::wait_state{rollout::wait_reason::turn, 0, "Its turn."};
-                                 },
-                                 [](const rollout::task_row &) {}}};
+    rollout::task_intake intake{std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &config), journal,
+                                time};
     rollout::follow_ups followers{intake, models, journal,
                                   [this](const std::string &model_id, const std::string &but) {
                                       assert_text(model_id, "m");
@@ -86,7 +79,6 @@ void a_retry_is_a_new_task_like_the_one_before_it(void **)
     assert_text(again.created_by.user, "bob"); // whoever asked for the retry
     assert_text(rollout::json_text(again.config.get(), "param"), "value");
     assert_int_equal(again.rollback_to, 0);
-    assert_text(world.waiting("m"), "new");
 }
 
 void a_retry_of_a_rollback_goes_back_to_the_same_revision(void **)
@@ -115,7 +107,7 @@ void without_an_id_of_the_clients_each_request_makes_a_task(void **)
     const auto found = world.over(task_status::failed);
     assert_holds(world.follow_up(task_verb::retry, found, ""), "pending");
     assert_holds(world.follow_up(task_verb::retry, found, ""), "pending");
-    assert_int_equal(world.queues.size(), 2);
+    assert_int_equal(world.file.tasks.size(), 3);
 }
 
 void the_same_request_again_finds_what_it_has_made(void **)
@@ -131,7 +123,7 @@ void the_same_request_again_finds_what_it_has_made(void **)
     assert_text(world.answer(), "new new pending");
     world.models.find_or_create("m").kept.clear(); // and whatever has become of the model
     assert_text(world.follow_up(task_verb::rollback, found), "new pending");
-    assert_text(world.waiting("m"), "new");
+    assert_int_equal(world.file.tasks.size(), 2);
 }
 
 void an_id_that_another_task_has_is_refused(void **)

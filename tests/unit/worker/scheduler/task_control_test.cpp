@@ -51,13 +51,8 @@ struct control_and_task : scheduler_parts {
     rollout::settings config;
     rollout::model_registry models;
     rollout::queue_cancellation cancellation{queues, journal, time, [] {}};
-    rollout::task_intake intake{std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &config),
-                                queues,
-                                journal,
-                                time,
-                                {[](const std::string &) { return ""; },
-                                 [](const std::string &, const std::string &, bool) { return rollout::wait_state(); },
-                                 [](const rollout::task_row &) {}}};
+    rollout::task_intake intake{std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &config), journal,
+                                time};
     rollout::follow_ups followers{intake, models, journal,
                                   [](const std::string &, const std::string &) { return true; }};
     rollout::task_control control{journal, time, cancellation, followers, around()};
@@ -198,7 +193,7 @@ void two_requests_at_once_with_one_id_make_one_task(void **)
     assert_int_equal(world.answers.size(), 2);
     assert_text(world.answers[0], "new new pending");
     assert_text(world.answers[1], "new pending");
-    assert_int_equal(world.queues.size(), 1);
+    assert_int_equal(world.file.tasks.size(), 2);
 }
 
 void a_stop_answers_those_that_wait_and_those_that_come(void **)

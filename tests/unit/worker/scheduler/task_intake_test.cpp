@@ -10,20 +10,40 @@ namespace {
 using rollout::task_kind;
 using rollout::task_status;
 
+/// An engine that runs no tasks, but has them in queues.
+struct queueing_engine final : rollout::engine_view {
+    explicit queueing_engine(rollout::task_queues &its_queues) : queues(its_queues) {}
+
+    std::string running_deployment(const std::string &model_id) const override
+    {
+        return model_id == "in-use" ? deployment : "";
+    }
+    rollout::wait_state turn_of_new(const std::string &, const std::string &behind) const override
+    {
+        return {rollout::wait_reason::turn, 0, "Behind " + behind + "."};
+    }
+    std::string last_waiting(const std::string &model_id) const override { return queues.last(model_id); }
+    std::size_t waiting() const override { return queues.size(); }
+
+    rollout::task_queues &queues;
+    std::string deployment = "d";
+};
+
 struct intake_and_journal : scheduler_parts {
     intake_and_journal()
     {
         config.artifacts.source = "file:///srv/models/{model_id}";
         config.backends["default"].upstream = "inference";
-    }
-
-    rollout::task_intake::surroundings around()
-    {
-        return {[this](const std::string &model_id) { return model_id == "in-use" ? deployment : ""; },
-                [](const std::string &, const std::string &before, bool) {
-                    return rollout::wait_state{rollout::wait_reason::turn, 0, "Behind " + before + "."};
-                },
-                [this](const rollout::task_row &row) { answers.push_back("accepted " + row.task_id); }};
+        intake.set_engine(&engine);
+        journal.on_commit = [this](const rollout::journal_news &news) {
+            for (const auto &row : news.rows) {
+                if (rollout::is_new(row) && !rollout::is_final(row.status)) {
+                    queues.push(row.model_id, intake.queued(row));
+                    answers.push_back("accepted " + row.task_id);
+                }
+            }
+            intake.forget_accepted();
+        };
     }
 
     void submit(const std::string &task_id, const std::string &model_id, task_kind kind = task_kind::deploy,
@@ -49,9 +69,9 @@ struct intake_and_journal : scheduler_parts {
     }
 
     rollout::settings config;
-    std::string deployment = "d";
-    rollout::task_intake intake{std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &config), queues,
-                                journal, time, around()};
+    queueing_engine engine{queues};
+    rollout::task_intake intake{std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &config), journal,
+                                time};
 };
 
 void a_task_is_answered_once_it_is_durable_and_in_its_queue(void **)
@@ -184,7 +204,7 @@ void a_deletion_of_a_model_that_is_being_deployed_is_refused_for_good(void **)
     world.submit("u", "in-use");
     world.time.settle();
     assert_text(world.all_answers(), "new u pending\naccepted u\n");
-    world.deployment.clear();
+    world.engine.deployment.clear();
     world.submit("v", "in-use", task_kind::remove);
     world.time.settle();
     assert_text(world.all_answers(), "new v pending\naccepted v\n");
@@ -215,7 +235,7 @@ void what_the_journal_has_unfinished_goes_on_by_its_urgency(void **)
     world.store("mixed", "m");
     world.file.tasks["mixed"].document = world.file.tasks.at("waits").document;
     for (const char *task_id : {"begun", "waits", "damaged", "mixed"}) {
-        world.intake.enqueue(world.file.tasks.at(task_id));
+        world.queues.push("m", world.intake.queued(world.file.tasks.at(task_id)));
     }
     assert_text(world.waiting("m"), "begun waits damaged mixed");
     const auto &queue = world.queues.of("m");
@@ -223,6 +243,45 @@ void what_the_journal_has_unfinished_goes_on_by_its_urgency(void **)
     assert_true(queue[1].is == rollout::urgency::deployment);
     assert_true(queue[2].is == rollout::urgency::deployment);
     assert_int_equal(queue[2].sequence, world.file.tasks.at("damaged").sequence);
+}
+
+void without_an_engine_tasks_are_accepted_and_wait_for_one(void **)
+{
+    intake_and_journal world;
+    world.intake.set_engine(nullptr);
+    world.config.limits.max_queue = 3;
+    world.store("begun", "m", task_status::in_progress);
+    world.store("over", "m", task_status::completed);
+    world.submit("t1", "m");
+    world.submit("t2", "in-use", task_kind::remove); // whether it is in use, nobody can say
+    assert_int_equal(world.intake.waiting(), 3);
+    world.submit("t3", "m");
+    world.time.settle();
+    assert_int_equal(world.intake.waiting(), 3);
+    assert_text(world.all_answers(),
+                "new t1 pending\naccepted t1\nnew t2 pending\naccepted t2\n"
+                "429 There are 3 tasks waiting, and max_queue allows no more; nothing was created. Try again later.\n");
+    assert_text(world.task("t1").detail,
+                "The task is accepted and waits for its turn: no rolloutd carries out tasks at the moment.");
+}
+
+void of_a_task_that_was_accepted_here_the_document_is_not_read(void **)
+{
+    intake_and_journal world;
+    rollout::urgency with_news{};
+    rollout::urgency later{};
+    world.journal.on_commit = [&](const rollout::journal_news &news) {
+        auto row = news.rows.at(0);
+        row.document = "{\"half";
+        with_news = world.intake.queued(row).is;
+        row.kind = task_kind::deploy;
+        world.intake.forget_accepted();
+        later = world.intake.queued(row).is;
+    };
+    world.submit("t", "m", task_kind::remove);
+    world.time.settle();
+    assert_true(with_news == rollout::urgency::deletion);
+    assert_true(later == rollout::urgency::deployment);
 }
 
 } // namespace
@@ -240,6 +299,8 @@ int main()
         cmocka_unit_test(a_deletion_of_a_model_that_is_being_deployed_is_refused_for_good),
         cmocka_unit_test(whether_a_task_supersedes_is_its_own_setting_or_its_models),
         cmocka_unit_test(what_the_journal_has_unfinished_goes_on_by_its_urgency),
+        cmocka_unit_test(without_an_engine_tasks_are_accepted_and_wait_for_one),
+        cmocka_unit_test(of_a_task_that_was_accepted_here_the_document_is_not_read),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
