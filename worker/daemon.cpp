@@ -7,6 +7,7 @@
 #include "worker/backend/group/group_backend.hpp"
 #include "worker/backend/staging_check.hpp"
 #include "worker/backend/triton/triton_backend.hpp"
+#include "worker/base/failpoint.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/permanent_start_error.hpp"
@@ -27,6 +28,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t most_models_named = 20;
+
+constexpr auto engine_retry_pause = 1000ms;
 
 } // namespace
 
@@ -50,7 +53,7 @@ daemon::daemon(uv_loop_t *loop, std::string path, std::shared_ptr<const settings
 void daemon::start()
 {
     // Before the process becomes visible to anybody.
-    signals_.start([this](int number) { number == SIGHUP ? reload() : stop(); });
+    signals_.start([this](int number) { on_signal(number); });
     opening_ = open_journal(
         loop_, config_->journal.path, [this] { manager_.starting(); },
         [this](const outcome &result, std::unique_ptr<sqlite_journal> journal) {
@@ -77,8 +80,10 @@ void daemon::on_opened(const outcome &result, std::unique_ptr<sqlite_journal> jo
             refuse_start(loaded);
             return;
         }
-        scheduler_->recover(
-            [this](const outcome &recovered) { recovered ? on_recovered() : refuse_start(recovered); });
+        if (stopping_) {
+            return;
+        }
+        start_engine();
     });
 }
 
@@ -87,19 +92,22 @@ void daemon::make_parts()
 {
     gateways_ = std::make_unique<gateway_server>(loop_, *journal_);
     intake_ = std::make_unique<task_intake>(config_, *journal_, time_);
-    scheduler_ = std::make_unique<scheduler>(
-        config_, *intake_, *journal_, *gateways_, time_, finder(),
-        [this](fetch_request request, done_fn done) { return fetch(loop_, std::move(request), std::move(done)); },
-        [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
-            return run_hook(http_, name, hook, std::move(body), std::move(done));
-        });
+    engine_ = std::make_unique<engine>(
+        engine::surroundings{
+            *intake_, *journal_, *gateways_, time_,
+            [this](fetch_request request, done_fn done) { return fetch(loop_, std::move(request), std::move(done)); },
+            [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
+                return run_hook(http_, name, hook, std::move(body), std::move(done));
+            }},
+        config_, finder());
+    engine_->on_lost = [this] { restart_engine(); };
     retention_ = std::make_unique<retention>(*journal_, time_);
     retention_->use(rule());
 
     journal_->on_commit = [this](const journal_news &news) {
         metrics_.changed(news.rows);
         gateways_->follow(news);
-        scheduler_->on_commit(news);
+        engine_->on_commit(news);
         intake_->forget_accepted();
     };
     journal_->on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
@@ -107,20 +115,20 @@ void daemon::make_parts()
         intake_->submit(std::move(wanted), std::move(answer));
     };
     gateways_->on_steer = [this](steer_request wanted, answer_fn answer) {
-        scheduler_->steer(std::move(wanted), std::move(answer));
+        engine_->steer(std::move(wanted), std::move(answer));
     };
     gateways_->metrics = [this] { return metrics(); };
     gateways_->find_series = [this](const std::string &task_id, gateway_server::series_fn done) {
-        scheduler_->find_series(task_id, std::move(done));
+        engine_->find_series(task_id, std::move(done));
     };
     gateways_->tasks_of = [this](const std::string &model_id, std::size_t most) {
-        return scheduler_->tasks_of(model_id, most);
+        return engine_->tasks_of(model_id, most);
     };
     gateways_->on_suspect = [this](const std::string &upstream, const std::string &peer) {
-        scheduler_->suspect(upstream, peer);
+        engine_->suspect(upstream, peer);
     };
-    gateways_->on_gateway_progress = [this] { scheduler_->on_gateway_progress(); };
-    gateways_->losses_of = [this](const std::string &model_id) { return scheduler_->losses_of(model_id); };
+    gateways_->on_gateway_progress = [this] { engine_->on_gateway_progress(); };
+    gateways_->losses_of = [this](const std::string &model_id) { return engine_->losses_of(model_id); };
 }
 
 
@@ -137,9 +145,43 @@ void daemon::refuse_start(const outcome &why)
 }
 
 
-void daemon::on_recovered()
+void daemon::start_engine()
 {
-    intake_->set_engine(scheduler_.get());
+    engine_->start([this](const outcome &result) { on_started(result); });
+}
+
+
+/// Whoever writes in another one's stead, it is not over: what the tasks are like now is read anew.
+void daemon::restart_engine()
+{
+    engine_->stop([this] {
+        if (!stopping_) {
+            start_engine();
+        }
+    });
+}
+
+
+void daemon::on_started(const outcome &result)
+{
+    if (stopping_ || result.is == outcome::kind::canceled) {
+        return;
+    }
+    if (!is_ready_) {
+        result ? listen() : refuse_start(result);
+        return;
+    }
+    if (!result) {
+        log(log_level::error, "The tasks could not be read and wait; they are read again: " + result.detail);
+        next_start_ = time_.after(engine_retry_pause, [this] { start_engine(); });
+        return;
+    }
+    log(log_level::info, "rolloutd carries out tasks again");
+}
+
+
+void daemon::listen()
+{
     try {
         gateways_->listen(*config_);
     } catch (const std::exception &error) {
@@ -165,15 +207,16 @@ std::string daemon::metrics() const
 {
     rolloutd_metrics::moment now;
     now.waiting = intake_->waiting();
-    now.running = scheduler_->running();
-    now.working = scheduler_->working();
+    auto of_engine = engine_->now();
+    now.running = of_engine.running;
+    now.working = of_engine.working;
     now.most_working = config_->limits.max_concurrent_rollouts;
-    now.longest_wait = scheduler_->longest_wait();
-    now.deployed_models = scheduler_->deployed_models();
-    now.lost_models = scheduler_->lost_models();
-    now.backends_up = scheduler_->backends_up();
-    now.pending_unloads = scheduler_->pending_unloads();
-    now.servers = scheduler_->models_on_servers();
+    now.longest_wait = of_engine.longest_wait;
+    now.deployed_models = of_engine.deployed_models;
+    now.lost_models = of_engine.lost_models;
+    now.backends_up = std::move(of_engine.backends_up);
+    now.pending_unloads = std::move(of_engine.pending_unloads);
+    now.servers = std::move(of_engine.servers);
     now.links = gateways_->links();
     now.revision = journal_->revision();
     return metrics_.text(now);
@@ -323,14 +366,14 @@ void daemon::apply(const std::shared_ptr<settings> &wanted)
     log(log_level::info, "The configuration was reloaded", {{"changed", changes}});
     gateways_->use(*config_);
     intake_->use(config_);
-    scheduler_->use(config_, finder());
+    engine_->use(config_, finder());
     retention_->use(rule());
 }
 
 
 void daemon::warn_of_models_on(const std::string &name)
 {
-    const auto models = scheduler_->models_on(name);
+    const auto models = engine_->models_on(name);
     if (models.empty()) {
         return;
     }
@@ -362,6 +405,26 @@ void daemon::warn_of_servers_gone(const std::string &name, const backend_setting
 }
 
 
+/// Tests stop and start the engine, in builds that have failpoints.
+void daemon::on_signal(int number)
+{
+    if (number == SIGHUP) {
+        reload();
+    } else if (has_failpoints && (number == SIGUSR1 || number == SIGUSR2)) {
+        if (!is_ready_ || stopping_) {
+            return;
+        }
+        if (number == SIGUSR1) {
+            engine_->stop([] { log(log_level::info, "rolloutd carries out no tasks"); });
+        } else if (engine_->state() == engine_state::absent) {
+            start_engine();
+        }
+    } else {
+        stop();
+    }
+}
+
+
 void daemon::stop()
 {
     if (std::exchange(stopping_, true)) {
@@ -381,7 +444,8 @@ void daemon::stop()
     }
     retention_->stop();
     journal_->stop_integrity_check();
-    scheduler_->stop([this] { wait_for_journal(); });
+    next_start_.reset();
+    engine_->stop([this] { wait_for_journal(); });
 }
 
 

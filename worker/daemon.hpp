@@ -11,7 +11,7 @@
 #include "worker/net/http_client.hpp"
 #include "worker/os/signals.hpp"
 #include "worker/os/systemd.hpp"
-#include "worker/scheduler/scheduler.hpp"
+#include "worker/scheduler/engine.hpp"
 
 #include <cstdint>
 #include <cstdlib>
@@ -52,7 +52,10 @@ class daemon {
   private:
     void on_opened(const outcome &result, std::unique_ptr<sqlite_journal> journal);
     void make_parts();
-    void on_recovered();
+    void on_started(const outcome &result);
+    void listen();
+    void start_engine();
+    void restart_engine();
     void refuse_start(const outcome &why);
 
     std::string metrics() const;
@@ -85,6 +88,8 @@ class daemon {
     void warn_of_servers_gone(const std::string &name, const backend_settings &before,
                               const backend_settings &after) const;
 
+    void on_signal(int number);
+
     void stop();
 
     void wait_for_journal();
@@ -103,11 +108,12 @@ class daemon {
     std::unique_ptr<sqlite_journal> journal_;
     std::unique_ptr<gateway_server> gateways_;
     std::unique_ptr<task_intake> intake_;
-    std::unique_ptr<scheduler> scheduler_;
+    std::unique_ptr<engine> engine_;
     std::unique_ptr<retention> retention_;
 
     signal_catcher signals_{loop_};
-    operation_ptr opening_; ///< the journal
+    operation_ptr opening_;    ///< the journal
+    operation_ptr next_start_; ///< of the engine, after a pause
     operation_ptr ending_;  ///< waits until the journal's work is done
     operation_ptr reading_; ///< the configuration
     bool read_again_ = false;

@@ -19,7 +19,7 @@ enum class fault {
     error,     ///< from the operating system or SQLite
     transient, ///< the work fails in a way that may pass by itself
     permanent, ///< the work fails in a way that will not pass
-    lost,      ///< a frame, and its connection with it
+    lost,      ///< a frame, and its connection with it; a write, to another rolloutd
 };
 
 #ifdef ROLLOUT_FAILPOINTS

@@ -7,7 +7,11 @@ namespace rollout {
 
 namespace {
 
+#ifdef ROLLOUT_FAILPOINTS
+constexpr int caught_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+#else
 constexpr int caught_signals[] = {SIGTERM, SIGINT, SIGHUP};
+#endif
 
 /// Blocks signals while it exists; threads that are created in that time never receive one.
 class signal_pause {

@@ -1,4 +1,5 @@
-// The signals that control rolloutd: SIGTERM, SIGINT and SIGHUP, received by the loop's thread only.
+// The signals that control rolloutd: SIGTERM, SIGINT and SIGHUP, received by the loop's thread only; with failpoints, also
+// SIGUSR1 and SIGUSR2, with which tests stop and start the engine.
 #pragma once
 
 #include <uv.h>

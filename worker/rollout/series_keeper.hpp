@@ -51,6 +51,9 @@ class series_keeper {
     using found_fn = std::function<void(const outcome &, std::optional<std::string> document)>;
     void find(const std::string &task_id, found_fn done);
 
+    /// Does the same where no deployment runs: what the journal has is all there is.
+    static void find_stored(journal &from, const std::string &task_id, found_fn done);
+
   private:
     enum class load_state : std::uint8_t {
         not_loaded, ///< what the journal has must be read before the first write

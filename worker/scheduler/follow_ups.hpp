@@ -1,6 +1,7 @@
 // Creates the new task for a client's retry or rollback of a finished task.
 #pragma once
 
+#include "worker/async/lifetime.hpp"
 #include "worker/journal/journal.hpp"
 #include "worker/scheduler/model_registry.hpp"
 #include "worker/scheduler/requests.hpp"
@@ -42,6 +43,7 @@ class follow_ups {
     journal &journal_;
     const is_busy_fn is_busy_;
     std::set<std::string> being_made_; ///< ids for new tasks, while they are looked up and written
+    lifetime lifetime_;
 };
 
 } // namespace rollout

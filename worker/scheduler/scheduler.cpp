@@ -435,6 +435,8 @@ void scheduler::lose()
     log(log_level::warning, "Another rolloutd has taken over the tasks; those that run here end");
     permits_.stop();
     turns_.stop();
+    monitor_.stop([] {});
+    unloads_.stop([] {});
     loss_ = time_.after(0ms, [this] {
         if (on_lost) {
             on_lost();

@@ -44,6 +44,9 @@ class scheduler final : public engine_view {
     /// scheduler is to be stopped. May be null.
     std::function<void()> on_lost;
 
+    /// Begins nothing more, as a write was lost.
+    void lose();
+
     /// Loads the models and the unfinished tasks from the journal, and goes on with them; called once. `done` is called
     /// before the first task begins, or with the reason why they could not be read: then the scheduler does nothing, and
     /// is to be stopped.
@@ -145,7 +148,6 @@ class scheduler final : public engine_view {
     run_environment environment_of(const std::string &model_id, const settings &config);
     void on_peers_changed(const std::string &model_id, const model_monitor::peers_change &now);
     void on_ended(const std::string &model_id);
-    void lose();
     void tell_if_stopped();
 
     std::shared_ptr<const settings> config_; ///< in force

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 constexpr auto between_pause = 20ms;
 constexpr unsigned most_tries = 100;
 
-constexpr std::string_view stopping_words = "rolloutd is stopping; try again when it is back.";
+constexpr std::string_view stopping_words = "rolloutd is stopping, and nothing was changed; try again.";
 
 
 request_answer refused_for_the_stop()

@@ -7,6 +7,7 @@
 #include <exception>
 #include <initializer_list>
 #include <iterator>
+#include <stdexcept>
 #include <utility>
 
 namespace rollout {
@@ -21,6 +22,11 @@ constexpr std::size_t max_batch = 96;
 /// This many writes do not wait for the end of the loop's turn, which may read posts for milliseconds while the disk
 /// is idle.
 constexpr std::size_t worth_a_sync = 16;
+
+/// What only a test asks for: no other rolloutd writes to the file.
+struct lost_write : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
 
 } // namespace
 
@@ -134,7 +140,8 @@ void committer::commit(commit_batch &batch)
     } catch (const std::exception &error) {
         statements_.database.roll_back();
         statements_.revision = before;
-        batch.ended = outcome::transient(error.what());
+        const bool is_lost = dynamic_cast<const lost_write *>(&error) != nullptr;
+        batch.ended = is_lost ? outcome::lost(error.what()) : outcome::transient(error.what());
     }
     batch.revision = statements_.revision;
     batch.took = std::chrono::steady_clock::now() - begun;
@@ -151,8 +158,15 @@ void committer::pass(const std::vector<write_ptr> &writes, std::string_view when
         const std::initializer_list<std::string_view> name = {"journal", write->name(), when};
         if (when == "committed") {
             failpoint(name);
-        } else if (failpoint(name, {fault::error}) != fault::none) {
+            continue;
+        }
+        switch (failpoint(name, {fault::error, fault::lost})) {
+        case fault::lost:
+            throw lost_write("a test lets another rolloutd lead");
+        case fault::error:
             throw sqlite_error("the journal: a test lets it fail");
+        default:
+            break;
         }
     }
 }

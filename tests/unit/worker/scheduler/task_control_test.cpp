@@ -203,8 +203,8 @@ void a_stop_answers_those_that_wait_and_those_that_come(void **)
     world.queue("u", "m");
     assert_text(world.steer("t", task_verb::pause), "");
     world.control.stop();
-    assert_text(world.answer(), "503 rolloutd is stopping; try again when it is back.");
-    assert_text(world.steer("u", task_verb::cancel), "503 rolloutd is stopping; try again when it is back.");
+    assert_text(world.answer(), "503 rolloutd is stopping, and nothing was changed; try again.");
+    assert_text(world.steer("u", task_verb::cancel), "503 rolloutd is stopping, and nothing was changed; try again.");
     assert_text(world.waiting("m"), "u");
     world.time.run_for(1h);
     assert_true(world.answers.empty());

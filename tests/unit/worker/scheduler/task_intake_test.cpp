@@ -228,6 +228,7 @@ void whether_a_task_supersedes_is_its_own_setting_or_its_models(void **)
 void what_the_journal_has_unfinished_goes_on_by_its_urgency(void **)
 {
     intake_and_journal world;
+    world.journal.on_commit = nullptr;
     world.store("begun", "m", task_status::in_progress);
     world.store("waits", "m");
     world.store("damaged", "m");
@@ -252,6 +253,7 @@ void without_an_engine_tasks_are_accepted_and_wait_for_one(void **)
     world.config.limits.max_queue = 3;
     world.store("begun", "m", task_status::in_progress);
     world.store("over", "m", task_status::completed);
+    world.all_answers();
     world.submit("t1", "m");
     world.submit("t2", "in-use", task_kind::remove); // whether it is in use, nobody can say
     assert_int_equal(world.intake.waiting(), 3);
