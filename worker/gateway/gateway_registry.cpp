@@ -74,6 +74,7 @@ void gateway_registry::load(done_fn done)
 /// A gateway that followed the routes when the previous process ended may still do so.
 void gateway_registry::add_lost(const std::vector<known_gateway> &all)
 {
+    seen_ = journal_.revision();
     for (const auto &[id, processes] : all) {
         const bool is_first = !has_lost();
         auto &known = add(id);
@@ -206,9 +207,23 @@ std::vector<session_ptr> gateway_registry::streams() const
 
 // Routes and tasks.
 
-void gateway_registry::follow(const model &changed)
+void gateway_registry::follow(const journal_news &news)
 {
-    send(routes_.follow(changed), changed.route_revision);
+    for (const auto &changed : news.models) {
+        send(routes_.follow(changed), changed.route_revision);
+    }
+    seen_ = news.now;
+    for (const auto &[_, known] : known_) {
+        note_followed(known->replica);
+    }
+}
+
+
+void gateway_registry::note_followed(gateway_replica &by) const
+{
+    if (by.confirmed() >= routes_.revision()) {
+        by.confirm(seen_);
+    }
 }
 
 
@@ -409,6 +424,7 @@ void gateway_registry::confirm(const session &by, std::uint64_t routes_revision)
 {
     if (auto *of = find(by.peer.gateway)) {
         of->confirm(routes_revision);
+        note_followed(*of);
         check_waits();
         note_progress();
     }

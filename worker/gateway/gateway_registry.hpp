@@ -66,8 +66,9 @@ class gateway_registry {
     /// Sends changed tasks to every stream.
     void send_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now);
 
-    /// Sends those routes of a model that a commit has changed to every gateway.
-    void follow(const model &changed);
+    /// Sends those routes that a commit has changed to every gateway. One that has all routes follows every write up to
+    /// this commit, also those that have changed none.
+    void follow(const journal_news &news);
 
     // As in `gateway_control`.
     void publish_peers(const std::string &model_id, std::uint64_t revision, const std::string &server_model,
@@ -107,6 +108,7 @@ class gateway_registry {
     void lose(member &which, bool is_first);
     bool is_to_be_dropped(member &which) const;
     void drop_lost();
+    void note_followed(gateway_replica &by) const;
     void check_waits();
     void note_progress() const;
     void pump_all();
@@ -115,6 +117,7 @@ class gateway_registry {
     clock &time_;
     std::chrono::milliseconds lost_for_{0};
     published_routes routes_;
+    std::uint64_t seen_ = 0; ///< the routes are as the journal had them at this revision
     std::map<std::string, std::unique_ptr<member>> known_; ///< by id
     follow_waits waits_for_known_;
     follow_waits waits_for_reachable_;

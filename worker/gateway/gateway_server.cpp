@@ -312,8 +312,8 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
 
 void gateway_server::follow(const journal_news &news)
 {
+    gateways_.follow(news);
     for (const auto &changed : news.models) {
-        gateways_.follow(changed);
         if (gateways_.routes().of(changed.model_id).empty()) {
             failures_.forget(changed.model_id);
         }

@@ -6,6 +6,7 @@
 #include "tests/unit/test_loop.hpp"
 #include "tests/unit/worker/gateway/linked_session.hpp"
 #include "tests/unit/worker/gateway/paged_journal.hpp"
+#include "tests/unit/worker/gateway/routed_model.hpp"
 #include "worker/gateway/gateway_registry.hpp"
 
 #include <chrono>
@@ -34,6 +35,9 @@ int ended_process()
     return pid;
 }
 
+/// Later than what a test waits for, unless it wants to have all routes followed.
+constexpr std::uint64_t newest_route = 1000;
+
 struct known_gateways {
     test_loop loop;
     fake_clock time;
@@ -43,6 +47,7 @@ struct known_gateways {
     explicit known_gateways(std::vector<rollout::known_gateway> of_before = {})
     {
         journal.known_gateways = std::move(of_before);
+        journal.known_models = {model_with("gone", newest_route)};
         all = std::make_unique<rollout::gateway_registry>(journal, time);
         all->load([](const outcome &result) { assert_true(static_cast<bool>(result)); });
         journal.answer_start();
@@ -94,6 +99,26 @@ void a_route_is_followed_once_every_gateway_says_so(void **)
     gateways.time.settle();
     assert_text(wait.ended, "ok");
     assert_int_equal(gateways.behind(5), 0);
+}
+
+/// Or a task that was begun before a restart of the engine would wait for its model's last write to be followed, with which
+/// no route has come.
+void a_gateway_that_has_all_routes_follows_the_writes_that_change_none(void **)
+{
+    known_gateways gateways;
+    const auto nginx = gateways.link("first");
+    gateways.all->confirm(*nginx->link, newest_route);
+    gateways.all->follow({.rows = {}, .models = {model_with("gone", 1003)}, .before = newest_route, .now = 1005});
+    assert_int_equal(gateways.behind(1005), 0);
+    assert_int_equal(gateways.behind(1006), 1);
+
+    const rollout::route to_follow{"m", "", rollout::route_target{1, "inference", "m__r1"}, {}, 0, false};
+    gateways.all->follow({.rows = {}, .models = {model_with("m", 1007, {to_follow})}, .before = 1005, .now = 1008});
+    assert_int_equal(gateways.behind(1005), 0);
+    assert_int_equal(gateways.behind(1007), 1);
+    gateways.all->confirm(*nginx->link, 1007);
+    assert_int_equal(gateways.behind(1008), 0);
+    assert_text(gateways.all->routing_before(1008), "");
 }
 
 void nobody_follows_while_there_is_no_gateway(void **)
@@ -405,6 +430,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_route_is_followed_once_every_gateway_says_so),
+        cmocka_unit_test(a_gateway_that_has_all_routes_follows_the_writes_that_change_none),
         cmocka_unit_test(nobody_follows_while_there_is_no_gateway),
         cmocka_unit_test(a_wait_that_is_canceled_says_so_and_one_that_is_destroyed_says_nothing),
         cmocka_unit_test(a_gateway_without_a_link_is_waited_for_while_its_processes_live),
