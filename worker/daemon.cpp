@@ -151,7 +151,7 @@ void daemon::start_engine()
 }
 
 
-/// Whoever writes in another one's stead, it is not over: what the tasks are like now is read anew.
+/// After a lost write, what is in memory is out of date: it is read anew.
 void daemon::restart_engine()
 {
     engine_->stop([this] {

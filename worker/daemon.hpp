@@ -114,8 +114,8 @@ class daemon {
     signal_catcher signals_{loop_};
     operation_ptr opening_;    ///< the journal
     operation_ptr next_start_; ///< of the engine, after a pause
-    operation_ptr ending_;  ///< waits until the journal's work is done
-    operation_ptr reading_; ///< the configuration
+    operation_ptr ending_;     ///< waits until the journal's work is done
+    operation_ptr reading_;    ///< the configuration
     bool read_again_ = false;
     bool is_ready_ = false; ///< listens
     bool is_refused_ = false;

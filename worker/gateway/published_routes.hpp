@@ -62,7 +62,7 @@ class published_routes {
     route in_force(const route &durable) const;
     void drop_peers_of(const std::string &model_id);
 
-    std::map<std::pair<std::string, std::string>, route> routes_; ///< as the journal has them, by model and part
+    std::map<std::pair<std::string, std::string>, route> routes_;     ///< as the journal has them, by model and part
     std::map<target, std::optional<std::vector<std::string>>> peers_; ///< known better than in the journal
     std::uint64_t revision_ = 0;
 };

@@ -61,10 +61,9 @@ class full_read final : public operation {
   private:
     void ask()
     {
-        Pages::ask(journal_, position_,
-                   lifetime_.bound([this](const outcome &result, items page, bool more) {
-                       on_read(result, std::move(page), more);
-                   }));
+        Pages::ask(journal_, position_, lifetime_.bound([this](const outcome &result, items page, bool more) {
+            on_read(result, std::move(page), more);
+        }));
     }
 
     void on_read(const outcome &result, items page, bool more)

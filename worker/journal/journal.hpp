@@ -64,10 +64,10 @@ struct purge_step {
 
 /// What a commit has changed.
 struct journal_news {
-    std::vector<task_row> rows = {};   ///< in the order of their revisions
-    std::vector<model> models = {};    ///< the same; their `route_revision` is that of the write
-    std::uint64_t before = 0;     ///< the journal's revision before the commit
-    std::uint64_t now = 0;        ///< and after it
+    std::vector<task_row> rows = {}; ///< in the order of their revisions
+    std::vector<model> models = {};  ///< the same; their `route_revision` is that of the write
+    std::uint64_t before = 0;        ///< the journal's revision before the commit
+    std::uint64_t now = 0;           ///< and after it
 };
 
 /// Returns whether the task is as it was accepted.

@@ -206,10 +206,10 @@ void series_keeper::find(const std::string &task_id, found_fn done)
 
 void series_keeper::find_stored(journal &from, const std::string &task_id, found_fn done)
 {
-    from.find_series(task_id, [task_id, done = std::move(done)](const outcome &ended,
-                                                               const std::optional<stored_series> &stored) {
-        done(ended, ended && stored ? std::optional(document_of(task_id, *stored, nullptr)) : std::nullopt);
-    });
+    from.find_series(
+        task_id, [task_id, done = std::move(done)](const outcome &ended, const std::optional<stored_series> &stored) {
+            done(ended, ended && stored ? std::optional(document_of(task_id, *stored, nullptr)) : std::nullopt);
+        });
 }
 
 

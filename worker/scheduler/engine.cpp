@@ -102,9 +102,7 @@ void engine::begin_stop()
 {
     state_ = engine_state::stopping;
     around_.intake.set_engine(nullptr);
-    scheduler_->stop([this] {
-        journal_->when_idle([this] { soon_ = around_.time.after(0ms, [this] { end(); }); });
-    });
+    scheduler_->stop([this] { journal_->when_idle([this] { soon_ = around_.time.after(0ms, [this] { end(); }); }); });
 }
 
 

@@ -100,7 +100,7 @@ class engine {
     std::unique_ptr<scheduler> scheduler_;
     outcome failure_; ///< of the recovery
 
-    completion<outcome> started_; ///< of the start under way
+    completion<outcome> started_;    ///< of the start under way
     completion<outcome> next_start_; ///< of the one after the stop under way
     std::vector<std::function<void()>> stopped_;
     operation_ptr soon_; ///< what must not happen inside of a callback of the scheduler

@@ -37,8 +37,7 @@ void follow_ups::make(const steer_request &wanted, const task &found, answer_fn 
     }
     being_made_.insert(wanted.new_task_id);
     // The acceptance may answer when this is gone; the client is answered all the same.
-    auto forget =
-        lifetime_.bound([this](const std::string &new_task_id) { being_made_.erase(new_task_id); });
+    auto forget = lifetime_.bound([this](const std::string &new_task_id) { being_made_.erase(new_task_id); });
     const answer_fn ends = [forget, new_task_id = wanted.new_task_id,
                             answer = std::move(answer)](const request_answer &result) mutable {
         forget(new_task_id);

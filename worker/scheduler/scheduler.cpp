@@ -81,8 +81,7 @@ void scheduler::recover(done_fn done)
             return;
         }
         const auto take_tasks = [this](const std::vector<task_row> &page) { add_unfinished(page); };
-        recovery_ =
-            read_all_unfinished(journal_, take_tasks, [this](const outcome &read) { on_recovered(read); });
+        recovery_ = read_all_unfinished(journal_, take_tasks, [this](const outcome &read) { on_recovered(read); });
     });
 }
 

@@ -36,8 +36,8 @@ class scheduler final : public engine_view {
   public:
     /// `intake`, `journal`, `gateways` and `time` outlive the scheduler. `backend_of`, `fetch` and `run_hook` as for
     /// run_environment; a backend lives as long as the `backend_of` that returned it.
-    scheduler(std::shared_ptr<const settings> config, task_intake &intake, journal &journal, gateway_control &gateways,
-              clock &time, std::function<backend *(const std::string &)> backend_of,
+    scheduler(std::shared_ptr<const settings> config, task_intake &intake, journal &journal,
+              gateway_control &gateways, clock &time, std::function<backend *(const std::string &)> backend_of,
               std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook);
 
     /// Called once, from the loop, when a write was lost: another rolloutd has the tasks now. Nothing more begins; the
@@ -179,11 +179,11 @@ class scheduler final : public engine_view {
         std::string model_id;
         waiting_task waits;
     };
-    std::vector<arrived_task> arrived_;   ///< accepted during the recovery
+    std::vector<arrived_task> arrived_; ///< accepted during the recovery
     std::uint64_t last_unfinished_ = 0; ///< the sequence of the last one that the recovery has read
     bool stopping_ = false;
     bool is_lost_ = false;
-    operation_ptr loss_; ///< before `on_lost`
+    operation_ptr loss_;         ///< before `on_lost`
     unsigned parts_to_stop_ = 2; ///< the monitor and the unload retries
     std::function<void()> stopped_;
 };

@@ -76,7 +76,7 @@ class task_intake {
         std::size_t count = 0;
         std::string last; ///< the id of the last of them
     };
-    std::unordered_map<std::string, arrivals> arriving_of_; ///< those on their way into the queues, by model
+    std::unordered_map<std::string, arrivals> arriving_of_;  ///< those on their way into the queues, by model
     std::unordered_map<std::string, waiting_task> accepted_; ///< by id: whose news are still to come
 };
 

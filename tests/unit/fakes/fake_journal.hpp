@@ -165,15 +165,15 @@ class fake_journal : public rollout::journal {
 
     void list_all_models(const std::string &after, std::size_t, models_fn done) override
     {
-        read([done = std::move(done)](const rollout::outcome &how,
-                                      std::optional<std::vector<rollout::model>> all) {
-                 done(how, std::move(all).value_or(std::vector<rollout::model>()), false);
-             },
-             [this, after](const auto &tell) {
-                 auto all = models();
-                 std::erase_if(all, [&after](const rollout::model &one) { return one.model_id <= after; });
-                 tell(rollout::outcome::ok(), std::optional(std::move(all)));
-             });
+        read(
+            [done = std::move(done)](const rollout::outcome &how, std::optional<std::vector<rollout::model>> all) {
+                done(how, std::move(all).value_or(std::vector<rollout::model>()), false);
+            },
+            [this, after](const auto &tell) {
+                auto all = models();
+                std::erase_if(all, [&after](const rollout::model &one) { return one.model_id <= after; });
+                tell(rollout::outcome::ok(), std::optional(std::move(all)));
+            });
     }
 
     void list_gateways(std::function<void(rollout::outcome, std::vector<rollout::known_gateway>)> done) override

@@ -218,7 +218,8 @@ struct fake_world {
               intake(std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), journal, in.time),
               tasks(
                   std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), intake, journal,
-                  gateways, in.time, [this](const std::string &name) { return name == "default" ? &server : nullptr; },
+                  gateways, in.time,
+                  [this](const std::string &name) { return name == "default" ? &server : nullptr; },
                   [this](const rollout::fetch_request &request, rollout::done_fn done) {
                       return server.fetch(request, std::move(done));
                   },

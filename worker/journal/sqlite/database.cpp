@@ -47,8 +47,7 @@ void sqlite_database::while_at_work(std::function<bool()> called)
     at_work_ = std::move(called);
     sqlite3_progress_handler(
         get(), at_work_ ? instructions_between_calls : 0,
-        [](void *to_call) noexcept { return (*static_cast<std::function<bool()> *>(to_call))() ? 0 : 1; },
-        &at_work_);
+        [](void *to_call) noexcept { return (*static_cast<std::function<bool()> *>(to_call))() ? 0 : 1; }, &at_work_);
 }
 
 

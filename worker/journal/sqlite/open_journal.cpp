@@ -38,8 +38,8 @@ operation_ptr open_journal(uv_loop_t *loop, const std::string &path, std::functi
                 at_work();
                 return !stop;
             };
-            const auto result = outcome_of(
-                [&] { *opened = std::make_unique<sqlite_journal::opened_file>(path, goes_on); });
+            const auto result =
+                outcome_of([&] { *opened = std::make_unique<sqlite_journal::opened_file>(path, goes_on); });
             return stop ? outcome::canceled() : result;
         },
         [loop, path, opened, done = std::move(done)](const outcome &ended) {

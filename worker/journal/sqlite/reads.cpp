@@ -235,9 +235,10 @@ std::vector<task_row> changes_after(sqlite_database &database, std::uint64_t rev
 task_page unfinished(sqlite_database &database, std::uint64_t after, std::size_t max_bytes)
 {
     const auto of = [&](task_kind kind, task_status status) {
-        return ordered_rows(database, ordered_rows::by::sequence,
-                            "INDEXED BY tasks_status WHERE kind = ? AND status = ? AND sequence > ? ORDER BY sequence",
-                            kind_name(kind), status_name(status), after);
+        return ordered_rows(
+            database, ordered_rows::by::sequence,
+            "INDEXED BY tasks_status WHERE kind = ? AND status = ? AND sequence > ? ORDER BY sequence",
+            kind_name(kind), status_name(status), after);
     };
     const one_moment now(database);
     std::array open{of(task_kind::deploy, task_status::pending), of(task_kind::deploy, task_status::in_progress),

@@ -180,8 +180,8 @@ void sqlite_journal::read_after(std::uint64_t revision, std::size_t max_bytes,
 void sqlite_journal::list(const task_filter &which, std::size_t limit, std::size_t max_bytes, listed_fn done)
 {
     const bool may_be_open = !which.status || !is_final(*which.status);
-    const auto open =
-        !which.model_id.empty() && may_be_open ? opened_->open.of(which.kind, which.model_id) : open_tasks::sequences();
+    const auto open = !which.model_id.empty() && may_be_open ? opened_->open.of(which.kind, which.model_id)
+                                                             : open_tasks::sequences();
     reads_.ask<reads::task_page>(
         [which, limit, max_bytes, open](sqlite_database &database) {
             return reads::list(database, which, limit, max_bytes, open);

@@ -23,9 +23,8 @@ struct engine_and_journal : scheduler_parts {
 
     void save(const rollout::task &of)
     {
-        of_engine->save(of, nullptr, [this](const outcome &result, std::uint64_t) {
-            note(told, result ? "saved" : "not saved");
-        });
+        of_engine->save(of, nullptr,
+                        [this](const outcome &result, std::uint64_t) { note(told, result ? "saved" : "not saved"); });
     }
 
     std::string told; ///< in its order

@@ -59,7 +59,8 @@ struct engine_and_clients {
     rollout::answer_fn noted_as(const std::string &name)
     {
         return [this, name](const rollout::request_answer &how) {
-            answers[name] = how.task != nullptr ? "ok" : std::to_string(how.refused.status) + " " + how.refused.detail;
+            answers[name] =
+                how.task != nullptr ? "ok" : std::to_string(how.refused.status) + " " + how.refused.detail;
         };
     }
 
@@ -125,15 +126,14 @@ struct engine_and_clients {
     rollout::task_intake intake{settings(), journal, time};
     std::map<std::string, std::string> answers; ///< by task, or "verb"
     std::string started;
-    rollout::engine engine{
-        {intake, journal, gateways, time,
-         [this](const rollout::fetch_request &request, rollout::done_fn done) {
-             return server.fetch(request, std::move(done));
-         },
-         [this](const std::string &name, const rollout::hook_settings &, const std::string &body,
-                rollout::done_fn done) { return server.hook(name, body, std::move(done)); }},
-        settings(),
-        [this](const std::string &name) { return name == "default" ? &server : nullptr; }};
+    rollout::engine engine{{intake, journal, gateways, time,
+                            [this](const rollout::fetch_request &request, rollout::done_fn done) {
+                                return server.fetch(request, std::move(done));
+                            },
+                            [this](const std::string &name, const rollout::hook_settings &, const std::string &body,
+                                   rollout::done_fn done) { return server.hook(name, body, std::move(done)); }},
+                           settings(),
+                           [this](const std::string &name) { return name == "default" ? &server : nullptr; }};
 };
 
 void whenever_it_is_stopped_every_task_ends_as_if_it_had_not_been(void **)
@@ -280,7 +280,9 @@ void what_comes_while_it_starts_is_in_its_queue_once(void **)
         assert_int_equal(tasks.size(), 3);
         assert_text(tasks[0], "t1");
         assert_text(tasks[2], "t3");
-        assert_text(world.detail("t3"), "The task is accepted and waits behind task t2 of the same model, which waits for its turn itself.");
+        assert_text(
+            world.detail("t3"),
+            "The task is accepted and waits behind task t2 of the same model, which waits for its turn itself.");
     }
 }
 

@@ -260,9 +260,10 @@ void without_an_engine_tasks_are_accepted_and_wait_for_one(void **)
     world.submit("t3", "m");
     world.time.settle();
     assert_int_equal(world.intake.waiting(), 3);
-    assert_text(world.all_answers(),
-                "new t1 pending\naccepted t1\nnew t2 pending\naccepted t2\n"
-                "429 There are 3 tasks waiting, and max_queue allows no more; nothing was created. Try again later.\n");
+    assert_text(
+        world.all_answers(),
+        "new t1 pending\naccepted t1\nnew t2 pending\naccepted t2\n"
+        "429 There are 3 tasks waiting, and max_queue allows no more; nothing was created. Try again later.\n");
     assert_text(world.task("t1").detail,
                 "The task is accepted and waits for its turn: no rolloutd carries out tasks at the moment.");
 }

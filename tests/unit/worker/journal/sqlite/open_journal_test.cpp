@@ -13,7 +13,8 @@ namespace {
 using rollout::outcome;
 
 struct opening {
-    explicit opening(const std::filesystem::path &path, std::function<void()> at_work = [] {})
+    explicit opening(
+        const std::filesystem::path &path, std::function<void()> at_work = [] {})
         : work(rollout::open_journal(loop.get(), path.native(), std::move(at_work),
                                      [this](const outcome &how, std::unique_ptr<rollout::sqlite_journal> made) {
                                          ended = how;
@@ -58,7 +59,8 @@ void a_journal_is_there_once_the_loop_says_so(void **)
     assert_non_null(of.journal.get());
     assert_int_equal(of.journal->revision(), 1);
     std::optional<bool> found;
-    of.journal->find("t1", [&](const outcome &, const std::optional<rollout::task_row> &row) { found = row.has_value(); });
+    of.journal->find("t1",
+                     [&](const outcome &, const std::optional<rollout::task_row> &row) { found = row.has_value(); });
     of.loop.run_until([&] { return found.has_value(); });
     assert_true(*found);
 }

@@ -158,11 +158,10 @@ struct opened_journal {
     std::vector<rollout::known_gateway> gateways()
     {
         std::optional<std::vector<rollout::known_gateway>> answer;
-        journal->list_gateways(
-            [&](const rollout::outcome &ended, const std::vector<rollout::known_gateway> &all) {
-                must(ended);
-                answer = all;
-            });
+        journal->list_gateways([&](const rollout::outcome &ended, const std::vector<rollout::known_gateway> &all) {
+            must(ended);
+            answer = all;
+        });
         return await(answer);
     }
 

@@ -61,7 +61,7 @@ void what_is_unfinished_comes_in_pages_in_the_order_of_acceptance(void **)
     journal.save(ended_task("t2", "a", 10));
     const auto all = reads::unfinished(journal.database, 0, 1 << 20);
     assert_text(ids_of(all.rows), "t1 t3 t4 t5");
-    assert_true(all.more); // there may be
+    assert_true(all.more);                                      // there may be
     const auto one = reads::unfinished(journal.database, 1, 1); // one, however large
     assert_text(ids_of(one.rows), "t3");
     const auto none = reads::unfinished(journal.database, 5, 1 << 20);
