@@ -8,6 +8,7 @@
 #include <array>
 #include <functional>
 #include <set>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -77,8 +78,7 @@ class ordered_rows {
 
 
 /// Takes rows from all of these, in the order of their numbers, up to about `max_bytes` of documents.
-template <std::size_t Count>
-std::vector<task_row> take_in_order(std::array<ordered_rows, Count> &all, std::size_t max_bytes)
+std::vector<task_row> take_in_order(std::span<ordered_rows> all, std::size_t max_bytes)
 {
     std::vector<task_row> rows;
     for (std::size_t bytes = 0; bytes < max_bytes;) {

@@ -325,6 +325,7 @@ void the_oldest_task_that_waits_says_how_long(void **)
     world.time.run_for(30s);
     assert_true(waits() == 60s);
     world.crash();
+    world.time.settle();
     assert_true(waits() == 60s);
     world.steer("t1", task_verb::cancel);
     world.time.settle();
