@@ -61,13 +61,23 @@ class Steering(StormClient):
         self.done += 1
 
 
+class WritingToTheEnd(Writing):
+    """One task after the other, or they would pile up while no engine runs."""
+
+    def turn(self):
+        task_id = self.post("delete", f"nobody-{self.chance.randrange(50)}", note="x" * self.chance.randrange(2000))
+        if task_id:
+            self.await_end("delete", task_id)
+
+
 class EngineStorm:
     def __init__(self, gateway, casualties, chance, clients):
         self.rolloutd, self.nginx = gateway.rolloutd, gateway.nginx
         self.casualties = casualties
         self.chance = chance
         self.clients = clients
-        self.read = 0  #: of rolloutd's log
+        self.log = open(self.rolloutd.log, errors="replace")  #: read up to what it has said last
+        self.said = ""
         self.killed = 0
 
     def run(self, stops):
@@ -78,7 +88,11 @@ class EngineStorm:
             if self.chance.random() < 0.2:
                 self.kill_worker()
             self.switch(signal.SIGUSR2, STARTED)
-            if self.chance.random() < 0.9:
+            breath = self.chance.random()
+            if breath < 0.1:
+                ended = self.ended()
+                wait_until(lambda before=ended: self.ended() > before, "the end of a deployment")
+            elif breath < 0.9:
                 self.let_go_on(self.chance.randint(1, 40))
 
     def switch(self, number, words):
@@ -87,17 +101,19 @@ class EngineStorm:
 
         def said():
             self.rolloutd.must_run()
-            text = self.rolloutd.text()
-            found = text.find(words, self.read)
-            if found < 0:
-                return False
-            self.read = found + len(words)
-            return True
+            self.said += self.log.read()
+            before, found, after = self.said.rpartition(words)
+            self.said = after if found else before[-len(words):] + after[-len(words):]
+            return bool(found)
         wait_until(said, f'"{words}" in rolloutd\'s log')
 
     def let_go_on(self, steps):
         target = sum(client.done for client in self.clients) + steps
         wait_until(lambda: sum(client.done for client in self.clients) >= target, f"{steps} more answers for the clients")
+
+    def ended(self):
+        """How many deployments have come to their end."""
+        return sum(len(client.ended) for client in self.clients if isinstance(client, Deploying))
 
     def kill_worker(self):
         pid = self.chance.choice(wait_until(self.workers, "worker processes"))
@@ -123,7 +139,7 @@ def test_the_engine_stops_and_starts_and_nothing_is_lost(request, gateway, seed,
     def made(kind, *arguments):
         return kind(gateway, casualties, chance.random(), *arguments)
     coming = made(ComingAndGoing, passing)
-    posting = [*(made(Deploying, model) for model in STEADY), coming, made(Writing, "writing")]
+    posting = [*(made(Deploying, model) for model in STEADY), coming, *(made(WritingToTheEnd, f"writing-{number}") for number in range(2))]
     reading = [made(Reading, posting, clock) for _ in range(2)]
     inferring = [made(Inferring, STEADY) for _ in range(2)]
     steering = made(Steering, coming)
