@@ -175,6 +175,10 @@ def test_the_engine_stops_and_starts_and_nothing_is_lost(request, gateway, seed,
     for task_id, (kind, _) in answered.items():
         wait_until(lambda path=f"/{kind}/{task_id}": client.get(path).json["status"] in FINAL, f"the end of task {task_id}", seconds=300)
 
+    def is_all_over():
+        return all(task[5] in FINAL for task in Journal(gateway.rolloutd.journal).tasks)
+    wait_until(is_all_over, "the end of the tasks that retries have made", seconds=300)
+
     journal = Journal(gateway.rolloutd.journal)
     in_journal = {task[2]: task for task in journal.tasks}
     assert [task_id for task_id in answered if task_id not in in_journal] == []
