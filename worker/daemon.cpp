@@ -430,8 +430,8 @@ void daemon::stop()
     if (std::exchange(stopping_, true)) {
         return;
     }
-    manager_.stopping();
     if (!is_refused_) {
+        manager_.stopping();
         log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
     }
     if (opening_) {
