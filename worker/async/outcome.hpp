@@ -16,6 +16,7 @@ struct outcome {
         transient, ///< may pass by itself: a connection refused, a 503, a related model that is loading
         permanent, ///< will not pass by itself
         canceled,  ///< stopped by operation::cancel
+        lost,      ///< a write to the journal, to another rolloutd: see journal.hpp
     };
 
     kind is = kind::ok;
@@ -25,8 +26,10 @@ struct outcome {
     static outcome transient(std::string detail) { return {kind::transient, std::move(detail)}; }
     static outcome permanent(std::string detail) { return {kind::permanent, std::move(detail)}; }
     static outcome canceled() { return {kind::canceled, "canceled"}; }
+    static outcome lost(std::string detail) { return {kind::lost, std::move(detail)}; }
 
     explicit operator bool() const noexcept { return is == kind::ok; }
+    bool is_lost() const noexcept { return is == kind::lost; }
 };
 
 /// A value, or the sentence that says why there is none.

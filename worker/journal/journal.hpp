@@ -80,7 +80,9 @@ class journal {
     /// Returns the revision of the last durable change.
     virtual std::uint64_t revision() const = 0;
 
-    // Writing. A callback with `ok` means that the change survives any crash.
+    // Writing. A callback with `ok` means that the change survives any crash; one with `lost` that another rolloutd leads
+    // now, or has written the row since: nothing was stored, and the write must not be repeated. What this rolloutd
+    // knows of the task or the model is out of date then. Only a journal that several rolloutds share loses writes.
 
     enum class creation {
         created,

@@ -62,7 +62,7 @@ void retention::stepped(const outcome &ended, const purge_step &done, std::chron
         return;
     }
     if (!ended) {
-        rest(ended.detail);
+        rest(ended.is_lost() ? "" : ended.detail); // lost: another rolloutd removes them
         return;
     }
     at_ = done.scanned_up_to;

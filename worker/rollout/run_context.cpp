@@ -19,6 +19,7 @@ run_context::run_context(run_environment &with, rollout::task to_run, rollout::m
     writer.on_durable = [this](std::uint64_t revision) { routes.publish(revision); };
     writer.on_waits_changed = with.waits_changed;
     writer.on_given_up = std::move(run.given_up);
+    writer.on_lost = std::move(run.lost);
 }
 
 

@@ -24,6 +24,7 @@ struct run_context {
         std::function<void()> end_work;      ///< of the current forward step: over the time limit, or canceled
         std::function<bool()> can_be_undone; ///< as task_steering::run_control
         completion<> given_up;               ///< as task_writer::on_given_up
+        completion<> lost;                   ///< as task_writer::on_lost
     };
 
     run_context(run_environment &environment, rollout::task task, rollout::model &model, run_control run);

@@ -148,10 +148,15 @@ void series_keeper::save(const std::string &task_id)
 }
 
 
-/// Until its task ends, a series that could not be written is written with the next hold.
+/// Until its task ends, a series that could not be written is written with the next hold; one that was lost belongs to
+/// another rolloutd.
 void series_keeper::on_saved(const std::string &task_id, const outcome &ended)
 {
     entry *const of = find_entry(task_id);
+    if (ended.is_lost()) {
+        entries_.erase(task_id);
+        return;
+    }
     if (!ended) {
         log(log_level::warning, "The series of a task could not be written: " + ended.detail, {{"task_id", task_id}});
     }

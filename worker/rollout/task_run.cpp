@@ -70,7 +70,8 @@ task_run::task_run(run_environment &environment, rollout::task task, rollout::mo
                     [this] {
                         operation_.reset(); // the operation waits for the journal
                         stopped_();
-                    }}),
+                    },
+                .lost = [this] { lose(); }}),
       plan_(context_), steps_(steps_of(context_.task.kind)), ended_(std::move(ended))
 {
 }
@@ -509,6 +510,18 @@ void task_run::leave_forward(run_phase next)
 {
     phase_ = next;
     plan_.stop();
+}
+
+
+void task_run::lose()
+{
+    is_lost_ = true;
+    if (phase_ != run_phase::stopping) {
+        stop(std::move(ended_));
+    } else if (context_.writer.give_up()) {
+        operation_.reset(); // the operation waits for the journal
+        stopped_();
+    }
 }
 
 

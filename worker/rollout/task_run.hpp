@@ -39,6 +39,10 @@ class task_run {
     /// continues from there. `stopped` is called once nothing is under way any more.
     void stop(completion<> stopped);
 
+    /// Returns whether a write was lost, so that another rolloutd has the task: the run ends as if it were stopped, without
+    /// another write, and `ended` is called once nothing is under way any more.
+    bool is_lost() const noexcept { return is_lost_; }
+
     /// Like task_steering::steer; must not be called while the run `is_being_steered`.
     std::string steer(task_verb verb, task_writer::written_fn done);
     bool is_being_steered() const noexcept { return context_.steering.is_under_way(); }
@@ -65,6 +69,7 @@ class task_run {
     void on_rolled_back(const outcome &result);
     void finish(task_status status, const std::string &detail);
     void leave_forward(run_phase next);
+    void lose();
 
     void save(completion<> then);
     void say(log_level level, const std::string &message) const;
@@ -72,6 +77,7 @@ class task_run {
     void begin_attempt();
 
     run_phase phase_ = run_phase::forward;
+    bool is_lost_ = false;
     run_context context_;
     task_plan plan_;
     const run_steps steps_;

@@ -23,7 +23,9 @@ std::string task_steering::steer(task_verb verb, task_writer::written_fn done)
     is_under_way_ = true;
     auto settle = lifetime_.bound([this, verb, before](const outcome &result) {
         is_under_way_ = false;
-        result ? follow(verb) : revert(verb, before);
+        if (!result.is_lost()) { // else the run ends
+            result ? follow(verb) : revert(verb, before);
+        }
     });
     writer_.write_once([settle, done = std::move(done)](const outcome &result, const task_row &row) mutable {
         settle(result);

@@ -37,6 +37,10 @@ void task_writer::prepare()
 
 void task_writer::save(completion<> then)
 {
+    if (save_ == save_state::lost) {
+        save_pause_ = time_.after(0ms, [this] { on_given_up(); });
+        return;
+    }
     prepare();
     save_ = save_state::under_way;
     const model *with = model_.last_revision == 0 ? nullptr : &model_; // else nothing to remember of the model yet
@@ -48,8 +52,30 @@ void task_writer::save(completion<> then)
 }
 
 
+/// Ends all writing: whatever this task would write next is the other rolloutd's to decide.
+void task_writer::lose(const outcome &result, bool is_save)
+{
+    if (std::exchange(save_, save_state::lost) == save_state::lost) {
+        return;
+    }
+    save_was_lost_ = is_save;
+    save_pause_.reset();
+    note_pause_.reset();
+    log_task(task_, log_level::warning, "The task ends here, as another rolloutd has it now: " + result.detail);
+    on_lost();
+}
+
+
 void task_writer::on_saved(const outcome &result, std::uint64_t revision, completion<> then)
 {
+    if (save_ == save_state::lost) {
+        on_given_up();
+        return;
+    }
+    if (result.is_lost()) {
+        lose(result, true);
+        return;
+    }
     if (result) {
         save_ = save_state::none;
         task_.revision = revision;
@@ -75,6 +101,9 @@ void task_writer::on_saved(const outcome &result, std::uint64_t revision, comple
 bool task_writer::give_up()
 {
     gives_up_ = true;
+    if (save_ == save_state::lost) {
+        return std::exchange(save_was_lost_, false);
+    }
     if (save_ != save_state::failed) {
         return false;
     }
@@ -87,20 +116,33 @@ bool task_writer::give_up()
 void task_writer::write_once(written_fn done)
 {
     prepare();
-    journal_.save(
-        task_, nullptr,
-        [row = row_of(task_, 0), done = std::move(done)](const outcome &result, std::uint64_t revision) mutable {
-            row.revision = revision;
-            done(result, row);
-        });
+    auto check = lifetime_.bound([this](const outcome &result) {
+        if (result.is_lost()) {
+            lose(result, false);
+        }
+    });
+    journal_.save(task_, nullptr,
+                  [row = row_of(task_, 0), check = std::move(check),
+                   done = std::move(done)](const outcome &result, std::uint64_t revision) mutable {
+                      row.revision = revision;
+                      done(result, row);
+                      check(result);
+                  });
 }
 
 
 void task_writer::note()
 {
+    if (save_ == save_state::lost) {
+        return;
+    }
     prepare();
     journal_.save(task_, nullptr, lifetime_.bound([this](const outcome &result, std::uint64_t) {
-        if (result) {
+        if (result || save_ == save_state::lost) {
+            return;
+        }
+        if (result.is_lost()) {
+            lose(result, false);
             return;
         }
         is_stale_ = true;

@@ -31,8 +31,12 @@ class task_writer {
     /// Called when the document says that the task waits for something else than before, or no longer waits.
     std::function<void()> on_waits_changed;
 
-    /// Called when a save has failed after `give_up`.
+    /// Called when a save has failed after `give_up`, or came after the loss of another write.
     completion<> on_given_up;
+
+    /// Called when a write was lost: another rolloutd has the task. No `then` is called any more, and nothing is
+    /// written.
+    completion<> on_lost;
 
     // Writes that a step depends on.
 
@@ -40,12 +44,12 @@ class task_writer {
     /// until it works.
     void save(completion<> then);
 
-    /// Stops retrying. Returns true if a save was waiting for its next attempt: its `then` is never called. If a save
-    /// is under way and fails, `on_given_up` is called.
+    /// Stops retrying. Returns true if a save was waiting for its next attempt, or was lost: its `then` is never called.
+    /// If a save is under way and fails, `on_given_up` is called.
     bool give_up();
 
     /// Writes the task as it is, without its model, once. `done` gets the result and the row as it was written, even
-    /// if the writer is gone by then.
+    /// if the writer is gone by then; before `on_lost` if the write was lost.
     using written_fn = std::function<void(const outcome &result, const task_row &row)>;
     void write_once(written_fn done);
 
@@ -80,9 +84,11 @@ class task_writer {
         under_way,
         failed,   ///< and waits for the next attempt
         given_up, ///< and is not retried
+        lost,     ///< or any other write was
     };
 
     void prepare();
+    void lose(const outcome &result, bool is_save);
     void on_saved(const outcome &result, std::uint64_t revision, completion<> then);
     std::string running_detail() const;
 
@@ -94,6 +100,7 @@ class task_writer {
     std::optional<std::string> way_back_; ///< why the task rolls back
     save_state save_ = save_state::none;
     bool gives_up_ = false;
+    bool save_was_lost_ = false;
     bool is_stale_ = false; ///< what the document says is out of date, or could not be written
     wait_reason written_wait_ = wait_reason::none;
     operation_ptr save_pause_; ///< before the next attempt

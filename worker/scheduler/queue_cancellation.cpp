@@ -35,6 +35,10 @@ void queue_cancellation::cancel(task waits, answer_fn answer)
     mark_canceled(waits, "The task was canceled by a client before it began; nothing was changed.", time_.wall_us());
     canceling_[waits.task_id].push_back(std::move(answer));
     journal_.save(waits, nullptr, [this, waits, was](const outcome &result, std::uint64_t revision) {
+        if (result.is_lost()) {
+            this->answer(waits.task_id, refused_as_lost());
+            return;
+        }
         if (!result) {
             log(log_level::error, "A canceled task could not be written and keeps waiting: " + result.detail,
                 {{"task_id", waits.task_id}, {"model_id", waits.model_id}});
@@ -89,6 +93,10 @@ void queue_cancellation::write_superseded(task older, const waiting_task &was, c
                       " of the model came after it and supersedes it.",
                   time_.wall_us());
     journal_.save(older, nullptr, [this, older, was, newer](const outcome &result, std::uint64_t revision) {
+        if (result.is_lost()) {
+            answer(older.task_id, refused_as_lost());
+            return;
+        }
         if (!result) {
             keep_superseded(older.model_id, was, result);
             return;

@@ -15,7 +15,7 @@
 namespace rollout {
 
 /// A task leaves its queue at once, so that it can no longer begin. If its end cannot be written to the journal, it
-/// is put back where it was and continues to wait.
+/// is put back where it was and continues to wait; not if the write was lost, as another rolloutd has the task then.
 class queue_cancellation {
   public:
     /// `queues`, `journal` and `time` outlive this. `put_back` is called when a task waits again.

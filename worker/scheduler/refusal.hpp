@@ -15,6 +15,12 @@ inline request_answer refused(int status, std::string why, unsigned retry_after_
     return answer;
 }
 
+/// The answer to a change that was lost, see journal.hpp.
+inline request_answer refused_as_lost()
+{
+    return refused(503, "Another rolloutd has taken over the tasks, and nothing was changed; try again.", 1);
+}
+
 /// Names a task, as the sentences of refusals begin with it.
 inline std::string task_phrase(const std::string &task_id)
 {

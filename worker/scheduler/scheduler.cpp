@@ -365,8 +365,29 @@ void scheduler::on_peers_changed(const std::string &model_id, const model_monito
 }
 
 
+/// What is in memory is out of date: the lists of waiting tasks, the models, where a run was.
+void scheduler::lose()
+{
+    if (std::exchange(is_lost_, true)) {
+        return;
+    }
+    log(log_level::warning, "Another rolloutd has taken over the tasks; those that run here end");
+    permits_.stop();
+    turns_.stop();
+    loss_ = time_.after(0ms, [this] {
+        if (on_lost) {
+            on_lost();
+        }
+    });
+}
+
+
 void scheduler::on_ended(const std::string &model_id)
 {
+    const auto &run = runs_.at(model_id).run;
+    if (run && run->is_lost()) {
+        lose();
+    }
     runs_.erase(model_id);
     permits_.end(model_id);
     update_turn(model_id);

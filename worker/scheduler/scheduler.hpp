@@ -38,6 +38,10 @@ class scheduler final {
               std::function<backend *(const std::string &)> backend_of,
               std::function<operation_ptr(fetch_request, done_fn)> fetch, hook_fn run_hook);
 
+    /// Called once, from the loop, when a write was lost: another rolloutd has the tasks now. Nothing more begins; the
+    /// scheduler is to be stopped. May be null.
+    std::function<void()> on_lost;
+
     /// Loads the unfinished tasks from the journal; called once, before the loop runs.
     void recover();
 
@@ -132,6 +136,7 @@ class scheduler final {
     run_environment environment_of(const std::string &model_id, const settings &config);
     void on_peers_changed(const std::string &model_id, const model_monitor::peers_change &now);
     void on_ended(const std::string &model_id);
+    void lose();
     void tell_if_stopped();
 
     std::shared_ptr<const settings> config_; ///< in force
@@ -157,6 +162,8 @@ class scheduler final {
     std::map<std::string, running_task> runs_; ///< by model
     operation_ptr recovery_;                   ///< of the unfinished tasks in the journal
     bool stopping_ = false;
+    bool is_lost_ = false;
+    operation_ptr loss_; ///< before `on_lost`
     unsigned parts_to_stop_ = 2; ///< the monitor and the unload retries
     std::function<void()> stopped_;
 };

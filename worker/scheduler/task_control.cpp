@@ -162,6 +162,10 @@ void task_control::steer_running(const verb_call &call, const task &found)
 {
     const auto on_durable = [call](const outcome &result, const task_row &row) {
         const auto &[request, answer, _] = call;
+        if (result.is_lost()) {
+            answer(refused_as_lost());
+            return;
+        }
         if (!result) {
             answer(refused(500, "The " + name_of(request.verb) + " of task \"" + request.task_id +
                                     "\" could not be made durable, and the task continues without it: " +

@@ -140,6 +140,10 @@ void task_intake::accept(task wanted, answer_fn answer)
                             on_created(waits, creation, row, answer);
                             return;
                         }
+                        if (result.is_lost()) {
+                            answer(refused_as_lost());
+                            return;
+                        }
                         log(log_level::error, "A task could not be written: " + result.detail,
                             {{"task_id", row.task_id}, {"model_id", row.model_id}});
                         answer(refused(500, "The task could not be made durable: " + result.detail +

@@ -136,11 +136,12 @@ void turn_writer::write(const task_name &which, const task_row &row)
 }
 
 
-/// Retries a task that could not be read or written, later and together with new ones.
+/// Retries a task that could not be read or written, later and together with new ones; not one that another rolloutd
+/// has now.
 void turn_writer::on_ended(const task_name &which, const outcome &result)
 {
     --under_way_;
-    if (!result) {
+    if (!result && !result.is_lost()) {
         unwritten_.insert(which);
         work_after(retry_pause);
     } else if (!soon_) {

@@ -385,7 +385,7 @@ void unload_retry::on_ended(const revision_name &which, const outcome &result)
             {{"model_id", which.model_id}, {"revision", std::to_string(which.revision)}, {"backend", tried.backend}});
         attempts_.erase(known);
         models_.put_aside(which.model_id);
-    } else if (stopping_) {
+    } else if (stopping_ || result.is_lost()) { // lost: another rolloutd has the model
         attempts_.erase(known);
     } else if (!is_canceled) {        // a canceled attempt may fail with any text
         if (!tried.awaits_gateways) { // else nothing was tried

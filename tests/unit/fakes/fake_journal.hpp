@@ -25,6 +25,7 @@ class fake_journal : public rollout::journal {
 
     unsigned failing_writes = 0; ///< so many of the next writes fail
     unsigned failing_reads = 0;
+    bool lost = false; ///< another rolloutd leads: every write is lost
     bool held = false; ///< writes wait until it is not
     std::vector<rollout::known_gateway> known_gateways;
     std::vector<listed_fn> lists; ///< that were asked for, and are the test's to answer
@@ -89,7 +90,10 @@ class fake_journal : public rollout::journal {
     void save_model(const rollout::model &changed, saved_fn done) override
     {
         write(
-            [this, changed](bool) {
+            [this, changed](bool fails) {
+                if (fails) {
+                    return file_.revision;
+                }
                 file_.models[changed.model_id] = {++file_.revision,
                                                   rollout::json_compact(rollout::model_to_json(changed).get())};
                 return file_.revision;
@@ -220,8 +224,10 @@ class fake_journal : public rollout::journal {
         auto commit = [this, apply = std::move(apply), tell = std::move(tell)] {
             const bool fails = failing_writes != 0;
             failing_writes -= fails ? 1 : 0;
-            const auto made = apply(fails);
-            const auto how = fails ? rollout::outcome::transient("the disk is full") : rollout::outcome::ok();
+            const auto made = apply(fails || lost);
+            const auto how = lost    ? rollout::outcome::lost("host b leads")
+                             : fails ? rollout::outcome::transient("the disk is full")
+                                     : rollout::outcome::ok();
             time_.post([tell, how, made] { tell(how, made); });
         };
         if (held) {

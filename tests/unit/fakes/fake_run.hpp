@@ -35,7 +35,7 @@ struct fake_run {
         run = std::make_unique<rollout::run_context>(
             environment, std::move(task), model,
             rollout::run_context::run_control{
-                .end_work = [] {}, .can_be_undone = [] { return true; }, .given_up = [] {}});
+                .end_work = [] {}, .can_be_undone = [] { return true; }, .given_up = [] {}, .lost = [] {}});
     }
 
     rollout::task in_journal() const { return rollout::task_of(file.tasks.at("t")).value(); }

@@ -31,6 +31,7 @@ struct written {
         writer->on_durable = [this](std::uint64_t) { story.push_back("durable"); };
         writer->on_waits_changed = [this] { story.push_back("waits changed"); };
         writer->on_given_up = [this] { story.push_back("given up"); };
+        writer->on_lost = [this] { story.push_back("lost"); };
     }
 
     void save()
@@ -120,6 +121,62 @@ void once_it_gives_up_a_save_on_its_way_ends_as_it_ends(void **)
         of.time.run_for(100s);
         assert_text(of.told(), fails ? "given up\n" : std::string(one_write) + "durable\nthen\n");
     }
+}
+
+void a_lost_save_is_not_tried_again_and_ends_all_writing(void **)
+{
+    const quiet log;
+    written of;
+    of.journal.lost = true;
+    of.save();
+    of.time.settle();
+    assert_text(of.told(), "lost\n");
+    assert_true(of.writer->give_up()); // of the save that something may wait for
+    assert_false(of.writer->give_up());
+    of.journal.lost = false;
+    of.writer->note();
+    of.writer->say_waiting(for_time);
+    of.time.run_for(100s);
+    assert_text(of.told(), "");
+}
+
+void a_lost_note_ends_the_save_that_comes_after_it(void **)
+{
+    const quiet log;
+    written of;
+    of.journal.lost = true;
+    of.writer->note();
+    of.writer->note();
+    of.time.settle();
+    assert_text(of.told(), "lost\n");
+    assert_false(of.writer->give_up());
+    of.save();
+    assert_text(of.told(), ""); // never from inside the call
+    of.time.settle();
+    assert_text(of.told(), "given up\n");
+}
+
+void a_lost_note_ends_the_save_that_is_on_its_way(void **)
+{
+    const quiet log;
+    written of;
+    of.journal.lost = true;
+    of.writer->note();
+    of.save();
+    of.time.settle();
+    assert_text(of.told(), "lost\ngiven up\n");
+}
+
+void a_lost_verb_is_answered_before_the_run_ends(void **)
+{
+    const quiet log;
+    written of;
+    of.journal.lost = true;
+    of.writer->write_once([&of](const outcome &result, const rollout::task_row &) {
+        of.story.push_back(result.is_lost() ? "answered" : "stored");
+    });
+    of.time.settle();
+    assert_text(of.told(), "answered\nlost\n");
 }
 
 void nothing_is_called_once_the_writer_is_gone(void **)
@@ -287,6 +344,10 @@ int main()
         cmocka_unit_test(a_save_that_fails_is_tried_again_until_it_works),
         cmocka_unit_test(once_it_gives_up_a_save_that_waits_for_its_next_attempt_is_dropped),
         cmocka_unit_test(once_it_gives_up_a_save_on_its_way_ends_as_it_ends),
+        cmocka_unit_test(a_lost_save_is_not_tried_again_and_ends_all_writing),
+        cmocka_unit_test(a_lost_note_ends_the_save_that_comes_after_it),
+        cmocka_unit_test(a_lost_note_ends_the_save_that_is_on_its_way),
+        cmocka_unit_test(a_lost_verb_is_answered_before_the_run_ends),
         cmocka_unit_test(nothing_is_called_once_the_writer_is_gone),
         cmocka_unit_test(a_document_is_up_to_the_moment_in_which_it_is_written),
         cmocka_unit_test(what_is_waited_for_is_written_when_it_is_another_thing_than_before),
