@@ -250,11 +250,17 @@ void etcd_journal::find(const std::string &task_id, found_fn done)
         find_in_etcd(task_id, std::move(done));
         return;
     }
-    index_.ask([this, task_id, done = std::move(done)](bool) { replica_.read().find(task_id, done); });
+    index_.ask([this, task_id, done = std::move(done)](bool is_current) {
+        if (is_current || index_.is_away()) {
+            replica_.read().find(task_id, done);
+        } else {
+            find_in_etcd(task_id, done); // the replica lags
+        }
+    });
 }
 
 
-/// For while the replica is filled: the answer is etcd's own.
+/// For while the replica is filled, or lags: the answer is etcd's own.
 void etcd_journal::find_in_etcd(const std::string &task_id, found_fn done)
 {
     read_in_etcd(task_id, [this, task_id, done = std::move(done)](const etcd::answer<etcd::range_answer> &got) {

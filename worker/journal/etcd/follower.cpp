@@ -63,7 +63,7 @@ void follower::rejoin()
 void follower::join()
 {
     state_ = watch_ ? state::checking : state::joining;
-    if (applying_) {
+    if (unapplied_ != 0) {
         joins_then_ = true;
         return;
     }
@@ -201,13 +201,13 @@ void follower::history_is_ours()
 void follower::follow()
 {
     state_ = state::following;
+    queued_ = around_.replica.position();
     if (!trouble_.empty()) {
         trouble_.clear();
         log(log_level::info, "Following etcd");
     }
     const auto all = around_.names.shared();
-    watch_ = around_.watch(
-        {all, etcd::end_of_prefix(all), mod_revision_of(around_.replica.position().revision), silence}, *this);
+    watch_ = around_.watch({all, etcd::end_of_prefix(all), mod_revision_of(queued_.revision), silence}, *this);
 }
 
 
@@ -234,47 +234,53 @@ void follower::take(const std::vector<etcd::watch_event> &events)
 }
 
 
+/// The watch goes on before the replica has answered: a restart begins from what the replica has, whatever the watch was
+/// told.
 void follower::apply(followed_changes changes)
 {
-    const auto before = around_.replica.position().revision;
-    auto to = around_.replica.position();
-    to.revision = revision_after(changes.up_to);
-    to.mark = changes.mark.empty() ? to.mark : changes.mark;
+    const auto before = queued_.revision;
+    queued_.revision = revision_after(changes.up_to);
+    queued_.mark = changes.mark.empty() ? queued_.mark : changes.mark;
+    ++unapplied_;
+    owed_ = changes.up_to;
+    if (unapplied_ < most_unapplied) {
+        watch_->applied(std::exchange(owed_, 0));
+    }
     const auto shared = std::make_shared<followed_changes>(std::move(changes));
-    applying_ = true;
-    around_.replica.apply(
-        shared->changes, std::move(to), [this, shared, before, round = round_](const outcome &result) {
-            applying_ = false;
-            if (result) {
-                applied(*shared, before);
-            } else {
-                say("The replica could not be written and is tried again: " + result.detail);
-                if (round == round_) {
-                    apply_pause_ = around_.time.after(retry_pause, [this, shared] { apply(std::move(*shared)); });
-                }
-            }
-            if (std::exchange(joins_then_, false)) {
-                join();
-            }
-        });
+    around_.replica.apply(shared->changes, before, queued_,
+                          [this, shared, before, round = round_](const outcome &result) {
+                              --unapplied_;
+                              on_answer(result, *shared, before, round);
+                              if (unapplied_ == 0 && std::exchange(joins_then_, false)) {
+                                  join();
+                              }
+                          });
 }
 
 
-void follower::applied(const followed_changes &changes, std::uint64_t before)
+void follower::on_answer(const outcome &result, const followed_changes &changes, std::uint64_t before,
+                         std::uint64_t round)
 {
-    const auto now = around_.replica.position().revision;
-    if (watch_) {
-        watch_->applied(changes.up_to);
-    }
-    if (!around_.on_applied) {
+    if (!result) {
+        if (round == round_) { // else those that build on it
+            say("The replica could not be written and is tried again: " + result.detail);
+            drop_changes();
+            state_ = state::joining;
+            retry([this] { join(); });
+        }
         return;
     }
-    std::vector<task_row> rows;
-    rows.reserve(changes.changes.tasks.size());
-    for (const auto &task : changes.changes.tasks) {
-        rows.push_back(task.row);
+    if (watch_ && owed_ != 0) {
+        watch_->applied(std::exchange(owed_, 0));
     }
-    around_.on_applied(rows, before, now);
+    if (around_.on_applied) {
+        std::vector<task_row> rows;
+        rows.reserve(changes.changes.tasks.size());
+        for (const auto &task : changes.changes.tasks) {
+            rows.push_back(task.row);
+        }
+        around_.on_applied(rows, before, revision_after(changes.up_to));
+    }
 }
 
 
@@ -423,7 +429,7 @@ void follower::drop_changes()
 {
     watch_.reset();
     held_.clear();
-    apply_pause_.reset();
+    owed_ = 0;
     ++round_;
 }
 

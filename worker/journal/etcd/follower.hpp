@@ -67,6 +67,7 @@ class follower final : private etcd::watcher {
     static constexpr std::chrono::milliseconds retry_pause = std::chrono::seconds(1);
     static constexpr std::chrono::milliseconds spread = std::chrono::seconds(10);
     static constexpr std::int64_t page = 500;
+    static constexpr std::size_t most_unapplied = 16; ///< responses of the watch that the replica may lag behind
 
     explicit follower(surroundings around);
     ~follower() override;
@@ -100,7 +101,7 @@ class follower final : private etcd::watcher {
     void follow();
     void take(const std::vector<etcd::watch_event> &events);
     void apply(followed_changes changes);
-    void applied(const followed_changes &changes, std::uint64_t before);
+    void on_answer(const outcome &result, const followed_changes &changes, std::uint64_t before, std::uint64_t round);
 
     void resynchronise(std::string why, std::chrono::milliseconds after);
     void read_page();
@@ -125,10 +126,13 @@ class follower final : private etcd::watcher {
     std::vector<etcd::watch_event> held_; ///< while the history is checked
     std::string checked_mark_;            ///< the replica's when the history's was asked for
     operation_ptr call_;                  ///< under way, or the pause before it is made again
-    operation_ptr apply_pause_;           ///< before changes are applied again
-    bool applying_ = false;               ///< the replica is about to have other changes
-    bool joins_then_ = false;             ///< join() waits for it
-    std::uint64_t round_ = 0;             ///< of what the replica is told: what comes of an earlier one is ignored
+
+    // What the replica is told.
+    replica_position queued_;   ///< to which the changes lead that it was told of
+    std::size_t unapplied_ = 0; ///< it has yet to answer to so many
+    std::int64_t owed_ = 0;     ///< the watch waits for that revision; 0: it goes on
+    bool joins_then_ = false;   ///< join() waits until it has answered
+    std::uint64_t round_ = 0;   ///< of what the replica is told: what comes of an earlier one is ignored
 
     // While everything is read.
     std::int64_t fixed_ = 0; ///< etcd's revision at which it is read

@@ -133,13 +133,17 @@ class journal_replica::change : public journal_write {
 
 class journal_replica::application final : public change {
   public:
-    application(statements &with, replica_changes changes, replica_position to, done_fn done)
-        : change(with, std::move(done)), changes_(std::move(changes)), to_(std::move(to))
+    application(statements &with, replica_changes changes, std::uint64_t from, replica_position to, done_fn done)
+        : change(with, std::move(done)), changes_(std::move(changes)), from_(from), to_(std::move(to))
     {
     }
 
     void apply(write_statements &of_file) override
     {
+        follows_ = of_file.revision == from_;
+        if (!follows_) {
+            return;
+        }
         put_into(with_.put_task, with_.put_model, changes_);
         for (const auto &task_id : changes_.removed) {
             with_.remove_series.with(std::string_view(task_id)).run();
@@ -151,17 +155,28 @@ class journal_replica::application final : public change {
 
     void committed(journal_replica &of) override
     {
+        if (!follows_) {
+            return;
+        }
         for (const auto &put : changes_.tasks) {
             of.open_.note(put.row);
         }
         of.position_ = std::move(to_);
     }
 
+    void end(const outcome &ended) override
+    {
+        change::end(ended && !follows_ ? outcome::transient("the changes before these are not in the replica")
+                                       : ended);
+    }
+
     const char *name() const noexcept override { return "apply"; }
 
   private:
     replica_changes changes_;
+    std::uint64_t from_;
     replica_position to_;
+    bool follows_ = true; ///< the changes before it are there
 };
 
 
@@ -240,9 +255,10 @@ journal_replica::journal_replica(uv_loop_t *loop, const std::string &path, std::
 journal_replica::~journal_replica() = default;
 
 
-void journal_replica::apply(replica_changes changes, replica_position to, done_fn done)
+void journal_replica::apply(replica_changes changes, std::uint64_t from, replica_position to, done_fn done)
 {
-    committer_.add(std::make_unique<application>(*statements_, std::move(changes), std::move(to), std::move(done)));
+    committer_.add(
+        std::make_unique<application>(*statements_, std::move(changes), from, std::move(to), std::move(done)));
 }
 
 
@@ -264,8 +280,8 @@ void journal_replica::swap_shadow(replica_position to, done_fn done)
 }
 
 
-void journal_replica::save_series(const std::string &task_id, const std::string &model_id, const std::string &document,
-                          done_fn done)
+void journal_replica::save_series(const std::string &task_id, const std::string &model_id,
+                                  const std::string &document, done_fn done)
 {
     committer_.add(writes::save_series(task_id, model_id, document, std::move(done)));
 }

@@ -12,8 +12,8 @@
 
 namespace {
 
-using rollout::outcome;
 using rollout::journal_replica;
+using rollout::outcome;
 using rollout::replica_changes;
 using rollout::replica_position;
 using rollout::task_kind;
@@ -36,7 +36,8 @@ struct opened_replica {
     outcome apply(replica_changes changes, std::uint64_t revision, const std::string &mark = "m")
     {
         return await([&](rollout::done_fn done) {
-            replica->apply(std::move(changes), {id, 7, revision, mark}, std::move(done));
+            replica->apply(std::move(changes), replica->position().revision, {id, 7, revision, mark},
+                           std::move(done));
         });
     }
 
@@ -147,6 +148,25 @@ void removed_tasks_are_gone_and_an_id_may_come_again(void **)
 }
 
 
+void changes_that_build_on_others_are_not_there_without_them(void **)
+{
+    const temporary_folder folder;
+    opened_replica replica(folder / "replica.db");
+    replica.apply({{row("t1", 256, 256)}, {}, {}}, 511);
+    std::vector<bool> applied;
+    const auto told = [&applied](const outcome &ended) { applied.push_back(static_cast<bool>(ended)); };
+    replica->apply({{row("t2", 512, 512)}, {}, {}}, 511, {replica.id, 7, 767, "a"}, told);
+    replica->apply({{row("t3", 768, 768)}, {}, {}}, 767, {replica.id, 7, 1023, "b"}, told);
+    replica->apply({{row("t9", 9000, 9000)}, {}, {}}, 8191, {replica.id, 7, 9215, "d"}, told);
+    replica->apply({{row("t4", 1024, 1024)}, {}, {}}, 1023, {replica.id, 7, 1279, "c"}, told);
+    replica.loop.run_until([&] { return applied.size() == 4; });
+    assert_true((applied == std::vector<bool>{true, true, false, true}));
+    assert_int_equal(replica.all().size(), 4);
+    assert_int_equal(replica->unfinished().size(), 4);
+    assert_text(replica->position().mark, "c");
+}
+
+
 void a_shadow_takes_the_place_of_all_when_it_is_whole(void **)
 {
     const temporary_folder folder;
@@ -244,6 +264,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(changes_are_there_with_their_position_also_after_a_restart),
         cmocka_unit_test(removed_tasks_are_gone_and_an_id_may_come_again),
+        cmocka_unit_test(changes_that_build_on_others_are_not_there_without_them),
         cmocka_unit_test(a_shadow_takes_the_place_of_all_when_it_is_whole),
         cmocka_unit_test(a_shadow_that_was_never_whole_does_no_harm),
         cmocka_unit_test(a_journal_is_not_taken_for_a_replica_nor_the_other_way),
