@@ -364,6 +364,7 @@ class driver {
         std::uint64_t existed = 0;
         std::uint64_t repeated = 0;
         std::uint64_t lookups = 0;
+        std::uint64_t unanswered = 0; ///< look-ups
         std::uint64_t missed = 0;
         std::uint64_t wrong = 0; ///< found, but not with the revision that was answered
     };
@@ -426,7 +427,8 @@ class driver {
             there->find(row.task_id, [of, waits, revision = row.revision](const outcome &ended,
                                                                           const std::optional<task_row> &found) {
                 ++of->lookups;
-                of->missed += ended && found ? 0 : 1;
+                of->unanswered += ended ? 0 : 1;
+                of->missed += ended && !found ? 1 : 0;
                 of->wrong += found && found->revision != revision ? 1 : 0;
                 if (--*waits == 0) {
                     ended_one(of);
@@ -445,6 +447,7 @@ class driver {
         put_number(made.get(), "existed", of->existed);
         put_number(made.get(), "repeated", of->repeated);
         put_number(made.get(), "lookups", of->lookups);
+        put_number(made.get(), "unanswered", of->unanswered);
         put_number(made.get(), "missed", of->missed);
         put_number(made.get(), "wrong", of->wrong);
         ok(of->id, std::move(made));

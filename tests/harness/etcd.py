@@ -327,6 +327,8 @@ class Journals(Client):
 
     def await_same(self, *names):
         """All have come to the same; their rows."""
+        for name in names:
+            wait_until(lambda name=name: self.call("current", journal=name)["current"], f"all that was written, at {name}")
         wait_until(lambda: len({self.state(name)["revision"] for name in names}) == 1, "one revision at all")
         rows = [self.rows(name) for name in names]
         assert all(there == rows[0] for there in rows)

@@ -88,7 +88,7 @@ def test_creates_at_one_journal_are_found_at_once_at_the_others(make_cluster, jo
     for name in "abc":
         journals.open_journal(name, cluster.urls)
     told = journals.call("burst", at="a", elsewhere=["b", "c"], prefix="t-", count=2000)
-    assert told == {"created": 2000, "existed": 0, "repeated": 0, "lookups": 4000, "missed": 0, "wrong": 0}
+    assert told == {"created": 2000, "existed": 0, "repeated": 0, "lookups": 4000, "unanswered": 0, "missed": 0, "wrong": 0}
     rows = journals.await_same("a", "b", "c")
     assert len(rows) == 2000
     assert all(journals.state(name)["resynchronised"] == 1 for name in "abc")  # the first time
@@ -110,23 +110,23 @@ def test_what_is_answered_survives_members_that_are_killed(make_cluster, journal
     cluster = make_cluster(3)
     for name in "abc":
         journals.open_journal(name, cluster.urls)
-    bursts = [journals.start("burst", at=name, elsewhere=[other for other in "abc" if other != name], prefix=f"{name}-", count=1500, at_once=8)
+    bursts = [journals.start("burst", at=name, elsewhere=[other for other in "abc" if other != name], prefix=f"{name}-", count=500, at_once=4)
               for name in "abc"]
     for round_ in range(4):
-        wait_until(lambda: journals.state("a")["news"] > 300 * round_, "the burst to go on")
+        wait_until(lambda: journals.state("a")["news"] > 150 * round_, "the burst to go on")
         victim = cluster.leader() if round_ % 2 else cluster.members[round_ % 3]
         victim.kill()
         cluster.start_again()
     told = [journals.result(number) for number in bursts]
     for one in told:
         # One whose answer was lost, and which was repeated, may have been there: never more than were repeated.
-        assert one["created"] + one["existed"] == 1500
+        assert one["created"] + one["existed"] == 500
         assert one["existed"] <= one["repeated"]
         assert one["missed"] == one["wrong"] == 0, told
     for name in "abc":
         journals.await_following(name)
     rows = journals.await_same("a", "b", "c")
-    assert len({row["task_id"] for row in rows}) == len(rows) == 4500
+    assert len({row["task_id"] for row in rows}) == len(rows) == 1500
 
 
 def test_a_replica_goes_on_from_where_it_was(make_cluster, journals):
@@ -294,7 +294,8 @@ def test_with_etcd_away_reads_are_answered_by_what_is_known(make_cluster, journa
     cluster.kill()
     assert journals.find("b", "t1") == made["row"]
     assert journals.call("find_latest", journal="b", model_id="m")["row"] == made["row"]
-    assert journals.find("b", "t2") is None
+    missed = journals.call("find", journal="b", task_id="t2")  # it may be there all the same
+    assert missed["outcome"] == "transient" and "etcd does not answer" in missed["detail"]
     failed = journals.create("a", "t2")
     assert failed["outcome"] == "transient" and "cannot be reached" in failed["detail"]
     wait_until(lambda: "cannot be reached" in journals.state("b")["trouble"], "a word about etcd")

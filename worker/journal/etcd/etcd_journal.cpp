@@ -50,6 +50,17 @@ struct purge_under_way {
     }
 };
 
+/// A miss is an answer only if the replica is known to have everything.
+journal::found_fn or_not_known(journal::found_fn done)
+{
+    return [done = std::move(done)](outcome ended, std::optional<task_row> row) {
+        if (ended && !row) {
+            ended = outcome::transient("etcd does not answer, and the replica of the journal does not have it");
+        }
+        done(std::move(ended), std::move(row));
+    };
+}
+
 } // namespace
 
 
@@ -251,12 +262,21 @@ void etcd_journal::find(const std::string &task_id, found_fn done)
         return;
     }
     index_.ask([this, task_id, done = std::move(done)](bool is_current) {
-        if (is_current || index_.is_away()) {
+        if (is_current) {
             replica_.read().find(task_id, done);
+        } else if (index_.is_away()) {
+            find_known(task_id, done);
         } else {
             find_in_etcd(task_id, done); // the replica lags
         }
     });
+}
+
+
+/// While etcd is away: what the replica has is there, but what it has not may be there too.
+void etcd_journal::find_known(const std::string &task_id, found_fn done)
+{
+    replica_.read().find(task_id, or_not_known(std::move(done)));
 }
 
 
@@ -266,7 +286,7 @@ void etcd_journal::find_in_etcd(const std::string &task_id, found_fn done)
     read_in_etcd(task_id, [this, task_id, done = std::move(done)](const etcd::answer<etcd::range_answer> &got) {
         if (!got) {
             index_.on_away();
-            replica_.read().find(task_id, done);
+            find_known(task_id, done);
             return;
         }
         if (got->found.empty()) {
@@ -298,8 +318,15 @@ void etcd_journal::read_in_etcd(const std::string &task_id, read_fn done)
 
 void etcd_journal::find_latest(task_kind kind, const std::string &model_id, found_fn done)
 {
-    index_.ask(
-        [this, kind, model_id, done = std::move(done)](bool) { replica_.read().find_latest(kind, model_id, done); });
+    index_.ask([this, kind, model_id, done = std::move(done)](bool is_current) {
+        if (is_current && is_following()) {
+            replica_.read().find_latest(kind, model_id, done);
+        } else if (index_.is_away()) {
+            replica_.read().find_latest(kind, model_id, or_not_known(done));
+        } else {
+            done(outcome::transient("the replica of the journal lags behind etcd; try again soon"), std::nullopt);
+        }
+    });
 }
 
 

@@ -26,7 +26,8 @@
 
 namespace rollout {
 
-/// Callbacks of writes come in order for each task and each model, not over all.
+/// Callbacks of writes come in order for each task and each model, not over all. While etcd is away, a look-up is answered by
+/// what the replica has; of what it has not, nobody knows whether it is there, and the look-up fails.
 class etcd_journal final : public journal {
   public:
     struct place {
@@ -99,6 +100,7 @@ class etcd_journal final : public journal {
     cluster::follower::surroundings around_follower(etcd::rpc_thread &thread, const place &where);
     void add(cluster::write_ptr wanted);
     void tick();
+    void find_known(const std::string &task_id, found_fn done);
     void find_in_etcd(const std::string &task_id, found_fn done);
     void read_in_etcd(const std::string &task_id, read_fn done);
 
