@@ -1,8 +1,10 @@
-"""Members of an etcd cluster on loopback, and the program that drives rolloutd's client of it (tests/etcd/driver.cpp)."""
+"""Members of an etcd cluster on loopback, and the programs that drive rolloutd's client of it, and its journals in it
+(tests/etcd)."""
 
 import base64
 import contextlib
 import json
+import shutil
 import socket
 import subprocess
 import threading
@@ -12,6 +14,7 @@ import requests
 from processes import BUILD, DEADLINE_S, Process, free_port, wait_until
 
 DRIVER = BUILD / "tests/etcd/etcd_driver"
+JOURNAL_DRIVER = BUILD / "tests/etcd/journal_driver"
 
 
 class Member(Process):
@@ -93,6 +96,24 @@ class Cluster:
     def urls(self):
         return [member.url for member in self.members]
 
+    def start_again(self):
+        """Those that do not run."""
+        down = [member for member in self.members if not member.running()]
+        for member in down:
+            member.start(wait=False)
+        for member in down:
+            member.await_health()
+
+    def copy(self, to):
+        """Of what all members have, which do not run."""
+        for member in self.members:
+            shutil.copytree(member.home / f"{member.name}.etcd", to / f"{member.name}.etcd")
+
+    def put_back(self, copy):
+        for member in self.members:
+            shutil.rmtree(member.home / f"{member.name}.etcd")
+            shutil.copytree(copy / f"{member.name}.etcd", member.home / f"{member.name}.etcd")
+
     def leader(self):
         return next(member for member in self.members if member.running() and member.is_leader())
 
@@ -156,6 +177,8 @@ class Failed(Exception):
 class Client(Process):
     """The driver. Commands are sent by start() and their results awaited by result(), or both by call()."""
 
+    program = DRIVER
+
     def __init__(self, home, name="client"):
         super().__init__(home, name)
         self.results, self.told = {}, []
@@ -164,7 +187,7 @@ class Client(Process):
 
     def launch_driver(self):
         with open(self.log, "ab") as log:
-            self.child = subprocess.Popen([DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+            self.child = subprocess.Popen([self.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         threading.Thread(target=self.read, daemon=True).start()
         return self
 
@@ -262,3 +285,54 @@ class Client(Process):
             return 0
         self.child.stdin.close()
         return self.end()
+
+
+class Journals(Client):
+    """Several journals in one process, each of a name, all below one prefix."""
+
+    program = JOURNAL_DRIVER
+    prefix = "/rollout/default/"
+
+    def open_journal(self, name, endpoints, wait=True, **settings):
+        if self.child is None:
+            self.launch_driver()
+        told = self.call("open", journal=name, path=str(self.home / f"{name}.db"), prefix=self.prefix, endpoints=endpoints, **settings)
+        assert "fault" not in told, told["fault"]
+        if wait:
+            self.await_following(name)
+        return self
+
+    def state(self, name):
+        return self.call("state", journal=name)
+
+    def await_following(self, name):
+        wait_until(lambda: self.state(name)["following"], f"journal {name} to follow")
+
+    def create(self, name, task_id, model_id="m", body="", **what):
+        return self.call("create", journal=name, task_id=task_id, model_id=model_id, body=body, **what)
+
+    def find(self, name, task_id):
+        """The row; None: there is none."""
+        told = self.call("find", journal=name, task_id=task_id)
+        assert told["outcome"] == "ok", told
+        return told.get("row")
+
+    def save(self, name, task_id, detail, **what):
+        return self.call("save", journal=name, task_id=task_id, detail=detail, **what)
+
+    def rows(self, name):
+        told = self.call("rows", journal=name)
+        assert told["outcome"] == "ok", told
+        return told["rows"]
+
+    def await_same(self, *names):
+        """All have come to the same; their rows."""
+        for name in names:
+            wait_until(lambda name=name: self.call("current", journal=name)["current"], f"all that was written, at {name}")
+        wait_until(lambda: len({self.state(name)["revision"] for name in names}) == 1, "one revision at all")
+        rows = [self.rows(name) for name in names]
+        assert all(there == rows[0] for there in rows)
+        revisions = [row["revision"] for row in rows[0]]
+        assert revisions == sorted(set(revisions))
+        assert all(self.state(name)["in_order"] for name in names)
+        return rows[0]

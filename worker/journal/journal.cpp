@@ -21,4 +21,13 @@ task_row row_of(const task &from, std::uint64_t revision)
     return {from.sequence, revision, from.kind, from.status, from.task_id, from.model_id, document_of(from)};
 }
 
+
+bool same_request(const task_row &row, const task_row &other)
+{
+    const auto a = task_of(row);
+    const auto b = task_of(other);
+    return a && b && a->kind == b->kind && a->model_id == b->model_id && a->parent_id == b->parent_id &&
+           json_same(a->config.get(), b->config.get());
+}
+
 } // namespace rollout

@@ -83,6 +83,9 @@ std::optional<task> task_of(const task_row &row);
 /// Returns the row of a task that was written with that revision.
 task_row row_of(const task &from, std::uint64_t revision);
 
+/// Returns whether both tasks were asked for by the same request: a client repeats it. Throws std::bad_alloc.
+bool same_request(const task_row &row, const task_row &other);
+
 /// Used on the loop's thread; every callback comes from the loop, in the order of the calls of its kind.
 class journal {
   public:

@@ -16,8 +16,11 @@ namespace rollout {
 
 namespace {
 
-/// In the file's header: "Roll". A different number means another program's file.
-constexpr std::int64_t application_id = 0x526f6c6c;
+/// In the file's header: "Roll", and of a replica "RolR". A different number means another program's file.
+constexpr std::int64_t application_id_of(file_kind kind) noexcept
+{
+    return kind == file_kind::journal ? 0x526f6c6c : 0x526f6c52;
+}
 
 /// Version 1. It never changes: later changes are steps of `journal_migrations`, which are applied to a new file as
 /// well.
@@ -95,7 +98,7 @@ enum class content { none, whole, unread };
 
 
 /// Determines what is in the file; throws if it must not be used.
-content check(sqlite_database &database, const std::string &path, std::int64_t newest_version)
+content check(sqlite_database &database, const std::string &path, std::int64_t newest_version, file_kind kind)
 {
     // If the file is refused, its WAL is not checkpointed either: a file that is not understood stays as it is, byte
     // for byte.
@@ -104,7 +107,18 @@ content check(sqlite_database &database, const std::string &path, std::int64_t n
     // file.
     const bool empty = database.number("SELECT count(*) FROM sqlite_master") == 0;
     const auto version = database.number("PRAGMA user_version");
-    if (!empty && database.number("PRAGMA application_id") != application_id) {
+    const auto application_id = empty ? application_id_of(kind) : database.number("PRAGMA application_id");
+    if (kind == file_kind::replica && application_id == application_id_of(file_kind::journal)) {
+        throw permanent_start_error("the file " + shown(path) +
+                                    " is a journal, not a replica of one in etcd; it is left unchanged. Name another "
+                                    "path for the replica");
+    }
+    if (kind == file_kind::journal && application_id == application_id_of(file_kind::replica)) {
+        throw permanent_start_error("the file " + shown(path) +
+                                    " is a replica of a journal in etcd, not a journal; it is left unchanged. Name "
+                                    "another path for the journal");
+    }
+    if (application_id != application_id_of(kind)) {
         throw permanent_start_error("the file " + shown(path) +
                                     " is not a journal of rolloutd; it is left unchanged");
     }
@@ -128,11 +142,11 @@ content check(sqlite_database &database, const std::string &path, std::int64_t n
 }
 
 
-void make_tables(sqlite_database &database)
+void make_tables(sqlite_database &database, file_kind kind)
 {
     database.run("BEGIN");
     database.run(schema);
-    database.run(("PRAGMA application_id = " + std::to_string(application_id)).c_str());
+    database.run(("PRAGMA application_id = " + std::to_string(application_id_of(kind))).c_str());
     database.run(("PRAGMA user_version = " + std::to_string(first_journal_version)).c_str());
     sqlite_statement(database, "INSERT INTO meta VALUES ('id', ?), ('revision', 0)")
         .with(std::string_view(new_instance_id()))
@@ -143,16 +157,17 @@ void make_tables(sqlite_database &database)
 } // namespace
 
 
-journal_file::journal_file(const std::string &path, std::span<const migration> steps, std::function<bool()> at_work)
+journal_file::journal_file(const std::string &path, std::span<const migration> steps, std::function<bool()> at_work,
+                            file_kind kind)
     : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
 {
     writer.while_at_work(std::move(at_work));
-    const auto found = check(writer, path, newest_version(steps));
+    const auto found = check(writer, path, newest_version(steps), kind);
     is_whole = found != content::unread;
     writer.run("PRAGMA journal_mode = WAL");
     writer.run("PRAGMA synchronous = FULL");
     if (found == content::none) {
-        make_tables(writer);
+        make_tables(writer, kind);
     }
     migrate(writer, path, steps, found != content::none);
 

@@ -12,6 +12,11 @@
 
 namespace rollout {
 
+enum class file_kind {
+    journal, ///< the truth
+    replica, ///< a copy of what is in etcd
+};
+
 /// The open file. No other rolloutd can open it for as long as this exists.
 struct journal_file {
     /// Creates the file if there is none. Throws std::runtime_error with a sentence if it cannot be used, as when
@@ -19,9 +24,10 @@ struct journal_file {
     /// version. A file that is refused stays as it is; one of an older version is upgraded to the newest by `steps`,
     /// see `migrate`. A large file is not read whole here, as a start must not take longer the more tasks there are:
     /// see `check_integrity`. `at_work` is called repeatedly while this takes time, as the steps do for a large file; if
-    /// it returns false, the work is broken off, and the file is as the last complete step has left it.
+    /// it returns false, the work is broken off, and the file is as the last complete step has left it. A file of one kind
+    /// is refused where the other is wanted.
     explicit journal_file(const std::string &path, std::span<const migration> steps = journal_migrations(),
-                          std::function<bool()> at_work = {});
+                          std::function<bool()> at_work = {}, file_kind kind = file_kind::journal);
 
     /// Reads the whole file, which takes seconds for a million tasks: to be called on a thread, while the file is in
     /// use. If the file is damaged, the outcome says so in a sentence, and the next start reads the whole file before

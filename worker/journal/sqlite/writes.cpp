@@ -12,45 +12,6 @@ namespace rollout {
 
 namespace {
 
-/// Returns a query. Its third column says whether a later task of the same kind and model has ended too; the fourth
-/// is the model.
-std::string select_old_tasks(std::string_view which)
-{
-    return "SELECT sequence, updated_us, EXISTS (SELECT 1 FROM tasks l WHERE l.model_id = t.model_id "
-           "AND l.kind = t.kind AND l.sequence > t.sequence AND l.status NOT IN ('pending', 'in_progress')), "
-           "model_id "
-           "FROM tasks t WHERE status NOT IN ('pending', 'in_progress') AND " +
-           std::string(which);
-}
-
-
-bool same_request(const task_row &one, const task_row &other)
-{
-    const auto a = task_of(one);
-    const auto b = task_of(other);
-    return a && b && a->kind == b->kind && a->model_id == b->model_id && a->parent_id == b->parent_id &&
-           json_same(a->config.get(), b->config.get());
-}
-
-
-/// Returns whether the model has something on a server; assumed to be true if its entry cannot be read.
-bool stands_somewhere(write_statements &with, const std::string &model_id)
-{
-    with.find_model.with(std::string_view(model_id));
-    if (!with.find_model.step()) {
-        return false;
-    }
-    bool stands = true;
-    try {
-        stands = is_placed(model_at(with.find_model));
-    } catch (const sqlite_error &) {
-        // The start has reported it.
-    }
-    with.find_model.reset();
-    return stands;
-}
-
-
 class create_write final : public journal_write {
   public:
     create_write(const task &wanted, bool only_find, journal::created_fn done)
@@ -221,28 +182,12 @@ class purge_write final : public journal_write {
 
     void apply(write_statements &with) override
     {
-        step_ = {from_, 0, false};
-        std::size_t visited = 0;
-        std::vector<std::int64_t> to_remove;
-        const auto visit = [&](sqlite_statement &old) {
-            for (; visited < rows_ && old.step(); ++visited) {
-                step_.scanned_up_to = {old.number(1), static_cast<std::uint64_t>(old.number(0))};
-                if (old.number(2) != 0 || !stands_somewhere(with, old.text(3))) {
-                    to_remove.push_back(old.number(0));
-                }
-            }
-            old.reset();
-        };
-        if (from_.updated_us < before_us_) {
-            visit(with.old_at_once.with(from_.updated_us, from_.sequence, static_cast<std::int64_t>(rows_)));
+        const auto found = with.old.find(from_, before_us_, rows_);
+        for (const auto &old : found.to_remove) {
+            with.remove.with(old.sequence).run();
+            with.remove_series.with(old.sequence).run();
         }
-        visit(with.old_later.with(from_.updated_us, before_us_, static_cast<std::int64_t>(rows_ - visited)));
-        for (const auto sequence : to_remove) {
-            with.remove.with(sequence).run();
-            with.remove_series.with(sequence).run();
-        }
-        step_.removed = to_remove.size();
-        step_.more = visited == rows_;
+        step_ = {found.scanned_up_to, found.to_remove.size(), found.more};
     }
 
     const char *name() const noexcept override { return "purge"; }
@@ -265,12 +210,9 @@ write_statements::write_statements(sqlite_database &of, std::uint64_t last_revis
                  "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (task_id) DO NOTHING"),
       update(of, "UPDATE tasks SET revision = ?, status = ?, document = ?, updated_us = ? WHERE task_id = ?"),
       put_model(of, "INSERT OR REPLACE INTO models (model_id, revision, state) VALUES (?, ?, ?)"),
-      find_model(of, select_models("WHERE model_id = ?")),
       put_gateway(of, "INSERT INTO gateways (gateway, processes) VALUES (?, ?) "
                       "ON CONFLICT (gateway) DO UPDATE SET processes = excluded.processes"),
-      drop_gateway(of, "DELETE FROM gateways WHERE gateway = ?"),
-      old_at_once(of, select_old_tasks("updated_us = ? AND sequence > ? ORDER BY sequence LIMIT ?")),
-      old_later(of, select_old_tasks("updated_us > ? AND updated_us < ? ORDER BY updated_us, sequence LIMIT ?")),
+      drop_gateway(of, "DELETE FROM gateways WHERE gateway = ?"), old(of),
       remove(of, "DELETE FROM tasks WHERE sequence = ?"),
       put_series(of, "INSERT INTO series (sequence, model_id, content) SELECT sequence, model_id, ? FROM tasks "
                      "WHERE task_id = ? ON CONFLICT (sequence) DO UPDATE SET content = excluded.content"),

@@ -3,6 +3,7 @@
 
 #include "worker/journal/journal.hpp"
 #include "worker/journal/sqlite/database.hpp"
+#include "worker/journal/sqlite/old_tasks.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -25,12 +26,9 @@ class write_statements {
     sqlite_statement insert;
     sqlite_statement update;
     sqlite_statement put_model;
-    sqlite_statement find_model;
     sqlite_statement put_gateway;
     sqlite_statement drop_gateway;
-    // Two, since SQLite seeks in an index by the last column only.
-    sqlite_statement old_at_once;
-    sqlite_statement old_later;
+    old_tasks old;
     sqlite_statement remove;
 
     sqlite_statement put_series;

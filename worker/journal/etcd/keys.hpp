@@ -1,0 +1,65 @@
+// The keys under which the gateways of a cluster share their state in etcd, all below one prefix: "s/" is for every
+// rolloutd, "l/" for the one that leads.
+#pragma once
+
+#include "worker/async/outcome.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace rollout::cluster {
+
+enum class key_kind {
+    meta,     ///< what the cluster is, and its format
+    position, ///< put by each transaction
+    leader,
+    losses,
+    task,
+    model,
+    other, ///< of a newer rolloutd
+};
+
+struct key_name {
+    key_kind kind = key_kind::other;
+    std::string id; ///< of a task or a model
+};
+
+class keys {
+  public:
+    /// Returns why that cannot be a prefix; empty if it can.
+    static std::string check_prefix(std::string_view prefix);
+
+    /// `prefix` as check_prefix() allows it: "/rollout/default/".
+    explicit keys(std::string prefix) : prefix_(std::move(prefix)) {}
+
+    const std::string &prefix() const noexcept { return prefix_; }
+
+    // What every rolloutd follows.
+
+    std::string shared() const { return prefix_ + "s/"; } ///< what all these begin with
+    std::string meta() const { return prefix_ + "s/meta"; }
+    std::string position() const { return prefix_ + "s/rev"; }
+    std::string leader() const { return prefix_ + "s/leader"; }
+    std::string losses() const { return prefix_ + "s/losses"; }
+    std::string task(std::string_view task_id) const;
+    std::string model(std::string_view model_id) const;
+
+    /// Reads one of these keys. Fails with a sentence that names the key if it holds an id that is not one.
+    result<key_name> parse(std::string_view key) const;
+
+    // What only the leader follows.
+
+    std::string host(std::string_view name) const;
+    std::string gateway(std::string_view gateway_id) const;
+
+  private:
+    std::string prefix_;
+};
+
+/// Writes a name as one part of a key: bytes other than letters, digits, '.', '_' and '-' become %XX.
+std::string escaped(std::string_view name);
+
+/// Reads such a part. Fails, without a sentence, if `escaped` does not write it so.
+result<std::string> unescaped(std::string_view part);
+
+} // namespace rollout::cluster
