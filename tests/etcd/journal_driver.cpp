@@ -242,10 +242,10 @@ class driver {
             return;
         }
         of.last_news = of.journal->revision();
-        of.journal->on_commit = [&of](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
-            of.news_in_order = of.news_in_order && before <= now;
-            for (const auto &row : rows) {
-                of.news_in_order = of.news_in_order && row.revision > of.last_news && row.revision > before;
+        of.journal->on_commit = [&of](const journal_news &news) {
+            of.news_in_order = of.news_in_order && news.before <= news.now;
+            for (const auto &row : news.rows) {
+                of.news_in_order = of.news_in_order && row.revision > of.last_news && row.revision > news.before;
                 of.last_news = row.revision;
                 of.news[row.task_id] = row.revision;
             }
@@ -346,7 +346,7 @@ class driver {
         put_number(made.get(), "resynchronised", of.resynchronised);
         json_put(made.get(), "was_other", json_ptr(json_boolean(of.was_other)));
         put_number(made.get(), "failed_attempts", of.failed_attempts);
-        put_number(made.get(), "unfinished", of.journal->unfinished().size());
+        put_number(made.get(), "unfinished", of.journal->count_unfinished());
         ok(id, std::move(made));
     }
 

@@ -97,10 +97,10 @@ cluster::follower::surroundings etcd_journal::around_follower(etcd::rpc_thread &
             .on_joined = [this](const cluster::meta_record &, const std::string &value) { writer_.open(value); },
             .on_refused = [this](const std::string &why) { writer_.close(why); },
             .on_applied =
-                [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
-                    index_.on_applied(cluster::mod_revision_of(now));
+                [this](const journal_news &news) {
+                    index_.on_applied(cluster::mod_revision_of(news.now));
                     if (on_commit) {
-                        on_commit(rows, before, now);
+                        on_commit(news);
                     }
                 },
             .on_resynchronised =
@@ -110,7 +110,7 @@ cluster::follower::surroundings etcd_journal::around_follower(etcd::rpc_thread &
                         on_resynchronised(is_other);
                     }
                     if (on_commit) {
-                        on_commit({}, revision(), revision());
+                        on_commit({.before = revision(), .now = revision()});
                     }
                 }};
 }
@@ -352,6 +352,24 @@ void etcd_journal::list(const task_filter &which, std::size_t limit, std::size_t
 void etcd_journal::list_models(const std::string &after, std::size_t limit, models_fn done)
 {
     replica_.read().list_models(after, limit, std::move(done));
+}
+
+
+void etcd_journal::list_unfinished(std::uint64_t after, std::size_t max_bytes, listed_fn done)
+{
+    replica_.read().list_unfinished(after, max_bytes, std::move(done));
+}
+
+
+void etcd_journal::list_all_models(const std::string &after, std::size_t limit, models_fn done)
+{
+    replica_.read().list_all_models(after, limit, std::move(done));
+}
+
+
+void etcd_journal::list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done)
+{
+    replica_.read().list_gateways(std::move(done));
 }
 
 

@@ -90,9 +90,10 @@ class etcd_journal final : public journal {
     void list_models(const std::string &after, std::size_t limit, models_fn done) override;
     void count_tasks(std::function<void(outcome, std::uint64_t)> done) override;
 
-    std::vector<task_row> unfinished() override { return replica_.unfinished(); }
-    std::vector<model> models() override { return replica_.models(); }
-    std::vector<known_gateway> gateways() override { return replica_.gateways(); }
+    std::size_t count_unfinished() const override { return replica_.count_unfinished(); }
+    void list_unfinished(std::uint64_t after, std::size_t max_bytes, listed_fn done) override;
+    void list_all_models(const std::string &after, std::size_t limit, models_fn done) override;
+    void list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done) override;
 
   private:
     using read_fn = etcd::answer_fn<etcd::range_answer>;

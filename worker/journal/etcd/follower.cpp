@@ -24,6 +24,35 @@ etcd::range_request read_of(std::string key)
 constexpr std::size_t most_faults_logged = 20;
 constexpr std::chrono::milliseconds log_pause = std::chrono::seconds(10);
 
+
+/// What cannot be read has been left out before.
+std::optional<model> model_of(const replica_model &entry)
+{
+    json_error_t error;
+    auto read = model_from_json(json_read(entry.state, 0, error).get());
+    if (read) {
+        read->model_id = entry.model_id;
+        read->route_revision = entry.revision;
+    }
+    return read;
+}
+
+
+journal_news news_of(const followed_changes &of, std::uint64_t before)
+{
+    journal_news news{.before = before, .now = revision_after(of.up_to)};
+    news.rows.reserve(of.changes.tasks.size());
+    for (const auto &task : of.changes.tasks) {
+        news.rows.push_back(task.row);
+    }
+    for (const auto &entry : of.changes.models) {
+        if (auto read = model_of(entry)) {
+            news.models.push_back(std::move(*read));
+        }
+    }
+    return news;
+}
+
 } // namespace
 
 
@@ -274,12 +303,7 @@ void follower::on_answer(const outcome &result, const followed_changes &changes,
         watch_->applied(std::exchange(owed_, 0));
     }
     if (around_.on_applied) {
-        std::vector<task_row> rows;
-        rows.reserve(changes.changes.tasks.size());
-        for (const auto &task : changes.changes.tasks) {
-            rows.push_back(task.row);
-        }
-        around_.on_applied(rows, before, revision_after(changes.up_to));
+        around_.on_applied(news_of(changes, before));
     }
 }
 

@@ -55,8 +55,8 @@ class follower final : private etcd::watcher {
         /// rolloutd cannot be a part of the cluster: a sentence. It is tried again.
         std::function<void(const std::string &why)> on_refused;
 
-        /// The replica has these changes, in order, in addition to those up to `before`.
-        std::function<void(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)> on_applied;
+        /// The replica has these changes, in addition to those before them.
+        std::function<void(const journal_news &news)> on_applied;
 
         /// The replica's content was replaced. `is_other`: by that of another cluster, or of one that was put back from
         /// a copy; else by a later one.

@@ -158,7 +158,7 @@ void make_tables(sqlite_database &database, file_kind kind)
 
 
 journal_file::journal_file(const std::string &path, std::span<const migration> steps, std::function<bool()> at_work,
-                            file_kind kind)
+                           file_kind kind)
     : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
 {
     writer.while_at_work(std::move(at_work));

@@ -77,6 +77,33 @@ void journal_reader::list_models(const std::string &after, std::size_t limit, jo
 }
 
 
+void journal_reader::list_unfinished(std::uint64_t after, std::size_t max_bytes, journal::listed_fn done)
+{
+    ask<reads::task_page>(
+        [after, max_bytes](sqlite_database &database) { return reads::unfinished(database, after, max_bytes); },
+        [done = std::move(done)](const outcome &ended, reads::task_page page) {
+            done(ended, std::move(page.rows), page.more);
+        });
+}
+
+
+void journal_reader::list_all_models(const std::string &after, std::size_t limit, journal::models_fn done)
+{
+    ask<reads::model_page>(
+        [after, limit](sqlite_database &database) { return reads::list_all_models(database, after, limit); },
+        [done = std::move(done)](const outcome &ended, reads::model_page page) {
+            done(ended, std::move(page.models), page.more);
+        });
+}
+
+
+void journal_reader::list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done)
+{
+    ask<std::vector<known_gateway>>([](sqlite_database &database) { return reads::gateways(database); },
+                                    std::move(done));
+}
+
+
 void journal_reader::count_tasks(std::function<void(outcome, std::uint64_t)> done)
 {
     auto count = std::make_shared<std::uint64_t>(0);

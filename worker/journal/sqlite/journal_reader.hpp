@@ -25,6 +25,9 @@ class journal_reader {
                     std::function<void(outcome, std::vector<task_row>)> done);
     void list(const task_filter &which, std::size_t limit, std::size_t max_bytes, journal::listed_fn done);
     void list_models(const std::string &after, std::size_t limit, journal::models_fn done);
+    void list_unfinished(std::uint64_t after, std::size_t max_bytes, journal::listed_fn done);
+    void list_all_models(const std::string &after, std::size_t limit, journal::models_fn done);
+    void list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done);
     void count_tasks(std::function<void(outcome, std::uint64_t)> done);
 
     /// Runs any other read, as read_queue::ask.

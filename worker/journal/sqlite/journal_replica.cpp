@@ -239,7 +239,7 @@ class journal_replica::shadow_swap final : public change {
 };
 
 
-journal_replica::journal_replica(uv_loop_t *loop, const std::string &path, std::function<void()> at_work)
+journal_replica::journal_replica(uv_loop_t *loop, const std::string &path, std::function<bool()> at_work)
     : path_(path), file_(path, journal_migrations(), std::move(at_work), file_kind::replica),
       position_(position_in(file_.writer, file_.revision)), open_(file_.writer),
       statements_(std::make_unique<statements>(file_.writer)), checkpoints_(file_.writer, path),
@@ -309,27 +309,6 @@ void journal_replica::end_batch(const commit_batch &batch)
     for (const auto &write : batch.writes) {
         write->end(batch.ended);
     }
-}
-
-
-std::vector<task_row> journal_replica::unfinished() const
-{
-    sqlite_database reader(path_, SQLITE_OPEN_READONLY);
-    return reads::tasks(reader, open_.all());
-}
-
-
-std::vector<model> journal_replica::models() const
-{
-    sqlite_database reader(path_, SQLITE_OPEN_READONLY);
-    return reads::all_models(reader);
-}
-
-
-std::vector<known_gateway> journal_replica::gateways() const
-{
-    sqlite_database reader(path_, SQLITE_OPEN_READONLY);
-    return reads::gateways(reader);
 }
 
 } // namespace rollout

@@ -52,7 +52,7 @@ struct replica_position {
 class journal_replica {
   public:
     /// Opens or creates the file; throws as journal_file does. The loop must outlive the replica.
-    journal_replica(uv_loop_t *loop, const std::string &path, std::function<void()> at_work = {});
+    journal_replica(uv_loop_t *loop, const std::string &path, std::function<bool()> at_work = {});
     ~journal_replica();
     journal_replica(const journal_replica &) = delete;
     journal_replica &operator=(const journal_replica &) = delete;
@@ -79,11 +79,8 @@ class journal_replica {
 
     journal_reader &read() noexcept { return reader_; }
 
-    // As in `journal`, but at any time: each opens the file anew, and blocks.
-
-    std::vector<task_row> unfinished() const;
-    std::vector<model> models() const;
-    std::vector<known_gateway> gateways() const;
+    /// Returns how many tasks are unfinished.
+    std::size_t count_unfinished() const noexcept { return open_.count(); }
 
     /// Returns whether anything is under way or waiting. Before the replica is destroyed, the loop must run until
     /// nothing is.

@@ -2,7 +2,6 @@
 
 #include "worker/async/thread_work.hpp"
 #include "worker/base/log.hpp"
-#include "worker/journal/sqlite/reads.hpp"
 
 #include <memory>
 #include <optional>
@@ -22,7 +21,7 @@ sqlite_journal::sqlite_journal(uv_loop_t *loop, const std::string &path, std::un
       committer_(
           loop, opened_->file.writer, revision_, [this] { checkpoints_.after_commit(); },
           [this](const commit_batch &batch) { end_batch(batch); }),
-      reads_(loop, path)
+      reader_(loop, path, opened_->open)
 {
 }
 
@@ -56,7 +55,7 @@ void sqlite_journal::stop_integrity_check()
 
 bool sqlite_journal::busy() const noexcept
 {
-    return committer_.busy() || reads_.busy() || integrity_check_ || counting_;
+    return committer_.busy() || reader_.busy() || integrity_check_;
 }
 
 
@@ -142,107 +141,62 @@ void sqlite_journal::end_batch(const commit_batch &batch)
 
 void sqlite_journal::find(const std::string &task_id, found_fn done)
 {
-    reads_.ask<std::optional<task_row>>(
-        [task_id](sqlite_database &database) { return reads::find(database, task_id); }, std::move(done));
+    reader_.find(task_id, std::move(done));
 }
 
 
 void sqlite_journal::find_latest(task_kind kind, const std::string &model_id, found_fn done)
 {
-    const auto open = opened_->open.of(kind, model_id);
-    const std::uint64_t last_open = open.empty() ? 0 : open.back();
-    reads_.ask<std::optional<task_row>>(
-        [kind, model_id, last_open](sqlite_database &database) {
-            return reads::find_latest(database, kind, model_id, last_open);
-        },
-        std::move(done));
+    reader_.find_latest(kind, model_id, std::move(done));
 }
 
 
 void sqlite_journal::find_series(const std::string &task_id, series_fn done)
 {
-    reads_.ask<std::optional<stored_series>>(
-        [task_id](sqlite_database &database) { return reads::find_series(database, task_id); }, std::move(done));
+    reader_.find_series(task_id, std::move(done));
 }
 
 
 void sqlite_journal::read_after(std::uint64_t revision, std::size_t max_bytes,
                                 std::function<void(outcome, std::vector<task_row>)> done)
 {
-    reads_.ask<std::vector<task_row>>(
-        [revision, max_bytes](sqlite_database &database) {
-            return reads::changes_after(database, revision, max_bytes);
-        },
-        std::move(done));
+    reader_.read_after(revision, max_bytes, std::move(done));
 }
 
 
 void sqlite_journal::list(const task_filter &which, std::size_t limit, std::size_t max_bytes, listed_fn done)
 {
-    const bool may_be_open = !which.status || !is_final(*which.status);
-    const auto open = !which.model_id.empty() && may_be_open ? opened_->open.of(which.kind, which.model_id)
-                                                             : open_tasks::sequences();
-    reads_.ask<reads::task_page>(
-        [which, limit, max_bytes, open](sqlite_database &database) {
-            return reads::list(database, which, limit, max_bytes, open);
-        },
-        [done = std::move(done)](const outcome &ended, reads::task_page page) {
-            done(ended, std::move(page.rows), page.more);
-        });
+    reader_.list(which, limit, max_bytes, std::move(done));
 }
 
 
 void sqlite_journal::list_models(const std::string &after, std::size_t limit, models_fn done)
 {
-    reads_.ask<reads::model_page>(
-        [after, limit](sqlite_database &database) { return reads::list_models(database, after, limit); },
-        [done = std::move(done)](const outcome &ended, reads::model_page page) {
-            done(ended, std::move(page.models), page.more);
-        });
-}
-
-
-void sqlite_journal::count_tasks(std::function<void(outcome, std::uint64_t)> done)
-{
-    auto count = std::make_shared<std::uint64_t>(0);
-    counting_ = run_on_thread(
-        loop_,
-        [path = path_, count](const stop_flag &) {
-            sqlite_database reader(path, SQLITE_OPEN_READONLY);
-            *count = reads::count_tasks(reader);
-            return outcome::ok();
-        },
-        [this, count, done = std::move(done)](const outcome &ended) {
-            counting_.reset();
-            done(ended, *count);
-        });
+    reader_.list_models(after, limit, std::move(done));
 }
 
 
 void sqlite_journal::list_unfinished(std::uint64_t after, std::size_t max_bytes, listed_fn done)
 {
-    reads_.ask<reads::task_page>(
-        [after, max_bytes](sqlite_database &database) { return reads::unfinished(database, after, max_bytes); },
-        [done = std::move(done)](const outcome &ended, reads::task_page page) {
-            done(ended, std::move(page.rows), page.more);
-        });
+    reader_.list_unfinished(after, max_bytes, std::move(done));
 }
 
 
 void sqlite_journal::list_all_models(const std::string &after, std::size_t limit, models_fn done)
 {
-    reads_.ask<reads::model_page>(
-        [after, limit](sqlite_database &database) { return reads::list_all_models(database, after, limit); },
-        [done = std::move(done)](const outcome &ended, reads::model_page page) {
-            done(ended, std::move(page.models), page.more);
-        });
+    reader_.list_all_models(after, limit, std::move(done));
 }
 
 
 void sqlite_journal::list_gateways(std::function<void(outcome, std::vector<known_gateway>)> done)
 {
-    reads_.ask<std::vector<known_gateway>>([](sqlite_database &database) { return reads::gateways(database); },
-                                           std::move(done));
+    reader_.list_gateways(std::move(done));
+}
+
+
+void sqlite_journal::count_tasks(std::function<void(outcome, std::uint64_t)> done)
+{
+    reader_.count_tasks(std::move(done));
 }
 
 } // namespace rollout

@@ -8,8 +8,8 @@
 #include "worker/journal/sqlite/checkpoints.hpp"
 #include "worker/journal/sqlite/committer.hpp"
 #include "worker/journal/sqlite/journal_file.hpp"
+#include "worker/journal/sqlite/journal_reader.hpp"
 #include "worker/journal/sqlite/open_tasks.hpp"
-#include "worker/journal/sqlite/read_queue.hpp"
 
 #include <uv.h>
 
@@ -86,9 +86,8 @@ class sqlite_journal final : public journal {
     std::uint64_t revision_;
     checkpoints checkpoints_;
     committer committer_;
-    read_queue reads_;
+    journal_reader reader_;
     operation_ptr integrity_check_; ///< looks for damage
-    operation_ptr counting_;
 };
 
 } // namespace rollout

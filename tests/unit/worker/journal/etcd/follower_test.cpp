@@ -108,10 +108,10 @@ struct following {
             .on_joined = [this](const meta_record &, const std::string &value) { meta = value; },
             .on_refused = [this](const std::string &why) { refused = why; },
             .on_applied =
-                [this](const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now) {
-                    assert_true(before == last);
-                    last = now;
-                    for (const auto &row : rows) {
+                [this](const rollout::journal_news &changes) {
+                    assert_true(changes.before == last);
+                    last = changes.now;
+                    for (const auto &row : changes.rows) {
                         news.push_back(row.task_id);
                     }
                 },
