@@ -127,6 +127,24 @@ inline void prefetch_behind(const void *record) noexcept
 }
 
 
+record_store::expected_key record_store::expect(record_map map, std::string_view key) const noexcept
+{
+    const std::uint32_t hash = hash_of(key);
+    __builtin_prefetch(&bucket_of(map, hash), 1);
+    return {map, hash};
+}
+
+
+void record_store::expect_record(expected_key of) const noexcept
+{
+    if (const cell_index first = load(bucket_of(of.map, of.hash).first); is_cell(first)) {
+        const head &record = head_at(first);
+        __builtin_prefetch(&record, 1);
+        prefetch_behind(&record);
+    }
+}
+
+
 record_store::found record_store::read(record_map map, std::string_view key, const allocate_fn &allocate) const
 {
     const std::uint32_t hash = hash_of(key);
