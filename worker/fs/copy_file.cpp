@@ -118,7 +118,7 @@ class digest_thread {
     }
 
   private:
-    struct part {
+    struct passed_part {
         std::vector<char> bytes;
         std::uint64_t size = 0;
         bool is_hole = false;
@@ -126,7 +126,7 @@ class digest_thread {
 
     void pass_part(std::uint64_t size, bool is_hole)
     {
-        part &filled = parts_[passed_ % parts_.size()];
+        passed_part &filled = parts_[passed_ % parts_.size()];
         filled.size = size;
         filled.is_hole = is_hole;
         if (!running_.valid()) {
@@ -172,7 +172,7 @@ class digest_thread {
         }
     }
 
-    void digest(const part &of)
+    void digest(const passed_part &of)
     {
         static constexpr std::array<char, 65536> zeros{};
         if (!of.is_hole) {
@@ -188,7 +188,7 @@ class digest_thread {
 
     sha256 &digest_;
     const stop_flag &stop_;
-    std::array<part, 8> parts_; ///< a ring; those from `digested_` to `passed_` belong to the thread
+    std::array<passed_part, 8> parts_; ///< a ring; those from `digested_` to `passed_` belong to the thread
 
     std::mutex mutex_;
     std::condition_variable changed_;
