@@ -81,13 +81,17 @@ bool is_task_id(std::string_view text) noexcept
 std::string new_task_id()
 {
     using namespace std::chrono;
-    const auto now = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+    constexpr std::int64_t ns_per_ms = 1000000;
+    const std::int64_t ns = duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
+    const std::int64_t ms = ns / ns_per_ms;
+    const std::int64_t fraction = ns % ns_per_ms * 4096 / ns_per_ms; // of the millisecond (section 6.2, method 3)
 
     auto bytes = ahead.take();
     for (int i = 0; i < 6; ++i) {
-        bytes[i] = static_cast<std::uint8_t>(now >> (8 * (5 - i)));
+        bytes[i] = static_cast<std::uint8_t>(ms >> (8 * (5 - i)));
     }
-    bytes[6] = static_cast<std::uint8_t>(0x70 | (bytes[6] & 0x0f));
+    bytes[6] = static_cast<std::uint8_t>(0x70 | fraction >> 8);
+    bytes[7] = static_cast<std::uint8_t>(fraction);
     bytes[8] = static_cast<std::uint8_t>(0x80 | (bytes[8] & 0x3f));
 
     std::string id;

@@ -144,6 +144,13 @@ replica::update_result replica::on_update(const json_t *message, std::string_vie
 }
 
 
+void replica::expect(std::span<const task_record> next) const
+{
+    record_store store(zone_.records);
+    task_table(store).expect(next);
+}
+
+
 link_fault replica::on_accepted(const task_record &task)
 {
     // The task is stored even if its client has gone, since the stream does not bring it again. A client's change is

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -66,6 +67,9 @@ class replica {
     /// Handles `routes`: a part of a full set, which follows a welcome, or routes that have changed. Changes nothing
     /// if one of them is malformed. Ignores routes that are older than those that another process has put in force.
     routes_result on_routes(const json_t *message);
+
+    /// Prepares for tasks that are handled next, all at a time.
+    void expect(std::span<const task_record> next) const;
 
     /// Stores a task that rolloutd has accepted, or has changed at a client's request. If the zone cannot be written,
     /// the table lacks it until the stream of the next hello brings it.

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace rollout {
 
@@ -453,21 +454,36 @@ void worker_link::on_refusal(const json_t *message)
 
 // Answers.
 
+/// Handles the answers a group at a time, as the tables' memory is fetched for a group in the time of one.
 void worker_link::on_accepted(std::string_view lines)
 {
+    constexpr std::size_t most = 32;
     const std::string all(lines); // a copy: when its client ends, the connection may end
-    for (std::string_view rest = all; !rest.empty();) {
-        auto line = next_line(rest);
-        std::uint64_t id = 0;
-        const bool numbered = read_number(next_part(line, ' '), id);
-        const auto result = next_part(line, ' ');
-        const bool known = result == "new" || result == "existed" || result == "steered";
-        const auto task = numbered && known ? record_of(line) : std::nullopt;
-        if (!task) {
+    std::vector<std::pair<std::uint64_t, std::string_view>> results;
+    std::vector<task_record> tasks;
+    for (std::string_view rest = all; !rest.empty(); results.clear(), tasks.clear()) {
+        bool readable = true;
+        while (readable && !rest.empty() && tasks.size() < most) {
+            auto line = next_line(rest);
+            std::uint64_t id = 0;
+            const bool numbered = read_number(next_part(line, ' '), id);
+            const auto result = next_part(line, ' ');
+            const bool known = result == "new" || result == "existed" || result == "steered";
+            const auto task = numbered && known ? record_of(line) : std::nullopt;
+            readable = task.has_value();
+            if (task) {
+                results.emplace_back(id, result);
+                tasks.push_back(*task);
+            }
+        }
+        replica_.expect(tasks);
+        for (std::size_t i = 0; i < tasks.size(); ++i) {
+            on_accepted(results[i].first, results[i].second, tasks[i]);
+        }
+        if (!readable) {
             connection_.disconnect(unreadable_answer);
             return;
         }
-        on_accepted(id, result, *task);
     }
 }
 

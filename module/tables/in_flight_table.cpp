@@ -327,14 +327,14 @@ std::array<std::uint64_t, waiting_ages> in_flight_table::waiting(std::uint64_t k
             continue;
         }
         ladder *ladders = ladders_of(slot);
-        for (std::uint32_t ladder = 0; ladder < ladders_for(header_->revisions); ++ladder) {
-            if (std::atomic_ref(ladders[ladder].key).load() != key) {
+        for (std::uint32_t number = 0; number < ladders_for(header_->revisions); ++number) {
+            if (std::atomic_ref(ladders[number].key).load() != key) {
                 continue;
             }
             std::array<std::uint64_t, waiting_ages> here{};
             std::uint64_t any = 0;
             for (std::size_t age = 0; age < waiting_ages; ++age) {
-                here[age] = std::atomic_ref(ladders[ladder].rungs[age]).load();
+                here[age] = std::atomic_ref(ladders[number].rungs[age]).load();
                 any += here[age];
             }
             if (any != 0 && alive(pid)) {

@@ -127,6 +127,24 @@ inline void prefetch_behind(const void *record) noexcept
 }
 
 
+record_store::expected_key record_store::expect(record_map map, std::string_view key) const noexcept
+{
+    const std::uint32_t hash = hash_of(key);
+    __builtin_prefetch(&bucket_of(map, hash), 1);
+    return {map, hash};
+}
+
+
+void record_store::expect_record(expected_key of) const noexcept
+{
+    if (const cell_index first = load(bucket_of(of.map, of.hash).first); is_cell(first)) {
+        const head &record = head_at(first);
+        __builtin_prefetch(&record, 1);
+        prefetch_behind(&record);
+    }
+}
+
+
 record_store::found record_store::read(record_map map, std::string_view key, const allocate_fn &allocate) const
 {
     const std::uint32_t hash = hash_of(key);
@@ -573,11 +591,11 @@ void record_store::repair() noexcept
                              static_cast<std::size_t>(head_at(index).list) < age_lists;
                 if (whole) {
                     std::size_t more = cells_for(head_at(index).key_bytes, head_at(index).value_bytes) - 1;
-                    cell_index cell = head_at(index).next_cell;
-                    for (; more != 0 && is_cell(cell) && mark(cell); --more) {
-                        cell = head_at(cell).next_cell;
+                    cell_index next = head_at(index).next_cell;
+                    for (; more != 0 && is_cell(next) && mark(next); --more) {
+                        next = head_at(next).next_cell;
                     }
-                    whole = more == 0 && cell == 0;
+                    whole = more == 0 && next == 0;
                 }
                 if (!whole) {
                     // A writer that was cut short cannot cause this. It is safer to lose the end of the chain than to

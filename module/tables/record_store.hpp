@@ -68,6 +68,18 @@ class record_store {
     /// killed one does; the caller then takes the writers' lock, repairs, and reads again.
     found read(record_map map, std::string_view key, const allocate_fn &allocate) const;
 
+    /// A key whose record is about to be read or written.
+    struct expected_key {
+        record_map map;
+        std::uint32_t hash;
+    };
+
+    /// Lets the processor fetch what leads to the key's record, and, called later with what was returned, the record
+    /// itself. In a large memory each takes as long as a thousand instructions: several keys are fetched in the time of
+    /// one.
+    expected_key expect(record_map map, std::string_view key) const noexcept;
+    void expect_record(expected_key of) const noexcept;
+
     /// Calls `visit` with a copy of each record that exists throughout the call, in its state at some moment of it.
     /// `busy`, as above, ends the call before all records have been visited. Throws std::bad_alloc, and whatever
     /// `visit` throws.

@@ -58,16 +58,16 @@ struct alignas(cache_line_bytes) route_metrics::entry_counts {
 };
 
 
-route_metrics::entry_counts &route_metrics::counts(std::size_t entry, std::size_t stripe) const noexcept
+route_metrics::entry_counts &route_metrics::counts(std::size_t index, std::size_t stripe) const noexcept
 {
-    return counts_[entry * header_->stripes + stripe];
+    return counts_[index * header_->stripes + stripe];
 }
 
 
-void route_metrics::to_zero(std::size_t entry) noexcept
+void route_metrics::to_zero(std::size_t index) noexcept
 {
-    auto *number = reinterpret_cast<std::uint64_t *>(&counts(entry, 0));
-    for (const auto *end = reinterpret_cast<std::uint64_t *>(&counts(entry + 1, 0)); number != end; ++number) {
+    auto *number = reinterpret_cast<std::uint64_t *>(&counts(index, 0));
+    for (const auto *end = reinterpret_cast<std::uint64_t *>(&counts(index + 1, 0)); number != end; ++number) {
         std::atomic_ref(*number).store(0, relaxed);
     }
 }

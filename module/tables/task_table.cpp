@@ -2,6 +2,7 @@
 
 #include "common/domain/limits.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -202,6 +203,21 @@ task_table::stored task_table::store(const task_record &task, std::uint64_t &evi
         note_latest(task);
     }
     return stored::yes;
+}
+
+
+void task_table::expect(std::span<const task_record> next) const
+{
+    constexpr std::size_t most = 32; // more would drive each other out of the nearest cache
+    std::array<record_store::expected_key, 2 * most> keys;
+    std::size_t count = 0;
+    for (const auto &task : next.first(std::min(next.size(), most))) {
+        keys[count++] = records_.expect(record_map::tasks, task.task_id);
+        keys[count++] = records_.expect(record_map::models, task.model_id);
+    }
+    for (const auto &key : std::span(keys).first(count)) {
+        records_.expect_record(key);
+    }
 }
 
 

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace rollout {
@@ -65,6 +66,9 @@ class task_table {
     /// Makes room, if needed, by evicting the oldest final tasks first, and then the oldest of the others. Raises
     /// `evicted`, which readers may check, before each eviction.
     stored put(const task_record &task, std::uint64_t &evicted);
+
+    /// Lets the processor fetch what `put` needs of these tasks, which come next, all at a time.
+    void expect(std::span<const task_record> next) const;
 
     /// Returns whether the task is in the table, in whatever state.
     bool holds(std::string_view task_id) const;

@@ -4,12 +4,15 @@
 #include "worker/base/format.hpp"
 #include "worker/fs/io_failure.hpp"
 #include "worker/fs/rename.hpp"
+#include "worker/fs/shared_sync.hpp"
+#include "worker/fs/sync_tree.hpp"
 #include "worker/model_files/model_name.hpp"
 
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <future>
 #include <system_error>
 #include <utility>
 
@@ -59,46 +62,6 @@ outcome inspect(const fs::path &path, found &what)
 }
 
 
-outcome sync_path(const fs::path &path, int flags)
-{
-    const unique_fd opened(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags));
-    if (!opened || ::fsync(opened.get()) != 0) {
-        return io_failure(shown(path) + " cannot be written to the disk", errno);
-    }
-    return outcome::ok();
-}
-
-
-outcome sync_folder(const fs::path &path)
-{
-    return sync_path(path, O_DIRECTORY);
-}
-
-
-/// Syncs a folder after its contents.
-outcome sync_tree(const fs::path &folder, const stop_flag &stop)
-{
-    std::error_code error;
-    for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
-         entry.increment(error)) {
-        if (stop) {
-            return outcome::canceled();
-        }
-        const fs::file_status status = entry->symlink_status(error);
-        if (error) {
-            break;
-        }
-        outcome synced = fs::is_directory(status)      ? sync_tree(entry->path(), stop)
-                         : fs::is_regular_file(status) ? sync_path(entry->path(), O_NOFOLLOW)
-                                                       : outcome::ok();
-        if (!synced) {
-            return synced;
-        }
-    }
-    return error ? io_failure(shown(folder) + " cannot be read", error.value()) : sync_folder(folder);
-}
-
-
 outcome occupied(const fs::path &place)
 {
     return outcome::permanent("the model repository holds " + shown(place) +
@@ -144,13 +107,31 @@ outcome delete_tree(const fs::path &path)
 
 
 struct model_repository::shared_state {
+    shared_state(const fs::path &repository, const fs::path &staging)
+        : syncs{{repository, sync_folder}, {staging, sync_folder}}
+    {
+    }
+
+    /// Syncs a folder that each deployment changes together with others, and any other by itself.
+    outcome sync(const fs::path &folder)
+    {
+        for (auto &shared : syncs) {
+            if (shared.folder() == folder) {
+                return shared.run();
+            }
+        }
+        return sync_folder(folder);
+    }
+
     std::atomic<std::chrono::steady_clock::time_point> way_was_open =
         std::chrono::steady_clock::now() - way_stays_open;
+    shared_sync syncs[2];
 };
 
 
 model_repository::model_repository(fs::path repository, fs::path staging)
-    : repository_(std::move(repository)), staging_(std::move(staging)), shared_(std::make_shared<shared_state>())
+    : repository_(std::move(repository)), staging_(std::move(staging)),
+      shared_(std::make_shared<shared_state>(repository_, staging_))
 {
 }
 
@@ -252,7 +233,7 @@ outcome model_repository::stage(const std::string &model, const stop_flag &stop)
         return inspected;
     }
     if (waiting == found::nothing && holds == found::folder) {
-        return sync_folder(repository_);
+        return shared_->sync(repository_);
     }
     if (waiting != found::folder) {
         return outcome::permanent(shown(from) + (waiting == found::nothing ? " is gone" : " is not a folder") +
@@ -379,7 +360,7 @@ outcome model_repository::take_out(const std::string &model) const
             return gone;
         }
     }
-    if (auto synced = sync_folder(repository_); !synced) {
+    if (auto synced = shared_->sync(repository_); !synced) {
         return synced;
     }
     outcome gone = delete_tree(removed);
@@ -428,10 +409,11 @@ outcome model_repository::moved(const fs::path &from, const fs::path &to, int er
         }
         return no_way(from, to, error);
     }
-    if (auto synced = sync_folder(to.parent_path()); !synced) {
-        return synced;
-    }
-    return sync_folder(from.parent_path());
+    // Both at a time; in `get`, if no thread can be started.
+    auto other = std::async([this, folder = from.parent_path()] { return shared_->sync(folder); });
+    auto synced = shared_->sync(to.parent_path());
+    auto other_synced = other.get();
+    return synced ? other_synced : synced;
 }
 
 } // namespace rollout

@@ -5,6 +5,7 @@
 #include "worker/base/format.hpp"
 #include "worker/base/log.hpp"
 
+#include <algorithm>
 #include <initializer_list>
 #include <utility>
 
@@ -203,9 +204,30 @@ void session::flush()
 
 void session::write()
 {
-    if (closed() || writing_ || out_.empty()) {
-        return;
+    while (!closed() && !writing_ && !out_.empty()) {
+        if (!write_at_once()) {
+            write_later();
+            return;
+        }
+        const auto self = shared_from_this(); // the owner may release it
+        events_.on_written(self);
     }
+}
+
+
+/// Writes as much as the socket takes, which mostly is all: a request to libuv costs another turn of its loop. Returns
+/// whether it was all.
+bool session::write_at_once()
+{
+    const uv_buf_t bytes = uv_buf_init(out_.data(), static_cast<unsigned>(out_.size()));
+    const int taken = uv_try_write(reinterpret_cast<uv_stream_t *>(pipe_), &bytes, 1);
+    out_.erase(0, static_cast<std::size_t>(std::max(taken, 0)));
+    return out_.empty();
+}
+
+
+void session::write_later()
+{
     auto *write = new write_request{{}, shared_from_this(), std::move(out_)};
     out_.clear();
     writing_ = true;

@@ -116,6 +116,8 @@ class session : public std::enable_shared_from_this<session> {
     void receive(const json_t *message);
     void send_frame(std::string_view text);
     void write();
+    bool write_at_once();
+    void write_later();
     void refuse(const std::string &reason);
     void break_off() const noexcept;
 

@@ -72,12 +72,16 @@ void committer::give()
     }
     unended_ += gathered_.size();
     uv_ref(reinterpret_cast<uv_handle_t *>(wake_));
+    bool is_enough = false;
     {
         const std::scoped_lock lock(mutex_);
         std::ranges::move(gathered_, std::back_inserter(waiting_));
+        is_enough = waiting_.size() >= wanted_;
     }
     gathered_.clear();
-    given_.notify_one();
+    if (is_enough) {
+        given_.notify_one();
+    }
 }
 
 
@@ -99,10 +103,25 @@ void committer::tell()
 }
 
 
+/// Returns false at the end.
+bool committer::wait_for_batch(std::unique_lock<std::mutex> &lock, const std::stop_token &stop)
+{
+    const auto is_enough = [this] { return waiting_.size() >= wanted_; };
+    wanted_ = 1;
+    given_.wait(lock, stop, is_enough);
+    if (waiting_.size() < gathering_.wanted()) {
+        wanted_ = gathering_.wanted();
+        given_.wait_for(lock, stop, gathering_.longest_wait(), is_enough);
+        wanted_ = 1;
+    }
+    return !stop.stop_requested();
+}
+
+
 void committer::run(const std::stop_token &stop)
 {
     std::unique_lock lock(mutex_);
-    while (given_.wait(lock, stop, [this] { return !waiting_.empty(); }) && !stop.stop_requested()) {
+    while (wait_for_batch(lock, stop)) {
         commit_batch batch;
         const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(std::min(waiting_.size(), max_batch));
         batch.writes.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end));
@@ -110,6 +129,7 @@ void committer::run(const std::stop_token &stop)
 
         lock.unlock();
         commit(batch);
+        gathering_.note(batch.writes.size(), batch.took);
         const bool committed = static_cast<bool>(batch.ended);
         lock.lock();
         ended_.push_back(std::move(batch));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "worker/async/timer.hpp"
+#include "worker/journal/sqlite/gather_policy.hpp"
 #include "worker/journal/sqlite/writes.hpp"
 
 #include <uv.h>
@@ -53,6 +54,7 @@ class committer {
   private:
     void give();
     void tell();
+    bool wait_for_batch(std::unique_lock<std::mutex> &lock, const std::stop_token &stop);
     void run(const std::stop_token &stop);
     void commit(commit_batch &batch);
     static void pass(const std::vector<write_ptr> &writes, std::string_view when);
@@ -63,6 +65,7 @@ class committer {
     sqlite_statement put_revision_;
     sqlite_statement commit_;
     std::function<void()> after_commit_;
+    gather_policy gathering_;
 
     // Used by the loop.
     std::function<void(const commit_batch &)> on_ended_;
@@ -73,6 +76,7 @@ class committer {
     std::mutex mutex_;
     std::condition_variable_any given_;
     std::vector<write_ptr> waiting_;  ///< under the mutex
+    std::size_t wanted_ = 1;          ///< how many wake the thread; under the mutex
     std::vector<commit_batch> ended_; ///< under the mutex
 
     uv_async_t *wake_; ///< lives until libuv has closed its handle

@@ -4,11 +4,10 @@
 
 namespace rollout {
 
-sqlite_database::sqlite_database(const std::string &path, int flags) : path_(path)
+sqlite_database::sqlite_database(const std::string &path, int flags, const char *vfs) : path_(path)
 {
     sqlite3 *handle = nullptr;
-    const int rc =
-        sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+    const int rc = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     handle_.reset(handle);
     if (rc != SQLITE_OK) {
         fail("opening it");

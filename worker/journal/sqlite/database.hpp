@@ -30,8 +30,8 @@ struct sqlite_error : std::runtime_error {
 
 class sqlite_database {
   public:
-    /// `flags` as for sqlite3_open_v2. Throws sqlite_error.
-    sqlite_database(const std::string &path, int flags);
+    /// `flags` and the VFS's name as for sqlite3_open_v2. Throws sqlite_error.
+    sqlite_database(const std::string &path, int flags, const char *vfs = nullptr);
     sqlite_database(const sqlite_database &) = delete;
     sqlite_database &operator=(const sqlite_database &) = delete;
 

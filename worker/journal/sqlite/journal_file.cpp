@@ -3,6 +3,7 @@
 #include "common/domain/identifiers.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/permanent_start_error.hpp"
+#include "worker/journal/sqlite/wal_vfs.hpp"
 
 #include <cerrno>
 #include <stdexcept>
@@ -159,13 +160,13 @@ void make_tables(sqlite_database &database, file_kind kind)
 
 journal_file::journal_file(const std::string &path, std::span<const migration> steps, std::function<bool()> at_work,
                            file_kind kind)
-    : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE)
+    : lock(claim(path)), writer(path, SQLITE_OPEN_READWRITE, kind == file_kind::journal ? wal_vfs() : nullptr)
 {
     writer.while_at_work(std::move(at_work));
     const auto found = check(writer, path, newest_version(steps), kind);
     is_whole = found != content::unread;
+    writer.run("PRAGMA synchronous = FULL"); // wal_vfs relies on it; replicas, which have less, are without it
     writer.run("PRAGMA journal_mode = WAL");
-    writer.run("PRAGMA synchronous = FULL");
     if (found == content::none) {
         make_tables(writer, kind);
     }

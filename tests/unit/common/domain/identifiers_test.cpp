@@ -108,6 +108,18 @@ void new_task_ids_differ_and_sort_by_the_time_they_were_made(void **)
     }
 }
 
+void a_new_task_ids_next_digits_are_the_fraction_of_the_millisecond(void **)
+{
+    // Ids of one process are made in the order of their first digits, unless the clock is set back meanwhile.
+    std::string before;
+    for (int i = 0; i < 20000; ++i) {
+        const std::string id = rollout::new_task_id();
+        const std::string time = id.substr(0, 18);
+        assert_true(before <= time);
+        before = time;
+    }
+}
+
 void a_new_instance_id_is_32_digits_and_never_the_same(void **)
 {
     std::set<std::string> ids;
@@ -132,6 +144,7 @@ int main()
         cmocka_unit_test(a_new_task_id_is_a_uuid_of_version_7),
         cmocka_unit_test(a_new_task_ids_first_digits_are_milliseconds_since_1970),
         cmocka_unit_test(new_task_ids_differ_and_sort_by_the_time_they_were_made),
+        cmocka_unit_test(a_new_task_ids_next_digits_are_the_fraction_of_the_millisecond),
         cmocka_unit_test(a_new_instance_id_is_32_digits_and_never_the_same),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -201,8 +201,11 @@ void no_more_questions_are_open_than_may_be(void **)
 void one_that_is_let_go_while_a_write_is_under_way_is_told_nothing_more(void **)
 {
     told_session world;
-    world.end.link->send(R"({"type":"ping"})");
+    for (int frames = 0; frames < 4; ++frames) { // more than a socket takes
+        world.end.link->send(R"({"type":"update","text":")" + std::string(1000000, 'x') + "\"}");
+    }
     world.end.link->flush();
+    assert_true(world.end.link->unsent() != 0);
     world.end.link->close();
     world.end.link.reset();
     world.end.turn();

@@ -116,6 +116,19 @@ void a_batch_has_a_bound_and_all_are_ended_in_their_order(void **)
     assert_int_equal(journal.stored_revision(), 300);
 }
 
+void a_few_writes_after_many_are_committed_too(void **)
+{
+    fixture journal;
+    journal.add_many(40);
+    journal.run();
+    journal.add_many(2); // fewer than the batch before had
+    journal.run();
+    journal.add();
+    journal.run();
+    assert_int_equal(journal.stored_revision(), 43);
+    assert_text(journal.story.substr(journal.story.rfind("1 ok")), "1 ok, 43\n");
+}
+
 void a_write_that_fails_takes_its_batch_with_it_and_the_revisions_are_given_again(void **)
 {
     fixture journal;
@@ -185,6 +198,7 @@ int main()
         cmocka_unit_test(what_comes_in_one_turn_of_the_loop_is_one_commit),
         cmocka_unit_test(many_writes_do_not_wait_for_the_turns_end),
         cmocka_unit_test(a_batch_has_a_bound_and_all_are_ended_in_their_order),
+        cmocka_unit_test(a_few_writes_after_many_are_committed_too),
         cmocka_unit_test(a_write_that_fails_takes_its_batch_with_it_and_the_revisions_are_given_again),
         cmocka_unit_test(only_a_commit_that_went_well_is_followed_by_a_look_at_the_log),
         cmocka_unit_test(what_was_not_given_to_the_thread_is_dropped_with_the_committer),
