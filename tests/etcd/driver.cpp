@@ -7,6 +7,7 @@
 #include "worker/etcd/keep_alive.hpp"
 #include "worker/etcd/rpc_thread.hpp"
 #include "worker/etcd/watch.hpp"
+#include "worker/os/signals.hpp"
 
 #include <uv.h>
 
@@ -452,6 +453,7 @@ class driver {
 /// Standard input, line by line.
 struct input {
     driver &to;
+    std::function<void()> ended;
     uv_pipe_t pipe{};
     std::string text;
     char room[65536];
@@ -476,7 +478,7 @@ struct input {
     {
         if (size < 0) {
             to.close();
-            uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
+            close();
             return;
         }
         text.append(room, static_cast<std::size_t>(size));
@@ -490,6 +492,12 @@ struct input {
             to.command(line.get());
         }
     }
+
+    void close()
+    {
+        uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
+        ended();
+    }
 };
 
 } // namespace
@@ -497,14 +505,16 @@ struct input {
 
 int main()
 {
-    etcd::prepare_rpc();
     uv_loop_t loop;
     uv_loop_init(&loop);
     {
+        signal_catcher signals(&loop);
         driver all(&loop);
-        input in{.to = all, .pipe = {}, .text = {}, .room = {}};
+        input in{.to = all, .ended = [&signals] { signals.ignore(); }, .pipe = {}, .text = {}, .room = {}};
+        signals.start([](int) {});
         in.start(&loop);
         uv_run(&loop, UV_RUN_DEFAULT);
     }
+    uv_run(&loop, UV_RUN_DEFAULT); // what was closed last
     return uv_loop_close(&loop) == 0 ? 0 : 1;
 }
