@@ -1,7 +1,9 @@
 // The client of etcd by commands: each line of standard input is a JSON object, `{"id": 1, "do": "put", …}`, and each line of
 // standard output one of its results, `{"id": 1, "ok": {…}}` or `{"id": 1, "failed": {"kind", "cause", "sentence"}}`, or what a watch or a
-// lease has to tell. At the end of its input it destroys all, with what is under way, and ends.
+// lease has to tell. At the end of its input it destroys all, with what is under way, and ends. SIGTERM ends it in order: candidates
+// for leadership resign.
 #include "common/base/json.hpp"
+#include "tests/etcd/driven_candidate.hpp"
 #include "worker/async/loop_clock.hpp"
 #include "worker/etcd/client.hpp"
 #include "worker/etcd/keep_alive.hpp"
@@ -301,6 +303,25 @@ class driver {
             ok(id, json_make_object());
         } else if (what == "keep_alive") {
             keep_alive(id, json_number(line, "ttl"));
+        } else if (what == "candidate") {
+            stand(id, line);
+        } else if (what == "stand") {
+            candidates_.at(json_number(line, "candidate"))->stand(json_is_true(json_object_get(line, "wanted")));
+            ok(id, json_make_object());
+        } else if (what == "write") {
+            candidates_.at(json_number(line, "candidate"))->write(text_of(line, "key"));
+            ok(id, json_make_object());
+        } else if (what == "leadership") {
+            ok(id, candidates_.at(json_number(line, "candidate"))->shown());
+        } else if (what == "say") {
+            candidates_.at(json_number(line, "candidate"))
+                ->say(text_of(line, "word"), [id](const outcome &result, const std::string &answer) {
+                    auto told = json_make_object();
+                    json_put(told.get(), result ? "answer" : "trouble", result ? answer : result.detail);
+                    ok(id, std::move(told));
+                });
+        } else if (what == "resign") {
+            candidates_.at(json_number(line, "candidate"))->resign([id] { ok(id, json_make_object()); });
         } else if (what == "cancel") {
             calls_.at(json_number(line, "call"))->cancel();
         } else if (what == "abandon") {
@@ -312,8 +333,20 @@ class driver {
         }
     }
 
+    /// All candidates resign, then it is closed.
+    void end(std::function<void()> done)
+    {
+        ended_ = std::move(done);
+        resigning_ = candidates_.size() + 1;
+        for (const auto &[_, candidate] : candidates_) {
+            candidate->resign([this] { resigned(); });
+        }
+        resigned();
+    }
+
     void close()
     {
+        candidates_.clear();
         leases_.clear();
         watches_.clear();
         client_.reset(); // with the calls under way
@@ -352,6 +385,30 @@ class driver {
         client_ = std::make_unique<etcd::client>(*thread_, clock_, access_,
                                                  std::chrono::milliseconds(json_number(line, "timeout_ms", 2000)));
         ok(id, json_make_object());
+    }
+
+    void stand(json_int_t id, const json_t *line)
+    {
+        const cluster_place place{text_of(line, "prefix"), text_of(line, "host"),
+                                  std::chrono::seconds(json_number(line, "lease", 4))};
+        candidates_[id] = std::make_unique<driven_candidate>(*thread_, clock_, access_, place,
+                                                             !json_is_false(json_object_get(line, "wanted")),
+                                                             [id](const char *what, json_ptr value) {
+                                                                 auto told = json_make_object();
+                                                                 put_number(told.get(), "candidate", id);
+                                                                 json_put(told.get(), what, std::move(value));
+                                                                 print(told);
+                                                             });
+    }
+
+    void resigned()
+    {
+        if (--resigning_ == 0) {
+            soon_ = clock_.after(std::chrono::milliseconds(0), [this] {
+                close();
+                ended_();
+            });
+        }
     }
 
     operation_ptr call(json_int_t id, const std::string &what, const json_t *line)
@@ -447,6 +504,10 @@ class driver {
     std::map<json_int_t, operation_ptr> calls_;
     std::map<json_int_t, std::unique_ptr<told_watch>> watches_;
     std::map<json_int_t, std::unique_ptr<etcd::keep_alive>> leases_;
+    std::map<json_int_t, std::unique_ptr<driven_candidate>> candidates_;
+    std::size_t resigning_ = 0;
+    std::function<void()> ended_;
+    operation_ptr soon_;
 };
 
 
@@ -495,8 +556,10 @@ struct input {
 
     void close()
     {
-        uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
-        ended();
+        if (uv_is_closing(reinterpret_cast<uv_handle_t *>(&pipe)) == 0) {
+            uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
+            ended();
+        }
     }
 };
 
@@ -511,7 +574,7 @@ int main()
         signal_catcher signals(&loop);
         driver all(&loop);
         input in{.to = all, .ended = [&signals] { signals.ignore(); }, .pipe = {}, .text = {}, .room = {}};
-        signals.start([](int) {});
+        signals.start([&](int) { all.end([&in] { in.close(); }); });
         in.start(&loop);
         uv_run(&loop, UV_RUN_DEFAULT);
     }
