@@ -1,12 +1,15 @@
 // The client of etcd by commands: each line of standard input is a JSON object, `{"id": 1, "do": "put", …}`, and each line of
 // standard output one of its results, `{"id": 1, "ok": {…}}` or `{"id": 1, "failed": {"kind", "cause", "sentence"}}`, or what a watch or a
-// lease has to tell. At the end of its input it destroys all, with what is under way, and ends.
+// lease has to tell. At the end of its input it destroys all, with what is under way, and ends. SIGTERM ends it in order: candidates
+// for leadership resign.
 #include "common/base/json.hpp"
+#include "tests/etcd/driven_candidate.hpp"
 #include "worker/async/loop_clock.hpp"
 #include "worker/etcd/client.hpp"
 #include "worker/etcd/keep_alive.hpp"
 #include "worker/etcd/rpc_thread.hpp"
 #include "worker/etcd/watch.hpp"
+#include "worker/os/signals.hpp"
 
 #include <uv.h>
 
@@ -16,6 +19,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace {
@@ -300,6 +304,25 @@ class driver {
             ok(id, json_make_object());
         } else if (what == "keep_alive") {
             keep_alive(id, json_number(line, "ttl"));
+        } else if (what == "candidate") {
+            stand(id, line);
+        } else if (what == "stand") {
+            candidates_.at(json_number(line, "candidate"))->stand(json_is_true(json_object_get(line, "wanted")));
+            ok(id, json_make_object());
+        } else if (what == "write") {
+            candidates_.at(json_number(line, "candidate"))->write(text_of(line, "key"));
+            ok(id, json_make_object());
+        } else if (what == "leadership") {
+            ok(id, candidates_.at(json_number(line, "candidate"))->shown());
+        } else if (what == "say") {
+            candidates_.at(json_number(line, "candidate"))
+                ->say(text_of(line, "word"), [id](const outcome &result, const std::string &answer) {
+                    auto told = json_make_object();
+                    json_put(told.get(), result ? "answer" : "trouble", result ? answer : result.detail);
+                    ok(id, std::move(told));
+                });
+        } else if (what == "resign") {
+            candidates_.at(json_number(line, "candidate"))->resign([id] { ok(id, json_make_object()); });
         } else if (what == "cancel") {
             calls_.at(json_number(line, "call"))->cancel();
         } else if (what == "abandon") {
@@ -311,8 +334,20 @@ class driver {
         }
     }
 
+    /// All candidates resign, then it is closed.
+    void end(std::function<void()> done)
+    {
+        ended_ = std::move(done);
+        resigning_ = candidates_.size() + 1;
+        for (const auto &[_, candidate] : candidates_) {
+            candidate->resign([this] { resigned(); });
+        }
+        resigned();
+    }
+
     void close()
     {
+        candidates_.clear();
         leases_.clear();
         watches_.clear();
         client_.reset(); // with the calls under way
@@ -351,6 +386,30 @@ class driver {
         client_ = std::make_unique<etcd::client>(*thread_, clock_, access_,
                                                  std::chrono::milliseconds(json_number(line, "timeout_ms", 2000)));
         ok(id, json_make_object());
+    }
+
+    void stand(json_int_t id, const json_t *line)
+    {
+        const cluster_place place{text_of(line, "prefix"), text_of(line, "host"),
+                                  std::chrono::seconds(json_number(line, "lease", 4))};
+        candidates_[id] = std::make_unique<driven_candidate>(*thread_, clock_, access_, place,
+                                                             !json_is_false(json_object_get(line, "wanted")),
+                                                             [id](const char *what, json_ptr value) {
+                                                                 auto told = json_make_object();
+                                                                 put_number(told.get(), "candidate", id);
+                                                                 json_put(told.get(), what, std::move(value));
+                                                                 print(told);
+                                                             });
+    }
+
+    void resigned()
+    {
+        if (--resigning_ == 0) {
+            soon_ = clock_.after(std::chrono::milliseconds(0), [this] {
+                close();
+                ended_();
+            });
+        }
     }
 
     operation_ptr call(json_int_t id, const std::string &what, const json_t *line)
@@ -446,12 +505,17 @@ class driver {
     std::map<json_int_t, operation_ptr> calls_;
     std::map<json_int_t, std::unique_ptr<told_watch>> watches_;
     std::map<json_int_t, std::unique_ptr<etcd::keep_alive>> leases_;
+    std::map<json_int_t, std::unique_ptr<driven_candidate>> candidates_;
+    std::size_t resigning_ = 0;
+    std::function<void()> ended_;
+    operation_ptr soon_;
 };
 
 
 /// Standard input, line by line.
 struct input {
     driver &to;
+    std::function<void()> ended;
     uv_pipe_t pipe{};
     std::string text;
     char room[65536];
@@ -476,7 +540,7 @@ struct input {
     {
         if (size < 0) {
             to.close();
-            uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
+            close();
             return;
         }
         text.append(room, static_cast<std::size_t>(size));
@@ -490,6 +554,14 @@ struct input {
             to.command(line.get());
         }
     }
+
+    void close()
+    {
+        if (uv_is_closing(reinterpret_cast<uv_handle_t *>(&pipe)) == 0) {
+            uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
+            ended();
+        }
+    }
 };
 
 } // namespace
@@ -497,14 +569,18 @@ struct input {
 
 int main()
 {
-    etcd::prepare_rpc();
+    std::thread([] {
+    }).join(); // from the first one on ThreadSanitizer has a thread of its own, which tests do not count
     uv_loop_t loop;
     uv_loop_init(&loop);
     {
+        signal_catcher signals(&loop);
         driver all(&loop);
-        input in{.to = all, .pipe = {}, .text = {}, .room = {}};
+        input in{.to = all, .ended = [&signals] { signals.ignore(); }, .pipe = {}, .text = {}, .room = {}};
+        signals.start([&](int) { all.end([&in] { in.close(); }); });
         in.start(&loop);
         uv_run(&loop, UV_RUN_DEFAULT);
     }
+    uv_run(&loop, UV_RUN_DEFAULT); // what was closed last
     return uv_loop_close(&loop) == 0 ? 0 : 1;
 }

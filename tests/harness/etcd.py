@@ -259,7 +259,8 @@ class Client(Process):
 
     def news(self, number, what):
         """What a watch or a lease has told of that kind, in order."""
-        return [told[what] for told in self.told if number in (told.get("watch"), told.get("keep_alive")) and what in told]
+        return [told[what] for told in self.told
+                if number in (told.get("watch"), told.get("keep_alive"), told.get("candidate")) and what in told]
 
     def await_news(self, number, what, count=1):
         self.wait_for(lambda: len(self.news(number, what)) >= count, f"{what} of {number}")
@@ -278,6 +279,11 @@ class Client(Process):
     def close(self):
         """The client and all of its calls end; the process goes on."""
         self.call("close")
+
+    def die(self):
+        """kill -9: there is no end of it to look at."""
+        self.kill()
+        self.child = None
 
     def finish(self):
         """Ends the process by the end of its input: its status, 0 where nothing is left behind."""
@@ -336,3 +342,28 @@ class Journals(Client):
         assert revisions == sorted(set(revisions))
         assert all(self.state(name)["in_order"] for name in names)
         return rows[0]
+
+
+class Candidate:
+    """A candidate for leadership, in a driver's process."""
+
+    def __init__(self, client, host, prefix="/r/", **settings):
+        self.client, self.host = client, host
+        self.number = client.start("candidate", host=host, prefix=prefix, **settings)
+
+    def news(self, what):
+        return self.client.news(self.number, what)
+
+    def await_news(self, what, count=1):
+        return self.client.await_news(self.number, what, count)
+
+    def ask(self, do, **what):
+        return self.client.call(do, candidate=self.number, **what)
+
+    def knows(self):
+        """What it knows of itself and the leader."""
+        return self.ask("leadership")
+
+    def token(self):
+        """None: it does not lead."""
+        return self.knows().get("token")

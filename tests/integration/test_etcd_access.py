@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from certificates import Authority
-from etcd import DRIVER, Cluster
+from etcd import DRIVER, Cluster, Failed
 from processes import wait_until
 from test_etcd_client import PATIENT_MS, SHORT_MS, make_client, make_cluster  # noqa: F401
 
@@ -142,6 +142,20 @@ def test_a_file_that_is_no_certificate_keeps_out_until_it_is_one(guarded, papers
 def test_a_key_of_another_certificate_keeps_out(guarded, papers, make_client):  # noqa: F811
     client = make_client(guarded.urls, **papers.settings(certificate=(papers.of_gateway[0], papers.of_stranger[1])))
     assert client.failure("put", key="k", value="v").kind == "unavailable"
+
+
+def test_a_process_ends_while_its_connections_are_made(guarded, papers, make_client):  # noqa: F811
+    """gRPC's threads are in the middle of handshakes, good and bad ones, when the process exits."""
+    for settings in (papers.settings(), papers.settings(certificate=papers.of_stranger), papers.settings(ca=papers.strangers.certificate)):
+        for answered in (False, False, True, True):
+            client = make_client(guarded.urls, **settings)
+            for _ in range(5):
+                client.start("watch", key="k", applied=0)
+            number = client.start("range", key="k")
+            if answered:
+                with contextlib.suppress(Failed):
+                    client.result(number)
+            assert client.finish() == 0, client.text()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """rolloutd's client of etcd with real members: answers, refusals, leases, watches, members that come and go."""
 
 import contextlib
+import pathlib
 import signal
 
 import pytest
@@ -459,6 +460,19 @@ def test_a_client_ends_with_its_calls_under_way_and_leaves_no_thread(make_cluste
     client.start("keep_alive", ttl=5)
     assert client.finish() == 0
     cluster.members[0].send_signal(signal.SIGCONT)
+
+
+def test_no_thread_of_grpcs_receives_the_signals_that_are_for_the_loop(one, make_client):
+    client = make_client(one.urls)
+    revision = client.put("signals", "v")
+    watch = client.start("watch", key="signals", applied=revision - 1)
+    client.await_events(watch, 1)
+    masks = [int(line.split()[1], 16) for status in pathlib.Path(f"/proc/{client.pid}/task").glob("*/status")
+             for line in status.read_text().splitlines() if line.startswith("SigBlk:")]
+    assert len(masks) > 3
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        assert all(mask >> (number - 1) & 1 for mask in masks), number
+    assert client.stop(signal.SIGTERM) == 0
 
 
 def test_a_client_that_never_finds_a_member_ends_as_well(make_client):

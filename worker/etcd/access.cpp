@@ -3,6 +3,7 @@
 #include "common/base/hash.hpp"
 #include "common/base/unique_fd.hpp"
 #include "worker/base/format.hpp"
+#include "worker/etcd/rpc_environment.hpp"
 #include "worker/net/local_address.hpp"
 
 #include <grpcpp/create_channel.h>
@@ -187,6 +188,7 @@ result<std::shared_ptr<const access>> access::open(access_settings settings)
             return failed::failure(std::move(fault));
         }
     }
+    use_rpc();
     const auto is_tls = [](const member_address &member) { return member.is_tls; };
     if (std::ranges::any_of(made->members_, is_tls)) {
         made->tls_ = tls_credentials(settings);

@@ -45,7 +45,7 @@ std::string check_access(const access_settings &settings);
 class access {
   public:
     /// Fails with a sentence: check_access(), or a file that cannot be read. The files are read again when they change, by
-    /// a thread of gRPC's.
+    /// a thread of gRPC's: a signal_catcher must have been started.
     static result<std::shared_ptr<const access>> open(access_settings settings);
 
     const std::vector<member_address> &members() const noexcept { return members_; }

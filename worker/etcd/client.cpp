@@ -3,9 +3,8 @@
 #include "worker/base/format.hpp"
 #include "worker/etcd/connection.hpp"
 #include "worker/etcd/conversion.hpp"
+#include "worker/etcd/service_stubs.hpp"
 #include "worker/etcd/unary_call.hpp"
-
-#include <etcd.grpc.pb.h>
 
 #include <algorithm>
 #include <iterator>
@@ -244,11 +243,11 @@ call_plan plan_of(rpc_thread &thread, bool changes, Request request, Method meth
     return {changes,
             [&thread, request = std::make_shared<const Request>(std::move(request)), method,
              to_call](const connection::member &member, milliseconds timeout, attempt_done ended) {
-                const auto stub = Service::NewStub(member.channel);
+                auto &stub = member.stubs->of<Service>();
                 return unary_call<Response>::start(
-                    thread, member.channel, member.token, timeout,
+                    thread, member.stubs, member.token, timeout,
                     [&](grpc::ClientContext *context, grpc::CompletionQueue *queue) {
-                        return (stub.get()->*method)(context, *request, queue);
+                        return (stub.*method)(context, *request, queue);
                     },
                     [to_call, ended = std::move(ended)](const grpc::Status &status, const Response &response) {
                         ended(status, [&] { (*to_call)(from_wire(response)); });

@@ -1,9 +1,8 @@
 #include "worker/etcd/connection.hpp"
 
 #include "worker/base/log.hpp"
+#include "worker/etcd/service_stubs.hpp"
 #include "worker/etcd/unary_call.hpp"
-
-#include <etcd.grpc.pb.h>
 
 #include <algorithm>
 #include <random>
@@ -63,7 +62,10 @@ void connection::begin(std::size_t index)
 {
     index_ = index;
     endpoints_.on_attempt(index, time_.now());
-    candidate_ = member{access_->channel_to(index), {}, access_->members()[index].url, ++last_number_};
+    candidate_ = member{std::make_shared<const service_stubs>(access_->channel_to(index)),
+                        {},
+                        access_->members()[index].url,
+                        ++last_number_};
     ask_status();
 }
 
@@ -71,11 +73,11 @@ void connection::begin(std::size_t index)
 void connection::ask_status()
 {
     using response = etcdserverpb::StatusResponse;
-    const auto stub = etcdserverpb::Maintenance::NewStub(candidate_->channel);
+    auto &stub = candidate_->stubs->of<etcdserverpb::Maintenance>();
     asked_ = unary_call<response>::start(
-        thread_, candidate_->channel, {}, attempt_timeout,
+        thread_, candidate_->stubs, {}, attempt_timeout,
         [&](grpc::ClientContext *context, grpc::CompletionQueue *queue) {
-            return stub->AsyncStatus(context, {}, queue);
+            return stub.AsyncStatus(context, {}, queue);
         },
         [this](const grpc::Status &status, const response &answer) {
             if (!status.ok()) {
@@ -106,14 +108,14 @@ void connection::ask_status()
 void connection::ask_token()
 {
     using response = etcdserverpb::AuthenticateResponse;
-    const auto stub = etcdserverpb::Auth::NewStub(candidate_->channel);
+    auto &stub = candidate_->stubs->of<etcdserverpb::Auth>();
     etcdserverpb::AuthenticateRequest request;
     request.set_name(access_->user());
     request.set_password(access_->password());
     asked_ = unary_call<response>::start(
-        thread_, candidate_->channel, {}, 2 * attempt_timeout, // etcd makes this one slow on purpose
+        thread_, candidate_->stubs, {}, 2 * attempt_timeout, // etcd makes this one slow on purpose
         [&](grpc::ClientContext *context, grpc::CompletionQueue *queue) {
-            return stub->AsyncAuthenticate(context, request, queue);
+            return stub.AsyncAuthenticate(context, request, queue);
         },
         [this](const grpc::Status &status, const response &answer) {
             if (status.ok()) {

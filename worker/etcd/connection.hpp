@@ -16,13 +16,14 @@
 namespace rollout::etcd {
 
 class pending_rpc;
+class service_stubs;
 
 /// Before a member is used it is asked for its status, so that a change is never sent to one that is silent or has no
 /// leader: what never left cannot have been made.
 class connection {
   public:
     struct member {
-        std::shared_ptr<grpc::Channel> channel;
+        std::shared_ptr<const service_stubs> stubs;
         std::string token; ///< of the user; empty: there is none
         std::string url;
         std::uint64_t number = 0; ///< of this choice: what comes later about an earlier one is ignored

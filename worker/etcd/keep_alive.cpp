@@ -15,11 +15,11 @@ constexpr int attempts_in_a_ttl = 16; ///< after one that has failed, which may 
 
 
 keep_alive::keep_alive(renew_fn renew, clock &time, const lease_answer &lease, std::chrono::milliseconds asked_at,
-                       std::function<void(std::string)> on_lost)
-    : renew_(std::move(renew)), time_(time), id_(lease.id), ttl_(lease.ttl), until_(asked_at),
+                       std::function<void(std::string)> on_lost, std::chrono::milliseconds margin)
+    : renew_(std::move(renew)), time_(time), id_(lease.id), ttl_(lease.ttl), margin_(margin), until_(asked_at),
       on_lost_(std::move(on_lost))
 {
-    set_end(asked_at + ttl_);
+    set_end(asked_at + ttl_ - margin_);
     wait(ttl_ / renewals_in_a_ttl);
 }
 
@@ -53,7 +53,7 @@ void keep_alive::on_answer(std::chrono::milliseconds sent_at, const answer<lease
         return;
     }
     trouble_.clear();
-    set_end(sent_at + got->ttl);
+    set_end(sent_at + got->ttl - margin_);
     wait(ttl_ / renewals_in_a_ttl);
 }
 
@@ -62,7 +62,7 @@ void keep_alive::set_end(std::chrono::milliseconds until)
 {
     until_ = until;
     end_ = time_.after(until - time_.now(), [this] {
-        lose("the lease was not renewed within " + format_duration(ttl_) +
+        lose("the lease was not renewed within " + format_duration(ttl_ - margin_) +
              (trouble_.empty() ? std::string() : ": " + trouble_));
     });
 }

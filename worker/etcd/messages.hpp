@@ -53,7 +53,7 @@ struct key_value {
 /// One key, or with `range_end` all from `key` to before it.
 struct range_request {
     std::string key;
-    std::string range_end;
+    std::string range_end = {};
     std::int64_t limit = 0;    ///< 0: all
     std::int64_t revision = 0; ///< 0: the newest
     bool serializable = false; ///< from the member's own state, which may lag

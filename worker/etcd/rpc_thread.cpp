@@ -1,34 +1,15 @@
 #include "worker/etcd/rpc_thread.hpp"
 
-#include "worker/base/log.hpp"
+#include "worker/etcd/rpc_environment.hpp"
 #include "worker/os/signals.hpp"
 
-#include <grpc/support/log.h>
 #include <grpcpp/completion_queue.h>
 
-#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <utility>
 
 namespace rollout::etcd {
-
-namespace {
-
-/// gRPC would write lines of its own to standard error. What is of use in them is in the status of the call as well.
-void log_of_grpc(gpr_log_func_args *line)
-{
-    log(log_level::debug, line->message, {{"from", "gRPC"}});
-}
-
-} // namespace
-
-
-void prepare_rpc()
-{
-    setenv("GRPC_DNS_RESOLVER", "native", 0); // NOLINT(concurrency-mt-unsafe)
-}
-
 
 struct rpc_thread::handover {
     struct ending {
@@ -69,7 +50,7 @@ struct rpc_thread::handover {
 
 rpc_thread::rpc_thread(uv_loop_t *loop) : handover_(std::make_shared<handover>())
 {
-    gpr_set_log_function(log_of_grpc);
+    use_rpc();
     queue_ = std::make_unique<grpc::CompletionQueue>();
     uv_async_init(loop, &handover_->handle, [](uv_async_t *handle) {
         const auto of = static_cast<handover *>(handle->data)->held_by_libuv; // a step may destroy this

@@ -13,10 +13,6 @@ class CompletionQueue;
 
 namespace rollout::etcd {
 
-/// Called once, before gRPC's first use and while the process has one thread: names are resolved by the system's own resolver,
-/// as everywhere else in rolloutd. That of gRPC knows no nsswitch.conf, and in Debian 12 leaks with each name.
-void prepare_rpc();
-
 class rpc_thread {
   public:
     /// What gRPC does for a call: the tag that it is given for it. Owns itself until it has ended.
@@ -29,7 +25,7 @@ class rpc_thread {
         ~step() = default;
     };
 
-    /// The loop must outlive it and run once more after it is destroyed.
+    /// A signal_catcher must have been started. The loop must outlive it and run once more after it is destroyed.
     explicit rpc_thread(uv_loop_t *loop);
 
     /// Waits until gRPC has ended the calls that were abandoned, which it does at once: those who made them must have been

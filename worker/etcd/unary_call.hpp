@@ -2,8 +2,8 @@
 #pragma once
 
 #include "worker/etcd/rpc_thread.hpp"
+#include "worker/etcd/service_stubs.hpp"
 
-#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/async_unary_call.h>
 
@@ -39,11 +39,11 @@ class unary_call final : public rpc_thread::step {
     /// `begin(context, queue)` returns the stub's reader. The callback runs on the loop, never from inside here, and may
     /// destroy the call.
     template <typename Begin>
-    static std::unique_ptr<pending_rpc> start(rpc_thread &thread, std::shared_ptr<grpc::Channel> channel,
+    static std::unique_ptr<pending_rpc> start(rpc_thread &thread, std::shared_ptr<const service_stubs> stubs,
                                               const std::string &token, std::chrono::milliseconds timeout,
                                               const Begin &begin, unary_done<Response> done)
     {
-        auto *made = new unary_call(std::move(channel), std::move(done));
+        auto *made = new unary_call(std::move(stubs), std::move(done));
         auto held = std::make_unique<handle>(made->done_, made);
         prepare(made->context_, token);
         made->context_.set_deadline(gpr_time_from_millis(timeout.count(), GPR_TIMESPAN));
@@ -79,12 +79,12 @@ class unary_call final : public rpc_thread::step {
         unary_call *of_; ///< lives while `done_` is there
     };
 
-    unary_call(std::shared_ptr<grpc::Channel> channel, unary_done<Response> done)
-        : channel_(std::move(channel)), done_(std::make_shared<unary_done<Response>>(std::move(done)))
+    unary_call(std::shared_ptr<const service_stubs> stubs, unary_done<Response> done)
+        : stubs_(std::move(stubs)), done_(std::make_shared<unary_done<Response>>(std::move(done)))
     {
     }
 
-    std::shared_ptr<grpc::Channel> channel_;
+    std::shared_ptr<const service_stubs> stubs_; ///< the reader is of one of them
     grpc::ClientContext context_;
     Response response_;
     grpc::Status status_;

@@ -3,9 +3,8 @@
 #include "worker/base/format.hpp"
 #include "worker/etcd/connection.hpp"
 #include "worker/etcd/conversion.hpp"
+#include "worker/etcd/service_stubs.hpp"
 #include "worker/etcd/unary_call.hpp"
-
-#include <etcd.grpc.pb.h>
 
 #include <grpcpp/support/async_stream.h>
 
@@ -33,9 +32,9 @@ class watch_stream final : public rpc_thread::step {
     static watch_stream *open(rpc_thread &thread, const connection::member &member, wire::WatchRequest request,
                               stream_user &user)
     {
-        auto *made = new watch_stream(member.channel, std::move(request), user);
+        auto *made = new watch_stream(member.stubs, std::move(request), user);
         prepare(made->context_, member.token);
-        made->stream_ = wire::Watch::NewStub(member.channel)->PrepareAsyncWatch(&made->context_, thread.queue());
+        made->stream_ = member.stubs->of<wire::Watch>().PrepareAsyncWatch(&made->context_, thread.queue());
         made->stream_->StartCall(made->tag());
         return made;
     }
@@ -84,8 +83,8 @@ class watch_stream final : public rpc_thread::step {
   private:
     enum class state { opening, writing, reading, resting, finishing };
 
-    watch_stream(std::shared_ptr<grpc::Channel> channel, wire::WatchRequest request, stream_user &user)
-        : channel_(std::move(channel)), request_(std::move(request)), user_(&user)
+    watch_stream(std::shared_ptr<const service_stubs> stubs, wire::WatchRequest request, stream_user &user)
+        : stubs_(std::move(stubs)), request_(std::move(request)), user_(&user)
     {
     }
     ~watch_stream() = default;
@@ -93,7 +92,7 @@ class watch_stream final : public rpc_thread::step {
 
     void *tag() noexcept { return static_cast<rpc_thread::step *>(this); }
 
-    std::shared_ptr<grpc::Channel> channel_;
+    std::shared_ptr<const service_stubs> stubs_; ///< the stream is of one of them
     grpc::ClientContext context_;
     wire::WatchRequest request_;
     wire::WatchResponse response_;

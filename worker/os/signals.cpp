@@ -1,7 +1,13 @@
 #include "worker/os/signals.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <system_error>
 #include <utility>
+
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 namespace rollout {
 
@@ -13,17 +19,24 @@ constexpr int caught_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 constexpr int caught_signals[] = {SIGTERM, SIGINT, SIGHUP};
 #endif
 
+sigset_t set_of_signals()
+{
+    sigset_t all;
+    sigemptyset(&all);
+    for (const int number : caught_signals) {
+        sigaddset(&all, number);
+    }
+    return all;
+}
+
+
 /// Blocks signals while it exists; threads that are created in that time never receive one.
 class signal_pause {
   public:
     signal_pause()
     {
-        sigset_t ours;
-        sigemptyset(&ours);
-        for (const int number : caught_signals) {
-            sigaddset(&ours, number);
-        }
-        pthread_sigmask(SIG_BLOCK, &ours, &before_);
+        const sigset_t all = set_of_signals();
+        pthread_sigmask(SIG_BLOCK, &all, &before_);
     }
     ~signal_pause() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
     signal_pause(const signal_pause &) = delete;
@@ -53,29 +66,49 @@ std::jthread make_thread(std::function<void(const std::stop_token &stop)> work)
 }
 
 
+bool are_signals_blocked()
+{
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    return std::ranges::all_of(caught_signals, [&](int number) { return sigismember(&blocked, number) == 1; });
+}
+
+
 void signal_catcher::start(std::function<void(int number)> caught)
 {
+    const sigset_t all = set_of_signals();
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    unique_fd made(signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC));
+    if (made.get() < 0) {
+        throw std::system_error(errno, std::generic_category(), "signals cannot be received: signalfd");
+    }
     caught_ = std::move(caught);
-    for (const int number : caught_signals) {
-        handles_.push_back(std::make_unique<uv_signal_t>());
-        uv_signal_init(loop_, handles_.back().get());
-        handles_.back()->data = this;
-        uv_signal_start(
-            handles_.back().get(),
-            [](uv_signal_t *from, int signal) { static_cast<signal_catcher *>(from->data)->caught_(signal); },
-            number);
+    descriptor_ = std::move(made);
+    poll_ = std::make_unique<uv_poll_t>();
+    uv_poll_init(loop_, poll_.get(), descriptor_.get());
+    poll_->data = this;
+    uv_poll_start(poll_.get(), UV_READABLE,
+                  [](uv_poll_t *from, int, int) { static_cast<signal_catcher *>(from->data)->receive(); });
+}
+
+
+void signal_catcher::receive()
+{
+    signalfd_siginfo signal{};
+    while (descriptor_.get() >= 0 && read(descriptor_.get(), &signal, sizeof(signal)) == sizeof(signal)) {
+        caught_(static_cast<int>(signal.ssi_signo));
     }
 }
 
 
+/// They stay blocked, and so without an effect.
 void signal_catcher::ignore()
 {
-    const signal_pause pause; // libuv restores the default action, which is to terminate
-    for (auto &handle : std::exchange(handles_, {})) {
-        const int number = handle->signum;
-        uv_close(reinterpret_cast<uv_handle_t *>(handle.release()),
-                 [](uv_handle_t *closed) { delete reinterpret_cast<uv_signal_t *>(closed); });
-        std::signal(number, SIG_IGN);
+    if (poll_) {
+        uv_poll_stop(poll_.get());
+        uv_close(reinterpret_cast<uv_handle_t *>(poll_.release()),
+                 [](uv_handle_t *closed) { delete reinterpret_cast<uv_poll_t *>(closed); });
+        descriptor_.reset();
     }
 }
 

@@ -23,8 +23,8 @@ class fake_clock final : public rollout::clock {
         return std::make_unique<alarm>(*this, add(time, std::move(call)));
     }
 
-    /// Calls from the loop, soon, and nobody holds it.
-    void post(std::function<void()> call) { add({}, std::move(call)); }
+    /// Calls from the loop, after that time, and nobody holds it.
+    void post(std::function<void()> call, std::chrono::milliseconds time = {}) { add(time, std::move(call)); }
 
     /// Is there a call that is to come?
     bool waits() const noexcept { return !calls_.empty(); }
@@ -40,6 +40,9 @@ class fake_clock final : public rollout::clock {
         const auto call = std::move(first->second); // which may destroy its alarm
         calls_.erase(first);
         call();
+        if (after_each) {
+            after_each();
+        }
         return true;
     }
 
@@ -67,6 +70,9 @@ class fake_clock final : public rollout::clock {
         }
         return true;
     }
+
+    /// Runs after each call.
+    std::function<void()> after_each;
 
     /// Every call comes that much later at least: work that takes time.
     std::chrono::milliseconds least_time{0};

@@ -1,17 +1,16 @@
-// etcd in memory: transactions and ranges, answered by the clock as a test lets them.
+// An etcd in memory, by a fake clock: keys, leases and transactions, and each host's way to it, which can be cut. Hosts can be
+// stopped as by SIGSTOP: what comes for them waits.
 #pragma once
 
+#include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_clock.hpp"
-#include "worker/journal/etcd/store.hpp"
+#include "worker/etcd/calls.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <deque>
+#include <cstdint>
 #include <functional>
-#include <iterator>
 #include <map>
-#include <optional>
-#include <set>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -21,293 +20,428 @@ class fake_etcd {
   public:
     explicit fake_etcd(fake_clock &time) : time_(time) {}
 
-    /// What comes of the next transactions, in order; then all are answered.
-    enum class fate {
-        answered,
-        answer_lost, ///< carried out, and nobody is told
-        lost,        ///< not carried out, and nobody is told
-        late,        ///< carried out after the next one, and nobody is told
-    };
-    std::deque<fate> fates;
+    std::map<std::string, rollout::etcd::key_value> keys;
+    bool full = false;           ///< NOSPACE: no puts, no new leases
+    bool renews_blindly = false; ///< answers renewals of leases that are gone, as etcd's issue 20547 has it
+    std::function<void(const std::string &key)> on_change; ///< a watch
 
-    /// What all transactions are refused with.
-    std::optional<rollout::etcd::failure> refuses;
-    std::optional<rollout::etcd::failure> refuses_reads;
+    std::int64_t revision() const noexcept { return revision_; }
 
-    std::size_t most_steps = 128;
-    std::size_t most_bytes = 1536 * 1024;
-    std::chrono::milliseconds takes{1};
-
-    using content = std::map<std::string, rollout::etcd::key_value>;
-    content entries;
-    std::int64_t revision = 1;
-    std::map<std::int64_t, content> history; ///< what there was after each revision
-    std::int64_t compacted = 0;              ///< what was before is not kept
-    std::uint64_t cluster_id = 77;
-    std::vector<std::size_t> sizes; ///< the steps of each transaction that came
-    std::size_t under_way = 0;
-    std::size_t most_under_way = 0;
-
-    rollout::cluster::store store()
+    void end_lease(std::int64_t id)
     {
-        return {[this](rollout::etcd::txn_request request, rollout::etcd::answer_fn<rollout::etcd::txn_answer> done) {
-                    return txn(std::move(request), std::move(done));
-                },
-                [this](const rollout::etcd::range_request &request,
-                       rollout::etcd::answer_fn<rollout::etcd::range_answer> done) {
-                    return time_.after(takes, [this, request, done = std::move(done)] {
-                        refuses_reads ? done(*refuses_reads) : done(read(request));
-                    });
-                }};
-    }
-
-    /// As another client does it.
-    std::int64_t put(const std::string &key, const std::string &value)
-    {
-        ++revision;
-        put_at(key, value);
-        history[revision] = entries;
-        return revision;
-    }
-
-    void remove(const std::string &key)
-    {
-        ++revision;
-        entries.erase(key);
-        history[revision] = entries;
-    }
-
-    /// What a watch tells of all that came after a revision. Removals are in it as well.
-    std::vector<rollout::etcd::watch_event> events_after(std::int64_t applied) const
-    {
-        std::vector<rollout::etcd::watch_event> events;
-        for (auto next = history.upper_bound(applied); next != history.end(); ++next) {
-            for (const auto &[key, entry] : next->second) {
-                if (entry.mod_revision == next->first) {
-                    events.push_back({false, entry});
-                }
-            }
-            const content none;
-            const auto &before = next == history.begin() ? none : std::prev(next)->second;
-            for (const auto &[key, entry] : before) {
-                if (!next->second.contains(key)) {
-                    events.push_back({true, {key, "", 0, next->first, 0, 0}});
-                }
+        leases_.erase(id);
+        std::vector<std::string> gone;
+        for (const auto &[key, entry] : keys) {
+            if (entry.lease == id) {
+                gone.push_back(key);
             }
         }
-        return events;
+        if (!gone.empty()) {
+            ++revision_;
+        }
+        for (const auto &key : gone) {
+            keys.erase(key);
+            changed(key);
+        }
     }
 
-    std::string value(const std::string &key) const
+    void put(const std::string &key, const std::string &value, std::int64_t lease = 0)
     {
-        const auto found = entries.find(key);
-        return found == entries.end() ? std::string() : found->second.value;
+        ++revision_;
+        write({key, value, lease});
+    }
+
+    std::size_t leases() const noexcept { return leases_.size(); }
+
+    // What a member answers.
+
+    template <typename T>
+    using answer = rollout::etcd::answer<T>;
+
+    answer<rollout::etcd::range_answer> apply(const rollout::etcd::range_request &request)
+    {
+        rollout::etcd::range_answer got{header(), {}, 0, false};
+        auto at = keys.lower_bound(request.key);
+        const auto end =
+            request.range_end.empty() ? keys.upper_bound(request.key) : keys.lower_bound(request.range_end);
+        for (; at != end; ++at) {
+            got.found.push_back(at->second);
+        }
+        got.count = static_cast<std::int64_t>(got.found.size());
+        return got;
+    }
+
+    answer<rollout::etcd::put_answer> apply(const rollout::etcd::put_request &request)
+    {
+        if (auto refused = refusal_of(request); refused.because != cause::canceled) {
+            return refused;
+        }
+        ++revision_;
+        write(request);
+        return rollout::etcd::put_answer{header()};
+    }
+
+    answer<rollout::etcd::txn_answer> apply(const rollout::etcd::txn_request &request)
+    {
+        rollout::etcd::txn_answer got{header(), true, {}};
+        for (const auto &compare : request.compares) {
+            got.succeeded = got.succeeded && holds(compare);
+        }
+        const auto &steps = got.succeeded ? request.then : request.otherwise;
+        bool writes = false;
+        for (const auto &step : steps) {
+            if (const auto *put = std::get_if<rollout::etcd::put_request>(&step.is)) {
+                if (auto refused = refusal_of(*put); refused.because != cause::canceled) {
+                    return refused;
+                }
+                writes = true;
+            } else if (const auto *removal = std::get_if<rollout::etcd::delete_request>(&step.is)) {
+                writes = writes || keys.contains(removal->key);
+            }
+        }
+        revision_ += writes ? 1 : 0;
+        got.header = header();
+        for (const auto &step : steps) {
+            if (const auto *put = std::get_if<rollout::etcd::put_request>(&step.is)) {
+                write(*put);
+                got.parts.push_back({rollout::etcd::put_answer{header()}});
+            } else if (const auto *removal = std::get_if<rollout::etcd::delete_request>(&step.is)) {
+                got.parts.push_back({rollout::etcd::delete_answer{header(), erase(removal->key)}});
+            } else {
+                got.parts.push_back({*apply(std::get<rollout::etcd::range_request>(step.is))});
+            }
+        }
+        return got;
+    }
+
+    answer<rollout::etcd::delete_answer> apply(const rollout::etcd::delete_request &request)
+    {
+        revision_ += keys.contains(request.key) ? 1 : 0;
+        return rollout::etcd::delete_answer{header(), erase(request.key)};
+    }
+
+    answer<rollout::etcd::lease_answer> apply(const rollout::etcd::lease_request &request)
+    {
+        if (full) {
+            return no_space();
+        }
+        const auto id = ++last_lease_;
+        leases_[id] = {request.ttl, {}};
+        keep(id);
+        return rollout::etcd::lease_answer{header(), id, request.ttl};
+    }
+
+    answer<rollout::etcd::lease_answer> apply(const rollout::etcd::lease_renewal &request)
+    {
+        if (!leases_.contains(request.id)) {
+            return rollout::etcd::lease_answer{header(), request.id, std::chrono::seconds(renews_blindly ? 4 : 0)};
+        }
+        keep(request.id);
+        return rollout::etcd::lease_answer{header(), request.id, leases_.at(request.id).ttl};
+    }
+
+    answer<rollout::etcd::revoke_answer> apply(const rollout::etcd::revoke_request &request)
+    {
+        if (!leases_.contains(request.id)) {
+            return no_lease();
+        }
+        end_lease(request.id);
+        return rollout::etcd::revoke_answer{header()};
     }
 
   private:
-    static rollout::etcd::failure unknown()
+    using kind = rollout::etcd::failure::kind;
+    using cause = rollout::etcd::failure::cause;
+
+    struct lease_state {
+        std::chrono::seconds ttl{0};
+        std::chrono::milliseconds ends{0};
+    };
+
+    rollout::etcd::answer_header header() const { return {1, 1, revision_, 1}; }
+
+    static rollout::etcd::failure no_space() { return {kind::refused, cause::no_space, "database space exceeded"}; }
+    static rollout::etcd::failure no_lease()
     {
-        return {rollout::etcd::failure::kind::unknown, rollout::etcd::failure::cause::timed_out, "no answer"};
+        return {kind::refused, cause::lease_not_found, "requested lease not found"};
     }
 
-    rollout::operation_ptr txn(rollout::etcd::txn_request request,
-                               rollout::etcd::answer_fn<rollout::etcd::txn_answer> done)
+    /// `canceled`: it is not refused.
+    rollout::etcd::failure refusal_of(const rollout::etcd::put_request &request) const
     {
-        sizes.push_back(request.then.size());
-        most_under_way = std::max(most_under_way, ++under_way);
-        return time_.after(takes, [this, request = std::move(request), done = std::move(done)] {
-            --under_way;
-            const fate what = fates.empty() ? fate::answered : fates.front();
-            if (!fates.empty()) {
-                fates.pop_front();
-            }
-            if (refuses) {
-                done(*refuses);
-                return;
-            }
-            if (const auto fault = too_much(request)) {
-                done(*fault);
-                return;
-            }
-            const auto late = std::exchange(late_, {});
-            switch (what) {
-            case fate::answered:
-                done_after(done, carry_out(request), late);
-                return;
-            case fate::answer_lost:
-                carry_out(request);
-                break;
-            case fate::lost:
-                break;
-            case fate::late:
-                late_.push_back(request);
-                break;
-            }
-            for (const auto &of : late) {
-                carry_out(of);
-            }
-            done(unknown());
-        });
-    }
-
-    void done_after(const rollout::etcd::answer_fn<rollout::etcd::txn_answer> &done, rollout::etcd::txn_answer answer,
-                    const std::vector<rollout::etcd::txn_request> &late)
-    {
-        for (const auto &of : late) {
-            carry_out(of);
+        if (full) {
+            return no_space();
         }
-        done(std::move(answer));
+        return request.lease != 0 && !leases_.contains(request.lease)
+                   ? no_lease()
+                   : rollout::etcd::failure{kind::refused, cause::canceled, {}};
     }
 
-    std::optional<rollout::etcd::failure> too_much(const rollout::etcd::txn_request &request) const
+    void write(const rollout::etcd::put_request &request)
     {
-        using rollout::etcd::failure;
-        if (request.then.size() >= most_steps) {
-            return failure{failure::kind::refused, failure::cause::too_many_operations, "too many operations"};
-        }
-        if (bytes_of(request) > most_bytes) {
-            return failure{failure::kind::refused, failure::cause::too_large, "too large"};
-        }
-        std::set<std::string> put;
-        if (puts_twice(request, put)) {
-            return failure{failure::kind::refused, failure::cause::duplicate_key, "duplicate key"};
-        }
-        return std::nullopt;
+        auto &entry = keys[request.key];
+        entry.create_revision = entry.version == 0 ? revision_ : entry.create_revision;
+        entry.key = request.key;
+        entry.value = request.value;
+        entry.lease = request.lease;
+        entry.mod_revision = revision_;
+        ++entry.version;
+        changed(request.key);
     }
 
-    static std::size_t bytes_of(const rollout::etcd::txn_request &request)
+    std::int64_t erase(const std::string &key)
     {
-        std::size_t bytes = 0;
-        for (const auto &step : request.then) {
-            if (const auto *put = std::get_if<rollout::etcd::put_request>(&step.is)) {
-                bytes += put->key.size() + put->value.size();
-            } else if (const auto *inner = std::get_if<rollout::etcd::txn_request>(&step.is)) {
-                bytes += bytes_of(*inner);
-            }
-        }
-        return bytes;
+        const auto erased = static_cast<std::int64_t>(keys.erase(key));
+        changed(key);
+        return erased;
     }
 
-    static bool puts_twice(const rollout::etcd::txn_request &request, std::set<std::string> &keys)
+    bool holds(const rollout::etcd::compare &compare) const
     {
-        return std::ranges::any_of(request.then, [&keys](const auto &step) {
-            if (const auto *put = std::get_if<rollout::etcd::put_request>(&step.is)) {
-                return !keys.insert(put->key).second;
-            }
-            if (const auto *gone = std::get_if<rollout::etcd::delete_request>(&step.is)) {
-                return !keys.insert(gone->key).second;
-            }
-            const auto *inner = std::get_if<rollout::etcd::txn_request>(&step.is);
-            return inner != nullptr && puts_twice(*inner, keys);
-        });
-    }
-
-    bool holds(const rollout::etcd::compare &of) const
-    {
-        using rollout::etcd::compare;
-        const auto found = entries.find(of.key);
-        const rollout::etcd::key_value none{};
-        const auto &entry = found == entries.end() ? none : found->second;
-        switch (of.of) {
-        case compare::field::value:
-            return found != entries.end() && entry.value == of.value;
-        case compare::field::create_revision:
-            return entry.create_revision == of.number;
-        case compare::field::mod_revision:
-            return entry.mod_revision == of.number;
-        case compare::field::version:
-            return entry.version == of.number;
-        case compare::field::lease:
-            return entry.lease == of.number;
+        using field = rollout::etcd::compare::field;
+        assert_true(compare.is == rollout::etcd::compare::relation::equal);
+        const auto found = keys.find(compare.key);
+        const rollout::etcd::key_value entry = found == keys.end() ? rollout::etcd::key_value{} : found->second;
+        switch (compare.of) {
+        case field::version:
+            return entry.version == compare.number;
+        case field::create_revision:
+            return entry.create_revision == compare.number;
+        case field::mod_revision:
+            return entry.mod_revision == compare.number;
+        case field::lease:
+            return entry.lease == compare.number;
+        case field::value:
+            return entry.value == compare.value;
         }
         return false;
     }
 
-    rollout::etcd::txn_answer carry_out(const rollout::etcd::txn_request &request)
+    void keep(std::int64_t id)
     {
-        ++revision;
-        bool changed = false;
-        auto answer = carry_out(request, changed);
-        if (!changed) {
-            --revision;
-        } else {
-            history[revision] = entries;
-        }
-        set_revision(answer);
-        return answer;
+        auto &kept = leases_.at(id);
+        kept.ends = time_.now() + kept.ttl;
+        time_.post(
+            [this, id] {
+                const auto found = leases_.find(id);
+                if (found != leases_.end() && found->second.ends <= time_.now()) {
+                    end_lease(id);
+                }
+            },
+            kept.ttl);
     }
 
-    void set_revision(rollout::etcd::txn_answer &answer) const { answer.header.revision = revision; }
-
-    rollout::etcd::txn_answer carry_out(const rollout::etcd::txn_request &request, bool &changed)
+    void changed(const std::string &key) const
     {
-        rollout::etcd::txn_answer answer;
-        answer.succeeded = std::ranges::all_of(request.compares, [this](const auto &of) { return holds(of); });
-        for (const auto &step : answer.succeeded ? request.then : request.otherwise) {
-            if (const auto *put = std::get_if<rollout::etcd::put_request>(&step.is)) {
-                put_at(put->key, put->value);
-                changed = true;
-                answer.parts.push_back({rollout::etcd::put_answer{}});
-            } else if (const auto *gone = std::get_if<rollout::etcd::delete_request>(&step.is)) {
-                const auto count = static_cast<std::int64_t>(entries.erase(gone->key));
-                changed = changed || count != 0;
-                answer.parts.push_back({rollout::etcd::delete_answer{{}, count}});
-            } else if (const auto *inner = std::get_if<rollout::etcd::txn_request>(&step.is)) {
-                answer.parts.push_back({carry_out(*inner, changed)});
-            } else {
-                answer.parts.push_back({range(std::get<rollout::etcd::range_request>(step.is))});
-            }
+        if (on_change) {
+            on_change(key);
         }
-        return answer;
-    }
-
-    void put_at(const std::string &key, const std::string &value)
-    {
-        auto &entry = entries[key];
-        entry.key = key;
-        entry.value = value;
-        entry.create_revision = entry.create_revision == 0 ? revision : entry.create_revision;
-        entry.mod_revision = revision;
-        ++entry.version;
-    }
-
-    rollout::etcd::answer<rollout::etcd::range_answer> read(const rollout::etcd::range_request &request) const
-    {
-        using rollout::etcd::failure;
-        if (request.revision > revision) {
-            return failure{failure::kind::refused, failure::cause::future_revision, "a future revision"};
-        }
-        if (request.revision != 0 && request.revision < compacted) {
-            return failure{failure::kind::refused, failure::cause::compacted, "compacted"};
-        }
-        return range(request);
-    }
-
-    const content &at(std::int64_t wanted) const
-    {
-        static const content none;
-        const auto after = history.upper_bound(wanted);
-        return wanted == 0 ? entries : after == history.begin() ? none : std::prev(after)->second;
-    }
-
-    rollout::etcd::range_answer range(const rollout::etcd::range_request &request) const
-    {
-        rollout::etcd::range_answer answer;
-        answer.header.revision = revision;
-        answer.header.cluster_id = cluster_id;
-        const content &there = at(request.revision);
-        const auto end = request.range_end.empty() ? request.key + '\0' : request.range_end;
-        for (auto entry = there.lower_bound(request.key); entry != there.end() && entry->first < end; ++entry) {
-            ++answer.count;
-            if (request.limit != 0 && answer.found.size() == static_cast<std::size_t>(request.limit)) {
-                answer.more = true;
-            } else {
-                answer.found.push_back(entry->second);
-            }
-        }
-        return answer;
     }
 
     fake_clock &time_;
-    std::vector<rollout::etcd::txn_request> late_;
+    std::int64_t revision_ = 1;
+    std::int64_t last_lease_ = 1000;
+    std::map<std::int64_t, lease_state> leases_;
+};
+
+
+/// The clock of a host that can be stopped: what is due for it meanwhile comes when it goes on.
+class host_clock final : public rollout::clock {
+  public:
+    explicit host_clock(fake_clock &time) : time_(time) {}
+
+    std::chrono::milliseconds now() const override { return time_.now(); }
+    std::int64_t wall_us() const override { return time_.wall_us(); }
+
+    rollout::operation_ptr after(std::chrono::milliseconds time, std::function<void()> call) override
+    {
+        auto held = std::make_unique<alarm>(std::move(call));
+        held->alarm_ = time_.after(time, [this, what = held->call_] { arrive(what); }); // not after the host's end
+        return held;
+    }
+
+    /// Calls from the host's loop, and nobody holds it.
+    void post(std::function<void()> call, std::chrono::milliseconds time)
+    {
+        time_.post(
+            [this, alive = std::weak_ptr<int>(lives_),
+             what = std::make_shared<std::function<void()>>(std::move(call))] {
+                if (!alive.expired()) {
+                    arrive(what);
+                }
+            },
+            time);
+    }
+
+    bool is_stopped() const noexcept { return stopped_; }
+    void stop() { stopped_ = true; }
+    void resume()
+    {
+        stopped_ = false;
+        for (const auto &call : std::exchange(late_, {})) {
+            post(
+                [call] {
+                    if (const auto late = std::exchange(*call, nullptr)) {
+                        late();
+                    }
+                },
+                {});
+        }
+    }
+
+  private:
+    using shared_call = std::shared_ptr<std::function<void()>>;
+
+    struct alarm final : rollout::operation {
+        explicit alarm(std::function<void()> call) : call_(std::make_shared<std::function<void()>>(std::move(call)))
+        {
+        }
+        ~alarm() override { *call_ = nullptr; }
+        void cancel() override { *call_ = nullptr; }
+
+        shared_call call_;
+        rollout::operation_ptr alarm_;
+    };
+
+    void arrive(const shared_call &what)
+    {
+        if (stopped_) {
+            late_.push_back(what);
+        } else if (const auto call = std::exchange(*what, nullptr)) {
+            call();
+        }
+    }
+
+    fake_clock &time_;
+    bool stopped_ = false;
+    std::vector<shared_call> late_;
+    std::shared_ptr<int> lives_ = std::make_shared<int>(0);
+};
+
+
+/// A host's calls of etcd.
+class way_to_etcd final : public rollout::etcd::calls {
+  public:
+    way_to_etcd(fake_etcd &to, fake_clock &net, host_clock &host) : to_(to), net_(net), host_(host) {}
+
+    bool loses_requests = false;
+    bool loses_answers = false;
+    std::chrono::milliseconds request_takes{1};
+    std::chrono::milliseconds answer_takes{1};
+
+    std::vector<std::string> sent; ///< the calls' names
+
+    template <typename T>
+    using fn = rollout::etcd::answer_fn<T>;
+
+    rollout::operation_ptr range(rollout::etcd::range_request request, fn<rollout::etcd::range_answer> done) override
+    {
+        return send("range", false, std::move(request), std::move(done));
+    }
+    rollout::operation_ptr put(rollout::etcd::put_request request, fn<rollout::etcd::put_answer> done) override
+    {
+        return send("put", true, std::move(request), std::move(done));
+    }
+    rollout::operation_ptr txn(rollout::etcd::txn_request request, fn<rollout::etcd::txn_answer> done) override
+    {
+        return send("txn", true, std::move(request), std::move(done));
+    }
+    rollout::operation_ptr grant(rollout::etcd::lease_request request, fn<rollout::etcd::lease_answer> done) override
+    {
+        return send("grant", true, request, std::move(done));
+    }
+    rollout::operation_ptr renew(rollout::etcd::lease_renewal request, fn<rollout::etcd::lease_answer> done) override
+    {
+        return send("renew", false, request, std::move(done));
+    }
+    rollout::operation_ptr revoke(rollout::etcd::revoke_request request,
+                                  fn<rollout::etcd::revoke_answer> done) override
+    {
+        return send("revoke", true, request, std::move(done));
+    }
+    rollout::operation_ptr remove(rollout::etcd::delete_request request,
+                                  fn<rollout::etcd::delete_answer> done) override
+    {
+        return send("remove", true, std::move(request), std::move(done));
+    }
+    rollout::operation_ptr compact(rollout::etcd::compact_request, fn<rollout::etcd::compact_answer>) override
+    {
+        return unexpected();
+    }
+    rollout::operation_ptr status(rollout::etcd::status_request, fn<rollout::etcd::status_answer>) override
+    {
+        return unexpected();
+    }
+
+  private:
+    template <typename Answer>
+    struct pending {
+        fn<Answer> done;
+        rollout::operation_ptr timeout;
+
+        void end(rollout::etcd::answer<Answer> with)
+        {
+            const auto alarm = std::move(timeout);
+            if (const auto call = std::exchange(done, nullptr)) {
+                call(std::move(with));
+            }
+        }
+    };
+
+    template <typename Answer>
+    struct handle final : rollout::operation {
+        explicit handle(std::shared_ptr<pending<Answer>> call) : call_(std::move(call)) {}
+        ~handle() override
+        {
+            call_->done = nullptr;
+            call_->timeout.reset();
+        }
+        void cancel() override { fail_msg("nobody cancels"); }
+
+        std::shared_ptr<pending<Answer>> call_;
+    };
+
+    static rollout::operation_ptr unexpected()
+    {
+        fail_msg("this call is not expected");
+        return nullptr;
+    }
+
+    template <typename Request, typename Answer>
+    rollout::operation_ptr send(const char *name, bool changes, Request request, fn<Answer> done)
+    {
+        using rollout::etcd::failure;
+        sent.emplace_back(name);
+        const auto call = std::make_shared<pending<Answer>>();
+        call->done = std::move(done);
+        const std::weak_ptr<pending<Answer>> waits = call;
+        call->timeout = host_.after(std::chrono::seconds(2), [waits, changes] {
+            if (const auto late = waits.lock()) {
+                late->end(failure{changes ? failure::kind::unknown : failure::kind::unavailable,
+                                  failure::cause::timed_out, "etcd does not answer"});
+            }
+        });
+        if (!loses_requests) {
+            net_.post(
+                [this, alive = std::weak_ptr<int>(lives_), to = &to_, waits, request = std::move(request)] {
+                    auto result = std::make_shared<rollout::etcd::answer<Answer>>(to->apply(request));
+                    if (!alive.expired() && !loses_answers) {
+                        host_.post(
+                            [waits, result] {
+                                if (const auto late = waits.lock()) {
+                                    late->end(std::move(*result));
+                                }
+                            },
+                            answer_takes);
+                    }
+                },
+                request_takes);
+        }
+        return std::make_unique<handle<Answer>>(call);
+    }
+
+    fake_etcd &to_;
+    fake_clock &net_;
+    host_clock &host_;
+    std::shared_ptr<int> lives_ = std::make_shared<int>(0);
 };

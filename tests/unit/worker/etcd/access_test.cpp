@@ -1,7 +1,9 @@
 #include "worker/etcd/access.hpp"
 
 #include "tests/unit/cmocka.hpp"
+#include "tests/unit/test_loop.hpp"
 #include "worker/etcd/messages.hpp"
+#include "worker/os/signals.hpp"
 
 #include <string>
 #include <string_view>
@@ -109,6 +111,9 @@ void the_end_of_a_prefix_is_the_next_key_behind_it(void **)
 
 int main()
 {
+    test_loop loop;
+    rollout::signal_catcher signals(loop.get());
+    signals.start([](int) {});
     const CMUnitTest tests[] = {
         cmocka_unit_test(an_endpoint_is_a_scheme_a_host_and_a_port),
         cmocka_unit_test(anything_else_is_refused_with_its_text),

@@ -1,7 +1,7 @@
 #include "worker/journal/etcd/follower.hpp"
 
 #include "tests/unit/cmocka.hpp"
-#include "tests/unit/fakes/fake_etcd.hpp"
+#include "tests/unit/fakes/fake_etcd_store.hpp"
 #include "tests/unit/logged.hpp"
 #include "tests/unit/temporary_folder.hpp"
 #include "tests/unit/test_loop.hpp"
@@ -69,7 +69,7 @@ struct following {
     temporary_folder folder;
     test_loop loop;
     fake_clock time;
-    fake_etcd etcd{time};
+    fake_etcd_store etcd{time};
     keys names{"/r/"};
     std::unique_ptr<rollout::journal_replica> replica =
         std::make_unique<rollout::journal_replica>(loop.get(), (folder / "replica.db").native());
@@ -241,13 +241,13 @@ void what_is_compacted_is_read_anew(void **)
 
 /// What a copy of etcd is: its content, and its history up to then.
 struct copy_of_etcd {
-    fake_etcd::content entries;
+    fake_etcd_store::content entries;
     std::int64_t revision;
-    std::map<std::int64_t, fake_etcd::content> history;
+    std::map<std::int64_t, fake_etcd_store::content> history;
 
-    explicit copy_of_etcd(const fake_etcd &of) : entries(of.entries), revision(of.revision), history(of.history) {}
+    explicit copy_of_etcd(const fake_etcd_store &of) : entries(of.entries), revision(of.revision), history(of.history) {}
 
-    void put_back(fake_etcd &to) const
+    void put_back(fake_etcd_store &to) const
     {
         to.entries = entries;
         to.revision = revision;

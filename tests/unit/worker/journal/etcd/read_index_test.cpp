@@ -1,7 +1,7 @@
 #include "worker/journal/etcd/read_index.hpp"
 
 #include "tests/unit/cmocka.hpp"
-#include "tests/unit/fakes/fake_etcd.hpp"
+#include "tests/unit/fakes/fake_etcd_store.hpp"
 
 #include <vector>
 
@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 struct asking {
     fake_clock time;
-    fake_etcd etcd{time};
+    fake_etcd_store etcd{time};
     keys names{"/r/"};
     unsigned reads = 0;
     std::vector<bool> told;

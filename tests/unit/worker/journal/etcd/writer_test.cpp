@@ -1,7 +1,7 @@
 #include "worker/journal/etcd/writer.hpp"
 
 #include "tests/unit/cmocka.hpp"
-#include "tests/unit/fakes/fake_etcd.hpp"
+#include "tests/unit/fakes/fake_etcd_store.hpp"
 #include "tests/unit/worker/journal/sqlite/sample_task.hpp"
 #include "worker/journal/etcd/records.hpp"
 #include "worker/journal/etcd/revision.hpp"
@@ -14,7 +14,7 @@ namespace {
 
 using namespace rollout::cluster;
 using namespace std::chrono_literals;
-using fate = fake_etcd::fate;
+using fate = fake_etcd_store::fate;
 using rollout::journal;
 using rollout::model;
 using rollout::outcome;
@@ -37,7 +37,7 @@ struct saved {
 /// A writer before etcd, with what came of its writes, in order.
 struct writing {
     fake_clock time;
-    fake_etcd etcd{time};
+    fake_etcd_store etcd{time};
     keys names{"/r/"};
     own_writes own{"w"};
     unsigned attempts = 0;
