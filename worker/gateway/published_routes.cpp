@@ -114,10 +114,9 @@ void published_routes::drop_peers_of(const std::string &model_id)
     }
     const auto routes = durable_of(model_id);
     while (known != peers_.end() && known->first.model_id == model_id) {
-        const auto &[which, peers] = *known;
-        const auto says_else = [&which, &peers](const std::optional<route_target> &slot) {
-            return slot && slot->revision == which.revision && slot->model == which.server_model &&
-                   slot->peers != peers;
+        const auto says_else = [&of = *known](const std::optional<route_target> &slot) {
+            return slot && slot->revision == of.first.revision && slot->model == of.first.server_model &&
+                   slot->peers != of.second;
         };
         const bool is_needed = std::ranges::any_of(
             routes, [&says_else](const route &part) { return says_else(part.blue) || says_else(part.green); });
