@@ -17,12 +17,12 @@ change_watch::change_watch(etcd::rpc_thread &thread, clock &time, std::shared_pt
 
 void change_watch::begin(std::int64_t applied)
 {
-    etcd::watched_range range;
-    range.key = key_;
-    range.range_end = range_ == range::prefix ? etcd::end_of_prefix(key_) : std::string();
-    range.applied = applied;
-    range.silence = std::chrono::milliseconds(0);
-    watch_ = std::make_unique<etcd::watch>(thread_, time_, access_, std::move(range), *this);
+    etcd::watched_range watched;
+    watched.key = key_;
+    watched.range_end = range_ == range::prefix ? etcd::end_of_prefix(key_) : std::string();
+    watched.applied = applied;
+    watched.silence = std::chrono::milliseconds(0);
+    watch_ = std::make_unique<etcd::watch>(thread_, time_, access_, std::move(watched), *this);
 }
 
 
