@@ -5,11 +5,13 @@
 #include "worker/async/loop_clock.hpp"
 #include "worker/etcd/rpc_thread.hpp"
 #include "worker/journal/etcd/etcd_journal.hpp"
+#include "worker/os/signals.hpp"
 
 #include <uv.h>
 
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -483,6 +485,7 @@ class driver {
 /// Standard input, line by line.
 struct input {
     driver &to;
+    std::function<void()> ended;
     uv_pipe_t pipe{};
     std::string text;
     char room[65536];
@@ -506,8 +509,7 @@ struct input {
     void on_read(ssize_t size)
     {
         if (size < 0) {
-            to.close();
-            uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
+            close();
             return;
         }
         text.append(room, static_cast<std::size_t>(size));
@@ -521,6 +523,15 @@ struct input {
             to.command(line.get());
         }
     }
+
+    void close()
+    {
+        if (uv_is_closing(reinterpret_cast<uv_handle_t *>(&pipe)) == 0) {
+            to.close();
+            uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
+            ended();
+        }
+    }
 };
 
 } // namespace
@@ -528,12 +539,13 @@ struct input {
 
 int main()
 {
-    etcd::prepare_rpc();
     uv_loop_t loop;
     uv_loop_init(&loop);
     {
+        signal_catcher signals(&loop);
         driver all(&loop);
-        input in{.to = all, .pipe = {}, .text = {}, .room = {}};
+        input in{.to = all, .ended = [&signals] { signals.ignore(); }, .pipe = {}, .text = {}, .room = {}};
+        signals.start([&in](int) { in.close(); });
         in.start(&loop);
         uv_run(&loop, UV_RUN_DEFAULT);
     }

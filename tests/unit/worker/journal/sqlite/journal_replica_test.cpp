@@ -184,7 +184,7 @@ void changes_that_build_on_others_are_not_there_without_them(void **)
     replica.loop.run_until([&] { return applied.size() == 4; });
     assert_true((applied == std::vector<bool>{true, true, false, true}));
     assert_int_equal(replica.all().size(), 4);
-    assert_int_equal(replica->unfinished().size(), 4);
+    assert_int_equal(replica->count_unfinished(), 4);
     assert_text(replica->position().mark, "c");
 }
 
