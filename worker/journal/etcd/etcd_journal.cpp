@@ -64,7 +64,7 @@ journal::found_fn or_not_known(journal::found_fn done)
 } // namespace
 
 
-etcd_journal::etcd_journal(uv_loop_t *loop, clock &time, etcd::rpc_thread &thread, place where)
+etcd_journal::etcd_journal(uv_loop_t *loop, clock &time, etcd::rpc_thread &thread, const place &where)
     : time_(time), names_(where.prefix), client_(thread, time, where.access), replica_(loop, where.path),
       own_(new_instance_id()), writer_({cluster::store_of(client_), time, names_, own_,
                                         [this](std::chrono::nanoseconds took, bool ok) {

@@ -38,7 +38,7 @@ class etcd_journal final : public journal {
 
     /// Opens the replica; throws as replica does. The loop, the clock and the thread must outlive the journal. Until it
     /// has joined the cluster, writes fail, and reads are answered by what the replica had.
-    etcd_journal(uv_loop_t *loop, clock &time, etcd::rpc_thread &thread, place where);
+    etcd_journal(uv_loop_t *loop, clock &time, etcd::rpc_thread &thread, const place &where);
     ~etcd_journal() override;
 
     /// Begins to follow.

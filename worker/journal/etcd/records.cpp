@@ -45,12 +45,12 @@ std::string_view take_line(std::string_view &value) noexcept
 
 
 /// Returns whether the line has exactly these words.
-template <std::size_t Count>
-bool split(std::string_view line, std::array<std::string_view, Count> &words) noexcept
+template <std::size_t count>
+bool split(std::string_view line, std::array<std::string_view, count> &words) noexcept
 {
-    for (std::size_t i = 0; i < Count; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
         const auto end = line.find(' ');
-        const bool is_last = i + 1 == Count;
+        const bool is_last = i + 1 == count;
         if (line.empty() || (end == std::string_view::npos) != is_last) {
             return false;
         }

@@ -45,20 +45,20 @@ wal_file &wal_of(sqlite3_file *file) noexcept
 
 
 /// Calls a method of SQLite's own file.
-template <auto Method, typename... Arguments>
+template <auto method, typename... Arguments>
 int forward(sqlite3_file *file, Arguments... arguments) noexcept
 {
     sqlite3_file *real = wal_of(file).real();
-    return (real->pMethods->*Method)(real, arguments...);
+    return (real->pMethods->*method)(real, arguments...);
 }
 
 
 /// The same, after what is gathered has been written.
-template <auto Method, typename... Arguments>
+template <auto method, typename... Arguments>
 int flush_and_forward(sqlite3_file *file, Arguments... arguments) noexcept
 {
     const int rc = wal_of(file).flush();
-    return rc == SQLITE_OK ? forward<Method>(file, arguments...) : rc;
+    return rc == SQLITE_OK ? forward<method>(file, arguments...) : rc;
 }
 
 

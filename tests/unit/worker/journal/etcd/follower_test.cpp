@@ -245,7 +245,9 @@ struct copy_of_etcd {
     std::int64_t revision;
     std::map<std::int64_t, fake_etcd_store::content> history;
 
-    explicit copy_of_etcd(const fake_etcd_store &of) : entries(of.entries), revision(of.revision), history(of.history) {}
+    explicit copy_of_etcd(const fake_etcd_store &of) : entries(of.entries), revision(of.revision), history(of.history)
+    {
+    }
 
     void put_back(fake_etcd_store &to) const
     {
