@@ -12,7 +12,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <future>
 #include <system_error>
 #include <utility>
 
@@ -409,11 +408,9 @@ outcome model_repository::moved(const fs::path &from, const fs::path &to, int er
         }
         return no_way(from, to, error);
     }
-    // Both at a time; in `get`, if no thread can be started.
-    auto other = std::async([this, folder = from.parent_path()] { return shared_->sync(folder); });
-    auto synced = shared_->sync(to.parent_path());
-    auto other_synced = other.get();
-    return synced ? other_synced : synced;
+    // In this order: a file system that does not rename as one must not lose the entry in both.
+    const auto synced = shared_->sync(to.parent_path());
+    return synced ? shared_->sync(from.parent_path()) : synced;
 }
 
 } // namespace rollout

@@ -4,6 +4,7 @@
 #include "worker/async/outcome.hpp"
 
 #include <condition_variable>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -12,7 +13,7 @@
 namespace rollout {
 
 /// Threads that come while a sync runs share the next one: it begins after all that they have done, and costs no more
-/// for many of them. May be used by any thread.
+/// for many of them; if the running one fails, so does that. May be used by any thread.
 class shared_sync {
   public:
     using sync_fn = std::function<outcome(const std::filesystem::path &folder)>;
@@ -25,8 +26,18 @@ class shared_sync {
     /// Returns when what the caller has changed in the folder is on the disk, or that it is not.
     outcome run();
 
+    /// Returns how many wait for a sync that has not begun.
+    std::size_t waiting();
+
   private:
     struct turn {
+        std::size_t waiting = 0;
+        void end(const outcome &with)
+        {
+            ended = with;
+            is_over = true;
+        }
+
         bool is_over = false;
         outcome ended;
     };

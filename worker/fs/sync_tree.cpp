@@ -86,7 +86,9 @@ outcome sync_tree(const fs::path &folder, const stop_flag &stop)
         for (auto i = next++; ended && !failed && i < entries.size(); i = next++) {
             ended = stop ? outcome::canceled() : sync_entry(entries[i]);
         }
-        failed = failed || !ended;
+        if (!ended) {
+            failed = true;
+        }
         return ended;
     };
     std::vector<std::future<outcome>> others;

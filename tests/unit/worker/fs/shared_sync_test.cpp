@@ -2,7 +2,9 @@
 #include "worker/fs/shared_sync.hpp"
 
 #include <atomic>
+#include <cstring>
 #include <future>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -70,6 +72,46 @@ void what_a_caller_has_done_is_synced_when_it_returns(void **)
     assert_int_equal(too_early, 0);
 }
 
+void a_failure_is_told_to_those_who_wait_for_the_next_sync(void **)
+{
+    std::promise<void> is_running;
+    std::promise<void> may_end;
+    std::atomic<int> syncs = 0;
+    shared_sync sync("f", [&](const std::filesystem::path &) {
+        if (++syncs == 1) {
+            is_running.set_value();
+            may_end.get_future().wait();
+            return outcome::permanent("the disk is gone");
+        }
+        return outcome::permanent("a later sync");
+    });
+    auto first = std::async(std::launch::async, [&] { return sync.run(); });
+    is_running.get_future().wait();
+    auto second = std::async(std::launch::async, [&] { return sync.run(); });
+    while (sync.waiting() == 0) {
+        std::this_thread::yield();
+    }
+    may_end.set_value();
+    assert_text(first.get().detail, "the disk is gone");
+    assert_text(second.get().detail, "the disk is gone");
+    assert_int_equal(syncs, 1);
+}
+
+void a_sync_that_throws_holds_nobody_up(void **)
+{
+    int syncs = 0;
+    shared_sync sync("f", [&](const std::filesystem::path &) {
+        if (++syncs == 1) {
+            throw std::bad_alloc();
+        }
+        return outcome::ok();
+    });
+    const auto first = sync.run();
+    assert_true(first.is == outcome::kind::transient);
+    assert_non_null(std::strstr(first.detail.c_str(), "f could not be synced"));
+    assert_true(static_cast<bool>(sync.run()));
+}
+
 void a_failure_is_told_to_those_who_waited_for_that_sync(void **)
 {
     int syncs = 0;
@@ -89,6 +131,8 @@ int main()
         cmocka_unit_test(who_comes_while_a_sync_runs_gets_one_that_begins_later),
         cmocka_unit_test(what_a_caller_has_done_is_synced_when_it_returns),
         cmocka_unit_test(a_failure_is_told_to_those_who_waited_for_that_sync),
+        cmocka_unit_test(a_failure_is_told_to_those_who_wait_for_the_next_sync),
+        cmocka_unit_test(a_sync_that_throws_holds_nobody_up),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
