@@ -180,6 +180,8 @@ journal_file::journal_file(const std::string &path, std::span<const migration> s
         revision = static_cast<std::uint64_t>(meta.number(0));
     }
     writer.while_at_work({});
+    // A batch is small: its pages stay in memory until its commit, and a batch that is rolled back has written nothing.
+    writer.run("PRAGMA cache_spill = OFF");
 }
 
 

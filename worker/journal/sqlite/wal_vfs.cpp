@@ -53,21 +53,28 @@ int forward(sqlite3_file *file, Arguments... arguments) noexcept
 }
 
 
-/// The same, after what is gathered has been written.
+/// The same, after what is gathered has been written. If it cannot be written, SQLite must undo the whole transaction,
+/// which a full disk alone does not make it do.
 template <auto method, typename... Arguments>
 int flush_and_forward(sqlite3_file *file, Arguments... arguments) noexcept
 {
-    const int rc = wal_of(file).flush();
-    return rc == SQLITE_OK ? forward<method>(file, arguments...) : rc;
+    return wal_of(file).flush() == SQLITE_OK ? forward<method>(file, arguments...) : SQLITE_IOERR_WRITE;
 }
 
 
+int sync_wal(sqlite3_file *file, int flags) noexcept
+{
+    const int rc = wal_of(file).flush();
+    return rc == SQLITE_OK ? forward<&sqlite3_io_methods::xSync>(file, flags) : rc;
+}
+
+
+/// What has not been synced is of a transaction that was undone, and another connection may have written in its place.
 int close_wal(sqlite3_file *file) noexcept
 {
-    const int flushed = wal_of(file).flush();
-    const int closed = forward<&sqlite3_io_methods::xClose>(file);
+    const int rc = forward<&sqlite3_io_methods::xClose>(file);
     delete wal_of(file).gathered;
-    return flushed == SQLITE_OK ? closed : flushed;
+    return rc;
 }
 
 
@@ -85,6 +92,7 @@ try {
     wal.gathered->append(static_cast<const char *>(bytes), static_cast<std::size_t>(size));
     return SQLITE_OK;
 } catch (const std::bad_alloc &) {
+    wal_of(file).gathered->clear();
     return SQLITE_IOERR_NOMEM;
 }
 
@@ -95,7 +103,7 @@ const sqlite3_io_methods wal_methods = {
     flush_and_forward<&sqlite3_io_methods::xRead, void *, int, sqlite3_int64>,
     write_wal,
     flush_and_forward<&sqlite3_io_methods::xTruncate, sqlite3_int64>,
-    flush_and_forward<&sqlite3_io_methods::xSync, int>,
+    sync_wal,
     flush_and_forward<&sqlite3_io_methods::xFileSize, sqlite3_int64 *>,
     forward<&sqlite3_io_methods::xLock, int>,
     forward<&sqlite3_io_methods::xUnlock, int>,
