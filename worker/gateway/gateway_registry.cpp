@@ -76,10 +76,20 @@ void gateway_registry::add_lost(const std::vector<known_gateway> &all)
 {
     seen_ = journal_.revision();
     for (const auto &[id, processes] : all) {
-        const bool is_first = !has_lost();
         auto &known = add(id);
         known.processes = peer_processes::from_text(processes);
-        lose(known, is_first);
+        note_lost(known);
+    }
+}
+
+
+void gateway_registry::expect_links()
+{
+    for (const auto &[_, known] : known_) {
+        note_lost(*known);
+    }
+    if (has_lost()) {
+        lost_timer_ = time_.after(lost_pause, [this] { drop_lost(); });
     }
 }
 
@@ -89,6 +99,7 @@ void gateway_registry::stop()
     stopped_ = true;
     loading_.reset();
     lost_timer_.reset();
+    progress_.reset();
     reread_.reset();
 }
 
@@ -213,8 +224,17 @@ void gateway_registry::follow(const journal_news &news)
         send(routes_.follow(changed), changed.route_revision);
     }
     seen_ = news.now;
+    bool has_progress = false;
     for (const auto &[_, known] : known_) {
+        const auto before = known->replica.confirmed();
         note_followed(known->replica);
+        has_progress = has_progress || known->replica.confirmed() != before;
+    }
+    if (has_progress && !stopped_) { // not inside of the journal's callback
+        progress_ = time_.after(0ms, [this] {
+            check_waits();
+            note_progress();
+        });
     }
 }
 
@@ -309,12 +329,18 @@ bool gateway_registry::has_lost() const
 /// loss.
 void gateway_registry::lose(member &which, bool is_first)
 {
-    which.lost_at = time_.now();
-    which.lost_at_us = time_.wall_us();
-    which.lost_logged = false;
+    note_lost(which);
     if (!stopped_ && is_first) {
         lost_timer_ = time_.after(lost_pause, [this] { drop_lost(); });
     }
+}
+
+
+void gateway_registry::note_lost(member &which) const
+{
+    which.lost_at = time_.now();
+    which.lost_at_us = time_.wall_us();
+    which.lost_logged = false;
 }
 
 

@@ -34,6 +34,9 @@ class gateway_registry {
     /// before the first link; `done` is called when all of it is there, or with the reason why it is not.
     void load(done_fn done);
 
+    /// Gateways can connect from now on: until now, none that was known could be expected to have a link.
+    void expect_links();
+
     /// Called when a gateway has followed further, or is no longer known: what could not be unloaded because of it may
     /// be now. May be null.
     std::function<void()> on_progress;
@@ -97,6 +100,7 @@ class gateway_registry {
     };
 
     void add_lost(const std::vector<known_gateway> &all);
+    void note_lost(member &which) const;
     void send(const std::vector<route> &changed, std::uint64_t revision) const;
     member &add(const std::string &id);
     bool has_lost() const;
@@ -123,6 +127,7 @@ class gateway_registry {
     follow_waits waits_for_reachable_;
     operation_ptr loading_;
     operation_ptr lost_timer_;
+    operation_ptr progress_; ///< what waits is about to be looked at
     operation_ptr reread_;
     bool stopped_ = false;
     lifetime lifetime_;

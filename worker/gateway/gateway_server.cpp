@@ -74,6 +74,7 @@ void gateway_server::listen(const settings &from)
 {
     use(from);
     listener_.open(from);
+    gateways_.expect_links();
     ping_all();
 }
 

@@ -82,7 +82,9 @@ void listener::open(const settings &from)
     const mode_t before = umask(0777);
     int rc = uv_pipe_bind(socket_, path_.c_str());
     umask(before);
-    if (rc == 0) {
+    if (rc != 0) {
+        close_handle(); // the path is another rolloutd's
+    } else {
         rc = uv_listen(reinterpret_cast<uv_stream_t *>(socket_), 512, [](uv_stream_t *socket, int status) {
             auto *self = static_cast<listener *>(socket->data);
             if (status == 0) {

@@ -12,6 +12,12 @@ namespace {
 /// The size of a part of a full set: nginx parses each part, and puts it in force, in one turn of its event loop.
 constexpr std::size_t part_bytes = 16 * 1024;
 
+
+bool leads_to(const published_routes::target &which, const std::optional<route_target> &slot)
+{
+    return slot && slot->revision == which.revision && slot->model == which.server_model;
+}
+
 } // namespace
 
 
@@ -40,7 +46,7 @@ std::vector<route> published_routes::follow(const model &changed)
         }
         others.push_back(part);
     }
-    drop_peers_of(changed.model_id);
+    drop_peers_of(changed.model_id, true);
     std::ranges::transform(others, others.begin(), [this](const route &part) { return in_force(part); });
     return others;
 }
@@ -51,7 +57,7 @@ std::vector<route> published_routes::set_peers(const target &which,
 {
     const auto before = of(which.model_id);
     peers_[which] = peers;
-    drop_peers_of(which.model_id);
+    drop_peers_of(which.model_id, false); // a write that is under way may lead to it
     auto now = of(which.model_id);
     std::erase_if(now, [&before](const route &part) { return std::ranges::find(before, part) != before.end(); });
     return now;
@@ -105,8 +111,9 @@ route published_routes::in_force(const route &durable) const
 }
 
 
-/// Drops those servers of a model's revisions that the journal knows as well, or that nothing leads to.
-void published_routes::drop_peers_of(const std::string &model_id)
+/// Drops those servers of a model's revisions that the journal knows as well, and with `also_unused` those that nothing
+/// leads to.
+void published_routes::drop_peers_of(const std::string &model_id, bool also_unused)
 {
     auto known = peers_.lower_bound({model_id, 0, ""});
     if (known == peers_.end() || known->first.model_id != model_id) {
@@ -114,13 +121,17 @@ void published_routes::drop_peers_of(const std::string &model_id)
     }
     const auto routes = durable_of(model_id);
     while (known != peers_.end() && known->first.model_id == model_id) {
-        const auto says_else = [&of = *known](const std::optional<route_target> &slot) {
-            return slot && slot->revision == of.first.revision && slot->model == of.first.server_model &&
-                   slot->peers != of.second;
-        };
-        const bool is_needed = std::ranges::any_of(
-            routes, [&says_else](const route &part) { return says_else(part.blue) || says_else(part.green); });
-        known = is_needed ? std::next(known) : peers_.erase(known);
+        bool is_used = false;
+        bool is_needed = false;
+        for (const auto &part : routes) {
+            for (const auto *slot : {&part.blue, &part.green}) {
+                if (leads_to(known->first, *slot)) {
+                    is_used = true;
+                    is_needed = is_needed || (*slot)->peers != known->second;
+                }
+            }
+        }
+        known = is_needed || (!is_used && !also_unused) ? std::next(known) : peers_.erase(known);
     }
 }
 

@@ -60,7 +60,7 @@ class published_routes {
   private:
     std::vector<route> durable_of(const std::string &model_id) const;
     route in_force(const route &durable) const;
-    void drop_peers_of(const std::string &model_id);
+    void drop_peers_of(const std::string &model_id, bool also_unused);
 
     std::map<std::pair<std::string, std::string>, route> routes_;     ///< as the journal has them, by model and part
     std::map<target, std::optional<std::vector<std::string>>> peers_; ///< known better than in the journal

@@ -204,12 +204,12 @@ void session::flush()
 
 void session::write()
 {
+    const auto self = shared_from_this(); // the owner may release it
     while (!closed() && !writing_ && !out_.empty()) {
         if (!write_at_once()) {
             write_later();
             return;
         }
-        const auto self = shared_from_this(); // the owner may release it
         events_.on_written(self);
     }
 }

@@ -44,7 +44,7 @@ struct known_gateways {
     paged_journal journal{7};
     std::unique_ptr<rollout::gateway_registry> all;
 
-    explicit known_gateways(std::vector<rollout::known_gateway> of_before = {})
+    explicit known_gateways(std::vector<rollout::known_gateway> of_before = {}, bool can_connect = true)
     {
         journal.known_gateways = std::move(of_before);
         journal.known_models = {model_with("gone", newest_route)};
@@ -52,6 +52,9 @@ struct known_gateways {
         all->load([](const outcome &result) { assert_true(static_cast<bool>(result)); });
         journal.answer_start();
         all->wait_for_lost(60s);
+        if (can_connect) {
+            all->expect_links();
+        }
     }
 
     /// A worker process of that gateway, which lives as this test does.
@@ -279,6 +282,34 @@ void one_whose_processes_nobody_noted_is_waited_for_for_some_seconds(void **)
     assert_null(gateways.all->find("before"));
 }
 
+void none_is_lost_before_it_could_connect(void **)
+{
+    known_gateways gateways(std::vector<rollout::known_gateway>{{"before", ""}}, false);
+    gateways.time.run_for(600s); // a long start
+    assert_non_null(gateways.all->find("before"));
+    gateways.all->expect_links();
+    assert_int_equal(gateways.all->followers_of(5, awaited::reachable).behind, 1);
+    gateways.time.run_for(4500ms);
+    assert_non_null(gateways.all->find("before"));
+    gateways.time.run_for(500ms);
+    assert_null(gateways.all->find("before"));
+}
+
+void a_commit_that_changes_no_route_is_followed_and_reported(void **)
+{
+    known_gateways gateways;
+    const auto nginx = gateways.link("first");
+    gateways.all->confirm(*nginx->link, newest_route);
+    int reports = 0;
+    gateways.all->on_progress = [&reports] { ++reports; };
+    follow_wait wait(*gateways.all, newest_route + 2);
+    assert_text(wait.ended, "waits");
+    gateways.all->follow({.before = newest_route, .now = newest_route + 2});
+    gateways.time.settle();
+    assert_text(wait.ended, "ok");
+    assert_int_equal(reports, 1);
+}
+
 void the_looks_for_one_go_on_while_others_come_and_go(void **)
 {
     known_gateways gateways(std::vector<rollout::known_gateway>{{"before", ""}});
@@ -442,6 +473,8 @@ int main()
         cmocka_unit_test(a_gateway_whose_processes_have_ended_is_gone_at_the_next_look),
         cmocka_unit_test(one_whose_processes_nobody_noted_is_waited_for_for_some_seconds),
         cmocka_unit_test(the_looks_for_one_go_on_while_others_come_and_go),
+        cmocka_unit_test(none_is_lost_before_it_could_connect),
+        cmocka_unit_test(a_commit_that_changes_no_route_is_followed_and_reported),
         cmocka_unit_test(one_that_says_goodbye_is_forgotten_at_once),
         cmocka_unit_test(the_goodbye_of_one_worker_process_of_several_is_not_the_gateways),
         cmocka_unit_test(a_page_for_a_gateway_that_left_is_not_taken_for_one_that_came_back),

@@ -114,6 +114,16 @@ void servers_that_are_set_are_in_force_until_the_journal_says_the_same(void **)
     assert_text(words_of(routes.follow(model_with("m", 14, {route_on(1, {"a", "b"})}))), "m/=1@a@b");
 }
 
+void servers_may_be_set_before_a_route_leads_there(void **)
+{
+    published_routes routes;
+    assert_text(words_of(routes.set_peers({"m", 1, "m__r1"}, {{"a"}})), "");
+    assert_text(words_of(routes.follow(model_with("m", 10, {route_on(1, {"a", "b"})}))), "m/=1@a");
+    routes.set_peers({"m", 2, "m__r2"}, {{"a"}});
+    routes.follow(model_with("m", 11, {route_on(1, {"a", "b"})})); // leads elsewhere
+    assert_text(words_of(routes.follow(model_with("m", 12, {route_on(2, {"a", "b"})}))), "m/=2@a@b");
+}
+
 void servers_that_are_set_go_with_their_revision_or_when_they_are_reset(void **)
 {
     published_routes routes;
@@ -192,6 +202,7 @@ int main()
         cmocka_unit_test(what_has_no_other_route_than_before_is_no_change),
         cmocka_unit_test(after_a_start_the_revision_is_that_of_the_newest_model),
         cmocka_unit_test(servers_that_are_set_are_in_force_until_the_journal_says_the_same),
+        cmocka_unit_test(servers_may_be_set_before_a_route_leads_there),
         cmocka_unit_test(servers_that_are_set_go_with_their_revision_or_when_they_are_reset),
         cmocka_unit_test(the_revision_is_the_newest_routes),
         cmocka_unit_test(a_change_is_a_frame_of_its_own_that_frames_no_full_set),
