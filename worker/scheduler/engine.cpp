@@ -101,13 +101,13 @@ void engine::stop(std::function<void()> stopped)
 void engine::begin_stop()
 {
     state_ = engine_state::stopping;
-    around_.intake.set_engine(nullptr);
     scheduler_->stop([this] { journal_->when_idle([this] { soon_ = around_.time.after(0ms, [this] { end(); }); }); });
 }
 
 
 void engine::end()
 {
+    around_.intake.set_engine(nullptr);
     scheduler_.reset();
     journal_.reset();
     state_ = engine_state::absent;

@@ -153,7 +153,7 @@ void scheduler::add_arrived()
 
 void scheduler::on_commit(const journal_news &news)
 {
-    if (stopping_ || is_lost_) {
+    if (is_lost_) {
         return;
     }
     for (const auto &row : news.rows) {
@@ -170,7 +170,13 @@ void scheduler::add_new(const task_row &row)
         arrived_.push_back({row.model_id, intake_.queued(row)});
         return;
     }
+    if (row.sequence <= last_unfinished_) {
+        return; // the recovery has read it, before its news came
+    }
     queues_.push(row.model_id, intake_.queued(row));
+    if (stopping_) {
+        return;
+    }
     cancellation_.cancel_superseded(row.model_id);
     permits_.hand_out();
     turns_.check_last(row);
@@ -323,7 +329,7 @@ void scheduler::begin(const std::string &model_id)
 void scheduler::read(const std::string &model_id, const std::string &task_id)
 {
     journal_.find(task_id, [this, model_id, task_id](const outcome &result, const std::optional<task_row> &row) {
-        if (stopping_) {
+        if (stopping_ || is_lost_) {
             return;
         }
         if (result && row) {
@@ -344,7 +350,7 @@ void scheduler::read(const std::string &model_id, const std::string &task_id)
 void scheduler::start_alone(const std::string &model_id, const task_row &row)
 {
     const bool waits = unloads_.release(model_id, [this, model_id, row] {
-        if (!stopping_) {
+        if (!stopping_ && !is_lost_) {
             start(model_id, row);
         }
     });
@@ -428,7 +434,7 @@ void scheduler::on_peers_changed(const std::string &model_id, const model_monito
 /// What is in memory is out of date: the lists of waiting tasks, the models, where a run was.
 void scheduler::lose()
 {
-    if (std::exchange(is_lost_, true)) {
+    if (stopping_ || std::exchange(is_lost_, true)) {
         return;
     }
     log(log_level::warning, "Another rolloutd has taken over the tasks; those that run here end");

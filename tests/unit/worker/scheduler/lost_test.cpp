@@ -35,6 +35,21 @@ bool hand_over(fake_world &world)
     return stopped;
 }
 
+void a_write_that_is_lost_during_a_stop_changes_nothing_about_it(void **)
+{
+    const quiet log;
+    fake_world world;
+    world.deployed("123");
+    unsigned told = 0;
+    bool stopped = false;
+    world.process->tasks.on_lost = [&told] { ++told; };
+    world.process->tasks.stop([&stopped] { stopped = true; });
+    world.process->tasks.lose();
+    world.time.run_for(1s);
+    assert_true(stopped);
+    assert_int_equal(told, 0);
+}
+
 void whenever_a_write_is_lost_the_run_ends_and_another_goes_on(void **)
 {
     const quiet log;
@@ -135,6 +150,7 @@ void the_log_says_once_that_a_task_ends_here(void **)
 int main()
 {
     const CMUnitTest tests[] = {
+        cmocka_unit_test(a_write_that_is_lost_during_a_stop_changes_nothing_about_it),
         cmocka_unit_test(whenever_a_write_is_lost_the_run_ends_and_another_goes_on),
         cmocka_unit_test(a_run_that_has_lost_a_write_takes_no_further_step),
         cmocka_unit_test(a_verb_that_is_lost_is_refused_with_the_reason),

@@ -39,6 +39,22 @@ void one_task_a_model_runs_at_a_time_in_the_order_of_acceptance(void **)
     assert_text(world.server_holds(), "123__r3");
 }
 
+void news_of_a_task_that_the_start_has_read_add_no_second_one(void **)
+{
+    fake_world world;
+    world.server.held.insert("load 123__r1");
+    world.deploy("t1", "123");
+    world.deploy("t2", "123");
+    world.time.settle();
+    world.crash();
+    world.time.settle();
+    assert_int_equal(world.process->tasks.waiting(), 1);
+    auto row = world.file.tasks.at("t2");
+    row.revision = row.sequence; // as it was accepted
+    world.process->tasks.on_commit({.rows = {row}, .before = row.sequence - 1, .now = row.sequence});
+    assert_int_equal(world.process->tasks.waiting(), 1);
+}
+
 void different_models_run_side_by_side_up_to_the_bound(void **)
 {
     fake_world world;
@@ -600,6 +616,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(one_task_a_model_runs_at_a_time_in_the_order_of_acceptance),
+        cmocka_unit_test(news_of_a_task_that_the_start_has_read_add_no_second_one),
         cmocka_unit_test(different_models_run_side_by_side_up_to_the_bound),
         cmocka_unit_test(a_free_place_goes_to_the_task_that_has_waited_longest),
         cmocka_unit_test(with_no_place_at_all_tasks_are_accepted_and_held),
