@@ -30,6 +30,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t most_models_named = 20;
 
 constexpr auto engine_retry_pause = 1000ms;
+constexpr unsigned most_failed_reads = 5; ///< of a start
 
 } // namespace
 
@@ -75,16 +76,31 @@ void daemon::on_opened(const outcome &result, std::unique_ptr<sqlite_journal> jo
     }
     journal_ = std::move(journal);
     make_parts();
+    load();
+}
+
+
+void daemon::load()
+{
     gateways_->load([this](const outcome &loaded) {
         if (!loaded) {
-            refuse_start(loaded);
-            return;
+            try_again_or_refuse(loaded, [this] { load(); });
+        } else if (!stopping_) {
+            start_engine();
         }
-        if (stopping_) {
-            return;
-        }
-        start_engine();
     });
+}
+
+
+/// A read that has failed may succeed next time, before rolloutd is ready.
+void daemon::try_again_or_refuse(const outcome &why, std::function<void()> again)
+{
+    if (why.is == outcome::kind::permanent || ++failed_reads_ > most_failed_reads) {
+        refuse_start(why);
+    } else if (!stopping_) {
+        log(log_level::error, "The journal could not be read and is read again: " + why.detail);
+        next_start_ = time_.after(engine_retry_pause, std::move(again));
+    }
 }
 
 
@@ -168,7 +184,11 @@ void daemon::on_started(const outcome &result)
         return;
     }
     if (!is_ready_) {
-        result ? listen() : refuse_start(result);
+        if (result) {
+            listen();
+        } else {
+            try_again_or_refuse(result, [this] { start_engine(); });
+        }
         return;
     }
     if (!result) {

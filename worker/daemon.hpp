@@ -52,6 +52,8 @@ class daemon {
   private:
     void on_opened(const outcome &result, std::unique_ptr<sqlite_journal> journal);
     void make_parts();
+    void load();
+    void try_again_or_refuse(const outcome &why, std::function<void()> again);
     void on_started(const outcome &result);
     void listen();
     void start_engine();
@@ -112,10 +114,11 @@ class daemon {
     std::unique_ptr<retention> retention_;
 
     signal_catcher signals_{loop_};
-    operation_ptr opening_;    ///< the journal
-    operation_ptr next_start_; ///< of the engine, after a pause
-    operation_ptr ending_;     ///< waits until the journal's work is done
-    operation_ptr reading_;    ///< the configuration
+    operation_ptr opening_;     ///< the journal
+    operation_ptr next_start_;  ///< of the engine, after a pause
+    unsigned failed_reads_ = 0; ///< during the start
+    operation_ptr ending_;      ///< waits until the journal's work is done
+    operation_ptr reading_;     ///< the configuration
     bool read_again_ = false;
     bool is_ready_ = false; ///< listens
     bool is_refused_ = false;
