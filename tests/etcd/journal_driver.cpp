@@ -543,9 +543,11 @@ int main()
     uv_loop_init(&loop);
     {
         signal_catcher signals(&loop);
+        std::function<void()> close;
+        signals.start([&close](int) { close(); }); // before there is a thread of gRPC's
         driver all(&loop);
         input in{.to = all, .ended = [&signals] { signals.ignore(); }, .pipe = {}, .text = {}, .room = {}};
-        signals.start([&in](int) { in.close(); });
+        close = [&in] { in.close(); };
         in.start(&loop);
         uv_run(&loop, UV_RUN_DEFAULT);
     }
