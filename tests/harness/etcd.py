@@ -155,11 +155,11 @@ class Relay:
             to.shutdown(socket.SHUT_WR)
 
     def close(self):
-        self.answers.set()
         for one in [self.listener, *self.sockets]:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+        self.answers.set()  # what was held back has no way any more
 
 
 class Failed(Exception):

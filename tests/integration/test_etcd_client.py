@@ -327,12 +327,13 @@ def test_a_change_whose_answer_is_lost_is_unknown_and_made(one, make_client):
 def test_a_read_is_asked_again_at_the_next_member_when_its_connection_breaks(one, make_client):
     relay = Relay(one.members[0].port)
     client = make_client([relay.url, one.urls[0]], host=host_that_begins_with(0, 2))
+    direct = make_client([one.urls[0]])
     client.put("b/1", "v")
     assert relay.url in client.text()
     relay.answers.clear()
     reads = [client.start("range", key="b/1") for _ in range(10)]
     change = client.start("put", key="b/2", value="v")
-    wait_until(lambda: client.call("threads"), "the driver")  # all have been sent
+    wait_until(lambda: direct.call("range", key="b/2")["count"] == 1, "the change to be made")  # all have been sent
     relay.close()
     assert [client.result(number)["count"] for number in reads] == [1] * 10
     with pytest.raises(Failed) as why:
