@@ -3,6 +3,7 @@
 // lease has to tell. At the end of its input it destroys all, with what is under way, and ends. SIGTERM ends it in order: candidates
 // for leadership resign.
 #include "common/base/json.hpp"
+#include "tests/etcd/command_input.hpp"
 #include "tests/etcd/driven_candidate.hpp"
 #include "worker/async/loop_clock.hpp"
 #include "worker/etcd/client.hpp"
@@ -511,59 +512,6 @@ class driver {
     operation_ptr soon_;
 };
 
-
-/// Standard input, line by line.
-struct input {
-    driver &to;
-    std::function<void()> ended;
-    uv_pipe_t pipe{};
-    std::string text;
-    char room[65536];
-
-    void start(uv_loop_t *loop)
-    {
-        uv_pipe_init(loop, &pipe, 0);
-        uv_pipe_open(&pipe, 0);
-        pipe.data = this;
-        uv_read_start(
-            reinterpret_cast<uv_stream_t *>(&pipe),
-            [](uv_handle_t *handle, std::size_t, uv_buf_t *buffer) {
-                auto &of = *static_cast<input *>(handle->data);
-                *buffer = uv_buf_init(of.room, sizeof(of.room));
-            },
-            [](uv_stream_t *stream, ssize_t size, const uv_buf_t *) {
-                static_cast<input *>(stream->data)->on_read(size);
-            });
-    }
-
-    void on_read(ssize_t size)
-    {
-        if (size < 0) {
-            to.close();
-            close();
-            return;
-        }
-        text.append(room, static_cast<std::size_t>(size));
-        for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
-            json_error_t error;
-            const json_ptr line(json_loadb(text.data(), end, JSON_ALLOW_NUL, &error));
-            text.erase(0, end + 1);
-            if (!line) {
-                throw std::runtime_error("a command is no JSON");
-            }
-            to.command(line.get());
-        }
-    }
-
-    void close()
-    {
-        if (uv_is_closing(reinterpret_cast<uv_handle_t *>(&pipe)) == 0) {
-            uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
-            ended();
-        }
-    }
-};
-
 } // namespace
 
 
@@ -576,7 +524,11 @@ int main()
     {
         signal_catcher signals(&loop);
         driver all(&loop);
-        input in{.to = all, .ended = [&signals] { signals.ignore(); }, .pipe = {}, .text = {}, .room = {}};
+        command_input in([&all](const json_t *line) { all.command(line); },
+                         [&all, &signals] {
+                             all.close();
+                             signals.ignore();
+                         });
         signals.start([&](int) { all.end([&in] { in.close(); }); });
         in.start(&loop);
         uv_run(&loop, UV_RUN_DEFAULT);
