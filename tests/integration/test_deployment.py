@@ -167,23 +167,39 @@ def test_a_key_stays_while_the_weight_stands_and_preview_is_green(gateway):
     gateway.make_model("keyed", "blue")
     gateway.deploy("keyed")
     gateway.make_model("keyed", "green")
-    task = gateway.post("/deploy", {"model_id": "keyed", "config": {"rollout": {"steps": [
-        {"weight": 30, "hold_s": 3}, {"weight": 60, "hold_s": 3}]}}}).task()
+    # A step ends only when this many of green's requests have been seen in it: when the test has sent them.
+    task = gateway.post("/deploy", {"model_id": "keyed", "config": {"rollout": {
+        "steps": [{"weight": 30, "hold_s": 1}, {"weight": 60, "hold_s": 1}], "gate": {"min_requests": 2000}, "progress_deadline_s": 600}}}).task()
     client = Client(gateway.nginx.port, keep=True)
     keys = [f"user-{n}" for n in range(200)]
 
-    def split(weight):
-        wait_until(lambda: gateway.get(f"/deploy/{task['task_id']}").task()["metadata"]["traffic_weight"] == weight, f"weight {weight}")
-        answers = {key: answer_of(client.post("/v2/models/keyed/infer", {"inputs": []}, X_User=key)) for key in keys}
-        again = {key: answer_of(client.post("/v2/models/keyed/infer", {"inputs": []}, X_User=key)) for key in keys}
-        assert gateway.get(f"/deploy/{task['task_id']}").task()["metadata"]["traffic_weight"] == weight, "the test was too slow"
-        assert again == answers
+    def infer(key):
+        return answer_of(client.post("/v2/models/keyed/infer", {"inputs": []}, X_User=key))
+
+    def weight():
+        return gateway.task(task)["metadata"]["traffic_weight"]
+
+    def split(expected):
+        gateway.await_weight(task, expected)
+        answers = {key: infer(key) for key in keys}
+        assert {key: infer(key) for key in keys} == answers
         assert gateway.infer("keyed", X_User=keys[0], X_Rollout_Preview="green") == "green"
+        assert weight() == expected
         return {key for key in keys if answers[key] == "green"}
 
-    at_30, at_60 = split(30), split(60)
+    def pass_gate(key, before):
+        def passed():
+            for _ in range(100):
+                infer(key)
+            return weight() != before
+        wait_until(passed, f"the end of the step with weight {before}")
+
+    at_30 = split(30)
+    pass_gate(min(at_30), 30)
+    at_60 = split(60)
     assert 30 <= len(at_30) <= 90 and 85 <= len(at_60) <= 155
     assert at_30 < at_60
+    pass_gate(min(at_30), 60)
     gateway.wait(task, status="completed")
     assert gateway.infer("keyed", X_User=keys[0]) == "green"
 

@@ -113,6 +113,7 @@ def test_doing_nothing_does_nothing(gateway, show, m):
         page.click("dialog button:has-text('Do nothing')")
         page.see_gone("dialog[open]")
         page.click("button:has-text('Cancel…')")
+        page.see("dialog[open]")
         page.press("Escape")
         page.see_gone("dialog[open]")
     assert "paused" not in gateway.task(task)["metadata"] and gateway.task(task)["status"] == "in_progress"

@@ -78,24 +78,13 @@ void listener::open(const settings &from)
     socket_ = new uv_pipe_t{};
     uv_pipe_init(loop_, socket_, 0);
     socket_->data = this;
-    // Nobody may connect between the creation of the socket and the setting of its mode.
+    // Nobody may connect before the socket has its group and its mode: until then its mode is 0, and it does not listen.
     const mode_t before = umask(0777);
-    int rc = uv_pipe_bind(socket_, path_.c_str());
+    const int bound = uv_pipe_bind(socket_, path_.c_str());
     umask(before);
-    if (rc != 0) {
+    if (bound != 0) {
         close_handle(); // the path is another rolloutd's
-    } else {
-        rc = uv_listen(reinterpret_cast<uv_stream_t *>(socket_), 512, [](uv_stream_t *socket, int status) {
-            auto *self = static_cast<listener *>(socket->data);
-            if (status == 0) {
-                self->on_connection_(socket);
-            } else {
-                self->note_deafness(uv_strerror(status));
-            }
-        });
-    }
-    if (rc != 0) {
-        throw std::runtime_error("the socket " + shown(path_) + " cannot be opened: " + uv_strerror(rc));
+        throw_cannot_open(bound);
     }
     if (!from.listen.allow_users.empty()) {
         const auto user = find_user(from.listen.allow_users.front());
@@ -108,6 +97,23 @@ void listener::open(const settings &from)
     if (chmod(path_.c_str(), from.listen.mode) != 0) {
         throw std::runtime_error("the mode of " + shown(path_) + " cannot be set: " + format_errno(errno));
     }
+    const int rc = uv_listen(reinterpret_cast<uv_stream_t *>(socket_), 512, [](uv_stream_t *socket, int status) {
+        auto *self = static_cast<listener *>(socket->data);
+        if (status == 0) {
+            self->on_connection_(socket);
+        } else {
+            self->note_deafness(uv_strerror(status));
+        }
+    });
+    if (rc != 0) {
+        throw_cannot_open(rc);
+    }
+}
+
+
+void listener::throw_cannot_open(int rc) const
+{
+    throw std::runtime_error("the socket " + shown(path_) + " cannot be opened: " + uv_strerror(rc));
 }
 
 

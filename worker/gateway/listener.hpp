@@ -38,6 +38,7 @@ class listener {
     void close();
 
   private:
+    [[noreturn]] void throw_cannot_open(int rc) const; ///< `rc` is an error of libuv's
     void close_handle();
     void note_deafness(const std::string &why);
 
