@@ -14,7 +14,6 @@
 #include "worker/config/backend_servers.hpp"
 #include "worker/config/settings_diff.hpp"
 #include "worker/hook_call.hpp"
-#include "worker/journal/sqlite/open_journal.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -55,26 +54,32 @@ void daemon::start()
 {
     // Before the process becomes visible to anybody.
     signals_.start([this](int number) { on_signal(number); });
-    opening_ = open_journal(
-        loop_, config_->journal.path, [this] { manager_.starting(); },
-        [this](const outcome &result, std::unique_ptr<sqlite_journal> journal) {
-            on_opened(result, std::move(journal));
-        });
+    try {
+        store_ = make_store(loop_, time_, *config_, store_events());
+    } catch (const std::exception &error) {
+        refuse_start(outcome::transient(error.what()));
+        return;
+    }
+    store_->open();
 }
 
 
-void daemon::on_opened(const outcome &result, std::unique_ptr<sqlite_journal> journal)
+task_store::events daemon::store_events()
 {
-    opening_.reset();
-    if (stopping_) {
-        wait_for_journal();
-        return;
-    }
-    if (!result) {
-        refuse_start(result);
-        return;
-    }
-    journal_ = std::move(journal);
+    return {.on_open = [this] { on_opened(); },
+            .on_refused = [this](const outcome &why) { refuse_start(why); },
+            .on_elected = [this] { on_elected(); },
+            .on_deposed = [this](const std::string &) { on_deposed(); },
+            .on_replaced = [this](bool is_other) { gateways_->reload(is_other); },
+            .on_steer = [this](steer_request wanted,
+                               answer_fn answer) { engine_->steer(std::move(wanted), std::move(answer)); },
+            .at_work = [this] { manager_.starting(); },
+            .on_damaged = [this](const std::string &fault) { on_damaged(fault); }};
+}
+
+
+void daemon::on_opened()
+{
     make_parts();
     load();
 }
@@ -86,9 +91,41 @@ void daemon::load()
         if (!loaded) {
             try_again_or_refuse(loaded, [this] { load(); });
         } else if (!stopping_) {
-            start_engine();
+            if (store_->journal().is_shared()) { // gateways are served whoever carries out the tasks
+                listen();
+            }
+            if (!stopping_) {
+                store_->stand();
+            }
         }
     });
+}
+
+
+void daemon::on_elected()
+{
+    if (!stopping_) {
+        is_elected_ = true;
+        start_engine();
+    }
+}
+
+
+void daemon::on_deposed()
+{
+    is_elected_ = false;
+    next_start_.reset();
+    retention_->stop();
+    store_->set_carries_out(false);
+    engine_->stop([] {});
+}
+
+
+void daemon::on_damaged(const std::string &fault)
+{
+    log(log_level::error, "rolloutd stops, and does not start again by itself: " + fault);
+    status_ = exit_permanent_error;
+    stop();
 }
 
 
@@ -106,32 +143,37 @@ void daemon::try_again_or_refuse(const outcome &why, std::function<void()> again
 
 void daemon::make_parts()
 {
-    gateways_ = std::make_unique<gateway_server>(loop_, *journal_);
-    intake_ = std::make_unique<task_intake>(config_, *journal_, time_);
+    journal &from = store_->journal();
+    gateways_ = std::make_unique<gateway_server>(loop_, from);
+    intake_ = std::make_unique<task_intake>(config_, from, time_);
     engine_ = std::make_unique<engine>(
         engine::surroundings{
-            *intake_, *journal_, *gateways_, time_,
+            *intake_, from, *gateways_, time_,
             [this](fetch_request request, done_fn done) { return fetch(loop_, std::move(request), std::move(done)); },
             [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
                 return run_hook(http_, name, hook, std::move(body), std::move(done));
             }},
         config_, finder());
     engine_->on_lost = [this] { restart_engine(); };
-    retention_ = std::make_unique<retention>(*journal_, time_);
+    retention_ = std::make_unique<retention>(from, time_);
     retention_->use(rule());
 
-    journal_->on_commit = [this](const journal_news &news) {
+    from.on_commit = [this](const journal_news &news) {
         metrics_.changed(news.rows);
         gateways_->follow(news);
         engine_->on_commit(news);
         intake_->forget_accepted();
     };
-    journal_->on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
+    from.on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
     gateways_->on_submit = [this](submission wanted, answer_fn answer) {
         intake_->submit(std::move(wanted), std::move(answer));
     };
     gateways_->on_steer = [this](steer_request wanted, answer_fn answer) {
-        engine_->steer(std::move(wanted), std::move(answer));
+        if (engine_->state() == engine_state::running) {
+            engine_->steer(std::move(wanted), std::move(answer));
+        } else {
+            store_->pass_on(std::move(wanted), std::move(answer));
+        }
     };
     gateways_->metrics = [this] { return metrics(); };
     gateways_->find_series = [this](const std::string &task_id, gateway_server::series_fn done) {
@@ -170,8 +212,9 @@ void daemon::start_engine()
 /// After a lost write, what is in memory is out of date: it is read anew.
 void daemon::restart_engine()
 {
+    store_->set_carries_out(false);
     engine_->stop([this] {
-        if (!stopping_) {
+        if (!stopping_ && is_elected_) {
             start_engine();
         }
     });
@@ -182,6 +225,10 @@ void daemon::on_started(const outcome &result)
 {
     if (stopping_ || result.is == outcome::kind::canceled) {
         return;
+    }
+    if (result) {
+        retention_->start();
+        store_->set_carries_out(true);
     }
     if (!is_ready_) {
         if (result) {
@@ -196,7 +243,7 @@ void daemon::on_started(const outcome &result)
         next_start_ = time_.after(engine_retry_pause, [this] { start_engine(); });
         return;
     }
-    log(log_level::info, "rolloutd carries out tasks again");
+    log(log_level::info, "rolloutd carries out tasks");
 }
 
 
@@ -208,14 +255,10 @@ void daemon::listen()
         refuse_start(outcome::transient(error.what()));
         return;
     }
-    retention_->start();
-    journal_->check_integrity([this](const std::string &fault) {
-        log(log_level::error, "rolloutd stops, and does not start again by itself: " + fault);
-        status_ = exit_permanent_error;
-        stop();
-    });
+    store_->check_integrity();
     is_ready_ = true;
-    log(log_level::info, "rolloutd is ready", {{"socket", config_->listen.path}, {"journal", journal_->id()}});
+    log(log_level::info, "rolloutd is ready",
+        {{"socket", config_->listen.path}, {"journal", store_->journal().id()}});
     say_ready();
     if (std::exchange(read_again_, false)) {
         reload();
@@ -238,7 +281,7 @@ std::string daemon::metrics() const
     now.pending_unloads = std::move(of_engine.pending_unloads);
     now.servers = std::move(of_engine.servers);
     now.links = gateways_->links();
-    now.revision = journal_->revision();
+    now.revision = store_->journal().revision();
     return metrics_.text(now);
 }
 
@@ -326,6 +369,9 @@ void daemon::reload()
         [path = path_, wanted, faults, findings](const stop_flag &) {
             *wanted = read_settings(path, *faults);
             if (faults->empty()) {
+                *faults = check_store(*wanted);
+            }
+            if (faults->empty()) {
                 *findings = check_staging(*wanted);
             }
             return outcome::ok();
@@ -385,6 +431,7 @@ void daemon::apply(const std::shared_ptr<settings> &wanted)
     config_ = wanted;
     log(log_level::info, "The configuration was reloaded", {{"changed", changes}});
     gateways_->use(*config_);
+    store_->use(*config_);
     intake_->use(config_);
     engine_->use(config_, finder());
     retention_->use(rule());
@@ -454,24 +501,28 @@ void daemon::stop()
         manager_.stopping();
         log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
     }
-    if (opening_) {
-        opening_->cancel();
-        return;
-    }
-    if (journal_ == nullptr) {
+    if (!engine_) {
         wait_for_journal();
         return;
     }
-    retention_->stop();
-    journal_->stop_integrity_check();
     next_start_.reset();
-    engine_->stop([this] { wait_for_journal(); });
+    retention_->stop();
+    engine_->stop([this] { resign(); });
+}
+
+
+void daemon::resign()
+{
+    store_->resign([this] { wait_for_journal(); });
 }
 
 
 void daemon::wait_for_journal()
 {
-    if ((journal_ && journal_->busy()) || reading_) {
+    if (store_) {
+        store_->stop();
+    }
+    if ((store_ && store_->busy()) || reading_) {
         ending_ = time_.after(5ms, [this] { wait_for_journal(); });
         return;
     }

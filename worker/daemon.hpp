@@ -6,12 +6,12 @@
 #include "worker/config/settings.hpp"
 #include "worker/gateway/gateway_server.hpp"
 #include "worker/journal/retention.hpp"
-#include "worker/journal/sqlite/sqlite_journal.hpp"
 #include "worker/metrics.hpp"
 #include "worker/net/http_client.hpp"
 #include "worker/os/signals.hpp"
 #include "worker/os/systemd.hpp"
 #include "worker/scheduler/engine.hpp"
+#include "worker/task_store.hpp"
 
 #include <cstdint>
 #include <cstdlib>
@@ -50,9 +50,13 @@ class daemon {
     bool was_refused() const noexcept { return is_refused_; }
 
   private:
-    void on_opened(const outcome &result, std::unique_ptr<sqlite_journal> journal);
+    task_store::events store_events();
+    void on_opened();
     void make_parts();
     void load();
+    void on_elected();
+    void on_deposed();
+    void on_damaged(const std::string &fault);
     void try_again_or_refuse(const outcome &why, std::function<void()> again);
     void on_started(const outcome &result);
     void listen();
@@ -93,7 +97,7 @@ class daemon {
     void on_signal(int number);
 
     void stop();
-
+    void resign();
     void wait_for_journal();
 
     uv_loop_t *loop_;
@@ -106,21 +110,22 @@ class daemon {
     std::shared_ptr<const backend_map> backends_;
     rolloutd_metrics metrics_;
 
+    signal_catcher signals_{loop_};
+    std::unique_ptr<task_store> store_; ///< from the start on
+
     // From when the journal is open.
-    std::unique_ptr<sqlite_journal> journal_;
     std::unique_ptr<gateway_server> gateways_;
     std::unique_ptr<task_intake> intake_;
     std::unique_ptr<engine> engine_;
     std::unique_ptr<retention> retention_;
 
-    signal_catcher signals_{loop_};
-    operation_ptr opening_;     ///< the journal
     operation_ptr next_start_;  ///< of the engine, after a pause
     unsigned failed_reads_ = 0; ///< during the start
     operation_ptr ending_;      ///< waits until the journal's work is done
     operation_ptr reading_;     ///< the configuration
     bool read_again_ = false;
-    bool is_ready_ = false; ///< listens
+    bool is_ready_ = false;   ///< listens
+    bool is_elected_ = false; ///< carries out the tasks, or is about to
     bool is_refused_ = false;
     bool stopping_ = false;
     int status_ = EXIT_SUCCESS;

@@ -6,6 +6,7 @@
 #include "worker/base/permanent_start_error.hpp"
 #include "worker/daemon.hpp"
 #include "worker/settings_warnings.hpp"
+#include "worker/task_store.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -103,6 +104,9 @@ try {
 
     std::vector<json_fault> faults;
     const auto config = std::make_shared<const settings>(read_settings(path, faults));
+    if (faults.empty()) {
+        faults = check_store(*config);
+    }
     report(path, faults);
     for (const auto &warning : config->warnings) {
         log(log_level::warning, warning);

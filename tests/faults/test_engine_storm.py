@@ -18,7 +18,7 @@ from processes import LOCATIONS, command_line, wait_until
 
 STOPS, LONG_STOPS = 30, 1000
 
-STOPPED, STARTED = "rolloutd carries out no tasks", "rolloutd carries out tasks again"
+STOPPED, STARTED = "rolloutd carries out no tasks", "rolloutd carries out tasks"
 
 STEADY = ("steady-0", "steady-1")
 

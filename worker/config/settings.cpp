@@ -64,8 +64,16 @@ void read_journal(json_reader &root, settings &to, std::vector<json_fault> &faul
         return;
     }
     json_reader journal(value, "/journal", faults);
-    std::string type;
-    journal.word("type", type, {"sqlite"});
+    std::string type = "sqlite";
+    journal.word("type", type, {"sqlite", "etcd"});
+    if (type == "etcd") {
+        to.journal.max_tasks = max_tasks_in_etcd;
+        const json_t *cluster = journal.object("etcd", true);
+        to.journal.etcd = cluster != nullptr ? read_cluster_settings(cluster, journal.pointer_to("etcd"), faults)
+                                             : cluster_settings();
+    } else if (journal.object("etcd") != nullptr) {
+        journal.fault("etcd", "is for a journal of the type \"etcd\"");
+    }
     journal.text("path", to.journal.path, true);
     if (!to.journal.path.empty() && to.journal.path.front() != '/') {
         journal.fault("path", "must be an absolute path");

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "worker/base/json_reader.hpp"
+#include "worker/config/cluster_settings.hpp"
 #include "worker/config/rollout_settings.hpp"
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,6 +51,9 @@ struct backend_settings {
     std::uint64_t unload_retry_s = 60; ///< before retrying what no task could unload or remove; 0: no retry
 };
 
+/// `max_tasks` of a journal in etcd, which has them in memory.
+inline constexpr std::uint64_t max_tasks_in_etcd = 200000;
+
 /// For a command backend: each check runs the program once per model.
 inline constexpr std::uint64_t command_check_s = 60;
 
@@ -68,9 +73,10 @@ struct settings {
     } listen;
 
     struct {
-        std::string path;
+        std::string path; ///< with `etcd`, of the replica
         std::uint64_t retain_days = 30;
-        std::uint64_t max_tasks = 10000000; ///< beyond it, the oldest final tasks are removed early
+        std::uint64_t max_tasks = 10000000;   ///< beyond it, the oldest final tasks are removed early
+        std::optional<cluster_settings> etcd; ///< of type `etcd`; none: `sqlite`
     } journal;
 
     struct {

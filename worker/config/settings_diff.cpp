@@ -49,6 +49,15 @@ void count_changes(const json_t *before, const json_t *after, std::string_view o
     }
 }
 
+
+/// Takes over what a reload may change.
+void take_run_time_settings(const cluster_settings &from, cluster_settings &to)
+{
+    to.leader = from.leader;
+    to.isolation_s = from.isolation_s;
+    to.compact_s = from.compact_s;
+}
+
 } // namespace
 
 
@@ -65,6 +74,14 @@ std::vector<std::string> keep_what_takes_a_restart(const settings &running, sett
     keep("/listen/mode", running.listen.mode, wanted.listen.mode);
     keep("/listen/allow_users", running.listen.allow_users, wanted.listen.allow_users);
     keep("/journal/path", running.journal.path, wanted.journal.path);
+    if (running.journal.etcd.has_value() != wanted.journal.etcd.has_value()) {
+        wanted.journal.etcd = running.journal.etcd;
+        kept.emplace_back("/journal/type");
+    } else if (wanted.journal.etcd) {
+        auto as_it_runs = *running.journal.etcd;
+        take_run_time_settings(*wanted.journal.etcd, as_it_runs);
+        keep("/journal/etcd", as_it_runs, *wanted.journal.etcd);
+    }
     return kept;
 }
 
@@ -73,7 +90,7 @@ std::string changes_between(const settings &before, const settings &after)
 {
     std::vector<std::string> changes;
     if (before.journal.retain_days != after.journal.retain_days ||
-        before.journal.max_tasks != after.journal.max_tasks) {
+        before.journal.max_tasks != after.journal.max_tasks || before.journal.etcd != after.journal.etcd) {
         changes.emplace_back("journal");
     }
     auto names = names_in(before.document.get());

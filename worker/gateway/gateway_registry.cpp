@@ -52,12 +52,7 @@ gateway_registry::gateway_registry(journal &journal, clock &time)
 
 void gateway_registry::load(done_fn done)
 {
-    const auto take = [this](const std::vector<model> &page) {
-        for (const auto &placed : page) {
-            routes_.load(placed);
-        }
-    };
-    loading_ = read_all_models(journal_, take, [this, done = std::move(done)](const outcome &result) {
+    read_routes([this, done = std::move(done)](const outcome &result) {
         if (!result) {
             done(result);
             return;
@@ -67,6 +62,44 @@ void gateway_registry::load(done_fn done)
                 add_lost(all);
                 done(listed);
             }));
+    });
+}
+
+
+/// What is written meanwhile comes as news, which are newer than what was read.
+void gateway_registry::read_routes(done_fn done)
+{
+    coming_.emplace();
+    const auto take = [this](const std::vector<model> &page) {
+        for (const auto &placed : page) {
+            if (!coming_->followed.contains(placed.model_id)) {
+                coming_->routes.load(placed);
+            }
+        }
+    };
+    loading_ = read_all_models(journal_, take, [this, done = std::move(done)](const outcome &result) {
+        if (result) {
+            routes_ = std::move(coming_->routes);
+        }
+        coming_.reset();
+        done(result);
+    });
+}
+
+
+void gateway_registry::reload(bool is_other, std::function<void()> done)
+{
+    read_routes([this, is_other, done = std::move(done)](const outcome &result) {
+        if (!result) {
+            log(log_level::error, "The routes could not be read anew and are read again: " + result.detail);
+            loading_ = time_.after(reread_pause, [this, is_other, done] { reload(is_other, done); });
+            return;
+        }
+        seen_ = journal_.revision();
+        for (const auto &[_, known] : known_) {
+            known->replica.on_replaced(is_other);
+        }
+        done();
     });
 }
 
@@ -174,10 +207,11 @@ void gateway_registry::leave(const session_ptr &link)
 }
 
 
-/// Returns whether several gateways are linked, so that each may learn of a task from the others.
+/// Returns whether there are several gateways, here or elsewhere, so that each may learn of a task from the others.
 bool gateway_registry::is_shared() const
 {
-    return std::ranges::count_if(known_, [](const auto &entry) { return entry.second->replica.is_linked(); }) > 1;
+    return journal_.is_shared() ||
+           std::ranges::count_if(known_, [](const auto &entry) { return entry.second->replica.is_linked(); }) > 1;
 }
 
 
@@ -222,6 +256,10 @@ void gateway_registry::follow(const journal_news &news)
 {
     for (const auto &changed : news.models) {
         send(routes_.follow(changed), changed.route_revision);
+        if (coming_) {
+            coming_->routes.follow(changed);
+            coming_->followed.insert(changed.model_id);
+        }
     }
     seen_ = news.now;
     bool has_progress = false;

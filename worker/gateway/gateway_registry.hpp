@@ -16,6 +16,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,9 @@ class gateway_registry {
     /// Reads from the journal which routes are in force, and which gateways were known to the previous rolloutd. Called once,
     /// before the first link; `done` is called when all of it is there, or with the reason why it is not.
     void load(done_fn done);
+
+    /// Reads the routes anew, until that succeeds, as the journal's content was replaced; see gateway_replica::on_replaced.
+    void reload(bool is_other, std::function<void()> done);
 
     /// Gateways can connect from now on: until now, none that was known could be expected to have a link.
     void expect_links();
@@ -99,6 +104,7 @@ class gateway_registry {
         bool lost_logged = false;
     };
 
+    void read_routes(done_fn done);
     void add_lost(const std::vector<known_gateway> &all);
     void note_lost(member &which) const;
     void send(const std::vector<route> &changed, std::uint64_t revision) const;
@@ -117,10 +123,17 @@ class gateway_registry {
     void note_progress() const;
     void pump_all();
 
+    /// Routes that are read from the journal.
+    struct coming_routes {
+        published_routes routes;
+        std::set<std::string> followed; ///< the models that there were news of meanwhile
+    };
+
     journal &journal_;
     clock &time_;
     std::chrono::milliseconds lost_for_{0};
     published_routes routes_;
+    std::optional<coming_routes> coming_;
     std::uint64_t seen_ = 0; ///< the routes are as the journal had them at this revision
     std::map<std::string, std::unique_ptr<member>> known_; ///< by id
     follow_waits waits_for_known_;

@@ -69,6 +69,16 @@ void gateway_replica::start_stream(std::uint64_t position)
 }
 
 
+void gateway_replica::on_replaced(bool is_other)
+{
+    if (is_other) {
+        confirmed_ = 0;
+    } else if (is_streaming()) {
+        start_stream(sent_);
+    }
+}
+
+
 // Routes.
 
 void gateway_replica::send_routes(std::string_view frame)

@@ -64,6 +64,10 @@ class gateway_replica {
     /// is called again.
     void start_stream(std::uint64_t position);
 
+    /// What the journal has was replaced, and the routes were read anew: they are sent, and what follows. Of another
+    /// journal (`is_other`), the gateway is taken to follow nothing, and its links are to end.
+    void on_replaced(bool is_other);
+
     /// Sends a frame of routes if the stream runs.
     void send_routes(std::string_view frame);
 

@@ -8,6 +8,7 @@
 #include "worker/base/log.hpp"
 #include "worker/os/peer_processes.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -85,15 +86,32 @@ void gateway_server::close()
     lookups_.stop();
     gateways_.stop();
     next_ping_.reset();
-    while (!sessions_.empty()) {
-        session_ptr(sessions_.front())->end("");
-    }
+    end_all("");
     listener_.close();
     flusher_.reset();
 }
 
 
+void gateway_server::reload(bool is_other)
+{
+    gateways_.reload(is_other, [this, is_other] {
+        if (is_other) {
+            failures_ = {};
+            end_all("the journal's content was replaced; what the gateway has is compared with it anew");
+        }
+    });
+}
+
+
 // Sessions.
+
+void gateway_server::end_all(const std::string &why)
+{
+    while (!sessions_.empty()) {
+        session_ptr(sessions_.front())->end(why);
+    }
+}
+
 
 session_ptr gateway_server::new_session()
 {
@@ -271,7 +289,7 @@ void gateway_server::on_hello(const session_ptr &from, const json_t *message)
         return;
     }
     const bool carries_stream = of->stream() == from;
-    send_welcome(from, *protocol, carries_stream);
+    send_welcome(from, *protocol, carries_stream, std::max(position, journal_.revision()));
     server_warnings_.check(from->peer);
     if (carries_stream) {
         of->start_stream(position);
@@ -283,7 +301,7 @@ void gateway_server::on_hello(const session_ptr &from, const json_t *message)
 std::uint64_t gateway_server::position_of(const json_t *hello, const std::string &gateway, int pid)
 {
     const auto position = json_text(hello, "journal") == journal_.id() ? json_count(hello, "revision") : 0;
-    if (position <= journal_.revision()) {
+    if (position <= journal_.revision() || !journal_.is_current()) {
         return position;
     }
     // The file was restored from a copy: everything in it may be different now.
@@ -296,12 +314,14 @@ std::uint64_t gateway_server::position_of(const json_t *hello, const std::string
 }
 
 
-void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, bool carries_stream)
+/// `revision`: one lower than what the gateway has would empty its table.
+void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, bool carries_stream,
+                                  std::uint64_t revision)
 {
     json_ptr welcome = message_of(rolloutd_frame::welcome);
     json_put(welcome.get(), "protocol", json_made(json_integer(protocol)));
     json_put(welcome.get(), "journal", journal_.id());
-    json_put(welcome.get(), "revision", json_make_number(journal_.revision()));
+    json_put(welcome.get(), "revision", json_make_number(revision));
     json_put(welcome.get(), "routes", json_make_number(gateways_.routes().revision()));
     json_put(welcome.get(), "stream", json_ptr(json_boolean(carries_stream)));
     json_put(welcome.get(), "suspects", json_ptr(json_true()));

@@ -70,6 +70,10 @@ class gateway_server final : public gateway_control {
     /// Reads from the journal what the gateways must follow, and which there were: to be done before `listen`.
     void load(done_fn done) { gateways_.load(std::move(done)); }
 
+    /// The journal's content was replaced (`is_other`: by that of another journal, or of an older copy): the gateways get what
+    /// it has now.
+    void reload(bool is_other);
+
     /// Opens the socket. Throws std::runtime_error if another process listens there or the path cannot be used.
     void listen(const settings &from);
 
@@ -114,7 +118,8 @@ class gateway_server final : public gateway_control {
     void on_message(const session_ptr &from, const json_t *message, std::string_view name);
     void on_hello(const session_ptr &from, const json_t *message);
     std::uint64_t position_of(const json_t *hello, const std::string &gateway, int pid);
-    void send_welcome(const session_ptr &to, std::int64_t protocol, bool carries_stream);
+    void send_welcome(const session_ptr &to, std::int64_t protocol, bool carries_stream, std::uint64_t revision);
+    void end_all(const std::string &why);
     void flush_all();
     void ping_all();
 

@@ -97,6 +97,12 @@ class journal {
     /// Returns the revision of the last durable change.
     virtual std::uint64_t revision() const = 0;
 
+    /// Returns whether other processes write to it as well.
+    virtual bool is_shared() const { return false; }
+
+    /// Returns whether it is known to have what others have written, but for what was written a moment ago.
+    virtual bool is_current() const { return true; }
+
     // Writing. A callback with `ok` means that the change survives any crash; one with `lost` that another rolloutd leads
     // now, or has written the row since: nothing was stored, and the write must not be repeated. What this rolloutd
     // knows of the task or the model is out of date then. Only a journal that several rolloutds share loses writes.

@@ -24,9 +24,18 @@ constexpr auto shortest_rest = 10ms;
 } // namespace
 
 
+void retention::start()
+{
+    if (!run_) {
+        run_ = std::make_shared<int>(0);
+        sweep();
+    }
+}
+
+
 void retention::stop()
 {
-    stopped_ = true;
+    run_.reset();
     pause_.reset();
 }
 
@@ -35,8 +44,8 @@ void retention::sweep()
 {
     at_ = {};
     removed_ = 0;
-    journal_.count_tasks([this](const outcome &ended, std::uint64_t count) {
-        if (stopped_) {
+    journal_.count_tasks([this, run = std::weak_ptr(run_)](const outcome &ended, std::uint64_t count) {
+        if (run.expired()) {
             return;
         }
         excess_ = count > rule_.max_tasks ? count - rule_.max_tasks : 0;
@@ -52,15 +61,16 @@ void retention::step()
     const auto before_us = excess_ != 0 ? INT64_MAX : time_.wall_us() - age_us;
     const auto rows = excess_ != 0 ? std::min<std::uint64_t>(rows_a_step, excess_) : rows_a_step;
     journal_.purge(at_, before_us, rows,
-                   [this, began](const outcome &ended, const purge_step &done) { stepped(ended, done, began); });
+                   [this, began, run = std::weak_ptr(run_)](const outcome &ended, const purge_step &done) {
+                       if (!run.expired()) {
+                           stepped(ended, done, began);
+                       }
+                   });
 }
 
 
 void retention::stepped(const outcome &ended, const purge_step &done, std::chrono::milliseconds began)
 {
-    if (stopped_) {
-        return;
-    }
     if (!ended) {
         rest(ended.is_lost() ? "" : ended.detail); // lost: another rolloutd removes them
         return;

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 
 namespace rollout {
 
@@ -26,9 +27,10 @@ class retention {
     /// Sets the rule for the next sweep and later ones.
     void use(retention_rule rule) { rule_ = rule; }
 
-    void start() { sweep(); }
+    /// Nothing if it runs.
+    void start();
 
-    /// Takes no further steps. The step that the journal is running may still end.
+    /// Takes no further steps, until it is started again. The step that the journal is running may still end.
     void stop();
 
   private:
@@ -44,7 +46,7 @@ class retention {
     std::uint64_t excess_ = 0; ///< tasks to remove whatever their age
     std::uint64_t removed_ = 0;
     operation_ptr pause_;
-    bool stopped_ = false;
+    std::shared_ptr<int> run_; ///< from a start to the stop: what ends later counts no more
 };
 
 } // namespace rollout

@@ -70,6 +70,9 @@ class etcd_journal final : public journal {
     const std::string &id() const override { return replica_.position().journal_id; }
     std::uint64_t revision() const override { return replica_.position().revision; }
 
+    bool is_shared() const override { return true; }
+    bool is_current() const override { return is_following(); }
+
     void create(const task &wanted, bool only_find, created_fn done) override;
     void save(const task &changed, const model *with, saved_fn done) override;
     void save_model(const model &changed, saved_fn done) override;

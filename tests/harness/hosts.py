@@ -1,0 +1,104 @@
+"""Several hosts of one cluster: each an nginx and a rolloutd, on one etcd and before one inference server."""
+
+import pathlib
+import shutil
+import tempfile
+
+from etcd import Cluster
+from gateway import Client, Gateway
+from processes import LOCATIONS, InferenceServer, Nginx, Rolloutd, merge, wait_until
+
+READY = LOCATIONS + "        location ~ ^/(readyz|metrics)$ { rollout_api; }\n"
+
+
+class Host(Gateway):
+    """A gateway whose models and inference server it shares with the others."""
+
+    def __init__(self, home, name, endpoints, inference, rolloutd=None, nginx=None):
+        self.name = name
+        self.home = home
+        self.inference = inference
+        self.own = home / name
+        self.own.mkdir()
+        self.own.chmod(0o755)
+        settings = {
+            "journal": {"type": "etcd", "path": str(self.own / "replica.db"), "etcd": {"endpoints": endpoints, "host": name}},
+            "artifacts": {"source": f"file://{home}/models/{{model_id}}", "allow": [f"file://{home}/models/"]},
+            "backends": {"default": {"repository": str(home / "repository")}},
+        }
+        merge(settings, rolloutd or {})
+        self.rolloutd = Rolloutd(self.own, inference.port, settings)
+        self.nginx = Nginx(self.own, inference.port, **{"locations": READY, **(nginx or {})})
+        Client.__init__(self, self.nginx.port)
+        self.server = Client(inference.port)
+
+    def start(self):
+        self.rolloutd.start()
+        self.nginx.start()
+        self.await_link()
+        return self
+
+    def stop(self):
+        ended = []
+        for process in (self.nginx, self.rolloutd):
+            if process.running():
+                ended.append((f"{self.name}: {process.log.stem}", process.stop()))
+        return ended
+
+    def close(self):
+        return self.stop()
+
+    def leads(self):
+        """Whether its rolloutd was the last to be elected, as far as its log says."""
+        said = [line["message"] for line in self.rolloutd.lines(self.rolloutd.began)
+                if line["message"].startswith(("This rolloutd leads", "This rolloutd stands"))]
+        return bool(said) and said[-1].startswith("This rolloutd leads: ") and self.rolloutd.running()
+
+
+class Hosts:
+    """`size` hosts, with so many members of etcd. Settings are as Gateway's, for each host."""
+
+    def __init__(self, size=3, members=1, rolloutd=None, nginx=None, inference=None):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-hosts."))
+        self.home.chmod(0o755)
+        (self.home / "models").mkdir()
+        self.etcd = Cluster(self.home, members)
+        self.inference = InferenceServer(self.home, **(inference or {}))
+        self.hosts = [Host(self.home, f"h{number}", self.etcd.urls, self.inference, rolloutd, nginx) for number in range(size)]
+
+    def __iter__(self):
+        return iter(self.hosts)
+
+    def __getitem__(self, number):
+        return self.hosts[number]
+
+    def start(self):
+        self.etcd.start()
+        self.inference.start()
+        for host in self.hosts:
+            host.start()
+        self.leader()
+        return self
+
+    def leader(self):
+        """The one that leads, once one does."""
+        return wait_until(lambda: next((host for host in self.hosts if host.leads()), None), "a leader")
+
+    def others(self):
+        leader = self.leader()
+        return [host for host in self.hosts if host is not leader]
+
+    def stop(self):
+        ended = [end for host in self.hosts for end in host.stop()]
+        if self.inference.running():
+            ended.append(("inference", self.inference.stop()))
+        self.etcd.kill()
+        return ended
+
+    def close(self):
+        ended = self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+        return ended
+
+    def logs(self):
+        return "".join(f"\n=== {host.name}{host.logs()}" for host in self.hosts)

@@ -1,0 +1,200 @@
+"""Several hosts on one etcd: a task is accepted at any of them and found at any other, and one of them carries it out."""
+
+import threading
+
+import pytest
+
+from ending import finish
+from gateway import Client, Traffic
+from hosts import Hosts
+from processes import wait_until
+
+HELD = {"steps": [{"weight": 30, "hold_s": 600}, {"weight": 100}]}
+
+
+@pytest.fixture
+def make_hosts(request):
+    made = []
+
+    def make(*arguments, **settings):
+        made.append(Hosts(*arguments, **settings))
+        return made[-1]
+
+    yield make
+    for hosts in made:
+        for host in hosts:
+            finish(request, host)
+        hosts.close()
+
+
+@pytest.fixture(scope="module")
+def hosts(request):
+    made = Hosts()
+    try:
+        yield made.start()
+    finally:
+        for host in made:
+            finish(request, host)
+        made.close()
+
+
+@pytest.fixture
+def m(request):
+    return request.node.name.partition("[")[0][5:60]
+
+
+def held(at, m, **settings):
+    at.serve_blue(m)
+    task = at.start_deployment(m, **(settings or HELD))
+    at.await_weight(task, 30)
+    return task
+
+
+def test_a_task_is_accepted_anywhere_and_found_everywhere(hosts, m):
+    for number, host in enumerate(hosts):
+        model = f"{m}_{number}"
+        host.make_model(model, f"answer {number}")
+        task = host.post("/deploy", {"model_id": model}).task()
+        for other in hosts:
+            assert other.get(f"/deploy/{task['task_id']}").task()["task_id"] == task["task_id"]
+            assert other.get(f"/deploy-status/{model}").task()["task_id"] == task["task_id"]
+        for other in hosts:
+            other.wait(task, status="completed")
+            wait_until(lambda other=other, model=model: other.infer(model), "the route")
+            assert other.infer(model) == f"answer {number}"
+            assert other.serving()[model] == 1
+
+
+def test_an_id_is_one_task_wherever_it_is_posted(hosts, m):
+    hosts[0].make_model(m, "x")
+    body = {"task_id": f"{m}-1", "model_id": m}
+    assert hosts[0].post("/deploy", body).status == 200
+    assert hosts[1].post("/deploy", body).status == 200
+    hosts[2].post("/deploy", {**body, "model_id": "another"}).problem(409)
+    hosts[2].wait({"task_id": f"{m}-1"}, status="completed")
+    assert [task["task_id"] for task in hosts[1].get(f"/deploy?model_id={m}").json["tasks"]] == [f"{m}-1"]
+
+
+def test_posts_of_one_id_at_all_hosts_at_once_are_one_task(hosts, m):
+    hosts[0].make_model(m, "x")
+    for round in range(20):
+        answers = {}
+
+        def post(host, round=round, answers=answers):
+            answers[host.name] = host.post("/delete", {"task_id": f"{m}-{round}", "model_id": f"{m}-{host.name}"})
+
+        threads = [threading.Thread(target=post, args=(host,)) for host in hosts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(answer.status for answer in answers.values()) == [200, 409, 409], answers
+        first = next(answer.json for answer in answers.values() if answer.status == 200)
+        for host in hosts:
+            assert host.get(f"/delete/{m}-{round}").json["metadata"]["model_id"] == first["metadata"]["model_id"]
+
+
+def test_a_verb_is_carried_out_wherever_it_is_asked_for(hosts, m):
+    other = hosts.others()[0]
+    task = held(other, m)
+    for host in hosts:
+        for verb, is_paused in (("pause", True), ("resume", False)):
+            answer = host.request("POST", f"/deploy/{task['task_id']}/{verb}")
+            assert answer.status == 200 and bool(answer.json["metadata"].get("paused")) is is_paused, answer
+            assert bool(host.task(task)["metadata"].get("paused")) is is_paused
+    assert "is not paused" in other.request("POST", f"/deploy/{task['task_id']}/resume").problem(409)["detail"]
+    assert other.request("POST", f"/deploy/{task['task_id']}/cancel").status == 200
+    for host in hosts:
+        host.wait(task, status="canceled")
+    answer = other.request("POST", f"/deploy/{task['task_id']}/retry", {"task_id": f"{m}-again"})
+    assert answer.status == 200 and answer.json["task_id"] == f"{m}-again", answer
+    again = other.request("POST", f"/deploy/{task['task_id']}/retry", {"task_id": f"{m}-again"})
+    assert again.status == 200 and again.json["task_id"] == f"{m}-again"
+    for host in hosts:
+        assert host.get(f"/deploy/{m}-again").task()["parent_id"] == task["task_id"]
+    other.request("POST", f"/deploy/{m}-again/cancel").task()
+    other.request("POST", "/deploy/nobody/cancel").problem(404)
+
+
+def test_the_next_one_goes_on_when_the_leader_is_killed_in_a_rollout(make_hosts, m):
+    hosts = make_hosts().start()
+    leader, (other, third) = hosts.leader(), hosts.others()
+    task = held(other, m)
+    with Traffic(other, m) as traffic:
+        leader.rolloutd.kill()
+        new = wait_until(lambda: next((host for host in (other, third) if host.leads()), None), "another leader")
+        assert new.request("POST", f"/deploy/{task['task_id']}/promote").status == 200
+        third.wait(task, status="completed")
+        traffic.await_answers("green")
+    assert traffic.failures == []
+    leader.rolloutd.start()
+    leader.await_link()
+    assert leader.task(task)["status"] == "completed"
+    wait_until(lambda: leader.infer(m) == "green", "the route at the host that is back")
+    assert hosts.leader() is new
+
+
+def test_a_leader_that_stops_is_followed_at_once(make_hosts, m):
+    hosts = make_hosts().start()
+    for _ in range(3):
+        leader = hosts.leader()
+        other = hosts.others()[0]
+        other.make_model(m, "x")
+        task = other.post("/deploy", {"model_id": m}).task()
+        assert leader.rolloutd.stop() == 0
+        other.wait(task, status="completed")
+        leader.rolloutd.start()
+        leader.await_link()
+        assert leader.task(task)["status"] == "completed"
+
+
+def test_without_a_leader_tasks_are_accepted_and_wait(make_hosts, m):
+    hosts = make_hosts(2, rolloutd={"journal": {"etcd": {"leader": False}}})
+    hosts.etcd.start()
+    hosts.inference.start()
+    for host in hosts:
+        host.start()
+    hosts[0].make_model(m, "x")
+    task = hosts[0].post("/deploy", {"model_id": m}).task()
+    for host in hosts:
+        assert host.get(f"/deploy/{task['task_id']}").task()["status"] == "pending"
+        assert Client(host.nginx.port).get("/readyz").status == 200
+    assert hosts[1].request("POST", f"/deploy/{task['task_id']}/cancel").problem(503)
+    hosts[1].rolloutd.config["journal"]["etcd"]["leader"] = True
+    hosts[1].rolloutd.stop()
+    hosts[1].rolloutd.start()
+    hosts[0].wait(task, status="completed")
+
+
+def test_while_etcd_is_away_what_is_known_is_served(make_hosts, m):
+    hosts = make_hosts(2).start()
+    hosts[0].make_model(m, "x")
+    task = hosts[0].deploy(m)
+    hosts[1].wait(task)
+    wait_until(lambda: hosts[1].infer(m) == "x", "the route")
+    hosts.etcd.kill()
+    for host in hosts:
+        assert host.infer(m) == "x"
+        assert host.get(f"/deploy/{task['task_id']}").task()["status"] == "completed"
+        problem = host.post("/deploy", {"task_id": f"{m}-{host.name}", "model_id": m}).problem(500)
+        assert problem["task_id"] == f"{m}-{host.name}"
+    hosts.etcd.start_again()
+    for host in hosts:
+        other = hosts[0] if host is hosts[1] else hosts[1]
+        wait_until(lambda host=host: host.post("/deploy", {"task_id": f"{m}-{host.name}", "model_id": m}).status == 200, "etcd")
+        other.wait({"task_id": f"{m}-{host.name}"}, status="completed")
+
+
+def test_a_host_that_starts_without_etcd_serves_what_it_knew(make_hosts, m):
+    hosts = make_hosts(1).start()
+    hosts[0].make_model(m, "x")
+    task = hosts[0].deploy(m)
+    hosts[0].stop()
+    hosts.etcd.kill()
+    hosts[0].rolloutd.start()
+    hosts[0].nginx.start()
+    wait_until(lambda: hosts[0].infer(m) == "x", "the route")
+    assert hosts[0].get(f"/deploy/{task['task_id']}").task()["status"] == "completed"
+    hosts.etcd.start_again()
+    wait_until(hosts.leader, "the leader")
+    hosts[0].deploy(m)

@@ -1,0 +1,350 @@
+#include "worker/cluster_store.hpp"
+
+#include "common/domain/identifiers.hpp"
+#include "worker/base/log.hpp"
+#include "worker/base/permanent_start_error.hpp"
+#include "worker/journal/etcd/keys.hpp"
+#include "worker/journal/etcd/revision.hpp"
+#include "worker/scheduler/refusal.hpp"
+
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+
+namespace rollout {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Between two looks at whether the replica has been filled, or has caught up.
+constexpr auto look_pause = 50ms;
+
+/// After that, gateways are served with what the replica has, if etcd does not answer.
+constexpr std::chrono::milliseconds longest_wait_for_etcd = 5s;
+
+constexpr unsigned retry_after_s = 1;
+
+
+etcd::access_settings access_of(const cluster_settings &from)
+{
+    return {.endpoints = from.endpoints,
+            .ca_file = from.ca_file,
+            .cert_file = from.cert_file,
+            .key_file = from.key_file,
+            .user = from.user,
+            .password = from.password,
+            .insecure = from.insecure,
+            .host = from.host};
+}
+
+
+std::shared_ptr<const etcd::access> open_access(const cluster_settings &from)
+{
+    auto opened = etcd::access::open(access_of(from));
+    if (!opened) {
+        throw std::runtime_error("journal.etcd." + opened.sentence());
+    }
+    return *opened;
+}
+
+
+cluster_place place_of(const cluster_settings &from)
+{
+    return {from.prefix, from.host, std::chrono::seconds(from.lease_s)};
+}
+
+
+word_keys keys_of_words(const cluster_settings &from)
+{
+    return {from.prefix + "l/words/", from.prefix + "a/"};
+}
+
+
+host_record record_of(const cluster_settings &from, const std::string &process)
+{
+    host_record record;
+    record.process = process;
+    record.version = ROLLOUT_VERSION;
+    record.candidate = from.leader;
+    return record;
+}
+
+} // namespace
+
+
+std::vector<json_fault> cluster_store::check(const cluster_settings &wanted)
+{
+    std::vector<json_fault> faults;
+    if (const auto why = etcd::check_access(access_of(wanted)); !why.empty()) {
+        const auto colon = why.find(": "); // after the member's name
+        faults.push_back({"/journal/etcd/" + why.substr(0, colon), why.substr(colon + 2)});
+    }
+    if (auto why = cluster::keys::check_prefix(wanted.prefix); !why.empty()) {
+        faults.push_back({"/journal/etcd/prefix", std::move(why)});
+    }
+    return faults;
+}
+
+
+cluster_store::cluster_store(uv_loop_t *loop, clock &time, const settings &config, events told)
+    : loop_(loop), time_(time), told_(std::move(told)), path_(config.journal.path), settings_(*config.journal.etcd),
+      process_(new_instance_id()), thread_(loop), access_(open_access(settings_)), client_(thread_, time, access_),
+      leadership_(client_, time, place_of(settings_), record_of(settings_, process_))
+{
+    leadership_.on_elected = [this](leader_token token) { on_elected(token); };
+    leadership_.on_deposed = [this](const std::string &why) { on_deposed(why); };
+}
+
+
+// Opening.
+
+void cluster_store::open()
+{
+    opening_ = time_.after(0ms, [this] {
+        try {
+            journal_ = std::make_unique<etcd_journal>(loop_, time_, thread_,
+                                                      etcd_journal::place{path_, settings_.prefix, access_});
+        } catch (const permanent_start_error &error) {
+            told_.on_refused(outcome::permanent(error.what()));
+            return;
+        } catch (const std::exception &error) {
+            told_.on_refused(outcome::transient(error.what()));
+            return;
+        }
+        journal_->on_resynchronised = [this](bool is_other) { on_replaced(is_other); };
+        journal_->start();
+        began_ = time_.now();
+        await_content();
+    });
+}
+
+
+/// Gateways must not be told less than they know. If etcd does not answer, what the replica has is all that is known.
+void cluster_store::await_content()
+{
+    told_.at_work();
+    if (journal_->id().empty()) {
+        opening_ = time_.after(look_pause, [this] { await_content(); });
+        return;
+    }
+    journal_->current([this, alive = std::weak_ptr(lives_)](bool is_current) {
+        if (alive.expired() || stopped_) {
+            return;
+        }
+        if (!is_current && time_.now() - began_ < longest_wait_for_etcd) {
+            opening_ = time_.after(look_pause, [this] { await_content(); });
+            return;
+        }
+        if (!is_current) {
+            log(log_level::warning,
+                "Gateways are served with what this host knows of the tasks: " + journal_->trouble());
+        }
+        is_open_ = true;
+        told_.on_open();
+    });
+}
+
+
+void cluster_store::on_replaced(bool is_other)
+{
+    if (!is_open_ || stopped_) {
+        return;
+    }
+    told_.on_replaced(is_other);
+    if (const auto token = leadership_.token()) {
+        told_.on_deposed("what is known of the tasks was replaced, and is read anew");
+        await_current(*token);
+    }
+}
+
+
+void cluster_store::stand()
+{
+    leader_watch_ =
+        std::make_unique<change_watch>(thread_, time_, access_, etcd_leadership::leader_key(place_of(settings_)),
+                                       change_watch::range::key, [this] { leadership_.poll(); });
+    sender_ = std::make_unique<word_sender>(client_, time_,
+                                            word_sender::settings{keys_of_words(settings_), settings_.host, process_},
+                                            [this] { return leadership_.registration().lease(); });
+    answers_watch_ = std::make_unique<change_watch>(thread_, time_, access_, sender_->answers_prefix(),
+                                                    change_watch::range::prefix, [this] { sender_->poll(); });
+    leadership_.start();
+    compact_later();
+}
+
+
+// Leading.
+
+void cluster_store::on_elected(leader_token token)
+{
+    log(log_level::info, "This rolloutd leads: it carries out the tasks of all hosts", {{"host", settings_.host}});
+    journal_->lead(token);
+    await_current(token);
+}
+
+
+/// A leader begins with all that those before it have written.
+void cluster_store::await_current(leader_token token)
+{
+    journal_->current([this, token, alive = std::weak_ptr(lives_)](bool is_current) {
+        if (alive.expired() || stopped_ || leadership_.token() != token) {
+            return;
+        }
+        if (is_current) {
+            told_.on_elected();
+        } else {
+            catching_up_ = time_.after(look_pause, [this, token] { await_current(token); });
+        }
+    });
+}
+
+
+void cluster_store::on_deposed(const std::string &why)
+{
+    log(log_level::warning, "This rolloutd leads no more: " + why, {{"host", settings_.host}});
+    catching_up_.reset();
+    journal_->lead(0);
+    told_.on_deposed(why);
+}
+
+
+void cluster_store::resign(std::function<void()> done)
+{
+    is_resigning_ = true;
+    set_carries_out(false);
+    catching_up_.reset();
+    leadership_.resign([this, done = std::move(done)] {
+        is_resigning_ = false;
+        journal_->lead(0);
+        done();
+    });
+}
+
+
+void cluster_store::use(const settings &from)
+{
+    settings_.compact_s = from.journal.etcd->compact_s;
+    if (std::exchange(settings_.leader, from.journal.etcd->leader) != settings_.leader) {
+        leadership_.stand(settings_.leader);
+    }
+    compact_later();
+}
+
+
+// Clients' verbs.
+
+void cluster_store::set_carries_out(bool carries_out)
+{
+    receiver_.reset();
+    words_watch_.reset();
+    const auto token = leadership_.token();
+    if (!carries_out || !token) {
+        return;
+    }
+    const auto keys = keys_of_words(settings_);
+    receiver_ = std::make_unique<word_receiver>(
+        client_, time_, word_receiver::settings{keys, etcd_leadership::leader_key(place_of(settings_)), *token},
+        [this](const std::string &, const std::string &word, const word_receiver::answer_word_fn &answer) {
+            on_verb(word, answer);
+        });
+    words_watch_ = std::make_unique<change_watch>(thread_, time_, access_, keys.words, change_watch::range::prefix,
+                                                  [this] { receiver_->poll(); });
+}
+
+
+void cluster_store::on_verb(const std::string &text, const word_receiver::answer_word_fn &answer) const
+{
+    const auto wanted = parse_remote_verb(text);
+    if (!wanted) {
+        answer(
+            text_of(refused(500, "The rolloutd that leads does not know this verb; is it older than this host's?")));
+        return;
+    }
+    told_.on_steer(*wanted, [answer](const request_answer &given) { answer(text_of(given)); });
+}
+
+
+void cluster_store::pass_on(steer_request wanted, answer_fn answer)
+{
+    if (!sender_ || stopped_) {
+        answer(refused(503, "rolloutd stops, and nothing was changed; try again.", retry_after_s));
+        return;
+    }
+    sender_->send(text_of(wanted),
+                  [this, answer = std::move(answer)](const outcome &result, const std::string &text) {
+                      on_answer(result, text, answer);
+                  });
+}
+
+
+/// A client that reads here after the answer must not be told of an older state.
+void cluster_store::on_answer(const outcome &result, const std::string &text, const answer_fn &answer) const
+{
+    const auto given = std::make_shared<const std::optional<remote_answer>>(parse_remote_answer(text));
+    if (!result || !*given) {
+        answer(refused(503,
+                       "The rolloutd that carries out the tasks could not be asked, or has not answered: " +
+                           (result ? "its answer cannot be read" : result.detail) +
+                           ". The verb may have been carried out: look at the task, and try again.",
+                       retry_after_s));
+        return;
+    }
+    if (!(*given)->row) {
+        answer((*given)->view());
+        return;
+    }
+    journal_->current([given, answer](bool) { answer((*given)->view()); });
+}
+
+
+// Compaction.
+
+void cluster_store::compact_later()
+{
+    if (settings_.compact_s == 0 || stopped_) {
+        compaction_.reset();
+    } else if (!compaction_) {
+        compaction_ = time_.after(std::chrono::seconds(settings_.compact_s), [this] { compact(); });
+    }
+}
+
+
+/// Followers that lag further behind than compact_s read everything anew.
+void cluster_store::compact()
+{
+    const auto up_to = std::exchange(seen_revision_, cluster::mod_revision_of(journal_->revision()));
+    const auto again = [this] {
+        compaction_.reset();
+        compact_later();
+    };
+    if (up_to == 0 || !leadership_.token()) {
+        again();
+        return;
+    }
+    compaction_ = client_.compact({up_to, false}, [again](const etcd::answer<etcd::compact_answer> &got) {
+        if (!got && got.why().because != etcd::failure::cause::compacted) {
+            log(log_level::warning, "The history in etcd could not be compacted: " + got.why().sentence);
+        }
+        again();
+    });
+}
+
+
+void cluster_store::stop()
+{
+    stopped_ = true;
+    opening_.reset();
+    catching_up_.reset();
+    compaction_.reset();
+    leader_watch_.reset();
+    words_watch_.reset();
+    answers_watch_.reset();
+    receiver_.reset();
+    sender_.reset();
+    if (journal_) {
+        journal_->stop();
+    }
+}
+
+} // namespace rollout

@@ -1,0 +1,82 @@
+// Tasks in etcd, which several rolloutd share: one of them leads and carries them out.
+#pragma once
+
+#include "worker/etcd/access.hpp"
+#include "worker/etcd/client.hpp"
+#include "worker/etcd/rpc_thread.hpp"
+#include "worker/journal/etcd/etcd_journal.hpp"
+#include "worker/leadership/etcd/change_watch.hpp"
+#include "worker/leadership/etcd/etcd_leadership.hpp"
+#include "worker/leadership/etcd/word_receiver.hpp"
+#include "worker/leadership/etcd/word_sender.hpp"
+#include "worker/remote_verb.hpp"
+#include "worker/task_store.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+class cluster_store final : public task_store {
+  public:
+    /// Returns why the cluster cannot be used that way, with pointers into the configuration. Asks nobody.
+    static std::vector<json_fault> check(const cluster_settings &wanted);
+
+    /// Throws std::runtime_error if the cluster cannot be used that way.
+    cluster_store(uv_loop_t *loop, clock &time, const settings &config, events told);
+
+    void open() override;
+    rollout::journal &journal() override { return *journal_; }
+    void stand() override;
+    void check_integrity() override {} ///< of a replica: what is damaged is read from etcd anew
+    void set_carries_out(bool carries_out) override;
+    void pass_on(steer_request wanted, answer_fn answer) override;
+    void use(const settings &from) override;
+    void resign(std::function<void()> done) override;
+    void stop() override;
+    bool busy() const override { return is_resigning_ || (journal_ && journal_->busy()); }
+
+  private:
+    void await_content();
+    void on_replaced(bool is_other);
+    void on_elected(leader_token token);
+    void await_current(leader_token token);
+    void on_deposed(const std::string &why);
+    void on_verb(const std::string &text, const word_receiver::answer_word_fn &answer) const;
+    void on_answer(const outcome &result, const std::string &text, const answer_fn &answer) const;
+    void compact_later();
+    void compact();
+
+    uv_loop_t *loop_;
+    clock &time_;
+    events told_;
+    std::string path_; ///< of the replica
+    cluster_settings settings_;
+    std::string process_; ///< of this start of rolloutd
+
+    etcd::rpc_thread thread_;
+    std::shared_ptr<const etcd::access> access_;
+    etcd::client client_;
+    std::unique_ptr<etcd_journal> journal_;
+    etcd_leadership leadership_;
+    std::unique_ptr<word_sender> sender_;
+    std::unique_ptr<word_receiver> receiver_; ///< while the engine runs here
+    std::unique_ptr<change_watch> leader_watch_;
+    std::unique_ptr<change_watch> words_watch_;
+    std::unique_ptr<change_watch> answers_watch_;
+
+    std::chrono::milliseconds began_{0}; ///< by the clock: to open
+    bool is_open_ = false;               ///< on_open has been called
+    bool is_resigning_ = false;
+    bool stopped_ = false;
+    std::int64_t seen_revision_ = 0; ///< etcd's, when compact() was called last
+    operation_ptr opening_;          ///< the pause before await_content
+    operation_ptr catching_up_;      ///< the pause before await_current
+    operation_ptr compaction_;       ///< under way, or the pause before it
+    std::shared_ptr<int> lives_ = std::make_shared<int>(0);
+};
+
+} // namespace rollout

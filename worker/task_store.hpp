@@ -1,0 +1,89 @@
+// Where the tasks are kept, and which rolloutd carries them out: this one alone, or one of those that share a cluster.
+#pragma once
+
+#include "worker/async/clock.hpp"
+#include "worker/async/outcome.hpp"
+#include "worker/config/settings.hpp"
+#include "worker/journal/journal.hpp"
+#include "worker/scheduler/requests.hpp"
+
+#include <uv.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rollout {
+
+/// Used on the loop's thread; callbacks come from the loop, never from inside a call.
+class task_store {
+  public:
+    struct events {
+        /// The journal is open, and has what gateways are to be served with.
+        std::function<void()> on_open;
+
+        /// It cannot be opened. `permanent`: another attempt does not help.
+        std::function<void(const outcome &why)> on_refused;
+
+        /// This rolloutd carries out the tasks, and the journal has all that those did that did so before.
+        std::function<void()> on_elected;
+
+        /// Others do.
+        std::function<void(const std::string &why)> on_deposed;
+
+        /// The journal's content was replaced: what was read from it is out of date. `is_other`: by that of another
+        /// journal, or by an older copy.
+        std::function<void(bool is_other)> on_replaced;
+
+        /// A rolloutd that does not carry out the tasks passes on a client's verb.
+        std::function<void(steer_request, answer_fn)> on_steer;
+
+        /// Called while the start takes time. May be called on any thread.
+        std::function<void()> at_work;
+
+        /// The journal is damaged.
+        std::function<void(const std::string &fault)> on_damaged;
+    };
+
+    virtual ~task_store() = default;
+
+    /// Begins to open the journal.
+    virtual void open() = 0;
+
+    /// Returns the journal, from `on_open` on.
+    virtual rollout::journal &journal() = 0;
+
+    /// From now on, this rolloutd may be elected.
+    virtual void stand() = 0;
+
+    /// Gateways are served: a check of the whole journal, which takes time, may begin.
+    virtual void check_integrity() = 0;
+
+    /// Whether the engine runs here: verbs of others are carried out only then.
+    virtual void set_carries_out(bool carries_out) = 0;
+
+    /// Passes a client's verb on to the rolloutd that carries out the tasks. When the answer comes, the journal has what it
+    /// says. A refusal may say why nobody could be asked.
+    virtual void pass_on(steer_request wanted, answer_fn answer) = 0;
+
+    /// Settings that may change at run time.
+    virtual void use(const settings &from) = 0;
+
+    /// This rolloutd carries out no tasks any more and will not again: another one can at once.
+    virtual void resign(std::function<void()> done) = 0;
+
+    /// Ends what can be ended, the opening too: no callback comes any more. Before the store is destroyed, the loop must run until it is no longer busy, and once more
+    /// after.
+    virtual void stop() = 0;
+    virtual bool busy() const = 0;
+};
+
+/// Returns why a rolloutd cannot have this journal: of the settings, and of the build.
+std::vector<json_fault> check_store(const settings &config);
+
+/// `time` outlives the store. Signals must have been started.
+std::unique_ptr<task_store> make_store(uv_loop_t *loop, clock &time, const settings &config,
+                                       task_store::events events);
+
+} // namespace rollout
