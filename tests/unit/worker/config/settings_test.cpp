@@ -144,7 +144,7 @@ void an_unknown_member_is_a_fault_at_every_level(void **)
 
 void what_is_to_come_is_refused_rather_than_ignored(void **)
 {
-    refuse_each({{"/journal/type", "\"etcd\"", "must be \"sqlite\""},
+    refuse_each({{"/journal/type", "\"redis\"", "must be one of \"sqlite\", \"etcd\""},
                  {"/backends/default/control", "\"none\"", "must be one of"},
                  {"/hooks", "{}", "is not a known member"},
                  {"/backends/default/model_name", "\"{model_id}_{piece}\"", "{piece}"}});
