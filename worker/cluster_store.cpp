@@ -20,6 +20,11 @@ using namespace std::chrono_literals;
 /// Between two looks at whether the replica has been filled, or has caught up.
 constexpr auto look_pause = 50ms;
 
+constexpr auto health_pause = 500ms;
+
+/// A replica that does not follow for longer is a trouble.
+constexpr std::chrono::milliseconds longest_lag = 6s;
+
 /// After that, gateways are served with what the replica has, if etcd does not answer.
 constexpr std::chrono::milliseconds longest_wait_for_etcd = 5s;
 
@@ -171,6 +176,21 @@ void cluster_store::stand()
                                                     change_watch::range::prefix, [this] { sender_->poll(); });
     leadership_.start();
     compact_later();
+    followed_at_ = time_.now() - longest_lag;
+    check_health();
+}
+
+
+/// Reads and new tasks need etcd; that nobody leads is no trouble of this host's.
+void cluster_store::check_health()
+{
+    if (journal_->is_following()) {
+        followed_at_ = time_.now();
+    }
+    const bool lags = time_.now() - followed_at_ >= longest_lag;
+    told_.on_trouble(lags ? "This host's copy of the tasks is behind: " + journal_->trouble()
+                          : leadership_.trouble());
+    health_ = time_.after(health_pause, [this] { check_health(); });
 }
 
 
@@ -337,6 +357,7 @@ void cluster_store::stop()
     opening_.reset();
     catching_up_.reset();
     compaction_.reset();
+    health_.reset();
     leader_watch_.reset();
     words_watch_.reset();
     answers_watch_.reset();

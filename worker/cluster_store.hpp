@@ -47,6 +47,7 @@ class cluster_store final : public task_store {
     void on_deposed(const std::string &why);
     void on_verb(const std::string &text, const word_receiver::answer_word_fn &answer) const;
     void on_answer(const outcome &result, const std::string &text, const answer_fn &answer) const;
+    void check_health();
     void compact_later();
     void compact();
 
@@ -72,10 +73,12 @@ class cluster_store final : public task_store {
     bool is_open_ = false;               ///< on_open has been called
     bool is_resigning_ = false;
     bool stopped_ = false;
-    std::int64_t seen_revision_ = 0; ///< etcd's, when compact() was called last
-    operation_ptr opening_;          ///< the pause before await_content
-    operation_ptr catching_up_;      ///< the pause before await_current
-    operation_ptr compaction_;       ///< under way, or the pause before it
+    std::int64_t seen_revision_ = 0;           ///< etcd's, when compact() was called last
+    operation_ptr opening_;                    ///< the pause before await_content
+    operation_ptr catching_up_;                ///< the pause before await_current
+    operation_ptr compaction_;                 ///< under way, or the pause before it
+    operation_ptr health_;                     ///< the pause before check_health
+    std::chrono::milliseconds followed_at_{0}; ///< by the clock: when the replica was last known to follow
     std::shared_ptr<int> lives_ = std::make_shared<int>(0);
 };
 

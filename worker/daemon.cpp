@@ -73,6 +73,7 @@ task_store::events daemon::store_events()
             .on_replaced = [this](bool is_other) { gateways_->reload(is_other); },
             .on_steer = [this](steer_request wanted,
                                answer_fn answer) { engine_->steer(std::move(wanted), std::move(answer)); },
+            .on_trouble = [this](const std::string &sentence) { gateways_->set_trouble(sentence); },
             .at_work = [this] { manager_.starting(); },
             .on_damaged = [this](const std::string &fault) { on_damaged(fault); }};
 }

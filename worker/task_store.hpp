@@ -39,6 +39,9 @@ class task_store {
         /// A rolloutd that does not carry out the tasks passes on a client's verb.
         std::function<void(steer_request, answer_fn)> on_steer;
 
+        /// Why the tasks cannot be kept or carried out as they should be, a sentence; empty: they can.
+        std::function<void(const std::string &sentence)> on_trouble;
+
         /// Called while the start takes time. May be called on any thread.
         std::function<void()> at_work;
 

@@ -46,6 +46,9 @@ ngx_int_t answer_readiness(ngx_http_request_t *r)
     if (!zone.tasks_brought()) {
         return send_problem(r, away("The gateway is still receiving the tasks from rolloutd."));
     }
+    if (!link->trouble().empty()) {
+        return send_problem(r, away(link->trouble()));
+    }
     return send_json(r, R"({"status":"ready"})");
 }
 

@@ -315,7 +315,7 @@ void worker_link::on_message(const json_t *message, std::string_view lines)
         send_hello();
         break;
     case rolloutd_frame::ping:
-        on_ping();
+        on_ping(message);
         break;
     case rolloutd_frame::refuse:
         on_refusal(message);
@@ -373,6 +373,7 @@ void worker_link::on_welcome(const json_t *message)
     takes_suspects_ = json_is_true(json_object_get(message, "suspects"));
     takes_failures_ = json_is_true(json_object_get(message, "failures"));
     has_series_ = json_is_true(json_object_get(message, "series"));
+    take_trouble(message);
     if (up()) {
         return;
     }
@@ -435,12 +436,20 @@ void worker_link::send_failures()
 }
 
 
-void worker_link::on_ping()
+void worker_link::on_ping(const json_t *message)
 {
+    take_trouble(message);
     connection_.send(message_of(gateway_frame::pong).get());
     if (ngx_exiting) {
         calls_.end_watches(link_result::late); // clients that only wait for news do not keep an old process alive
     }
+}
+
+
+void worker_link::take_trouble(const json_t *message)
+{
+    constexpr std::size_t longest = 1000;
+    trouble_ = clean_text(json_text(message, "trouble"), longest);
 }
 
 

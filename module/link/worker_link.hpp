@@ -27,6 +27,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -61,6 +62,9 @@ class worker_link final : private connection::user {
 
     /// Returns whether rolloutd is there, but its socket is closed to the user of this process.
     bool denied() const noexcept { return connection_.denied(); }
+
+    /// Returns why rolloutd cannot do its work fully, a sentence for people; empty if it can, as far as it has said.
+    const std::string &trouble() const noexcept { return trouble_; }
 
     /// Returns whether rolloutd may send the routes at any moment: false if it could not be reached the last time.
     bool may_bring_routes() const noexcept { return !connection_.known_down(); }
@@ -133,7 +137,8 @@ class worker_link final : private connection::user {
     bool on_documents(std::uint64_t id, std::string_view lines, bool are_tasks);
     void on_update(const json_t *message, std::string_view lines);
     void on_routes(const json_t *message);
-    void on_ping();
+    void on_ping(const json_t *message);
+    void take_trouble(const json_t *message);
     void on_refusal(const json_t *message);
 
     link_result ask(link_call &call, bool submits, const function_ref<void()> &send_it);
@@ -156,6 +161,7 @@ class worker_link final : private connection::user {
 
     bool takes_suspects_ = false; ///< rolloutd asks for reports of suspect servers
     bool has_series_ = false;     ///< from its welcome
+    std::string trouble_;         ///< from its welcome and its pings
     suspect_times suspects_;
 
     bool takes_failures_ = false; ///< rolloutd asks for reports of failed requests

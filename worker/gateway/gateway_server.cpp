@@ -25,6 +25,14 @@ constexpr auto ping_interval = 4s;
 /// over.
 constexpr std::chrono::milliseconds longest_silence = 20s;
 
+
+void put_trouble(json_t *message, const std::string &trouble)
+{
+    if (!trouble.empty()) {
+        json_put(message, "trouble", trouble);
+    }
+}
+
 } // namespace
 
 
@@ -177,10 +185,33 @@ void gateway_server::flush_all()
 }
 
 
+json_ptr gateway_server::ping() const
+{
+    json_ptr message = message_of(rolloutd_frame::ping);
+    put_trouble(message.get(), trouble_);
+    return message;
+}
+
+
+void gateway_server::set_trouble(std::string sentence)
+{
+    if (trouble_ == sentence) {
+        return;
+    }
+    trouble_ = std::move(sentence);
+    const json_ptr message = ping();
+    for (const auto &link : sessions_) {
+        if (!link->peer.gateway.empty()) {
+            link->send(message);
+        }
+    }
+}
+
+
 void gateway_server::ping_all()
 {
     listener_.check_descriptors();
-    const json_ptr message = message_of(rolloutd_frame::ping);
+    const json_ptr message = ping();
     const auto bound = static_cast<std::uint64_t>(longest_silence.count());
     const auto now = uv_now(loop_);
     for (const auto &link : std::list<session_ptr>(sessions_)) {
@@ -327,6 +358,7 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
     json_put(welcome.get(), "suspects", json_ptr(json_true()));
     json_put(welcome.get(), "failures", json_ptr(json_true()));
     json_put(welcome.get(), "series", json_ptr(json_true()));
+    put_trouble(welcome.get(), trouble_);
     to->send(welcome);
 }
 

@@ -74,6 +74,10 @@ class gateway_server final : public gateway_control {
     /// it has now.
     void reload(bool is_other);
 
+    /// Tells all gateways why this rolloutd cannot do its work fully, a sentence; empty: it can. They answer that they are
+    /// not ready meanwhile.
+    void set_trouble(std::string sentence);
+
     /// Opens the socket. Throws std::runtime_error if another process listens there or the path cannot be used.
     void listen(const settings &from);
 
@@ -121,6 +125,7 @@ class gateway_server final : public gateway_control {
     void send_welcome(const session_ptr &to, std::int64_t protocol, bool carries_stream, std::uint64_t revision);
     void end_all(const std::string &why);
     void flush_all();
+    json_ptr ping() const;
     void ping_all();
 
     uv_loop_t *loop_;
@@ -137,6 +142,7 @@ class gateway_server final : public gateway_control {
     std::list<session_ptr> sessions_;
     std::optional<before_poll> flusher_;
     operation_ptr next_ping_;
+    std::string trouble_;
     bool journal_is_behind_ = false; ///< behind what a gateway has seen of it, which has been logged
 };
 
