@@ -259,7 +259,35 @@ void follower::take(const std::vector<etcd::watch_event> &events)
         rejoin();
         return;
     }
+    if (!read.mark.empty() && read.up_to > newest_) { // not of what was missed
+        check_clock(read.mark);
+    }
     apply(std::move(read));
+}
+
+
+/// Clocks that differ harm no order, but dates, and what is removed for its age.
+void follower::check_clock(const std::string &mark)
+{
+    etcd::key_value entry;
+    entry.key = around_.names.position();
+    entry.value = mark;
+    const auto written = read_position(entry);
+    if (!written) {
+        return; // which read_events has reported, or another version's
+    }
+    const auto apart = std::chrono::microseconds(around_.time.wall_us() - written->wall_us);
+    const bool differs = std::chrono::abs(apart) > clock_tolerance;
+    if (differs && !clock_differs_) {
+        log(log_level::warning,
+            "This host's clock is " +
+                format_duration(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::abs(apart))) +
+                (apart.count() > 0 ? " ahead of" : " behind") +
+                " that of the host that wrote to etcd last: dates of tasks are wrong, and tasks may be removed too "
+                "early "
+                "or too late. Synchronise the clocks of all hosts (NTP)");
+    }
+    clock_differs_ = differs;
 }
 
 

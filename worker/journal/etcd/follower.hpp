@@ -67,6 +67,7 @@ class follower final : private etcd::watcher {
     static constexpr std::chrono::milliseconds retry_pause = std::chrono::seconds(1);
     static constexpr std::chrono::milliseconds spread = std::chrono::seconds(10);
     static constexpr std::int64_t page = 500;
+    static constexpr std::chrono::milliseconds clock_tolerance = std::chrono::seconds(5);
     static constexpr std::size_t most_unapplied = 16; ///< responses of the watch that the replica may lag behind
 
     explicit follower(surroundings around);
@@ -100,6 +101,7 @@ class follower final : private etcd::watcher {
     void history_is_ours();
     void follow();
     void take(const std::vector<etcd::watch_event> &events);
+    void check_clock(const std::string &mark);
     void apply(followed_changes changes);
     void on_answer(const outcome &result, const followed_changes &changes, std::uint64_t before, std::uint64_t round);
 
@@ -120,8 +122,9 @@ class follower final : private etcd::watcher {
     std::chrono::milliseconds said_at_{0}; ///< when a trouble was last logged
     meta_record meta_;
     std::string meta_value_;
-    std::uint64_t cluster_ = 0; ///< etcd's own id
-    std::int64_t newest_ = 0;   ///< etcd's revision when it was last asked
+    std::uint64_t cluster_ = 0;  ///< etcd's own id
+    bool clock_differs_ = false; ///< which has been logged
+    std::int64_t newest_ = 0;    ///< etcd's revision when it was last asked
     std::unique_ptr<open_watch> watch_;
     std::vector<etcd::watch_event> held_; ///< while the history is checked
     std::string checked_mark_;            ///< the replica's when the history's was asked for
