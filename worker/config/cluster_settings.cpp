@@ -1,5 +1,7 @@
 #include "worker/config/cluster_settings.hpp"
 
+#include "worker/config/rollout_settings.hpp"
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -13,7 +15,6 @@ namespace {
 constexpr std::size_t longest_host = 253; ///< as of a name in the DNS
 constexpr std::uint64_t least_lease_s = 2;
 constexpr std::uint64_t most_lease_s = 60;
-constexpr std::uint64_t day_s = 86400;
 
 
 std::string name_of_machine()
