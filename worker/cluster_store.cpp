@@ -28,6 +28,9 @@ constexpr std::chrono::milliseconds longest_lag = 6s;
 /// After that, gateways are served with what the replica has, if etcd does not answer.
 constexpr std::chrono::milliseconds longest_wait_for_etcd = 5s;
 
+/// nginx waits for an answer for 5 seconds, unless it is told otherwise (`ack_timeout`).
+constexpr auto word_timeout = 4s;
+
 constexpr unsigned retry_after_s = 1;
 
 
@@ -169,9 +172,9 @@ void cluster_store::stand()
     leader_watch_ =
         std::make_unique<change_watch>(thread_, time_, access_, etcd_leadership::leader_key(place_of(settings_)),
                                        change_watch::range::key, [this] { leadership_.poll(); });
-    sender_ = std::make_unique<word_sender>(client_, time_,
-                                            word_sender::settings{keys_of_words(settings_), settings_.host, process_},
-                                            [this] { return leadership_.registration().lease(); });
+    sender_ = std::make_unique<word_sender>(
+        client_, time_, word_sender::settings{keys_of_words(settings_), settings_.host, process_, word_timeout},
+        [this] { return leadership_.registration().lease(); });
     answers_watch_ = std::make_unique<change_watch>(thread_, time_, access_, sender_->answers_prefix(),
                                                     change_watch::range::prefix, [this] { sender_->poll(); });
     leadership_.start();

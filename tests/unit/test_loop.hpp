@@ -7,9 +7,16 @@
 
 class test_loop {
   public:
-    test_loop() { uv_loop_init(&loop_); }
+    test_loop()
+    {
+        uv_loop_init(&loop_);
+        uv_timer_init(&loop_, &tick_);
+        uv_timer_start(&tick_, [](uv_timer_t *) {}, 1, 1);
+        uv_unref(reinterpret_cast<uv_handle_t *>(&tick_));
+    }
     ~test_loop()
     {
+        uv_close(reinterpret_cast<uv_handle_t *>(&tick_), nullptr);
         uv_run(&loop_, UV_RUN_DEFAULT);
         uv_loop_close(&loop_);
     }
@@ -31,4 +38,5 @@ class test_loop {
 
   private:
     uv_loop_t loop_{};
+    uv_timer_t tick_{}; ///< what the loop does before it waits may make a condition true that no event tells of
 };

@@ -29,7 +29,7 @@ class word_sender {
         word_keys keys;
         std::string host;
         std::string process; ///< of this start of rolloutd: its words have other names than those of the last one
-        std::chrono::milliseconds timeout{4000}; ///< nginx waits for an answer for 5 seconds, unless it is told otherwise
+        std::chrono::milliseconds timeout{10000};
     };
 
     static constexpr std::size_t most_under_way = 1000;
