@@ -4,7 +4,6 @@
 
 #include "worker/async/clock.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -18,10 +17,7 @@ class fake_clock final : public rollout::clock {
     std::chrono::milliseconds now() const override { return now_; }
     std::int64_t wall_us() const override { return start_us + now_.count() * 1000; }
 
-    rollout::operation_ptr after(std::chrono::milliseconds time, std::function<void()> call) override
-    {
-        return std::make_unique<alarm>(*this, add(time, std::move(call)));
-    }
+    rollout::operation_ptr after(std::chrono::milliseconds time, std::function<void()> call) override;
 
     /// Calls from the loop, after that time, and nobody holds it.
     void post(std::function<void()> call, std::chrono::milliseconds time = {}) { add(time, std::move(call)); }
@@ -30,31 +26,10 @@ class fake_clock final : public rollout::clock {
     bool waits() const noexcept { return !calls_.empty(); }
 
     /// Makes the next call, at its time; false where there is none.
-    bool next()
-    {
-        if (calls_.empty()) {
-            return false;
-        }
-        const auto first = calls_.begin();
-        now_ = std::max(now_, first->first.first);
-        const auto call = std::move(first->second); // which may destroy its alarm
-        calls_.erase(first);
-        call();
-        if (after_each) {
-            after_each();
-        }
-        return true;
-    }
+    bool next();
 
     /// Makes all calls that are due within that time, and those that come of them.
-    void run_for(std::chrono::milliseconds time)
-    {
-        const auto until = now_ + time;
-        while (!calls_.empty() && calls_.begin()->first.first <= until) {
-            next();
-        }
-        now_ = until;
-    }
+    void run_for(std::chrono::milliseconds time);
 
     /// Makes all calls that are due by now.
     void settle() { run_for({}); }
@@ -78,7 +53,7 @@ class fake_clock final : public rollout::clock {
     std::chrono::milliseconds least_time{0};
 
     /// The process is dead: nothing calls it any more.
-    void forget() { calls_.clear(); }
+    void forget();
 
   private:
     using key = std::pair<std::chrono::milliseconds, std::uint64_t>;
@@ -94,12 +69,7 @@ class fake_clock final : public rollout::clock {
         key at_;
     };
 
-    key add(std::chrono::milliseconds time, std::function<void()> call)
-    {
-        const key at{now_ + std::max(time, least_time), ++last_};
-        calls_.emplace(at, std::move(call));
-        return at;
-    }
+    key add(std::chrono::milliseconds time, std::function<void()> call);
 
     std::chrono::milliseconds now_{1000};
     std::uint64_t last_ = 0;

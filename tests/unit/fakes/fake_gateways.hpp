@@ -5,7 +5,6 @@
 #include "worker/domain/model.hpp"
 #include "worker/rollout/gateway_control.hpp"
 
-#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -27,17 +26,7 @@ struct gateway_memory {
     std::uint64_t deaf_since = 0;                      ///< the routes' revision that this one follows
     std::map<std::string, rollout::route> deaf_routes; ///< as `routes`
 
-    bool routes_to(const std::string &model) const
-    {
-        for (const auto *all : {&routes, &deaf_routes}) {
-            for (const auto &[id, route] : *all) {
-                if ((route.blue && route.blue->model == model) || (route.green && route.green->model == model)) {
-                    return true;
-                }
-            }
-        }
-        return false;
-    }
+    bool routes_to(const std::string &model) const;
 };
 
 class fake_gateways final : public rollout::gateway_control {
@@ -47,163 +36,48 @@ class fake_gateways final : public rollout::gateway_control {
     {
     }
 
-    static std::string name_of(const rollout::route &of)
-    {
-        return of.model_id + (of.part.empty() ? "" : "/" + of.part);
-    }
+    static std::string name_of(const rollout::route &of);
 
-    static std::string words_of(const rollout::route &of)
-    {
-        std::string words = "route of " + name_of(of) + ":";
-        if (of.removed()) {
-            return words + " none";
-        }
-        if (of.blue) {
-            words += " " + of.blue->model;
-        }
-        if (of.green) {
-            words += (of.blue ? ", " : " ") + of.green->model + " " + std::to_string(of.weight) + " %";
-        }
-        return words;
-    }
+    static std::string words_of(const rollout::route &of);
 
     /// Of a rolloutd that has just started: sends the routes of a model that the journal has.
-    void load(const rollout::model &from)
-    {
-        auto &before = durable_[from.model_id];
-        before = rollout::routes_of(from);
-        for (const auto &part : before) {
-            publish(part, from.route_revision);
-        }
-        std::erase_if(before, [](const rollout::route &part) { return part.removed(); });
-    }
+    void load(const rollout::model &from);
 
     /// Sends those routes of a model that a write has changed.
-    void follow(const rollout::model &changed)
-    {
-        auto &before = durable_[changed.model_id];
-        auto routes = rollout::routes_of(changed, before);
-        for (const auto &part : routes) {
-            const auto known = std::ranges::find(before, part.part, &rollout::route::part);
-            if (known == before.end() ? !part.removed() : !(*known == part)) {
-                publish(part, changed.route_revision);
-            }
-        }
-        std::erase_if(routes, [](const rollout::route &part) { return part.removed(); });
-        before = std::move(routes);
-    }
+    void follow(const rollout::model &changed);
 
-    void publish(const rollout::route &to_follow, std::uint64_t revision)
-    {
-        story_.push_back(words_of(to_follow));
-        sent_.push_back({revision, [this, to_follow] { memory_.routes[name_of(to_follow)] = to_follow; }});
-        take_over();
-    }
+    void publish(const rollout::route &to_follow, std::uint64_t revision);
 
     /// Of a rolloutd that has just started: the gateway has no routes but those with these names.
-    void forget_others(const std::set<std::string> &names)
-    {
-        sent_.push_back({0, [this, names] {
-                             std::erase_if(memory_.routes,
-                                           [&names](const auto &entry) { return !names.contains(entry.first); });
-                         }});
-        take_over();
-    }
+    void forget_others(const std::set<std::string> &names);
 
-    rollout::operation_ptr when_followed(std::uint64_t revision, awaited whom, rollout::done_fn done) override
-    {
-        return std::make_unique<wait>(*this, revision, whom, std::move(done));
-    }
+    rollout::operation_ptr when_followed(std::uint64_t revision, awaited whom, rollout::done_fn done) override;
 
-    followers followers_of(std::uint64_t revision, awaited whom) const override
-    {
-        const std::size_t others = memory_.deaf && whom == awaited::known ? 1 : 0;
-        return memory_.absent ? followers{others, others}
-                              : followers{1 + others, others + (follows(revision) ? std::size_t{0} : 1)};
-    }
+    followers followers_of(std::uint64_t revision, awaited whom) const override;
 
-    std::string routing_before(std::uint64_t revision) const override
-    {
-        return memory_.deaf && memory_.deaf_since < revision
-                   ? "gateway deaf has had no link for long and may still route"
-               : memory_.absent || follows(revision) ? ""
-                                                     : "gateway one does not follow the newest routes yet";
-    }
+    std::string routing_before(std::uint64_t revision) const override;
 
     /// Another gateway, out of reach, still routes as this one does now.
-    void go_deaf()
-    {
-        memory_.deaf = true;
-        memory_.deaf_since = applied_;
-        memory_.deaf_routes = memory_.routes;
-    }
+    void go_deaf();
 
     /// It is back, and follows; or it is gone.
-    void hear_again()
-    {
-        memory_.deaf = false;
-        memory_.deaf_routes.clear();
-        take_over();
-    }
+    void hear_again();
 
     rollout::operation_ptr in_flight(const std::string &, const rollout::part_names &, std::uint64_t revision,
-                                     std::function<void(std::optional<std::uint64_t>)> done) override
-    {
-        const auto known = memory_.requests.find(revision);
-        const auto count = known == memory_.requests.end() ? std::optional<std::uint64_t>(0) : known->second;
-        const auto answer = [done = std::move(done), count](const rollout::outcome &how) {
-            done(how ? count : std::nullopt);
-        };
-        return std::make_unique<fake_work>(
-            time_, false, [] { return rollout::outcome::ok(); }, answer);
-    }
+                                     std::function<void(std::optional<std::uint64_t>)> done) override;
 
     rollout::operation_ptr measure(const std::string &, const rollout::part_names &,
                                    const std::vector<std::uint64_t> &revisions,
-                                   std::function<void(const measured &)> done) override
-    {
-        measured answer;
-        for (const auto revision : revisions) {
-            memory_.counters[revision] += memory_.growth[revision];
-            for (const auto &[server, failures] : memory_.failed_growth[revision]) {
-                memory_.failed[revision][server] += failures;
-            }
-            answer["gateway"].revisions.push_back(memory_.counters[revision]);
-        }
-        answer["gateway"].last_minute = memory_.last_minute;
-        return time_.after({}, [done = std::move(done), answer] { done(answer); });
-    }
+                                   std::function<void(const measured &)> done) override;
 
-    server_failures failures_of(const std::string &, std::uint64_t revision) const override
-    {
-        const auto known = memory_.failed.find(revision);
-        return known == memory_.failed.end() ? server_failures() : known->second;
-    }
+    server_failures failures_of(const std::string &, std::uint64_t revision) const override;
 
-    std::string objection_to(const std::string &upstream) const override
-    {
-        return unknown_upstreams.contains(upstream) ? "the gateway has no upstream block \"" + upstream + "\"" : "";
-    }
+    std::string objection_to(const std::string &upstream) const override;
 
     std::set<std::string> unknown_upstreams; ///< the gateway cannot go there
 
     /// Takes over what was sent, if it follows.
-    void take_over()
-    {
-        time_.post([this] {
-            for (; memory_.follows && !sent_.empty(); sent_.erase(sent_.begin())) {
-                if (sent_.front().revision != 0) { // a change, and not what a new rolloutd has begun with
-                    story_.push_back("followed");
-                }
-                sent_.front().take_over();
-                applied_ = std::max(applied_, sent_.front().revision);
-            }
-            const auto waits = waits_;
-            for (auto *one : waits) {
-                one->look();
-            }
-        });
-    }
+    void take_over();
 
   private:
     class wait final : public rollout::operation {

@@ -8,7 +8,6 @@
 #include "tests/unit/json_of.hpp"
 #include "worker/scheduler/scheduler.hpp"
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,45 +17,14 @@
 #include <vector>
 
 struct fake_world {
-    fake_world()
-    {
-        config.artifacts.source = "file:///srv/models/{model_id}";
-        config.backends["default"].upstream = "inference";
-        config.backends["default"].check_s = 0; // a story is of what tasks do; model_monitor_test switches it on
-        config.backends["default"].unload_retry_s = 0; // and unload_retry_test this
-        start();
-        time.settle();
-    }
+    fake_world();
+    ~fake_world();
 
     /// A rolloutd on what is there.
-    void start()
-    {
-        process = std::make_unique<rolloutd>(*this);
-        std::set<std::string> routed;
-        for (const auto &model : process->journal.models()) {
-            for (const auto &route : rollout::routes_of(model)) {
-                routed.insert(fake_gateways::name_of(route));
-            }
-        }
-        process->gateways.forget_others(routed);
-        for (const auto &model : process->journal.models()) {
-            process->gateways.load(model);
-        }
-        process->tasks.recover([this](const rollout::outcome &result) {
-            if (result) {
-                process->intake.set_engine(&process->tasks);
-            }
-        });
-    }
+    void start();
 
     /// kill -9 and a start.
-    void crash()
-    {
-        said.clear();
-        process.reset();
-        time.forget();
-        start();
-    }
+    void crash();
 
     struct answer {
         int status = 200;
@@ -67,173 +35,53 @@ struct fake_world {
     };
 
     void submit(rollout::task_kind kind, const std::string &task_id, const std::string &model_id,
-                std::string_view members = "{}")
-    {
-        rollout::submission wanted;
-        wanted.kind = kind;
-        wanted.task_id = task_id;
-        wanted.model_id = model_id;
-        wanted.config = json_of(members);
-        process->intake.submit(std::move(wanted), noted_as(task_id));
-    }
+                std::string_view members = "{}");
 
     /// A client's word to a deployment; with an id for the task that it makes the answer is under that id, else under the
     /// word's name.
-    void steer(const std::string &task_id, rollout::task_verb verb, const std::string &new_task_id = "")
-    {
-        process->tasks.steer({rollout::task_kind::deploy, task_id, verb, new_task_id},
-                             noted_as(new_task_id.empty() ? std::string(rollout::verb_name(verb)) : new_task_id));
-    }
+    void steer(const std::string &task_id, rollout::task_verb verb, const std::string &new_task_id = "");
 
-    rollout::answer_fn noted_as(const std::string &name)
-    {
-        return [this, name](const rollout::request_answer &how) {
-            const auto &no = how.refused;
-            answers[name] = how.task != nullptr
-                                ? answer{200, how.created, "", "", 0}
-                                : answer{no.status, false, no.detail, lines_of(no.errors), no.retry_after_s};
-        };
-    }
+    rollout::answer_fn noted_as(const std::string &name);
 
-    void deploy(const std::string &task_id, const std::string &model_id, std::string_view members = "{}")
-    {
-        submit(rollout::task_kind::deploy, task_id, model_id, members);
-    }
+    void deploy(const std::string &task_id, const std::string &model_id, std::string_view members = "{}");
 
-    void remove(const std::string &task_id, const std::string &model_id)
-    {
-        submit(rollout::task_kind::remove, task_id, model_id);
-    }
+    void remove(const std::string &task_id, const std::string &model_id);
 
-    bool knows(const std::string &task_id) const { return file.tasks.contains(task_id); }
+    bool knows(const std::string &task_id) const;
 
     /// As the journal has it; an empty one where it has none.
-    rollout::task task(const std::string &task_id) const
-    {
-        return knows(task_id) ? rollout::task_of(file.tasks.at(task_id)).value() : rollout::task();
-    }
+    rollout::task task(const std::string &task_id) const;
 
-    std::string status(const std::string &task_id) const
-    {
-        return knows(task_id) ? std::string(rollout::status_name(file.tasks.at(task_id).status)) : "unknown";
-    }
+    std::string status(const std::string &task_id) const;
 
-    rollout::model model(const std::string &model_id)
-    {
-        for (const auto &one : process->journal.models()) {
-            if (one.model_id == model_id) {
-                return one;
-            }
-        }
-        return {};
-    }
+    rollout::model model(const std::string &model_id);
 
-    bool is_over(const std::string &task_id) const
-    {
-        return knows(task_id) && rollout::is_final(file.tasks.at(task_id).status);
-    }
+    bool is_over(const std::string &task_id) const;
 
     /// Runs to the end of a task; its status.
-    std::string finish(const std::string &task_id)
-    {
-        time.run_until([&] { return is_over(task_id); });
-        time.settle();
-        return status(task_id);
-    }
+    std::string finish(const std::string &task_id);
 
     /// Deploys a revision, with nothing of the story left of it.
-    void deployed(const std::string &model_id)
-    {
-        const std::string task_id = "before-" + std::to_string(file.revision);
-        deploy(task_id, model_id);
-        if (finish(task_id) != "completed") {
-            throw std::runtime_error(task(task_id).detail);
-        }
-        story.clear();
-    }
+    void deployed(const std::string &model_id);
 
     /// What the server was asked and the gateway told, one a line; the journal's lines where they are wanted.
-    std::string told(bool with_journal = false) const
-    {
-        std::string lines;
-        for (const auto &line : story) {
-            if (with_journal || !line.starts_with("journal: ")) {
-                lines += line + '\n';
-            }
-        }
-        return lines;
-    }
+    std::string told(bool with_journal = false) const;
 
     /// Where a line of the story stands, its first time; past the end where it does not.
-    std::size_t place(const std::string &line) const
-    {
-        return static_cast<std::size_t>(std::find(story.begin(), story.end(), line) - story.begin());
-    }
+    std::size_t place(const std::string &line) const;
 
-    bool has(const std::string &line) const { return place(line) != story.size(); }
+    bool has(const std::string &line) const;
 
     /// What stands on the server: the loaded models, and where it is another set, what is in the repository and staged.
-    std::string server_holds() const
-    {
-        const auto list = [](const std::set<std::string> &names) {
-            std::string all;
-            for (const auto &name : names) {
-                all += (all.empty() ? "" : " ") + name;
-            }
-            return all;
-        };
-        return list(server.loaded) +
-               (server.repository == server.loaded ? "" : "; files of " + list(server.repository)) +
-               (server.staged.empty() ? "" : "; staged " + list(server.staged));
-    }
+    std::string server_holds() const;
 
     /// The route that the gateway follows; of a model of parts, those of its parts.
-    std::string route(const std::string &model_id) const
-    {
-        std::string words;
-        std::string none = "never any";
-        for (const auto &[name, one] : gateway.routes) {
-            if (one.model_id == model_id && one.removed()) {
-                none = "route of " + model_id + ": none";
-            } else if (one.model_id == model_id) {
-                words += (words.empty() ? "" : "; ") + fake_gateways::words_of(one);
-            }
-        }
-        return words.empty() ? none : words;
-    }
+    std::string route(const std::string &model_id) const;
 
-    std::string violations() const
-    {
-        std::string lines;
-        for (const auto &one : server.violations) {
-            lines += one + '\n';
-        }
-        return lines;
-    }
+    std::string violations() const;
 
     struct rolloutd {
-        explicit rolloutd(fake_world &in)
-            : journal(in.file, in.time, in.story), gateways(in.gateway, in.time, in.story),
-              server(in.server, in.gateway, in.time, in.story),
-              intake(std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), journal, in.time),
-              tasks(
-                  std::shared_ptr<const rollout::settings>(std::shared_ptr<void>(), &in.config), intake, journal,
-                  gateways, in.time,
-                  [this](const std::string &name) { return name == "default" ? &server : nullptr; },
-                  [this](const rollout::fetch_request &request, rollout::done_fn done) {
-                      return server.fetch(request, std::move(done));
-                  },
-                  [this](const std::string &name, const rollout::hook_settings &, const std::string &body,
-                         rollout::done_fn done) { return server.hook(name, body, std::move(done)); })
-        {
-            journal.on_commit = [this](const rollout::journal_news &news) {
-                for (const auto &changed : news.models) {
-                    gateways.follow(changed);
-                }
-                tasks.on_commit(news);
-                intake.forget_accepted();
-            };
-        }
+        explicit rolloutd(fake_world &in);
 
         fake_journal journal;
         fake_gateways gateways;

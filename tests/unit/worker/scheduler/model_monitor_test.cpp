@@ -2,6 +2,8 @@
 #include "tests/unit/cmocka.hpp"
 #include "tests/unit/fakes/fake_world.hpp"
 
+#include <algorithm>
+
 namespace {
 
 using namespace std::chrono_literals;

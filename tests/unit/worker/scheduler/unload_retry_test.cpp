@@ -3,6 +3,8 @@
 #include "tests/unit/fakes/fake_world.hpp"
 #include "tests/unit/logged.hpp"
 
+#include <algorithm>
+
 namespace {
 
 using namespace std::chrono_literals;
