@@ -105,6 +105,7 @@ int run_import(uv_loop_t *loop, const settings &config, const std::string &path)
                                      ended = result;
                                      uv_stop(loop);
                                  });
+    uv_update_time(loop); // the loop has stood still while the journal was checked
     work.start();
     while (!ended) {
         uv_run(loop, UV_RUN_DEFAULT);

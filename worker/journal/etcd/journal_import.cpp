@@ -411,7 +411,7 @@ void journal_import::try_again(const etcd::failure &why, next_fn what)
 {
     if (why.is == etcd::failure::kind::refused) {
         fail(outcome::permanent(why.sentence));
-    } else if (marks_ == 0 || around_.time.now() - began_ >= settle_time) {
+    } else if (around_.time.now() - began_ >= (marks_ == 0 ? first_time : settle_time)) {
         fail(outcome::transient(why.sentence));
     } else {
         call_ = around_.time.after(resend_pause_of_import, [this, what] { (this->*what)(); });

@@ -33,7 +33,8 @@ class journal_import {
         std::function<void(std::uint64_t tasks)> on_progress;
     };
 
-    /// How long one call is repeated while etcd does not answer. The first one is not: nothing has begun.
+    /// How long the first call is repeated while etcd does not answer, and each later one.
+    static constexpr std::chrono::milliseconds first_time = std::chrono::seconds(10);
     static constexpr std::chrono::milliseconds settle_time = std::chrono::seconds(30);
 
     /// `done` is called once, from the loop. If it fails for good, nothing was written, or it says what is left and what to

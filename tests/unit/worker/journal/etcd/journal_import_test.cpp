@@ -291,7 +291,9 @@ void without_etcd_nothing_is_written(void **)
     {
         importing to(of);
         to.etcd.refuses_reads = away;
-        assert_true(to.end(1s).is == outcome::kind::transient);
+        to.clock.run_for(9s);
+        assert_false(to.ended.has_value());
+        assert_true(to.end(3s).is == outcome::kind::transient);
         assert_text(to.ended->detail, "etcd cannot be reached. Nothing was written");
     }
     {
