@@ -34,19 +34,6 @@ constexpr auto word_timeout = 4s;
 constexpr unsigned retry_after_s = 1;
 
 
-etcd::access_settings access_of(const cluster_settings &from)
-{
-    return {.endpoints = from.endpoints,
-            .ca_file = from.ca_file,
-            .cert_file = from.cert_file,
-            .key_file = from.key_file,
-            .user = from.user,
-            .password = from.password,
-            .insecure = from.insecure,
-            .host = from.host};
-}
-
-
 std::shared_ptr<const etcd::access> open_access(const cluster_settings &from)
 {
     auto opened = etcd::access::open(access_of(from));
@@ -79,6 +66,19 @@ host_record record_of(const cluster_settings &from, const std::string &process)
 }
 
 } // namespace
+
+
+etcd::access_settings access_of(const cluster_settings &from)
+{
+    return {.endpoints = from.endpoints,
+            .ca_file = from.ca_file,
+            .cert_file = from.cert_file,
+            .key_file = from.key_file,
+            .user = from.user,
+            .password = from.password,
+            .insecure = from.insecure,
+            .host = from.host};
+}
 
 
 std::vector<json_fault> cluster_store::check(const cluster_settings &wanted)

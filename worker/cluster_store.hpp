@@ -20,6 +20,9 @@
 
 namespace rollout {
 
+/// Returns how the cluster's etcd is reached.
+etcd::access_settings access_of(const cluster_settings &from);
+
 class cluster_store final : public task_store {
   public:
     /// Returns why the cluster cannot be used that way, with pointers into the configuration. Asks nobody.

@@ -5,6 +5,7 @@
 #include "worker/base/log_output.hpp"
 #include "worker/base/permanent_start_error.hpp"
 #include "worker/daemon.hpp"
+#include "worker/import_command.hpp"
 #include "worker/settings_warnings.hpp"
 #include "worker/task_store.hpp"
 
@@ -58,6 +59,13 @@ struct event_loop {
 };
 
 
+int run_import(const settings &config, const std::string &journal)
+{
+    event_loop turning;
+    return import_journal(&turning.loop, config, journal);
+}
+
+
 int run(const std::string &path, std::shared_ptr<const settings> config)
 {
     const auto threads = config->limits.max_concurrent_rollouts + spare_threads;
@@ -92,9 +100,15 @@ try {
     CLI::App app{
         "rolloutd carries out the deployments and deletions of inference models that nginx's rollout module accepts"};
     std::string path;
+    std::string imported;
     bool check = false;
     app.add_option("--config", path, "The configuration, a JSON file")->required();
     app.add_flag("--check", check, "Read the configuration, report every fault, and exit 0 or 1");
+    app.add_option(
+           "--import", imported,
+           "Move the journal in this file, which no rolloutd uses now, into the etcd of the configuration, and exit")
+        ->type_name("JOURNAL")
+        ->excludes("--check");
     app.set_version_flag("--version", ROLLOUT_VERSION);
     try {
         app.parse(argc, argv);
@@ -113,6 +127,9 @@ try {
     }
     if (!faults.empty()) {
         return check ? EXIT_FAILURE : exit_permanent_error;
+    }
+    if (!imported.empty()) {
+        return run_import(*config, imported);
     }
     const auto findings = check_staging(*config);
     for (const auto &warning : findings.warnings) {

@@ -159,6 +159,19 @@ class driver {
                 json_put(made.get(), "rows", std::move(all));
                 ok(id, std::move(made));
             });
+        } else if (what == "save_series") {
+            of.journal->save_series(text_of(line, "task_id"), text_of(line, "model_id"), text_of(line, "document"),
+                                    [id](const outcome &ended) { ok(id, of_outcome(ended)); });
+        } else if (what == "find_series") {
+            of.journal->find_series(text_of(line, "task_id"),
+                                    [id](const outcome &ended, const std::optional<stored_series> &found) {
+                                        auto made = of_outcome(ended);
+                                        if (found) {
+                                            json_put(made.get(), "model_id", found->model_id);
+                                            json_put(made.get(), "document", found->document);
+                                        }
+                                        ok(id, std::move(made));
+                                    });
         } else if (what == "models") {
             of.journal->list_models("", 1000, [id](const outcome &ended, const auto &models, bool) {
                 auto made = of_outcome(ended);

@@ -114,6 +114,41 @@ def test_a_verb_is_carried_out_wherever_it_is_asked_for(hosts, m):
     other.request("POST", "/deploy/nobody/cancel").problem(404)
 
 
+def series_of(host, task):
+    answer = host.get(f"/deploy/{task['task_id']}/series")
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def marks(series):
+    return [mark["what"] for mark in series["marks"]]
+
+
+def test_a_series_is_read_at_every_host_and_goes_on_with_the_next_leader(make_hosts, m):
+    hosts = make_hosts().start()
+    leader, (other, third) = hosts.leader(), hosts.others()
+    task = held(other, m, steps=[{"weight": 30, "hold_s": 600}, {"weight": 100, "hold_s": 1}],
+                gate={"min_requests": 5, "max_error_rate": 0.5})
+    with Traffic(leader, m):
+        for host in (leader, other, third):
+            wait_until(lambda host=host: any(series_of(host, task)["green"]["requests"]), "points")
+        before = series_of(third, task)
+        assert marks(before)[0] == "weight" and before["model_id"] == m
+        leader.rolloutd.kill()
+    new = wait_until(lambda: next((host for host in (other, third) if host.leads()), None), "another leader")
+    last = third if new is other else other
+    with Traffic(new, m):
+        wait_until(lambda: len(series_of(last, task)["second"]) > len(before["second"]), "points of the new leader")
+        assert series_of(last, task)["from"] == before["from"]
+        assert last.request("POST", f"/deploy/{task['task_id']}/promote").status == 200
+        last.wait(task, status="completed")
+    whole = wait_until(lambda: (there := series_of(last, task))["marks"] and marks(there)[-1] == "end" and there, "the end")
+    leader.rolloutd.start()
+    leader.await_link()
+    for host in hosts:
+        wait_until(lambda host=host: series_of(host, task) == whole, "the same series")
+
+
 def test_the_next_one_goes_on_when_the_leader_is_killed_in_a_rollout(make_hosts, m):
     hosts = make_hosts().start()
     leader, (other, third) = hosts.leader(), hosts.others()

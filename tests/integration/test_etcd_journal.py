@@ -268,6 +268,55 @@ def test_ended_tasks_are_purged_everywhere_but_for_the_latest_of_a_model(make_cl
     journals.await_same("a", "b")
 
 
+def series_at(journals, name, task_id):
+    """The document; None: there is no such deployment."""
+    told = journals.call("find_series", journal=name, task_id=task_id)
+    assert told["outcome"] == "ok", told
+    return told.get("document")
+
+
+def test_a_series_is_found_everywhere_also_after_everything_was_read_anew(make_cluster, make_client, journals):
+    cluster = make_cluster()
+    client = make_client(cluster.urls)
+    for name in "ab":
+        journals.open_journal(name, cluster.urls)
+    for number in range(25):
+        journals.create("a", f"t{number}", model_id="m")
+    for document in ("first", "second " * 2000):
+        assert journals.call("save_series", journal="a", task_id="t0", model_id="m", document=document)["outcome"] == "ok"
+        assert series_at(journals, "b", "t0") == document
+    assert series_at(journals, "b", "t1") == ""
+    assert series_at(journals, "b", "nobody") is None
+    for number in range(1, 25):
+        assert journals.call("save_series", journal="a", task_id=f"t{number}", model_id="m", document=f"of {number}")["outcome"] == "ok"
+        journals.await_same("a", "b")
+    # As many of a model stay as in a file; the last removals follow the last write.
+    journals.call("save_series", journal="a", task_id="t24", model_id="m", document="of 24, later")
+    kept = {f"t{number}" for number in range(5, 25)}
+
+    def stored():
+        found = client.call("range", key=f"{PREFIX}s/series/", end=f"{PREFIX}s/series0", keys_only=True)["found"]
+        return {entry["key"].rpartition("/")[2] for entry in found}
+    wait_until(lambda: stored() == kept, "the end of the oldest")
+    wait_until(lambda: {f"t{number}" for number in range(25) if series_at(journals, "b", f"t{number}")} == kept, "the same at b")
+    journals.open_journal("c", cluster.urls)  # which reads everything
+    assert series_at(journals, "c", "t24") == "of 24, later"
+    assert series_at(journals, "c", "t5") == "of 5" and series_at(journals, "c", "t4") == ""
+    # A task that is purged takes its own along.
+    journals.find("a", "t5")
+    journals.find("a", "t6")
+    for task_id in ("t5", "t6"):
+        assert journals.save("a", task_id, "done", status="completed", with_model=task_id == "t6")["outcome"] == "ok"
+    journals.await_same("a", "b")
+    assert journals.call("purge", journal="a")["removed"] == 1
+    wait_until(lambda: stored() == kept - {"t5"}, "the end of the series")
+    wait_until(lambda: series_at(journals, "c", "t5") is None, "the end of the task")
+    cluster.kill()
+    assert series_at(journals, "b", "t24") == "of 24, later"
+    missed = journals.call("find_series", journal="b", task_id="nobody")
+    assert missed["outcome"] == "transient" and "etcd does not answer" in missed["detail"]
+
+
 def test_an_etcd_without_space_says_so_and_reads_go_on(make_cluster, make_client, journals):
     cluster = make_cluster(arguments=["--quota-backend-bytes", str(16 * 1024 * 1024)])
     client = make_client(cluster.urls)

@@ -27,6 +27,7 @@ wire::Compare::CompareResult to_wire(compare::relation from)
 void fill(wire::Compare &to, compare &&from)
 {
     to.set_key(std::move(from.key));
+    to.set_range_end(std::move(from.range_end));
     to.set_result(to_wire(from.is));
     switch (from.of) {
     case compare::field::version:

@@ -89,7 +89,8 @@ struct delete_answer {
     std::int64_t deleted = 0;
 };
 
-/// A condition of a transaction. A key that does not exist has version, revisions and lease 0 and no value.
+/// A condition of a transaction. A key that does not exist has version, revisions and lease 0 and no value. One of a range
+/// must hold for each key in it.
 struct compare {
     enum class field { version, create_revision, mod_revision, lease, value };
     enum class relation { equal, greater, less, not_equal };
@@ -99,8 +100,14 @@ struct compare {
     relation is = relation::equal;
     std::int64_t number = 0; ///< of all fields but `value`
     std::string value = {};
+    std::string range_end = {}; ///< not empty: of all keys from `key` to before it
 
     static compare absent(std::string key) { return {std::move(key), field::create_revision}; }
+    static compare present(std::string key) { return {std::move(key), field::create_revision, relation::greater}; }
+    static compare all_absent(std::string key, std::string range_end)
+    {
+        return {std::move(key), field::create_revision, relation::equal, 0, {}, std::move(range_end)};
+    }
     static compare created_at(std::string key, std::int64_t revision)
     {
         return {std::move(key), field::create_revision, relation::equal, revision};

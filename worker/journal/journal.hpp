@@ -136,7 +136,7 @@ class journal {
     using purged_fn = std::function<void(outcome, const purge_step &)>;
     virtual void purge(purge_position from, std::int64_t before_us, std::size_t rows, purged_fn done) = 0;
 
-    /// Stores the series of a deployment, instead of the one before. Those of the last `series_of_model` deployments of
+    /// Stores the series of a deployment, instead of the one before; nothing if there is no such task. Those of the last `series_of_model` deployments of
     /// a model that have one are kept, and `series_in_all`. A series is no news for replicas.
     virtual void save_series(const std::string &task_id, const std::string &model_id, std::string document,
                              std::function<void(outcome)> done) = 0;

@@ -2,6 +2,7 @@
 
 #include "worker/base/log.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -13,6 +14,9 @@ using namespace std::chrono_literals;
 
 /// A hold may take hours: after so many looks, a second apart, its points are written although it goes on.
 constexpr unsigned looks_a_write = 60;
+
+/// A journal that is shared is all that clients of other rolloutd see; each write goes to every one of them.
+constexpr unsigned looks_a_shared_write = 10;
 
 constexpr auto series_retry_pause = 1000ms;
 
@@ -116,9 +120,17 @@ void series_keeper::add(const std::string &task_id, series_point look)
     }
     look.at_s = time_.wall_us() / 1000000;
     of->series.add(look);
-    if (++of->looks >= looks_a_write) {
+    ++of->looks;
+    if (is_due(*of)) {
         save(task_id);
     }
+}
+
+
+/// A long series has a new point only after many looks.
+bool series_keeper::is_due(const entry &of) const
+{
+    return of.looks >= (journal_.is_shared() ? std::max(looks_a_shared_write, of.series.period()) : looks_a_write);
 }
 
 

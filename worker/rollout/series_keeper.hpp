@@ -1,5 +1,5 @@
 // The series of the deployments that run: kept in memory, written to the journal when a hold or the task ends, and now
-// and then. Those of finished deployments are in the journal alone.
+// and then: more often if other rolloutd read it there. Those of finished deployments are in the journal alone.
 #pragma once
 
 #include "worker/async/clock.hpp"
@@ -79,6 +79,7 @@ class series_keeper {
     void on_loaded(const std::string &task_id, const outcome &ended, const std::optional<stored_series> &stored);
     void on_saved(const std::string &task_id, const outcome &ended);
     void save_later(const std::string &task_id);
+    bool is_due(const entry &of) const;
     static std::string document_of(const std::string &task_id, const stored_series &stored, const entry *of);
 
     journal &journal_;

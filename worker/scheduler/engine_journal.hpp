@@ -25,6 +25,8 @@ class engine_journal final : public journal {
 
     const std::string &id() const override { return to_.id(); }
     std::uint64_t revision() const override { return to_.revision(); }
+    bool is_shared() const override { return to_.is_shared(); }
+    bool is_current() const override { return to_.is_current(); }
 
     void create(const task &wanted, bool only_find, created_fn done) override;
     void save(const task &changed, const model *with, saved_fn done) override;

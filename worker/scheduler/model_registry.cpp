@@ -43,8 +43,9 @@ model &model_registry::find_or_create(const std::string &model_id)
 {
     model &entry = models_[model_id];
     entry.model_id = model_id;
-    if (const auto before = last_revisions_.extract(model_id)) {
-        entry.last_revision = before.mapped();
+    if (const auto before = traces_.extract(model_id)) {
+        entry.last_revision = before.mapped().last_revision;
+        entry.route_revision = before.mapped().route_revision;
     }
     return entry;
 }
@@ -57,7 +58,7 @@ void model_registry::put_aside(const std::string &model_id)
         return;
     }
     if (known->second.last_revision != 0) {
-        last_revisions_.emplace(model_id, known->second.last_revision);
+        traces_.emplace(model_id, trace{known->second.last_revision, known->second.route_revision});
     }
     models_.erase(known);
 }
@@ -73,7 +74,7 @@ std::size_t model_registry::deployed() const
 std::size_t model_registry::known(const std::function<bool(const std::string &model_id)> &is_at_work) const
 {
     const auto is_new = [&](const auto &entry) { return entry.second.last_revision == 0 && is_at_work(entry.first); };
-    return models_.size() + last_revisions_.size() - static_cast<std::size_t>(std::ranges::count_if(models_, is_new));
+    return models_.size() + traces_.size() - static_cast<std::size_t>(std::ranges::count_if(models_, is_new));
 }
 
 

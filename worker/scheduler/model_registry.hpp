@@ -31,7 +31,7 @@ class model_registry {
     model &find_or_create(const std::string &model_id);
 
     /// Forgets a model that has no revision on any server, except for the number of its last revision, if it ever had
-    /// one.
+    /// one, and the journal's revision of its entry, on which its next write builds.
     void put_aside(const std::string &model_id);
 
     /// Counts the models that a gateway routes to, or is about to.
@@ -47,8 +47,13 @@ class model_registry {
     std::string holder_of(const std::string &model_id, const std::string &backend, const std::string &name) const;
 
   private:
+    struct trace {
+        std::uint64_t last_revision = 0; ///< a number is used once
+        std::uint64_t route_revision = 0;
+    };
+
     std::map<std::string, model> models_;
-    std::unordered_map<std::string, std::uint64_t> last_revisions_; ///< of all other models: a number is used once
+    std::unordered_map<std::string, trace> traces_; ///< of all other models
 };
 
 } // namespace rollout

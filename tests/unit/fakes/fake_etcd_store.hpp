@@ -205,6 +205,12 @@ class fake_etcd_store {
     bool holds(const rollout::etcd::compare &of) const
     {
         using rollout::etcd::compare;
+        if (!of.range_end.empty()) {
+            return std::all_of(entries.lower_bound(of.key), entries.lower_bound(of.range_end),
+                               [&](const auto &there) {
+                                   return holds({there.first, of.of, of.is, of.number, of.value});
+                               });
+        }
         const auto found = entries.find(of.key);
         const rollout::etcd::key_value none{};
         const auto &entry = found == entries.end() ? none : found->second;
@@ -212,7 +218,8 @@ class fake_etcd_store {
         case compare::field::value:
             return found != entries.end() && entry.value == of.value;
         case compare::field::create_revision:
-            return entry.create_revision == of.number;
+            return of.is == compare::relation::greater ? entry.create_revision > of.number
+                                                       : entry.create_revision == of.number;
         case compare::field::mod_revision:
             return entry.mod_revision == of.number;
         case compare::field::version:
@@ -249,7 +256,7 @@ class fake_etcd_store {
                 changed = true;
                 answer.parts.push_back({rollout::etcd::put_answer{}});
             } else if (const auto *gone = std::get_if<rollout::etcd::delete_request>(&step.is)) {
-                const auto count = static_cast<std::int64_t>(entries.erase(gone->key));
+                const auto count = erase(*gone);
                 changed = changed || count != 0;
                 answer.parts.push_back({rollout::etcd::delete_answer{{}, count}});
             } else if (const auto *inner = std::get_if<rollout::etcd::txn_request>(&step.is)) {
@@ -259,6 +266,15 @@ class fake_etcd_store {
             }
         }
         return answer;
+    }
+
+    std::int64_t erase(const rollout::etcd::delete_request &of)
+    {
+        const auto first = entries.lower_bound(of.key);
+        const auto last = entries.lower_bound(of.range_end.empty() ? of.key + '\0' : of.range_end);
+        const auto count = std::distance(first, last);
+        entries.erase(first, last);
+        return count;
     }
 
     void put_at(const std::string &key, const std::string &value)

@@ -26,14 +26,16 @@ class fake_journal : public rollout::journal {
 
     unsigned failing_writes = 0; ///< so many of the next writes fail
     unsigned failing_reads = 0;
-    bool lost = false; ///< another rolloutd leads: every write is lost
-    bool held = false; ///< writes wait until it is not
+    bool lost = false;   ///< another rolloutd leads: every write is lost
+    bool shared = false; ///< others read it
+    bool held = false;   ///< writes wait until it is not
     std::vector<rollout::known_gateway> known_gateways;
     std::vector<listed_fn> lists; ///< that were asked for, and are the test's to answer
     std::vector<models_fn> model_lists;
 
     const std::string &id() const override { return id_; }
     std::uint64_t revision() const override { return file_.revision; }
+    bool is_shared() const override { return shared; }
 
     void create(const rollout::task &wanted, bool only_find, created_fn done) override;
 

@@ -32,6 +32,21 @@ void take_model(followed_changes &to, const etcd::key_value &entry, const std::s
 }
 
 
+void take_series(followed_changes &to, const etcd::key_value &entry, const std::string &task_id)
+{
+    std::erase(to.changes.removed_series, task_id); // it is there again
+    to.changes.series.push_back({task_id, entry.value});
+}
+
+
+void note_removal(std::vector<std::string> &removed, const std::string &task_id)
+{
+    if (std::ranges::find(removed, task_id) == removed.end()) {
+        removed.push_back(task_id);
+    }
+}
+
+
 void take(followed_changes &to, const keys &names, const etcd::key_value &entry, bool is_delete)
 {
     to.up_to = std::max(to.up_to, entry.mod_revision);
@@ -51,8 +66,15 @@ void take(followed_changes &to, const keys &names, const etcd::key_value &entry,
     case key_kind::task:
         if (!is_delete) {
             take_task(to, entry, name->id);
-        } else if (std::ranges::find(to.changes.removed, name->id) == to.changes.removed.end()) {
-            to.changes.removed.push_back(name->id);
+        } else {
+            note_removal(to.changes.removed, name->id);
+        }
+        return;
+    case key_kind::series:
+        if (!is_delete) {
+            take_series(to, entry, name->id);
+        } else {
+            note_removal(to.changes.removed_series, name->id);
         }
         return;
     case key_kind::model:

@@ -5,6 +5,7 @@
 #include "worker/journal/etcd/records.hpp"
 #include "worker/journal/etcd/revision.hpp"
 #include "worker/journal/sqlite/old_tasks.hpp"
+#include "worker/journal/sqlite/reads.hpp"
 
 #include <utility>
 
@@ -15,6 +16,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto tick_pause = 2s;
+
+/// Removed after one was written.
+constexpr std::size_t most_series_dropped = 100;
 
 class watch_of_etcd final : public cluster::open_watch {
   public:
@@ -51,13 +55,15 @@ struct purge_under_way {
 };
 
 /// A miss is an answer only if the replica is known to have everything.
-journal::found_fn or_not_known(journal::found_fn done)
+template <typename Found>
+std::function<void(outcome, std::optional<Found>)>
+or_not_known(std::function<void(outcome, std::optional<Found>)> done)
 {
-    return [done = std::move(done)](outcome ended, std::optional<task_row> row) {
-        if (ended && !row) {
+    return [done = std::move(done)](outcome ended, std::optional<Found> found) {
+        if (ended && !found) {
             ended = outcome::transient("etcd does not answer, and the replica of the journal does not have it");
         }
-        done(std::move(ended), std::move(row));
+        done(std::move(ended), std::move(found));
     };
 }
 
@@ -249,7 +255,28 @@ void etcd_journal::forget_gateway(const std::string &gateway)
 void etcd_journal::save_series(const std::string &task_id, const std::string &model_id, std::string document,
                                std::function<void(outcome)> done)
 {
-    replica_.save_series(task_id, model_id, document, std::move(done));
+    add(cluster::writes::save_series(names_, own_, task_id, document,
+                                     [this, model_id, done = std::move(done)](const outcome &ended) {
+                                         if (ended) {
+                                             drop_old_series(model_id);
+                                         }
+                                         done(ended);
+                                     }));
+}
+
+
+/// By what the replica has, which may lack the last ones: then there are more than should be, until the next is written.
+void etcd_journal::drop_old_series(const std::string &model_id)
+{
+    replica_.read().ask<std::vector<std::string>>(
+        [model_id](sqlite_database &database) {
+            return reads::series_beyond(database, model_id, most_series_dropped);
+        },
+        [this](const outcome &ended, const std::vector<std::string> &beyond) {
+            for (const auto &task_id : ended ? beyond : std::vector<std::string>()) {
+                add(cluster::writes::remove_series(names_, own_, task_id));
+            }
+        });
 }
 
 
@@ -332,7 +359,15 @@ void etcd_journal::find_latest(task_kind kind, const std::string &model_id, foun
 
 void etcd_journal::find_series(const std::string &task_id, series_fn done)
 {
-    replica_.read().find_series(task_id, std::move(done));
+    index_.ask([this, task_id, done = std::move(done)](bool is_current) {
+        if (is_current && is_following()) {
+            replica_.read().find_series(task_id, done);
+        } else if (index_.is_away()) {
+            replica_.read().find_series(task_id, or_not_known(done));
+        } else {
+            done(outcome::transient("the replica of the journal lags behind etcd; try again soon"), std::nullopt);
+        }
+    });
 }
 
 

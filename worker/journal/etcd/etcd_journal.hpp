@@ -78,15 +78,16 @@ class etcd_journal final : public journal {
     void save_model(const model &changed, saved_fn done) override;
     void purge(purge_position from, std::int64_t before_us, std::size_t rows, purged_fn done) override;
 
+    void save_series(const std::string &task_id, const std::string &model_id, std::string document,
+                     std::function<void(outcome)> done) override;
+
     // In this host's file only.
     void remember_gateway(const std::string &gateway, const std::string &processes) override;
     void forget_gateway(const std::string &gateway) override;
-    void save_series(const std::string &task_id, const std::string &model_id, std::string document,
-                     std::function<void(outcome)> done) override;
-    void find_series(const std::string &task_id, series_fn done) override;
 
     void find(const std::string &task_id, found_fn done) override;
     void find_latest(task_kind kind, const std::string &model_id, found_fn done) override;
+    void find_series(const std::string &task_id, series_fn done) override;
     void read_after(std::uint64_t revision, std::size_t max_bytes,
                     std::function<void(outcome, std::vector<task_row>)> done) override;
     void list(const task_filter &which, std::size_t limit, std::size_t max_bytes, listed_fn done) override;
@@ -104,6 +105,7 @@ class etcd_journal final : public journal {
     cluster::follower::surroundings around_follower(etcd::rpc_thread &thread, const place &where);
     void add(cluster::write_ptr wanted);
     void tick();
+    void drop_old_series(const std::string &model_id);
     void find_known(const std::string &task_id, found_fn done);
     void find_in_etcd(const std::string &task_id, found_fn done);
     void read_in_etcd(const std::string &task_id, read_fn done);

@@ -87,6 +87,12 @@ std::string keys::model(std::string_view model_id) const
 }
 
 
+std::string keys::series(std::string_view task_id) const
+{
+    return prefix_ + "s/series/" + escaped(task_id);
+}
+
+
 std::string keys::host(std::string_view name) const
 {
     return prefix_ + "l/hosts/" + escaped(name);
@@ -133,6 +139,10 @@ result<key_name> keys::parse(std::string_view key) const
     if (folder == "models") {
         auto id = unescaped(rest);
         return id && is_model_id(*id) ? key_name{key_kind::model, std::move(*id)} : invalid("model");
+    }
+    if (folder == "series") {
+        auto id = unescaped(rest);
+        return id && is_task_id(*id) ? key_name{key_kind::series, std::move(*id)} : invalid("task");
     }
     return key_name{};
 }

@@ -16,12 +16,13 @@ enum class key_kind {
     losses,
     task,
     model,
+    series,
     other, ///< of a newer rolloutd
 };
 
 struct key_name {
     key_kind kind = key_kind::other;
-    std::string id; ///< of a task or a model
+    std::string id; ///< of a task or a model; a series has that of its task
 };
 
 class keys {
@@ -43,6 +44,7 @@ class keys {
     std::string losses() const { return prefix_ + "s/losses"; }
     std::string task(std::string_view task_id) const;
     std::string model(std::string_view model_id) const;
+    std::string series(std::string_view task_id) const;
 
     /// Reads one of these keys. Fails with a sentence that names the key if it holds an id that is not one.
     result<key_name> parse(std::string_view key) const;

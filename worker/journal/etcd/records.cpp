@@ -88,6 +88,9 @@ std::string write_meta(const meta_record &from)
     json_put(value.get(), "id", from.id);
     json_put(value.get(), "format", json_make_number(from.format));
     json_put(value.get(), "oldest_reader", json_make_number(from.oldest_reader));
+    if (!from.import_of.empty()) {
+        json_put(value.get(), "import_of", from.import_of);
+    }
     return json_compact(value.get());
 }
 
@@ -112,7 +115,19 @@ result<meta_record> read_meta(const etcd::key_value &entry)
                                             std::to_string(oldest) + "; this one knows up to " +
                                             std::to_string(format) + ". Upgrade it");
     }
+    if (!json_text(value.get(), "import_of").empty()) {
+        return result<meta_record>::failure(value_of_key(entry) +
+                                            " says that a journal is being imported; rolloutd joins when that has "
+                                            "ended. If no import runs any more, run rolloutd --import again");
+    }
     return meta_record{std::string(id), static_cast<unsigned>(written), static_cast<unsigned>(oldest)};
+}
+
+
+std::string import_under_way(const etcd::key_value &meta)
+{
+    json_error_t error;
+    return std::string(json_text(json_read(meta.value, 0, error).get(), "import_of"));
 }
 
 

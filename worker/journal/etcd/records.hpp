@@ -1,9 +1,10 @@
 // The values in etcd: what is written is read here too.
 //
-//   s/meta       {"id": 32 characters, "format": 1, "oldest_reader": 1}
+//   s/meta       {"id": 32 characters, "format": 1, "oldest_reader": 1}; while a journal is imported also "import_of", its id
 //   s/rev        WRITER WALL_US
 //   s/tasks/ID   INDEX CREATED_INDEX WRITE_ID KIND STATUS UPDATED_US MODEL_ID, a line feed, the task's document
 //   s/models/ID  INDEX WRITE_ID, a line feed, the model's state as JSON
+//   s/series/ID  the series of a deployment: its document, packed (packed_text.hpp)
 //   s/leader     the host that leads; its token is the key's create_revision
 //
 // INDEX is that of revision.hpp in the transaction of the last change, CREATED_INDEX in that of the creation. WRITE_ID
@@ -28,6 +29,7 @@ struct meta_record {
     std::string id; ///< the cluster's: the journal's id for nginx
     unsigned format = cluster::format;
     unsigned oldest_reader = cluster::format; ///< a rolloutd that knows only older formats must not use it
+    std::string import_of{};                  ///< the journal that is being imported; empty: none
 };
 
 struct task_record {
@@ -59,8 +61,12 @@ std::string write_model(std::string_view state, std::string_view write_id, unsig
 
 // Each fails with a sentence that names the key if the value is not one.
 
-/// A format that this rolloutd does not know is a failure too: the sentence says so.
+/// A format that this rolloutd does not know, and an import that has not ended, are failures too: the sentence says so.
 result<meta_record> read_meta(const etcd::key_value &entry);
+
+/// Returns the id of the journal whose import has begun and not ended; empty: none.
+std::string import_under_way(const etcd::key_value &meta);
+
 result<position_record> read_position(const etcd::key_value &entry);
 result<task_record> read_task(const etcd::key_value &entry, const std::string &task_id);
 result<model_record> read_model(const etcd::key_value &entry, const std::string &model_id);

@@ -1,8 +1,10 @@
 #include "worker/journal/etcd/writes.hpp"
 
 #include "common/base/json.hpp"
+#include "worker/base/log.hpp"
 #include "worker/journal/etcd/records.hpp"
 #include "worker/journal/etcd/revision.hpp"
+#include "worker/journal/sqlite/packed_text.hpp"
 
 #include <utility>
 
@@ -240,11 +242,95 @@ class saving_write final : public write {
 };
 
 
+/// Nothing builds on a series: the last one stays.
+class series_write final : public write {
+  public:
+    series_write(const cluster::keys &names, const own_writes &own, const std::string &task_id, std::string packed,
+                 std::function<void(outcome)> done)
+        : names_(names), task_key_(names.task(task_id)), keys_{names.series(task_id)}, token_(own.token()),
+          task_id_(task_id), packed_(std::move(packed)), done_(std::move(done))
+    {
+    }
+
+    const std::vector<std::string> &keys() const noexcept override { return keys_; }
+    std::size_t bytes() const noexcept override { return packed_.size() + bytes_around; }
+    const char *name() const noexcept override { return "save_series"; }
+
+    etcd::txn_request request(unsigned, const own_writes &) override
+    {
+        etcd::txn_request made;
+        compare_token(made, names_, token_);
+        made.compares.push_back(etcd::compare::present(task_key_));
+        made.then.push_back({etcd::put_request{keys_.front(), packed_, 0}});
+        made.otherwise.push_back(read_step(task_key_));
+        return made;
+    }
+
+    bool settle(const etcd::txn_answer &answer, std::int64_t, unsigned, own_writes &) override
+    {
+        if (!answer.succeeded && found_at(answer, 0) != nullptr) {
+            result_ = outcome::lost("the series of task " + task_id_ + " was not written: another rolloutd leads");
+        }
+        return true;
+    }
+
+    void fail(outcome why, bool, own_writes &) override { result_ = std::move(why); }
+    void end() override { done_(result_); }
+
+  private:
+    cluster::keys names_;
+    std::string task_key_;
+    std::vector<std::string> keys_;
+    std::int64_t token_;
+    std::string task_id_;
+    std::string packed_;
+    std::function<void(outcome)> done_;
+    outcome result_;
+};
+
+
+class series_removal final : public write {
+  public:
+    series_removal(const cluster::keys &names, const own_writes &own, const std::string &task_id)
+        : names_(names), keys_{names.series(task_id)}, token_(own.token())
+    {
+    }
+
+    const std::vector<std::string> &keys() const noexcept override { return keys_; }
+    std::size_t bytes() const noexcept override { return bytes_around; }
+    const char *name() const noexcept override { return "drop_series"; }
+
+    etcd::txn_request request(unsigned, const own_writes &) override
+    {
+        etcd::txn_request made;
+        compare_token(made, names_, token_);
+        made.then.push_back({etcd::delete_request{keys_.front(), {}}});
+        return made;
+    }
+
+    bool settle(const etcd::txn_answer &, std::int64_t, unsigned, own_writes &) override { return true; }
+
+    /// With the next series of the model, it is tried again.
+    void fail(outcome why, bool, own_writes &) override
+    {
+        log(log_level::debug, "An old series could not be removed from etcd: " + why.detail);
+    }
+
+    void end() override {}
+
+  private:
+    cluster::keys names_;
+    std::vector<std::string> keys_;
+    std::int64_t token_;
+};
+
+
 class removing_write final : public write {
   public:
     removing_write(const cluster::keys &names, const own_writes &own, const std::string &task_id,
                    std::uint64_t revision, writes::removed_fn done)
-        : names_(names), keys_{names.task(task_id)}, revision_(revision), token_(own.token()), done_(std::move(done))
+        : names_(names), keys_{names.task(task_id), names.series(task_id)}, revision_(revision), token_(own.token()),
+          done_(std::move(done))
     {
     }
 
@@ -257,7 +343,9 @@ class removing_write final : public write {
         etcd::txn_request made;
         compare_token(made, names_, token_);
         made.compares.push_back(etcd::compare::unchanged_since(keys_.front(), mod_revision_of(revision_)));
-        made.then.push_back({etcd::delete_request{keys_.front(), {}}});
+        for (const auto &key : keys_) {
+            made.then.push_back({etcd::delete_request{key, {}}});
+        }
         return made;
     }
 
@@ -316,6 +404,19 @@ write_ptr save(const keys &names, own_writes &own, const task &changed, const mo
 write_ptr save_model(const keys &names, own_writes &own, const model &changed, journal::saved_fn done)
 {
     return std::make_unique<saving_write>(names, own, nullptr, &changed, std::move(done));
+}
+
+
+write_ptr save_series(const keys &names, const own_writes &own, const std::string &task_id,
+                      const std::string &document, std::function<void(outcome)> done)
+{
+    return std::make_unique<series_write>(names, own, task_id, pack_text(document), std::move(done));
+}
+
+
+write_ptr remove_series(const keys &names, const own_writes &own, const std::string &task_id)
+{
+    return std::make_unique<series_removal>(names, own, task_id);
 }
 
 

@@ -52,7 +52,12 @@ write_ptr create(const keys &names, own_writes &own, const task &wanted, journal
 write_ptr save(const keys &names, own_writes &own, const task &changed, const model *with, journal::saved_fn done);
 write_ptr save_model(const keys &names, own_writes &own, const model &changed, journal::saved_fn done);
 
-/// Removes a task, unless it has changed since that revision. `done` is told whether it was removed.
+/// A series that replaces the one before, whatever that is. It is not kept if the task is not there any more.
+write_ptr save_series(const keys &names, const own_writes &own, const std::string &task_id,
+                      const std::string &document, std::function<void(outcome)> done);
+write_ptr remove_series(const keys &names, const own_writes &own, const std::string &task_id);
+
+/// Removes a task and its series, unless the task has changed since that revision. `done` is told whether it was removed.
 using removed_fn = std::function<void(outcome, bool removed)>;
 write_ptr remove(const keys &names, const own_writes &own, const std::string &task_id, std::uint64_t revision,
                  removed_fn done);

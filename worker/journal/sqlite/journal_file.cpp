@@ -17,12 +17,6 @@ namespace rollout {
 
 namespace {
 
-/// In the file's header: "Roll", and of a replica "RolR". A different number means another program's file.
-constexpr std::int64_t application_id_of(file_kind kind) noexcept
-{
-    return kind == file_kind::journal ? 0x526f6c6c : 0x526f6c52;
-}
-
 /// Version 1. It never changes: later changes are steps of `journal_migrations`, which are applied to a new file as
 /// well.
 constexpr char schema[] = R"(
@@ -57,32 +51,11 @@ std::string mark_of(const std::string &path)
 }
 
 
-/// Returns what SQLite's own check of the whole file finds, as a sentence; empty if it finds nothing.
-std::string damage_of(sqlite_database &database, const std::string &path)
-{
-    sqlite_statement check(database, "PRAGMA quick_check(1)");
-    const std::string found = check.step() ? check.text(0) : "nothing can be read";
-    check.reset();
-    if (found == "ok") {
-        return "";
-    }
-    return "the journal " + shown(path) + " is damaged: " + clean_text(found, 300) +
-           "; it is left unchanged. Restore it from a backup, or move it away: rolloutd then starts with an empty "
-           "one, without its tasks and models";
-}
-
-
 /// Takes the lock, and creates the file if there is none.
 unique_fd claim(const std::string &path)
 {
-    // The file has its own lock, since SQLite would let a second rolloutd in.
-    const std::string lock_path = path + ".lock";
-    unique_fd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    unique_fd lock = lock_journal(path);
     if (!lock) {
-        throw std::runtime_error("the journal cannot be used: " + shown(lock_path) + ": " + format_errno(errno) +
-                                 ". Its folder must exist, and rolloutd must be able to write to it");
-    }
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
         throw std::runtime_error("another rolloutd uses the journal " + shown(path) +
                                  "; give each a journal and a socket of its own");
     }
@@ -112,12 +85,12 @@ content check(sqlite_database &database, const std::string &path, std::int64_t n
     if (kind == file_kind::replica && application_id == application_id_of(file_kind::journal)) {
         throw permanent_start_error("the file " + shown(path) +
                                     " is a journal, not a replica of one in etcd; it is left unchanged. Name another "
-                                    "path for the replica");
+                                    "journal.path; to move the journal into etcd, give it to rolloutd --import");
     }
     if (kind == file_kind::journal && application_id == application_id_of(file_kind::replica)) {
         throw permanent_start_error("the file " + shown(path) +
                                     " is a replica of a journal in etcd, not a journal; it is left unchanged. Name "
-                                    "another path for the journal");
+                                    "another journal.path, or set journal.type to \"etcd\" to use what is in etcd");
     }
     if (application_id != application_id_of(kind)) {
         throw permanent_start_error("the file " + shown(path) +
@@ -156,6 +129,33 @@ void make_tables(sqlite_database &database, file_kind kind)
 }
 
 } // namespace
+
+
+/// The file has its own lock, since SQLite would let a second rolloutd in.
+unique_fd lock_journal(const std::string &path)
+{
+    const std::string lock_path = path + ".lock";
+    unique_fd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock) {
+        throw std::runtime_error("the journal cannot be used: " + shown(lock_path) + ": " + format_errno(errno) +
+                                 ". Its folder must exist, and rolloutd must be able to write to it");
+    }
+    return flock(lock.get(), LOCK_EX | LOCK_NB) == 0 ? std::move(lock) : unique_fd();
+}
+
+
+std::string damage_of(sqlite_database &database, const std::string &path)
+{
+    sqlite_statement check(database, "PRAGMA quick_check(1)");
+    const std::string found = check.step() ? check.text(0) : "nothing can be read";
+    check.reset();
+    if (found == "ok") {
+        return "";
+    }
+    return "the journal " + shown(path) + " is damaged: " + clean_text(found, 300) +
+           "; it is left unchanged. Restore it from a backup, or move it away: rolloutd then starts with an empty "
+           "one, without its tasks and models";
+}
 
 
 journal_file::journal_file(const std::string &path, std::span<const migration> steps, std::function<bool()> at_work,

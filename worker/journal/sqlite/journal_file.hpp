@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 
 namespace rollout {
@@ -16,6 +17,19 @@ enum class file_kind {
     journal, ///< the truth
     replica, ///< a copy of what is in etcd
 };
+
+/// Returns the number in the file's header that says what it is. A different one means another program's file.
+constexpr std::int64_t application_id_of(file_kind kind) noexcept
+{
+    return kind == file_kind::journal ? 0x526f6c6c : 0x526f6c52; // "Roll", and of a replica "RolR"
+}
+
+/// Takes the lock that a rolloutd has for as long as it uses the file; none if another one has it. Throws
+/// std::runtime_error with a sentence if the lock's own file cannot be used.
+unique_fd lock_journal(const std::string &path);
+
+/// Returns what SQLite's own check of the whole file finds, as a sentence; empty if it finds nothing. Throws sqlite_error.
+std::string damage_of(sqlite_database &database, const std::string &path);
 
 /// The open file. No other rolloutd can open it for as long as this exists.
 struct journal_file {

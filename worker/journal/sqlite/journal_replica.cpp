@@ -44,11 +44,13 @@ void put_into(sqlite_statement &tasks, sqlite_statement &models, const replica_c
 constexpr char make_shadow[] = R"(
     DROP TABLE IF EXISTS shadow_tasks;
     DROP TABLE IF EXISTS shadow_models;
+    DROP TABLE IF EXISTS shadow_series;
     CREATE TABLE shadow_tasks (
         sequence INTEGER PRIMARY KEY, task_id TEXT NOT NULL, kind TEXT NOT NULL, model_id TEXT NOT NULL,
         status TEXT NOT NULL, revision INTEGER NOT NULL, updated_us INTEGER NOT NULL, document TEXT NOT NULL
     );
     CREATE TABLE shadow_models (model_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE shadow_series (task_id TEXT PRIMARY KEY, content BLOB NOT NULL);
 )";
 
 /// Leaves in place what is the same in both, which is nearly all after a compaction.
@@ -58,11 +60,16 @@ constexpr char take_shadow[] = R"(
     INSERT INTO tasks (sequence, revision, kind, status, task_id, document, model_id, updated_us)
         SELECT sequence, revision, kind, status, task_id, document, model_id, updated_us FROM shadow_tasks s
         WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.sequence = s.sequence);
-    DELETE FROM series WHERE sequence NOT IN (SELECT sequence FROM tasks);
+    DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM tasks t JOIN shadow_series s USING (task_id)
+        WHERE t.sequence = series.sequence AND s.content = series.content);
+    INSERT INTO series (sequence, model_id, content)
+        SELECT t.sequence, t.model_id, s.content FROM shadow_series s JOIN tasks t USING (task_id)
+        WHERE t.sequence NOT IN (SELECT sequence FROM series);
     DELETE FROM models;
     INSERT INTO models (model_id, revision, state) SELECT model_id, revision, state FROM shadow_models;
     DROP TABLE shadow_tasks;
     DROP TABLE shadow_models;
+    DROP TABLE shadow_series;
 )";
 
 
@@ -145,6 +152,12 @@ class journal_replica::application final : public change {
             return;
         }
         put_into(with_.put_task, with_.put_model, changes_);
+        for (const auto &[task_id, content] : changes_.series) {
+            of_file.put_series.with(sqlite_bytes{content}, std::string_view(task_id)).run();
+        }
+        for (const auto &task_id : changes_.removed_series) {
+            with_.remove_series.with(std::string_view(task_id)).run();
+        }
         for (const auto &task_id : changes_.removed) {
             with_.remove_series.with(std::string_view(task_id)).run();
             with_.remove_task.with(std::string_view(task_id)).run();
@@ -201,6 +214,11 @@ class journal_replica::shadow_page final : public change {
         sqlite_statement put_task(with_.database, put_task_into("shadow_tasks"));
         sqlite_statement put_model(with_.database, put_model_into("shadow_models"));
         put_into(put_task, put_model, changes_);
+        sqlite_statement put_series(with_.database,
+                                    "INSERT OR REPLACE INTO shadow_series (task_id, content) VALUES (?, ?)");
+        for (const auto &[task_id, content] : changes_.series) {
+            put_series.with(std::string_view(task_id), sqlite_bytes{content}).run();
+        }
     }
 
     const char *name() const noexcept override { return "shadow_page"; }
@@ -277,13 +295,6 @@ void journal_replica::add_to_shadow(replica_changes changes, done_fn done)
 void journal_replica::swap_shadow(replica_position to, done_fn done)
 {
     committer_.add(std::make_unique<shadow_swap>(*statements_, std::move(to), std::move(done)));
-}
-
-
-void journal_replica::save_series(const std::string &task_id, const std::string &model_id,
-                                  const std::string &document, done_fn done)
-{
-    committer_.add(writes::save_series(task_id, model_id, document, std::move(done)));
 }
 
 

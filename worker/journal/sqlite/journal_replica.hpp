@@ -32,11 +32,19 @@ struct replica_model {
     std::string state; ///< as JSON
 };
 
-/// Changes in order; each key once among the removed ones, which come last.
+struct replica_series {
+    std::string task_id;
+    std::string content; ///< packed (packed_text.hpp)
+};
+
+/// Changes in order; each key once among the removed ones, which come last. A series without its task is left out, and goes
+/// with it.
 struct replica_changes {
-    std::vector<replica_task> tasks;
-    std::vector<replica_model> models;
-    std::vector<std::string> removed; ///< ids of tasks
+    std::vector<replica_task> tasks = {};
+    std::vector<replica_model> models = {};
+    std::vector<std::string> removed = {}; ///< ids of tasks
+    std::vector<replica_series> series = {};
+    std::vector<std::string> removed_series = {}; ///< ids of tasks
 };
 
 /// Of what this is a replica, and how far it is.
@@ -72,8 +80,6 @@ class journal_replica {
 
     // What is in this file only.
 
-    void save_series(const std::string &task_id, const std::string &model_id, const std::string &document,
-                     done_fn done);
     void remember_gateway(const std::string &gateway, const std::string &processes);
     void forget_gateway(const std::string &gateway);
 

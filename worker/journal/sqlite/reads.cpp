@@ -221,6 +221,24 @@ std::optional<stored_series> find_series(sqlite_database &database, const std::s
 }
 
 
+std::vector<std::string> series_beyond(sqlite_database &database, const std::string &model_id, std::size_t most)
+{
+    std::set<std::string> beyond;
+    const auto add = [&](sqlite_statement &found) {
+        while (beyond.size() < most && found.step()) {
+            beyond.insert(found.text(0));
+        }
+    };
+    sqlite_statement of_model(database, "SELECT t.task_id FROM series s JOIN tasks t USING (sequence) "
+                                        "WHERE s.model_id = ? ORDER BY s.sequence DESC LIMIT -1 OFFSET ?");
+    add(of_model.with(std::string_view(model_id), static_cast<std::int64_t>(journal::series_of_model)));
+    sqlite_statement in_all(database, "SELECT t.task_id FROM series s JOIN tasks t USING (sequence) "
+                                      "ORDER BY s.sequence DESC LIMIT -1 OFFSET ?");
+    add(in_all.with(static_cast<std::int64_t>(journal::series_in_all)));
+    return {beyond.begin(), beyond.end()};
+}
+
+
 std::vector<task_row> changes_after(sqlite_database &database, std::uint64_t revision, std::size_t max_bytes)
 {
     using by = ordered_rows::by;

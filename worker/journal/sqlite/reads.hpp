@@ -24,6 +24,10 @@ std::optional<task_row> find_latest(sqlite_database &database, task_kind kind, c
 /// and reads as none.
 std::optional<stored_series> find_series(sqlite_database &database, const std::string &task_id);
 
+/// Returns the tasks whose series are beyond those that stay, as of journal::save_series, at most `most`: of that model, and
+/// of all.
+std::vector<std::string> series_beyond(sqlite_database &database, const std::string &model_id, std::size_t most);
+
 /// Returns what a replica lacks: see journal::read_after.
 std::vector<task_row> changes_after(sqlite_database &database, std::uint64_t revision, std::size_t max_bytes);
 

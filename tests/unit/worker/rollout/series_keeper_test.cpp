@@ -88,6 +88,37 @@ void a_long_hold_is_written_once_a_minute(void **)
 }
 
 
+/// Others show what is written; a long series has a new point only now and then.
+void what_others_read_is_written_more_often(void **)
+{
+    kept run;
+    run.journal.shared = true;
+    run.begin();
+    for (int i = 0; i < 9; ++i) {
+        run.look();
+    }
+    assert_int_equal(run.file.series.size(), 0);
+    run.look();
+    run.time.settle();
+    assert_int_equal(kept::points(run.file.series.at("t")), 10);
+    for (int i = 10; i < 20000; ++i) {
+        run.look();
+    }
+    const auto period = rollout::json_count(json_of(run.file.series.at("t")).get(), "period_s");
+    assert_true(period > 20);
+    run.series.save("t");
+    run.time.settle();
+    run.file.series.erase("t");
+    for (std::uint64_t i = 1; i < period; ++i) {
+        run.look();
+    }
+    assert_false(run.file.series.contains("t"));
+    run.look();
+    run.time.settle();
+    assert_true(run.file.series.contains("t"));
+}
+
+
 void the_end_is_found_after_it_is_forgotten(void **)
 {
     kept run;
@@ -220,6 +251,7 @@ int main()
         cmocka_unit_test(a_deployment_without_a_series_has_empty_columns),
         cmocka_unit_test(what_is_added_is_found_at_once_and_written_when_it_is_saved),
         cmocka_unit_test(a_long_hold_is_written_once_a_minute),
+        cmocka_unit_test(what_others_read_is_written_more_often),
         cmocka_unit_test(the_end_is_found_after_it_is_forgotten),
         cmocka_unit_test(a_reader_that_asks_just_before_the_end_is_written_gets_it),
         cmocka_unit_test(the_next_rolloutd_continues_it),

@@ -43,6 +43,19 @@ void of_a_model_that_stands_nowhere_the_last_number_is_remembered(void **)
     assert_int_equal(models.find_or_create("a").last_revision, 8);
 }
 
+/// In etcd a write of the model that builds on another revision than that of its entry is lost.
+void the_revision_of_its_entry_is_remembered_with_the_number(void **)
+{
+    model_registry models;
+    auto known = with_number("a", 7);
+    known.route_revision = 1234;
+    models.add(known);
+    assert_int_equal(models.find_or_create("a").route_revision, 1234);
+    models.find_or_create("a").route_revision = 5678;
+    models.put_aside("a");
+    assert_int_equal(models.find_or_create("a").route_revision, 5678);
+}
+
 void of_a_model_that_never_had_a_revision_nothing_is_left(void **)
 {
     model_registry models;
@@ -113,6 +126,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(of_a_model_that_stands_nowhere_the_last_number_is_remembered),
+        cmocka_unit_test(the_revision_of_its_entry_is_remembered_with_the_number),
         cmocka_unit_test(of_a_model_that_never_had_a_revision_nothing_is_left),
         cmocka_unit_test(a_model_that_stands_keeps_its_entry_where_it_is),
         cmocka_unit_test(a_model_is_known_once_its_first_task_has_given_it_a_number),

@@ -62,6 +62,22 @@ void a_task_that_comes_again_is_not_removed(void **)
 }
 
 
+void a_series_is_told_as_it_is_and_one_that_comes_again_is_not_removed(void **)
+{
+    const std::string packed("x\x9c\0\n", 4);
+    auto read = read_events(names, {put(names.series("a"), packed, 10), removal(names.series("b"), 11),
+                                    removal(names.series("c"), 12), put(names.series("c"), "c", 13),
+                                    put("/r/s/series/a b", "x", 14), removal(names.series("b"), 15)});
+    assert_int_equal(read.changes.series.size(), 2);
+    assert_text(read.changes.series[0].task_id, "a");
+    assert_true(read.changes.series[0].content == packed);
+    assert_int_equal(read.changes.removed_series.size(), 1);
+    assert_text(read.changes.removed_series[0], "b");
+    assert_int_equal(read.faults.size(), 1);
+    assert_int_equal(read.changes.removed.size(), 0);
+}
+
+
 void what_is_not_a_task_or_a_model_moves_the_position_only(void **)
 {
     const auto meta = write_meta({std::string(32, 'a')});
@@ -100,6 +116,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(changes_of_one_transaction_are_in_the_order_of_their_index),
         cmocka_unit_test(a_task_that_comes_again_is_not_removed),
+        cmocka_unit_test(a_series_is_told_as_it_is_and_one_that_comes_again_is_not_removed),
         cmocka_unit_test(what_is_not_a_task_or_a_model_moves_the_position_only),
         cmocka_unit_test(damaged_entries_are_left_out_with_a_sentence_each),
     };

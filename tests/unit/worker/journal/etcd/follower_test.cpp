@@ -186,6 +186,26 @@ void the_first_one_makes_the_cluster_and_follows_it(void **)
 }
 
 
+void while_a_journal_is_imported_everybody_waits(void **)
+{
+    following f;
+    meta_record importing{std::string(32, 'a')};
+    importing.import_of = std::string(32, 'b');
+    f.etcd.put(f.names.meta(), write_meta(importing));
+    f.put_task("t1");
+    f.settle();
+    assert_true(f.of->is() == state::joining);
+    assert_holds(f.refused, "is being imported");
+    assert_text(f.meta, "");
+    assert_text(f.replica->position().journal_id, "");
+    f.etcd.put(f.names.meta(), write_meta({std::string(32, 'a')}));
+    f.follow();
+    assert_true(f.of->is() == state::following);
+    assert_text(f.replica->position().journal_id, std::string(32, 'a'));
+    assert_int_equal(f.count(), 1);
+}
+
+
 void a_replica_goes_on_behind_its_last_change(void **)
 {
     following f;
@@ -374,6 +394,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(the_first_one_makes_the_cluster_and_follows_it),
+        cmocka_unit_test(while_a_journal_is_imported_everybody_waits),
         cmocka_unit_test(a_replica_goes_on_behind_its_last_change),
         cmocka_unit_test(everything_is_read_in_pages_of_one_revision),
         cmocka_unit_test(what_is_compacted_is_read_anew),

@@ -26,6 +26,7 @@ void every_key_is_read_as_what_it_was_made_for(void **)
     is(all.leader(), key_kind::leader);
     is(all.losses(), key_kind::losses);
     is(all.task("t-1_A"), key_kind::task, "t-1_A");
+    is(all.series("t-1_A"), key_kind::series, "t-1_A");
     is(all.model("a.b-c_9"), key_kind::model, "a.b-c_9");
     is("/rollout/default/s/of/a/newer/rolloutd", key_kind::other);
     assert_text(all.task("t1"), "/rollout/default/s/tasks/t1");
@@ -36,8 +37,8 @@ void every_key_is_read_as_what_it_was_made_for(void **)
 void a_key_with_an_id_that_is_none_is_refused_by_its_name(void **)
 {
     for (const std::string key :
-         {"s/tasks/", "s/tasks/a/b", "s/tasks/a%20b", "s/tasks/a.b", "s/models/", "s/models/..", "s/models/-a",
-          "s/models/%", "s/models/%4", "s/models/%zz", "s/models/%61"}) {
+         {"s/tasks/", "s/tasks/a/b", "s/tasks/a%20b", "s/tasks/a.b", "s/series/", "s/series/a.b", "s/models/",
+          "s/models/..", "s/models/-a", "s/models/%", "s/models/%4", "s/models/%zz", "s/models/%61"}) {
         const auto read = all.parse(all.prefix() + key);
         assert_false(static_cast<bool>(read));
         assert_holds(read.sentence(), "\"/rollout/default/" + key + '"');

@@ -143,6 +143,21 @@ void meta_says_which_cluster_this_is_and_who_may_use_it(void **)
 }
 
 
+void an_import_that_has_not_ended_keeps_everybody_out(void **)
+{
+    const std::string key = "/rollout/default/s/meta";
+    meta_record importing{"0123456789abcdef0123456789abcdef"};
+    assert_text(import_under_way(entry_of(key, write_meta(importing))), "");
+    importing.import_of = "abcdefabcdefabcdefabcdefabcdefab";
+    const auto entry = entry_of(key, write_meta(importing));
+    const auto read = read_meta(entry);
+    is_refused(read, key);
+    assert_holds(read.sentence(), "is being imported");
+    assert_text(import_under_way(entry), importing.import_of);
+    assert_text(import_under_way(entry_of(key, "no JSON")), "");
+}
+
+
 void the_position_says_who_wrote_last(void **)
 {
     const auto read = read_position(entry_of("k", write_position({"0af", 1795536561000000})));
@@ -167,6 +182,7 @@ int main()
         cmocka_unit_test(a_damaged_task_is_refused_by_its_key),
         cmocka_unit_test(a_model_is_read_as_it_was_written_and_refused_if_it_is_damaged),
         cmocka_unit_test(meta_says_which_cluster_this_is_and_who_may_use_it),
+        cmocka_unit_test(an_import_that_has_not_ended_keeps_everybody_out),
         cmocka_unit_test(the_position_says_who_wrote_last),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -5,6 +5,7 @@
 #include "tests/unit/worker/journal/sqlite/sample_task.hpp"
 #include "worker/journal/etcd/records.hpp"
 #include "worker/journal/etcd/revision.hpp"
+#include "worker/journal/sqlite/packed_text.hpp"
 
 #include <memory>
 #include <string>
@@ -435,6 +436,52 @@ void a_removal_spares_what_has_changed(void **)
 }
 
 
+void a_series_is_kept_for_as_long_as_its_task_and_written_by_the_leader_alone(void **)
+{
+    writing w;
+    const auto of = w.created_task("t1");
+    std::vector<outcome> results;
+    const auto save = [&](const std::string &task_id, const std::string &document) {
+        w.to.add(writes::save_series(w.names, w.own, task_id, document,
+                                     [&results](const outcome &result) { results.push_back(result); }));
+        w.settle();
+    };
+    const auto stored = [&w](const std::string &task_id) {
+        const auto value = w.etcd.value(w.names.series(task_id));
+        return value.empty() ? value : rollout::unpack_text(value, 1000).value_or("damaged");
+    };
+    save("t1", "first");
+    w.etcd.fates = {fate::answer_lost, fate::lost};
+    save("t1", "second");
+    assert_true(results[0] && results[1]);
+    assert_text(stored("t1"), "second");
+    save("gone", "of no task");
+    assert_true(static_cast<bool>(results[2]));
+    assert_text(stored("gone"), "");
+
+    w.etcd.put(w.names.leader(), "h1");
+    w.own.lead(w.etcd.revision + 100); // which is over
+    save("t1", "of another");
+    assert_true(results[3].is_lost());
+    assert_text(stored("t1"), "second");
+    w.to.add(writes::remove_series(w.names, w.own, "t1"));
+    w.settle();
+    assert_text(stored("t1"), "second");
+
+    w.own.lead(w.etcd.entries.at(w.names.leader()).create_revision);
+    save("t1", "third");
+    assert_text(stored("t1"), "third");
+    w.to.add(writes::remove_series(w.names, w.own, "t1"));
+    w.settle();
+    assert_text(stored("t1"), "");
+    save("t1", "fourth");
+    w.to.add(writes::remove(w.names, w.own, "t1", of.revision, [](const outcome &, bool) {}));
+    w.settle();
+    assert_text(stored("t1"), "");
+    assert_false(w.etcd.entries.contains(w.names.task("t1")));
+}
+
+
 void any_mix_of_lost_answers_leaves_each_write_made_once(void **)
 {
     for (unsigned seed = 0; seed < 64; ++seed) {
@@ -496,6 +543,7 @@ int main()
         cmocka_unit_test(a_batch_that_is_too_much_is_halved),
         cmocka_unit_test(another_meta_closes_the_writer_until_it_is_opened),
         cmocka_unit_test(a_removal_spares_what_has_changed),
+        cmocka_unit_test(a_series_is_kept_for_as_long_as_its_task_and_written_by_the_leader_alone),
         cmocka_unit_test(any_mix_of_lost_answers_leaves_each_write_made_once),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

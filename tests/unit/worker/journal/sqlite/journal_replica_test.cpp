@@ -4,6 +4,7 @@
 #include "tests/unit/temporary_folder.hpp"
 #include "tests/unit/test_loop.hpp"
 #include "tests/unit/worker/journal/sqlite/opened_journal.hpp"
+#include "worker/journal/sqlite/packed_text.hpp"
 
 #include <memory>
 #include <optional>
@@ -102,10 +103,28 @@ struct opened_replica {
         return *answer;
     }
 
+    /// The document of a task's series; empty: there is none.
+    std::string series(const std::string &task_id)
+    {
+        std::optional<std::string> answer;
+        replica->read().find_series(task_id,
+                                    [&](const outcome &, const std::optional<rollout::stored_series> &found) {
+                                        answer = found.value().document;
+                                    });
+        loop.run_until([&] { return answer.has_value(); });
+        return *answer;
+    }
+
     test_loop loop;
     std::unique_ptr<rollout::journal_replica> replica;
     std::string id = std::string(32, 'a');
 };
+
+
+std::string packed(const std::string &document)
+{
+    return rollout::pack_text(document);
+}
 
 
 rollout::replica_task row(const std::string &task_id, std::uint64_t sequence, std::uint64_t revision,
@@ -189,6 +208,25 @@ void changes_that_build_on_others_are_not_there_without_them(void **)
 }
 
 
+void a_series_comes_with_its_task_and_goes_with_it(void **)
+{
+    const temporary_folder folder;
+    opened_replica replica(folder / "replica.db");
+    replica.apply({.tasks = {row("t1", 256, 256), row("t2", 257, 257)},
+                   .series = {{"t1", packed("one")}, {"t2", packed("two")}, {"t3", packed("of no task")}}},
+                  511);
+    assert_text(replica.series("t1"), "one");
+    assert_text(replica.series("t2"), "two");
+    replica.apply({.series = {{"t1", packed("newer")}}}, 767);
+    assert_text(replica.series("t1"), "newer");
+    replica.apply({.removed_series = {"t2", "nobody"}}, 1023);
+    assert_text(replica.series("t2"), "");
+    replica.apply({.removed = {"t1"}, .removed_series = {"t1"}}, 1279);
+    replica.apply({.tasks = {row("t1", 2000, 2000)}}, 2047);
+    assert_text(replica.series("t1"), "");
+}
+
+
 void a_shadow_takes_the_place_of_all_when_it_is_whole(void **)
 {
     const temporary_folder folder;
@@ -197,17 +235,22 @@ void a_shadow_takes_the_place_of_all_when_it_is_whole(void **)
                    {model_row("m", 1), model_row("gone", 2)},
                    {}},
                   511);
-    assert_true(static_cast<bool>(
-        replica.await([&](rollout::done_fn done) { replica->save_series("same", "m", "{}", std::move(done)); })));
+    replica.apply({.series = {{"same", packed("same")}, {"changed", packed("before")}, {"gone", packed("x")}}}, 767);
     const auto ok = [](const outcome &result) { assert_true(static_cast<bool>(result)); };
     replica->begin_shadow(ok);
+    replica->add_to_shadow({.series = {{"same", packed("same")},
+                                       {"changed", packed("after")},
+                                       {"new", packed("new")},
+                                       {"of no task", packed("x")}}},
+                           ok);
     replica->add_to_shadow({{row("same", 256, 300), row("changed", 257, 700, task_status::completed)}, {}, {}}, ok);
     assert_true(static_cast<bool>(replica.await([&](rollout::done_fn done) {
         replica->add_to_shadow({{row("new", 800, 800), row("other", 900, 900)}, {model_row("m", 700)}, {}},
                                std::move(done));
     })));
     assert_true(replica.find("gone").has_value()); // not yet
-    assert_int_equal(replica->position().revision, 511);
+    assert_text(replica.series("gone"), "x");
+    assert_int_equal(replica->position().revision, 767);
 
     const std::string other(32, 'b');
     assert_true(static_cast<bool>(replica.await([&](rollout::done_fn done) {
@@ -221,12 +264,10 @@ void a_shadow_takes_the_place_of_all_when_it_is_whole(void **)
     assert_int_equal(replica.find("other")->sequence, 900);
     assert_int_equal(replica.models().size(), 1);
     assert_int_equal(replica->count_unfinished(), 3);
-    std::optional<std::string> series;
-    replica->read().find_series("same", [&](const outcome &, const std::optional<rollout::stored_series> &found) {
-        series = found->document;
-    });
-    replica.loop.run_until([&] { return series.has_value(); });
-    assert_text(*series, "{}");
+    assert_text(replica.series("same"), "same");
+    assert_text(replica.series("changed"), "after");
+    assert_text(replica.series("new"), "new");
+    assert_text(replica.series("other"), "");
     // It goes on from there, and another one can begin.
     replica.apply({{row("next", 1024, 1024)}, {}, {}}, 1279);
     replica->begin_shadow(ok);
@@ -287,6 +328,7 @@ int main()
         cmocka_unit_test(changes_are_there_with_their_position_also_after_a_restart),
         cmocka_unit_test(removed_tasks_are_gone_and_an_id_may_come_again),
         cmocka_unit_test(changes_that_build_on_others_are_not_there_without_them),
+        cmocka_unit_test(a_series_comes_with_its_task_and_goes_with_it),
         cmocka_unit_test(a_shadow_takes_the_place_of_all_when_it_is_whole),
         cmocka_unit_test(a_shadow_that_was_never_whole_does_no_harm),
         cmocka_unit_test(a_journal_is_not_taken_for_a_replica_nor_the_other_way),

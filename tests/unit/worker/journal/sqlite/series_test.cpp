@@ -90,6 +90,25 @@ void a_thousand_stay_in_all(void **)
 }
 
 
+/// In etcd, the leader removes them, and not the file.
+void those_beyond_the_bounds_are_named(void **)
+{
+    series_file file;
+    for (int i = 0; i < 1005; ++i) {
+        const std::string name = std::to_string(i);
+        file.create(task_of_model("t" + name, i < 30 ? "m" : "m" + name));
+    }
+    file.database.run("INSERT INTO series SELECT sequence, model_id, 'x' FROM tasks");
+    assert_int_equal(file.count(), 1005);
+    const auto beyond = reads::series_beyond(file.database, "m", 100);
+    assert_int_equal(beyond.size(), 10);
+    assert_text(beyond[0], "t0");
+    assert_text(beyond[9], "t9");
+    assert_int_equal(reads::series_beyond(file.database, "m7", 100).size(), 5);
+    assert_int_equal(reads::series_beyond(file.database, "m", 3).size(), 3);
+}
+
+
 void a_purged_task_takes_its_series_along(void **)
 {
     series_file file;
@@ -134,6 +153,7 @@ int main()
         cmocka_unit_test(a_deletion_and_an_unknown_task_have_none),
         cmocka_unit_test(a_model_keeps_those_of_its_last_twenty),
         cmocka_unit_test(a_thousand_stay_in_all),
+        cmocka_unit_test(those_beyond_the_bounds_are_named),
         cmocka_unit_test(a_purged_task_takes_its_series_along),
         cmocka_unit_test(a_damaged_one_is_logged_and_left_out),
         cmocka_unit_test(who_writes_hears_that_it_failed),
