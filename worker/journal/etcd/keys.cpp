@@ -89,13 +89,13 @@ std::string keys::model(std::string_view model_id) const
 
 std::string keys::host(std::string_view name) const
 {
-    return prefix_ + "l/hosts/" + escaped(name);
+    return hosts() + escaped(name);
 }
 
 
 std::string keys::gateway(std::string_view gateway_id) const
 {
-    return prefix_ + "l/gateways/" + escaped(gateway_id);
+    return gateways() + escaped(gateway_id);
 }
 
 
