@@ -102,6 +102,7 @@ cluster_store::cluster_store(uv_loop_t *loop, clock &time, const settings &confi
 {
     leadership_.on_elected = [this](leader_token token) { on_elected(token); };
     leadership_.on_deposed = [this](const std::string &why) { on_deposed(why); };
+    leadership_.on_change = [this] { on_leadership_change(); };
 }
 
 
@@ -154,10 +155,76 @@ void cluster_store::await_content()
 }
 
 
+// The gateways of all hosts.
+
+cluster_store::fleet::fleet(cluster_store &of, gateway_server &its_own)
+    : own(its_own), reporter(of.client_, of.time_, own, {cluster::keys(of.settings_.prefix), of.settings_.host},
+                             [&of](std::function<void(bool)> done) { of.journal_->current(std::move(done)); }),
+      view(of.client_, of.time_, cluster::keys(of.settings_.prefix),
+           [this](bool changed) { control.on_read(changed); }),
+      control(own, own, view, of.time_)
+{
+}
+
+
+gateway_control &cluster_store::control_of(gateway_server &own, std::function<void()> on_progress)
+{
+    fleet_ = std::make_unique<fleet>(*this, own);
+    fleet_->view.wait_for_isolated(std::chrono::seconds(settings_.isolation_s));
+    fleet_->control.on_progress = std::move(on_progress);
+    own.on_gateway_progress = [this] { fleet_->control.note_progress(); };
+    own.on_change = [this] { fleet_->reporter.on_change(); };
+    own.on_reloaded = [this] { fleet_->reporter.on_reloaded(); };
+    own.before_first_routes = [this](const std::string &gateway, std::function<void()> go_on) {
+        fleet_->reporter.before_first_routes(gateway, std::move(go_on));
+    };
+    return fleet_->control;
+}
+
+
+void cluster_store::on_leadership_change()
+{
+    if (!fleet_) {
+        return;
+    }
+    if (const auto leader = leadership_.leader()) {
+        fleet_->reporter.on_leader(leader->token);
+    }
+    const auto lease = leadership_.registration().lease();
+    if (std::exchange(lease_, lease) != lease && lease != 0) {
+        fleet_->reporter.check_records(); // one that leads may have taken this host for gone
+    }
+}
+
+
+void cluster_store::lead(leader_token token)
+{
+    journal_->lead(token);
+    if (!fleet_) {
+        return;
+    }
+    fleet_->gateways_watch.reset();
+    fleet_->hosts_watch.reset();
+    fleet_->view.lead(token);
+    if (token != 0) {
+        const cluster::keys names(settings_.prefix);
+        const auto watched = [this](const std::string &prefix) {
+            return std::make_unique<change_watch>(thread_, time_, access_, prefix, change_watch::range::prefix,
+                                                  [this] { fleet_->view.poll(); });
+        };
+        fleet_->gateways_watch = watched(names.gateways());
+        fleet_->hosts_watch = watched(names.hosts());
+    }
+}
+
+
 void cluster_store::on_replaced(bool is_other)
 {
     if (!is_open_ || stopped_) {
         return;
+    }
+    if (fleet_) {
+        fleet_->reporter.on_replaced(is_other);
     }
     told_.on_replaced(is_other);
     if (const auto token = leadership_.token()) {
@@ -202,7 +269,7 @@ void cluster_store::check_health()
 void cluster_store::on_elected(leader_token token)
 {
     log(log_level::info, "This rolloutd leads: it carries out the tasks of all hosts", {{"host", settings_.host}});
-    journal_->lead(token);
+    lead(token);
     await_current(token);
 }
 
@@ -227,7 +294,7 @@ void cluster_store::on_deposed(const std::string &why)
 {
     log(log_level::warning, "This rolloutd leads no more: " + why, {{"host", settings_.host}});
     catching_up_.reset();
-    journal_->lead(0);
+    lead(0);
     told_.on_deposed(why);
 }
 
@@ -239,7 +306,7 @@ void cluster_store::resign(std::function<void()> done)
     catching_up_.reset();
     leadership_.resign([this, done = std::move(done)] {
         is_resigning_ = false;
-        journal_->lead(0);
+        lead(0);
         done();
     });
 }
@@ -248,6 +315,10 @@ void cluster_store::resign(std::function<void()> done)
 void cluster_store::use(const settings &from)
 {
     settings_.compact_s = from.journal.etcd->compact_s;
+    settings_.isolation_s = from.journal.etcd->isolation_s;
+    if (fleet_) {
+        fleet_->view.wait_for_isolated(std::chrono::seconds(settings_.isolation_s));
+    }
     if (std::exchange(settings_.leader, from.journal.etcd->leader) != settings_.leader) {
         leadership_.stand(settings_.leader);
     }
@@ -366,6 +437,13 @@ void cluster_store::stop()
     answers_watch_.reset();
     receiver_.reset();
     sender_.reset();
+    if (fleet_) {
+        fleet_->own.on_gateway_progress = nullptr;
+        fleet_->own.on_change = nullptr;
+        fleet_->own.on_reloaded = nullptr;
+        fleet_->own.before_first_routes = [](const std::string &, const std::function<void()> &) {}; // none get any
+        fleet_.reset();
+    }
     if (journal_) {
         journal_->stop();
     }

@@ -4,6 +4,9 @@
 #include "worker/etcd/access.hpp"
 #include "worker/etcd/client.hpp"
 #include "worker/etcd/rpc_thread.hpp"
+#include "worker/fleet/fleet_control.hpp"
+#include "worker/fleet/fleet_view.hpp"
+#include "worker/fleet/gateway_reporter.hpp"
 #include "worker/journal/etcd/etcd_journal.hpp"
 #include "worker/leadership/etcd/change_watch.hpp"
 #include "worker/leadership/etcd/etcd_leadership.hpp"
@@ -33,6 +36,7 @@ class cluster_store final : public task_store {
 
     void open() override;
     rollout::journal &journal() override { return *journal_; }
+    gateway_control &control_of(gateway_server &own, std::function<void()> on_progress) override;
     void stand() override;
     void check_integrity() override {} ///< of a replica: what is damaged is read from etcd anew
     void set_carries_out(bool carries_out) override;
@@ -43,7 +47,21 @@ class cluster_store final : public task_store {
     bool busy() const override { return is_resigning_ || (journal_ && journal_->busy()); }
 
   private:
+    /// Of the gateways of all hosts.
+    struct fleet {
+        fleet(cluster_store &of, gateway_server &own);
+
+        gateway_server &own;
+        gateway_reporter reporter;
+        fleet_view view;
+        fleet_control control;
+        std::unique_ptr<change_watch> gateways_watch; ///< while this rolloutd leads
+        std::unique_ptr<change_watch> hosts_watch;    ///< the same
+    };
+
     void await_content();
+    void on_leadership_change();
+    void lead(leader_token token);
     void on_replaced(bool is_other);
     void on_elected(leader_token token);
     void await_current(leader_token token);
@@ -66,6 +84,8 @@ class cluster_store final : public task_store {
     etcd::client client_;
     std::unique_ptr<etcd_journal> journal_;
     etcd_leadership leadership_;
+    std::unique_ptr<fleet> fleet_;
+    std::int64_t lease_ = 0; ///< this host's, when it was looked at last
     std::unique_ptr<word_sender> sender_;
     std::unique_ptr<word_receiver> receiver_; ///< while the engine runs here
     std::unique_ptr<change_watch> leader_watch_;

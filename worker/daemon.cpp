@@ -149,7 +149,7 @@ void daemon::make_parts()
     intake_ = std::make_unique<task_intake>(config_, from, time_);
     engine_ = std::make_unique<engine>(
         engine::surroundings{
-            *intake_, from, *gateways_, time_,
+            *intake_, from, store_->control_of(*gateways_, [this] { engine_->on_gateway_progress(); }), time_,
             [this](fetch_request request, done_fn done) { return fetch(loop_, std::move(request), std::move(done)); },
             [this](const std::string &name, const hook_settings &hook, std::string body, done_fn done) {
                 return run_hook(http_, name, hook, std::move(body), std::move(done));
@@ -186,7 +186,6 @@ void daemon::make_parts()
     gateways_->on_suspect = [this](const std::string &upstream, const std::string &peer) {
         engine_->suspect(upstream, peer);
     };
-    gateways_->on_gateway_progress = [this] { engine_->on_gateway_progress(); };
     gateways_->losses_of = [this](const std::string &model_id) { return engine_->losses_of(model_id); };
 }
 

@@ -32,6 +32,13 @@ void local_store::open()
 }
 
 
+gateway_control &local_store::control_of(gateway_server &own, std::function<void()> on_progress)
+{
+    own.on_gateway_progress = std::move(on_progress);
+    return own;
+}
+
+
 void local_store::stand()
 {
     soon_ = time_.after(0ms, told_.on_elected);

@@ -15,6 +15,7 @@ class local_store final : public task_store {
 
     void open() override;
     rollout::journal &journal() override { return *journal_; }
+    gateway_control &control_of(gateway_server &own, std::function<void()> on_progress) override;
     void stand() override;
     void check_integrity() override;
     void set_carries_out(bool) override {} ///< there is nobody else who could

@@ -4,7 +4,9 @@
 #include "worker/async/clock.hpp"
 #include "worker/async/outcome.hpp"
 #include "worker/config/settings.hpp"
+#include "worker/gateway/gateway_server.hpp"
 #include "worker/journal/journal.hpp"
+#include "worker/rollout/gateway_control.hpp"
 #include "worker/scheduler/requests.hpp"
 
 #include <uv.h>
@@ -56,6 +58,11 @@ class task_store {
 
     /// Returns the journal, from `on_open` on.
     virtual rollout::journal &journal() = 0;
+
+    /// Returns what the engine is to ask about the gateways: those of this host alone, or of all that share the tasks. Called
+    /// once, from `on_open` on, before the server listens; both must not be used after `stop()`. `on_progress` is called when
+    /// a gateway has followed the routes further, or is no longer known.
+    virtual gateway_control &control_of(gateway_server &own, std::function<void()> on_progress) = 0;
 
     /// From now on, this rolloutd may be elected.
     virtual void stand() = 0;

@@ -11,7 +11,8 @@ class test_loop {
     {
         uv_loop_init(&loop_);
         uv_timer_init(&loop_, &tick_);
-        uv_timer_start(&tick_, [](uv_timer_t *) {}, 1, 1);
+        uv_timer_start(
+            &tick_, [](uv_timer_t *) {}, 1, 1);
         uv_unref(reinterpret_cast<uv_handle_t *>(&tick_));
     }
     ~test_loop()

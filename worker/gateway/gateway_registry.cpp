@@ -59,7 +59,8 @@ void gateway_registry::load(done_fn done)
         }
         journal_.list_gateways(
             lifetime_.bound([this, done](const outcome &listed, const std::vector<known_gateway> &all) {
-                add_lost(all);
+                seen_ = journal_.revision();
+                add_known(all);
                 done(listed);
             }));
     });
@@ -87,32 +88,67 @@ void gateway_registry::read_routes(done_fn done)
 }
 
 
-void gateway_registry::reload(bool is_other, std::function<void()> done)
+void gateway_registry::reload(bool is_other, std::function<void(bool)> done)
 {
-    read_routes([this, is_other, done = std::move(done)](const outcome &result) {
+    replaced_by_other_ = replaced_by_other_ || is_other; // also if the read before this one has not ended
+    read_routes([this, done = std::move(done)](const outcome &result) {
         if (!result) {
             log(log_level::error, "The routes could not be read anew and are read again: " + result.detail);
-            loading_ = time_.after(reread_pause, [this, is_other, done] { reload(is_other, done); });
+            loading_ = time_.after(reread_pause, [this, done] { reload(false, done); });
             return;
         }
         seen_ = journal_.revision();
+        const bool is_of_other = std::exchange(replaced_by_other_, false);
         for (const auto &[_, known] : known_) {
-            known->replica.on_replaced(is_other);
+            known->replica.on_replaced(is_of_other);
         }
-        done();
+        note_change();
+        done(is_of_other);
     });
 }
 
 
 /// A gateway that followed the routes when the previous process ended may still do so.
-void gateway_registry::add_lost(const std::vector<known_gateway> &all)
+void gateway_registry::add_known(const std::vector<known_gateway> &all)
 {
-    seen_ = journal_.revision();
     for (const auto &[id, processes] : all) {
         auto &known = add(id);
         known.processes = peer_processes::from_text(processes);
         note_lost(known);
     }
+}
+
+
+void gateway_registry::add_lost(const std::vector<known_gateway> &all)
+{
+    std::vector<known_gateway> others;
+    std::ranges::copy_if(all, std::back_inserter(others),
+                         [this](const known_gateway &which) { return !known_.contains(which.id); });
+    if (others.empty() || stopped_) {
+        return;
+    }
+    const bool had_lost = has_lost();
+    add_known(others);
+    for (const auto &[id, processes] : others) {
+        journal_.remember_gateway(id, processes);
+    }
+    if (!had_lost) {
+        lost_timer_ = time_.after(lost_pause, [this] { drop_lost(); });
+    }
+    note_change();
+}
+
+
+std::vector<local_gateways::gateway_state> gateway_registry::states() const
+{
+    std::vector<local_gateways::gateway_state> all;
+    all.reserve(known_.size());
+    for (const auto &[id, known] : known_) {
+        const bool is_linked = known->replica.is_linked();
+        all.push_back({id, is_linked, is_linked ? known->linked_at_us : known->lost_at_us, known->replica.confirmed(),
+                       known->processes.text()});
+    }
+    return all;
 }
 
 
@@ -174,8 +210,10 @@ gateway_replica *gateway_registry::join(const session_ptr &link, const std::stri
     const bool was_linked = known.replica.is_linked();
     known.replica.add(link);
     if (!was_linked) {
+        known.linked_at_us = time_.wall_us();
         tell_shared();
     }
+    note_change();
     log(log_level::info, "A worker process of nginx is linked",
         {{"gateway", id}, {"pid", std::to_string(link->peer.pid)}});
     warn_of_unknown_upstreams(known.replica, *link);
@@ -204,6 +242,7 @@ void gateway_registry::leave(const session_ptr &link)
         lose(known, !had_lost);
     }
     tell_shared();
+    note_change();
 }
 
 
@@ -273,6 +312,9 @@ void gateway_registry::follow(const journal_news &news)
             check_waits();
             note_progress();
         });
+    }
+    if (!news.models.empty()) {
+        note_change();
     }
 }
 
@@ -428,6 +470,15 @@ void gateway_registry::drop_lost()
     check_waits();
     if (known_.size() != count) {
         note_progress();
+        note_change();
+    }
+}
+
+
+void gateway_registry::note_change() const
+{
+    if (on_change && !stopped_) {
+        on_change();
     }
 }
 
@@ -491,6 +542,7 @@ void gateway_registry::confirm(const session &by, std::uint64_t routes_revision)
         note_followed(*of);
         check_waits();
         note_progress();
+        note_change();
     }
 }
 

@@ -6,6 +6,7 @@
 #include "worker/async/lifetime.hpp"
 #include "worker/gateway/follow_waits.hpp"
 #include "worker/gateway/gateway_replica.hpp"
+#include "worker/gateway/local_gateways.hpp"
 #include "worker/gateway/published_routes.hpp"
 #include "worker/os/peer_processes.hpp"
 #include "worker/rollout/gateway_control.hpp"
@@ -37,7 +38,8 @@ class gateway_registry {
     void load(done_fn done);
 
     /// Reads the routes anew, until that succeeds, as the journal's content was replaced; see gateway_replica::on_replaced.
-    void reload(bool is_other, std::function<void()> done);
+    /// `done` is told the same.
+    void reload(bool is_other, std::function<void(bool is_other)> done);
 
     /// Gateways can connect from now on: until now, none that was known could be expected to have a link.
     void expect_links();
@@ -46,11 +48,20 @@ class gateway_registry {
     /// be now. May be null.
     std::function<void()> on_progress;
 
+    /// Called when `states()` or `where()` returns something else, maybe: often. May be null.
+    std::function<void()> on_change;
+
+    // As in `local_gateways`.
+    std::vector<local_gateways::gateway_state> states() const;
+    local_gateways::position where() const noexcept { return {routes_.revision(), routes_.models_revision(), seen_}; }
+    void add_lost(const std::vector<known_gateway> &all);
+
     /// Sets how long a gateway without a link is waited for at most.
     void wait_for_lost(std::chrono::milliseconds most) noexcept { lost_for_ = most; }
 
     /// Returns the gateway with that id; null if it is not known.
     gateway_replica *find(const std::string &id);
+    bool knows(const std::string &id) const { return known_.contains(id); }
 
     /// Adds the link of a worker process that has just named its gateway. Null if there are too many gateways already
     /// (limits::gateways).
@@ -99,13 +110,14 @@ class gateway_registry {
 
         gateway_replica replica;
         peer_processes processes;
+        std::int64_t linked_at_us = 0;        ///< if it is linked, in microseconds since 1970
         std::chrono::milliseconds lost_at{0}; ///< by the clock, if the gateway is lost
         std::int64_t lost_at_us = 0;          ///< the same for people, in microseconds since 1970
         bool lost_logged = false;
     };
 
     void read_routes(done_fn done);
-    void add_lost(const std::vector<known_gateway> &all);
+    void add_known(const std::vector<known_gateway> &all);
     void note_lost(member &which) const;
     void send(const std::vector<route> &changed, std::uint64_t revision) const;
     member &add(const std::string &id);
@@ -121,6 +133,7 @@ class gateway_registry {
     void note_followed(gateway_replica &by) const;
     void check_waits();
     void note_progress() const;
+    void note_change() const;
     void pump_all();
 
     /// Routes that are read from the journal.
@@ -134,7 +147,8 @@ class gateway_registry {
     std::chrono::milliseconds lost_for_{0};
     published_routes routes_;
     std::optional<coming_routes> coming_;
-    std::uint64_t seen_ = 0; ///< the routes are as the journal had them at this revision
+    bool replaced_by_other_ = false; ///< what the journal has, since the routes were read last
+    std::uint64_t seen_ = 0;         ///< the routes are as the journal had them at this revision
     std::map<std::string, std::unique_ptr<member>> known_; ///< by id
     follow_waits waits_for_known_;
     follow_waits waits_for_reachable_;

@@ -57,6 +57,11 @@ gateway_server::gateway_server(uv_loop_t *loop, journal &from)
             on_gateway_progress();
         }
     };
+    gateways_.on_change = [this] {
+        if (on_change) {
+            on_change();
+        }
+    };
     flusher_.emplace(loop, [this] { flush_all(); });
 }
 
@@ -102,10 +107,13 @@ void gateway_server::close()
 
 void gateway_server::reload(bool is_other)
 {
-    gateways_.reload(is_other, [this, is_other] {
-        if (is_other) {
+    gateways_.reload(is_other, [this](bool is_of_other) {
+        if (is_of_other) {
             failures_ = {};
             end_all("the journal's content was replaced; what the gateway has is compared with it anew");
+        }
+        if (on_reloaded) {
+            on_reloaded();
         }
     });
 }
@@ -314,16 +322,30 @@ void gateway_server::on_hello(const session_ptr &from, const json_t *message)
     from->peer.servers = upstream_servers::of_hello(message);
     const auto position = position_of(message, id, from->peer.pid);
 
-    gateway_replica *of = is_first ? gateways_.join(from, id) : gateways_.find(id);
-    if (of == nullptr) {
+    if ((is_first ? gateways_.join(from, id) : gateways_.find(id)) == nullptr) {
         from->end("there are " + std::to_string(limits::gateways) + " gateways already");
         return;
     }
-    const bool carries_stream = of->stream() == from;
-    send_welcome(from, *protocol, carries_stream, std::max(position, journal_.revision()));
     server_warnings_.check(from->peer);
+    if (!before_first_routes) {
+        greet(from, *protocol, position);
+        return;
+    }
+    before_first_routes(id, [this, link = std::weak_ptr(from), protocol = *protocol, position] {
+        if (const auto waiting = link.lock(); waiting && !waiting->closed()) {
+            greet(waiting, protocol, position);
+        }
+    });
+}
+
+
+void gateway_server::greet(const session_ptr &to, std::int64_t protocol, std::uint64_t position)
+{
+    gateway_replica &of = *gateways_.find(to->peer.gateway);
+    const bool carries_stream = of.stream() == to;
+    send_welcome(to, protocol, carries_stream, std::max(position, journal_.revision()));
     if (carries_stream) {
-        of->start_stream(position);
+        of.start_stream(position);
     }
 }
 
@@ -421,6 +443,15 @@ operation_ptr gateway_server::in_flight(const std::string &model_id, const part_
                                         std::function<void(std::optional<std::uint64_t>)> done)
 {
     return questions_.in_flight(gateways_.streams(), model_id, parts, revision, std::move(done));
+}
+
+
+operation_ptr gateway_server::in_flight_at(const std::string &gateway, const unrouted_revision &on,
+                                           std::function<void(std::optional<std::uint64_t>)> done)
+{
+    const auto *of = gateways_.find(gateway);
+    return questions_.in_flight({of == nullptr ? nullptr : of->stream()}, on.model_id, on.parts, on.revision,
+                                std::move(done));
 }
 
 

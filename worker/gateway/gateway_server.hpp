@@ -8,6 +8,7 @@
 #include "worker/gateway/failures_by_server.hpp"
 #include "worker/gateway/gateway_registry.hpp"
 #include "worker/gateway/listener.hpp"
+#include "worker/gateway/local_gateways.hpp"
 #include "worker/gateway/pages.hpp"
 #include "worker/gateway/questions.hpp"
 #include "worker/gateway/server_warnings.hpp"
@@ -29,7 +30,7 @@
 
 namespace rollout {
 
-class gateway_server final : public gateway_control {
+class gateway_server final : public gateway_control, public local_gateways {
   public:
     /// The loop and the journal must outlive the server, and the server its operations.
     gateway_server(uv_loop_t *loop, journal &from);
@@ -59,6 +60,17 @@ class gateway_server final : public gateway_control {
 
     /// Called when a gateway has followed the routes further, or is no longer known. May be null.
     std::function<void()> on_gateway_progress;
+
+    /// Called when one of `gateways()`, or `where()`, may be another than before: often, and from inside of other calls. May be
+    /// null.
+    std::function<void()> on_change;
+
+    /// Called when reload() is done: the routes are those of what the journal has now. May be null.
+    std::function<void()> on_reloaded;
+
+    /// Called for each hello: the worker process is welcomed, and its gateway gets routes, once `go_on` is called, which may be
+    /// at once. It does nothing if the link has ended. May be null: then nothing is waited for.
+    std::function<void(const std::string &gateway, std::function<void()> go_on)> before_first_routes;
 
     /// Finds the document of a deployment's series; nothing if there is no such deployment.
     using series_fn = std::function<void(const outcome &, std::optional<std::string> document)>;
@@ -108,6 +120,22 @@ class gateway_server final : public gateway_control {
                                                 const std::vector<std::string> &peers) const override;
     server_failures failures_of(const std::string &model_id, std::uint64_t revision) const override;
 
+    std::vector<gateway_state> gateways() const override { return gateways_.states(); }
+    bool knows(const std::string &gateway) const override { return gateways_.knows(gateway); }
+    position where() const override { return gateways_.where(); }
+    std::vector<unrouted_revision> unrouted() const override { return gateways_.routes().unrouted(); }
+    std::uint64_t routed_at(const std::string &model_id) const override
+    {
+        return gateways_.routes().changed_at(model_id);
+    }
+    std::uint64_t change_up_to(std::uint64_t revision) const override
+    {
+        return gateways_.where().seen < revision ? revision : gateways_.routes().change_up_to(revision);
+    }
+    operation_ptr in_flight_at(const std::string &gateway, const unrouted_revision &on,
+                               std::function<void(std::optional<std::uint64_t>)> done) override;
+    void add_lost(const std::vector<known_gateway> &all) override { gateways_.add_lost(all); }
+
     /// Returns how many worker processes of nginx are linked.
     std::size_t links() const noexcept { return sessions_.size(); }
 
@@ -121,6 +149,7 @@ class gateway_server final : public gateway_control {
     void on_end(const session_ptr &which);
     void on_message(const session_ptr &from, const json_t *message, std::string_view name);
     void on_hello(const session_ptr &from, const json_t *message);
+    void greet(const session_ptr &to, std::int64_t protocol, std::uint64_t position);
     std::uint64_t position_of(const json_t *hello, const std::string &gateway, int pid);
     void send_welcome(const session_ptr &to, std::int64_t protocol, bool carries_stream, std::uint64_t revision);
     void end_all(const std::string &why);

@@ -13,6 +13,12 @@ namespace {
 constexpr std::size_t part_bytes = 16 * 1024;
 
 
+bool may_be_loaded(const served_revision &retired) noexcept
+{
+    return retired.load_begun && !retired.drained;
+}
+
+
 bool leads_to(const published_routes::target &which, const std::optional<route_target> &slot)
 {
     return slot && slot->revision == which.revision && slot->model == which.server_model;
@@ -26,6 +32,7 @@ void published_routes::load(const model &from)
 {
     follow(from);
     revision_ = std::max(revision_, from.route_revision);
+    note_changed(from);
 }
 
 
@@ -39,6 +46,7 @@ std::vector<route> published_routes::follow(const model &changed)
             continue;
         }
         revision_ = std::max(revision_, changed.route_revision);
+        note_changed(changed);
         if (part.removed()) {
             routes_.erase(before);
         } else {
@@ -46,6 +54,8 @@ std::vector<route> published_routes::follow(const model &changed)
         }
         others.push_back(part);
     }
+    models_revision_ = std::max(models_revision_, changed.route_revision);
+    note_unrouted(changed);
     drop_peers_of(changed.model_id, true);
     std::ranges::transform(others, others.begin(), [this](const route &part) { return in_force(part); });
     return others;
@@ -74,6 +84,62 @@ std::vector<route> published_routes::reset_peers()
     }
     peers_.clear();
     return others;
+}
+
+
+void published_routes::note_unrouted(const model &of)
+{
+    std::vector<local_gateways::unrouted_revision> all;
+    for (const auto *left : {&of.retired, &of.kept}) {
+        for (const auto &revision : *left) {
+            if (may_be_loaded(revision)) {
+                all.push_back({of.model_id, revision.revision, revision.parts(), 0});
+            }
+        }
+    }
+    if (all.empty()) {
+        unrouted_.erase(of.model_id);
+    } else {
+        unrouted_[of.model_id] = std::move(all);
+    }
+}
+
+
+std::vector<local_gateways::unrouted_revision> published_routes::unrouted() const
+{
+    std::vector<local_gateways::unrouted_revision> all;
+    for (const auto &[model_id, of_model] : unrouted_) {
+        for (const auto &revision : of_model) {
+            all.push_back(revision);
+            all.back().routed_at = changed_at(model_id);
+        }
+    }
+    return all;
+}
+
+
+void published_routes::note_changed(const model &of)
+{
+    auto &at = changed_at_[of.model_id];
+    if (const auto before = changes_.find(at); before != changes_.end()) {
+        changes_.erase(before);
+    }
+    at = of.route_revision;
+    changes_.insert(at);
+}
+
+
+std::uint64_t published_routes::change_up_to(std::uint64_t revision) const
+{
+    const auto next = changes_.upper_bound(revision);
+    return next == changes_.begin() ? 0 : *std::prev(next);
+}
+
+
+std::uint64_t published_routes::changed_at(const std::string &model_id) const
+{
+    const auto known = changed_at_.find(model_id);
+    return known == changed_at_.end() ? 0 : known->second;
 }
 
 

@@ -3,6 +3,7 @@
 
 #include "common/domain/route.hpp"
 #include "worker/domain/model.hpp"
+#include "worker/gateway/local_gateways.hpp"
 
 #include <compare>
 #include <cstdint>
@@ -48,6 +49,16 @@ class published_routes {
     /// Returns the revision of the newest route.
     std::uint64_t revision() const noexcept { return revision_; }
 
+    /// Returns the revision of the newest write of a model.
+    std::uint64_t models_revision() const noexcept { return models_revision_; }
+
+    // As in `local_gateways`.
+    std::vector<local_gateways::unrouted_revision> unrouted() const;
+    std::uint64_t changed_at(const std::string &model_id) const;
+
+    /// Returns the newest of the models' last changes of routes up to that revision; 0: there is none.
+    std::uint64_t change_up_to(std::uint64_t revision) const;
+
     /// Returns the frame of one change.
     static std::string change(const route &to_follow, std::uint64_t revision);
 
@@ -61,10 +72,16 @@ class published_routes {
     std::vector<route> durable_of(const std::string &model_id) const;
     route in_force(const route &durable) const;
     void drop_peers_of(const std::string &model_id, bool also_unused);
+    void note_unrouted(const model &of);
+    void note_changed(const model &of);
 
     std::map<std::pair<std::string, std::string>, route> routes_;     ///< as the journal has them, by model and part
     std::map<target, std::optional<std::vector<std::string>>> peers_; ///< known better than in the journal
     std::uint64_t revision_ = 0;
+    std::uint64_t models_revision_ = 0;
+    std::multiset<std::uint64_t> changes_;                                           ///< the values of `changed_at_`
+    std::map<std::string, std::uint64_t> changed_at_;                                ///< by model
+    std::map<std::string, std::vector<local_gateways::unrouted_revision>> unrouted_; ///< the same
 };
 
 } // namespace rollout

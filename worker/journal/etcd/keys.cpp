@@ -95,13 +95,13 @@ std::string keys::series(std::string_view task_id) const
 
 std::string keys::host(std::string_view name) const
 {
-    return prefix_ + "l/hosts/" + escaped(name);
+    return hosts() + escaped(name);
 }
 
 
 std::string keys::gateway(std::string_view gateway_id) const
 {
-    return prefix_ + "l/gateways/" + escaped(gateway_id);
+    return gateways() + escaped(gateway_id);
 }
 
 

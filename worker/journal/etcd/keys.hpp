@@ -51,7 +51,9 @@ class keys {
 
     // What only the leader follows.
 
+    std::string hosts() const { return prefix_ + "l/hosts/"; } ///< what the keys of all hosts begin with
     std::string host(std::string_view name) const;
+    std::string gateways() const { return prefix_ + "l/gateways/"; } ///< the same of all gateways
     std::string gateway(std::string_view gateway_id) const;
 
   private:

@@ -457,6 +457,66 @@ void once_it_is_stopped_a_link_that_ends_starts_nothing(void **)
 
 } // namespace
 
+namespace {
+
+/// Those that a host says of its gateways to others.
+void what_becomes_of_a_gateway_is_told(void **)
+{
+    known_gateways gateways;
+    int changes = 0;
+    gateways.all->on_change = [&changes] { ++changes; };
+    assert_true(gateways.all->states().empty());
+    auto nginx = gateways.link("first");
+    assert_int_equal(std::exchange(changes, 0), 1);
+    auto state = gateways.all->states().at(0);
+    assert_text(state.id, "first");
+    assert_true(state.is_linked);
+    assert_int_equal(state.since_us, gateways.time.wall_us());
+    assert_int_equal(state.followed, 0);
+    assert_false(state.processes.empty());
+    gateways.all->confirm(*nginx->link, newest_route);
+    assert_int_equal(std::exchange(changes, 0), 1);
+    assert_int_equal(gateways.all->states().at(0).followed, newest_route);
+    gateways.time.run_for(3s);
+    gateways.all->leave(nginx->link);
+    assert_int_equal(std::exchange(changes, 0), 1);
+    state = gateways.all->states().at(0);
+    assert_false(state.is_linked);
+    assert_int_equal(state.since_us, gateways.time.wall_us());
+    assert_int_equal(state.followed, newest_route); // it does not go back
+    gateways.time.run_for(61s);
+    assert_int_equal(std::exchange(changes, 0), 1);
+    assert_true(gateways.all->states().empty());
+    gateways.all->follow({.rows = {}, .models = {}, .before = 7, .now = 8});
+    assert_int_equal(changes, 0); // no route can have changed
+    gateways.all->follow({.rows = {}, .models = {model_with("m", 1009)}, .before = 8, .now = 1010});
+    assert_int_equal(changes, 1);
+    assert_int_equal(gateways.all->where().models, 1009);
+    assert_int_equal(gateways.all->where().routes, newest_route);
+    assert_int_equal(gateways.all->where().seen, 1010);
+}
+
+
+void gateways_that_others_know_of_an_earlier_start_are_lost_ones(void **)
+{
+    known_gateways gateways;
+    const auto nginx = gateways.link("first");
+    gateways.journal.asked();
+    const auto processes = gateways.all->states().at(0).processes;
+    gateways.all->add_lost({{"first", "x"}, {"before", processes}});
+    assert_text(gateways.journal.asked(), "remember before");
+    assert_true(gateways.all->find("first")->is_linked());
+    assert_int_equal(gateways.all->states().size(), 2);
+    assert_holds(gateways.all->missing(), "gateway before has had no link");
+    gateways.time.run_for(59s);
+    assert_true(gateways.all->knows("before"));
+    gateways.time.run_for(2s);
+    assert_false(gateways.all->knows("before"));
+}
+
+} // namespace
+
+
 int main()
 {
     const CMUnitTest tests[] = {
@@ -484,6 +544,8 @@ int main()
         cmocka_unit_test(a_gateway_that_lacks_an_upstream_objects_and_one_that_is_lost_does_not),
         cmocka_unit_test(a_server_is_missing_if_no_worker_process_of_a_gateway_has_it),
         cmocka_unit_test(once_it_is_stopped_a_link_that_ends_starts_nothing),
+        cmocka_unit_test(what_becomes_of_a_gateway_is_told),
+        cmocka_unit_test(gateways_that_others_know_of_an_earlier_start_are_lost_ones),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -291,6 +291,33 @@ void a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes(void **)
     assert_true(followed);
 }
 
+void a_gateway_gets_routes_when_it_may(void **)
+{
+    linked_gateway world;
+    std::vector<std::function<void()>> waiting;
+    world.server->before_first_routes = [&waiting](const std::string &gateway, std::function<void()> go_on) {
+        assert_text(gateway, "second");
+        waiting.push_back(std::move(go_on));
+    };
+    worker_process first(world.path());
+    auto second = std::make_unique<worker_process>(world.path());
+    for (auto *process : {&first, second.get()}) {
+        process->say(R"({"type": "hello", "protocol": 3, "pid": 8, "gateway": "second"})");
+    }
+    world.loop.run_until([&] { return waiting.size() == 2; });
+    assert_true(world.server->knows("second")); // and is waited for from now on
+    assert_int_equal(world.server->followers_of(1, rollout::gateway_control::awaited::known).known, 2);
+    second.reset();
+    world.loop.run_until([&] { return world.server->links() == 2; });
+    for (const auto &go_on : waiting) {
+        go_on();
+    }
+    const auto welcome = first.hear(world.loop, "welcome");
+    assert_true(json_is_true(json_object_get(welcome.get(), "stream")));
+    first.hear(world.loop, "routes");
+    world.server->before_first_routes = nullptr;
+}
+
 } // namespace
 
 int main()
@@ -304,6 +331,7 @@ int main()
         cmocka_unit_test(a_page_of_models_is_written_some_in_a_turn_and_others_are_answered_between),
         cmocka_unit_test(a_page_of_models_is_the_same_in_lines_and_in_one_frame),
         cmocka_unit_test(a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes),
+        cmocka_unit_test(a_gateway_gets_routes_when_it_may),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

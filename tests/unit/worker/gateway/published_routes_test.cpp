@@ -193,6 +193,55 @@ void upstreams_are_those_of_blue_and_of_green(void **)
     assert_true(routes.upstreams() == std::set<std::string>({"inference", "other"}));
 }
 
+/// Only while it may be loaded, and not once it has drained.
+void what_is_out_of_the_traffic_is_known_with_the_change_that_took_it_out(void **)
+{
+    published_routes routes;
+    auto changed = model_with("m", 10, {route_of("m", 2)});
+    rollout::served_revision left;
+    left.revision = 1;
+    left.copies.push_back({"m__r1", {"a", "b"}, nullptr});
+    changed.retired.push_back(left);
+    routes.load(changed);
+    assert_true(routes.unrouted().empty());
+    changed.retired[0].load_begun = true;
+    changed.route_revision = 12; // of a write that changes no route
+    routes.follow(changed);
+    assert_int_equal(routes.unrouted().size(), 1);
+    assert_int_equal(routes.unrouted()[0].revision, 1);
+    assert_int_equal(routes.unrouted()[0].routed_at, 10);
+    assert_true(routes.unrouted()[0].parts == std::vector<std::string>({"a", "b"}));
+    assert_int_equal(routes.models_revision(), 12);
+    assert_int_equal(routes.revision(), 10);
+    changed.kept = std::exchange(changed.retired, {});
+    changed.route_revision = 13;
+    routes.follow(changed);
+    assert_int_equal(routes.unrouted().size(), 1);
+    changed.kept[0].drained = true;
+    routes.follow(changed);
+    assert_true(routes.unrouted().empty());
+}
+
+
+void the_newest_change_up_to_a_revision(void **)
+{
+    published_routes routes;
+    assert_int_equal(routes.change_up_to(100), 0);
+    routes.follow(model_with("m", 10, {route_of("m", 1)}));
+    routes.follow(model_with("n", 20, {route_of("n", 1)}));
+    assert_int_equal(routes.change_up_to(9), 0);
+    assert_int_equal(routes.change_up_to(10), 10);
+    assert_int_equal(routes.change_up_to(19), 10);
+    assert_int_equal(routes.change_up_to(100), 20);
+    routes.follow(model_with("n", 30, {route_of("n", 1)})); // the same
+    assert_int_equal(routes.change_up_to(100), 20);
+    routes.follow(model_with("n", 31));
+    assert_int_equal(routes.change_up_to(100), 31);
+    assert_int_equal(routes.change_up_to(30), 10);
+    assert_int_equal(routes.changed_at("n"), 31);
+    assert_int_equal(routes.changed_at("nobody"), 0);
+}
+
 } // namespace
 
 int main()
@@ -209,6 +258,8 @@ int main()
         cmocka_unit_test(no_routes_are_a_full_set_too),
         cmocka_unit_test(a_large_set_comes_in_parts_of_which_the_first_and_the_last_say_so),
         cmocka_unit_test(upstreams_are_those_of_blue_and_of_green),
+        cmocka_unit_test(what_is_out_of_the_traffic_is_known_with_the_change_that_took_it_out),
+        cmocka_unit_test(the_newest_change_up_to_a_revision),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
