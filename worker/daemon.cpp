@@ -29,6 +29,10 @@ using namespace std::chrono_literals;
 constexpr std::size_t most_models_named = 20;
 
 constexpr auto engine_retry_pause = 1000ms;
+
+/// After a lost write: one that is lost again and again must not keep rolloutd busy.
+constexpr auto engine_restart_pause = 200ms;
+
 constexpr unsigned most_failed_reads = 5; ///< of a start
 
 } // namespace
@@ -215,7 +219,7 @@ void daemon::restart_engine()
     store_->set_carries_out(false);
     engine_->stop([this] {
         if (!stopping_ && is_elected_) {
-            start_engine();
+            next_start_ = time_.after(engine_restart_pause, [this] { start_engine(); });
         }
     });
 }

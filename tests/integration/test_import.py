@@ -172,7 +172,7 @@ def test_what_cannot_be_imported_is_refused_with_a_sentence(single):
     assert "is a journal, not a replica of one in etcd" in first.rolloutd.text() and "give it to rolloutd --import" in first.rolloutd.text()
     single.share()
     first.rolloutd.start()
-    wait_until(lambda: single.keys() == 4, "the cluster, its last change, its host and its leader")
+    wait_until(lambda: single.keys() == 5, "the cluster, its last change, its host, its gateway and its leader")
     elsewhere = {"journal": {**single.shared, "path": str(first.own / "other.db")}, "file": first.own / "replica.db"}
     single.refused("a rolloutd uses the journal", status=1, **elsewhere)
     first.rolloutd.stop()
