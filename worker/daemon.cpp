@@ -219,7 +219,11 @@ void daemon::restart_engine()
     store_->set_carries_out(false);
     engine_->stop([this] {
         if (!stopping_ && is_elected_) {
-            next_start_ = time_.after(engine_restart_pause, [this] { start_engine(); });
+            next_start_ = time_.after(engine_restart_pause, [this] {
+                if (engine_->state() == engine_state::absent) { // else it has been elected anew meanwhile
+                    start_engine();
+                }
+            });
         }
     });
 }
