@@ -84,12 +84,11 @@ etcd::access_settings access_of(const cluster_settings &from)
 std::vector<json_fault> cluster_store::check(const cluster_settings &wanted)
 {
     std::vector<json_fault> faults;
-    if (const auto why = etcd::check_access(access_of(wanted)); !why.empty()) {
-        const auto colon = why.find(": "); // after the member's name
-        faults.push_back({"/journal/etcd/" + why.substr(0, colon), why.substr(colon + 2)});
-    }
-    if (auto why = cluster::keys::check_prefix(wanted.prefix); !why.empty()) {
-        faults.push_back({"/journal/etcd/prefix", std::move(why)});
+    for (const auto &why : {etcd::check_access(access_of(wanted)), cluster::keys::check_prefix(wanted.prefix)}) {
+        if (!why.empty()) {
+            const auto colon = why.find(": "); // after the member's name
+            faults.push_back({"/journal/etcd/" + why.substr(0, colon), why.substr(colon + 2)});
+        }
     }
     return faults;
 }

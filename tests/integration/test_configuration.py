@@ -253,6 +253,8 @@ def test_a_whole_number_is_whole_however_it_is_written(tmp_path):
     ({"listen": {"mode": 660}}, "/listen/mode"), ({"listen": {"allow_users": ["no-such-user-here"]}}, "/listen/allow_users/0"),
     ({"listen": {"port": 80}}, "/listen/port"),
     ({"journal": None}, "/journal"), ({"journal": {"path": 5}}, "/journal/path"), ({"journal": {"type": "redis"}}, "/journal/type"),
+    ({"journal": {"type": "etcd"}}, "/journal/etcd"), ({"journal": {"type": "etcd", "etcd": {"endpoints": ["ftp://x"]}}}, "/journal/etcd/endpoints"),
+    ({"journal": {"type": "etcd", "etcd": {"endpoints": ["http://127.0.0.1:2379"], "prefix": "x"}}}, "/journal/etcd/prefix"),
     ({"journal": {"retain_days": 0}}, "/journal/retain_days"), ({"journal": {"x/y": 1}}, "/journal/x~1y"),
     ({"limits": {"max_queue": -1}}, "/limits/max_queue"), ({"limits": {"max_unwritten": 0}}, "/limits/max_unwritten"), ({"limits": {"retries": 1.5}}, "/limits/retries"),
     ({"limits": {"max_concurrent_rollouts": "4"}}, "/limits/max_concurrent_rollouts"), ({"limits": []}, "/limits"),
