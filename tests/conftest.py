@@ -10,8 +10,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "harness"))
 sys.path.append(str(pathlib.Path(__file__).parent / "bench"))
 
 import description  # noqa: E402
-from ending import finish  # noqa: E402
+from ending import finish, finish_hosts  # noqa: E402
 from gateway import Gateway  # noqa: E402
+from hosts import Hosts  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -43,6 +44,20 @@ def make_gateway(request):
     yield make
     for gateway in made:
         finish(request, gateway)
+
+
+@pytest.fixture
+def make_hosts(request):
+    """Makes hosts that share an etcd (not started), as `make_gateway` makes gateways."""
+    made = []
+
+    def make(*arguments, **settings):
+        made.append(Hosts(*arguments, **settings))
+        return made[-1]
+
+    yield make
+    for hosts in made:
+        finish_hosts(request, hosts)
 
 
 @pytest.fixture(scope="module")

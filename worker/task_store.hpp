@@ -83,8 +83,8 @@ class task_store {
     /// This rolloutd carries out no tasks any more and will not again: another one can at once.
     virtual void resign(std::function<void()> done) = 0;
 
-    /// Ends what can be ended, the opening too: no callback comes any more. Before the store is destroyed, the loop must run until it is no longer busy, and once more
-    /// after.
+    /// Ends what can be ended, the opening too: no callback comes any more. Before the store is destroyed, the loop must run
+    /// until it is no longer busy, and once more after.
     virtual void stop() = 0;
     virtual bool busy() const = 0;
 };

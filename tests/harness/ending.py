@@ -16,6 +16,12 @@ def finish(request, gateway):
     assert not [line for line in alerts if not allowed_alert(gateway, line)], alerts
 
 
+def finish_hosts(request, hosts):
+    for host in hosts:
+        finish(request, host)
+    hosts.close()
+
+
 def sanitizers_report(text, lacks_descriptors=False):
     """The first one, with what follows it; empty if there is none. UBSan needs a pipe to look at an object: to a process that cannot have
     one it says of a good object that it has an invalid vptr, and that its memory cannot be printed."""

@@ -1,30 +1,17 @@
 """Several hosts on one etcd: a task is accepted at any of them and found at any other, and one of them carries it out."""
 
+import base64
 import threading
 
 import pytest
+import requests
 
-from ending import finish
+from ending import finish_hosts
 from gateway import Client, Traffic
 from hosts import Hosts
-from processes import wait_until
+from processes import DEADLINE_S, wait_until
 
 HELD = {"steps": [{"weight": 30, "hold_s": 600}, {"weight": 100}]}
-
-
-@pytest.fixture
-def make_hosts(request):
-    made = []
-
-    def make(*arguments, **settings):
-        made.append(Hosts(*arguments, **settings))
-        return made[-1]
-
-    yield make
-    for hosts in made:
-        for host in hosts:
-            finish(request, host)
-        hosts.close()
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +20,7 @@ def hosts(request):
     try:
         yield made.start()
     finally:
-        for host in made:
-            finish(request, host)
-        made.close()
+        finish_hosts(request, made)
 
 
 @pytest.fixture
@@ -231,3 +216,18 @@ def test_a_host_that_starts_without_etcd_serves_what_it_knew(make_hosts, m):
     hosts.etcd.start_again()
     wait_until(hosts.leader, "the leader")
     hosts[0].deploy(m)
+
+
+def test_a_leader_of_an_etcd_of_its_own_compacts_it(make_hosts, m):
+    hosts = make_hosts(2, rolloutd={"journal": {"etcd": {"compact_s": 1}}}).start()
+    hosts[0].make_model(m, "x")
+    task = hosts[0].deploy(m)
+    asked = {"key": base64.b64encode(b"/rollout/default/s/meta").decode(), "revision": 2}
+
+    def is_compacted():
+        answer = requests.post(f"{hosts.etcd.members[0].url}/v3/kv/range", json=asked, timeout=DEADLINE_S)
+        return answer.status_code != 200 and "compacted" in answer.text
+    wait_until(is_compacted, "the compaction")
+    assert hosts[1].task(task)["status"] == "completed"
+    hosts[1].deploy(m)
+    assert not [line for host in hosts for line in host.rolloutd.lines() if "compacted" in line["message"]]

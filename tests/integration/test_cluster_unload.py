@@ -9,27 +9,10 @@ import threading
 
 import pytest
 
-from ending import finish
 from gateway import Traffic
-from hosts import Hosts
 from processes import wait_until
 
 RECORDS = "/rollout/default/l/gateways/"
-
-
-@pytest.fixture
-def make_hosts(request):
-    made = []
-
-    def make(*arguments, **settings):
-        made.append(Hosts(*arguments, **settings))
-        return made[-1].start()
-
-    yield make
-    for hosts in made:
-        for host in hosts:
-            finish(request, host)
-        hosts.close()
 
 
 @pytest.fixture
@@ -85,7 +68,7 @@ def used_while_unloaded(host):
 
 
 def test_no_model_is_used_between_its_unload_and_its_next_load(make_hosts, m):
-    hosts = make_hosts()
+    hosts = make_hosts().start()
     hosts[0].make_model(m, "answer 0")
     hosts[0].deploy(m)
     for host in hosts:
@@ -107,7 +90,7 @@ def test_no_model_is_used_between_its_unload_and_its_next_load(make_hosts, m):
 
 
 def test_what_a_host_still_routes_to_stays_loaded_until_it_goes_on(make_hosts, m):
-    hosts = make_hosts(2)
+    hosts = make_hosts(2).start()
     leader, (other,) = hosts.leader(), hosts.others()
     leader.serve_blue(m)
     wait_until(lambda: other.infer(m) == "blue", "the route")
@@ -126,7 +109,7 @@ def test_what_a_host_still_routes_to_stays_loaded_until_it_goes_on(make_hosts, m
 
 
 def test_another_leader_keeps_it_loaded_as_well(make_hosts, m):
-    hosts = make_hosts(3)
+    hosts = make_hosts(3).start()
     leader, (other, third) = hosts.leader(), hosts.others()
     leader.serve_blue(m)
     for host in (other, third):
@@ -151,7 +134,7 @@ def test_another_leader_keeps_it_loaded_as_well(make_hosts, m):
 
 
 def test_a_host_that_is_gone_is_waited_for_as_long_as_its_gateway_may_route(make_hosts, m):
-    hosts = make_hosts(2, rolloutd={"journal": {"etcd": {"isolation_s": 3}}})
+    hosts = make_hosts(2, rolloutd={"journal": {"etcd": {"isolation_s": 3}}}).start()
     leader, (other,) = hosts.leader(), hosts.others()
     leader.serve_blue(m)
     wait_until(lambda: other.infer(m) == "blue", "the route")
@@ -171,7 +154,7 @@ def test_a_host_that_is_gone_is_waited_for_as_long_as_its_gateway_may_route(make
 
 
 def test_a_deletion_waits_for_a_host_that_is_away(make_hosts, m):
-    hosts = make_hosts(2)
+    hosts = make_hosts(2).start()
     leader, (other,) = hosts.leader(), hosts.others()
     leader.make_model(m, "x")
     leader.deploy(m)
@@ -185,7 +168,7 @@ def test_a_deletion_waits_for_a_host_that_is_away(make_hosts, m):
 
 
 def test_requests_in_flight_at_another_host_hold_the_unload_until_they_end(make_hosts, m):
-    hosts = make_hosts(2)
+    hosts = make_hosts(2).start()
     leader, (other,) = hosts.leader(), hosts.others()
     leader.make_model(m, "blue", faults=[{"kind": "slow_infer", "ms": 6000}])
     leader.deploy(m)
@@ -209,7 +192,7 @@ def test_requests_in_flight_at_another_host_hold_the_unload_until_they_end(make_
 
 
 def test_a_goodbye_removes_the_record_and_a_restart_of_rolloutd_keeps_it(make_hosts, m):
-    hosts = make_hosts(2)
+    hosts = make_hosts(2).start()
     leader, (other,) = hosts.leader(), hosts.others()
     leader.serve_blue(m)
     wait_until(lambda: other.infer(m) == "blue", "the route")

@@ -10,28 +10,11 @@ import subprocess
 
 import pytest
 
-from ending import finish
 from gateway import Traffic
-from hosts import Hosts
 from processes import DEADLINE_S, ROLLOUTD, wait_until
 
 HELD = {"steps": [{"weight": 30, "hold_s": 600}, {"weight": 100}]}
 PERMANENT = 78
-
-
-@pytest.fixture
-def make_hosts(request):
-    made = []
-
-    def make(*arguments, **settings):
-        made.append(Hosts(*arguments, **settings))
-        return made[-1]
-
-    yield make
-    for hosts in made:
-        for host in hosts:
-            finish(request, host)
-        hosts.close()
 
 
 class Single:
