@@ -192,7 +192,7 @@ def test_rolloutd_without_file_descriptors_says_so_and_goes_on(make_gateway):
         gateway.make_model("n", "n")
     finally:
         allow_files(gateway.rolloutd.pid, 1024)
-    wait_until(lambda: gateway.rolloutd.linked() >= set(gateway.nginx.worker_pids()), "nginx's links")
+    wait_until(lambda: gateway.nginx.linked(gateway.rolloutd), "nginx's links")
     gateway.deploy("m")
     assert gateway.infer("m") == "second"
 

@@ -107,7 +107,7 @@ class Gateway(Client):
     def await_link(self, client=None):
         """Until every worker process is linked, so that whichever gets a post can pass it on, and the table is filled: then it knows
         that there is no such task."""
-        wait_until(lambda: self.rolloutd.linked() >= set(self.nginx.worker_pids()), "nginx's links to rolloutd")
+        wait_until(lambda: self.nginx.linked(self.rolloutd), "nginx's links to rolloutd")
         wait_until(lambda: (client or self).get(f"{self.api}/deploy-status/nobody").status == 404, "the table")
 
     def close(self):

@@ -328,6 +328,14 @@ class Nginx(Process):
         log = self.home / "error.log"
         return log.read_text(errors="replace") if log.exists() else ""
 
+    def linked(self, rolloutd):
+        """Whether each of its worker processes is linked to this rolloutd, which was started before, and has its welcome."""
+        welcomed = set()
+        for pid, said in re.findall(r"(\d+)#\d+:.* rollout: (linked to rolloutd|the link to rolloutd .* ended)", self.errors()):
+            (welcomed.add if said.startswith("linked") else welcomed.discard)(int(pid))
+        pids = self.worker_pids()
+        return bool(pids) and welcomed & rolloutd.linked() >= set(pids)
+
 
 class ExampleNginx(Nginx):
     """nginx with a file of conf/ as it stands, but for its paths, ports and addresses; `more` goes into its http block."""
@@ -343,7 +351,7 @@ class ExampleNginx(Nginx):
         temporary = "".join(f"{name}_temp_path {self.home}/{name};" for name in ("proxy", "fastcgi", "uwsgi", "scgi"))
         for old, new in {
             "modules/ngx_http_rollout_module.so": MODULE, "www-data": worker_user(), "/run/nginx.pid": f"{self.home}/nginx.pid",
-            "/var/log/nginx": self.home, "/run/rollout/rolloutd.sock": self.pieces["socket"],
+            "/var/log/nginx": self.home, "error.log notice": "error.log info", "/run/rollout/rolloutd.sock": self.pieces["socket"],
             "127.0.0.1:8000": f"127.0.0.1:{self.pieces['inference']}",
             "http {\n": f"env ASAN_OPTIONS;\nhttp {{\n{temporary}client_body_temp_path {self.home}/body;\n{self.more}\n", **self.replaced,
         }.items():

@@ -297,7 +297,7 @@ def test_beside_another_gateway_a_task_that_is_not_in_the_table_is_asked_for(mak
     assert without_an_answer_of_rolloutds() == 404
     other.start()
     try:
-        wait_until(lambda: gateway.rolloutd.linked() >= set(other.worker_pids()), "the other gateway's links")
+        wait_until(lambda: other.linked(gateway.rolloutd), "the other gateway's links")
         wait_until(lambda: without_an_answer_of_rolloutds() == 503, "the doubt")
         gateway.get("/deploy/nobody").problem(404)
         Client(other.port).get("/deploy/nobody").problem(404)

@@ -81,7 +81,7 @@ def make_two(make_gateway, tmp_path_factory):
         other.pieces["socket"] = relay.path if relayed else gateway.rolloutd.socket
         other.start()
         made.append(other)
-        wait_until(lambda: len(other.worker_pids()) == 2 and gateway.rolloutd.linked() >= set(other.worker_pids()), "the other gateway's links")
+        wait_until(lambda: other.linked(gateway.rolloutd), "the other gateway's links")
         return gateway, other, relay
 
     yield make
@@ -127,6 +127,7 @@ def test_they_stay_ready_over_reloads_and_restarts_though_a_zone_is_too_small_fo
     def both_are_ready():
         for nginx in (gateway.nginx, other):
             client = Client(nginx.port)
+            wait_until(lambda: nginx.linked(gateway.rolloutd), "the links of all worker processes, each of which answers for its own")
             wait_until(lambda: client.get("/readyz").status == 200, "readiness")
             client.get("/delete/nobody").problem(404)
             for task in (tasks[0], last):
