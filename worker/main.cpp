@@ -119,6 +119,9 @@ try {
     std::vector<json_fault> faults;
     const auto config = std::make_shared<const settings>(read_settings(path, faults));
     if (faults.empty()) {
+        faults = enter_program_of(*config, argv);
+    }
+    if (faults.empty()) {
         faults = check_store(*config);
     }
     report(path, faults);

@@ -4,22 +4,35 @@
 
 #ifdef ROLLOUT_HAS_ETCD
 #include "worker/cluster_store.hpp"
+#else
+#include "worker/os/program_beside.hpp"
 #endif
 
 #include <utility>
 
 namespace rollout {
 
-std::vector<json_fault> check_store(const settings &config)
+std::vector<json_fault> enter_program_of([[maybe_unused]] const settings &config, [[maybe_unused]] char **arguments)
 {
-    if (!config.journal.etcd) {
-        return {};
+#ifndef ROLLOUT_HAS_ETCD
+    if (config.journal.etcd) {
+        const auto why = become_program_beside("rolloutd-etcd", arguments);
+        return {{"/journal/type", "the client of etcd is a program of its own, and " + why +
+                                      ". Install the package rolloutd-etcd, or build Rollout where gRPC for C++ is"}};
     }
-#ifdef ROLLOUT_HAS_ETCD
-    return cluster_store::check(*config.journal.etcd);
-#else
-    return {{"/journal/type", "this rolloutd was built without the client of etcd"}};
 #endif
+    return {};
+}
+
+
+std::vector<json_fault> check_store([[maybe_unused]] const settings &config)
+{
+#ifdef ROLLOUT_HAS_ETCD
+    if (config.journal.etcd) {
+        return cluster_store::check(*config.journal.etcd);
+    }
+#endif
+    return {};
 }
 
 

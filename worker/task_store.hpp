@@ -89,7 +89,11 @@ class task_store {
     virtual bool busy() const = 0;
 };
 
-/// Returns why a rolloutd cannot have this journal: of the settings, and of the build.
+/// If this program has not what the journal needs, the process becomes the program that has, with the same arguments: only
+/// those with a journal in etcd load gRPC. Returns, with nothing, if no other program is needed, or with why there is none.
+std::vector<json_fault> enter_program_of(const settings &config, char **arguments);
+
+/// Returns why a rolloutd cannot have this journal.
 std::vector<json_fault> check_store(const settings &config);
 
 /// `time` outlives the store. Signals must have been started.

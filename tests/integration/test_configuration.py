@@ -228,6 +228,27 @@ def checked(folder, config):
     return check(file)
 
 
+def test_a_journal_in_etcd_needs_the_program_that_has_its_client(tmp_path):
+    config = {**LEAST, "journal": {"path": str(tmp_path / "replica.db"), "type": "etcd", "etcd": {"endpoints": ["http://127.0.0.1:2379"]}}}
+    alone = tmp_path / "rolloutd"
+    shutil.copy(ROLLOUTD, alone)
+    (tmp_path / "rolloutd.json").write_text(json.dumps(config))
+
+    def checked_alone():
+        return subprocess.run([alone, "--config", str(tmp_path / "rolloutd.json"), "--check"], capture_output=True, text=True, timeout=DEADLINE_S)
+
+    done = checked_alone()
+    assert done.returncode == 1
+    assert f"/journal/type: the client of etcd is a program of its own, and {tmp_path}/rolloutd-etcd cannot be started: No such file or directory. " \
+           "Install the package rolloutd-etcd" in done.stderr
+    with_client = ROLLOUTD.with_name("rolloutd-etcd")
+    if not with_client.exists():
+        pytest.skip("built without the client of etcd")
+    (tmp_path / "rolloutd-etcd").symlink_to(with_client)
+    done = checked_alone()
+    assert done.returncode == 0 and "the configuration is good" in done.stdout, done.stderr
+
+
 PROGRAM = {"type": "command", "command": ["/usr/local/bin/serve"], "upstream": "inference", "staging": "/srv/staging"}
 SMOKE = {"request": {"inputs": []}}
 

@@ -1,6 +1,7 @@
 """The Debian packages: what they hold, and what becomes of a gateway as they are installed, upgraded, removed and purged."""
 
 import gzip
+import json
 import os
 import pathlib
 import re
@@ -22,9 +23,9 @@ ENABLED = "/etc/systemd/system/multi-user.target.wants/rolloutd.service"
 
 @pytest.fixture(scope="module")
 def packages():
-    """The packages' files: the module's and rolloutd's."""
+    """The packages' files: the module's, rolloutd's and its client's of etcd."""
     made = [pathlib.Path(line) for line in run(ROOT / "scripts/packages", seconds=3600).splitlines() if line.endswith(".deb")]
-    assert [path.name.split("_")[0] for path in made] == [MODULE, "rolloutd"], made
+    assert [path.name.split("_")[0] for path in made] == [MODULE, "rolloutd", "rolloutd-etcd"], made
     return made
 
 
@@ -34,7 +35,7 @@ def next_packages(packages, tmp_path_factory):
     folder = tmp_path_factory.mktemp("next")
     run("cpack", "--config", FOLDER / "CPackConfig.cmake", "-G", "DEB", "-B", folder, "-D", "CPACK_PACKAGE_VERSION=0.99.0")
     made = sorted(folder.glob("*.deb"))
-    assert [field(path, "Version") for path in made] == ["0.99.0-1"] * 2
+    assert [field(path, "Version") for path in made] == ["0.99.0-1"] * 3
     return made
 
 
@@ -97,7 +98,7 @@ def test_the_module_depends_on_the_exact_abi_of_the_nginx_it_was_built_for(packa
 
 def test_versions_and_dates_are_told_once(packages):
     newest = re.match(r"rollout \((.*)\) ", (ROOT / "packaging/changelog").read_text())[1]
-    assert [field(package, "Version") for package in packages] == [newest] * 2
+    assert [field(package, "Version") for package in packages] == [newest] * 3
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +191,19 @@ def test_the_examples_of_the_packages_are_taken_by_nginx_and_rolloutd(gateway, p
     examples = gateway.root.file(f"/usr/share/doc/{MODULE}/examples")
     assert {path.name for path in examples.iterdir()} == {"nginx.conf", "embedding-studio", "protected", "prometheus", "several-servers", "vllm"}
     gateway.root.run("nginx", "-t", "-q", "-c", f"/usr/share/doc/{MODULE}/examples/nginx.conf")
+
+
+def test_a_journal_in_etcd_needs_the_package_with_its_client(gateway, packages):
+    gateway.root.install(packages[:2])
+    settings = json.loads(gateway.root.file("/etc/rollout/rolloutd.json").read_text())
+    settings["journal"] = {**settings.get("journal", {}), "type": "etcd", "etcd": {"endpoints": ["http://127.0.0.1:2379"]}}
+    gateway.root.file("/srv/cluster.json").write_text(json.dumps(settings))
+    check = gateway.root.command("rolloutd", "--config", "/srv/cluster.json", "--check")
+    refused = subprocess.run(check, capture_output=True, text=True, env=gateway.root.environment())
+    assert refused.returncode == 1
+    assert "/usr/sbin/rolloutd-etcd cannot be started: No such file or directory. Install the package rolloutd-etcd" in refused.stderr
+    gateway.root.install(packages[2:])
+    assert "the configuration is good" in run(*check, env=gateway.root.environment())
 
 
 # Upgraded.
