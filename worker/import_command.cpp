@@ -9,6 +9,7 @@
 #ifdef ROLLOUT_HAS_ETCD
 #include "worker/cluster_store.hpp"
 #include "worker/etcd/client.hpp"
+#include "worker/fleet/gateway_record.hpp"
 #include "worker/journal/etcd/journal_import.hpp"
 #include "worker/journal/sqlite/journal_source.hpp"
 #include "worker/os/signals.hpp"
@@ -59,6 +60,23 @@ void print_end(const journal_source &from, const cluster_settings &to, const std
 }
 
 
+/// Each is one that this host has lost, until it has a link again: nothing is unloaded that it may route to.
+std::vector<etcd::put_request> puts_of(const std::vector<known_gateway> &gateways, const cluster_settings &to,
+                                       std::int64_t now_us)
+{
+    const cluster::keys names(to.prefix);
+    std::vector<etcd::put_request> puts;
+    for (const auto &[id, processes] : gateways) {
+        gateway_record record;
+        record.host = to.host;
+        record.since_us = now_us;
+        record.processes = processes;
+        puts.push_back({names.gateway(id), text_of(record), 0});
+    }
+    return puts;
+}
+
+
 /// Returns the exit status.
 int run_import(uv_loop_t *loop, const settings &config, const std::string &path)
 {
@@ -93,6 +111,7 @@ int run_import(uv_loop_t *loop, const settings &config, const std::string &path)
                                   .time = time,
                                   .names = cluster::keys(to.prefix),
                                   .from = from,
+                                  .also = puts_of(from.gateways(), to, time.wall_us()),
                                   .on_progress =
                                       [&](std::uint64_t tasks) {
                                           if (time.now() - said_at >= progress_pause) {

@@ -127,6 +127,25 @@ def test_a_journal_is_moved_with_all_that_is_in_it(single):
     single.refused("a journal is imported only where etcd has nothing")
 
 
+def test_what_its_gateway_may_route_to_stays_loaded_until_its_host_is_back(single):
+    first, second = single.hosts
+    single.start()
+    first.serve_blue("m")
+    with Traffic(first, "m") as traffic:
+        assert first.rolloutd.stop() == 0
+        assert single.do_import()[0] == 0
+        second.start()
+        task = second.deploy("m")
+        assert f"of host {first.name}" in task["detail"] and "stays loaded" in task["detail"], task
+        assert second.infer("m") == "green" and first.infer("m") == "blue"
+        assert second.loaded() == ["m__r1", "m__r2"]
+        single.share()
+        first.rolloutd.start()
+        traffic.await_answers("green")
+        wait_until(lambda: second.loaded() == ["m__r2"], "the unload")
+    assert traffic.failures == []
+
+
 def test_what_cannot_be_imported_is_refused_with_a_sentence(single):
     first = single.host
     single.start()

@@ -6,6 +6,7 @@
 #include "worker/journal/etcd/records.hpp"
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <utility>
 
@@ -232,7 +233,7 @@ void journal_import::next_series()
         return;
     }
     if (series_.empty()) {
-        read(count_below(around_.names.task("")), &journal_import::on_tasks_counted);
+        next_of_also();
         return;
     }
     std::vector<etcd::txn_step> steps;
@@ -253,6 +254,30 @@ void journal_import::on_series()
 {
     series_.erase(series_.begin(), series_.begin() + static_cast<std::ptrdiff_t>(series_in_batch_));
     next_series();
+}
+
+
+void journal_import::next_of_also()
+{
+    const auto &all = around_.also;
+    if (also_put_ == all.size()) {
+        read(count_below(around_.names.task("")), &journal_import::on_tasks_counted);
+        return;
+    }
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(also_put_);
+    also_in_batch_ = std::min(all.size() - also_put_, bounds_.puts);
+    std::vector<etcd::txn_step> steps;
+    for (auto put = begin; put != begin + static_cast<std::ptrdiff_t>(also_in_batch_); ++put) {
+        steps.push_back({*put});
+    }
+    advance(std::move(steps), &journal_import::on_also);
+}
+
+
+void journal_import::on_also()
+{
+    also_put_ += also_in_batch_;
+    next_of_also();
 }
 
 
@@ -390,20 +415,27 @@ void journal_import::on_mark(const etcd::range_answer &found)
 /// etcd allows less than it does by default.
 void journal_import::make_smaller(const etcd::failure &why)
 {
-    const bool are_series = then_ == &journal_import::on_series;
-    const auto count = are_series ? series_in_batch_ : then_ == &journal_import::on_batch ? batch_.writes : 0;
-    if (count < 2) {
+    struct batch_kind {
+        next_fn then;
+        std::size_t count;
+        next_fn again;
+    };
+    const std::array kinds{batch_kind{&journal_import::on_batch, batch_.writes, &journal_import::next_batch},
+                           batch_kind{&journal_import::on_series, series_in_batch_, &journal_import::next_series},
+                           batch_kind{&journal_import::on_also, also_in_batch_, &journal_import::next_of_also}};
+    const auto *const kind = std::ranges::find(kinds, then_, &batch_kind::then);
+    if (kind == kinds.end() || kind->count < 2) {
         fail(outcome::permanent(why.sentence));
         return;
     }
-    if (why.because == etcd::failure::cause::too_many_operations) {
+    if (why.because == etcd::failure::cause::too_many_operations || kind->then == &journal_import::on_also) {
         bounds_.puts = std::max<std::size_t>((request_.then.size() - 1) / 2, 1);
     } else {
         bounds_.bytes = std::min(bounds_.bytes, bytes_in(request_)) / 2;
     }
     // The mark that was not put is not compared.
     wanted_mark_ = request_.compares.front().value;
-    are_series ? next_series() : next_batch();
+    (this->*kind->again)();
 }
 
 

@@ -29,6 +29,9 @@ class journal_import {
         keys names;
         journal_source &from;
 
+        /// Put once the journal is there, before any rolloutd may use it: what is known beside the tasks.
+        std::vector<etcd::put_request> also = {};
+
         /// Called between transactions with the number of tasks that are there, for a line that says so. May be null.
         std::function<void(std::uint64_t tasks)> on_progress;
     };
@@ -60,6 +63,8 @@ class journal_import {
     void on_batch();
     void next_series();
     void on_series();
+    void next_of_also();
+    void on_also();
     void on_tasks_counted(const etcd::range_answer &found);
     void on_models_counted(const etcd::range_answer &found);
     void on_finished();
@@ -107,7 +112,9 @@ class journal_import {
     std::deque<replica_series> series_; ///< the next ones
     std::size_t series_in_batch_ = 0;
     bool are_series_read_ = false; ///< there are no more
-    std::uint64_t tasks_ = 0;      ///< that are in etcd
+    std::size_t also_put_ = 0;     ///< of `also`
+    std::size_t also_in_batch_ = 0;
+    std::uint64_t tasks_ = 0; ///< that are in etcd
 };
 
 } // namespace rollout::cluster

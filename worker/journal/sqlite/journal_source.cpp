@@ -6,6 +6,7 @@
 #include "worker/base/permanent_start_error.hpp"
 #include "worker/journal/sqlite/journal_file.hpp"
 #include "worker/journal/sqlite/migrations.hpp"
+#include "worker/journal/sqlite/reads.hpp"
 #include "worker/journal/sqlite/rows.hpp"
 
 #include <algorithm>
@@ -221,6 +222,7 @@ journal_source::journal_source(const std::string &path)
     models_ = check_models(*database_);
     series_ =
         static_cast<std::uint64_t>(database_->number("SELECT count(*) FROM series JOIN tasks USING (sequence)"));
+    gateways_ = reads::gateways(*database_);
     sqlite_statement meta(*database_, "SELECT value FROM meta WHERE name = 'id'");
     id_ = meta.step() ? meta.text(0) : "";
     cursors_ = std::make_unique<cursors>(*database_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/base/unique_fd.hpp"
+#include "worker/journal/journal.hpp"
 #include "worker/journal/sqlite/database.hpp"
 #include "worker/journal/sqlite/journal_replica.hpp"
 
@@ -50,6 +51,9 @@ class journal_source {
     std::uint64_t models() const noexcept { return models_; }
     std::uint64_t series() const noexcept { return series_; }
 
+    /// Returns the gateways that may still route as it says.
+    const std::vector<known_gateway> &gateways() const noexcept { return gateways_; }
+
     /// Returns the next write, in order; nothing at the end. A task that cannot be read is logged and left out. Throws
     /// sqlite_error.
     std::optional<past_write> next();
@@ -72,6 +76,7 @@ class journal_source {
     std::uint64_t tasks_ = 0;
     std::uint64_t models_ = 0;
     std::uint64_t series_ = 0;
+    std::vector<known_gateway> gateways_;
     std::uint64_t left_out_ = 0;
 };
 

@@ -77,6 +77,7 @@ struct past {
                 series[task.task_id] = "series of " + task.task_id;
             }
         }
+        journal->remember_gateway("gateway", "processes");
         rows = journal.read_after(0, std::size_t{1} << 30);
         models = journal.models();
         id = journal->id();
@@ -85,7 +86,11 @@ struct past {
 
 
 struct importing {
-    explicit importing(const past &of) : from(of.path.native()) { work.start(); }
+    explicit importing(const past &of, std::vector<rollout::etcd::put_request> beside = {})
+        : from(of.path.native()), also(std::move(beside))
+    {
+        work.start();
+    }
 
     const outcome &end(std::chrono::milliseconds time = 120s)
     {
@@ -134,12 +139,14 @@ struct importing {
     fake_clock clock;
     fake_etcd_store etcd{clock};
     journal_source from;
+    std::vector<rollout::etcd::put_request> also;
     std::optional<outcome> ended;
     std::uint64_t told = 0;
     journal_import work{{.etcd = etcd.store(),
                          .time = clock,
                          .names = names,
                          .from = from,
+                         .also = also,
                          .on_progress = [this](std::uint64_t tasks) { told = tasks; }},
                         [this](const outcome &result) { ended = result; }};
 };
@@ -153,6 +160,9 @@ void all_is_there_in_the_same_order(void **)
     importing::same_as(of, to.etcd);
     assert_int_equal(to.told, of.rows.size());
     assert_text(read_meta(to.etcd.entries.at(names.meta()))->id, to.work.id());
+    assert_int_equal(to.from.gateways().size(), 1);
+    assert_text(to.from.gateways().front().id, "gateway");
+    assert_text(to.from.gateways().front().processes, "processes");
     assert_int_equal(to.etcd.most_under_way, 1);
     assert_true(to.etcd.sizes.size() < 700 / 40);
 }
@@ -256,6 +266,28 @@ void an_import_that_ended_early_begins_anew(void **)
 }
 
 
+/// In as many transactions as it takes, and before anybody may use any of it.
+void what_is_known_beside_the_tasks_is_there_with_them(void **)
+{
+    std::vector<rollout::etcd::put_request> also;
+    for (int i = 0; i < 30; ++i) {
+        also.push_back({names.gateway("g" + std::to_string(i)), "of g" + std::to_string(i), 0});
+    }
+    const past of(20);
+    importing to(of, also);
+    to.etcd.most_steps = 8;
+    while (!to.ended) {
+        const auto meta = to.etcd.entries.find(names.meta());
+        assert_true(meta == to.etcd.entries.end() || !read_meta(meta->second));
+        to.clock.next();
+    }
+    assert_true(static_cast<bool>(*to.ended));
+    for (const auto &put : also) {
+        assert_text(to.etcd.entries.at(put.key).value, put.value);
+    }
+}
+
+
 void an_import_of_another_journal_is_left_alone(void **)
 {
     const past of(20);
@@ -324,6 +356,7 @@ int main()
         cmocka_unit_test(etcd_may_allow_less),
         cmocka_unit_test(only_an_empty_prefix_is_imported_into),
         cmocka_unit_test(an_import_that_ended_early_begins_anew),
+        cmocka_unit_test(what_is_known_beside_the_tasks_is_there_with_them),
         cmocka_unit_test(an_import_of_another_journal_is_left_alone),
         cmocka_unit_test(one_that_is_begun_anew_elsewhere_stops),
         cmocka_unit_test(without_etcd_nothing_is_written),
