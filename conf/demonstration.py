@@ -23,7 +23,7 @@ PROGRAM = pathlib.Path(sys.argv[0]).stem
 SERVER = ROOT / "tests/support/inference-server"
 MODELS = SERVER / "node_modules/@ricky0123/vad-web/dist"
 MODEL = "silero-vad"
-START_S = 30
+START_S = 60
 TASK_S = 120
 
 NGINX_CONF = """\
