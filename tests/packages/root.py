@@ -196,6 +196,11 @@ class InstalledNginx(Nginx):
     def errors(self):
         return self.log.read_text(errors="replace")
 
+    def linked(self, rolloutd):
+        """As rolloutd has it: nginx's log is at Debian's level, and does not say."""
+        pids = self.worker_pids()
+        return bool(pids) and rolloutd.linked() >= set(pids)
+
     def text(self):
         return ""
 
