@@ -1,485 +1,119 @@
 """The quick start's own part: runs the three processes, does what a user would do, and shows it. Run by conf/quickstart."""
 
-import http.client
-import json
-import os
-import pathlib
-import pwd
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = ROOT / os.environ.get("ROLLOUT_BUILD", "build")
-SERVER = ROOT / "tests/support/inference-server"
-MODELS = SERVER / "node_modules/@ricky0123/vad-web/dist"
-MODEL = "silero-vad"
-START_S = 30
-TASK_S = 120
-
-NGINX_CONF = """\
-load_module {build}/module/ngx_http_rollout_module.so;
-user {user};
-worker_processes 2;
-pid {home}/nginx.pid;
-error_log {home}/nginx-error.log notice;
-events {{ worker_connections 512; }}
-
-http {{
-    access_log off;
-    client_body_temp_path {home}/body;
-    proxy_temp_path {home}/proxy;
-    fastcgi_temp_path {home}/fastcgi;
-    uwsgi_temp_path {home}/uwsgi;
-    scgi_temp_path {home}/scgi;
-
-    rollout_zone   rollout 16m;
-    rollout_worker unix:{home}/rolloutd.sock;
-
-    upstream inference {{
-        zone inference 128k;
-        {servers}
-        rollout_ready;
-        keepalive 16;
-    }}
-    upstream inference_grpc {{
-        zone inference_grpc 128k;
-        {grpc_servers}
-        rollout_ready as=inference;
-        keepalive 16;
-    }}
-
-    server {{
-        listen 127.0.0.1:{gateway};
-
-        location ~ ^/((deploy|delete)(-status)?|models|events|openapi\\.json|readyz)(/|$) {{ rollout_api; }}
-        location /rollout/ {{ rollout_page write=on; }}
-
-        location ~ ^/v2/models/(?<model>[A-Za-z0-9._-]+)(?<rest>(/versions/[0-9]+)?(/(infer|ready))?)$ {{
-            rollout_route $model key=$http_x_user;
-            add_header X-Rollout-Revision $rollout_revision always;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_next_upstream error timeout non_idempotent;
-            proxy_pass http://$rollout_upstream/v2/models/$rollout_backend_model$rest;
-        }}
-    }}
-
-    server {{
-        listen 127.0.0.1:{grpc} http2;
-
-        location ~ ^/inference\.GRPCInferenceService/Model(Infer|Ready|Metadata)$ {{
-            rollout_grpc;
-            rollout_route $rollout_grpc_model key=$http_x_user;
-            grpc_set_header Grpc-Accept-Encoding identity;
-            grpc_pass grpc://${{rollout_upstream}}_grpc;
-        }}
-    }}
-}}
-"""
-
-# One window of 512 samples of silence at 16 kHz, with the model's state at its start.
-SAMPLE = json.dumps({
-    "inputs": [
-        {"name": "input", "shape": [1, 512], "datatype": "FP32", "data": [0.0] * 512},
-        {"name": "state", "shape": [2, 1, 128], "datatype": "FP32", "data": [0.0] * 256},
-        {"name": "sr", "shape": [1], "datatype": "INT64", "data": [16000]},
-    ],
-    "outputs": [{"name": "output"}],
-})
-
-# The same as a message of gRPC.
-CONTENTS = {"FP32": "fp32_contents", "INT64": "int64_contents"}
-GRPC_SAMPLE = {
-    "model_name": MODEL,
-    "inputs": [{**{name: one[name] for name in ("name", "shape", "datatype")}, "contents": {CONTENTS[one["datatype"]]: one["data"]}}
-               for one in json.loads(SAMPLE)["inputs"]],
-    "outputs": [{"name": "output"}],
-}
-
-
-def say(text=""):
-    print(text, flush=True)
-
-
-def headline(text):
-    say(f"\n== {text}")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_until(condition, what, seconds=START_S):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"quickstart: {what} did not happen within {seconds} s")
-        time.sleep(0.05)
-
-
-def show_task(answer):
-    task = json.loads(answer)
-    metadata = task["metadata"]
-    say(f"-- {task['status']}, {metadata['progress']:.0%}{', ' + metadata['step'] if metadata['step'] else ''}: {task['detail']}")
-    say(answer.decode())
-    return task
-
-
-class Processes:
-    """What the quick start has started: ended with it, by process id."""
-
-    def __init__(self, home):
-        self.home = home
-        self.all = []
-
-    def start(self, name, command):
-        log = open(self.home / f"{name}.log", "ab")
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.all.append((name, process))
-        return process
-
-    def kill(self, name):
-        """As if its machine had failed."""
-        entry = next(entry for entry in self.all if entry[0] == name)
-        self.all.remove(entry)
-        entry[1].kill()
-        entry[1].wait()
-
-    def check(self):
-        for name, process in self.all:
-            if process.poll() is not None:
-                log = (self.home / f"{name}.log").read_text(errors="replace")
-                raise SystemExit(f"quickstart: {name} ended with status {process.returncode}:\n{log[-2000:]}")
-
-    def stop(self):
-        for _, process in reversed(self.all):
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-
-class InferenceServers:
-    """Two servers with one repository."""
-
-    def __init__(self, home, processes, count=2):
-        self.home = home
-        self.processes = processes
-        self.ports = [free_port() for _ in range(count)]
-        self.grpc_ports = [free_port() for _ in range(count)]
-
-    def name(self, number):
-        return f"inference-server-{number + 1}"
-
-    def peer(self, number):
-        return f"127.0.0.1:{self.ports[number]}"
-
-    def start(self, number):
-        """Starts one of them, with no model loaded, and returns when it answers."""
-        ready = self.home / f"{self.name(number)}.ready"
-        ready.unlink(missing_ok=True)
-        self.processes.start(self.name(number), [
-            "node", str(SERVER / "server.js"), "--repository", str(self.home / "repository"), "--port", str(self.ports[number]),
-            "--grpc-port", str(self.grpc_ports[number]), "--ready-file", str(ready)])
-
-        def is_up():
-            self.processes.check()
-            return ready.exists()
-        wait_until(is_up, f"the start of {self.name(number)}")
-
-    def kill(self, number):
-        self.processes.kill(self.name(number))
-
-
-class Failure(str):
-    """What an inference came to that has no answer."""
-
-
-class Gateway:
-    def __init__(self, port, grpc_port, servers):
-        self.port = port
-        self.grpc_port = grpc_port
-        self.servers = servers
-
-    def request(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TASK_S)
-        try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
-        finally:
-            connection.close()
-
-    def run_task(self, route, body, ends_as="completed"):
-        """Posts a task and prints its document each time that it changes, until it is final, and as it should be then."""
-        text = json.dumps(body)
-        say(f"$ curl -H 'Content-Type: application/json' -d '{text}' http://127.0.0.1:{self.port}/{route}")
-        status, headers, answer = self.request("POST", f"/{route}", text, {"Content-Type": "application/json"})
-        if status != 200:
-            raise SystemExit(f"quickstart: POST /{route} answered {status}: {answer.decode()}")
-        task = show_task(answer)
-        place = f"/{route}/{task['task_id']}"
-        say(f"$ curl 'http://127.0.0.1:{self.port}{place}?wait=10'")
-        while task["status"] in ("pending", "in_progress"):
-            status, headers, answer = self.request("GET", f"{place}?wait=10", headers={"If-None-Match": headers["ETag"]})
-            if status == 304:
-                continue
-            task = show_task(answer)
-        if task["status"] != ends_as:
-            raise SystemExit(f"quickstart: the task is {task['status']} and not {ends_as}: {task['detail']}")
-        return task
-
-    def infer(self):
-        """One inference: the revision that it went to, and the probability of speech, or a Failure."""
-        status, headers, answer = self.request("POST", f"/v2/models/{MODEL}/infer", SAMPLE,
-                                               {"Content-Type": "application/json"})
-        revision = int(headers.get("X-Rollout-Revision") or 0)
-        if status != 200:
-            return revision, Failure(f"{status} {answer.decode(errors='replace').strip()}")
-        return revision, json.loads(answer)["outputs"][0]["data"][0]
-
-    def infer_by_grpc(self):
-        """One inference by gRPC: the name of the model in the answer, and the probability of speech."""
-        asked = json.dumps({"id": 1, "method": "ModelInfer", "message": GRPC_SAMPLE})
-        ran = subprocess.run(["node", str(SERVER / "grpc_client.js"), f"127.0.0.1:{self.grpc_port}"], input=asked + "\n",
-                             capture_output=True, text=True, timeout=TASK_S)
-        answer = json.loads(ran.stdout or "{}").get("answer")
-        if answer is None:
-            raise SystemExit(f"quickstart: the inference by gRPC failed: {ran.stdout}{ran.stderr}")
-        return answer["model_name"], answer["outputs"][0]["contents"]["fp32_contents"][0]
-
-    def servers_of(self, slot):
-        """The servers that have the model's blue or green revision loaded."""
-        models = json.loads(self.request("GET", "/models")[2])["models"]
-        return next(((one[slot] or {}).get("servers", []) for one in models if one["model_id"] == MODEL), [])
-
-    def fail(self, share, model):
-        """Makes the inference servers fail that share of a model's inferences; for their part they are test servers, and do."""
-        faults = json.dumps({"faults": [{"kind": "failed_infer", "model": model, "share": share}]})
-        for port in self.servers.ports:
-            say(f"$ curl -X PUT -d '{faults}' http://127.0.0.1:{port}/test/faults")
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TASK_S)
-            try:
-                connection.request("PUT", "/test/faults", faults, {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                if answer.status != 200:
-                    raise SystemExit(f"quickstart: the inference server answered {answer.status}: {answer.read().decode()}")
-            finally:
-                connection.close()
-
-
-class Traffic:
-    """Clients that send one inference after the other, and count what they get."""
-
-    def __init__(self, gateway, clients=4):
-        self.gateway = gateway
-        self.lock = threading.Lock()
-        self.answers = {}  # revision -> {answer: how often}
-        self.failures = []  # (revision, what came back)
-        self.ending = threading.Event()
-        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def run(self):
-        while not self.ending.is_set():
-            try:
-                revision, answer = self.gateway.infer()
-            except (OSError, http.client.HTTPException) as error:
-                revision, answer = 0, Failure(repr(error))
-            with self.lock:
-                if isinstance(answer, Failure):
-                    self.failures.append((revision, answer))
-                else:
-                    counts = self.answers.setdefault(revision, {})
-                    counts[round(answer, 6)] = counts.get(round(answer, 6), 0) + 1
-
-    def served_by(self, revision):
-        with self.lock:
-            return sum(self.answers.get(revision, {}).values())
-
-    def answered(self):
-        with self.lock:
-            return sum(sum(counts.values()) for counts in self.answers.values())
-
-    def end(self):
-        self.ending.set()
-        for thread in self.threads:
-            thread.join()
-
-
-def worker_user():
-    for name in ("www-data", "nobody"):
-        try:
-            return pwd.getpwnam(name).pw_name
-        except KeyError:
-            pass
-    return "root"
+from demonstration import (MODEL, SERVER, TASK_S, Failure, Gateway, InferenceServers, NoAnswer, Traffic, headline, run, say, show_whole,
+                           wait_for_the_end, wait_until, write_sample)
 
 
 def start_all(home, processes):
     """Inference servers, rolloutd, nginx; returns the gateway."""
-    for folder in ("models", "repository", "repository.staging"):
-        (home / folder).mkdir()
-    for version in ("v5", "v6"):
-        shutil.copyfile(MODELS / f"silero_vad_{version}.onnx", home / f"models/silero_vad_{version}.onnx")
-
     servers = InferenceServers(home, processes)
-    for number in range(len(servers.ports)):
-        servers.start(number)
-
-    user = worker_user()
-    (home / "rolloutd.json").write_text(json.dumps({
-        "listen": {"path": f"{home}/rolloutd.sock", "mode": "0660", "allow_users": [user]},
-        "journal": {"path": f"{home}/journal.db"},
-        "artifacts": {"allow": [f"file://{home}/models/"]},
-        "backends": {"default": {"servers": [{"url": f"http://127.0.0.1:{port}"} for port in servers.ports], "min_servers": 1,
-                                 "upstream": "inference", "repository": f"{home}/repository"}},
-        "rollout": {"smoke": {"request": json.loads(SAMPLE)}},
-    }, indent=2))
-    processes.start("rolloutd", [str(BUILD / "worker/rolloutd"), "--config", str(home / "rolloutd.json")])
-
-    def rolloutd_is_up():
-        processes.check()
-        return (home / "rolloutd.sock").exists()
-    wait_until(rolloutd_is_up, "rolloutd's start")
-
-    gateway = Gateway(free_port(), free_port(), servers)
-    lines = [" ".join(f"server 127.0.0.1:{port};" for port in ports) for ports in (servers.ports, servers.grpc_ports)]
-    (home / "nginx.conf").write_text(NGINX_CONF.format(build=BUILD, user=user, home=home, servers=lines[0], grpc_servers=lines[1],
-                                                       gateway=gateway.port, grpc=gateway.grpc_port))
-    processes.start("nginx", ["/usr/sbin/nginx", "-c", str(home / "nginx.conf"), "-e", str(home / "nginx-error.log"),
-                              "-g", "daemon off;"])
-
-    def gateway_is_up():
-        processes.check()
-        try:
-            return gateway.request("GET", f"/deploy-status/{MODEL}")[0] == 404
-        except OSError:
-            return False
-    wait_until(gateway_is_up, "nginx's start")
+    servers.start_all()
+    gateway = Gateway(home, processes, servers)
+    gateway.start()
     say(f"Inference servers on ports {' and '.join(map(str, servers.ports))}, rolloutd, and nginx on port {gateway.port} "
         f"(gRPC on {gateway.grpc_port}), all in {home}")
-    say(f"Watch it in a browser: http://127.0.0.1:{gateway.port}/rollout/")
+    say(f"Watch it in a browser: {gateway.url}/rollout/")
     return gateway
 
 
+def run_task(gateway, route, body, ends_as="completed"):
+    """Posts a task and prints its document each time that it changes, until it is final, and as it should be then."""
+    return gateway.follow(route, gateway.post(route, body), show_whole, ends_as)
+
+
+def deploy(gateway, version, ends_as="completed", **rollout):
+    """Deploys that version of the model's file."""
+    config = {"source": gateway.servers.source(version), **({"rollout": rollout} if rollout else {})}
+    return run_task(gateway, "deploy", {"model_id": MODEL, "config": config}, ends_as)
+
+
 def show(home, gateway):
+    sample = write_sample(home)
     headline("1. Deploy Silero's voice-activity model, version 5")
-    first = gateway.run_task("deploy", {"model_id": MODEL, "config": {"source": f"file://{home}/models/silero_vad_v5.onnx"}})
-    first_revision = first["metadata"]["revision"]
+    first_revision = deploy(gateway, "v5")["metadata"]["revision"]
 
     headline("2. Ask it, through nginx")
-    (home / "sample.json").write_text(SAMPLE)
-    say(f"$ curl -d @{home}/sample.json http://127.0.0.1:{gateway.port}/v2/models/{MODEL}/infer")
-    revision, answer = gateway.infer()
-    if isinstance(answer, Failure):
-        raise SystemExit(f"quickstart: the inference failed: {answer}")
-    say(f"revision {revision} says that this silence is speech with probability {answer:.6f}")
-
+    _, answer = gateway.ask(sample)
     say(f"$ echo '{{\"id\": 1, \"method\": \"ModelInfer\", \"message\": {{\"model_name\": \"{MODEL}\", …}}}}' | "
         f"node {SERVER / 'grpc_client.js'} 127.0.0.1:{gateway.grpc_port}")
     name, same = gateway.infer_by_grpc()
     if name != MODEL or abs(same - answer) > 1e-6:
-        raise SystemExit(f"quickstart: by gRPC, model {name} says {same}, and not {MODEL} {answer}")
+        raise Failure(f"by gRPC, model {name} says {same}, and not {MODEL} {answer}")
     say(f"model {name} says the same by gRPC: {same:.6f}")
 
     headline("3. Deploy version 6 while four clients go on asking")
-    traffic = Traffic(gateway)
-    wait_until(lambda: traffic.served_by(first_revision) >= 50 or traffic.failures, "traffic on the first revision")
-    second = gateway.run_task("deploy", {"model_id": MODEL, "config": {"source": f"file://{home}/models/silero_vad_v6.onnx"}})
-    second_revision = second["metadata"]["revision"]
-    wait_until(lambda: traffic.served_by(second_revision) >= 50 or traffic.failures, "traffic on the second revision")
+    traffic = Traffic([gateway])
+    traffic.await_answers(first_revision)
+    second_revision = deploy(gateway, "v6")["metadata"]["revision"]
+    traffic.await_answers(second_revision)
     traffic.end()
 
     say()
-    for revision, counts in sorted(traffic.answers.items()):
+    answers = traffic.by_revision()
+    for revision, counts in sorted(answers.items()):
         version = {first_revision: "v5", second_revision: "v6"}.get(revision, "?")
         words = ", ".join(f"{answer:.6f} {count} times" for answer, count in counts.items())
         say(f"revision {revision} ({version}) answered {words}")
-    say(f"{traffic.answered()} requests answered, {len(traffic.failures)} failed")
-    if traffic.failures:
-        raise SystemExit(f"quickstart: a request failed during the rollout: {traffic.failures[0][1]}")
-    if set(traffic.answers[first_revision]) & set(traffic.answers[second_revision]):
-        raise SystemExit("quickstart: the answers did not change from v5's to v6's")
+    traffic.end_without_failures("during the rollout")
+    if set(answers[first_revision]) & set(answers[second_revision]):
+        raise Failure("the answers did not change from v5's to v6's")
 
-    third_revision = show_lost_server(home, gateway)
-    show_rollback(home, gateway, third_revision)
+    third_revision = show_lost_server(gateway)
+    show_rollback(gateway, sample, third_revision)
 
     headline("6. Delete the model")
-    gateway.run_task("delete", {"model_id": MODEL})
-    say(f"$ curl -d @{home}/sample.json http://127.0.0.1:{gateway.port}/v2/models/{MODEL}/infer")
-    status, _, answer = gateway.request("POST", f"/v2/models/{MODEL}/infer", SAMPLE)
-    say(answer.decode())
-    if status != 404:
-        raise SystemExit(f"quickstart: a deleted model answers {status} instead of 404")
-    left = [*(home / "repository").iterdir(), *(home / "repository.staging").iterdir()]
-    if left:
-        raise SystemExit(f"quickstart: files were left behind: {left}")
+    run_task(gateway, "delete", {"model_id": MODEL})
+    gateway.must_not_know_the_model(sample)
+    if left := gateway.servers.files():
+        raise Failure(f"files were left behind: {left}")
 
 
-def show_lost_server(home, gateway):
+def show_lost_server(gateway):
     """One of the two servers is killed in the middle of a rollout, and started again with nothing loaded. Returns the revision that serves."""
     headline("4. Deploy version 6 again, in steps, and kill one of the two inference servers on the way")
     servers = gateway.servers
     revision = int(gateway.infer()[0]) + 1
-    traffic = Traffic(gateway)
+    traffic = Traffic([gateway])
     broken = []
 
     def break_down():
         try:
-            wait_until(lambda: traffic.served_by(revision) >= 20 or traffic.failures, "traffic on the new revision", TASK_S)
+            traffic.await_answers(revision, 20)
             servers.kill(1)
             say(f"$ kill -9 the inference server on port {servers.ports[1]}    # the new revision has a quarter of the traffic")
-        except SystemExit as failure:
+        except Failure as failure:
             broken.append(failure)
 
     accident = threading.Thread(target=break_down)
     accident.start()
-    rollout = {"steps": [{"weight": 25, "hold_s": 4}, {"weight": 100, "hold_s": 2}]}
-    gateway.run_task("deploy", {"model_id": MODEL, "config": {"source": f"file://{home}/models/silero_vad_v6.onnx", "rollout": rollout}})
+    deploy(gateway, "v6", steps=[{"weight": 25, "hold_s": 4}, {"weight": 100, "hold_s": 2}])
     accident.join()
     if broken:
         raise broken[0]
     wait_until(lambda: gateway.servers_of("blue") == [servers.peer(0)], "the note of the server's loss")
-    say(f"$ curl http://127.0.0.1:{gateway.port}/models")
+    say(f"$ curl {gateway.url}/models")
     say(f"revision {revision} is loaded on {', '.join(gateway.servers_of('blue'))} alone")
 
     say(f"$ start the inference server on port {servers.ports[1]} again, with nothing loaded")
     servers.start(1)
     wait_until(lambda: len(gateway.servers_of("blue")) == 2, "the load on the server that is back", TASK_S)
     say(f"revision {revision} is loaded on {' and '.join(gateway.servers_of('blue'))}: rolloutd has loaded it, and requests go there again")
-    before = traffic.served_by(revision)
-    wait_until(lambda: traffic.served_by(revision) >= before + 50 or traffic.failures, "traffic on both servers")
-    traffic.end()
-    say(f"{traffic.answered()} requests answered, {len(traffic.failures)} failed")
-    if traffic.failures:
-        raise SystemExit(f"quickstart: a request failed when a server was lost: {traffic.failures[0][1]}")
+    traffic.await_answers(revision)
+    traffic.end_without_failures("when a server was lost")
     return revision
 
 
-def show_rollback(home, gateway, good):
+def show_rollback(gateway, sample, good):
     """A revision that fails one in four of its inferences, and loses its traffic for that."""
     bad = good + 1
     headline("5. Deploy a revision that fails one in four of its inferences, in steps and with a gate")
-    gateway.fail(0.25, f"{MODEL}__r{bad}")
-    traffic = Traffic(gateway)
-    wait_until(lambda: traffic.served_by(good) >= 50 or traffic.failures, "traffic on the good revision")
-    rollout = {"steps": [{"weight": 20, "hold_s": 60}, {"weight": 100, "hold_s": 60}],
-               "gate": {"min_requests": 20, "max_error_rate": 0.05}}
-    task = gateway.run_task("deploy", {"model_id": MODEL, "config": {"source": f"file://{home}/models/silero_vad_v6.onnx", "rollout": rollout}},
-                            ends_as="failed")
+    gateway.servers.fail(0.25, f"{MODEL}__r{bad}")
+    traffic = Traffic([gateway])
+    traffic.await_answers(good)
+    task = deploy(gateway, "v6", "failed", steps=[{"weight": 20, "hold_s": 60}, {"weight": 100, "hold_s": 60}],
+                  gate={"min_requests": 20, "max_error_rate": 0.05})
     before = traffic.served_by(good)
     wait_until(lambda: traffic.served_by(good) >= before + 50, "traffic on the good revision")
     traffic.end()
@@ -492,46 +126,32 @@ def show_rollback(home, gateway, good):
             f"({counts['error_rate']:.1%}), p99 {counts['p99_ms']:.0f} ms")
     say(f"{traffic.answered() + len(traffic.failures)} requests in all: {len(traffic.failures)} failed, every one of them at revision {bad}; "
         f"{traffic.answered()} were answered, and revision {good} serves on")
-    if not traffic.failures or any(revision != bad for revision, _ in traffic.failures):
-        raise SystemExit(f"quickstart: requests failed at other revisions than {bad}: {traffic.failures[:5]}")
-    say(f"$ curl -d @{home}/sample.json http://127.0.0.1:{gateway.port}/v2/models/{MODEL}/infer")
-    revision, answer = gateway.infer()
-    if revision != good or isinstance(answer, Failure):
-        raise SystemExit(f"quickstart: revision {revision} serves and not {good}: {answer}")
-    say(f"revision {revision} says that this silence is speech with probability {answer:.6f}")
+    if not traffic.failures or any(revision != bad for _, revision, _ in traffic.failures):
+        raise Failure(f"requests failed at other revisions than {bad}: {[failure[1:] for failure in traffic.failures[:5]]}")
+    revision, answer = gateway.ask(sample)
+    if revision != good:
+        raise Failure(f"revision {revision} serves and not {good}: {answer}")
 
 
 def stay(home, gateway):
     headline("Deployed again, for you to try")
-    gateway.run_task("deploy", {"model_id": MODEL, "config": {"source": f"file://{home}/models/silero_vad_v6.onnx"}})
-    base = f"http://127.0.0.1:{gateway.port}"
+    deploy(gateway, "v6")
+    base = gateway.url
     say(f"\nThe gateway stays up until Ctrl-C. Open {base}/rollout/ in a browser: what you deploy is shown there as it goes. Try:\n"
         f"  curl {base}/deploy-status/{MODEL}\n"
         f"  curl -i -d @{home}/sample.json {base}/v2/models/{MODEL}/infer\n"
         f"  curl -H 'Content-Type: application/json' -d '{{\"model_id\": \"{MODEL}\", \"config\": "
-        f"{{\"source\": \"file://{home}/models/silero_vad_v5.onnx\"}}}}' {base}/deploy\n"
+        f"{{\"source\": \"{gateway.servers.source('v5')}\"}}}}' {base}/deploy\n"
         f"  curl -H 'Content-Type: application/json' -d '{{\"model_id\": \"{MODEL}\"}}' {base}/delete\n"
         f"Logs and configurations are in {home}")
-    signal.pause()
+    wait_for_the_end()
 
 
-def main():
-    once = "--once" in sys.argv[1:] or not sys.stdout.isatty()
-    home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-quickstart."))
-    home.chmod(0o755)
-    processes = Processes(home)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        gateway = start_all(home, processes)
-        show(home, gateway)
-        if not once:
-            stay(home, gateway)
-        headline("Done. Everything that was started is stopped, and its folder is removed.")
-    except KeyboardInterrupt:
-        say()
-    finally:
-        processes.stop()
-        shutil.rmtree(home, ignore_errors=True)
+def demonstrate(home, processes, once):
+    gateway = start_all(home, processes)
+    show(home, gateway)
+    if not once:
+        stay(home, gateway)
 
 
-main()
+run(demonstrate)

@@ -13,13 +13,20 @@ def image():
     made.remove()
 
 
+@pytest.fixture(scope="session")
+def image_with_etcd(image):
+    made = built(beside=image, etcd=True)
+    yield made
+    made.remove()
+
+
 @pytest.fixture
 def make_containers(request, image):
-    """Makes gateways (not started); each is ended with the test, and what they said is shown when it failed."""
+    """Makes gateways (not started); each is ended with the test, and what they said is shown when it failed. `of`: another image."""
     made = []
 
-    def make(**settings):
-        made.append(ContainerGateway(image, **settings))
+    def make(of=None, **settings):
+        made.append(ContainerGateway(of or image, **settings))
         return made[-1]
 
     yield make

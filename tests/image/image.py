@@ -43,13 +43,18 @@ def digest(root=ROOT):
 
 class Image:
     """The image and its base in a store of their own, and a container of it that tests run programs in. ROLLOUT_IMAGE_STORE names a
-    folder that keeps them: an image of the same sources is taken as it is."""
+    folder that keeps them: an image of the same sources is taken as it is. `beside`: another image, whose store it takes; `etcd`: with the
+    client of etcd."""
 
-    def __init__(self):
-        self.kept = os.environ.get("ROLLOUT_IMAGE_STORE")
-        self.home = pathlib.Path(self.kept or tempfile.mkdtemp(prefix="rollout-image."))
+    def __init__(self, beside=None, etcd=False):
+        self.beside = beside
+        self.kept = beside or os.environ.get("ROLLOUT_IMAGE_STORE")
+        self.home = beside.home if beside else pathlib.Path(self.kept or tempfile.mkdtemp(prefix="rollout-image."))
         self.home.chmod(0o755)
-        self.name = f"{NAME}:{digest()}"
+        self.repository = f"{NAME}-etcd" if etcd else NAME
+        self.name = f"{self.repository}:{digest()}"
+        self.container = None
+        self.arguments = ["--build-arg", "ETCD=1"] if etcd else []
 
     def command(self, *arguments):
         return in_root("buildah", "--storage-driver", "vfs", "--root", self.home / "store", "--runroot", self.home / "run", *arguments)
@@ -83,9 +88,9 @@ class Image:
         if BASE not in there:
             self.make_base()
         if self.name not in there:
-            for older in (name for name in there if name.startswith(f"{NAME}:")):
+            for older in (name for name in there if name.startswith(f"{self.repository}:")):
                 self.buildah("rmi", "--force", older)
-            self.buildah("bud", "--format", "docker", "--build-arg", f"BASE={BASE}", "-f", DOCKER / "Dockerfile", "-t", self.name, ROOT)
+            self.buildah("bud", "--format", "docker", "--build-arg", f"BASE={BASE}", *self.arguments, "-f", DOCKER / "Dockerfile", "-t", self.name, ROOT)
         self.container = self.buildah("from", self.name)
         self.root = pathlib.Path(self.buildah("mount", self.container))
         self.config = json.loads(self.buildah("inspect", "--type", "image", self.name))["Docker"]["config"]
@@ -98,13 +103,16 @@ class Image:
         return float(number)
 
     def remove(self):
-        subprocess.run(self.command("rm", "--all"), capture_output=True, timeout=BUILD_LIMIT_S)
+        """With all containers of the store, those of a build that failed too; one that has another image's store leaves that image its own."""
+        mine = [self.container] if self.beside and self.container else [] if self.beside else ["--all"]
+        if mine:
+            subprocess.run(self.command("rm", *mine), capture_output=True, timeout=BUILD_LIMIT_S)
         if not self.kept:
             shutil.rmtree(self.home, ignore_errors=True)
 
 
-def built():
-    image = Image()
+def built(**settings):
+    image = Image(**settings)
     try:
         return image.build()
     except BaseException:

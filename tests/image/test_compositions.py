@@ -35,15 +35,18 @@ class Manifests:
     def __init__(self, name):
         self.text = (DOCKER / name).read_text()
         self.all = list(yaml.safe_load_all(self.text))
+        # What the gateway is, and whether Triton is in its pod.
+        self.gateway = next(one["kind"] for one in self.all if one["metadata"]["name"] == "rollout" and "template" in one["spec"])
+        self.own_triton = any(one["kind"] == "StatefulSet" and one["metadata"]["name"] == "triton" for one in self.all)
 
     def kind(self, kind, name="rollout"):
         (one,) = [each for each in self.all if each["kind"] == kind and each["metadata"]["name"] == name]
         return one
 
-    def pod(self, kind="Deployment", name="rollout"):
-        return self.kind(kind, name)["spec"]["template"]["spec"]
+    def pod(self, kind=None, name="rollout"):
+        return self.kind(kind or self.gateway, name)["spec"]["template"]["spec"]
 
-    def containers(self, kind="Deployment", name="rollout"):
+    def containers(self, kind=None, name="rollout"):
         """Those that stay, sidecars among them."""
         pod = self.pod(kind, name)
         stay = [one for one in pod.get("initContainers", []) if one.get("restartPolicy") == "Always"]
@@ -51,13 +54,15 @@ class Manifests:
 
     def triton(self):
         """Triton's container, in the gateway's pod or in one of its own."""
-        return self.containers().get("triton") or self.containers("StatefulSet", "triton")["triton"]
+        return (self.containers("StatefulSet", "triton") if self.own_triton else self.containers())["triton"]
 
 
 KUBERNETES = ["kubernetes.yaml", "kubernetes.several.yaml"]
+CLUSTER = "kubernetes.cluster.yaml"
+MEMBERS = 3
 
 
-@pytest.fixture(params=KUBERNETES)
+@pytest.fixture(params=[*KUBERNETES, CLUSTER])
 def manifests(request):
     return Manifests(request.param)
 
@@ -174,7 +179,9 @@ def test_kubernetes_has_several_tritons_each_with_an_address_that_stays():
     assert given["rolloutd"]["ROLLOUT_MIN_SERVERS"] == "1" and manifests.kind("PodDisruptionBudget", "triton")["spec"]["maxUnavailable"] == 1
 
 
-def test_kubernetes_has_one_rolloutd_and_what_is_mounted(manifests):
+@pytest.mark.parametrize("name", KUBERNETES)
+def test_kubernetes_has_one_rolloutd_and_what_is_mounted(name):
+    manifests = Manifests(name)
     deployment = manifests.kind("Deployment")["spec"]
     assert deployment["replicas"] == 1 and deployment["strategy"] == {"type": "Recreate"}
     labels = deployment["template"]["metadata"]["labels"]
@@ -239,18 +246,136 @@ def test_kubernetes_probes_ask_for_what_there_is(image, manifests):
         assert (image.root / "usr/bin" / command[0]).exists(), command
 
 
-@pytest.mark.parametrize("source", ["compose", "several", *KUBERNETES])
-def test_what_they_configure_passes_the_checks(image, tmp_path, source):
+# A cluster.
+
+def test_compose_has_three_gateways_on_three_members_of_etcd():
+    whole = yaml.safe_load((DOCKER / "compose.cluster.yaml").read_text())
+    services = whole["services"]
+    members, gateways = [[f"{name}{number + 1}" for number in range(MEMBERS)] for name in ("etcd", "gateway")]
+    assert set(services) == {*members, *gateways, "repository", "triton"}
+    mounted = [volume for service in services.values() for volume in service["volumes"]]
+    assert {volume.split(":")[0] for volume in mounted if not volume.startswith("$")} == set(whole["volumes"])
+    for service in services.values():
+        for other, condition in (service.get("depends_on") or {}).items():
+            assert other in services and condition["condition"] == ("service_completed_successfully" if other == "repository" else "service_started")
+
+    for name in members:
+        given = services[name]["environment"]
+        assert given["ETCD_NAME"] == name and given["ETCD_ADVERTISE_CLIENT_URLS"] == f"http://{name}:2379"
+        assert given["ETCD_INITIAL_ADVERTISE_PEER_URLS"] == f"http://{name}:2380"
+        assert given["ETCD_INITIAL_CLUSTER"].split(",") == [f"{one}=http://{one}:2380" for one in members]
+        assert services[name]["volumes"] == [f"{name}:/var/lib/etcd"] and given["ETCD_DATA_DIR"].startswith("/var/lib/etcd/")
+        assert given["ETCD_AUTO_COMPACTION_RETENTION"] and "ports" not in services[name], "who reaches etcd can unload every model"
+
+    own = []
+    for name in gateways:
+        service = services[name]
+        assert service["command"] == ["gateway"] and service["image"] == "rollout:etcd" and service["build"]["args"] == {"ETCD": "1"}
+        assert set(service["environment"]) <= VARIABLES and service["hostname"] == name
+        assert service["environment"]["ROLLOUT_ETCD"].split() == [services[one]["environment"]["ETCD_ADVERTISE_CLIENT_URLS"] for one in members]
+        assert "models:/models" in service["volumes"] and {mount.split(":")[0] for mount in service["tmpfs"]} == {"/tmp", "/etc/nginx/conf.d", "/run/rollout"}
+        own += [*service["ports"], next(volume for volume in service["volumes"] if volume.endswith(":/var/lib/rollout"))]
+    assert len(set(own)) == len(own), "two gateways have one port, or one copy of the journal"
+    assert all(port.startswith("127.0.0.1:") and port.endswith(":8080") for port in own if "/var" not in port)
+
+
+def test_compose_of_a_cluster_has_the_triton_and_the_network_of_one_gateway():
+    one, cluster = [yaml.safe_load((DOCKER / name).read_text()) for name in ("compose.yaml", "compose.cluster.yaml")]
+    first, second = one["services"]["triton"], cluster["services"]["triton"]
+    assert {name for name in first if first[name] != second[name]} == {"networks", "depends_on"} and set(first) == set(second)
+    network, other = [whole["networks"]["default"]["ipam"]["config"][0] for whole in (cluster, one)]
+    assert not ipaddress.ip_network(network["subnet"]).overlaps(ipaddress.ip_network(other["subnet"])), "both may run on one machine"
+    for address in (network["gateway"], second["networks"]["default"]["ipv4_address"]):
+        assert ipaddress.ip_address(address) in ipaddress.ip_network(network["subnet"])
+    for name in ("ROLLOUT_ALLOW", "ROLLOUT_METRICS_ALLOW"):
+        assert cluster["services"]["gateway1"]["environment"][name] == f"${{{name}:-{network['gateway']}}}"
+
+
+def test_kubernetes_has_the_tritons_of_several_behind_a_cluster():
+    cluster, several = Manifests(CLUSTER), Manifests("kubernetes.several.yaml")
+    names = ["Service etcd", "StatefulSet etcd", "PodDisruptionBudget etcd", "NetworkPolicy etcd", "PersistentVolumeClaim rollout-models", "Service triton",
+             "Service triton-0", "Service triton-1", "StatefulSet triton", "PodDisruptionBudget triton", "Service rollout-hosts", "StatefulSet rollout",
+             "PodDisruptionBudget rollout", "Service rollout"]
+    assert [f"{one['kind']} {one['metadata']['name']}" for one in cluster.all] == names
+    for one in several.all:
+        name = f"{one['kind']} {one['metadata']['name']}"
+        assert name in ("PersistentVolumeClaim rollout-journal", "Deployment rollout") or cluster.kind(one["kind"], one["metadata"]["name"]) == one, name
+
+
+def test_kubernetes_has_gateways_that_are_hosts_of_one_cluster():
+    manifests = Manifests(CLUSTER)
+    hosts, pod = manifests.kind("StatefulSet")["spec"], manifests.pod()
+    labels = hosts["template"]["metadata"]["labels"]
+    assert labels == hosts["selector"]["matchLabels"] == manifests.kind("Service")["spec"]["selector"]
+    assert labels == manifests.kind("Service", hosts["serviceName"])["spec"]["selector"]
+    assert labels == manifests.kind("PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
+    assert hosts["replicas"] == 3 and "strategy" not in hosts
+    assert [one["name"] for one in pod["initContainers"] + pod["containers"]] == ["repository", "rolloutd", "nginx"]
+    assert {one["image"] for one in pod["initContainers"] + pod["containers"]} == {"rollout:etcd"}
+    # The copy of the journal is each host's own; the repository is everybody's.
+    claims = {one["metadata"]["name"] for one in hosts["volumeClaimTemplates"]}
+    volumes = well_made({**pod, "volumes": [*pod["volumes"], *({"name": name} for name in claims)]}, {"rollout-models"})
+    assert claims == {"replica"} and volumes["models"] == {"name": "models", "persistentVolumeClaim": {"claimName": "rollout-models"}}
+    assert {"name": "replica", "mountPath": "/var/lib/rollout"} in manifests.containers()["rolloutd"]["volumeMounts"]
+    assert manifests.kind("PersistentVolumeClaim", "rollout-models")["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_kubernetes_has_members_of_etcd_that_find_each_other_and_are_found():
+    manifests = Manifests(CLUSTER)
+    etcd = manifests.kind("StatefulSet", "etcd")["spec"]
+    service = manifests.kind("Service", etcd["serviceName"])
+    assert service["spec"]["clusterIP"] == "None" and service["spec"]["publishNotReadyAddresses"]
+    labels = etcd["template"]["metadata"]["labels"]
+    policy = manifests.kind("NetworkPolicy", "etcd")["spec"]
+    assert labels == etcd["selector"]["matchLabels"] == service["spec"]["selector"] == policy["podSelector"]["matchLabels"]
+    assert manifests.kind("PodDisruptionBudget", "etcd")["spec"] == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
+    container = manifests.containers("StatefulSet", "etcd")["etcd"]
+    flags = dict(flag.removeprefix("--").split("=", 1) for flag in container["command"][1:])
+    names = [f"etcd-{number}" for number in range(etcd["replicas"])]
+    assert len(names) == MEMBERS and flags["name"] == "$(POD_NAME)"
+    assert flags["initial-cluster"].split(",") == [f"{name}=http://{name}.etcd:2380" for name in names]
+    for name in names:
+        assert flags["initial-advertise-peer-urls"].replace("$(POD_NAME)", name) == f"http://{name}.etcd:2380"
+    assert flags["auto-compaction-retention"]
+    assert flags["data-dir"].startswith(container["volumeMounts"][0]["mountPath"] + "/")
+    assert container["volumeMounts"][0]["name"] == etcd["volumeClaimTemplates"][0]["metadata"]["name"]
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    for name, urls in (("client", "listen-client-urls"), ("peer", "listen-peer-urls"), ("metrics", "listen-metrics-urls")):
+        assert flags[urls] == f"http://0.0.0.0:{ports[name]}"
+    assert {one["name"]: one["port"] for one in service["spec"]["ports"]}.items() <= ports.items()
+    assert {container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe")} == {"metrics"}
+    # The gateways name every member, and nobody else comes to one.
+    given = {one["name"]: one["value"] for one in manifests.containers()["rolloutd"]["env"]}
+    assert given["ROLLOUT_ETCD"].split() == [f"http://{name}.etcd:{ports['client']}" for name in names]
+    allowed = {peer["podSelector"]["matchLabels"]["app"]: {port["port"] for port in rule["ports"]} for rule in policy["ingress"] for peer in rule["from"]}
+    assert allowed == {"rollout": {ports["client"]}, "etcd": {ports["client"], ports["peer"]}}
+
+
+# What they give to the image.
+
+def environments_of(name):
+    """What Compose's file, or Kubernetes', gives to nginx and rolloutd."""
+    if not name.startswith("kubernetes"):
+        services = compose("compose.yaml", name) if name == "compose.several.yaml" else compose(name)
+        return {each: services[each]["environment"] for each in ("nginx", "rolloutd", "gateway1") if each in services}
+    containers = Manifests(name).containers()
+    return {each: {one["name"]: one["value"] for one in containers[each]["env"]} for each in ("nginx", "rolloutd")}
+
+
+def passes_the_checks(image, folder, name):
     """nginx -t and rolloutd --check, with the environment that each gives."""
-    if source == "compose":
-        environments = {name: compose("compose.yaml")[name]["environment"] for name in ("nginx", "rolloutd")}
-    elif source == "several":
-        environments = {name: compose("compose.yaml", "compose.several.yaml")[name]["environment"] for name in ("nginx", "rolloutd")}
-    else:
-        containers = Manifests(source).containers()
-        environments = {name: {each["name"]: each["value"] for each in containers[name]["env"]} for name in ("nginx", "rolloutd")}
-    tmp_path.chmod(0o755)
-    for name, environment in environments.items():
+    folder.chmod(0o755)
+    for service, environment in environments_of(name).items():
         given = {key: value(text) for key, text in environment.items()}
         given["ROLLOUT_INFERENCE"] = re.sub(r"triton-?(\d?)", r"127.0.0.1\g<1>", given["ROLLOUT_INFERENCE"])  # a name that the composition's network has
-        assert Container(image, tmp_path, f"{source}-{name}", "check", given, {}).run("rollout-entrypoint", "check") == (0, "")
+        assert Container(image, folder, f"{name}-{service}", "check", given, {}).run("rollout-entrypoint", "check") == (0, "")
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.several.yaml", *KUBERNETES])
+def test_what_they_configure_passes_the_checks(image, tmp_path, name):
+    passes_the_checks(image, tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["compose.cluster.yaml", CLUSTER])
+def test_what_a_cluster_configures_passes_the_checks(image_with_etcd, tmp_path, name):
+    passes_the_checks(image_with_etcd, tmp_path, name)

@@ -87,6 +87,13 @@ def refusal(one):
      "/etc/nginx/conf.d.staging, where files are prepared: mount the volume at /etc/nginx, and not at the repository itself"),
     ("nginx", "ROLLOUT_STATE", "/usr/routes.json", "ROLLOUT_STATE is /usr/routes.json, but user 10001 cannot write into /usr: "),
     ("rolloutd", "ROLLOUT_SOCKET", "rolloutd.sock", 'ROLLOUT_SOCKET is "rolloutd.sock"; it must be the absolute path of rolloutd\'s socket'),
+    ("rolloutd", "ROLLOUT_ETCD", "10.0.0.1:2379", 'ROLLOUT_ETCD is "10.0.0.1:2379"; it must be etcd\'s members, as https://10.0.0.1:2379, with spaces between'),
+    ("nginx", "ROLLOUT_ETCD", "https://a:2379,https://b:2379", 'ROLLOUT_ETCD is "https://a:2379,https://b:2379"; it must be etcd\'s members'),
+    ("rolloutd", "ROLLOUT_ETCD", "https://a:2379 https://b:72379", 'https://b:72379"; its port must be a number from 1 to 65535'),
+    ("rolloutd", "ROLLOUT_ETCD_INSECURE", "yes", 'ROLLOUT_ETCD_INSECURE is "yes"; it must be on or off'),
+    ("rolloutd", "ROLLOUT_ETCD_HOST", "a b", 'ROLLOUT_ETCD_HOST is "a b"; it must be this host\'s name in the cluster'),
+    ("rolloutd", "ROLLOUT_ETCD_PREFIX", "rollout", 'ROLLOUT_ETCD_PREFIX is "rollout"; it must be what the names of all keys begin with, as /rollout/default/'),
+    ("rolloutd", "ROLLOUT_ETCD_KEY_FILE", "host.key", 'ROLLOUT_ETCD_KEY_FILE is "host.key"; it must be the absolute path of the key of ROLLOUT_ETCD_CERT_FILE'),
     ("nginx", "NGINX_ENVSUBST_OUTPUT_DIR", "/etc/nginx/other", "/etc/nginx/other/default.conf cannot be written by user 10001, and "),
 ], ids=lambda value: value if isinstance(value, str) and value.isupper() else None)
 def test_a_wrong_variable_is_named(starts, role, name, value, words):
@@ -198,6 +205,12 @@ def test_rolloutd_json_is_rendered_from_the_environment(starts, image):
     assert status == 0, said
     config = json.loads(said)
     assert config["limits"]["max_deployed_models"] == 7 and config["listen"]["path"] == "/run/rollout/rolloutd.sock"
+
+
+def test_an_image_without_the_client_of_etcd_says_how_one_with_it_is_built(starts):
+    one = starts("rolloutd", {"ROLLOUT_ETCD": "https://10.0.0.1:2379"}, {"/run/rollout": None, "/var/lib/rollout": None, "/models": None}, writable=True)
+    assert refusal(one) == ("ROLLOUT_ETCD is https://10.0.0.1:2379, but this image has no client of etcd: build it with --build-arg ETCD=1, "
+                            "or leave ROLLOUT_ETCD out")
 
 
 def test_any_other_program_is_run_as_it_is(starts):
