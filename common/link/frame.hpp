@@ -43,7 +43,7 @@
 //     pong      {}
 //
 //   rolloutd -> nginx
-//     welcome   {protocol, journal, revision, routes, stream, suspects, failures, series, trouble?}
+//     welcome   {protocol, journal, revision, routes, stream, suspects, failures, series, trouble?, routes_until?}
 //                                                 `protocol`: the version for this link; `routes`: the revision of the
 //                                                 newest route; `stream`: this link carries its gateway's updates
 //     stream    {}                                this link is to carry the updates from now on; answered by a `hello`
@@ -75,8 +75,10 @@
 //                                                 route that is not in it is removed; a single change has neither
 //     sample    {id, model_id, parts, revision}   how many requests are in flight for that revision?
 //     measure   {id, model_id, parts, revisions}  what are the results of the watched requests of these revisions?
-//     ping      {trouble?}                        `trouble`, also in the welcome: why rolloutd cannot do its work fully, a
-//                                                 sentence for people; missing: it can
+//     ping      {trouble?, routes_until?}         `trouble`, also in the welcome: why rolloutd cannot do its work fully, a
+//                                                 sentence for people; missing: it can. `routes_until`, the same: when
+//                                                 nginx is to route no more unless it is told a later time, in
+//                                                 milliseconds of CLOCK_MONOTONIC; missing: never
 //     refuse    {reason}                          the last frame before rolloutd closes the connection
 //
 // A route is described in route.hpp.

@@ -5,6 +5,8 @@
 // The version is raised for a frame, or a meaning, that is essential to an end: it must not be sent to an end that
 // speaks only the version before. Anything else is a new member of a known frame, which an end that does not know it
 // ignores.
+//
+// Version 4: nginx follows `routes_until`; rolloutd may count on it.
 #pragma once
 
 #include "common/base/json.hpp"
@@ -20,7 +22,7 @@ struct protocol_range {
 };
 
 /// The versions spoken here.
-inline constexpr protocol_range spoken_protocols{3, 3};
+inline constexpr protocol_range spoken_protocols{3, 4};
 
 /// Returns the versions in a `hello`: `protocol` is its newest version, `protocol_oldest` its oldest, or the same if
 /// omitted.

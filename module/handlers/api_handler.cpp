@@ -43,6 +43,9 @@ ngx_int_t answer_readiness(ngx_http_request_t *r)
     if (!zone.routes_known()) {
         return send_problem(r, away("The gateway has not yet received the models from rolloutd."));
     }
+    if (!zone.routes_may_be_used(ngx_current_msec)) {
+        return send_problem(r, away(std::string(outdated_routes)));
+    }
     if (!zone.tasks_brought()) {
         return send_problem(r, away("The gateway is still receiving the tasks from rolloutd."));
     }

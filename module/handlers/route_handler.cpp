@@ -28,7 +28,7 @@ constexpr int choice_attempts = 16;
 /// How often a held request checks for routes, in milliseconds.
 constexpr ngx_msec_t look_again_ms = 25;
 
-enum class outcome : std::uint8_t { chosen, unknown_model, not_known_yet, failed };
+enum class outcome : std::uint8_t { chosen, unknown_model, not_known_yet, outdated, failed };
 
 } // namespace
 
@@ -173,6 +173,9 @@ outcome choose(ngx_http_request_t *r, route_request &request) noexcept
     if (zone.routes_are_of_file() && !request.has_waited && r == r->main && link != nullptr &&
         link->may_bring_routes()) {
         return outcome::not_known_yet;
+    }
+    if (!zone.routes_may_be_used(ngx_current_msec)) {
+        return outcome::outdated;
     }
     const bool known = zone.routes_known() || zone.routes_are_of_file();
     auto found = choose_once(request.choice);
@@ -515,6 +518,10 @@ ngx_int_t choose_route(ngx_http_request_t *r)
     problem answer;
     if (request->ended == outcome::unknown_model) {
         answer = absent_model(r, view_of(request->model_id));
+    } else if (request->ended == outcome::outdated) {
+        answer.status = 503;
+        answer.retry_after_s = 1;
+        answer.detail = outdated_routes;
     } else {
         answer.status = 503;
         answer.retry_after_s = 1;

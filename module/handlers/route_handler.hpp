@@ -26,6 +26,11 @@ void find_route_variables(ngx_conf_t *cf) noexcept;
 /// to send them. Access control comes first: a client without access learns nothing about the models.
 ngx_int_t handle_route(ngx_http_request_t *r) noexcept;
 
+/// What a client is told whose request is not routed because the routes may be used no more (`routes_until`).
+inline constexpr std::string_view outdated_routes = "rolloutd has had no news of the cluster for so long that what "
+                                                    "this gateway routes to may be unloaded by now. Nothing is "
+                                                    "routed until it has; its log says what is wrong.";
+
 /// The names of a model in a request for which a choice was made.
 struct routed_names {
     std::string_view model_id; ///< rollout_route's MODEL

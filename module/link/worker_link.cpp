@@ -373,7 +373,7 @@ void worker_link::on_welcome(const json_t *message)
     takes_suspects_ = json_is_true(json_object_get(message, "suspects"));
     takes_failures_ = json_is_true(json_object_get(message, "failures"));
     has_series_ = json_is_true(json_object_get(message, "series"));
-    take_trouble(message);
+    take_state(message);
     if (up()) {
         return;
     }
@@ -438,7 +438,7 @@ void worker_link::send_failures()
 
 void worker_link::on_ping(const json_t *message)
 {
-    take_trouble(message);
+    take_state(message);
     connection_.send(message_of(gateway_frame::pong).get());
     if (ngx_exiting) {
         calls_.end_watches(link_result::late); // clients that only wait for news do not keep an old process alive
@@ -446,10 +446,14 @@ void worker_link::on_ping(const json_t *message)
 }
 
 
-void worker_link::take_trouble(const json_t *message)
+/// What a welcome and a ping say of rolloutd.
+void worker_link::take_state(const json_t *message)
 {
     constexpr std::size_t longest = 1000;
     trouble_ = clean_text(json_text(message, "trouble"), longest);
+    if (zone_.set_routes_until(json_count(message, "routes_until")) && zone_.state_file.len != 0) {
+        state_file_.write();
+    }
 }
 
 

@@ -138,7 +138,7 @@ class worker_link final : private connection::user {
     void on_update(const json_t *message, std::string_view lines);
     void on_routes(const json_t *message);
     void on_ping(const json_t *message);
-    void take_trouble(const json_t *message);
+    void take_state(const json_t *message);
     void on_refusal(const json_t *message);
 
     link_result ask(link_call &call, bool submits, const function_ref<void()> &send_it);

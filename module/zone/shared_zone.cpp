@@ -164,6 +164,30 @@ void shared_zone::set_route_source(route_source from) noexcept
 }
 
 
+std::uint64_t shared_zone::routes_until() const noexcept
+{
+    return read_shared(header->routes_until);
+}
+
+
+bool shared_zone::routes_may_be_used(std::uint64_t now_ms) const noexcept
+{
+    const auto until = routes_until();
+    return until == 0 || now_ms <= until;
+}
+
+
+bool shared_zone::set_routes_until(std::uint64_t until_ms) noexcept
+{
+    constexpr std::uint64_t behind_at_most_ms = 30000;
+    std::atomic_ref(header->routes_until).store(until_ms);
+    std::atomic_ref kept(header->state_until);
+    auto known = kept.load();
+    const bool is_near = (until_ms == 0) == (known == 0) && until_ms <= known + behind_at_most_ms;
+    return !is_near && kept.compare_exchange_strong(known, until_ms);
+}
+
+
 std::uint64_t shared_zone::begin_state_write() noexcept
 {
     return std::atomic_ref(header->state_writes).fetch_add(1) + 1;

@@ -24,7 +24,7 @@ namespace rollout {
 /// The header at the start of the memory. `layout_version` stands for its layout and for that of everything after it.
 struct zone_header {
     static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
-    static constexpr std::uint32_t layout_version = 9;
+    static constexpr std::uint32_t layout_version = 10;
 
     std::uint64_t magic;
     std::uint32_t layout;
@@ -44,6 +44,8 @@ struct zone_header {
     std::uint64_t events_offset;
     std::uint64_t state_writes; ///< writes of the state file that have been started
     std::uint64_t state_named;  ///< the latest of them that has been renamed to the state file
+    std::uint64_t routes_until; ///< shared_zone::routes_until()
+    std::uint64_t state_until;  ///< the same, as it was when the latest write of the state file began
     task_counts tasks;
 };
 
@@ -123,6 +125,14 @@ class shared_zone {
     bool routes_are_of_file() const noexcept;
 
     void set_route_source(route_source from) noexcept;
+
+    /// Returns until when requests may be routed, in ngx_current_msec's time (CLOCK_MONOTONIC); 0: for ever.
+    std::uint64_t routes_until() const noexcept;
+    bool routes_may_be_used(std::uint64_t now_ms) const noexcept;
+
+    /// Returns whether the state file is to be written for it, by this process. It is not for each time that rolloutd
+    /// says, but so that an nginx that starts has most of the time that is left.
+    bool set_routes_until(std::uint64_t until_ms) noexcept;
 
     // Several processes may write the state file at a time: one that has lost the link, and the one that has it now.
     // These may be called from any thread.

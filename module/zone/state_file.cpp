@@ -6,8 +6,11 @@
 #include "common/domain/route.hpp"
 #include "module/zone/shared_zone.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <exception>
 #include <filesystem>
 #include <string>
@@ -51,8 +54,24 @@ class descriptor {
 };
 
 
+std::uint64_t ms_of(clockid_t which) noexcept
+{
+    timespec now{};
+    clock_gettime(which, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000000;
+}
+
+
+/// Takes a time by one clock to that of another; what is past by both is 1.
+std::uint64_t by_clock(clockid_t to, std::uint64_t ms, clockid_t from) noexcept
+{
+    const auto offset = static_cast<std::int64_t>(ms_of(to) - ms_of(from));
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(static_cast<std::int64_t>(ms) + offset, 1));
+}
+
+
 /// Returns what is wrong with the file's content, or an empty text.
-std::string parse(const std::string &text, std::vector<route> &routes, std::string &journal, std::uint64_t &revision)
+std::string parse(const std::string &text, std::vector<route> &routes, state_head &head)
 {
     json_error_t error;
     const json_ptr root = json_read(text, JSON_REJECT_DUPLICATES, error);
@@ -68,13 +87,14 @@ std::string parse(const std::string &text, std::vector<route> &routes, std::stri
         return "it is of version " + std::to_string(version) + ", this module reads version " +
                std::to_string(format_version);
     }
-    journal = json_text(root.get(), "journal");
+    head.journal = json_text(root.get(), "journal");
+    head.routes_until = json_count(root.get(), "routes_until");
     const auto number = json_number(root.get(), "revision", -1);
     const json_t *list = json_object_get(root.get(), "routes");
-    if (number < 0 || !json_is_array(list) || journal.size() != sizeof(zone_header::journal)) {
+    if (number < 0 || !json_is_array(list) || head.journal.size() != sizeof(zone_header::journal)) {
         return "a member is missing";
     }
-    revision = static_cast<std::uint64_t>(number);
+    head.revision = static_cast<std::uint64_t>(number);
     for (std::size_t i = 0; i < json_array_size(list); ++i) {
         std::string reason;
         auto parsed = route_from_json(json_array_get(list, i), reason);
@@ -169,13 +189,12 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
     }
 
     std::vector<route> routes;
-    std::string journal;
-    std::uint64_t revision = 0;
+    state_head head;
     if (fault.empty() && text.empty()) {
         fault = "it is empty, which is how one is left that could not be rewritten";
     }
     if (fault.empty()) {
-        fault = parse(text, routes, journal, revision);
+        fault = parse(text, routes, head);
     }
     if (!fault.empty()) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
@@ -195,8 +214,19 @@ void read_state_file(shared_zone &zone, ngx_log_t *log)
     }
     // Tasks are not in the file: the table's journal and revision stay empty, so that rolloutd sends all tasks.
     zone.set_route_source(route_source::state_file);
+    if (head.routes_until != 0) {
+        zone.header->routes_until = by_clock(CLOCK_MONOTONIC, head.routes_until, CLOCK_REALTIME);
+        zone.header->state_until = zone.header->routes_until;
+    }
     ngx_log_error(NGX_LOG_NOTICE, log, 0, "rollout: %uz routes, of revision %uL, read from \"%V\"", routes.size(),
-                  revision, &zone.state_file);
+                  head.revision, &zone.state_file);
+    if (!zone.routes_may_be_used(ms_of(CLOCK_MONOTONIC))) {
+        ngx_log_error(
+            NGX_LOG_WARN, log, 0,
+            "rollout: the routes of \"%V\" are too old to be used: models may have been unloaded since. Requests "
+            "are routed again once rolloutd is up",
+            &zone.state_file);
+    }
 }
 
 
@@ -204,7 +234,11 @@ std::optional<std::string> render_state(const shared_zone &zone, const state_hea
 {
     json_writer to;
     to.begin_object().name("format").text(format_name).name("version").number(format_version);
-    to.name("journal").text(head.journal).name("revision").number(head.revision).name("routes").begin_array();
+    to.name("journal").text(head.journal).name("revision").number(head.revision);
+    if (head.routes_until != 0) {
+        to.name("routes_until").number(head.routes_until);
+    }
+    to.name("routes").begin_array();
     record_store store(zone.records);
     const bool whole =
         route_table(store).each([&to](const route &kept) { to.raw(json_compact(route_to_json(kept).get())); });
@@ -230,6 +264,9 @@ std::optional<state_write> make_state_write(shared_zone &zone)
         what.head.journal = zone.journal();
         what.head.revision = zone.header->routes_revision;
     }
+    const auto until = zone.routes_until();
+    std::atomic_ref(zone.header->state_until).store(until);
+    what.head.routes_until = until == 0 ? 0 : by_clock(CLOCK_REALTIME, until, CLOCK_MONOTONIC);
     what.number = zone.begin_state_write();
     return what;
 }

@@ -1,7 +1,10 @@
 // The last known routes on disk (`rollout_zone … state=FILE`), with which an nginx that is restarted while rolloutd
 // is down can route. The file is a JSON object:
 //
-//     {"format": "rollout-routes", "version": 1, "journal": …, "revision": N, "routes": […]}
+//     {"format": "rollout-routes", "version": 1, "journal": …, "revision": N, "routes_until": MS, "routes": […]}
+//
+// `routes_until`, in milliseconds since 1970 (UTC), is when nginx is to route no more unless rolloutd has said a later
+// time; missing: never.
 #pragma once
 
 #include "module/nginx/ngx.hpp"
@@ -21,7 +24,8 @@ void read_state_file(shared_zone &zone, ngx_log_t *log);
 /// The header of a state file.
 struct state_head {
     std::string journal;
-    std::uint64_t revision = 0; ///< of rolloutd's routes
+    std::uint64_t revision = 0;     ///< of rolloutd's routes
+    std::uint64_t routes_until = 0; ///< in milliseconds since 1970, UTC; 0: for ever
 };
 
 /// Returns the file's text for the current routes. Takes no lock: a route that changes during the call has its old or

@@ -8,7 +8,9 @@ import threading
 from processes import DEADLINE_S
 
 
-PROTOCOL = 3
+PROTOCOL = 4  # the newest of those that are spoken
+OLDEST_PROTOCOL = 3
+SPOKEN = f"versions {OLDEST_PROTOCOL} to {PROTOCOL}"
 
 
 def frame(message, *lines):

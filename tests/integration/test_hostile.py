@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from gateway import Client
-from link import PROTOCOL, frame, submission
+from link import PROTOCOL, SPOKEN, frame, submission
 from processes import DEADLINE_S, wait_until, worker_user
 
 NGINX = {"workers": 1, "locations": """
@@ -125,7 +125,7 @@ HELLO = {"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": "stranger",
     (frame([1]), "not an object with a \"type\""),
     (frame({"no": "type"}), "not an object with a \"type\""),
     (frame({"type": "submit"}), "a frame before its hello"),
-    (frame({**HELLO, "protocol": 99}), f"version 99 of the protocol, rolloutd version {PROTOCOL}"),
+    (frame({**HELLO, "protocol": 99}), f"version 99 of the protocol, rolloutd {SPOKEN}"),
     (frame({**HELLO, "gateway": "../x"}), "without a valid gateway id"),
     (frame(HELLO) + frame({"type": "dance"}), "unknown type dance"),
     (frame(HELLO) + frame(*submission(1, model_id="../x")), "a malformed submission"),

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from gateway import FINAL
-from link import PROTOCOL, Frames, frame
+from link import OLDEST_PROTOCOL, PROTOCOL, SPOKEN, Frames, frame
 from link import Gateway as Link
 from processes import ROOT, wait_until
 
@@ -96,8 +96,8 @@ def test_each_side_works_with_one_of_the_next_release(make_gateway):
 
 
 @pytest.mark.parametrize("said, words", [
-    ({"protocol": 99, "protocol_oldest": 98}, f"it speaks versions 98 to 99 of the protocol, rolloutd version {PROTOCOL}; upgrade rolloutd"),
-    ({"protocol": 1, "protocol_oldest": 1}, f"it speaks version 1 of the protocol, rolloutd version {PROTOCOL}; upgrade nginx's module"),
+    ({"protocol": 99, "protocol_oldest": 98}, f"it speaks versions 98 to 99 of the protocol, rolloutd {SPOKEN}; upgrade rolloutd"),
+    ({"protocol": 1, "protocol_oldest": 1}, f"it speaks version 1 of the protocol, rolloutd {SPOKEN}; upgrade nginx's module"),
 ], ids=["newer", "older"])
 def test_with_no_version_in_common_both_logs_say_so_and_both_keep_what_they_have(make_gateway, said, words):
     """nginx's worker processes are linked and routed; then they find a rolloutd to whom they look like others."""
@@ -125,12 +125,13 @@ def test_with_no_version_in_common_both_logs_say_so_and_both_keep_what_they_have
     gateway.deploy("m")
 
 
-@pytest.mark.parametrize("newest, oldest", [(PROTOCOL, None), (PROTOCOL, PROTOCOL), (PROTOCOL + 5, PROTOCOL), (PROTOCOL, 0)])
+@pytest.mark.parametrize("newest, oldest", [(PROTOCOL, None), (PROTOCOL, PROTOCOL), (PROTOCOL + 5, PROTOCOL), (PROTOCOL, 0), (OLDEST_PROTOCOL, None),
+                                            (OLDEST_PROTOCOL, 0), (PROTOCOL + 5, OLDEST_PROTOCOL)])
 def test_rolloutd_takes_the_newest_version_that_both_speak(gateway, newest, oldest):
     link = Link(gateway.rolloutd.socket, hello=False)
     link.send({"type": "hello", "protocol": newest, **({"protocol_oldest": oldest} if oldest is not None else {}), "pid": 1,
                "gateway": "another", "journal": "", "revision": 0})
-    assert link.receive_type("welcome")["protocol"] == PROTOCOL
+    assert link.receive_type("welcome")["protocol"] == min(newest, PROTOCOL)
     link.send({"type": "bye"})
     link.close()
 

@@ -34,13 +34,13 @@ def field(package, name):
 
 def needed_by(packages, boots):
     """What an installation of these takes besides them; of alternatives the service manager, or the smallest, which is none."""
-    wanted = set()
+    wanted, own = set(), {field(package, "Package") for package in packages}
     for package in packages:
         for alternatives in field(package, "Depends").split(", "):
             names = [one.split(" ")[0] for one in alternatives.split(" | ")]
             if not names[0].startswith("nginx-abi-"):
                 wanted.add(next((name for name in names if not boots and "standalone" in name), names[0]))
-    return sorted(wanted)
+    return sorted(wanted - own)
 
 
 def base(packages, boots=False):
@@ -195,6 +195,11 @@ class InstalledNginx(Nginx):
 
     def errors(self):
         return self.log.read_text(errors="replace")
+
+    def linked(self, rolloutd):
+        """As rolloutd has it: nginx's log is at Debian's level, and does not say."""
+        pids = self.worker_pids()
+        return bool(pids) and rolloutd.linked() >= set(pids)
 
     def text(self):
         return ""

@@ -24,7 +24,8 @@ ENABLED = "/etc/systemd/system/multi-user.target.wants/rolloutd.service"
 @pytest.fixture(scope="module")
 def packages():
     """The packages' files: the module's, rolloutd's and its client's of etcd."""
-    made = [pathlib.Path(line) for line in run(ROOT / "scripts/packages", seconds=3600).splitlines() if line.endswith(".deb")]
+    said = run(ROOT / "scripts/packages", seconds=3600)
+    made = sorted((pathlib.Path(line) for line in said.splitlines() if line.endswith(".deb")), key=lambda path: path.name.split("_"))
     assert [path.name.split("_")[0] for path in made] == [MODULE, "rolloutd", "rolloutd-etcd"], made
     return made
 
