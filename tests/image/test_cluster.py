@@ -24,27 +24,29 @@ def test_it_adds_one_program_and_its_libraries(image, image_with_etcd):
     assert configurations[0] == configurations[1]
 
 
-def journal_of(image, folder, environment):
+@pytest.fixture
+def journal_of(image_with_etcd, tmp_path):
     """That of the rolloutd.json which the image makes of these variables, and which rolloutd has checked."""
-    one = Container(image, folder, "check", "check", environment, {})
-    status, said = one.run("sh", "-c", "rollout-entrypoint check && cat /tmp/rolloutd.json")
-    assert status == 0, said
-    return json.loads(said)["journal"]
-
-
-def test_its_variables_are_the_journals_members(image_with_etcd, tmp_path):
     tmp_path.chmod(0o755)
-    given = {"ROLLOUT_PORT": 18080, "ROLLOUT_INFERENCE": "127.0.0.1:8000"}
-    assert journal_of(image_with_etcd, tmp_path, given) == {"path": "/var/lib/rollout/journal.db"}
-    given |= {"ROLLOUT_ETCD": "http://127.0.0.1:2379"}
-    etcd = {"endpoints": ["http://127.0.0.1:2379"], "prefix": "/rollout/default/"}
-    assert journal_of(image_with_etcd, tmp_path, given) == {"path": "/var/lib/rollout/replica.db", "type": "etcd", "etcd": etcd}
-    files = {f"{name}_file": f"/tmp/{name}.pem" for name in ("ca", "cert", "key")}
-    given |= {"ROLLOUT_ETCD": "http://etcd1:2379 http://[::1]:2379", "ROLLOUT_ETCD_INSECURE": "on", "ROLLOUT_ETCD_PREFIX": "/r/", "ROLLOUT_ETCD_HOST": "h1",
-              "ROLLOUT_JOURNAL": "/var/lib/rollout/mine.db"}
-    assert journal_of(image_with_etcd, tmp_path, given) == {
-        "path": "/var/lib/rollout/mine.db", "type": "etcd",
-        "etcd": {"endpoints": ["http://etcd1:2379", "http://[::1]:2379"], "prefix": "/r/", "host": "h1", "insecure": True}}
+
+    def read(name, **environment):
+        given = {"ROLLOUT_PORT": 18080, "ROLLOUT_INFERENCE": "127.0.0.1:8000", **environment}
+        one = Container(image_with_etcd, tmp_path, name, "check", given, {})
+        status, said = one.run("sh", "-c", "rollout-entrypoint check && cat /tmp/rolloutd.json")
+        assert status == 0, said
+        return json.loads(said)["journal"]
+    return read
+
+
+def test_its_variables_are_the_journals_members(journal_of):
+    assert journal_of("none") == {"path": "/var/lib/rollout/journal.db"}
+    assert journal_of("least", ROLLOUT_ETCD="http://127.0.0.1:2379") == {
+        "path": "/var/lib/rollout/replica.db", "type": "etcd", "etcd": {"endpoints": ["http://127.0.0.1:2379"], "prefix": "/rollout/default/"}}
+    authority = "/etc/ssl/certs/ca-certificates.crt"
+    assert journal_of("all", ROLLOUT_ETCD="http://etcd1:2379 https://[::1]:2379", ROLLOUT_ETCD_INSECURE="on", ROLLOUT_ETCD_PREFIX="/r/", ROLLOUT_ETCD_HOST="h1",
+                      ROLLOUT_ETCD_CA_FILE=authority, ROLLOUT_JOURNAL="/var/lib/rollout/mine.db") == {
+        "path": "/var/lib/rollout/mine.db", "type": "etcd", "etcd": {
+            "endpoints": ["http://etcd1:2379", "https://[::1]:2379"], "prefix": "/r/", "ca_file": authority, "host": "h1", "insecure": True}}
 
 
 @pytest.fixture
