@@ -115,15 +115,17 @@ def deploy(gateway, version, **rollout):
 
 def show_deployment(cluster, sample):
     headline("1. Deploy version 5 of Silero's voice-activity model at one gateway, and find it at the others")
-    first, second, third = cluster.gateways
-    task = deploy(first, "v5")
-    say(f"{first.name} has accepted task {task['task_id']}; {second.name} knows it, too:")
-    task = second.follow("deploy", task, show_line)
+    leader = cluster.await_leader()
+    at, other = cluster.others(leader)
+    task = deploy(at, "v5")
+    say(f"{at.name} has accepted task {task['task_id']}, which {leader.name} carries out, and {other.name} knows it, too:")
+    task = other.follow("deploy", task, show_line)
     revision = task["metadata"]["revision"]
     for gateway in cluster.gateways:
         wait_until(lambda gateway=gateway: gateway.infer()[0] == revision, f"the route at {gateway.name}")
-    say(f"{third.name} routes to it:")
-    third.ask(sample)
+    say("Each of them routes to it:")
+    for gateway in cluster.gateways:
+        gateway.ask(sample)
     return revision
 
 
