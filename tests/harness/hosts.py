@@ -66,6 +66,7 @@ class Host(Gateway):
         self.nginx.kill()
         for pid in workers:  # they serve on without their master process
             os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.nginx.accepts(), "the end of the listener: another nginx could not have it")
 
     def leads(self):
         """Whether its rolloutd was the last to be elected, as far as its log says."""
