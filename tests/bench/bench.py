@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "harness"))
 
 import builds  # noqa: E402
+import cluster  # noqa: E402
 import cores  # noqa: E402
 import large  # noqa: E402
 import names  # noqa: E402
@@ -25,7 +26,8 @@ import routing  # noqa: E402
 import sizes  # noqa: E402
 
 BENCHMARKS = {"reads": reads.measure, "routing": routing.measure, "names": names.measure, "posts": posts.measure, "memory": sizes.zone, "daemon": sizes.daemon,
-              "refill": sizes.refill, "rollouts": rollouts.measure, "large": large.measure, "cores": cores.measure, "purge": purge.measure}
+              "refill": sizes.refill, "rollouts": rollouts.measure, "large": large.measure, "cores": cores.measure, "purge": purge.measure,
+              "cluster": cluster.posts, "takeover": cluster.takeover}
 
 
 def options_of(arguments):
@@ -51,6 +53,7 @@ def options_of(arguments):
     options.rounds = 1 if quick else options.rounds
     options.seconds = 1 if quick else 2
     options.tasks = 20_000 if quick else 1_000_000
+    options.cluster_tasks = 2000 if quick else 200_000
     options.old_tasks = 20_000 if quick else 500_000
     options.models = 1000 if quick else 10_000
     options.large_bytes = 64 << 20 if quick else int(options.large_gib * (1 << 30))
