@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="every failpoint, and a storm of 500 kills")
+    parser.addoption("--long", action="store_true", help="every failpoint, storms of hundreds of kills, and 100,000 posts to several hosts")
     parser.addoption("--seed", type=int, help="of what is left to chance, as an earlier run has printed it")
     parser.addoption("--kills", type=int, help="how many kills a storm has")
     parser.addoption("--point", action="append", default=[], help="only this failpoint, as a failure has named it, or all whose names begin so")

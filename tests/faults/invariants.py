@@ -122,7 +122,7 @@ def ends_faults(log, journal):
     ends = [line for line in log if line["message"].startswith("The task is ")]
     for task_id, count in collections.Counter(line["task_id"] for line in ends).items():
         if count > 1:
-            faults.append(f"task {task_id} has ended {count} times")
+            faults.append(f"task {task_id} has ended {count} times: {[line for line in log if line.get('task_id') == task_id]}")
     last = {}
     for line in ends:
         model, sequence = line["model_id"], sequences[line["task_id"]]
