@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from clients import (BROKEN, Casualties, Crowd, Deploying, Inferring, Metronome, Posting, Reading, WritingToTheEnd, await_all_ended,
+from clients import (BROKEN, Casualties, ComingAndGoing, Crowd, Deploying, Inferring, Metronome, Posting, Reading, WritingToTheEnd, await_all_ended,
                      with_worker_named)
 from gateway import FINAL, Client
 from hosts import UnloadWatch
@@ -27,6 +27,7 @@ GOES_ON_S = 10
 READ_S = 8
 
 STEADY = ("steady-0", "steady-1")
+PASSING = ("passing-0", "passing-1", "passing-2")
 STEPS = ("fetch", "stage", "load", "ready", "smoke", "shift", "promote", "retire")
 
 READY = "        location ~ ^/(readyz|metrics)$ { rollout_api; }\n"
@@ -221,6 +222,8 @@ def test_hosts_are_killed_and_the_rollout_goes_on(request, hosts, seed, tell):
     for model in STEADY:
         hosts[0].make_model(model, f"{model} 1")
         hosts[0].deploy(model)
+    for model in PASSING:
+        hosts[0].make_model(model, model)
     for host in hosts:
         wait_until(lambda host=host: set(host.serving()) == set(STEADY) and all(host.infer(model) for model in STEADY), "the routes")
 
@@ -232,6 +235,8 @@ def test_hosts_are_killed_and_the_rollout_goes_on(request, hosts, seed, tell):
         crowd.add(Inferring, host, own, STEADY)
         if number < len(STEADY):
             crowd.add(Deploying, host, own, STEADY[number])
+        else:
+            crowd.add(ComingAndGoing, host, own, PASSING)
     posting = crowd.of(Posting)
     for host in hosts:
         crowd.add(Reading, host, casualties[host.name], posting, clock, READ_S)

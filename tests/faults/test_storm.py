@@ -11,7 +11,7 @@ import pytest
 from clients import (Casualties, ComingAndGoing, Crowd, Deploying, Inferring, InferringByGrpc, Metronome, Posting, Reading, Writing,
                      await_all_ended, with_worker_named)
 from invariants import Journal, world_faults
-from processes import LOCATIONS, free_port, wait_until
+from processes import LOCATIONS, free_port
 from several import GRPC_LOCATION
 from storm import Storm
 
