@@ -3,7 +3,7 @@
 #include "common/domain/identifiers.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/permanent_start_error.hpp"
-#include "worker/journal/etcd/keys.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/journal/etcd/revision.hpp"
 #include "worker/scheduler/refusal.hpp"
 
@@ -52,7 +52,8 @@ cluster_place place_of(const cluster_settings &from)
 
 word_keys keys_of_words(const cluster_settings &from)
 {
-    return {from.prefix + "l/words/", from.prefix + "a/"};
+    const cluster::keys names(from.prefix);
+    return {names.words(), names.answers()};
 }
 
 
@@ -235,9 +236,8 @@ void cluster_store::on_replaced(bool is_other)
 
 void cluster_store::stand()
 {
-    leader_watch_ =
-        std::make_unique<change_watch>(thread_, time_, access_, etcd_leadership::leader_key(place_of(settings_)),
-                                       change_watch::range::key, [this] { leadership_.poll(); });
+    leader_watch_ = std::make_unique<change_watch>(thread_, time_, access_, cluster::keys(settings_.prefix).leader(),
+                                                   change_watch::range::key, [this] { leadership_.poll(); });
     sender_ = std::make_unique<word_sender>(
         client_, time_, word_sender::settings{keys_of_words(settings_), settings_.host, process_, word_timeout},
         [this] { return leadership_.registration().lease(); });
@@ -337,7 +337,7 @@ void cluster_store::set_carries_out(bool carries_out)
     }
     const auto keys = keys_of_words(settings_);
     receiver_ = std::make_unique<word_receiver>(
-        client_, time_, word_receiver::settings{keys, etcd_leadership::leader_key(place_of(settings_)), *token},
+        client_, time_, word_receiver::settings{keys, cluster::keys(settings_.prefix).leader(), *token},
         [this](const std::string &, const std::string &word, const word_receiver::answer_word_fn &answer) {
             on_verb(word, answer);
         });

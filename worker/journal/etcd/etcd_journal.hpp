@@ -4,11 +4,11 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/client.hpp"
 #include "worker/etcd/rpc_thread.hpp"
 #include "worker/etcd/watch.hpp"
 #include "worker/journal/etcd/follower.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/journal/etcd/own_writes.hpp"
 #include "worker/journal/etcd/read_index.hpp"
 #include "worker/journal/etcd/writer.hpp"

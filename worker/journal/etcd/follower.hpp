@@ -3,9 +3,9 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/watch.hpp"
 #include "worker/journal/etcd/changes.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/journal/etcd/records.hpp"
 #include "worker/journal/etcd/store.hpp"
 #include "worker/journal/sqlite/journal_replica.hpp"
