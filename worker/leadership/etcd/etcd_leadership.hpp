@@ -39,6 +39,7 @@ class etcd_leadership final : public leadership {
 
     /// The host's record says something else from now on; whether it is a candidate is up to stand().
     void update(host_record record);
+    const host_record &record() const noexcept { return record_; }
 
     const host_registration &registration() const noexcept { return registration_; }
     const election &own_election() const noexcept { return election_; }
