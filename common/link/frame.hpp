@@ -77,7 +77,7 @@
 //     measure   {id, model_id, parts, revisions}  what are the results of the watched requests of these revisions?
 //     ping      {trouble?}                        `trouble`, also in the welcome: why rolloutd cannot do its work fully, a
 //                                                 sentence for people; missing: it can
-//     refuse    {reason}                          the last frame before rolloutd closes the connection
+//     refuse    {reason}                          the last frame before rolloutd closes; `reason` ends a sentence for people
 //
 // A route is described in route.hpp.
 #pragma once
