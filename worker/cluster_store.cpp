@@ -141,7 +141,11 @@ void cluster_store::open()
             told_.on_refused(outcome::transient(error.what()));
             return;
         }
-        journal_->on_resynchronised = [this](bool is_other) { on_replaced(is_other); };
+        const bool was_new = journal_->id().empty();
+        journal_->on_resynchronised = [this, was_new](bool is_other) {
+            was_replaced_ = was_replaced_ || is_other || was_new;
+            on_replaced(is_other);
+        };
         journal_->start();
         began_ = time_.now();
         await_content();

@@ -41,6 +41,7 @@ class cluster_store final : public task_store {
     cluster_store(uv_loop_t *loop, clock &time, const settings &config, events told);
 
     void open() override;
+    bool was_replaced() const override { return was_replaced_; }
     rollout::journal &journal() override { return *journal_; }
     gateway_control &control_of(gateway_server &own, std::function<void()> on_progress) override;
     void stand() override;
@@ -105,6 +106,7 @@ class cluster_store final : public task_store {
 
     std::chrono::milliseconds began_{0}; ///< by the clock: to open
     bool is_open_ = false;               ///< on_open has been called
+    bool was_replaced_ = false;          ///< the replica, until then
     std::string waits_for_;              ///< what on_wait was called with last
     bool is_resigning_ = false;
     bool stopped_ = false;

@@ -107,6 +107,9 @@ void daemon::on_opened()
 {
     refusing_.reset();
     make_parts();
+    if (store_->was_replaced()) {
+        gateways_->distrust_gateways();
+    }
     load();
 }
 

@@ -62,6 +62,9 @@ class task_store {
     /// Begins to open the journal.
     virtual void open() = 0;
 
+    /// Returns whether the opening has found that the journal's content may be another than what gateways have of it.
+    virtual bool was_replaced() const { return false; }
+
     /// Returns the journal, from `on_open` on.
     virtual rollout::journal &journal() = 0;
 

@@ -410,6 +410,42 @@ def test_a_host_that_history_has_passed_by_reads_everything(make_hosts, make_cli
         relay.close()
 
 
+def deploys_more(host, m):
+    """So many that etcd comes to revisions that it has given before."""
+    for number in range(5):
+        host.make_model(f"{m}-{number}", "more")
+        host.wait(post_until_taken(host, f"{m}-more-{number}", f"{m}-{number}"), status="completed")
+
+
+@pytest.mark.parametrize("copy", ["replica", "no_replica"])
+def test_a_host_that_was_away_while_etcd_was_restored_forgets_what_is_not_there(make_hosts, m, tmp_path, copy):
+    """Its nginx is up all the time, with what it knew."""
+    hosts = make_hosts(2).start()
+    hosts[0].make_model(m, "blue")
+    task = hosts[0].deploy(m)
+    serves(hosts[1], m, "blue")
+    away = hosts.others()[0]
+    hosts.etcd.kill()
+    hosts.etcd.copy(tmp_path)
+    hosts.etcd.start_again()
+    later = away.wait(post_until_taken(away, f"{m}-later", f"{m}-later"))
+    assert away.get(f"/deploy/{later['task_id']}").task()["status"] == "failed"
+    away.rolloutd.stop()
+    hosts.etcd.kill()
+    hosts.etcd.put_back(tmp_path)
+    hosts.etcd.start_again()
+    deploys_more(hosts.leader(), m)
+    assert away.infer(m) == "blue"
+    if copy == "no_replica":
+        for file in away.own.glob("replica.db*"):
+            file.unlink()
+    away.rolloutd.start()
+    away.await_link()
+    works_again(hosts, m, [task["task_id"]])
+    away.get(f"/deploy/{later['task_id']}").problem(404)
+    away.get(f"/deploy-status/{m}-later").problem(404)
+
+
 @pytest.mark.parametrize("how", ["snapshot", "files"])
 def test_an_etcd_that_was_restored_is_noticed_and_everything_read_anew(make_hosts, m, tmp_path, how):
     hosts = make_hosts(2).start()

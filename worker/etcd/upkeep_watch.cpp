@@ -172,7 +172,8 @@ void upkeep_watch::on_history_known()
         log(log_level::warning,
             "The history in etcd was not compacted for " +
                 std::to_string(std::chrono::duration_cast<std::chrono::hours>(longest_uncompacted).count()) +
-                " hours, and grows until etcd's quota is used up: start etcd with --auto-compaction-retention=1h, or set "
+                " hours, and grows until etcd's quota is used up: start etcd with --auto-compaction-retention=1h, or "
+                "set "
                 "journal.etcd.compact_s if the etcd is for rolloutd alone");
     }
 }
