@@ -76,21 +76,29 @@ class Host(Gateway):
 
 
 class Hosts:
-    """`size` hosts, with so many members of etcd. Settings are as Gateway's, for each host."""
+    """`size` hosts, with so many members of etcd, which have `etcd`'s settings (Member). The others are as Gateway's, for each host."""
 
-    def __init__(self, size=3, members=1, rolloutd=None, nginx=None, inference=None):
+    def __init__(self, size=3, members=1, rolloutd=None, nginx=None, inference=None, etcd=None):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="rollout-hosts."))
         self.home.chmod(0o755)
         (self.home / "models").mkdir()
-        self.etcd = Cluster(self.home, members)
+        self.etcd = Cluster(self.home, members, **(etcd or {}))
         self.inference = InferenceServer(self.home, **(inference or {}))
-        self.hosts = [Host(self.home, f"h{number}", self.etcd.urls, self.inference, rolloutd, nginx) for number in range(size)]
+        self.settings = rolloutd, nginx
+        self.hosts = []
+        for number in range(size):
+            self.add(f"h{number}")
 
     def __iter__(self):
         return iter(self.hosts)
 
     def __getitem__(self, number):
         return self.hosts[number]
+
+    def add(self, name):
+        """One more host, not started."""
+        self.hosts.append(Host(self.home, name, self.etcd.urls, self.inference, *self.settings))
+        return self.hosts[-1]
 
     def start(self):
         self.etcd.start()

@@ -1,6 +1,7 @@
 """Journals of several hosts in one etcd: each answers for all, whatever becomes of etcd's members."""
 
 import contextlib
+import socket
 
 import pytest
 from ending import sanitizers_report
@@ -401,3 +402,13 @@ def test_a_journal_that_opens_before_etcd_is_there_joins_it_later(make_cluster, 
     cluster.start_again()
     journals.await_following("a")
     assert journals.create("a", "t1")["creation"] == "created"
+
+
+def test_a_member_that_is_silent_is_named_from_the_beginning(journals):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        journals.open_journal("a", [url], wait=False)
+        assert f"etcd at {url} " in journals.state("a")["trouble"]
+        refused = journals.create("a", "t1")
+        assert refused["outcome"] == "transient" and f"etcd at {url} " in refused["detail"]
+        wait_until(lambda: f"etcd at {url} does not answer within" in journals.state("a")["trouble"], "a word about its silence")

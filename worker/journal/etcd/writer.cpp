@@ -23,7 +23,7 @@ constexpr std::size_t worth_a_transaction = 16;
 } // namespace
 
 
-writer::writer(surroundings around) : around_(std::move(around)), closed_("etcd has not been asked yet") {}
+writer::writer(surroundings around) : around_(std::move(around)), closed_("etcd has not answered yet") {}
 
 
 void writer::open(std::string meta_value)
