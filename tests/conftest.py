@@ -15,6 +15,14 @@ from gateway import Gateway  # noqa: E402
 from hosts import Hosts  # noqa: E402
 
 
+# What a person says: `./tests/run --long`, `--seed 7`, `--point "deletion rename:"`.
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="every failpoint, storms of hundreds of kills, and 100,000 posts to several hosts")
+    parser.addoption("--seed", type=int, help="of what is left to chance, as an earlier run has printed it")
+    parser.addoption("--kills", type=int, help="how many kills a storm has")
+    parser.addoption("--point", action="append", default=[], help="only this failpoint, as a failure has named it, or all whose names begin so")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Where tests run beside each other, those of a file stay together, for they share a gateway; those of packages share what they

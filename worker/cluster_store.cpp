@@ -3,10 +3,13 @@
 #include "common/domain/identifiers.hpp"
 #include "worker/base/log.hpp"
 #include "worker/base/permanent_start_error.hpp"
-#include "worker/journal/etcd/keys.hpp"
+#include "worker/cluster/keys.hpp"
+#include "worker/config/settings_digest.hpp"
+#include "worker/etcd/certificates.hpp"
 #include "worker/journal/etcd/revision.hpp"
 #include "worker/scheduler/refusal.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <stdexcept>
 #include <utility>
@@ -52,16 +55,18 @@ cluster_place place_of(const cluster_settings &from)
 
 word_keys keys_of_words(const cluster_settings &from)
 {
-    return {from.prefix + "l/words/", from.prefix + "a/"};
+    const cluster::keys names(from.prefix);
+    return {names.words(), names.answers()};
 }
 
 
-host_record record_of(const cluster_settings &from, const std::string &process)
+host_record record_of(const settings &from, const std::string &process)
 {
     host_record record;
     record.process = process;
     record.version = ROLLOUT_VERSION;
-    record.candidate = from.leader;
+    record.config = digest_of_shared(from);
+    record.candidate = from.journal.etcd->leader;
     return record;
 }
 
@@ -94,10 +99,26 @@ std::vector<json_fault> cluster_store::check(const cluster_settings &wanted)
 }
 
 
+std::vector<json_fault> cluster_store::check_files(const cluster_settings &wanted)
+{
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const auto why = etcd::fault_of({wanted.ca_file, wanted.cert_file, wanted.key_file},
+                                    std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+    if (why.empty()) {
+        return {};
+    }
+    const auto colon = why.find(": ");
+    return {{"/journal/etcd/" + why.substr(0, colon), why.substr(colon + 2)}};
+}
+
+
 cluster_store::cluster_store(uv_loop_t *loop, clock &time, const settings &config, events told)
     : loop_(loop), time_(time), told_(std::move(told)), path_(config.journal.path), settings_(*config.journal.etcd),
       process_(new_instance_id()), thread_(loop), access_(open_access(settings_)), client_(thread_, time, access_),
-      leadership_(client_, time, place_of(settings_), record_of(settings_, process_))
+      leadership_(client_, time, place_of(settings_), record_of(config, process_)),
+      comparison_(client_, time, cluster::keys(settings_.prefix), settings_.host),
+      upkeep_(client_, time,
+              {cluster::keys(settings_.prefix).meta(), static_cast<std::int64_t>(settings_.quota_bytes)})
 {
     leadership_.on_elected = [this](leader_token token) { on_elected(token); };
     leadership_.on_deposed = [this](const std::string &why) { on_deposed(why); };
@@ -120,7 +141,11 @@ void cluster_store::open()
             told_.on_refused(outcome::transient(error.what()));
             return;
         }
-        journal_->on_resynchronised = [this](bool is_other) { on_replaced(is_other); };
+        const bool was_new = journal_->id().empty();
+        journal_->on_resynchronised = [this, was_new](bool is_other) {
+            was_replaced_ = was_replaced_ || is_other || was_new;
+            on_replaced(is_other);
+        };
         journal_->start();
         began_ = time_.now();
         await_content();
@@ -134,6 +159,7 @@ void cluster_store::await_content()
     told_.at_work();
     if (journal_->id().empty()) {
         opening_ = time_.after(look_pause, [this] { await_content(); });
+        wait_for_content();
         return;
     }
     journal_->current([this, alive = std::weak_ptr(lives_)](bool is_current) {
@@ -151,6 +177,23 @@ void cluster_store::await_content()
         is_open_ = true;
         told_.on_open();
     });
+}
+
+
+/// A host that has never been a part of the cluster has nothing to serve its gateways with. Those are told what it waits for,
+/// once etcd has had its time.
+void cluster_store::wait_for_content()
+{
+    if (time_.now() - began_ < longest_wait_for_etcd || waits_for_ == journal_->trouble()) {
+        return;
+    }
+    if (waits_for_.empty()) {
+        log(log_level::warning,
+            "Gateways are not served yet, as this host has no copy of the tasks: " + journal_->trouble());
+    }
+    waits_for_ = journal_->trouble();
+    const auto call = told_.on_wait; // which may end the opening
+    call("this host has no copy of the tasks yet: " + waits_for_);
 }
 
 
@@ -183,11 +226,13 @@ gateway_control &cluster_store::control_of(gateway_server &own, std::function<vo
 
 void cluster_store::on_leadership_change()
 {
+    const auto known = leadership_.leader();
+    comparison_.follow(known ? known->host : std::string());
     if (!fleet_) {
         return;
     }
-    if (const auto leader = leadership_.leader()) {
-        fleet_->reporter.on_leader(leader->token);
+    if (known) {
+        fleet_->reporter.on_leader(known->token);
     }
     const auto lease = leadership_.registration().lease();
     if (std::exchange(lease_, lease) != lease && lease != 0) {
@@ -207,12 +252,15 @@ void cluster_store::lead(leader_token token)
     fleet_->view.lead(token);
     if (token != 0) {
         const cluster::keys names(settings_.prefix);
-        const auto watched = [this](const std::string &prefix) {
+        const auto watched = [this](const std::string &prefix, std::function<void()> on_change) {
             return std::make_unique<change_watch>(thread_, time_, access_, prefix, change_watch::range::prefix,
-                                                  [this] { fleet_->view.poll(); });
+                                                  std::move(on_change));
         };
-        fleet_->gateways_watch = watched(names.gateways());
-        fleet_->hosts_watch = watched(names.hosts());
+        fleet_->gateways_watch = watched(names.gateways(), [this] { fleet_->view.poll(); });
+        fleet_->hosts_watch = watched(names.hosts(), [this] {
+            fleet_->view.poll();
+            comparison_.poll();
+        });
     }
 }
 
@@ -235,18 +283,30 @@ void cluster_store::on_replaced(bool is_other)
 
 void cluster_store::stand()
 {
-    leader_watch_ =
-        std::make_unique<change_watch>(thread_, time_, access_, etcd_leadership::leader_key(place_of(settings_)),
-                                       change_watch::range::key, [this] { leadership_.poll(); });
+    leader_watch_ = std::make_unique<change_watch>(thread_, time_, access_, cluster::keys(settings_.prefix).leader(),
+                                                   change_watch::range::key, [this] { leadership_.poll(); });
     sender_ = std::make_unique<word_sender>(
         client_, time_, word_sender::settings{keys_of_words(settings_), settings_.host, process_, word_timeout},
         [this] { return leadership_.registration().lease(); });
     answers_watch_ = std::make_unique<change_watch>(thread_, time_, access_, sender_->answers_prefix(),
                                                     change_watch::range::prefix, [this] { sender_->poll(); });
+    comparison_.use(leadership_.record().config);
     leadership_.start();
+    upkeep_.start();
     compact_later();
     followed_at_ = time_.now() - longest_lag;
     check_health();
+}
+
+
+/// Returns a whole sentence, or nothing. An alarm of etcd's comes first: it is why others do not get on.
+std::string cluster_store::trouble() const
+{
+    const bool lags = time_.now() - followed_at_ >= longest_lag;
+    const auto what = !upkeep_.trouble().empty() ? upkeep_.trouble()
+                      : lags                     ? "This host's copy of the tasks is behind: " + journal_->trouble()
+                                                 : leadership_.trouble();
+    return what.empty() ? what : what + ".";
 }
 
 
@@ -256,9 +316,7 @@ void cluster_store::check_health()
     if (journal_->is_following()) {
         followed_at_ = time_.now();
     }
-    const bool lags = time_.now() - followed_at_ >= longest_lag;
-    told_.on_trouble(lags ? "This host's copy of the tasks is behind: " + journal_->trouble()
-                          : leadership_.trouble());
+    told_.on_trouble(trouble());
     health_ = time_.after(health_pause, [this] { check_health(); });
 }
 
@@ -311,8 +369,35 @@ void cluster_store::resign(std::function<void()> done)
 }
 
 
+std::optional<rolloutd_metrics::cluster> cluster_store::cluster() const
+{
+    using std::chrono::milliseconds;
+    rolloutd_metrics::cluster now;
+    const auto at = time_.now();
+    now.leads = leadership_.token().has_value();
+    if (const auto heard_at = journal_->heard_at(); heard_at.count() != 0) {
+        now.change_age = at - heard_at;
+    }
+    now.leases = {{"host", std::max(leadership_.registration().lease_until() - at, milliseconds(0))},
+                  {"leader", std::max(leadership_.own_election().leads_until() - at, milliseconds(0))}};
+    for (std::size_t cause = 0; cause < etcd::failure::causes; ++cause) {
+        now.errors.emplace(name_of(static_cast<etcd::failure::cause>(cause)), access_->failures()[cause]);
+    }
+    if (const auto &status = upkeep_.status()) {
+        now.database_bytes = status->db_size_bytes;
+        now.database_used_bytes = status->db_used_bytes;
+    }
+    now.quota_bytes = upkeep_.quota_bytes();
+    return now;
+}
+
+
 void cluster_store::use(const settings &from)
 {
+    auto record = leadership_.record();
+    record.config = digest_of_shared(from);
+    comparison_.use(record.config);
+    leadership_.update(std::move(record));
     settings_.compact_s = from.journal.etcd->compact_s;
     settings_.isolation_s = from.journal.etcd->isolation_s;
     if (fleet_) {
@@ -337,7 +422,7 @@ void cluster_store::set_carries_out(bool carries_out)
     }
     const auto keys = keys_of_words(settings_);
     receiver_ = std::make_unique<word_receiver>(
-        client_, time_, word_receiver::settings{keys, etcd_leadership::leader_key(place_of(settings_)), *token},
+        client_, time_, word_receiver::settings{keys, cluster::keys(settings_.prefix).leader(), *token},
         [this](const std::string &, const std::string &word, const word_receiver::answer_word_fn &answer) {
             on_verb(word, answer);
         });

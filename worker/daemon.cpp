@@ -71,6 +71,7 @@ void daemon::start()
 task_store::events daemon::store_events()
 {
     return {.on_open = [this] { on_opened(); },
+            .on_wait = [this](const std::string &why) { refuse_gateways(why); },
             .on_refused = [this](const outcome &why) { refuse_start(why); },
             .on_elected = [this] { on_elected(); },
             .on_deposed = [this](const std::string &) { on_deposed(); },
@@ -83,9 +84,32 @@ task_store::events daemon::store_events()
 }
 
 
+/// nginx says why it is not ready, instead of that rolloutd is down.
+void daemon::refuse_gateways(const std::string &why)
+{
+    if (stopping_) {
+        return;
+    }
+    if (!refusing_) {
+        refusing_ = std::make_unique<refusing_listener>(loop_);
+        try {
+            refusing_->open(*config_);
+        } catch (const std::exception &error) {
+            refuse_start(outcome::transient(error.what()));
+            return;
+        }
+    }
+    refusing_->say(why);
+}
+
+
 void daemon::on_opened()
 {
+    refusing_.reset();
     make_parts();
+    if (store_->was_replaced()) {
+        gateways_->distrust_gateways();
+    }
     load();
 }
 
@@ -290,6 +314,7 @@ std::string daemon::metrics() const
     now.servers = std::move(of_engine.servers);
     now.links = gateways_->links();
     now.revision = store_->journal().revision();
+    now.cluster = store_->cluster();
     return metrics_.text(now);
 }
 
@@ -509,6 +534,7 @@ void daemon::stop()
         manager_.stopping();
         log(log_level::info, "rolloutd stops; unfinished tasks continue at the next start");
     }
+    refusing_.reset();
     if (!engine_) {
         wait_for_journal();
         return;

@@ -5,6 +5,7 @@
 #include "worker/backend/backend.hpp"
 #include "worker/config/settings.hpp"
 #include "worker/gateway/gateway_server.hpp"
+#include "worker/gateway/refusing_listener.hpp"
 #include "worker/journal/retention.hpp"
 #include "worker/metrics.hpp"
 #include "worker/net/http_client.hpp"
@@ -52,6 +53,7 @@ class daemon {
   private:
     task_store::events store_events();
     void on_opened();
+    void refuse_gateways(const std::string &why);
     void make_parts();
     void load();
     void on_elected();
@@ -111,7 +113,8 @@ class daemon {
     rolloutd_metrics metrics_;
 
     signal_catcher signals_{loop_};
-    std::unique_ptr<task_store> store_; ///< from the start on
+    std::unique_ptr<task_store> store_;           ///< from the start on
+    std::unique_ptr<refusing_listener> refusing_; ///< while the opening waits for something
 
     // From when the journal is open.
     std::unique_ptr<gateway_server> gateways_;

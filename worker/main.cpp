@@ -134,6 +134,12 @@ try {
     if (!imported.empty()) {
         return run_import(*config, imported);
     }
+    if (check) {
+        if (const auto unfit = check_store_files(*config); !unfit.empty()) {
+            report(path, unfit);
+            return EXIT_FAILURE;
+        }
+    }
     const auto findings = check_staging(*config);
     for (const auto &warning : findings.warnings) {
         log(log_level::warning, warning);

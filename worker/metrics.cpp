@@ -101,7 +101,46 @@ std::string rolloutd_metrics::text(const moment &now) const
         .histogram({}, bounds, commits_, commit_seconds_);
     to.family("rollout_journal_failed_commits_total", type::counter, "Commits of the journal that failed.")
         .sample(failed_commits_);
+    if (now.cluster) {
+        add(*now.cluster, to);
+    }
     return to.take();
+}
+
+
+void rolloutd_metrics::add(const cluster &of, metrics_text &to)
+{
+    using type = metrics_text::type;
+    const auto seconds = [](std::chrono::milliseconds time) { return std::chrono::duration<double>(time).count(); };
+    to.family("rollout_cluster_leader", type::gauge,
+              "1 if this rolloutd leads: it carries out the tasks of all hosts.")
+        .sample(std::uint64_t{of.leads});
+    if (of.change_age) {
+        to.family("rollout_etcd_change_age_seconds", type::gauge,
+                  "Time since etcd last told of a change; a leader makes one every 2 seconds.")
+            .sample({}, seconds(*of.change_age));
+    }
+    to.family("rollout_etcd_lease_remaining_seconds", type::gauge,
+              "How long this rolloutd's leases live if they are not renewed: its host's, and its leadership's.");
+    for (const auto &[lease, left] : of.leases) {
+        to.sample({{"lease", lease}}, seconds(left));
+    }
+    to.family("rollout_etcd_errors_total", type::counter,
+              "Calls of etcd, attempts to connect and watches that failed, by kind.");
+    for (const auto &[kind, count] : of.errors) {
+        to.sample({{"kind", kind}}, count);
+    }
+    const auto bytes = [&to](const char *name, const char *help, std::optional<std::int64_t> value) {
+        if (value) {
+            to.family(name, type::gauge, help).sample(static_cast<std::uint64_t>(std::max<std::int64_t>(*value, 0)));
+        }
+    };
+    bytes("rollout_etcd_database_bytes", "Size of the database of the member of etcd that is asked.",
+          of.database_bytes);
+    bytes("rollout_etcd_database_used_bytes",
+          "How much of it is in use; the rest is free for etcd, or to be defragmented.", of.database_used_bytes);
+    bytes("rollout_etcd_quota_bytes", "etcd's quota: the database's size at which it takes no writes.",
+          of.quota_bytes > 0 ? std::optional(of.quota_bytes) : std::nullopt);
 }
 
 } // namespace rollout

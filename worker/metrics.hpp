@@ -10,13 +10,27 @@
 #include <cstdint>
 #include <ctime>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace rollout {
 
+class metrics_text;
+
 class rolloutd_metrics {
   public:
+    /// The state of a cluster, if the journal is in etcd.
+    struct cluster {
+        bool leads = false;                                  ///< this rolloutd
+        std::optional<std::chrono::milliseconds> change_age; ///< since etcd told of a change; nothing: it never has
+        std::map<std::string, std::chrono::milliseconds> leases; ///< how long each of this rolloutd's lives on
+        std::map<std::string, std::uint64_t> errors;             ///< of etcd, by kind
+        std::optional<std::int64_t> database_bytes;              ///< nothing: no member answers
+        std::optional<std::int64_t> database_used_bytes;         ///< without what was freed and not given back
+        std::int64_t quota_bytes = 0;                            ///< 0: unknown
+    };
+
     /// The state at the time of a request.
     struct moment {
         std::size_t waiting = 0; ///< tasks
@@ -31,6 +45,7 @@ class rolloutd_metrics {
         std::vector<model_monitor::server_models> servers;  ///< of the backends that have several
         std::size_t links = 0;
         std::uint64_t revision = 0; ///< the journal's
+        std::optional<rolloutd_metrics::cluster> cluster;
     };
 
     /// `began`: when rolloutd started.
@@ -46,6 +61,8 @@ class rolloutd_metrics {
     std::string text(const moment &now) const;
 
   private:
+    static void add(const cluster &of, metrics_text &to);
+
     /// For the commits' durations, in seconds.
     static constexpr std::array<double, 13> bounds = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
                                                       0.1,    0.2,   0.5,   1,     5,    30};

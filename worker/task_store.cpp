@@ -36,6 +36,17 @@ std::vector<json_fault> check_store([[maybe_unused]] const settings &config)
 }
 
 
+std::vector<json_fault> check_store_files([[maybe_unused]] const settings &config)
+{
+#ifdef ROLLOUT_HAS_ETCD
+    if (config.journal.etcd) {
+        return cluster_store::check_files(*config.journal.etcd);
+    }
+#endif
+    return {};
+}
+
+
 std::unique_ptr<task_store> make_store(uv_loop_t *loop, clock &time, const settings &config,
                                        task_store::events events)
 {

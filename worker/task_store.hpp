@@ -6,6 +6,7 @@
 #include "worker/config/settings.hpp"
 #include "worker/gateway/gateway_server.hpp"
 #include "worker/journal/journal.hpp"
+#include "worker/metrics.hpp"
 #include "worker/rollout/gateway_control.hpp"
 #include "worker/scheduler/requests.hpp"
 
@@ -13,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,10 @@ class task_store {
     struct events {
         /// The journal is open, and has what gateways are to be served with.
         std::function<void()> on_open;
+
+        /// What the opening waits for, a sentence: the gateways cannot be served until that is mended. May come again with
+        /// another one, before `on_open`.
+        std::function<void(const std::string &sentence)> on_wait;
 
         /// It cannot be opened. `permanent`: another attempt does not help.
         std::function<void(const outcome &why)> on_refused;
@@ -56,6 +62,9 @@ class task_store {
     /// Begins to open the journal.
     virtual void open() = 0;
 
+    /// Returns whether the opening has found that the journal's content may be another than what gateways have of it.
+    virtual bool was_replaced() const { return false; }
+
     /// Returns the journal, from `on_open` on.
     virtual rollout::journal &journal() = 0;
 
@@ -77,6 +86,9 @@ class task_store {
     /// says. A refusal may say why nobody could be asked.
     virtual void pass_on(steer_request wanted, answer_fn answer) = 0;
 
+    /// Returns the state of the cluster for the metrics; nothing of a journal that is this rolloutd's own.
+    virtual std::optional<rolloutd_metrics::cluster> cluster() const { return std::nullopt; }
+
     /// Settings that may change at run time.
     virtual void use(const settings &from) = 0;
 
@@ -95,6 +107,9 @@ std::vector<json_fault> enter_program_of(const settings &config, char **argument
 
 /// Returns why a rolloutd cannot have this journal.
 std::vector<json_fault> check_store(const settings &config);
+
+/// Returns what is wrong with the files that the journal needs, now: they may be mended while rolloutd runs, or tries to.
+std::vector<json_fault> check_store_files(const settings &config);
 
 /// `time` outlives the store. Signals must have been started.
 std::unique_ptr<task_store> make_store(uv_loop_t *loop, clock &time, const settings &config,

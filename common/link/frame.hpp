@@ -79,7 +79,7 @@
 //                                                 sentence for people; missing: it can. `routes_until`, the same: when
 //                                                 nginx is to route no more unless it is told a later time, in
 //                                                 milliseconds of CLOCK_MONOTONIC; missing: never
-//     refuse    {reason}                          the last frame before rolloutd closes the connection
+//     refuse    {reason}                          the last frame before rolloutd closes; `reason` ends a sentence for people
 //
 // A route is described in route.hpp.
 #pragma once

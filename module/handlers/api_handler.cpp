@@ -37,6 +37,10 @@ ngx_int_t answer_readiness(ngx_http_request_t *r)
             away(link != nullptr && link->denied()
                      ? "nginx may not connect to rolloutd's socket; nginx's error log says what to do. The gateway "
                        "keeps routing and serving reads from its last known state, and accepts no new tasks."
+                 : link != nullptr && !link->refusal().empty()
+                     ? "rolloutd does not serve this gateway: " + link->refusal() +
+                           ". The gateway keeps routing and serving reads from its last known state, and accepts no "
+                           "new tasks."
                      : "rolloutd is down: the gateway keeps routing and serving reads from its last known state, "
                        "and accepts no new tasks. Check that rolloutd runs."));
     }

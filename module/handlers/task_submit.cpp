@@ -40,6 +40,9 @@ problem unconfirmed(const pending_request &request, link_result result)
               "to "
               "do (the socket's group, listen.allow_users); then " +
                   look_up
+        : link != nullptr && !link->refusal().empty()
+            ? "rolloutd does not serve this gateway, so the task could not be confirmed: " + link->refusal() +
+                  ". When that is mended, " + look_up
             : "rolloutd cannot be reached, so the task could not be confirmed. Check that rolloutd runs, then " +
                   look_up;
     return answer;

@@ -47,7 +47,10 @@ ngx_int_t answer_unheard(const pending_request &request, link_result result)
     answer.status = 500;
     answer.detail =
         late ? "rolloutd did not confirm the request in time; read the task, and try again if it has not changed."
-             : "rolloutd cannot be reached, so the task was not changed. Check that rolloutd runs, then try again.";
+        : link != nullptr && !link->refusal().empty()
+            ? "rolloutd does not serve this gateway, so the task was not changed: " + link->refusal() +
+                  ". Try again when that is mended."
+            : "rolloutd cannot be reached, so the task was not changed. Check that rolloutd runs, then try again.";
     return send_problem(request.r, answer);
 }
 

@@ -250,6 +250,7 @@ void worker_link::on_end() noexcept
 
 void worker_link::on_unreachable() noexcept
 {
+    refusal_.clear();
     freshness_.trust();
 }
 
@@ -359,16 +360,17 @@ void worker_link::on_welcome(const json_t *message)
 {
     const auto protocol = json_number(message, "protocol");
     if (!common_protocol(spoken_protocols, {protocol, protocol})) {
-        connection_.refuse("rolloutd answers in version " + std::to_string(protocol) +
-                               " of the protocol, this module speaks " + format_versions(spoken_protocols) +
-                               "; upgrade the older of the two",
-                           false);
+        refusal_ = "rolloutd answers in version " + std::to_string(protocol) +
+                   " of the protocol, this module speaks " + format_versions(spoken_protocols) +
+                   "; upgrade the older of the two";
+        connection_.refuse(refusal_, false);
         return;
     }
     if (const auto fault = replica_.on_welcome(message)) {
         disconnect(fault);
         return;
     }
+    refusal_.clear();
     freshness_.expect(json_count(message, "routes"));
     takes_suspects_ = json_is_true(json_object_get(message, "suspects"));
     takes_failures_ = json_is_true(json_object_get(message, "failures"));
@@ -459,9 +461,9 @@ void worker_link::take_state(const json_t *message)
 
 void worker_link::on_refusal(const json_t *message)
 {
-    const auto reason = json_text(message, "reason");
-    connection_.refuse("rolloutd refused it: " + std::string(reason.substr(0, 300)),
-                       reason.find("allow_users") != std::string_view::npos);
+    constexpr std::size_t longest = 1000;
+    refusal_ = clean_text(json_text(message, "reason"), longest);
+    connection_.refuse("rolloutd refused it: " + refusal_, refusal_.find("allow_users") != std::string_view::npos);
 }
 
 

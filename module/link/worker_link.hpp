@@ -63,6 +63,9 @@ class worker_link final : private connection::user {
     /// Returns whether rolloutd is there, but its socket is closed to the user of this process.
     bool denied() const noexcept { return connection_.denied(); }
 
+    /// Returns why rolloutd refuses this process, the end of a sentence for people; empty if it does not, or is down.
+    const std::string &refusal() const noexcept { return refusal_; }
+
     /// Returns why rolloutd cannot do its work fully, a sentence for people; empty if it can, as far as it has said.
     const std::string &trouble() const noexcept { return trouble_; }
 
@@ -162,6 +165,7 @@ class worker_link final : private connection::user {
     bool takes_suspects_ = false; ///< rolloutd asks for reports of suspect servers
     bool has_series_ = false;     ///< from its welcome
     std::string trouble_;         ///< from its welcome and its pings
+    std::string refusal_;         ///< the last time that it could be reached
     suspect_times suspects_;
 
     bool takes_failures_ = false; ///< rolloutd asks for reports of failed requests

@@ -7,7 +7,7 @@ import tempfile
 
 from figures import cpu_figure, rates_figure, warm_pairs, with_cpu, wrk
 from gateway import Client, Gateway
-from processes import NGINX, Process, children, free_port, wait_until, worker_user
+from processes import BUILD, NGINX, Process, children, free_port, use_build, wait_until, worker_user
 from stand_in import API, answers
 
 PEERS = pathlib.Path(__file__).parent / "peers"
@@ -66,9 +66,10 @@ class Peer:
         shutil.rmtree(self.home)
 
 
-def ours(workers=1):
+def ours(workers=1, build=BUILD):
     gateway = Gateway(rolloutd={"limits": {"max_concurrent_rollouts": 0, "max_queue": 10000000}},
                       nginx={"workers": workers, "zone": "1024m", "locations": API})  # of some million posts none has to leave it
+    use_build(build, gateway.rolloutd, gateway.nginx)
     gateway.start()
     return gateway
 

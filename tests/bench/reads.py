@@ -3,6 +3,7 @@
 from figures import compare_rates, wrk
 from gateway import Gateway
 from journals import fill, task_id
+from processes import BUILD, use_build
 from stand_in import StandIn
 
 CONSTANT = """
@@ -24,8 +25,9 @@ function request() return wrk.format("GET", string.format("/deploy/%08x-0000-700
 """
 
 
-def filled(count, zone, workers=1):
+def filled(count, zone, workers=1, build=BUILD):
     gateway = Gateway(nginx={"workers": workers, "zone": zone, "locations": CONSTANT.format(etag='"x"', body="{}")})
+    use_build(build, gateway.rolloutd, gateway.nginx)
     fill(gateway.rolloutd, count)
     gateway.start()
     return gateway

@@ -10,7 +10,7 @@ import time
 
 from figures import Figure
 from gateway import Gateway
-from processes import Process, free_port, wait_until
+from processes import BUILD, Process, free_port, use_build, wait_until
 from stand_in import answers
 
 LOAD_MS = 50
@@ -29,9 +29,10 @@ class InstantServer(Process):
         return self
 
 
-def gateway_of(load_ms, **limits):
+def gateway_of(load_ms, build=BUILD, **limits):
     gateway = Gateway(rolloutd={"limits": {"max_deployed_models": 100000, **limits},
                                 "artifacts": {"source": "file:///nothing"}}, nginx={"workers": 1, "zone": "64m"})
+    use_build(build, gateway.rolloutd, gateway.nginx)
     gateway.inference = InstantServer(gateway.home, load_ms)
     (gateway.home / "repository").mkdir()
     source = gateway.home / "models/m"

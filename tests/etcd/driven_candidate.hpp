@@ -4,6 +4,7 @@
 
 #include "common/base/json.hpp"
 #include "worker/async/loop_clock.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/client.hpp"
 #include "worker/leadership/etcd/change_watch.hpp"
 #include "worker/leadership/etcd/etcd_leadership.hpp"
@@ -26,8 +27,7 @@ class driven_candidate {
         : thread_(thread), time_(time), access_(to), place_(std::move(place)), tell_(std::move(tell)),
           client_(thread, time, to), process_(place_.host + std::to_string(time.wall_us())),
           own_(client_, time, place_, {process_, "1.0", 1, 1, "", candidate}),
-          watch_(thread, time, to, rollout::etcd_leadership::leader_key(place_), rollout::change_watch::range::key,
-                 [this] { own_.poll(); }),
+          watch_(thread, time, to, names().leader(), rollout::change_watch::range::key, [this] { own_.poll(); }),
           sender_(client_, time, {keys(), place_.host, process_}, [this] { return own_.registration().lease(); }),
           answers_(thread, time, to, sender_.answers_prefix(), rollout::change_watch::range::prefix,
                    [this] { sender_.poll(); })
@@ -81,13 +81,14 @@ class driven_candidate {
     }
 
   private:
-    rollout::word_keys keys() const { return {place_.prefix + "l/words/", place_.prefix + "a/"}; }
+    rollout::cluster::keys names() const { return rollout::cluster::keys(place_.prefix); }
+    rollout::word_keys keys() const { return {names().words(), names().answers()}; }
 
     void receive(rollout::leader_token token)
     {
         using namespace rollout;
         receiver_ = std::make_unique<word_receiver>(
-            client_, time_, word_receiver::settings{keys(), etcd_leadership::leader_key(place_), token},
+            client_, time_, word_receiver::settings{keys(), names().leader(), token},
             [this](const std::string &host, const std::string &word, const word_receiver::answer_word_fn &answer) {
                 tell_("word", json_make(host + ": " + word));
                 answer(word + " by " + place_.host);
@@ -109,7 +110,7 @@ class driven_candidate {
                 return;
             }
             etcd::txn_request request;
-            request.compares.push_back(etcd::compare::created_at(etcd_leadership::leader_key(place_), *token));
+            request.compares.push_back(etcd::compare::created_at(names().leader(), *token));
             request.then.push_back({etcd::put_request{key_, std::to_string(*token)}});
             write_ =
                 client_.txn(std::move(request), [this, token = *token](const etcd::answer<etcd::txn_answer> &got) {

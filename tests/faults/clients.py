@@ -1,6 +1,7 @@
-"""The clients of a storm. Each is a thread that does one kind of thing until it is told to end, keeps what it was promised, and
+"""The clients of a storm, and what they have in common. Each is a thread that does one kind of thing until it is told to end, keeps what it was promised, and
 notes whatever no client may see. They know which processes were killed, and allow those nothing but a broken connection."""
 
+import collections
 import http.client
 import json
 import random
@@ -12,12 +13,25 @@ import grpc
 from gateway import FINAL, Client, answer_of
 from grpc_servers import GrpcClient
 from invariants import document_faults
-from processes import DEADLINE_S
+from processes import DEADLINE_S, wait_until
 
 #: A read takes no longer, on a machine that has nothing else to do.
 READ_DEADLINE_S = 2
 
+#: How far a task with that status has come.
+RANKS = {"pending": 0, "in_progress": 1, **dict.fromkeys(FINAL, 2)}
+
 BROKEN = (OSError, http.client.HTTPException)
+
+#: Tells a client which worker process is at the other end of its connection.
+LOCATION_OF_PID = """
+        location = /pid { return 200 $pid; }
+"""
+
+
+def with_worker_named(locations):
+    """The same, where answers of the API too say which worker process gave them."""
+    return locations.replace("rollout_api;", "rollout_api; add_header X-Worker $pid always;") + LOCATION_OF_PID
 
 
 class Metronome:
@@ -113,6 +127,7 @@ class Inferring(StormClient):
             answer = client.get("/pid")
             pid = int(answer.body)
         except (*BROKEN, ValueError):
+            self.ending.wait(0.01)
             return  # no inference yet
         try:
             for number in range(self.chance.randint(1, 30)):
@@ -217,6 +232,7 @@ class Posting(StormClient):
             try:
                 answer = Client(self.gateway.nginx.port).get(f"/{kind}/{task_id}?wait=2")
             except BROKEN:
+                self.ending.wait(0.01)
                 continue
             if answer.status == 200 and answer.json["status"] in FINAL:
                 return answer.json["status"]
@@ -231,6 +247,15 @@ class Writing(Posting):
 
     def turn(self):
         self.post("delete", f"nobody-{self.chance.randrange(50)}", note="x" * self.chance.randrange(2000))
+
+
+class WritingToTheEnd(Writing):
+    """One task after the other, or they would pile up while no engine runs."""
+
+    def turn(self):
+        task_id = self.post("delete", f"nobody-{self.chance.randrange(50)}", note="x" * self.chance.randrange(2000))
+        if task_id:
+            self.await_end("delete", task_id)
 
 
 class Deploying(Posting):
@@ -273,15 +298,43 @@ class ComingAndGoing(Posting):
                 self.await_end("delete", task_id)
 
 
-class Reading(StormClient):
-    """Reads of what was answered, each within its deadline. A task that is final stays as it is, for the same worker process."""
+class Steering(StormClient):
+    """Verbs for tasks of the models that come and go. Whatever the answer, it is one that says what is the matter."""
 
-    def __init__(self, gateway, casualties, seed, posting, clock):
+    def __init__(self, gateway, casualties, seed, source):
         super().__init__(gateway, casualties, seed)
+        self.source = source
+        self.statuses = collections.Counter()
+
+    def turn(self):
+        known = [task for task in self.source.answered[-20:] if task[1] == "deploy"]
+        if not known:
+            self.ending.wait(0.01)
+            return
+        task_id, kind, _ = self.chance.choice(known)
+        verb = self.chance.choice(("cancel", "cancel", "pause", "resume", "promote", "retry"))
+        try:
+            answer = Client(self.gateway.nginx.port).post(f"/{kind}/{task_id}/{verb}", {})
+        except BROKEN:
+            return  # by a killed worker process
+        self.statuses[answer.status] += 1
+        if answer.status not in (200, 409, 429, 503) or (answer.status == 503 and "Retry-After" not in answer.headers):
+            self.faults.append(f"{verb} of task {task_id}: {answer}")
+        self.done += 1
+
+
+class Reading(StormClient):
+    """Reads of what was answered, each within its deadline. A task's status never goes back, and one that is final stays as it is, for
+    the same worker process."""
+
+    def __init__(self, gateway, casualties, seed, posting, clock, deadline_s=READ_DEADLINE_S):
+        super().__init__(gateway, casualties, seed)
+        self.deadline_s = deadline_s
         self.posting = posting
         self.clock = clock
         self.longest = (0, "")
         self.final = {}
+        self.ranks = {}  #: of the statuses that were seen last
 
     def turn(self):
         source = self.chance.choice(self.posting)
@@ -317,7 +370,7 @@ class Reading(StormClient):
         took = self.clock.seconds() - began
         self.longest = max(self.longest, (took, f"GET {path}, {answer.status}"))
         self.done += 1
-        if took > READ_DEADLINE_S:
+        if took > self.deadline_s:
             self.faults.append(f"GET {path} took {took:.1f} s: {answer}")
         if answer.status not in (200, 503):
             self.faults.append(f"GET {path}, of something that was answered: {answer}")
@@ -331,6 +384,10 @@ class Reading(StormClient):
         given = body["config"] if "config" in body else {name: value for name, value in body.items() if name not in ("model_id", "task_id")}
         if document.get("metadata", {}).get("config") != given:
             faults.append("its config is another")
+        rank = RANKS.get(document.get("status"), 0)
+        if rank < self.ranks.get(task_id, 0):
+            faults.append("its status has gone back")
+        self.ranks[task_id] = rank
         before = self.final.get((pid, task_id))
         if before and document != before:
             faults.append(f"it was final as {before}")
@@ -338,3 +395,84 @@ class Reading(StormClient):
             self.final[pid, task_id] = document
         if faults:
             self.faults.append(f"task {task_id}: {faults}: {document}")
+
+
+class Crowd:
+    """All clients of a storm. As a context, they run inside of it."""
+
+    def __init__(self, chance):
+        self.chance = chance
+        self.clients = []
+
+    def add(self, kind, gateway, casualties, *arguments):
+        self.clients.append(kind(gateway, casualties, self.chance.random(), *arguments))
+        return self.clients[-1]
+
+    def __enter__(self):
+        for client in self.clients:
+            client.start()
+        return self
+
+    def __exit__(self, *_):
+        for client in self.clients:
+            client.ending.set()
+        for client in self.clients:
+            client.end()
+
+    def of(self, kind):
+        return [client for client in self.clients if isinstance(client, kind)]
+
+    def done(self, kind=StormClient):
+        return sum(client.done for client in self.of(kind))
+
+    def broken(self, kind):
+        return sum(client.broken for client in self.of(kind))
+
+    def ended(self):
+        """How many deployments have come to their end."""
+        return sum(len(client.ended) for client in self.of(Deploying))
+
+    def let_go_on(self, steps):
+        target = self.done() + steps
+        wait_until(lambda: self.done() >= target, f"{steps} more answers for the clients")
+
+    def settle(self, leaving=frozenset()):
+        """As Inferring does: those worker processes were told to end."""
+        for client in self.of(Inferring):
+            client.settle(leaving)
+
+    def faults(self, tell):
+        """What any of them has noted, which is also told."""
+        found = [fault for client in self.clients for fault in client.faults]
+        for fault in found:
+            tell(fault)
+        return found
+
+    def answered(self):
+        """What was promised: by task id, its kind and its body."""
+        return {task_id: (kind, body) for client in self.of(Posting) for task_id, kind, body in client.answered}
+
+
+def look_for(gateway, tasks):
+    """Those that the gateway does not answer for, and those that have not ended."""
+    missing, unfinished = [], {}
+    client = Client(gateway.nginx.port, keep=True)
+    for task_id, (kind, body) in tasks.items():
+        answer = client.get(f"/{kind}/{task_id}")
+        if answer.status != 200:
+            missing.append((task_id, answer))
+        elif answer.json["status"] not in FINAL:
+            unfinished[task_id] = (kind, body)
+    return missing, unfinished
+
+
+def await_all_ended(gateway, answered):
+    """None of them is missing, and all of them end."""
+    left = answered
+
+    def are_all_over():
+        nonlocal left
+        missing, left = look_for(gateway, left)
+        assert missing == []
+        return not left
+    wait_until(are_all_over, "the end of all tasks", seconds=300)

@@ -1,17 +1,10 @@
-"""What a person says to the tests of faults: `./tests/run --long`, `--seed 7`, `--point "deletion rename:"`."""
+"""What the tests of faults say to a person, and the seed of what is left to chance in them."""
 
 import contextlib
 import os
 import random
 
 import pytest
-
-
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="every failpoint, and a storm of 500 kills")
-    parser.addoption("--seed", type=int, help="of what is left to chance, as an earlier run has printed it")
-    parser.addoption("--kills", type=int, help="how many kills a storm has")
-    parser.addoption("--point", action="append", default=[], help="only this failpoint, as a failure has named it, or all whose names begin so")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What holds whatever was killed and whatever failed: the journal, the inference server, its repository and the gateway agree,
 and a document is whole."""
 
+import collections
 import json
 import re
 import sqlite3
@@ -100,3 +101,32 @@ def world_faults(gateway):
     if gateway.violations():
         found.append(f"files changed under the server: {gateway.violations()}")
     return found
+
+
+def numbers_faults(journal):
+    """Deployments whose revision is not newer than that of an earlier one of their model."""
+    faults, last = [], {}
+    for _, _, task_id, kind, model_id, _, text in journal.tasks:
+        revision = json.loads(text)["metadata"].get("revision", 0)
+        if kind == "deploy" and revision:
+            if revision <= last.get(model_id, 0):
+                faults.append(f"task {task_id} has revision {revision} of model {model_id}, after revision {last[model_id]}")
+            last[model_id] = revision
+    return faults
+
+
+def ends_faults(log, journal):
+    """Tasks that have run to their end twice, or before an earlier one of their model. `log`: rolloutd's lines, in order."""
+    faults = []
+    sequences = {task[2]: task[0] for task in journal.tasks}
+    ends = [line for line in log if line["message"].startswith("The task is ")]
+    for task_id, count in collections.Counter(line["task_id"] for line in ends).items():
+        if count > 1:
+            faults.append(f"task {task_id} has ended {count} times: {[line for line in log if line.get('task_id') == task_id]}")
+    last = {}
+    for line in ends:
+        model, sequence = line["model_id"], sequences[line["task_id"]]
+        if sequence < last.get(model, 0):
+            faults.append(f"task {line['task_id']} of model {model} has run after a later one")
+        last[model] = sequence
+    return faults

@@ -14,12 +14,11 @@ class Storm:
     #: How often what comes.
     EVENTS = {"kill_worker": 55, "kill_rolloutd": 25, "kill_both": 6, "reload": 8, "upgrade": 4, "kill_master": 2}
 
-    def __init__(self, gateway, casualties, chance, progress, ended):
+    def __init__(self, gateway, casualties, chance, crowd):
         self.gateway, self.nginx, self.rolloutd = gateway, gateway.nginx, gateway.rolloutd
         self.casualties = casualties
         self.chance = chance
-        self.progress = progress  #: how much the clients have done
-        self.ended = ended        #: how many deployments have come to their end
+        self.crowd = crowd
         self.counts = collections.Counter()
 
     def kills(self):
@@ -31,17 +30,13 @@ class Storm:
             getattr(self, self.chance.choices(names, weights)[0])()
             breath = self.chance.random()
             if breath < 0.1:
-                ended = self.ended()
+                ended = self.crowd.ended()
                 try:
-                    wait_until(lambda: self.ended() > ended, "the end of a deployment")
+                    wait_until(lambda: self.crowd.ended() > ended, "the end of a deployment")
                 except AssertionError as error:
                     raise AssertionError(f"{error}; at work: {self.at_work()}") from None
             elif breath < 0.8:
-                self.let_go_on(self.chance.randint(1, 40))
-
-    def let_go_on(self, steps):
-        target = self.progress() + steps
-        wait_until(lambda: self.progress() >= target, f"{steps} more answers for the clients")
+                self.crowd.let_go_on(self.chance.randint(1, 40))
 
     def at_work(self):
         """What the deployments say that have not ended."""
@@ -76,7 +71,7 @@ class Storm:
         self.rolloutd.kill()
         self.counts["killed rolloutd"] += 1
         if self.chance.random() < 0.3:
-            self.let_go_on(self.chance.randint(1, 30))  # without it: reads and inferences
+            self.crowd.let_go_on(self.chance.randint(1, 30))  # without it: reads and inferences
         self.rolloutd.start(wait=self.chance.random() < 0.5)
 
     def kill_both(self):
@@ -92,7 +87,7 @@ class Storm:
         old, _ = self.nginx.upgrade()
         self.counts["upgrades"] += 1
         for _ in range(self.chance.randint(0, 3)):
-            self.let_go_on(self.chance.randint(1, 20))
+            self.crowd.let_go_on(self.chance.randint(1, 20))
             self.chance.choice((self.kill_worker, self.kill_rolloutd))()
         os.kill(old, signal.SIGQUIT)
         wait_until(lambda: not alive(old), "the end of the old nginx")
@@ -103,7 +98,7 @@ class Storm:
         os.kill(self.nginx.master_pid(), signal.SIGKILL)
         self.counts["killed masters"] += 1
         if self.chance.random() < 0.5 and self.serving():
-            self.let_go_on(self.chance.randint(1, 20))  # the orphans serve on until then
+            self.crowd.let_go_on(self.chance.randint(1, 20))  # the orphans serve on until then
         self.casualties.killed.update(orphans, self.workers())
         self.casualties.down += 1
         self.nginx.kill()

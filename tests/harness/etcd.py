@@ -62,11 +62,16 @@ class Member(Process):
         text = requests.get(f"http://127.0.0.1:{self.health_port}/metrics", timeout=5).text
         return "\netcd_server_is_leader 1" in text
 
-    def ask(self, path, **body):
-        """A call by etcd's JSON gateway: for what the client has no call for."""
-        answer = requests.post(f"{self.url}/v3/{path}", json=body, timeout=DEADLINE_S)
+    def ask(self, path, token=None, **body):
+        """A call by etcd's JSON gateway: for what the client has no call for. `token`: a user's."""
+        headers = {"Authorization": token} if token else {}
+        answer = requests.post(f"{self.url}/v3/{path}", json=body, headers=headers, timeout=DEADLINE_S)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def ask_as_root(self, path, **body):
+        """Once users are demanded."""
+        return self.ask(path, self.ask("auth/authenticate", name="root", password="of root")["token"], **body)
 
     def demand_users(self, user, password, prefix):
         """Authentication is on: root, and a user who may do all below a prefix."""
@@ -86,8 +91,10 @@ class Cluster:
         self.members = [Member(home, f"m{number}", **settings) for number in range(size)]
 
     def start(self):
+        """Those that do not run yet."""
         for member in self.members:
-            member.start(self.members, wait=False)
+            if not member.running():
+                member.start(self.members, wait=False)
         for member in self.members:
             member.await_health()
         return self

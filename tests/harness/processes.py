@@ -83,6 +83,12 @@ def thread_states(pid):
     return states
 
 
+def use_build(folder, rolloutd, nginx):
+    """Both, which have not started, take their programs from the build in that folder."""
+    rolloutd.program = folder / "worker/rolloutd"
+    nginx.pieces["module"] = folder / "module/ngx_http_rollout_module.so"
+
+
 class Process:
     """A child process with its output in a file."""
 
@@ -164,6 +170,7 @@ class InferenceServer(Process):
 
 class Rolloutd(Process):
     prefix = ()  # of its command: a program that becomes it
+    program = ROLLOUTD
 
     def __init__(self, home, inference_port, changes=None):
         super().__init__(home, "rolloutd")
@@ -183,7 +190,7 @@ class Rolloutd(Process):
     def start(self, wait=True, env=None):
         self.config_file.write_text(json.dumps(self.config, indent=2))
         self.began = len(self.text())
-        self.launch([*self.prefix, ROLLOUTD, "--config", self.config_file], env)
+        self.launch([*self.prefix, self.program, "--config", self.config_file], env)
         if wait:
             self.await_socket()
         return self

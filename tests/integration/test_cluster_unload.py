@@ -3,13 +3,13 @@
 import base64
 import contextlib
 import json
-import os
 import signal
 import threading
 
 import pytest
 
 from gateway import Traffic
+from hosts import UnloadWatch
 from processes import wait_until
 
 RECORDS = "/rollout/default/l/gateways/"
@@ -40,35 +40,13 @@ def stopped(process):
         process.send_signal(signal.SIGCONT)
 
 
-def kill(host):
-    """As its machine's power does."""
-    host.rolloutd.kill()
-    workers = host.nginx.worker_pids()
-    host.nginx.kill()
-    for pid in workers:
-        os.kill(pid, signal.SIGKILL)
-
-
 def await_unload(host, m):
     wait_until(lambda: host.loaded() == [f"{m}__r2"], "the unload of blue")
 
 
-def used_while_unloaded(host):
-    """The models that had an inference between an unload and the next load."""
-    unloaded, found = set(), []
-    for call in host.server.get("/test/calls").json:
-        parts = call["path"].split("/")
-        if call["path"].endswith("/unload"):
-            unloaded.add(parts[-2])
-        elif call["path"].endswith("/load"):
-            unloaded.discard(parts[-2])
-        elif call["path"].endswith("/infer") and parts[-2] in unloaded:
-            found.append(parts[-2])
-    return found
-
-
 def test_no_model_is_used_between_its_unload_and_its_next_load(make_hosts, m):
     hosts = make_hosts().start()
+    watch = UnloadWatch(hosts[0].server)
     hosts[0].make_model(m, "answer 0")
     hosts[0].deploy(m)
     for host in hosts:
@@ -76,17 +54,16 @@ def test_no_model_is_used_between_its_unload_and_its_next_load(make_hosts, m):
     with contextlib.ExitStack() as stack:
         traffic = [stack.enter_context(Traffic(host, m, clients=2)) for host in hosts]
         for number in range(1, 4):
-            hosts[number % 3].server.request("DELETE", "/test/calls")
             hosts[0].make_model(m, f"answer {number}")
             hosts[number % 3].deploy(m)
             for one in traffic:
                 one.await_answers(f"answer {number}")
             wait_until(lambda number=number: hosts[0].loaded() == [f"{m}__r{number + 1}"], "the unload")
-            assert used_while_unloaded(hosts[0]) == []
+            assert watch.look() == []
     assert [one.failures for one in traffic] == [[], [], []]
     hosts[1].delete(m)
     wait_until(lambda: hosts[0].loaded() == [], "the unload")
-    assert used_while_unloaded(hosts[0]) == []
+    assert watch.look() == []
 
 
 def test_what_a_host_still_routes_to_stays_loaded_until_it_goes_on(make_hosts, m):
@@ -105,7 +82,7 @@ def test_what_a_host_still_routes_to_stays_loaded_until_it_goes_on(make_hosts, m
         await_unload(leader, m)
         traffic.await_answers("green")
     assert traffic.failures == []
-    assert used_while_unloaded(leader) == []
+    assert UnloadWatch(leader.server).look() == []
 
 
 def test_another_leader_keeps_it_loaded_as_well(make_hosts, m):
@@ -128,7 +105,7 @@ def test_another_leader_keeps_it_loaded_as_well(make_hosts, m):
         traffic.await_answers("green")
         of_leader.await_answers("green")
     assert traffic.failures == [] and of_leader.failures == []
-    assert used_while_unloaded(third) == []
+    assert UnloadWatch(third.server).look() == []
     leader.rolloutd.start()
     leader.await_link()
 
@@ -138,7 +115,7 @@ def test_a_host_that_is_gone_is_waited_for_as_long_as_its_gateway_may_route(make
     leader, (other,) = hosts.leader(), hosts.others()
     leader.serve_blue(m)
     wait_until(lambda: other.infer(m) == "blue", "the route")
-    kill(other)
+    other.kill()
     task = leader.deploy(m)
     assert "stays loaded" in json.dumps(task), task
     await_unload(leader, m)
@@ -164,7 +141,7 @@ def test_a_deletion_waits_for_a_host_that_is_away(make_hosts, m):
         wait_until(lambda: f"of host {other.name}, which has been away" in json.dumps(leader.task(task, "delete")), "the wait")
         assert other.infer(m) == "x" and leader.loaded() == [f"{m}__r1"]
     leader.wait(task, "delete", "completed")
-    assert leader.loaded() == [] and used_while_unloaded(leader) == []
+    assert leader.loaded() == [] and UnloadWatch(leader.server).look() == []
 
 
 def test_requests_in_flight_at_another_host_hold_the_unload_until_they_end(make_hosts, m):

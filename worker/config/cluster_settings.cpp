@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t longest_host = 253; ///< as of a name in the DNS
 constexpr std::uint64_t least_lease_s = 2;
 constexpr std::uint64_t most_lease_s = 60;
+constexpr std::uint64_t most_quota_bytes = 1ULL << 50;
 
 
 std::string name_of_machine()
@@ -65,6 +66,7 @@ cluster_settings read_cluster_settings(const json_t *value, const std::string &p
     reader.number("lease_s", to.lease_s, least_lease_s, most_lease_s);
     reader.number("isolation_s", to.isolation_s, 0, day_s);
     reader.number("compact_s", to.compact_s, 0, day_s);
+    reader.number("quota_bytes", to.quota_bytes, 0, most_quota_bytes);
     reader.flag("leader", to.leader);
     reader.refuse_others();
     return to;

@@ -18,11 +18,12 @@ struct cluster_settings {
     std::string key_file;
     std::string user; ///< with `password`; empty: none, or the certificate's CN
     std::string password;
-    bool insecure = false;           ///< plain text to other machines is allowed
-    std::uint64_t lease_s = 4;       ///< how long a silent leader stays one
-    std::uint64_t isolation_s = 600; ///< how long what the gateways of a lost host may route to stays loaded
-    std::uint64_t compact_s = 0;     ///< etcd's history older than that goes; 0: others see to it
-    bool leader = true;              ///< may lead
+    bool insecure = false;                  ///< plain text to other machines is allowed
+    std::uint64_t lease_s = 4;              ///< how long a silent leader stays one
+    std::uint64_t isolation_s = 600;        ///< how long what the gateways of a lost host may route to stays loaded
+    std::uint64_t compact_s = 0;            ///< etcd's history older than that goes; 0: others see to it
+    std::uint64_t quota_bytes = 2147483648; ///< of an etcd that does not say its quota; the default is etcd's own
+    bool leader = true;                     ///< may lead
 
     bool operator==(const cluster_settings &) const = default;
 };

@@ -3,6 +3,7 @@
 #include "common/base/hash.hpp"
 #include "common/base/unique_fd.hpp"
 #include "worker/base/format.hpp"
+#include "worker/etcd/certificates.hpp"
 #include "worker/etcd/rpc_environment.hpp"
 #include "worker/net/local_address.hpp"
 
@@ -196,6 +197,12 @@ result<std::shared_ptr<const access>> access::open(access_settings settings)
     made->plain_ = grpc::InsecureChannelCredentials();
     made->settings_ = std::move(settings);
     return std::shared_ptr<const access>(made);
+}
+
+
+std::string access::fault_of_files(std::int64_t wall_us) const
+{
+    return fault_of({settings_.ca_file, settings_.cert_file, settings_.key_file}, wall_us);
 }
 
 

@@ -3,9 +3,12 @@
 #pragma once
 
 #include "worker/async/outcome.hpp"
+#include "worker/etcd/failure.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,6 +56,15 @@ class access {
     const std::string &user() const noexcept { return settings_.user; }
     const std::string &password() const noexcept { return settings_.password; }
 
+    /// Returns what is wrong with the certificates' files now, with the member's name first; empty if nothing is that can be
+    /// seen here. `wall_us`: now, in microseconds since 1970, UTC.
+    std::string fault_of_files(std::int64_t wall_us) const;
+
+    /// Counts what was asked of etcd and failed, by cause: on the loop alone.
+    void count(failure::cause why) const { ++(*failures_)[static_cast<std::size_t>(why)]; }
+    using failure_counts = std::array<std::uint64_t, failure::causes>; ///< by failure::cause
+    const failure_counts &failures() const noexcept { return *failures_; }
+
     /// Returns a connection of its own: channels share none. It connects with its first call.
     std::shared_ptr<grpc::Channel> channel_to(std::size_t member) const;
 
@@ -64,6 +76,7 @@ class access {
     std::size_t first_ = 0;
     std::shared_ptr<grpc::ChannelCredentials> tls_;
     std::shared_ptr<grpc::ChannelCredentials> plain_;
+    std::unique_ptr<failure_counts> failures_ = std::make_unique<failure_counts>(); ///< of all that have this access
 };
 
 } // namespace rollout::etcd

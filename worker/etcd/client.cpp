@@ -37,12 +37,14 @@ struct call_plan {
 class client::implementation : public std::enable_shared_from_this<implementation> {
   public:
     implementation(rpc_thread &thread, clock &time, std::shared_ptr<const access> to, milliseconds timeout)
-        : thread_(thread), time_(time), timeout_(timeout),
+        : thread_(thread), time_(time), timeout_(timeout), access_(to),
           connection_(std::in_place, thread, time, std::move(to), [this] { on_settled(); })
     {
     }
 
     rpc_thread &thread() noexcept { return thread_; }
+
+    std::string progress() const { return connection_->progress(); }
 
     operation_ptr call(call_plan plan)
     {
@@ -207,6 +209,7 @@ class client::implementation : public std::enable_shared_from_this<implementatio
     void fail(const call_ptr &call, failure why)
     {
         if (const auto done = end(call)) {
+            access_->count(why.because);
             done(std::move(why));
         }
     }
@@ -227,6 +230,7 @@ class client::implementation : public std::enable_shared_from_this<implementatio
     rpc_thread &thread_;
     clock &time_;
     milliseconds timeout_;
+    std::shared_ptr<const access> access_;
     bool closed_ = false;
     std::list<call_ptr> calls_;
     std::optional<connection> connection_; ///< until close()
@@ -268,6 +272,12 @@ client::client(rpc_thread &thread, clock &time, std::shared_ptr<const access> to
 client::~client()
 {
     implementation_->close();
+}
+
+
+std::string client::progress() const
+{
+    return implementation_->progress();
 }
 
 

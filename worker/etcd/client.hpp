@@ -37,6 +37,9 @@ class client final : public calls {
     operation_ptr revoke(revoke_request request, answer_fn<revoke_answer> done) override;
     operation_ptr status(status_request request, answer_fn<status_answer> done) override;
 
+    /// Returns what keeps the answers from coming, a sentence that names the member.
+    std::string progress() const;
+
   private:
     class implementation;
     std::shared_ptr<implementation> implementation_;

@@ -25,13 +25,20 @@ std::function<double()> chance()
     };
 }
 
+failure not_yet(const std::string &url)
+{
+    return {failure::kind::unavailable, failure::cause::unreachable,
+            "etcd at " + url + " has not answered yet: rolloutd connects to it"};
+}
+
 } // namespace
 
 
 connection::connection(rpc_thread &thread, clock &time, std::shared_ptr<const access> to,
                        std::function<void()> on_settled)
     : thread_(thread), time_(time), access_(std::move(to)), on_settled_(std::move(on_settled)),
-      endpoints_(access_->members().size(), access_->first_member(), chance())
+      endpoints_(access_->members().size(), access_->first_member(), chance()),
+      trouble_(not_yet(access_->members()[access_->first_member()].url))
 {
 }
 
@@ -58,9 +65,18 @@ void connection::want()
 }
 
 
+std::string connection::progress() const
+{
+    return current_ ? "etcd at " + current_->url + " is connected, and has not answered yet" : trouble_.sentence;
+}
+
+
 void connection::begin(std::size_t index)
 {
     index_ = index;
+    if (!has_settled_) {
+        trouble_ = not_yet(access_->members()[index].url);
+    }
     endpoints_.on_attempt(index, time_.now());
     candidate_ = member{std::make_shared<const service_stubs>(access_->channel_to(index)),
                         {},
@@ -142,19 +158,34 @@ void connection::found()
 {
     asked_.reset();
     current_ = std::exchange(candidate_, std::nullopt);
+    has_settled_ = true;
     trouble_ = {failure::kind::unavailable, failure::cause::unreachable,
                 "etcd at " + current_->url + " was given up"};
-    log(log_level::info, "Connected to etcd", {{"member", current_->url}, {"version", version_}});
+    log(std::exchange(left_silent_, false) ? log_level::debug : log_level::info, "Connected to etcd",
+        {{"member", current_->url}, {"version", version_}});
     settle();
 }
 
 
+/// What keeps TLS from working may be in this host's own files: that is told, as etcd and gRPC do not.
 void connection::attempt_failed(failure why)
 {
+    const bool may_be_own = why.because == failure::cause::certificate || why.because == failure::cause::unreachable;
+    if (may_be_own && access_->members()[index_].is_tls) {
+        if (const auto fault = access_->fault_of_files(time_.wall_us()); !fault.empty()) {
+            why.because = failure::cause::certificate;
+            why.sentence = "etcd at " + candidate_->url +
+                           " cannot be used, as the certificates here are not right: " + fault +
+                           ". Put the right file in its place; it is read again by itself";
+        }
+    }
     asked_.reset();
     candidate_.reset();
+    has_settled_ = true;
+    access_->count(why.because);
+    const bool is_other = trouble_.because != why.because; // another cause needs another remedy
     trouble_ = std::move(why);
-    if (endpoints_.on_failure(index_, time_.now())) {
+    if (endpoints_.on_failure(index_, time_.now()) || is_other) {
         log(log_level::warning, trouble_.sentence);
     }
     settle();
@@ -166,6 +197,8 @@ void connection::refused(failure why)
 {
     asked_.reset();
     candidate_.reset();
+    has_settled_ = true;
+    access_->count(why.because);
     if (trouble_ != why) {
         log(log_level::error, why.sentence);
     }
@@ -208,6 +241,7 @@ void connection::leave(std::uint64_t number, const std::string &why)
     if (current_ && current_->number == number) {
         current_.reset();
         trouble_ = {failure::kind::unavailable, failure::cause::timed_out, why};
+        left_silent_ = true;
         endpoints_.leave(index_);
     }
 }

@@ -41,8 +41,11 @@ class connection {
     /// Looks for a member, unless it has one or does so already. One attempt: `on_settled` says how it ended.
     void want();
 
-    /// Returns why the last attempt failed.
+    /// Returns why the last attempt failed, or while the first one is under way, that it is.
     const failure &trouble() const noexcept { return trouble_; }
+
+    /// Returns what keeps an answer from coming, a sentence: the same, or the member that was asked and is silent.
+    std::string progress() const;
 
     /// What those who use a member find out about it.
     void on_success(std::uint64_t number);
@@ -72,7 +75,9 @@ class connection {
     std::size_t index_ = 0;           ///< of the current one, or of the candidate
     std::string version_;
     std::uint64_t last_number_ = 0;
-    failure trouble_{failure::kind::unavailable, failure::cause::unreachable, "etcd has not been asked yet"};
+    failure trouble_;
+    bool has_settled_ = false; ///< a member was found, or an attempt has failed
+    bool left_silent_ = false; ///< the last member was left, as it tells of no change: the next one is nothing new
     std::chrono::milliseconds not_before_{0}; ///< after a refusal
     std::chrono::milliseconds token_at_{0};   ///< when it was made
     std::unique_ptr<pending_rpc> asked_;

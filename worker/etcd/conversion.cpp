@@ -273,7 +273,8 @@ status_answer from_wire(const wire::StatusResponse &from)
             from.dbsizeinuse(),
             from.leader(),
             from.islearner(),
-            {from.errors().begin(), from.errors().end()}};
+            {from.errors().begin(), from.errors().end()},
+            from.dbsizequota()};
 }
 
 

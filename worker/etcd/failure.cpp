@@ -55,9 +55,7 @@ constexpr std::array known_errors{
     known_error{"too many operations in txn request", cause::too_many_operations,
                 "etcd's --max-txn-ops bounds a transaction, by default to 128 operations"},
     known_error{"duplicate key given in txn request", cause::duplicate_key, "a transaction puts a key once at most"},
-    known_error{"database space exceeded", cause::no_space,
-                "etcd's quota is used up, and it takes no writes: compact and defragment it, or raise its "
-                "--quota-backend-bytes, then run etcdctl alarm disarm"},
+    known_error{"database space exceeded", cause::no_space, remedy_without_space},
     known_error{"required revision has been compacted", cause::compacted,
                 "etcd does not keep that revision any more: read the present state"},
     known_error{"required revision is a future revision", cause::future_revision,
@@ -109,6 +107,15 @@ std::string_view last_error(std::string_view message)
 }
 
 
+/// What gRPC says of a connection that was made and has ended: in TLS 1.3, a member that does not take the client's
+/// certificate ends it after the handshake.
+bool is_broken_connection(std::string_view words)
+{
+    return has(words, "Socket closed") || has(words, "Connection reset") || has(words, "Broken pipe") ||
+           has(words, "connection attempt timed out before receiving SETTINGS");
+}
+
+
 failure broken(std::string_view message, const call_facts &call, kind is)
 {
     const std::string words = clean_text(last_error(message), longest_words);
@@ -132,7 +139,14 @@ failure broken(std::string_view message, const call_facts &call, kind is)
                 at_member(call) + " does not complete the TLS handshake (" + words +
                     "): check the scheme of its URL, and that its authority has signed \"cert_file\""};
     }
-    return {is, cause::unreachable, at_member(call) + " cannot be reached (" + words + ')'};
+    if (call.member.starts_with("https://") && is_broken_connection(words)) {
+        return {is, cause::unreachable,
+                at_member(call) + " ended the connection (" + words +
+                    "): if it demands certificates (--client-cert-auth), check that an authority of its "
+                    "--trusted-ca-file has signed \"cert_file\""};
+    }
+    return {is, cause::unreachable,
+            at_member(call) + " cannot be reached (" + words + "): check that it runs, and \"endpoints\""};
 }
 
 } // namespace
@@ -211,7 +225,8 @@ verdict judge(int code, std::string_view message, const call_facts &call)
     if (code == code_deadline_exceeded || has(message, "request timed out")) {
         return {{lost, cause::timed_out,
                  at_member(call) + (code == code_deadline_exceeded
-                                        ? " does not answer within " + format_duration(call.timeout)
+                                        ? " does not answer within " + format_duration(call.timeout) +
+                                              ": check that it is not overloaded, and the network to it"
                                         : " answers \"" + clean_text(message, longest_words) + '"')},
                 true};
     }
@@ -230,7 +245,7 @@ verdict judge(int code, std::string_view message, const call_facts &call)
     case code_unimplemented:
         return {{kind::refused, cause::other,
                  at_member(call) + " does not know this call (" + clean_text(message, longest_words) +
-                     "): check that this is etcd 3.4 or later"}};
+                     "): check that this is etcd 3.4 or later, and \"endpoints\""}};
     default:
         return {{kind::refused, cause::other,
                  at_member(call) + " answers \"" + clean_text(message, longest_words) + '"'}};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -32,8 +33,9 @@ struct failure {
         future_revision,     ///< the member has not come to the revision yet
         lease_not_found,     ///< ended, or revoked
         canceled,            ///< by the caller
-        other,               ///< the sentence has etcd's words
+        other,               ///< the sentence has etcd's words; the last one
     };
+    static constexpr std::size_t causes = static_cast<std::size_t>(cause::other) + 1;
 
     kind is = kind::refused;
     cause because = cause::other;
@@ -45,6 +47,12 @@ struct failure {
 /// Formats them for a test or a log: `refused`, `too_many_operations`.
 std::string_view name_of(failure::kind kind) noexcept;
 std::string_view name_of(failure::cause cause) noexcept;
+
+/// What an operator does if etcd's quota is used up.
+inline constexpr std::string_view remedy_without_space =
+    "etcd's quota is used up, and it takes no writes: compact and defragment it, or raise its --quota-backend-bytes, "
+    "then "
+    "run etcdctl alarm disarm";
 
 /// What the sentence needs to know of a call.
 struct call_facts {

@@ -191,6 +191,7 @@ struct status_answer {
     std::uint64_t leader = 0;       ///< 0: it knows of none
     bool is_learner = false;
     std::vector<std::string> errors; ///< alarms, such as NOSPACE
+    std::int64_t quota_bytes = 0;    ///< 0: it does not say, as before etcd 3.6
 };
 
 struct watch_event {

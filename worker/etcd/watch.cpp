@@ -116,7 +116,7 @@ class watch::implementation final : public stream_user, public std::enable_share
   public:
     implementation(rpc_thread &thread, clock &time, std::shared_ptr<const access> to, watched_range range,
                    watcher &told)
-        : thread_(thread), time_(time), range_(std::move(range)), told_(told),
+        : thread_(thread), time_(time), range_(std::move(range)), told_(told), access_(to),
           connection_(std::in_place, thread, time, std::move(to), [this] { on_settled(); })
     {
     }
@@ -273,6 +273,7 @@ class watch::implementation final : public stream_user, public std::enable_share
         const failure why{failure::kind::unavailable, failure::cause::timed_out,
                           "etcd at " + url_ + " has told of no change for " + format_duration(range_.silence) +
                               ", though there is one every few seconds while a rolloutd leads"};
+        access_->count(why.because);
         connection_->leave(number_, why.sentence);
         if (trouble(why)) {
             open_or_want();
@@ -281,6 +282,7 @@ class watch::implementation final : public stream_user, public std::enable_share
 
     void broken(const failure &why, bool token_fails)
     {
+        access_->count(why.because);
         quiet_.reset();
         stream_.reset();
         if (token_fails && !connection_->user().empty()) {
@@ -305,6 +307,7 @@ class watch::implementation final : public stream_user, public std::enable_share
     clock &time_;
     watched_range range_;
     watcher &told_;
+    std::shared_ptr<const access> access_;
     bool closed_ = false;
     std::optional<connection> connection_; ///< until close()
     std::unique_ptr<watch_stream, abandoner> stream_;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/calls.hpp"
 #include "worker/fleet/gateway_record.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/leadership/leadership.hpp"
 
 #include <chrono>

@@ -4,12 +4,12 @@
 
 #include "worker/async/clock.hpp"
 #include "worker/async/lifetime.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/calls.hpp"
 #include "worker/fleet/busy_count.hpp"
 #include "worker/fleet/gateway_record.hpp"
 #include "worker/fleet/record_keeper.hpp"
 #include "worker/gateway/local_gateways.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/leadership/leadership.hpp"
 
 #include <chrono>

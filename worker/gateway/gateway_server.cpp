@@ -110,6 +110,7 @@ void gateway_server::reload(bool is_other)
     gateways_.reload(is_other, [this](bool is_of_other) {
         if (is_of_other) {
             failures_ = {};
+            distrust_gateways();
             end_all("the journal's content was replaced; what the gateway has is compared with it anew");
         }
         if (on_reloaded) {
@@ -180,6 +181,14 @@ void gateway_server::on_end(const session_ptr &which)
     lookups_.on_end(*which);
     questions_.on_end(*which);
     gateways_.leave(which);
+}
+
+
+/// Revisions do not tell: those of the new content may have come to be what a gateway has of the old one, and more. The id
+/// is of this process: after a restart the gateways get everything once more, which does no harm.
+void gateway_server::distrust_gateways()
+{
+    content_id_ = new_instance_id();
 }
 
 
@@ -353,7 +362,7 @@ void gateway_server::greet(const session_ptr &to, std::int64_t protocol, std::ui
 /// Returns the revision up to which the gateway's table has the tasks of this journal.
 std::uint64_t gateway_server::position_of(const json_t *hello, const std::string &gateway, int pid)
 {
-    const auto position = json_text(hello, "journal") == journal_.id() ? json_count(hello, "revision") : 0;
+    const auto position = json_text(hello, "journal") == content_id() ? json_count(hello, "revision") : 0;
     if (position <= journal_.revision() || !journal_.is_current()) {
         return position;
     }
@@ -373,7 +382,7 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
 {
     json_ptr welcome = message_of(rolloutd_frame::welcome);
     json_put(welcome.get(), "protocol", json_made(json_integer(protocol)));
-    json_put(welcome.get(), "journal", journal_.id());
+    json_put(welcome.get(), "journal", content_id());
     json_put(welcome.get(), "revision", json_make_number(revision));
     json_put(welcome.get(), "routes", json_make_number(gateways_.routes().revision()));
     json_put(welcome.get(), "stream", json_ptr(json_boolean(carries_stream)));

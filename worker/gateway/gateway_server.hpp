@@ -86,6 +86,10 @@ class gateway_server final : public gateway_control, public local_gateways {
     /// it has now.
     void reload(bool is_other);
 
+    /// What the gateways have may be of another content than the journal has now, whatever revision they have come to: they
+    /// get everything anew. To be called before `listen`, or by reload().
+    void distrust_gateways();
+
     /// Tells all gateways why this rolloutd cannot do its work fully, a sentence; empty: it can. They answer that they are
     /// not ready meanwhile.
     void set_trouble(std::string sentence);
@@ -154,6 +158,8 @@ class gateway_server final : public gateway_control, public local_gateways {
     void send_welcome(const session_ptr &to, std::int64_t protocol, bool carries_stream, std::uint64_t revision);
     void end_all(const std::string &why);
     void flush_all();
+    /// Returns the id that gateways are told: with another one, they forget what they had.
+    const std::string &content_id() const { return content_id_.empty() ? journal_.id() : content_id_; }
     json_ptr ping() const;
     void ping_all();
 
@@ -172,6 +178,7 @@ class gateway_server final : public gateway_control, public local_gateways {
     std::optional<before_poll> flusher_;
     operation_ptr next_ping_;
     std::string trouble_;
+    std::string content_id_; ///< by which gateways know the journal since its content was replaced; empty: its id
     bool journal_is_behind_ = false; ///< behind what a gateway has seen of it, which has been logged
 };
 

@@ -13,6 +13,9 @@ namespace rollout {
 
 namespace {
 
+/// What nginx reads of it, too: module/link/worker_link.cpp.
+constexpr std::size_t longest_reason = 1000;
+
 /// Returns the type of a frame that rolloutd has written, from its beginning.
 std::string_view type_of(std::string_view text)
 {
@@ -269,6 +272,17 @@ void session::end(const std::string &reason)
     if (!reason.empty()) {
         log(log_level::warning, "The link of a gateway ended: " + reason,
             {{"gateway", peer.gateway}, {"pid", std::to_string(peer.pid)}});
+    }
+    turn_away(reason);
+}
+
+
+void session::turn_away(const std::string &reason)
+{
+    if (closed()) {
+        return;
+    }
+    if (!reason.empty()) {
         refuse(reason);
     }
     close();
@@ -282,7 +296,7 @@ void session::end(const std::string &reason)
 void session::refuse(const std::string &reason)
 {
     json_ptr message = message_of(rolloutd_frame::refuse);
-    json_put(message.get(), "reason", clean_text(reason, 300));
+    json_put(message.get(), "reason", clean_text(reason, longest_reason));
     send(message);
     if (!closed() && !out_.empty()) {
         const uv_buf_t bytes = uv_buf_init(out_.data(), static_cast<unsigned>(out_.size()));

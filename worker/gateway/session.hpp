@@ -101,6 +101,9 @@ class session : public std::enable_shared_from_this<session> {
     /// means an orderly end.
     void end(const std::string &reason);
 
+    /// Ends it in the same way, without a line in the log: of a peer that tries again and again.
+    void turn_away(const std::string &reason);
+
     /// Closes the connection without notifying anybody.
     void close() noexcept;
     bool closed() const noexcept { return pipe_ == nullptr; }

@@ -494,13 +494,14 @@ void task_run::finish(task_status status, const std::string &detail)
     if (status == task_status::completed) {
         task.progress = 1;
     }
-    say(status == task_status::failed ? log_level::error : log_level::info,
-        "The task is " + std::string(status_name(status)) + ": " + task.detail);
     context_.limit.stop();
     context_.environment.series.mark(task.task_id, mark_kind::end, detail);
     context_.environment.series.end(task.task_id);
     save([this] {
-        failpoint({kind_name(context_.task.kind), status_name(context_.task.status), "written"});
+        const rollout::task &ended = context_.task;
+        say(ended.status == task_status::failed ? log_level::error : log_level::info,
+            "The task is " + std::string(status_name(ended.status)) + ": " + ended.detail);
+        failpoint({kind_name(ended.kind), status_name(ended.status), "written"});
         ended_();
     });
 }

@@ -16,8 +16,11 @@ class CallLog {
     return call;
   }
 
-  clear() {
+  // Returns those that it removes.
+  take() {
+    const taken = this.calls;
     this.calls = [];
+    return taken;
   }
 }
 

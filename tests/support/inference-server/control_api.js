@@ -39,10 +39,7 @@ class ControlApi {
       },
       '/test/calls': {
         GET: () => calls.calls,
-        DELETE: () => {
-          calls.clear();
-          return [];
-        },
+        DELETE: () => calls.take(),
       },
     };
   }

@@ -58,7 +58,8 @@ class fake_etcd_store {
                     return time_.after(takes, [this, request, done = std::move(done)] {
                         refuses_reads ? done(*refuses_reads) : done(read(request));
                     });
-                }};
+                },
+                [] { return std::string("etcd at X has not answered yet"); }};
     }
 
     /// As another client does it.

@@ -73,6 +73,36 @@ void the_moment_is_as_it_was_given(void **)
     }
 }
 
+void a_cluster_has_metrics_of_its_own(void **)
+{
+    const rolloutd_metrics own("1.2.3", 1700000000);
+    rolloutd_metrics::moment now;
+    assert_true(own.text(now).find("etcd") == std::string::npos);
+    now.cluster.emplace();
+    now.cluster->leads = true;
+    now.cluster->leases = {{"host", 2500ms}, {"leader", 0ms}};
+    now.cluster->errors = {{"no_space", 3}, {"timed_out", 0}};
+    auto text = own.text(now);
+    for (const auto line :
+         {"rollout_cluster_leader 1\n", "rollout_etcd_lease_remaining_seconds{lease=\"host\"} 2.5\n",
+          "rollout_etcd_lease_remaining_seconds{lease=\"leader\"} 0\n",
+          "rollout_etcd_errors_total{kind=\"no_space\"} 3\n", "rollout_etcd_errors_total{kind=\"timed_out\"} 0\n"}) {
+        assert_holds(text, line);
+    }
+    for (const auto unknown : {"change_age", "database", "quota"}) {
+        assert_true(text.find(unknown) == std::string::npos);
+    }
+    now.cluster->change_age = 1250ms;
+    now.cluster->database_bytes = 2000;
+    now.cluster->database_used_bytes = 1000;
+    now.cluster->quota_bytes = 4000;
+    text = own.text(now);
+    for (const auto line : {"rollout_etcd_change_age_seconds 1.25\n", "rollout_etcd_database_bytes 2000\n",
+                            "rollout_etcd_database_used_bytes 1000\n", "rollout_etcd_quota_bytes 4000\n"}) {
+        assert_holds(text, line);
+    }
+}
+
 } // namespace
 
 int main()
@@ -81,6 +111,7 @@ int main()
         cmocka_unit_test(tasks_count_when_they_come_to_their_end),
         cmocka_unit_test(commits_are_seen_by_what_they_took),
         cmocka_unit_test(the_moment_is_as_it_was_given),
+        cmocka_unit_test(a_cluster_has_metrics_of_its_own),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -1,8 +1,8 @@
 // What etcd's entries and events are to the replica.
 #pragma once
 
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/messages.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/journal/sqlite/journal_replica.hpp"
 
 #include <cstdint>

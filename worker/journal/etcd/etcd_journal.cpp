@@ -100,6 +100,7 @@ cluster::follower::surroundings etcd_journal::around_follower(etcd::rpc_thread &
             .names = names_,
             .replica = replica_,
             .random = [this] { return std::uniform_real_distribution<>()(random_); },
+            .writer = own_.writer(),
             .on_joined = [this](const cluster::meta_record &, const std::string &value) { writer_.open(value); },
             .on_refused = [this](const std::string &why) { writer_.close(why); },
             .on_applied =

@@ -4,11 +4,11 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/client.hpp"
 #include "worker/etcd/rpc_thread.hpp"
 #include "worker/etcd/watch.hpp"
 #include "worker/journal/etcd/follower.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/journal/etcd/own_writes.hpp"
 #include "worker/journal/etcd/read_index.hpp"
 #include "worker/journal/etcd/writer.hpp"
@@ -17,6 +17,7 @@
 
 #include <uv.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -53,7 +54,10 @@ class etcd_journal final : public journal {
     bool is_following() const noexcept { return follower_.is() == cluster::follower::state::following; }
 
     /// Returns why it does not, as a sentence.
-    const std::string &trouble() const noexcept { return follower_.trouble(); }
+    std::string trouble() const { return follower_.trouble(); }
+
+    /// Returns the clock's time at which the replica was last told of a change; 0: never. A leader makes one each 2 s.
+    std::chrono::milliseconds heard_at() const noexcept { return follower_.heard_at(); }
 
     /// This rolloutd leads, with that token, the create_revision of the leader's key: its saves compare it. 0: it leads no
     /// more, or never did. While it leads, it puts a tick, so that no follower takes silence for a fault.

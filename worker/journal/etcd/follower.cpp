@@ -22,6 +22,7 @@ etcd::range_request read_of(std::string key)
 
 
 constexpr std::size_t most_faults_logged = 20;
+constexpr std::size_t most_clocks_known = 1000;
 constexpr std::chrono::milliseconds log_pause = std::chrono::seconds(10);
 
 
@@ -68,6 +69,13 @@ void follower::start()
 }
 
 
+std::string follower::trouble() const
+{
+    const bool is_asked = is_unanswered_ || (trouble_.empty() && state_ != state::following);
+    return is_asked && around_.etcd.progress ? around_.etcd.progress() : trouble_;
+}
+
+
 void follower::stop()
 {
     drop_changes();
@@ -104,6 +112,7 @@ void follower::join()
 void follower::on_meta(const etcd::answer<etcd::range_answer> &got)
 {
     call_.reset();
+    is_unanswered_ = false;
     if (!got) {
         say(got.why().sentence);
         retry([this] { join(); });
@@ -243,6 +252,10 @@ void follower::follow()
 void follower::on_events(std::vector<etcd::watch_event> events)
 {
     failpoint({"etcd", "watch", "events"});
+    heard_at_ = around_.time.now();
+    if (std::exchange(is_silent_, false)) {
+        log(log_level::info, "etcd tells of changes again");
+    }
     if (state_ == state::checking) {
         held_ = std::move(events);
         return;
@@ -277,17 +290,24 @@ void follower::check_clock(const std::string &mark)
         return; // which read_events has reported, or another version's
     }
     const auto apart = std::chrono::microseconds(around_.time.wall_us() - written->wall_us);
-    const bool differs = std::chrono::abs(apart) > clock_tolerance;
-    if (differs && !clock_differs_) {
+    if (written->writer == around_.writer) {
+        return;
+    }
+    if (std::chrono::abs(apart) <= clock_tolerance) {
+        wrong_clocks_.erase(written->writer);
+        return;
+    }
+    if (wrong_clocks_.size() == most_clocks_known) {
+        wrong_clocks_.clear();
+    }
+    if (wrong_clocks_.insert(written->writer).second) {
         log(log_level::warning,
             "This host's clock is " +
                 format_duration(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::abs(apart))) +
                 (apart.count() > 0 ? " ahead of" : " behind") +
                 " that of the host that wrote to etcd last: dates of tasks are wrong, and tasks may be removed too "
-                "early "
-                "or too late. Synchronise the clocks of all hosts (NTP)");
+                "early or too late. Synchronise the clocks of all hosts (NTP)");
     }
-    clock_differs_ = differs;
 }
 
 
@@ -345,9 +365,18 @@ void follower::on_compacted(std::int64_t)
 
 /// While the stream was broken, etcd may have been put back from a copy, whose revisions would come to be the replica's
 /// by and by: nothing is taken in until its history is known to be ours.
+///
+/// A watch that is silent may have nothing to tell, as nobody leads: that is logged once, until a change comes.
 void follower::on_trouble(const etcd::failure &why)
 {
-    say(why.sentence);
+    if (why.because != etcd::failure::cause::timed_out) {
+        say(why.sentence);
+    } else if (std::exchange(is_silent_, true)) {
+        trouble_ = why.sentence;
+    } else {
+        trouble_ = why.sentence;
+        log(log_level::warning, why.sentence + ". Either nobody leads, or the member keeps the changes back");
+    }
     call_.reset();
     join();
 }
@@ -355,12 +384,12 @@ void follower::on_trouble(const etcd::failure &why)
 
 // Everything anew.
 
-void follower::resynchronise(std::string why, std::chrono::milliseconds after)
+void follower::resynchronise(const std::string &why, std::chrono::milliseconds after)
 {
     drop_changes();
     state_ = state::resynchronising;
-    trouble_ = std::move(why);
-    log(log_level::info, "Reading everything from etcd: " + trouble_);
+    log(log_level::info, "Reading everything from etcd: " + why);
+    trouble_ = "everything is read from etcd, as " + why;
     fixed_ = newest_;
     next_key_ = around_.names.shared();
     mark_.clear();
@@ -443,6 +472,7 @@ void follower::swap()
             return;
         }
         log(log_level::info, "The replica has everything from etcd: " + format_count(read_, "entry", "entries"));
+        heard_at_ = around_.time.now();
         follow();
         if (around_.on_resynchronised) {
             around_.on_resynchronised(is_other_);

@@ -3,9 +3,9 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/watch.hpp"
 #include "worker/journal/etcd/changes.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/journal/etcd/records.hpp"
 #include "worker/journal/etcd/store.hpp"
 #include "worker/journal/sqlite/journal_replica.hpp"
@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,7 @@ class follower final : private etcd::watcher {
         keys names;
         rollout::journal_replica &replica;
         std::function<double()> random; ///< 0 to 1, without 1: spreads the hosts that read everything
+        std::string writer{};           ///< own_writes' of this rolloutd, whose clock is this one
 
         /// The cluster's meta was read: what is written must compare this value.
         std::function<void(const meta_record &meta, const std::string &value)> on_joined;
@@ -86,7 +88,10 @@ class follower final : private etcd::watcher {
     state is() const noexcept { return state_; }
 
     /// Returns why it does not follow, as a sentence; empty if it does.
-    const std::string &trouble() const noexcept { return trouble_; }
+    std::string trouble() const;
+
+    /// Returns the clock's time at which etcd has last told of a change, or its history was read; 0: never.
+    std::chrono::milliseconds heard_at() const noexcept { return heard_at_; }
 
   private:
     void on_events(std::vector<etcd::watch_event> events) override;
@@ -105,7 +110,7 @@ class follower final : private etcd::watcher {
     void apply(followed_changes changes);
     void on_answer(const outcome &result, const followed_changes &changes, std::uint64_t before, std::uint64_t round);
 
-    void resynchronise(std::string why, std::chrono::milliseconds after);
+    void resynchronise(const std::string &why, std::chrono::milliseconds after);
     void read_page();
     void on_page(const etcd::answer<etcd::range_answer> &got);
     void shadow_failed(const outcome &why);
@@ -118,13 +123,16 @@ class follower final : private etcd::watcher {
 
     surroundings around_;
     state state_ = state::joining;
-    std::string trouble_ = "etcd has not been asked yet";
-    std::chrono::milliseconds said_at_{0}; ///< when a trouble was last logged
+    std::string trouble_ = "etcd has not answered yet"; ///< of the first question: the client knows more
+    bool is_unanswered_ = true;                         ///< no question has been answered, or has failed, yet
+    bool is_silent_ = false;                            ///< the watch tells of no change, which has been logged
+    std::chrono::milliseconds said_at_{0};              ///< when a trouble was last logged
     meta_record meta_;
     std::string meta_value_;
-    std::uint64_t cluster_ = 0;  ///< etcd's own id
-    bool clock_differs_ = false; ///< which has been logged
-    std::int64_t newest_ = 0;    ///< etcd's revision when it was last asked
+    std::uint64_t cluster_ = 0;          ///< etcd's own id
+    std::set<std::string> wrong_clocks_; ///< of those writers, which has been logged
+    std::chrono::milliseconds heard_at_{0};
+    std::int64_t newest_ = 0; ///< etcd's revision when it was last asked
     std::unique_ptr<open_watch> watch_;
     std::vector<etcd::watch_event> held_; ///< while the history is checked
     std::string checked_mark_;            ///< the replica's when the history's was asked for

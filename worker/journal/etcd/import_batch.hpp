@@ -1,8 +1,8 @@
 // The writes of a journal's past as transactions of etcd: its revisions become those of revision.hpp, in the same order.
 #pragma once
 
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/messages.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/journal/sqlite/journal_source.hpp"
 
 #include <cstddef>

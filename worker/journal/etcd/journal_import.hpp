@@ -4,8 +4,8 @@
 
 #include "worker/async/clock.hpp"
 #include "worker/async/completion.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/journal/etcd/import_batch.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/journal/etcd/store.hpp"
 #include "worker/journal/sqlite/journal_source.hpp"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
-#include "worker/journal/etcd/keys.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/journal/etcd/store.hpp"
 
 #include <chrono>

@@ -23,7 +23,7 @@ constexpr std::size_t worth_a_transaction = 16;
 } // namespace
 
 
-writer::writer(surroundings around) : around_(std::move(around)), closed_("etcd has not been asked yet") {}
+writer::writer(surroundings around) : around_(std::move(around)), closed_("etcd has not answered yet") {}
 
 
 void writer::open(std::string meta_value)
@@ -64,14 +64,34 @@ void writer::give()
         }
         return;
     }
-    while (under_way_.size() < most_under_way) {
+    while (under_way_.size() < most_under_way && is_gathered()) {
         auto next = take();
         if (!next) {
             return;
         }
+        has_waited_ = false;
         under_way_.push_back(std::move(*next));
         send(std::prev(under_way_.end()));
     }
+}
+
+
+/// Returns whether the next batch waits for no more writes. If it does, it is sent when it has waited for long enough.
+bool writer::is_gathered()
+{
+    const auto wait = std::chrono::floor<std::chrono::milliseconds>(gathering_.longest_wait());
+    if (queue_.empty() || queue_.size() >= gathering_.wanted() || wait == 0ms || has_waited_) {
+        gathering_end_.reset();
+        return true;
+    }
+    if (!gathering_end_) {
+        gathering_end_ = around_.time.after(wait, [this] {
+            gathering_end_.reset();
+            has_waited_ = true;
+            give();
+        });
+    }
+    return false;
 }
 
 
@@ -170,6 +190,8 @@ void writer::settle(batch_place which, const etcd::txn_answer &answer)
     }
     queue_.insert(queue_.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
     told(ended, true);
+    const auto other = under_way_.empty() ? std::size_t{0} : under_way_.front().writes.size();
+    gathering_.note(std::max(ended.writes.size(), other), around_.time.now() - ended.attempted);
     for (const auto &of : settled) {
         of->end();
     }

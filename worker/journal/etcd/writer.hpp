@@ -2,10 +2,11 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
-#include "worker/journal/etcd/keys.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/journal/etcd/own_writes.hpp"
 #include "worker/journal/etcd/store.hpp"
 #include "worker/journal/etcd/writes.hpp"
+#include "worker/journal/sqlite/gather_policy.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -20,8 +21,10 @@
 namespace rollout::cluster {
 
 /// A batch compares the cluster's meta, carries out each write as a transaction of its own, and puts the position. Up to
-/// two batches are under way; writes of one key are sent in order, each when the one before has ended. A batch whose end
-/// is not known is sent again until etcd tells it, or for `settle_time`: what was carried out then finds its own write id.
+/// two batches are under way; writes of one key are sent in order, each when the one before has ended. After a large batch
+/// the next one is gathered as gather_policy says: a transaction costs etcd as much as dozens of writes in it. A batch whose
+/// end is not known is sent again until etcd tells it, or for `settle_time`: what was carried out then finds its own write
+/// id.
 class writer {
   public:
     static constexpr std::size_t most_writes = 120; ///< etcd's --max-txn-ops is 128, of which 127 can be writes
@@ -67,6 +70,7 @@ class writer {
     using batch_place = std::list<batch>::iterator;
 
     void give();
+    bool is_gathered();
     std::optional<batch> take();
     void send(batch_place which);
     void on_answer(batch_place which, etcd::answer<etcd::txn_answer> got);
@@ -86,6 +90,9 @@ class writer {
     std::size_t writes_at_once_ = most_writes; ///< what etcd has let pass
     std::size_t bytes_at_once_ = most_bytes;
     operation_ptr turn_end_;
+    gather_policy gathering_{std::chrono::milliseconds(20)};
+    operation_ptr gathering_end_; ///< a batch is being gathered
+    bool has_waited_ = false;     ///< for as long as it may, and is not sent yet
 };
 
 } // namespace rollout::cluster

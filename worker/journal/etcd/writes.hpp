@@ -1,8 +1,8 @@
 // The changes to tasks and models, each as a transaction of etcd inside of a batch.
 #pragma once
 
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/messages.hpp"
-#include "worker/journal/etcd/keys.hpp"
 #include "worker/journal/etcd/own_writes.hpp"
 #include "worker/journal/journal.hpp"
 

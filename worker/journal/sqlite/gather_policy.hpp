@@ -12,6 +12,9 @@ namespace rollout {
 /// waits for as many, for at most half of the time that the commit took. A few clients wait for nothing.
 class gather_policy {
   public:
+    /// `most`: the longest wait, as a disk may stand still.
+    explicit gather_policy(std::chrono::nanoseconds most = std::chrono::milliseconds(5)) : most_(most) {}
+
     /// Notes a batch that has ended.
     void note(std::size_t writes, std::chrono::nanoseconds took) noexcept
     {
@@ -23,12 +26,12 @@ class gather_policy {
     std::size_t wanted() const noexcept { return writes_ < many ? 1 : writes_; }
 
     /// Returns how long to wait for them.
-    std::chrono::nanoseconds longest_wait() const noexcept { return std::min(took_ / 2, most); }
+    std::chrono::nanoseconds longest_wait() const noexcept { return std::min(took_ / 2, most_); }
 
   private:
     static constexpr std::size_t many = 16;
-    static constexpr std::chrono::nanoseconds most = std::chrono::milliseconds(5); // a disk may stand still
 
+    std::chrono::nanoseconds most_;
     std::size_t writes_ = 0;
     std::chrono::nanoseconds took_{};
 };

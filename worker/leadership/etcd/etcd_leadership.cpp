@@ -1,5 +1,7 @@
 #include "worker/leadership/etcd/etcd_leadership.hpp"
 
+#include "worker/cluster/keys.hpp"
+
 #include <memory>
 #include <utility>
 
@@ -9,7 +11,8 @@ namespace {
 
 election_settings settings_of(const cluster_place &place)
 {
-    return {place.host, etcd_leadership::leader_key(place), etcd_leadership::hosts_prefix(place), place.lease};
+    const cluster::keys names(place.prefix);
+    return {place.host, names.leader(), names.hosts(), place.lease};
 }
 
 
@@ -29,7 +32,7 @@ std::function<void(Values...)> passed_to(const std::function<void(Values...)> &c
 
 etcd_leadership::etcd_leadership(etcd::calls &asked, clock &time, const cluster_place &place, host_record record)
     : record_(std::move(record)),
-      registration_(asked, time, hosts_prefix(place) + place.host, place.lease, passed_to(on_change)),
+      registration_(asked, time, cluster::keys(place.prefix).host(place.host), place.lease, passed_to(on_change)),
       election_(asked, time, settings_of(place), {passed_to(on_elected), passed_to(on_deposed), passed_to(on_change)})
 {
 }

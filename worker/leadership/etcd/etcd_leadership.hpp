@@ -34,13 +34,12 @@ class etcd_leadership final : public leadership {
     /// Removes the host's record as well.
     void resign(std::function<void()> done) override;
 
-    /// A watch has told of a change of leader_key(). Without one, the key is read every half of the lease's time.
+    /// A watch has told of a change of the leader's key. Without one, it is read every half of the lease's time.
     void poll() { election_.poll(); }
-    static std::string leader_key(const cluster_place &place) { return place.prefix + "s/leader"; }
-    static std::string hosts_prefix(const cluster_place &place) { return place.prefix + "l/hosts/"; }
 
     /// The host's record says something else from now on; whether it is a candidate is up to stand().
     void update(host_record record);
+    const host_record &record() const noexcept { return record_; }
 
     const host_registration &registration() const noexcept { return registration_; }
     const election &own_election() const noexcept { return election_; }

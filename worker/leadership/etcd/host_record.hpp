@@ -12,7 +12,7 @@ struct host_record {
     std::string version;        ///< of rolloutd
     unsigned oldest_format = 1; ///< of what is in etcd, that it reads
     unsigned newest_format = 1; ///< and writes
-    std::string config;         ///< digest of what all hosts must have in common
+    std::string config; ///< digests of what all hosts must have in common: `backends:… limits:…`; empty: not known
     bool candidate = true;
 
     bool operator==(const host_record &) const = default;

@@ -53,6 +53,12 @@ class host_registration {
     /// Returns its lease, with which everything of its host ends; 0: there is none now.
     std::int64_t lease() const noexcept { return lease_ ? lease_->id() : 0; }
 
+    /// Returns the clock's time until which that lease lives, if it is not renewed; 0: there is none.
+    std::chrono::milliseconds lease_until() const noexcept
+    {
+        return lease_ ? lease_->until() : std::chrono::milliseconds(0);
+    }
+
     /// Returns the clock's time at which the last read was sent that has shown this process's record with its own lease.
     /// Nothing: none has yet.
     std::optional<std::chrono::milliseconds> seen_at() const noexcept { return seen_at_; }

@@ -86,12 +86,26 @@ void a_sentence_says_what_happened_to_what_and_what_to_do(void **)
         sentence(7, "etcdserver: permission denied"),
         "etcd at https://10.0.0.1:2379 answers \"etcdserver: permission denied\" to the user \"gateway\": give "
         "the user a role with readwrite on the prefix");
-    assert_text(sentence(4, "Deadline Exceeded"), "etcd at https://10.0.0.1:2379 does not answer within 2 s");
+    assert_text(sentence(4, "Deadline Exceeded"),
+                "etcd at https://10.0.0.1:2379 does not answer within 2 s: check that "
+                "it is not overloaded, and the network to it");
     assert_text(
         sentence(14, "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:2379: Failed to connect "
                      "to remote host: Connection refused"),
         "etcd at https://10.0.0.1:2379 cannot be reached (ipv4:10.0.0.1:2379: Failed to connect to remote host: "
-        "Connection refused)");
+        "Connection refused): check that it runs, and \"endpoints\"");
+}
+
+
+void a_member_that_ends_a_connection_by_tls_may_not_like_the_certificate(void **)
+{
+    for (const char *words : {"Socket closed", "recvmsg:Connection reset by peer", "Broken pipe"}) {
+        assert_text(judged(14, words, reading), "unavailable unreachable member");
+        assert_holds(sentence(14, words), "ended the connection (");
+        assert_holds(sentence(14, words), "its --trusted-ca-file has signed \"cert_file\"");
+        const call_facts plain{"http://10.0.0.1:2379", "", 2s, false};
+        assert_holds(sentence(14, words, plain), "cannot be reached (");
+    }
 }
 
 
@@ -126,6 +140,7 @@ int main()
         cmocka_unit_test(what_never_left_or_was_turned_away_was_not_done_and_may_pass),
         cmocka_unit_test(a_change_without_an_answer_is_unknown_and_a_read_is_not),
         cmocka_unit_test(a_sentence_says_what_happened_to_what_and_what_to_do),
+        cmocka_unit_test(a_member_that_ends_a_connection_by_tls_may_not_like_the_certificate),
         cmocka_unit_test(a_certificate_that_does_not_fit_is_named),
         cmocka_unit_test(text_from_the_other_side_cannot_break_a_line),
     };

@@ -145,6 +145,31 @@ void the_log_says_once_that_a_task_ends_here(void **)
     assert_true(lines.find(words) == lines.rfind(words));
 }
 
+void the_log_says_once_how_a_task_came_out_whoever_ended_it(void **)
+{
+    const std::string words = "The task is ";
+    bool was_over = false;
+    for (unsigned calls = 0; !was_over; ++calls) {
+        fake_world world;
+        const std::string lines = logged([&] {
+            world.deploy("t", "123");
+            for (unsigned done = 0; done < calls && !world.is_over("t"); ++done) {
+                world.time.next();
+            }
+            was_over = world.is_over("t");
+            lose(world);
+            assert_true(hand_over(world));
+            if (world.knows("t")) {
+                world.finish("t");
+            }
+        });
+        if (world.knows("t")) {
+            assert_true(lines.find(words) != std::string::npos);
+            assert_true(lines.find(words) == lines.rfind(words));
+        }
+    }
+}
+
 } // namespace
 
 int main()
@@ -155,6 +180,7 @@ int main()
         cmocka_unit_test(a_run_that_has_lost_a_write_takes_no_further_step),
         cmocka_unit_test(a_verb_that_is_lost_is_refused_with_the_reason),
         cmocka_unit_test(the_log_says_once_that_a_task_ends_here),
+        cmocka_unit_test(the_log_says_once_how_a_task_came_out_whoever_ended_it),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

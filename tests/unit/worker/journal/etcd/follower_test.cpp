@@ -55,6 +55,10 @@ struct following {
         }
 
         void breaks() { to_.on_trouble(broken); }
+        void is_silent()
+        {
+            to_.on_trouble({failure::kind::unavailable, failure::cause::timed_out, "no change is told"});
+        }
         void compacted() { to_.on_compacted(of_.etcd.compacted); }
 
         std::int64_t applied_at() const noexcept { return applied_; }
@@ -105,6 +109,7 @@ struct following {
             .names = names,
             .replica = *replica,
             .random = [] { return 0.5; },
+            .writer = "own",
             .on_joined = [this](const meta_record &, const std::string &value) { meta = value; },
             .on_refused = [this](const std::string &why) { refused = why; },
             .on_applied =
@@ -387,6 +392,63 @@ void while_etcd_is_away_it_says_why_and_tries_again(void **)
     assert_int_equal(f.count(), 1);
 }
 
+void silence_is_logged_once_until_a_change_comes(void **)
+{
+    following f;
+    f.put_task("t1");
+    f.follow();
+    const auto lines = logged([&f] {
+        for (int times = 0; times < 10; ++times) { // as nobody leads
+            f.watch->is_silent();
+            f.settle();
+            assert_true(f.of->is() == state::following);
+            assert_text(f.of->trouble(), "");
+        }
+    });
+    assert_holds(lines, "no change is told. Either nobody leads, or the member keeps the changes back");
+    assert_int_equal(std::count(lines.begin(), lines.end(), '\n'), 1);
+    f.put_task("t2");
+    assert_holds(logged([&f] { f.follow(); }), "etcd tells of changes again");
+    assert_int_equal(f.count(), 2);
+    assert_holds(logged([&f] {
+                     f.watch->is_silent();
+                     f.settle();
+                 }),
+                 "no change is told");
+    assert_int_equal(f.resynchronised, 1);
+}
+
+
+void before_the_first_answer_the_client_says_what_is_going_on(void **)
+{
+    following f;
+    assert_holds(f.of->trouble(), "etcd at X has not answered yet");
+    f.follow();
+    assert_text(f.of->trouble(), "");
+}
+
+
+void a_clock_that_is_wrong_is_named_once_for_each_that_writes(void **)
+{
+    following f;
+    f.follow();
+    const auto write = [&f](const std::string &writer, std::chrono::microseconds ahead) {
+        return logged([&] {
+            f.etcd.put(f.names.position(), write_position({writer, f.time.wall_us() + ahead.count()}));
+            assert_true(f.watch->tell());
+            f.settle();
+        });
+    };
+    assert_text(write("a", 1s), "");
+    assert_holds(write("b", 2min), "This host's clock is 120 s behind that of the host that wrote to etcd last");
+    assert_text(write("a", 0s), "");
+    assert_text(write("b", 2min), ""); // still
+    assert_holds(write("c", -2min), "ahead of that of the host");
+    assert_text(write("b", 0s), "");
+    assert_holds(write("b", 2min), "behind that of the host");
+    assert_text(write("own", 10min), ""); // this rolloutd's, from before its clock was set
+}
+
 } // namespace
 
 
@@ -403,6 +465,9 @@ int main()
         cmocka_unit_test(another_cluster_is_read_anew),
         cmocka_unit_test(a_meta_that_changes_is_read_before_anything_goes_on),
         cmocka_unit_test(while_etcd_is_away_it_says_why_and_tries_again),
+        cmocka_unit_test(silence_is_logged_once_until_a_change_comes),
+        cmocka_unit_test(before_the_first_answer_the_client_says_what_is_going_on),
+        cmocka_unit_test(a_clock_that_is_wrong_is_named_once_for_each_that_writes),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

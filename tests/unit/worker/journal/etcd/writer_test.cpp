@@ -111,6 +111,45 @@ void writes_that_come_together_are_one_transaction(void **)
 }
 
 
+void after_a_large_batch_the_next_one_is_gathered(void **)
+{
+    writing w;
+    int last = 0;
+    const auto create = [&w, &last](int count) {
+        for (int i = 0; i < count; ++i) {
+            w.create(task_of_model("t" + std::to_string(last++), "m"));
+        }
+    };
+    const auto creations = [&w] { return w.creations.size(); };
+    w.etcd.takes = 4ms; // the next batch waits for half of it
+
+    create(1);
+    w.time.run_for(1ms);
+    assert_int_equal(w.etcd.sizes.size(), 1); // alone, a write waits for nobody
+    create(20);
+    w.time.run_for(4ms);
+    assert_int_equal(w.etcd.sizes.size(), 2);
+    assert_int_equal(creations(), 21);
+
+    create(5);
+    w.time.run_for(1ms);
+    assert_int_equal(w.etcd.sizes.size(), 2); // the five wait
+    create(15);
+    w.time.run_for(4ms);
+    assert_int_equal(creations(), 41); // as many as before wait no longer
+    assert_int_equal(w.etcd.sizes.size(), 3);
+
+    create(3);
+    w.time.run_for(2ms);
+    assert_int_equal(w.etcd.sizes.size(), 4); // nor do a few, after half of the time
+    w.time.run_for(4ms);
+    assert_int_equal(creations(), 44);
+    create(1);
+    w.time.run_for(4ms);
+    assert_int_equal(creations(), 45); // after a small batch there is no wait
+}
+
+
 void a_batch_is_bounded_by_writes_and_by_bytes_and_two_are_under_way(void **)
 {
     writing w;
@@ -531,6 +570,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(writes_that_come_together_are_one_transaction),
         cmocka_unit_test(a_batch_is_bounded_by_writes_and_by_bytes_and_two_are_under_way),
+        cmocka_unit_test(after_a_large_batch_the_next_one_is_gathered),
         cmocka_unit_test(a_taken_id_is_the_same_request_or_a_conflict),
         cmocka_unit_test(writes_of_one_key_are_sent_in_order_each_after_the_other),
         cmocka_unit_test(a_task_and_its_model_are_written_both_or_neither),

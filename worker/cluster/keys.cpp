@@ -1,4 +1,4 @@
-#include "worker/journal/etcd/keys.hpp"
+#include "worker/cluster/keys.hpp"
 
 #include "common/base/text.hpp"
 #include "common/domain/identifiers.hpp"

@@ -1,4 +1,4 @@
-#include "worker/journal/etcd/keys.hpp"
+#include "worker/cluster/keys.hpp"
 
 #include "tests/unit/cmocka.hpp"
 
@@ -31,6 +31,12 @@ void every_key_is_read_as_what_it_was_made_for(void **)
     is("/rollout/default/s/of/a/newer/rolloutd", key_kind::other);
     assert_text(all.task("t1"), "/rollout/default/s/tasks/t1");
     assert_text(all.model("m"), "/rollout/default/s/models/m");
+    for (const auto &key : {all.host("h"), all.gateway("g"), all.words(), all.answers()}) {
+        assert_true(key.starts_with(all.prefix()) && !key.starts_with(all.shared()));
+    }
+    assert_text(all.host("h.1"), "/rollout/default/l/hosts/h.1");
+    assert_text(all.words(), "/rollout/default/l/words/");
+    assert_text(all.answers(), "/rollout/default/a/");
 }
 
 

@@ -1,5 +1,5 @@
-// The keys under which the gateways of a cluster share their state in etcd, all below one prefix: "s/" is for every
-// rolloutd, "l/" for the one that leads.
+// The names of all keys in etcd, below the one prefix of a cluster: "s/" is for every rolloutd, "l/" for the one that leads,
+// "a/" is what it answers.
 #pragma once
 
 #include "worker/async/outcome.hpp"
@@ -55,6 +55,11 @@ class keys {
     std::string host(std::string_view name) const;
     std::string gateways() const { return prefix_ + "l/gateways/"; } ///< the same of all gateways
     std::string gateway(std::string_view gateway_id) const;
+    std::string words() const { return prefix_ + "l/words/"; } ///< verbs that other hosts pass on, by host
+
+    // What its host follows alone.
+
+    std::string answers() const { return prefix_ + "a/"; } ///< the leader's, by host, as its words are named
 
   private:
     std::string prefix_;
