@@ -5,7 +5,7 @@
 #include "worker/async/loop_clock.hpp"
 #include "worker/etcd/client.hpp"
 #include "worker/etcd/rpc_thread.hpp"
-#include "worker/journal/etcd/keys.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/journal/etcd/own_writes.hpp"
 #include "worker/journal/etcd/records.hpp"
 #include "worker/journal/etcd/writer.hpp"
