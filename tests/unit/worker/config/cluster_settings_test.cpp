@@ -19,6 +19,7 @@ void the_least_of_a_cluster_is_enough_and_the_rest_has_its_default(void **)
     assert_int_equal(cluster.lease_s, 4);
     assert_int_equal(cluster.isolation_s, 600);
     assert_int_equal(cluster.compact_s, 0);
+    assert_int_equal(cluster.quota_bytes, 2147483648);
     assert_true(cluster.leader);
     assert_false(cluster.insecure);
     assert_int_equal(made.journal.max_tasks, 200000);
@@ -38,6 +39,7 @@ void what_is_wrong_with_a_cluster_is_named(void **)
     refused("/journal/etcd/endpoint", "[]", "is not a known member");
     refused("/journal/etcd/lease_s", "1", "must be a whole number from 2 to 60");
     refused("/journal/etcd/isolation_s", "-1", "must be a whole number from 0 to 86400");
+    refused("/journal/etcd/quota_bytes", "-1", "must be a whole number from 0 to 1125899906842624");
     refused("/journal/etcd/ca_file", "\"ca.pem\"", "must be an absolute path");
     for (const char *host : {"\"a/b\"", "\"a b\"", "\"\u00e4\""}) {
         refused(

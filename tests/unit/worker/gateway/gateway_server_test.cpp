@@ -318,6 +318,30 @@ void a_gateway_gets_routes_when_it_may(void **)
     world.server->before_first_routes = nullptr;
 }
 
+void a_journal_whose_content_was_replaced_has_another_id_for_gateways(void **)
+{
+    linked_gateway world;
+    const auto id_in_welcome = [&world] {
+        world.nginx = std::make_unique<worker_process>(world.path());
+        world.nginx->say(R"({"type": "hello", "protocol": 3, "pid": 7, "gateway": "first"})");
+        const auto welcome = world.nginx->hear(world.loop, "welcome");
+        return std::string(rollout::json_text(welcome.get(), "journal"));
+    };
+    const auto reload = [&world](bool is_other) {
+        world.server->reload(is_other);
+        world.time.settle();
+    };
+    const auto before = id_in_welcome();
+    assert_text(before, world.journal.id());
+    reload(false);
+    assert_text(id_in_welcome(), before);
+    reload(true);
+    const auto after = id_in_welcome();
+    assert_true(after != before && after.size() == 32);
+    reload(false);
+    assert_text(id_in_welcome(), after);
+}
+
 } // namespace
 
 int main()
@@ -332,6 +356,7 @@ int main()
         cmocka_unit_test(a_page_of_models_is_the_same_in_lines_and_in_one_frame),
         cmocka_unit_test(a_gateway_that_is_gone_is_dropped_while_another_comes_and_goes),
         cmocka_unit_test(a_gateway_gets_routes_when_it_may),
+        cmocka_unit_test(a_journal_whose_content_was_replaced_has_another_id_for_gateways),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
