@@ -145,9 +145,9 @@ void task::set_waiting(const wait_state &what) noexcept
 
 step_record *task::find_step(std::string_view name) noexcept
 {
-    for (auto &step : steps) {
-        if (step.name == name) {
-            return &step;
+    for (auto &record : steps) {
+        if (record.name == name) {
+            return &record;
         }
     }
     return nullptr;

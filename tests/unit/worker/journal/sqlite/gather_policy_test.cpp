@@ -34,6 +34,12 @@ void the_wait_is_at_most_half_of_the_last_commit(void **)
     assert_true(policy.longest_wait() == 300us);
     policy.note(30, 3s); // the disk stood still
     assert_true(policy.longest_wait() == 5ms);
+
+    gather_policy patient(20ms);
+    patient.note(30, 30ms);
+    assert_true(patient.longest_wait() == 15ms);
+    patient.note(30, 3s);
+    assert_true(patient.longest_wait() == 20ms);
 }
 
 } // namespace
