@@ -3,9 +3,9 @@
 //
 // usage: etcd_writes SECONDS PREFIX ENDPOINT ...      prints the tasks that were created in that time
 #include "worker/async/loop_clock.hpp"
+#include "worker/cluster/keys.hpp"
 #include "worker/etcd/client.hpp"
 #include "worker/etcd/rpc_thread.hpp"
-#include "worker/cluster/keys.hpp"
 #include "worker/journal/etcd/own_writes.hpp"
 #include "worker/journal/etcd/records.hpp"
 #include "worker/journal/etcd/writer.hpp"

@@ -133,7 +133,7 @@ void etcd_journal::stop()
 {
     follower_.stop();
     tick_.reset();
-    writer_.close("rolloutd stops");
+    writer_.end("rolloutd stops");
 }
 
 

@@ -28,7 +28,11 @@ writer::writer(surroundings around) : around_(std::move(around)), closed_("etcd 
 
 void writer::open(std::string meta_value)
 {
+    if (has_ended_) {
+        return;
+    }
     meta_ = std::move(meta_value);
+    refusal_.reset();
     give();
 }
 
@@ -38,6 +42,13 @@ void writer::close(std::string why)
     meta_.clear();
     closed_ = std::move(why);
     give();
+}
+
+
+void writer::end(std::string why)
+{
+    has_ended_ = true;
+    close(std::move(why));
 }
 
 
@@ -57,10 +68,16 @@ void writer::add(write_ptr wanted)
 
 void writer::give()
 {
+    if (has_ended_) {
+        refuse_all();
+        return;
+    }
     if (!is_open()) {
-        for (auto &refused : std::exchange(queue_, {})) {
-            refused->fail(outcome::transient(closed_), false, around_.own);
-            refused->end();
+        if (!queue_.empty() && !refusal_) {
+            refusal_ = around_.time.after(longest_wait, [this] {
+                refusal_.reset();
+                refuse_all();
+            });
         }
         return;
     }
@@ -72,6 +89,15 @@ void writer::give()
         has_waited_ = false;
         under_way_.push_back(std::move(*next));
         send(std::prev(under_way_.end()));
+    }
+}
+
+
+void writer::refuse_all()
+{
+    for (auto &refused : std::exchange(queue_, {})) {
+        refused->fail(outcome::transient(closed_), false, around_.own);
+        refused->end();
     }
 }
 

@@ -31,6 +31,8 @@ class writer {
     static constexpr std::size_t most_bytes = 1024 * 1024; ///< etcd's --max-request-bytes is 1.5 MiB
     static constexpr std::size_t most_under_way = 2;
     static constexpr std::chrono::milliseconds settle_time = std::chrono::seconds(10);
+    static constexpr std::chrono::milliseconds longest_wait =
+        std::chrono::seconds(2); ///< as a call waits for a member
 
     /// `on_attempt` as journal::on_attempt. `on_other_meta` is called if the cluster's meta is not the one that was given:
     /// nothing is written until it is given anew. All must outlive the writer.
@@ -48,8 +50,11 @@ class writer {
     /// Writes may be sent: the cluster's meta has this value.
     void open(std::string meta_value);
 
-    /// Every write fails with this sentence, until open().
+    /// Writes wait for open(), each for `longest_wait` at most, and fail with this sentence then.
     void close(std::string why);
+
+    /// Every write fails with this sentence from now on.
+    void end(std::string why);
 
     bool is_open() const noexcept { return !meta_.empty(); }
 
@@ -70,6 +75,7 @@ class writer {
     using batch_place = std::list<batch>::iterator;
 
     void give();
+    void refuse_all();
     bool is_gathered();
     std::optional<batch> take();
     void send(batch_place which);
@@ -84,12 +90,14 @@ class writer {
     surroundings around_;
     std::string meta_;   ///< the value that each batch compares; empty: closed
     std::string closed_; ///< why
+    bool has_ended_ = false;
     std::deque<write_ptr> queue_;
     std::list<batch> under_way_;
     std::set<std::string> busy_keys_;
     std::size_t writes_at_once_ = most_writes; ///< what etcd has let pass
     std::size_t bytes_at_once_ = most_bytes;
     operation_ptr turn_end_;
+    operation_ptr refusal_; ///< of what waits for open()
     gather_policy gathering_{std::chrono::milliseconds(20)};
     operation_ptr gathering_end_; ///< a batch is being gathered
     bool has_waited_ = false;     ///< for as long as it may, and is not sent yet

@@ -432,6 +432,35 @@ void a_batch_that_is_too_much_is_halved(void **)
 }
 
 
+/// etcd may just be back, and be followed again in a moment.
+void while_it_is_closed_writes_wait_a_while(void **)
+{
+    writing w;
+    w.to.close("etcd is away");
+    w.create(task_of_model("t1", "m"));
+    w.time.run_for(writer::longest_wait - 100ms);
+    assert_int_equal(w.creations.size(), 0);
+    w.to.open(meta);
+    w.settle();
+    assert_true(static_cast<bool>(w.creations.at(0).result));
+
+    w.to.close("etcd is away");
+    w.create(task_of_model("t2", "m"));
+    w.time.run_for(writer::longest_wait);
+    assert_text(w.creations.at(1).result.detail, "etcd is away");
+
+    w.create(task_of_model("t3", "m"));
+    w.to.end("rolloutd stops");
+    w.settle();
+    assert_text(w.creations.at(2).result.detail, "rolloutd stops");
+    w.to.open(meta);
+    w.create(task_of_model("t4", "m"));
+    w.settle();
+    assert_text(w.creations.at(3).result.detail, "rolloutd stops");
+    assert_false(w.to.busy());
+}
+
+
 void another_meta_closes_the_writer_until_it_is_opened(void **)
 {
     writing w;
@@ -581,6 +610,7 @@ int main()
         cmocka_unit_test(a_write_in_doubt_is_not_taken_for_ones_own_if_others_wrote_as_well),
         cmocka_unit_test(a_refusal_fails_the_batch_and_nothing_else),
         cmocka_unit_test(a_batch_that_is_too_much_is_halved),
+        cmocka_unit_test(while_it_is_closed_writes_wait_a_while),
         cmocka_unit_test(another_meta_closes_the_writer_until_it_is_opened),
         cmocka_unit_test(a_removal_spares_what_has_changed),
         cmocka_unit_test(a_series_is_kept_for_as_long_as_its_task_and_written_by_the_leader_alone),
