@@ -12,7 +12,7 @@ import pytest
 
 from failing_calls import failing, failing_library  # noqa: F401
 from gateway import Gateway
-from link import PROTOCOL, frame, message_of, submissions_in
+from link import PROTOCOL, SPOKEN, frame, message_of, submissions_in
 from processes import DEADLINE_S, MODULE, wait_until
 
 HELLO = {"type": "hello", "protocol": PROTOCOL, "pid": 1, "gateway": "stranger", "journal": "", "revision": 0}
@@ -107,7 +107,7 @@ def bit_by_bit(peer, data):
 def test_a_rolloutd_of_another_version_is_named_in_nginxs_log(make_gateway):
     gateway = make_gateway()
     with meets(gateway, lambda peer: peer.sendall(welcome(protocol=PROTOCOL + 1))):
-        wait_until(lambda: f"rolloutd answers in version {PROTOCOL + 1} of the protocol, this module speaks version {PROTOCOL}" in gateway.nginx.errors(), "the line in nginx's log")
+        wait_until(lambda: f"rolloutd answers in version {PROTOCOL + 1} of the protocol, this module speaks {SPOKEN}" in gateway.nginx.errors(), "the line in nginx's log")
         gateway.post("/deploy", {"model_id": "m"}).problem(500)
     recovers(gateway)
 
