@@ -73,7 +73,7 @@ def test_servers_come_and_go_and_no_client_notices(request, gateway, seed, tell)
                 return now["status"] in FINAL or any(one["name"] == step and one["state"] != "pending" for one in now["metadata"]["steps"])
             wait_until(has_come_to, when)
             mend = TROUBLES[name](gateway, victim)
-            ended = gateway.wait(task)
+            ended = gateway.wait(task, seconds=DEADLINE_S + UNLOAD_S)
             came_to.append(f"{number}: {name} {victim} at {when}: {ended['status']}")
             mend()
             revision = gateway.serving()["m"]

@@ -36,9 +36,9 @@ class Link:
     def send(self, *lines, **message):
         self.peer.sendall(frame(message, *lines))
 
-    def receive(self, kind):
-        """The next frame of that type; others are dropped."""
-        deadline = time.monotonic() + DEADLINE_S
+    def receive(self, kind, seconds=DEADLINE_S):
+        """The next frame of that type; others are dropped. Raises queue.Empty if none comes."""
+        deadline = time.monotonic() + seconds
         while True:
             message = self.frames.get(timeout=max(deadline - time.monotonic(), 0))
             if message["type"] == kind:
@@ -138,6 +138,14 @@ class RoutesOfATest:
     def say(self, **message):
         with self.sending:
             self.link.send(**message)
+
+    def await_suspect(self, upstream, peer, fail):
+        """Has requests fail until that server is reported: each is once a second at most, and may just have been."""
+        def is_reported():
+            fail()
+            with contextlib.suppress(queue.Empty):
+                return self.link.receive("suspect", 0.5) == {"type": "suspect", "upstream": upstream, "peer": peer}
+        wait_until(is_reported, f"the report of {peer}")
 
     def send_routes(self):
         self.revision += 1

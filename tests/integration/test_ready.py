@@ -502,16 +502,14 @@ def test_a_block_of_other_ports_stands_for_the_servers_that_rolloutd_knows(ready
 
 def test_a_server_that_fails_at_another_port_is_told_to_rolloutd_as_it_knows_it(ready):
     ready.route("m", "two", [ready.a])
-    ready.infer("m", "dead")
-    assert ready.link.receive("suspect") == {"type": "suspect", "upstream": "two", "peer": ready.a.address}
+    ready.await_suspect("two", ready.a.address, lambda: ready.infer("m", "dead"))
 
 
 @pytest.mark.parametrize("peer", ["localhost:{port}", "127.0.0.1:{port}"])
 def test_a_server_with_a_hosts_name_is_told_to_rolloutd_as_it_knows_it(ready, peer):
     ready.a.behaviours["m__r1"] = resets
     ready.route("m", "names", [peer.format(port=ready.a.port)])
-    ready.infer("m")
-    assert ready.link.receive("suspect") == {"type": "suspect", "upstream": "names", "peer": peer.format(port=ready.a.port)}
+    ready.await_suspect("names", peer.format(port=ready.a.port), lambda: ready.infer("m"))
 
 
 def test_a_peer_that_is_not_in_the_block_is_said_once(ready):
@@ -571,8 +569,7 @@ def test_a_server_that_fails_or_has_no_such_model_is_told_to_rolloutd(ready):
     for how, server in ((resets, ready.a), (lambda question: (question.send(answer("x", "400 Bad Request")), True)[-1], ready.b)):
         server.behaviours["m__r1"] = how
         ready.route("m", "three", [server])
-        ready.infer("m")
-        assert ready.link.receive("suspect") == {"type": "suspect", "upstream": "three", "peer": server.address}
+        ready.await_suspect("three", server.address, lambda: ready.infer("m"))
 
 
 # nginx -t.

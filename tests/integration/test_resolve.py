@@ -144,7 +144,7 @@ def test_a_name_that_has_moved_is_followed(resolved):
 def test_a_dead_one_is_passed_over_and_told_to_rolloutd_by_its_name(resolved):
     resolved.send_to("dead", [f"pod-0.test:{resolved.dead}", resolved.pod_1])
     assert resolved.asked(prefix="next") == (0, 8)
-    assert resolved.link.receive("suspect") == {"type": "suspect", "upstream": "dead", "peer": f"pod-0.test:{resolved.dead}"}
+    resolved.await_suspect("dead", f"pod-0.test:{resolved.dead}", lambda: resolved.asked(prefix="next"))
     resolved.send_to("dead", [f"127.0.0.1:{resolved.dead}", resolved.b.address])
     assert resolved.asked(prefix="next") == (0, 8)
 
@@ -154,7 +154,7 @@ def test_a_server_without_the_model_is_told_by_its_name(resolved, upstream):
     resolved.b.behaviours["m__r1"] = lambda question: (question.send(answer("x", "400 Bad Request")), True)[-1]
     resolved.send_to(upstream, [resolved.pod_1])
     assert resolved.infer().status == 400
-    assert resolved.link.receive("suspect") == {"type": "suspect", "upstream": upstream, "peer": resolved.pod_1}
+    resolved.await_suspect(upstream, resolved.pod_1, resolved.infer)
 
 
 def test_what_is_not_there_is_said(resolved):
