@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace rollout {
 
@@ -19,10 +20,12 @@ refusing_listener::~refusing_listener()
 }
 
 
-void refusing_listener::close()
+void refusing_listener::close() noexcept
 {
-    for (const auto &link : std::list<session_ptr>(sessions_)) {
-        link->end("");
+    while (!sessions_.empty()) {
+        const auto link = std::move(sessions_.front());
+        sessions_.pop_front();
+        link->close();
     }
     listener_.close();
 }

@@ -28,7 +28,7 @@ class refusing_listener {
     void say(std::string why) { why_ = std::move(why); }
 
     /// Removes the socket, and ends the connections.
-    void close();
+    void close() noexcept;
 
   private:
     void accept(uv_stream_t *waiting);
