@@ -60,6 +60,14 @@ word_keys keys_of_words(const cluster_settings &from)
 }
 
 
+/// Takes a sentence that begins with the name of a member of journal.etcd.
+json_fault fault_of(const std::string &why)
+{
+    const auto colon = why.find(": ");
+    return {"/journal/etcd/" + why.substr(0, colon), why.substr(colon + 2)};
+}
+
+
 host_record record_of(const settings &from, const std::string &process)
 {
     host_record record;
@@ -91,8 +99,7 @@ std::vector<json_fault> cluster_store::check(const cluster_settings &wanted)
     std::vector<json_fault> faults;
     for (const auto &why : {etcd::check_access(access_of(wanted)), cluster::keys::check_prefix(wanted.prefix)}) {
         if (!why.empty()) {
-            const auto colon = why.find(": "); // after the member's name
-            faults.push_back({"/journal/etcd/" + why.substr(0, colon), why.substr(colon + 2)});
+            faults.push_back(fault_of(why));
         }
     }
     return faults;
@@ -104,11 +111,7 @@ std::vector<json_fault> cluster_store::check_files(const cluster_settings &wante
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     const auto why = etcd::fault_of({wanted.ca_file, wanted.cert_file, wanted.key_file},
                                     std::chrono::duration_cast<std::chrono::microseconds>(now).count());
-    if (why.empty()) {
-        return {};
-    }
-    const auto colon = why.find(": ");
-    return {{"/journal/etcd/" + why.substr(0, colon), why.substr(colon + 2)}};
+    return why.empty() ? std::vector<json_fault>() : std::vector{fault_of(why)};
 }
 
 

@@ -163,12 +163,8 @@ void gateway_server::admit(const session_ptr &link)
 {
     sessions_.push_back(link);
     link->peer.seen_pid = pid_of_peer(link->descriptor());
-    if (const auto stranger = listener_.stranger_at(link->descriptor())) {
-        link->end("user " + *stranger + " is not in allow_users; name it in listen.allow_users of rolloutd.json");
-        return;
-    }
-    if (sessions_.size() > limits::gateway_links) {
-        link->end("there are " + std::to_string(limits::gateway_links) + " links already");
+    if (const auto why = listener_.refusal_of(link->descriptor(), sessions_.size()); !why.empty()) {
+        link->end(why);
         return;
     }
     link->start();

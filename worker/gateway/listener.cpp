@@ -1,6 +1,7 @@
 #include "worker/gateway/listener.hpp"
 
 #include "common/base/unique_fd.hpp"
+#include "common/domain/limits.hpp"
 #include "worker/base/format.hpp"
 #include "worker/base/log.hpp"
 #include "worker/os/users.hpp"
@@ -172,6 +173,16 @@ std::optional<std::string> listener::stranger_at(int descriptor)
         name->second = user ? user->name : std::to_string(peer.uid);
     }
     return name->second;
+}
+
+
+std::string listener::refusal_of(int descriptor, std::size_t links)
+{
+    if (const auto stranger = stranger_at(descriptor)) {
+        return "user " + *stranger + " is not in allow_users; name it in listen.allow_users of rolloutd.json";
+    }
+    return links > limits::gateway_links ? "there are " + std::to_string(limits::gateway_links) + " links already"
+                                         : "";
 }
 
 } // namespace rollout

@@ -5,6 +5,7 @@
 
 #include <uv.h>
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <optional>
@@ -29,6 +30,9 @@ class listener {
     /// Returns the name of the user at the other end of a connection if that user may not connect; an empty name if
     /// it is unknown.
     std::optional<std::string> stranger_at(int descriptor);
+
+    /// Returns why a connection is turned away, the end of a sentence, where there are so many with it; empty: it is not.
+    std::string refusal_of(int descriptor, std::size_t links);
 
     /// Checks whether there are descriptors for connections: if there are none, libuv closes new connections without
     /// reporting it.

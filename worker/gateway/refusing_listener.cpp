@@ -1,7 +1,5 @@
 #include "worker/gateway/refusing_listener.hpp"
 
-#include "common/domain/limits.hpp"
-
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -42,11 +40,8 @@ void refusing_listener::accept(uv_stream_t *waiting)
         return;
     }
     sessions_.push_back(link);
-    if (const auto stranger = listener_.stranger_at(link->descriptor())) {
-        link->turn_away("user " + *stranger +
-                        " is not in allow_users; name it in listen.allow_users of rolloutd.json");
-    } else if (sessions_.size() > limits::gateway_links) {
-        link->turn_away("there are " + std::to_string(limits::gateway_links) + " links already");
+    if (const auto why = listener_.refusal_of(link->descriptor(), sessions_.size()); !why.empty()) {
+        link->turn_away(why);
     } else {
         link->start();
     }

@@ -371,11 +371,11 @@ void follower::on_trouble(const etcd::failure &why)
 {
     if (why.because != etcd::failure::cause::timed_out) {
         say(why.sentence);
-    } else if (std::exchange(is_silent_, true)) {
-        trouble_ = why.sentence;
     } else {
         trouble_ = why.sentence;
-        log(log_level::warning, why.sentence + ". Either nobody leads, or the member keeps the changes back");
+        if (!std::exchange(is_silent_, true)) {
+            log(log_level::warning, why.sentence + ". Either nobody leads, or the member keeps the changes back");
+        }
     }
     call_.reset();
     join();
