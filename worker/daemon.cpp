@@ -191,7 +191,7 @@ void daemon::make_parts()
         metrics_.changed(news.rows);
         gateways_->follow(news);
         engine_->on_commit(news);
-        intake_->forget_accepted();
+        intake_->on_commit(news);
     };
     from.on_attempt = [this](std::chrono::nanoseconds took, bool ok) { metrics_.committed(took, ok); };
     gateways_->on_submit = [this](submission wanted, answer_fn answer) {

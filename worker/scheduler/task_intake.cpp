@@ -124,21 +124,20 @@ void task_intake::accept(task wanted, answer_fn answer)
     // If the queue is full, a task that exists already is still found: a client that repeats its request gets its
     // answer.
     const bool full = waiting() >= config_->limits.max_queue;
-    arriving_ += !full;
     const std::string queued_for = full || is_final(wanted.status) ? "" : wanted.model_id;
     if (!queued_for.empty()) {
         begin_arrival(queued_for, wanted.task_id);
     }
     journal_.create(wanted, full,
-                    [this, full, queued_for, waits = queued(wanted), answer = std::move(answer)](
+                    [this, queued_for, waits = queued(wanted), answer = std::move(answer)](
                         const outcome &result, journal::creation creation, const task_row &row) {
                         --unwritten_;
-                        arriving_ -= !full;
                         if (!queued_for.empty()) {
-                            end_arrival(queued_for);
+                            const bool created = result && creation == journal::creation::created;
+                            created ? await_news(queued_for, waits, row) : end_arrival(queued_for);
                         }
                         if (result) {
-                            on_created(waits, creation, row, answer);
+                            on_created(creation, row, answer);
                             return;
                         }
                         if (result.is_lost()) {
@@ -174,6 +173,7 @@ wait_state task_intake::turn_of(const std::string &model_id) const
 
 void task_intake::begin_arrival(const std::string &model_id, const std::string &task_id)
 {
+    ++arriving_;
     arrivals &of_model = arriving_of_[model_id];
     ++of_model.count;
     of_model.last = task_id;
@@ -182,6 +182,7 @@ void task_intake::begin_arrival(const std::string &model_id, const std::string &
 
 void task_intake::end_arrival(const std::string &model_id)
 {
+    --arriving_;
     const auto of_model = arriving_of_.find(model_id);
     if (--of_model->second.count == 0) {
         arriving_of_.erase(of_model);
@@ -189,14 +190,31 @@ void task_intake::end_arrival(const std::string &model_id)
 }
 
 
-void task_intake::on_created(const waiting_task &wanted, journal::creation result, const task_row &row,
-                             const answer_fn &answer)
+/// The task is in the journal, but in no queue before the news of it.
+void task_intake::await_news(const std::string &model_id, const waiting_task &wanted, const task_row &row)
+{
+    const bool is_known = row.sequence <= known_up_to_;
+    if (is_known || !accepted_.try_emplace(row.sequence, accepted{model_id, wanted.numbered(row.sequence)}).second) {
+        end_arrival(model_id);
+    }
+}
+
+
+void task_intake::on_commit(const journal_news &news)
+{
+    const bool is_anew = news.before == news.now; // all of it has been read anew, perhaps of an earlier revision
+    const auto first_unknown = is_anew ? accepted_.end() : accepted_.upper_bound(news.now);
+    for (auto known = accepted_.begin(); known != first_unknown; known = accepted_.erase(known)) {
+        end_arrival(known->second.model_id);
+    }
+    known_up_to_ = news.now;
+}
+
+
+void task_intake::on_created(journal::creation result, const task_row &row, const answer_fn &answer)
 {
     switch (result) {
     case journal::creation::created:
-        if (!is_final(row.status)) {
-            accepted_.emplace(row.task_id, wanted.numbered(row.sequence));
-        }
         answer({&row, true, {}});
         return;
     case journal::creation::existed:
@@ -218,9 +236,9 @@ void task_intake::on_created(const waiting_task &wanted, journal::creation resul
 
 waiting_task task_intake::queued(const task_row &unfinished) const
 {
-    if (const auto known = accepted_.find(unfinished.task_id);
-        known != accepted_.end() && known->second.sequence == unfinished.sequence) {
-        return known->second;
+    if (const auto known = accepted_.find(unfinished.sequence);
+        known != accepted_.end() && known->second.waits.task_id == unfinished.task_id) {
+        return known->second.waits;
     }
     const auto read = read_entry(unfinished);
     return read ? queued(*read).numbered(unfinished.sequence)

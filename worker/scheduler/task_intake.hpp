@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -44,12 +45,12 @@ class task_intake {
     /// Lists the reasons why the configuration does not allow the task.
     std::vector<json_fault> faults_of(const task &wanted) const;
 
-    /// Returns what a queue keeps of an unfinished task of the journal. Of a task that was accepted here, in the commit
-    /// that the news are of, the document is not read.
+    /// Returns what a queue keeps of an unfinished task of the journal. Of a task that was accepted here, and whose news
+    /// these are, the document is not read.
     waiting_task queued(const task_row &unfinished) const;
 
-    /// Called when everybody has had a commit's news.
-    void forget_accepted() { accepted_.clear(); }
+    /// Called when everybody has had a commit's news, which may come some time after the answers.
+    void on_commit(const journal_news &news);
 
     /// Returns how many tasks wait, including those that are being written to the journal. All that are unfinished wait
     /// if no engine runs.
@@ -62,8 +63,8 @@ class task_intake {
     void begin_arrival(const std::string &model_id, const std::string &task_id);
     void end_arrival(const std::string &model_id);
     std::string in_use_by(const submission &wanted) const;
-    void on_created(const waiting_task &wanted, journal::creation result, const task_row &row,
-                    const answer_fn &answer);
+    void await_news(const std::string &model_id, const waiting_task &wanted, const task_row &row);
+    void on_created(journal::creation result, const task_row &row, const answer_fn &answer);
 
     std::shared_ptr<const settings> config_;
     journal &journal_;
@@ -76,8 +77,15 @@ class task_intake {
         std::size_t count = 0;
         std::string last; ///< the id of the last of them
     };
-    std::unordered_map<std::string, arrivals> arriving_of_;  ///< those on their way into the queues, by model
-    std::unordered_map<std::string, waiting_task> accepted_; ///< by id: whose news are still to come
+    std::unordered_map<std::string, arrivals> arriving_of_; ///< those on their way into the queues, by model
+
+    /// A task that is durable, and of which the engine has not heard.
+    struct accepted {
+        std::string model_id;
+        waiting_task waits;
+    };
+    std::map<std::uint64_t, accepted> accepted_; ///< by sequence: whose news are still to come
+    std::uint64_t known_up_to_ = 0;              ///< the revision that the last news came up to
 };
 
 } // namespace rollout

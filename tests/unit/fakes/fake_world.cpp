@@ -202,6 +202,6 @@ fake_world::rolloutd::rolloutd(fake_world &in)
             gateways.follow(changed);
         }
         tasks.on_commit(news);
-        intake.forget_accepted();
+        intake.on_commit(news);
     };
 }

@@ -32,7 +32,7 @@ struct engine_and_clients {
                 gateways.follow(changed);
             }
             engine.on_commit(news);
-            intake.forget_accepted();
+            intake.on_commit(news);
         };
     }
 

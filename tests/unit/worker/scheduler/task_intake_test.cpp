@@ -3,7 +3,10 @@
 #include "tests/unit/fakes/scheduler_parts.hpp"
 #include "worker/scheduler/task_intake.hpp"
 
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -42,7 +45,7 @@ struct intake_and_journal : scheduler_parts {
                     answers.push_back("accepted " + row.task_id);
                 }
             }
-            intake.forget_accepted();
+            intake.on_commit(news);
         };
     }
 
@@ -278,13 +281,69 @@ void of_a_task_that_was_accepted_here_the_document_is_not_read(void **)
         row.document = "{\"half";
         with_news = world.intake.queued(row).is;
         row.kind = task_kind::deploy;
-        world.intake.forget_accepted();
+        world.intake.on_commit(news);
         later = world.intake.queued(row).is;
     };
     world.submit("t", "m", task_kind::remove);
     world.time.settle();
     assert_true(with_news == rollout::urgency::deletion);
     assert_true(later == rollout::urgency::deployment);
+}
+
+/// As a journal does that others write, too: it tells of a write when it has followed it, and not with its answer.
+struct intake_and_late_news : intake_and_journal {
+    intake_and_late_news()
+    {
+        tell = std::exchange(journal.on_commit, [this](const rollout::journal_news &one) { news.push_back(one); });
+    }
+
+    void accept(const std::string &task_id)
+    {
+        submit(task_id, "m");
+        time.settle();
+    }
+
+    std::function<void(const rollout::journal_news &)> tell;
+    std::vector<rollout::journal_news> news; ///< not told yet
+};
+
+void a_task_is_on_its_way_until_its_news_have_come(void **)
+{
+    intake_and_late_news world;
+    world.accept("t1");
+    world.accept("t2");
+    world.accept("t3");
+    assert_text(world.all_answers(), "new t1 pending\nnew t2 pending\nnew t3 pending\n");
+    assert_int_equal(world.intake.waiting(), 3);
+    assert_text(world.task("t2").detail, "Behind t1.");
+    assert_text(world.task("t3").detail, "Behind t2.");
+    for (auto &one : world.news) {
+        one.rows.at(0).document = "{\"half"; // is not read
+        world.tell(one);
+        assert_int_equal(world.intake.waiting(), 3);
+    }
+    assert_text(world.waiting("m"), "t1 t2 t3");
+    assert_int_equal(world.queues.of("m").back().created_us, world.task("t3").created_us);
+}
+
+void an_answer_may_come_after_the_news(void **)
+{
+    intake_and_late_news world;
+    world.tell({.before = 0, .now = 1000});
+    world.accept("t1");
+    assert_text(world.all_answers(), "new t1 pending\n");
+    assert_int_equal(world.intake.waiting(), 0); // the engine has had the news
+    world.accept("t2");
+    assert_text(world.task("t2").detail, "Behind .");
+}
+
+void nothing_is_on_its_way_once_the_journal_is_read_anew(void **)
+{
+    intake_and_late_news world;
+    world.accept("t1");
+    assert_int_equal(world.intake.waiting(), 1);
+    world.tell({.before = 0, .now = 0}); // of an earlier revision, which lacks the task
+    assert_int_equal(world.intake.waiting(), 0);
 }
 
 } // namespace
@@ -304,6 +363,9 @@ int main()
         cmocka_unit_test(what_the_journal_has_unfinished_goes_on_by_its_urgency),
         cmocka_unit_test(without_an_engine_tasks_are_accepted_and_wait_for_one),
         cmocka_unit_test(of_a_task_that_was_accepted_here_the_document_is_not_read),
+        cmocka_unit_test(a_task_is_on_its_way_until_its_news_have_come),
+        cmocka_unit_test(an_answer_may_come_after_the_news),
+        cmocka_unit_test(nothing_is_on_its_way_once_the_journal_is_read_anew),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
