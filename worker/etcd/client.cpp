@@ -239,19 +239,27 @@ class client::implementation : public std::enable_shared_from_this<implementatio
 
 namespace {
 
-/// A call by the stub's method of that name. The request stays until the call has ended, for another attempt.
-template <typename Service, typename Response, typename Request, typename Answer, typename Method>
-call_plan plan_of(rpc_thread &thread, bool changes, Request request, Method method, answer_fn<Answer> done)
+/// What the stub of a service has for each of its calls.
+template <typename Service, typename Request, typename Response>
+using stub_method = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Service::Stub::*)(
+    grpc::ClientContext *, const Request &, grpc::CompletionQueue *);
+
+/// A call by that method. The request stays until the call has ended, for another attempt.
+template <typename Service, typename Wanted, typename Request, typename Response, typename Answer>
+call_plan plan_of(rpc_thread &thread, bool changes, Wanted wanted, stub_method<Service, Request, Response> method,
+                  answer_fn<Answer> done)
 {
+    const auto request = std::make_shared<arena_message<Request>>();
+    fill(**request, std::move(wanted));
     const auto to_call = std::make_shared<answer_fn<Answer>>(std::move(done));
     return {changes,
-            [&thread, request = std::make_shared<const Request>(std::move(request)), method,
-             to_call](const connection::member &member, milliseconds timeout, attempt_done ended) {
+            [&thread, request, method, to_call](const connection::member &member, milliseconds timeout,
+                                                attempt_done ended) {
                 auto &stub = member.stubs->of<Service>();
                 return unary_call<Response>::start(
                     thread, member.stubs, member.token, timeout,
                     [&](grpc::ClientContext *context, grpc::CompletionQueue *queue) {
-                        return (stub.*method)(context, *request, queue);
+                        return (stub.*method)(context, **request, queue);
                     },
                     [to_call, ended = std::move(ended)](const grpc::Status &status, const Response &response) {
                         ended(status, [&] { (*to_call)(from_wire(response)); });
@@ -283,66 +291,64 @@ std::string client::progress() const
 
 operation_ptr client::range(range_request request, answer_fn<range_answer> done)
 {
-    return implementation_->call(plan_of<wire::KV, wire::RangeResponse>(
-        implementation_->thread(), false, to_wire(std::move(request)), &wire::KV::Stub::AsyncRange, std::move(done)));
+    return implementation_->call(plan_of<wire::KV>(implementation_->thread(), false, std::move(request),
+                                                   &wire::KV::Stub::AsyncRange, std::move(done)));
 }
 
 
 operation_ptr client::put(put_request request, answer_fn<put_answer> done)
 {
-    return implementation_->call(plan_of<wire::KV, wire::PutResponse>(
-        implementation_->thread(), true, to_wire(std::move(request)), &wire::KV::Stub::AsyncPut, std::move(done)));
+    return implementation_->call(plan_of<wire::KV>(implementation_->thread(), true, std::move(request),
+                                                   &wire::KV::Stub::AsyncPut, std::move(done)));
 }
 
 
 operation_ptr client::remove(delete_request request, answer_fn<delete_answer> done)
 {
-    return implementation_->call(
-        plan_of<wire::KV, wire::DeleteRangeResponse>(implementation_->thread(), true, to_wire(std::move(request)),
-                                                     &wire::KV::Stub::AsyncDeleteRange, std::move(done)));
+    return implementation_->call(plan_of<wire::KV>(implementation_->thread(), true, std::move(request),
+                                                   &wire::KV::Stub::AsyncDeleteRange, std::move(done)));
 }
 
 
 operation_ptr client::txn(txn_request request, answer_fn<txn_answer> done)
 {
-    return implementation_->call(plan_of<wire::KV, wire::TxnResponse>(
-        implementation_->thread(), true, to_wire(std::move(request)), &wire::KV::Stub::AsyncTxn, std::move(done)));
+    return implementation_->call(plan_of<wire::KV>(implementation_->thread(), true, std::move(request),
+                                                   &wire::KV::Stub::AsyncTxn, std::move(done)));
 }
 
 
 operation_ptr client::compact(compact_request request, answer_fn<compact_answer> done)
 {
-    return implementation_->call(plan_of<wire::KV, wire::CompactionResponse>(
-        implementation_->thread(), true, to_wire(request), &wire::KV::Stub::AsyncCompact, std::move(done)));
+    return implementation_->call(
+        plan_of<wire::KV>(implementation_->thread(), true, request, &wire::KV::Stub::AsyncCompact, std::move(done)));
 }
 
 
 operation_ptr client::grant(lease_request request, answer_fn<lease_answer> done)
 {
-    return implementation_->call(plan_of<wire::Lease, wire::LeaseGrantResponse>(
-        implementation_->thread(), true, to_wire(request), &wire::Lease::Stub::AsyncLeaseGrant, std::move(done)));
+    return implementation_->call(plan_of<wire::Lease>(implementation_->thread(), true, request,
+                                                      &wire::Lease::Stub::AsyncLeaseGrant, std::move(done)));
 }
 
 
 operation_ptr client::renew(lease_renewal request, answer_fn<lease_answer> done)
 {
-    return implementation_->call(
-        plan_of<wire::Lease, wire::LeaseKeepAliveResponse>(implementation_->thread(), false, to_wire(request),
-                                                           &wire::Lease::Stub::AsyncLeaseKeepAlive, std::move(done)));
+    return implementation_->call(plan_of<wire::Lease>(implementation_->thread(), false, request,
+                                                      &wire::Lease::Stub::AsyncLeaseKeepAlive, std::move(done)));
 }
 
 
 operation_ptr client::revoke(revoke_request request, answer_fn<revoke_answer> done)
 {
-    return implementation_->call(plan_of<wire::Lease, wire::LeaseRevokeResponse>(
-        implementation_->thread(), true, to_wire(request), &wire::Lease::Stub::AsyncLeaseRevoke, std::move(done)));
+    return implementation_->call(plan_of<wire::Lease>(implementation_->thread(), true, request,
+                                                      &wire::Lease::Stub::AsyncLeaseRevoke, std::move(done)));
 }
 
 
 operation_ptr client::status(status_request request, answer_fn<status_answer> done)
 {
-    return implementation_->call(plan_of<wire::Maintenance, wire::StatusResponse>(
-        implementation_->thread(), false, to_wire(request), &wire::Maintenance::Stub::AsyncStatus, std::move(done)));
+    return implementation_->call(plan_of<wire::Maintenance>(implementation_->thread(), false, request,
+                                                            &wire::Maintenance::Stub::AsyncStatus, std::move(done)));
 }
 
 } // namespace rollout::etcd

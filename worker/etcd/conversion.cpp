@@ -8,7 +8,7 @@ namespace wire = etcdserverpb;
 
 namespace {
 
-wire::Compare::CompareResult to_wire(compare::relation from)
+wire::Compare::CompareResult result_of(compare::relation from)
 {
     switch (from) {
     case compare::relation::equal:
@@ -24,11 +24,11 @@ wire::Compare::CompareResult to_wire(compare::relation from)
 }
 
 
-void fill(wire::Compare &to, compare &&from)
+void fill_compare(wire::Compare &to, compare &&from)
 {
     to.set_key(std::move(from.key));
     to.set_range_end(std::move(from.range_end));
-    to.set_result(to_wire(from.is));
+    to.set_result(result_of(from.is));
     switch (from.of) {
     case compare::field::version:
         to.set_target(wire::Compare::VERSION);
@@ -57,18 +57,14 @@ void fill(wire::Compare &to, compare &&from)
 struct step_filler {
     wire::RequestOp &to;
 
-    void operator()(range_request &from) const { *to.mutable_request_range() = etcd::to_wire(std::move(from)); }
-    void operator()(put_request &from) const { *to.mutable_request_put() = etcd::to_wire(std::move(from)); }
-    void operator()(delete_request &from) const
-    {
-        *to.mutable_request_delete_range() = etcd::to_wire(std::move(from));
-    }
-    void operator()(txn_request &from) const { *to.mutable_request_txn() = etcd::to_wire(std::move(from)); }
+    void operator()(range_request &from) const { etcd::fill(*to.mutable_request_range(), std::move(from)); }
+    void operator()(put_request &from) const { etcd::fill(*to.mutable_request_put(), std::move(from)); }
+    void operator()(delete_request &from) const { etcd::fill(*to.mutable_request_delete_range(), std::move(from)); }
+    void operator()(txn_request &from) const { etcd::fill(*to.mutable_request_txn(), std::move(from)); }
 };
 
 
-template <typename Repeated>
-void fill(Repeated &to, std::vector<txn_step> &&from)
+void fill_steps(google::protobuf::RepeatedPtrField<wire::RequestOp> &to, std::vector<txn_step> &&from)
 {
     to.Reserve(static_cast<int>(from.size()));
     for (txn_step &step : from) {
@@ -111,9 +107,8 @@ std::string end_of_prefix(std::string_view prefix)
 }
 
 
-wire::RangeRequest to_wire(range_request &&from)
+void fill(wire::RangeRequest &to, range_request &&from)
 {
-    wire::RangeRequest to;
     to.set_key(std::move(from.key));
     to.set_range_end(std::move(from.range_end));
     to.set_limit(from.limit);
@@ -121,78 +116,60 @@ wire::RangeRequest to_wire(range_request &&from)
     to.set_serializable(from.serializable);
     to.set_keys_only(from.keys_only);
     to.set_count_only(from.count_only);
-    return to;
 }
 
 
-wire::PutRequest to_wire(put_request &&from)
+void fill(wire::PutRequest &to, put_request &&from)
 {
-    wire::PutRequest to;
     to.set_key(std::move(from.key));
     to.set_value(std::move(from.value));
     to.set_lease(from.lease);
-    return to;
 }
 
 
-wire::DeleteRangeRequest to_wire(delete_request &&from)
+void fill(wire::DeleteRangeRequest &to, delete_request &&from)
 {
-    wire::DeleteRangeRequest to;
     to.set_key(std::move(from.key));
     to.set_range_end(std::move(from.range_end));
-    return to;
 }
 
 
-wire::TxnRequest to_wire(txn_request &&from)
+void fill(wire::TxnRequest &to, txn_request &&from)
 {
-    wire::TxnRequest to;
     for (compare &one : from.compares) {
-        fill(*to.add_compare(), std::move(one));
+        fill_compare(*to.add_compare(), std::move(one));
     }
-    fill(*to.mutable_success(), std::move(from.then));
-    fill(*to.mutable_failure(), std::move(from.otherwise));
-    return to;
+    fill_steps(*to.mutable_success(), std::move(from.then));
+    fill_steps(*to.mutable_failure(), std::move(from.otherwise));
 }
 
 
-wire::CompactionRequest to_wire(const compact_request &from)
+void fill(wire::CompactionRequest &to, const compact_request &from)
 {
-    wire::CompactionRequest to;
     to.set_revision(from.revision);
     to.set_physical(from.physical);
-    return to;
 }
 
 
-wire::LeaseGrantRequest to_wire(const lease_request &from)
+void fill(wire::LeaseGrantRequest &to, const lease_request &from)
 {
-    wire::LeaseGrantRequest to;
     to.set_ttl(from.ttl.count());
-    return to;
 }
 
 
-wire::LeaseKeepAliveRequest to_wire(const lease_renewal &from)
+void fill(wire::LeaseKeepAliveRequest &to, const lease_renewal &from)
 {
-    wire::LeaseKeepAliveRequest to;
     to.set_id(from.id);
-    return to;
 }
 
 
-wire::LeaseRevokeRequest to_wire(const revoke_request &from)
+void fill(wire::LeaseRevokeRequest &to, const revoke_request &from)
 {
-    wire::LeaseRevokeRequest to;
     to.set_id(from.id);
-    return to;
 }
 
 
-wire::StatusRequest to_wire(const status_request &)
-{
-    return {};
-}
+void fill(wire::StatusRequest &, const status_request &) {}
 
 
 answer_header from_wire(const wire::ResponseHeader &from)

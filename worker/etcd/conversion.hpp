@@ -1,4 +1,5 @@
-// Between our messages and protobuf's. Requests give their texts away.
+// Between our messages and protobuf's. Requests give their texts away, and are filled in where they are: a message that
+// is moved from one arena into another is copied.
 #pragma once
 
 #include "worker/etcd/messages.hpp"
@@ -7,15 +8,15 @@
 
 namespace rollout::etcd {
 
-etcdserverpb::RangeRequest to_wire(range_request &&from);
-etcdserverpb::PutRequest to_wire(put_request &&from);
-etcdserverpb::DeleteRangeRequest to_wire(delete_request &&from);
-etcdserverpb::TxnRequest to_wire(txn_request &&from);
-etcdserverpb::CompactionRequest to_wire(const compact_request &from);
-etcdserverpb::LeaseGrantRequest to_wire(const lease_request &from);
-etcdserverpb::LeaseKeepAliveRequest to_wire(const lease_renewal &from);
-etcdserverpb::LeaseRevokeRequest to_wire(const revoke_request &from);
-etcdserverpb::StatusRequest to_wire(const status_request &from);
+void fill(etcdserverpb::RangeRequest &to, range_request &&from);
+void fill(etcdserverpb::PutRequest &to, put_request &&from);
+void fill(etcdserverpb::DeleteRangeRequest &to, delete_request &&from);
+void fill(etcdserverpb::TxnRequest &to, txn_request &&from);
+void fill(etcdserverpb::CompactionRequest &to, const compact_request &from);
+void fill(etcdserverpb::LeaseGrantRequest &to, const lease_request &from);
+void fill(etcdserverpb::LeaseKeepAliveRequest &to, const lease_renewal &from);
+void fill(etcdserverpb::LeaseRevokeRequest &to, const revoke_request &from);
+void fill(etcdserverpb::StatusRequest &to, const status_request &from);
 
 answer_header from_wire(const etcdserverpb::ResponseHeader &from);
 key_value from_wire(const etcdserverpb::KeyValue &from);

@@ -1,6 +1,7 @@
 // One call with one answer.
 #pragma once
 
+#include "worker/etcd/arena_message.hpp"
 #include "worker/etcd/rpc_thread.hpp"
 #include "worker/etcd/service_stubs.hpp"
 
@@ -48,7 +49,7 @@ class unary_call final : public rpc_thread::step {
         prepare(made->context_, token);
         made->context_.set_deadline(gpr_time_from_millis(timeout.count(), GPR_TIMESPAN));
         made->reader_ = begin(&made->context_, thread.queue());
-        made->reader_->Finish(&made->response_, &made->status_, static_cast<rpc_thread::step *>(made));
+        made->reader_->Finish(&*made->response_, &made->status_, static_cast<rpc_thread::step *>(made));
         return held;
     }
 
@@ -56,7 +57,7 @@ class unary_call final : public rpc_thread::step {
     {
         const std::unique_ptr<unary_call> self(this);
         if (const auto call = std::exchange(*done_, nullptr)) {
-            call(status_, response_);
+            call(status_, *response_);
         }
     }
 
@@ -86,7 +87,7 @@ class unary_call final : public rpc_thread::step {
 
     std::shared_ptr<const service_stubs> stubs_; ///< the reader is of one of them
     grpc::ClientContext context_;
-    Response response_;
+    arena_message<Response> response_;
     grpc::Status status_;
     std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader_;
     shared_done done_;
