@@ -1,6 +1,7 @@
 #include "worker/journal/etcd/writer.hpp"
 
 #include "worker/base/failpoint.hpp"
+#include "worker/base/log.hpp"
 #include "worker/journal/etcd/records.hpp"
 
 #include <algorithm>
@@ -19,6 +20,16 @@ constexpr std::chrono::milliseconds longest_resend_pause = 1000ms;
 
 /// This many writes do not wait for the end of the loop's turn.
 constexpr std::size_t worth_a_transaction = 16;
+
+
+/// All of these learn how they have ended: each of a client's tasks has its line in the log.
+void end_all(const std::vector<write_ptr> &ended)
+{
+    const log_batch audits;
+    for (const auto &of : ended) {
+        of->end();
+    }
+}
 
 } // namespace
 
@@ -102,13 +113,19 @@ void writer::refuse_all()
 }
 
 
-/// Returns whether the next batch waits for no more writes. If it does, it is sent when it has waited for long enough.
+/// Returns whether the next batch waits for no more writes. If it does, it is sent when it has waited for long enough, or
+/// when the one under way ends.
 bool writer::is_gathered()
 {
-    const auto wait = std::chrono::floor<std::chrono::milliseconds>(gathering_.longest_wait());
-    if (queue_.empty() || queue_.size() >= gathering_.wanted() || wait == 0ms || has_waited_) {
+    const auto wanted = gathering_.wanted();
+    if (queue_.empty() || wanted == 1 || is_full()) {
         gathering_end_.reset();
         return true;
+    }
+    const auto wait = std::chrono::floor<std::chrono::milliseconds>(gathering_.longest_wait());
+    if (queue_.size() >= wanted || wait == 0ms || has_waited_) {
+        gathering_end_.reset();
+        return under_way_.empty() || under_way_.front().in_doubt;
     }
     if (!gathering_end_) {
         gathering_end_ = around_.time.after(wait, [this] {
@@ -118,6 +135,17 @@ bool writer::is_gathered()
         });
     }
     return false;
+}
+
+
+/// Returns whether what waits fills a batch.
+bool writer::is_full() const
+{
+    std::size_t bytes = 0;
+    return queue_.size() >= writes_at_once_ || std::ranges::any_of(queue_, [&](const write_ptr &waits) {
+               bytes += waits->bytes();
+               return bytes >= bytes_at_once_;
+           });
 }
 
 
@@ -218,9 +246,7 @@ void writer::settle(batch_place which, const etcd::txn_answer &answer)
     told(ended, true);
     const auto other = under_way_.empty() ? std::size_t{0} : under_way_.front().writes.size();
     gathering_.note(std::max(ended.writes.size(), other), around_.time.now() - ended.attempted);
-    for (const auto &of : settled) {
-        of->end();
-    }
+    end_all(settled);
 }
 
 
@@ -274,9 +300,7 @@ void writer::fail_all(batch_place which, const outcome &why, bool in_doubt)
     for (const auto &of : failed.writes) {
         of->fail(why, in_doubt, around_.own);
     }
-    for (const auto &of : failed.writes) {
-        of->end();
-    }
+    end_all(failed.writes);
 }
 
 

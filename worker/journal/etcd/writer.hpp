@@ -20,11 +20,11 @@
 
 namespace rollout::cluster {
 
-/// A batch compares the cluster's meta, carries out each write as a transaction of its own, and puts the position. Up to
-/// two batches are under way; writes of one key are sent in order, each when the one before has ended. After a large batch
-/// the next one is gathered as gather_policy says: a transaction costs etcd as much as dozens of writes in it. A batch whose
-/// end is not known is sent again until etcd tells it, or for `settle_time`: what was carried out then finds its own write
-/// id.
+/// A batch compares the cluster's meta, carries out each write as a transaction of its own, and puts the position. Writes
+/// of one key are sent in order, each when the one before has ended. A transaction costs etcd as much as dozens of writes in
+/// it: so after a large batch the next one is gathered as gather_policy says, and while that is under way, a second one is
+/// sent only if it is full. A batch whose end is not known is sent again until etcd tells it, or for `settle_time`: what was
+/// carried out then finds its own write id.
 class writer {
   public:
     static constexpr std::size_t most_writes = 120; ///< etcd's --max-txn-ops is 128, of which 127 can be writes
@@ -77,6 +77,7 @@ class writer {
     void give();
     void refuse_all();
     bool is_gathered();
+    bool is_full() const;
     std::optional<batch> take();
     void send(batch_place which);
     void on_answer(batch_place which, etcd::answer<etcd::txn_answer> got);

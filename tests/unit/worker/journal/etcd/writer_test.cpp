@@ -150,6 +150,55 @@ void after_a_large_batch_the_next_one_is_gathered(void **)
 }
 
 
+void after_a_large_batch_a_second_one_is_sent_only_if_it_is_full(void **)
+{
+    writing w;
+    int last = 0;
+    const auto create = [&w, &last](int count, std::size_t characters = 1) {
+        auto wanted = task_of_model("", "m");
+        wanted.config = rollout::share(rollout::json_make(std::string(characters, 'x')));
+        for (int i = 0; i < count; ++i) {
+            wanted.task_id = "t" + std::to_string(last++);
+            w.create(wanted);
+        }
+        w.time.run_for(1ms);
+    };
+    w.etcd.takes = 20ms;
+    create(1);
+    create(1); // few come: both are under way
+    assert_int_equal(w.etcd.sizes.size(), 2);
+    w.settle();
+    create(100);
+    w.settle();
+    assert_int_equal(w.etcd.sizes.size(), 4);
+
+    create(100);
+    assert_int_equal(w.etcd.sizes.size(), 5);
+    assert_int_equal(w.etcd.sizes.back(), 84 + 1); // as many as before, and the position
+    create(60);
+    create(30);
+    assert_int_equal(w.etcd.sizes.size(), 5); // more than in the batch before, and not full
+    create(15);
+    assert_int_equal(w.etcd.sizes.size(), 6);
+    assert_int_equal(w.etcd.sizes.back(), writer::most_writes + 1);
+    create(80);
+    w.time.run_for(17ms); // the first one has ended, the second one is under way
+    assert_int_equal(w.creations.size(), 186);
+    assert_int_equal(w.etcd.sizes.size(), 6);
+    w.settle();
+    assert_int_equal(w.etcd.sizes.size(), 7);
+    assert_int_equal(w.etcd.sizes.back(), 81 + 1);
+    assert_int_equal(w.creations.size(), 387);
+
+    create(100);
+    assert_int_equal(w.etcd.sizes.size(), 8);
+    create(40, 30000); // full by its bytes
+    assert_int_equal(w.etcd.sizes.size(), 9);
+    w.settle();
+    assert_int_equal(w.etcd.most_under_way, 2);
+}
+
+
 void a_batch_is_bounded_by_writes_and_by_bytes_and_two_are_under_way(void **)
 {
     writing w;
@@ -600,6 +649,7 @@ int main()
         cmocka_unit_test(writes_that_come_together_are_one_transaction),
         cmocka_unit_test(a_batch_is_bounded_by_writes_and_by_bytes_and_two_are_under_way),
         cmocka_unit_test(after_a_large_batch_the_next_one_is_gathered),
+        cmocka_unit_test(after_a_large_batch_a_second_one_is_sent_only_if_it_is_full),
         cmocka_unit_test(a_taken_id_is_the_same_request_or_a_conflict),
         cmocka_unit_test(writes_of_one_key_are_sent_in_order_each_after_the_other),
         cmocka_unit_test(a_task_and_its_model_are_written_both_or_neither),
