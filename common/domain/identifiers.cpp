@@ -2,11 +2,12 @@
 
 #include "common/domain/limits.hpp"
 
+#include <pthread.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <stdexcept>
@@ -26,12 +27,12 @@ class random_bytes {
   public:
     std::array<std::uint8_t, 16> take()
     {
-        if (left_ == 0 || of_ != getpid()) {
+        if (left_ == 0 || of_ != forks()) {
             // Up to 256 bytes are returned whole once the kernel's source is seeded (getrandom(2)).
             if (getrandom(bytes_.data(), bytes_.size(), 0) != static_cast<ssize_t>(bytes_.size())) {
                 throw std::runtime_error("the system gave no random bytes");
             }
-            of_ = getpid();
+            of_ = forks();
             left_ = bytes_.size();
         }
         std::array<std::uint8_t, 16> some;
@@ -41,9 +42,20 @@ class random_bytes {
     }
 
   private:
+    /// How often this process is the child of a fork since the first call. The process id would be a system call.
+    static unsigned forks()
+    {
+        static std::atomic<unsigned> count{0};
+        static const int failure = pthread_atfork(nullptr, nullptr, [] { ++count; });
+        if (failure != 0) {
+            throw std::runtime_error("the system cannot tell a process of its forks");
+        }
+        return count.load(std::memory_order_relaxed);
+    }
+
     std::array<std::uint8_t, 256> bytes_{};
     std::size_t left_ = 0;
-    pid_t of_ = 0;
+    unsigned of_ = 0; ///< how many forks there were
 };
 
 

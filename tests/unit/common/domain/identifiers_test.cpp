@@ -2,7 +2,12 @@
 #include "common/domain/limits.hpp"
 #include "tests/unit/cmocka.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
 #include <set>
+#include <string>
 
 namespace {
 
@@ -131,6 +136,30 @@ void a_new_instance_id_is_32_digits_and_never_the_same(void **)
     }
 }
 
+void a_forked_process_makes_ids_of_its_own(void **)
+{
+    std::set<std::string> ids = {
+        rollout::new_instance_id()}; // there are random bytes left now, which a child has as well
+    for (int i = 0; i < 2; ++i) {
+        std::array<int, 2> ends{};
+        assert_int_equal(pipe(ends.data()), 0);
+        const pid_t child = fork();
+        if (child == 0) {
+            const std::string id = rollout::new_instance_id();
+            _exit(write(ends[1], id.data(), id.size()) == static_cast<ssize_t>(id.size()) ? 0 : 1);
+        }
+        int status = -1;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        std::string id(32, '\0');
+        assert_int_equal(read(ends[0], id.data(), id.size()), id.size());
+        assert_true(ids.insert(id).second);
+        assert_true(ids.insert(rollout::new_instance_id()).second);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
 } // namespace
 
 int main()
@@ -146,6 +175,7 @@ int main()
         cmocka_unit_test(new_task_ids_differ_and_sort_by_the_time_they_were_made),
         cmocka_unit_test(a_new_task_ids_next_digits_are_the_fraction_of_the_millisecond),
         cmocka_unit_test(a_new_instance_id_is_32_digits_and_never_the_same),
+        cmocka_unit_test(a_forked_process_makes_ids_of_its_own),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
