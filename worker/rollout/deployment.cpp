@@ -178,6 +178,13 @@ operation_ptr smoke(run_context &run, done_fn done)
 
 // shift
 
+/// Returns whether no revision will be taken off the server: a first deployment only waits from here on.
+bool retires_nothing(const run_context &run)
+{
+    return !run.model.blue && run.model.retired.empty();
+}
+
+
 /// Moves the traffic, once: when a hook is retried, the weights have been held already, and what the gate has seen
 /// remains valid.
 operation_ptr shift_once(run_context &run, done_fn done)
@@ -333,7 +340,11 @@ constexpr std::array steps_of_deployment = {
     run_step{.name = "load", .enter = enter_load, .work = load_model},
     run_step{.name = "ready", .work = prove_ready},
     run_step{.name = "smoke", .work = smoke, .applies = smoke_is_configured},
-    run_step{.name = "shift", .enter = enter_shift, .work = shift_to_the_end, .waits = true},
+    run_step{.name = "shift",
+             .enter = enter_shift,
+             .work = shift_to_the_end,
+             .waits = true,
+             .needs_no_permit = retires_nothing},
     run_step{.name = "promote",
              .enter = enter_promote,
              .work = promote_and_watch,

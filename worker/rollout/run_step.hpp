@@ -36,6 +36,10 @@ struct run_step {
 
     /// The step waits, for time, traffic, a person or gateways: if that lasts, the run releases its permit.
     bool waits = false;
+
+    /// Returns whether nothing is left to fetch, stage, load or unload from this step on, as far as is known: the run
+    /// releases its permit before the step. Null: never.
+    bool (*needs_no_permit)(const run_context &run) = nullptr;
 };
 
 /// For a step that cannot be undone.

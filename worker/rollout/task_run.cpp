@@ -278,10 +278,23 @@ void task_run::enter(std::size_t index)
     task.progress = static_cast<double>(index) / static_cast<double>(steps.size());
     context_.writer.stop_waiting();
     begin_attempt();
+    if (const auto needs_none = steps[index].needs_no_permit; needs_none != nullptr && needs_none(context_)) {
+        release_permit();
+    }
     if (steps[index].enter != nullptr) {
         steps[index].enter(context_);
     }
     save([this] { work(); });
+}
+
+
+/// Releases the permit of a run that needs none any more. The model's next task, which may be more urgent than others, can
+/// take it only once this one has ended.
+void task_run::release_permit()
+{
+    if (!context_.environment.is_awaited()) {
+        context_.permit.release();
+    }
 }
 
 
@@ -495,6 +508,7 @@ void task_run::finish(task_status status, const std::string &detail)
         task.progress = 1;
     }
     context_.limit.stop();
+    release_permit();
     context_.environment.series.mark(task.task_id, mark_kind::end, detail);
     context_.environment.series.end(task.task_id);
     save([this] {
