@@ -144,6 +144,19 @@ operation_ptr check_gateways(run_context &run, done_fn done)
 }
 
 
+bool has_hooks(const run_context &run, const char *name)
+{
+    return run.plan.rollout.hooks.contains(name);
+}
+
+
+/// A hook may do anything.
+bool only_asks_whether_ready(const run_context &run)
+{
+    return smoke_is_configured(run) || !has_hooks(run, "before_shift");
+}
+
+
 operation_ptr prove_ready(run_context &run, done_fn done)
 {
     std::vector<start_fn> parts = {[&run](done_fn then) { return await_ready(run, ours(run), std::move(then)); },
@@ -338,7 +351,7 @@ constexpr std::array steps_of_deployment = {
     run_step{.name = "fetch", .enter = enter_fetch, .work = fetch_files, .applies = brings_files},
     run_step{.name = "stage", .enter = enter_stage, .work = stage_files, .applies = brings_files},
     run_step{.name = "load", .enter = enter_load, .work = load_model},
-    run_step{.name = "ready", .work = prove_ready},
+    run_step{.name = "ready", .work = prove_ready, .only_asks = only_asks_whether_ready},
     run_step{.name = "smoke", .work = smoke, .applies = smoke_is_configured},
     run_step{.name = "shift",
              .enter = enter_shift,

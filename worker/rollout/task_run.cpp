@@ -278,6 +278,11 @@ void task_run::enter(std::size_t index)
     task.progress = static_cast<double>(index) / static_cast<double>(steps.size());
     context_.writer.stop_waiting();
     begin_attempt();
+    if (const auto only_asks = steps[index].only_asks; only_asks != nullptr && only_asks(context_)) {
+        context_.writer.note();
+        work();
+        return;
+    }
     if (const auto needs_none = steps[index].needs_no_permit; needs_none != nullptr && needs_none(context_)) {
         release_permit();
     }
