@@ -272,6 +272,12 @@ operation_ptr retire_old(run_context &run, done_fn done)
 }
 
 
+bool has_nothing_to_retire(const run_context &run)
+{
+    return run.model.retired.empty() && !has_hooks(run, "after_promote");
+}
+
+
 // rollback: all traffic to blue, green is removed
 
 /// Reverts the promotion during the watch after it, while the old blue is still loaded.
@@ -364,7 +370,11 @@ constexpr std::array steps_of_deployment = {
              .leave = leave_promote,
              .can_be_undone = promotion_can_be_undone,
              .waits = true},
-    run_step{.name = "retire", .work = retire_old, .can_be_undone = never, .waits = true},
+    run_step{.name = "retire",
+             .work = retire_old,
+             .can_be_undone = never,
+             .waits = true,
+             .is_idle = has_nothing_to_retire},
 };
 
 constexpr run_step rollback_of_deployment = {

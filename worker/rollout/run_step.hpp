@@ -41,6 +41,9 @@ struct run_step {
     /// a step without `enter`. Null: never.
     bool (*only_asks)(const run_context &run) = nullptr;
 
+    /// Returns whether it turns out that there is nothing to do: the step is done with the next write. Null: never.
+    bool (*is_idle)(const run_context &run) = nullptr;
+
     /// Returns whether nothing is left to fetch, stage, load or unload from this step on, as far as is known: the run
     /// releases its permit before the step. Null: never.
     bool (*needs_no_permit)(const run_context &run) = nullptr;

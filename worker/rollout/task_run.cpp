@@ -260,8 +260,12 @@ void task_run::enter(std::size_t index)
 {
     rollout::task &task = context_.task;
     const auto &steps = steps_.forward;
-    while (index < steps.size() && task.steps[index].state == step_state::skipped) {
-        ++index;
+    for (; index < steps.size(); ++index) {
+        if (steps[index].is_idle != nullptr && steps[index].is_idle(context_)) {
+            pass_idle(index);
+        } else if (task.steps[index].state != step_state::skipped) {
+            break;
+        }
     }
     if (index == steps.size()) {
         const std::string &left = context_.left_loaded;
@@ -290,6 +294,18 @@ void task_run::enter(std::size_t index)
         steps[index].enter(context_);
     }
     save([this] { work(); });
+}
+
+
+/// Ends a step that has nothing to do.
+void task_run::pass_idle(std::size_t index)
+{
+    current_ = index;
+    context_.task.step = steps_.forward[index].name;
+    begin_attempt();
+    step_record &passed = record();
+    passed.state = step_state::done;
+    passed.ended_us = context_.environment.time.wall_us();
 }
 
 
