@@ -90,11 +90,14 @@ class digest_thread {
     digest_thread(const digest_thread &) = delete;
     digest_thread &operator=(const digest_thread &) = delete;
 
-    /// Waits for a buffer of `buffer_bytes` to fill.
+    /// Waits for a buffer of `buffer_bytes` to fill: if there is none, until half of them are free, as a thread that is woken
+    /// for each buffer costs both threads time.
     char *buffer()
     {
         std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return passed_ - digested_ < parts_.size() || failed_; });
+        if (passed_ - digested_ == parts_.size()) {
+            changed_.wait(lock, [this] { return is_half_free() || failed_; });
+        }
         return parts_[passed_ % parts_.size()].bytes.data();
     }
 
@@ -123,6 +126,8 @@ class digest_thread {
         std::uint64_t size = 0;
         bool is_hole = false;
     };
+
+    bool is_half_free() const noexcept { return passed_ - digested_ <= parts_.size() / 2; }
 
     void pass_part(std::uint64_t size, bool is_hole)
     {
@@ -168,7 +173,9 @@ class digest_thread {
             }
             lock.lock();
             ++digested_;
-            changed_.notify_one();
+            if (is_half_free()) {
+                changed_.notify_one();
+            }
         }
     }
 
@@ -188,7 +195,7 @@ class digest_thread {
 
     sha256 &digest_;
     const stop_flag &stop_;
-    std::array<passed_part, 8> parts_; ///< a ring; those from `digested_` to `passed_` belong to the thread
+    std::array<passed_part, 16> parts_; ///< a ring; those from `digested_` to `passed_` belong to the thread
 
     std::mutex mutex_;
     std::condition_variable changed_;

@@ -23,6 +23,9 @@ namespace fs = std::filesystem;
 /// Disks take several requests at a time.
 constexpr std::size_t most_threads = 4;
 
+/// Fewer are not worth a thread: that costs more than it saves if other models are synced at the same time.
+constexpr std::size_t entries_a_thread = 4;
+
 struct entry_to_sync {
     fs::path path;
     int flags = 0; ///< O_DIRECTORY or O_NOFOLLOW
@@ -39,9 +42,11 @@ outcome sync_entry(const entry_to_sync &entry)
 }
 
 
-/// Lists the files and folders in the folder, and the folder itself.
+/// Lists the folder, and the files and folders in it. A folder is before what is in it: ext4 without a journal writes the
+/// folders above a new file with that file, one after the other, unless they are written already.
 outcome list_tree(const fs::path &folder, const stop_flag &stop, std::vector<entry_to_sync> &into)
 {
+    into.push_back({folder, O_DIRECTORY});
     std::error_code error;
     for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
          entry.increment(error)) {
@@ -60,7 +65,6 @@ outcome list_tree(const fs::path &folder, const stop_flag &stop, std::vector<ent
             }
         }
     }
-    into.push_back({folder, O_DIRECTORY});
     return error ? io_failure(shown(folder) + " cannot be read", error.value()) : outcome::ok();
 }
 
@@ -92,7 +96,7 @@ outcome sync_tree(const fs::path &folder, const stop_flag &stop)
         return ended;
     };
     std::vector<std::future<outcome>> others;
-    for (std::size_t i = 1; i < std::min(entries.size(), most_threads); ++i) {
+    for (std::size_t i = 1; i < std::min(entries.size() / entries_a_thread, most_threads); ++i) {
         others.push_back(std::async(sync_some)); // in `get`, if no thread can be started
     }
     outcome ended = sync_some();

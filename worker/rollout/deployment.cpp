@@ -144,6 +144,19 @@ operation_ptr check_gateways(run_context &run, done_fn done)
 }
 
 
+bool has_hooks(const run_context &run, const char *name)
+{
+    return run.plan.rollout.hooks.contains(name);
+}
+
+
+/// A hook may do anything.
+bool only_asks_whether_ready(const run_context &run)
+{
+    return smoke_is_configured(run) || !has_hooks(run, "before_shift");
+}
+
+
 operation_ptr prove_ready(run_context &run, done_fn done)
 {
     std::vector<start_fn> parts = {[&run](done_fn then) { return await_ready(run, ours(run), std::move(then)); },
@@ -177,6 +190,13 @@ operation_ptr smoke(run_context &run, done_fn done)
 
 
 // shift
+
+/// Returns whether no revision will be taken off the server: a first deployment only waits from here on.
+bool retires_nothing(const run_context &run)
+{
+    return !run.model.blue && run.model.retired.empty();
+}
+
 
 /// Moves the traffic, once: when a hook is retried, the weights have been held already, and what the gate has seen
 /// remains valid.
@@ -249,6 +269,12 @@ operation_ptr retire_old(run_context &run, done_fn done)
                          return retire(run, run.model.retired, take_permit, std::move(then));
                      }},
                     std::move(done));
+}
+
+
+bool has_nothing_to_retire(const run_context &run)
+{
+    return run.model.retired.empty() && !has_hooks(run, "after_promote");
 }
 
 
@@ -331,16 +357,24 @@ constexpr std::array steps_of_deployment = {
     run_step{.name = "fetch", .enter = enter_fetch, .work = fetch_files, .applies = brings_files},
     run_step{.name = "stage", .enter = enter_stage, .work = stage_files, .applies = brings_files},
     run_step{.name = "load", .enter = enter_load, .work = load_model},
-    run_step{.name = "ready", .work = prove_ready},
+    run_step{.name = "ready", .work = prove_ready, .only_asks = only_asks_whether_ready},
     run_step{.name = "smoke", .work = smoke, .applies = smoke_is_configured},
-    run_step{.name = "shift", .enter = enter_shift, .work = shift_to_the_end, .waits = true},
+    run_step{.name = "shift",
+             .enter = enter_shift,
+             .work = shift_to_the_end,
+             .waits = true,
+             .needs_no_permit = retires_nothing},
     run_step{.name = "promote",
              .enter = enter_promote,
              .work = promote_and_watch,
              .leave = leave_promote,
              .can_be_undone = promotion_can_be_undone,
              .waits = true},
-    run_step{.name = "retire", .work = retire_old, .can_be_undone = never, .waits = true},
+    run_step{.name = "retire",
+             .work = retire_old,
+             .can_be_undone = never,
+             .waits = true,
+             .is_idle = has_nothing_to_retire},
 };
 
 constexpr run_step rollback_of_deployment = {

@@ -46,6 +46,9 @@ struct run_environment {
     /// Called when the run waits for something else than before, or no longer waits. May be null.
     std::function<void()> waits_changed;
 
+    /// Returns whether another task of the model waits for the run to end.
+    std::function<bool()> is_awaited;
+
     work_permits &permits;
     series_keeper &series;
 };

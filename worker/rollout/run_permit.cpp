@@ -34,7 +34,7 @@ operation_ptr run_permit::work_with(const start_fn &work, done_fn done)
 
 operation_ptr run_permit::wait_without(const start_fn &work, done_fn done)
 {
-    giving_back_ = time_.after(permit_kept_for, [this] { permits_.release_permit(task_.model_id); });
+    giving_back_ = time_.after(permit_kept_for, [this] { release(); });
     return work(std::move(done));
 }
 

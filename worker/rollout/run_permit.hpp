@@ -25,6 +25,9 @@ class run_permit {
     /// Ends with ok once the run has a permit.
     operation_ptr take(done_fn done);
 
+    /// Releases the permit, if the run has one: another task may work from now on.
+    void release() { permits_.release_permit(task_.model_id); }
+
     /// Ends the wait: a permit that has not been released yet is kept.
     void keep() { giving_back_.reset(); }
 

@@ -36,6 +36,17 @@ struct run_step {
 
     /// The step waits, for time, traffic, a person or gateways: if that lasts, the run releases its permit.
     bool waits = false;
+
+    /// Returns whether the work only asks, and changes nothing anywhere: it runs while the journal is told of the step. For
+    /// a step without `enter`. Null: never.
+    bool (*only_asks)(const run_context &run) = nullptr;
+
+    /// Returns whether it turns out that there is nothing to do: the step is done with the next write. Null: never.
+    bool (*is_idle)(const run_context &run) = nullptr;
+
+    /// Returns whether nothing is left to fetch, stage, load or unload from this step on, as far as is known: the run
+    /// releases its permit before the step. Null: never.
+    bool (*needs_no_permit)(const run_context &run) = nullptr;
 };
 
 /// For a step that cannot be undone.

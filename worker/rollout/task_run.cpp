@@ -260,8 +260,12 @@ void task_run::enter(std::size_t index)
 {
     rollout::task &task = context_.task;
     const auto &steps = steps_.forward;
-    while (index < steps.size() && task.steps[index].state == step_state::skipped) {
-        ++index;
+    for (; index < steps.size(); ++index) {
+        if (steps[index].is_idle != nullptr && steps[index].is_idle(context_)) {
+            pass_idle(index);
+        } else if (task.steps[index].state != step_state::skipped) {
+            break;
+        }
     }
     if (index == steps.size()) {
         const std::string &left = context_.left_loaded;
@@ -278,10 +282,40 @@ void task_run::enter(std::size_t index)
     task.progress = static_cast<double>(index) / static_cast<double>(steps.size());
     context_.writer.stop_waiting();
     begin_attempt();
+    if (const auto only_asks = steps[index].only_asks; only_asks != nullptr && only_asks(context_)) {
+        context_.writer.note();
+        work();
+        return;
+    }
+    if (const auto needs_none = steps[index].needs_no_permit; needs_none != nullptr && needs_none(context_)) {
+        release_permit();
+    }
     if (steps[index].enter != nullptr) {
         steps[index].enter(context_);
     }
     save([this] { work(); });
+}
+
+
+/// Ends a step that has nothing to do.
+void task_run::pass_idle(std::size_t index)
+{
+    current_ = index;
+    context_.task.step = steps_.forward[index].name;
+    begin_attempt();
+    step_record &passed = record();
+    passed.state = step_state::done;
+    passed.ended_us = context_.environment.time.wall_us();
+}
+
+
+/// Releases the permit of a run that needs none any more. The model's next task, which may be more urgent than others, can
+/// take it only once this one has ended.
+void task_run::release_permit()
+{
+    if (!context_.environment.is_awaited()) {
+        context_.permit.release();
+    }
 }
 
 
@@ -495,6 +529,7 @@ void task_run::finish(task_status status, const std::string &detail)
         task.progress = 1;
     }
     context_.limit.stop();
+    release_permit();
     context_.environment.series.mark(task.task_id, mark_kind::end, detail);
     context_.environment.series.end(task.task_id);
     save([this] {

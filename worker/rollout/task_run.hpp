@@ -57,6 +57,8 @@ class task_run {
     std::size_t index_of(std::string_view name) const;
 
     void enter(std::size_t index);
+    void pass_idle(std::size_t index);
+    void release_permit();
     void work();
     operation_ptr start_work(done_fn done);
     void on_worked(const outcome &result);

@@ -397,6 +397,7 @@ run_environment scheduler::environment_of(const std::string &model_id, const set
                 return monitor_.release(id, revision, std::move(done));
             },
             [this, model_id] { turns_.update_first(model_id); },
+            [this, model_id] { return !queues_.of(model_id).empty(); },
             permits_,
             series_};
 }

@@ -69,6 +69,7 @@ struct fake_run {
                 return rollout::ended(time, rollout::outcome::ok(), std::move(done));
             },
         .waits_changed = nullptr,
+        .is_awaited = [] { return false; },
         .permits = permits,
         .series = series,
     };

@@ -63,6 +63,7 @@ void the_next_deployment_moves_the_traffic_and_takes_the_old_revision_away(void 
     assert_int_equal(world.task("t").model_revision, 2);
 }
 
+/// But for `ready`, which only asks the server, and for a step that has nothing to do.
 void each_step_is_in_the_journal_before_it_runs_and_again_when_it_ends(void **)
 {
     fake_world world;
@@ -75,8 +76,8 @@ void each_step_is_in_the_journal_before_it_runs_and_again_when_it_ends(void **)
                                   "stage 123__r1\n"
                                   "journal: in_progress, load running\n"
                                   "load 123__r1\n"
-                                  "journal: in_progress, ready running\n"
                                   "ready 123__r1\n"
+                                  "journal: in_progress, ready running\n"
                                   "journal: in_progress, smoke running\n"
                                   "infer 123__r1\n"
                                   "infer 123__r1\n"
@@ -86,8 +87,33 @@ void each_step_is_in_the_journal_before_it_runs_and_again_when_it_ends(void **)
                                   "journal: in_progress, promote running\n"
                                   "route of 123: 123__r1\n"
                                   "followed\n"
-                                  "journal: in_progress, retire running\n"
                                   "journal: completed, retire done\n");
+}
+
+void what_a_hook_does_after_the_server_was_asked_is_in_the_journal_before(void **)
+{
+    fake_world world;
+    world.config.rollout.hooks["before_shift"] = {{"http://hook", {}, 10}};
+    world.deploy("t", "123");
+    assert_text(world.finish("t"), "completed");
+    assert_holds(world.told(true), "journal: in_progress, ready running\n"
+                                   "ready 123__r1\n"
+                                   "hook before_shift");
+}
+
+void what_is_to_be_retired_is_in_the_journal_before(void **)
+{
+    fake_world world;
+    world.deployed("123");
+    world.deploy("t", "123");
+    assert_text(world.finish("t"), "completed");
+    assert_holds(world.told(true), "journal: in_progress, retire running\n"
+                                   "unload 123__r1\n");
+    world.config.rollout.hooks["after_promote"] = {{"http://hook", {}, 10}};
+    world.deploy("u", "other");
+    assert_text(world.finish("u"), "completed");
+    assert_holds(world.told(true), "journal: in_progress, retire running\n"
+                                   "hook after_promote");
 }
 
 void a_finished_document_shows_every_step_with_its_times(void **)
@@ -413,6 +439,8 @@ int main()
         cmocka_unit_test(a_first_deployment_takes_all_steps_in_order_and_goes_straight_to_all_traffic),
         cmocka_unit_test(the_next_deployment_moves_the_traffic_and_takes_the_old_revision_away),
         cmocka_unit_test(each_step_is_in_the_journal_before_it_runs_and_again_when_it_ends),
+        cmocka_unit_test(what_a_hook_does_after_the_server_was_asked_is_in_the_journal_before),
+        cmocka_unit_test(what_is_to_be_retired_is_in_the_journal_before),
         cmocka_unit_test(a_finished_document_shows_every_step_with_its_times),
         cmocka_unit_test(progress_grows_with_the_steps),
         cmocka_unit_test(a_weight_is_held_for_its_time),

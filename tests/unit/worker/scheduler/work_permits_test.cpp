@@ -163,6 +163,42 @@ void a_first_deployment_with_nothing_to_take_off_waits_for_nothing_more(void **)
     assert_text(world.status("t"), "completed");
 }
 
+void a_first_deployment_gives_its_place_back_when_it_is_ready(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 1;
+    world.gateway.follows = false;
+    world.deploy("t", "a");
+    world.deploy("next", "b");
+    world.time.settle();
+    assert_text(world.task("t").step, "shift");
+    assert_text(loads(world), " a__r1 b__r1");
+}
+
+void a_first_deployment_keeps_its_place_for_the_models_next_task(void **)
+{
+    fake_world world;
+    world.config.limits.max_concurrent_rollouts = 1;
+    world.deploy("t", "a");
+    world.deploy("next", "a");
+    world.deploy("other", "b");
+    assert_text(world.finish("other"), "completed");
+    assert_text(loads(world), " a__r1 a__r2 b__r1");
+}
+
+void a_deployment_that_replaces_a_revision_keeps_its_place(void **)
+{
+    fake_world world;
+    world.deployed("a");
+    world.config.limits.max_concurrent_rollouts = 1;
+    world.server.held.insert("unload a__r1");
+    world.deploy("t", "a");
+    world.deploy("next", "b");
+    world.time.settle();
+    assert_text(world.task("t").step, "retire");
+    assert_text(world.status("next"), "pending");
+}
+
 void a_failed_gate_goes_back_without_a_place(void **)
 {
     for (const std::uint64_t places : {0u, 1u}) {
@@ -346,6 +382,9 @@ int main()
         cmocka_unit_test(the_old_revision_is_taken_off_when_a_place_is_free),
         cmocka_unit_test(the_time_for_which_a_task_waits_for_a_place_is_not_the_tasks),
         cmocka_unit_test(a_first_deployment_with_nothing_to_take_off_waits_for_nothing_more),
+        cmocka_unit_test(a_first_deployment_gives_its_place_back_when_it_is_ready),
+        cmocka_unit_test(a_first_deployment_keeps_its_place_for_the_models_next_task),
+        cmocka_unit_test(a_deployment_that_replaces_a_revision_keeps_its_place),
         cmocka_unit_test(a_failed_gate_goes_back_without_a_place),
         cmocka_unit_test(a_cancellation_goes_back_without_a_place),
         cmocka_unit_test(a_deletion_that_waits_for_a_place_can_be_canceled),
