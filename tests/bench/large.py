@@ -54,11 +54,15 @@ def measure(options):
         def staged(path, **config):
             return seconds_of(gateway.deploy("large", source=f"file://{path}", **config))
 
-        def copied():
+        def copied(path=sparse):
             to = gateway.home / "copy.onnx"
-            took, _ = timed(lambda: subprocess.run(["cp", "--reflink=auto", "--sparse=always", sparse, to], check=True))
+            took, _ = timed(lambda: subprocess.run(["cp", "--reflink=auto", "--sparse=always", path, to], check=True))
             to.unlink()
             return took
+
+        def staged_with_checksum():
+            copied(dense)  # a virtual machine that gives free memory back to its host needs a second for each GiB that it takes again
+            return options.large_bytes / staged(dense, sha256=sha256)
 
         rounds = min(options.rounds, 3)
         staged(sparse), copied()
@@ -67,7 +71,7 @@ def measure(options):
         yield Figure(f"a model of {size} with holes, staged", "cp --reflink=auto --sparse=always", 0.95, True,
                      [theirs / ours for ours, theirs in pairs], "{:.2f} and {:.2f} s".format(*map(statistics.median, zip(*pairs))))
 
-        pairs = side_by_side(rounds, lambda: options.large_bytes / staged(dense, sha256=sha256), sha256_bytes_a_second)
+        pairs = side_by_side(rounds, staged_with_checksum, sha256_bytes_a_second)
         yield Figure(f"a model of {size} staged with its checksum", "openssl speed", 0.8, True, [ours / theirs for ours, theirs in pairs],
                      "{:.2f} and {:.2f} GB a second".format(*(statistics.median(side) / 1e9 for side in zip(*pairs))))
 
