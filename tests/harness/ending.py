@@ -28,7 +28,8 @@ def sanitizers_report(text, lacks_descriptors=False):
     lines = text.splitlines()
     for at, line in enumerate(lines):
         said = "".join(lines[at:at + 3])
-        if lacks_descriptors and "runtime error: member call" in line and "invalid vptr" in said and "memory cannot be printed" in said:
+        of_its_kind = "runtime error:" in line and "which does not point to an object of type" in line
+        if lacks_descriptors and of_its_kind and "invalid vptr" in said and "memory cannot be printed" in said:
             continue
         if "ERROR: " in line and "Sanitizer" in line or "WARNING: ThreadSanitizer" in line or "runtime error:" in line:
             return "\n".join(lines[at:at + 80])
