@@ -254,6 +254,15 @@ void task_run::begin_attempt()
 }
 
 
+step_record &task_run::end_attempt(step_state as)
+{
+    step_record &ended = record();
+    ended.state = as;
+    ended.ended_us = context_.environment.time.wall_us();
+    return ended;
+}
+
+
 // Steps.
 
 void task_run::enter(std::size_t index)
@@ -303,9 +312,7 @@ void task_run::pass_idle(std::size_t index)
     current_ = index;
     context_.task.step = steps_.forward[index].name;
     begin_attempt();
-    step_record &passed = record();
-    passed.state = step_state::done;
-    passed.ended_us = context_.environment.time.wall_us();
+    end_attempt(step_state::done);
 }
 
 
@@ -357,9 +364,7 @@ void task_run::on_worked(const outcome &result)
         return;
     }
     if (result) {
-        worked.state = step_state::done;
-        worked.ended_us = context_.environment.time.wall_us();
-        worked.detail = result.detail;
+        end_attempt(step_state::done).detail = result.detail;
         say(log_level::info,
             "Step " + worked.name + " is done" + (result.detail.empty() ? "" : ": " + result.detail));
         if (const auto leave = steps_.forward[current_].leave; leave != nullptr) {

@@ -77,6 +77,7 @@ class task_run {
     void say(log_level level, const std::string &message) const;
     step_record &record();
     void begin_attempt();
+    step_record &end_attempt(step_state as);
 
     run_phase phase_ = run_phase::forward;
     bool is_lost_ = false;
