@@ -56,8 +56,8 @@ def test_all_tasks_and_models_are_followed_in_rows(gateway):
         row = stream.until(lambda event: event.data.get("status") == "completed").data
         assert row == {"task_id": task["task_id"], "model_id": "two", "kind": "deploy", "status": "completed", "step": task["metadata"]["step"],
                        "weight": task["metadata"]["traffic_weight"], "revision": 1, "detail": task["detail"][:200], "updated_at": task["updated_at"]}
-        first = of_two.next("model").data
-        assert first == {"model_id": "two", "part": "", "blue": {"revision": 1, "model": "two__r1", "upstream": "inference"}, "green": None, "weight": 0}
+        deployed = of_two.until(lambda event: event.data["blue"], "model").data
+        assert deployed == {"model_id": "two", "part": "", "blue": {"revision": 1, "model": "two__r1", "upstream": "inference"}, "green": None, "weight": 0}
         gateway.delete("two")
         gone = of_two.until(lambda event: event.data["blue"] is None, "model").data
         assert gone == {"model_id": "two", "part": "", "blue": None, "green": None, "weight": 0}
