@@ -180,6 +180,7 @@ result<std::shared_ptr<const access>> access::open(access_settings settings)
     for (const std::string &url : settings.endpoints) {
         made->members_.push_back(*parse_member_address(url));
     }
+    made->states_ = std::make_unique<std::vector<member_state>>(made->members_.size());
     made->first_ = fnv1a().add(settings.host).value() % made->members_.size();
 
     using file = std::pair<std::string_view, const std::string &>;
@@ -203,6 +204,24 @@ result<std::shared_ptr<const access>> access::open(access_settings settings)
 std::string access::fault_of_files(std::int64_t wall_us) const
 {
     return fault_of({settings_.ca_file, settings_.cert_file, settings_.key_file}, wall_us);
+}
+
+
+bool access::note(std::size_t member, const member_state &now) const
+{
+    return std::exchange((*states_)[member], now) != now;
+}
+
+
+bool access::note_use(std::size_t member) const
+{
+    return note(member, {.is_known = true, .is_used = true});
+}
+
+
+bool access::note_failure(std::size_t member, failure::cause why) const
+{
+    return note(member, {.is_known = true, .why = why});
 }
 
 

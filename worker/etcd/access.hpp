@@ -53,12 +53,18 @@ class access {
 
     const std::vector<member_address> &members() const noexcept { return members_; }
     std::size_t first_member() const noexcept { return first_; }
+    const std::string &host() const noexcept { return settings_.host; }
     const std::string &user() const noexcept { return settings_.user; }
     const std::string &password() const noexcept { return settings_.password; }
 
     /// Returns what is wrong with the certificates' files now, with the member's name first; empty if nothing is that can be
     /// seen here. `wall_us`: now, in microseconds since 1970, UTC.
     std::string fault_of_files(std::int64_t wall_us) const;
+
+    /// Notes how a connection fares with a member: it is in use, or has failed for that cause. Returns whether that is news:
+    /// of many connections one logs it. On the loop alone.
+    bool note_use(std::size_t member) const;
+    bool note_failure(std::size_t member, failure::cause why) const;
 
     /// Counts what was asked of etcd and failed, by cause: on the loop alone.
     void count(failure::cause why) const { ++(*failures_)[static_cast<std::size_t>(why)]; }
@@ -69,13 +75,24 @@ class access {
     std::shared_ptr<grpc::Channel> channel_to(std::size_t member) const;
 
   private:
+    /// What a connection has noted of a member: nothing yet, that it is in use, or why it failed.
+    struct member_state {
+        bool is_known = false;
+        bool is_used = false;
+        failure::cause why = failure::cause::other; ///< if it is known and not used
+
+        bool operator==(const member_state &) const = default;
+    };
+
     access() = default;
+    bool note(std::size_t member, const member_state &now) const;
 
     access_settings settings_;
     std::vector<member_address> members_;
     std::size_t first_ = 0;
     std::shared_ptr<grpc::ChannelCredentials> tls_;
     std::shared_ptr<grpc::ChannelCredentials> plain_;
+    std::unique_ptr<std::vector<member_state>> states_;                             ///< by member
     std::unique_ptr<failure_counts> failures_ = std::make_unique<failure_counts>(); ///< of all that have this access
 };
 

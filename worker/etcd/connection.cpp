@@ -161,7 +161,9 @@ void connection::found()
     has_settled_ = true;
     trouble_ = {failure::kind::unavailable, failure::cause::unreachable,
                 "etcd at " + current_->url + " was given up"};
-    log(std::exchange(left_silent_, false) ? log_level::debug : log_level::info, "Connected to etcd",
+    const bool is_routine = std::exchange(left_silent_, false);
+    const bool is_news = access_->note_use(index_) && !is_routine;
+    log(is_news ? log_level::info : log_level::debug, "Connected to etcd",
         {{"member", current_->url}, {"version", version_}});
     settle();
 }
@@ -186,7 +188,7 @@ void connection::attempt_failed(failure why)
     const bool is_other = trouble_.because != why.because; // another cause needs another remedy
     trouble_ = std::move(why);
     if (endpoints_.on_failure(index_, time_.now()) || is_other) {
-        log(log_level::warning, trouble_.sentence);
+        log_failure();
     }
     settle();
 }
@@ -199,8 +201,9 @@ void connection::refused(failure why)
     candidate_.reset();
     has_settled_ = true;
     access_->count(why.because);
+    const bool is_news = access_->note_failure(index_, why.because);
     if (trouble_ != why) {
-        log(log_level::error, why.sentence);
+        log(is_news ? log_level::error : log_level::debug, why.sentence);
     }
     trouble_ = std::move(why);
     not_before_ = time_.now() + pause_after_refusal;
@@ -230,9 +233,17 @@ void connection::on_failure(std::uint64_t number, const failure &why)
         trouble_ = why;
         trouble_.is = failure::kind::unavailable; // for those who wait: theirs was not sent
         if (endpoints_.on_failure(index_, time_.now())) {
-            log(log_level::warning, trouble_.sentence);
+            log_failure();
         }
     }
+}
+
+
+/// The other connections have the same trouble with the member: one of them logs it.
+void connection::log_failure() const
+{
+    const bool is_news = access_->note_failure(index_, trouble_.because);
+    log(is_news ? log_level::warning : log_level::debug, trouble_.sentence);
 }
 
 

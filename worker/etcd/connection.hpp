@@ -63,6 +63,7 @@ class connection {
     void attempt_failed(failure why);
     void refused(failure why);
     void settle();
+    void log_failure() const;
     call_facts facts(bool changes = false) const;
 
     rpc_thread &thread_;

@@ -387,7 +387,7 @@ void election::elect(leader_token token)
     pass(to_standing_);
     know(known_leader{settings_.host, token});
     elected_ = token;
-    log(log_level::info, "This rolloutd leads", {{"host", settings_.host}, {"token", std::to_string(token)}});
+    log(log_level::debug, "This rolloutd is elected", {{"host", settings_.host}, {"token", std::to_string(token)}});
     poll_after(settings_.lease / polls_of_leader);
 }
 
@@ -406,7 +406,7 @@ void election::on_lease_lost(const std::string &why)
 
 void election::depose(std::string why)
 {
-    log(log_level::warning, "This rolloutd leads no more: " + why,
+    log(log_level::debug, "This rolloutd is deposed: " + why,
         {{"host", settings_.host}, {"token", std::to_string(token_)}});
     token_ = 0;
     elected_.reset();
