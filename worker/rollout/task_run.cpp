@@ -444,9 +444,7 @@ void task_run::fail(const std::string &why)
 {
     const rollout::task &task = context_.task;
     failure_ = sentence(why);
-    step_record &failed = record();
-    failed.state = step_state::failed;
-    failed.ended_us = context_.environment.time.wall_us();
+    step_record &failed = end_attempt(step_state::failed);
     if (failed.detail.empty()) {
         failed.detail = why;
     }
@@ -507,9 +505,7 @@ void task_run::on_rolled_back(const outcome &result)
             worked.attempts, worked.name, now_us + std::chrono::microseconds(pause).count(), now_us, result.detail));
         return;
     }
-    worked.state = result ? step_state::done : step_state::failed;
-    worked.ended_us = time.wall_us();
-    worked.detail = result.detail;
+    end_attempt(result ? step_state::done : step_state::failed).detail = result.detail;
     if (result && steps_.rollback.leave != nullptr) {
         steps_.rollback.leave(context_);
     }
