@@ -124,9 +124,21 @@ void gateway_replica::note_told(const session &by, std::uint64_t revision)
 }
 
 
+/// Takes the revisions up to that one out of those that the gateway was told of. In a cluster the news of a task come after
+/// its answer, so that there may be later ones, and answers overtake each other.
+std::vector<std::uint64_t> gateway_replica::take_told(std::uint64_t up_to)
+{
+    std::ranges::sort(told_);
+    const auto later = std::ranges::upper_bound(told_, up_to);
+    std::vector<std::uint64_t> taken(told_.begin(), later);
+    told_.erase(told_.begin(), later);
+    return taken;
+}
+
+
 void gateway_replica::send_tasks(const std::vector<task_row> &rows, std::uint64_t before, std::uint64_t now)
 {
-    const auto told = std::exchange(told_, {});
+    const auto told = take_told(now);
     if (!is_streaming() || reading_) {
         return;
     }
@@ -206,6 +218,9 @@ void gateway_replica::send_update(const std::vector<task_row> &rows, std::uint64
         lines.clear();
     };
     for (const auto &row : rows) {
+        while (!told.empty() && told.front() < row.revision) {
+            told = told.subspan(1);
+        }
         if (!told.empty() && told.front() == row.revision) {
             told = told.subspan(1);
             continue;

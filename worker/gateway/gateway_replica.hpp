@@ -110,6 +110,7 @@ class gateway_replica {
         complete, ///< and no other gateway may know more
     };
 
+    std::vector<std::uint64_t> take_told(std::uint64_t up_to);
     bool is_streaming() const noexcept { return state_ == stream_state::catching_up || state_ == stream_state::live; }
     table_state state_of_full_table() const;
     void on_page(std::uint64_t head, const outcome &ended, const std::vector<task_row> &rows);
@@ -124,7 +125,7 @@ class gateway_replica {
     std::shared_ptr<const void> run_; ///< of the stream, from its start: pages of an earlier one are dropped
     bool reading_ = false;            ///< a page of the stream is being read
     std::uint64_t sent_ = 0;          ///< the tasks up to this revision are on their way
-    std::vector<std::uint64_t> told_; ///< revisions of new tasks that were sent in answers since the last change
+    std::vector<std::uint64_t> told_; ///< revisions of new tasks that answers told it of, and no change yet
     std::uint64_t confirmed_ = 0;     ///< it follows the routes up to this revision
 };
 

@@ -127,6 +127,27 @@ void a_new_task_that_an_answer_told_of_is_not_sent_again(void **)
     assert_text(nginx.heard(), update(9, complete, line(9)));
 }
 
+/// As in a cluster, where the journal's news take their time.
+void what_answers_told_of_is_not_sent_again_whichever_comes_first(void **)
+{
+    known_gateway gateway;
+    linked_session nginx(gateway.loop);
+    gateway.go_live(nginx);
+    const auto send = [&](const std::vector<rollout::task_row> &rows, std::uint64_t before) {
+        gateway.journal.now = rows.back().revision;
+        gateway.replica.send_tasks(rows, before, rows.back().revision);
+        return nginx.heard();
+    };
+    gateway.replica.note_told(*nginx.link, 9); // which has overtaken the one before
+    gateway.replica.note_told(*nginx.link, 8);
+    assert_text(send({row(8)}, 7), update(8, complete));
+    assert_text(send({row(9)}, 8), update(9, complete));
+    assert_text(send({row(10)}, 9), update(10, complete, line(10)));
+    gateway.replica.note_told(*nginx.link, 10); // too late
+    gateway.replica.note_told(*nginx.link, 12);
+    assert_text(send({row(11), row(12)}, 10), update(12, complete, line(11)));
+}
+
 void a_gateway_that_does_not_read_gets_the_changes_as_pages_later(void **)
 {
     known_gateway gateway;
@@ -331,6 +352,7 @@ int main()
         cmocka_unit_test(what_changes_while_it_catches_up_comes_with_the_pages),
         cmocka_unit_test(a_page_that_was_asked_for_before_a_change_does_not_end_the_catching_up),
         cmocka_unit_test(a_new_task_that_an_answer_told_of_is_not_sent_again),
+        cmocka_unit_test(what_answers_told_of_is_not_sent_again_whichever_comes_first),
         cmocka_unit_test(a_gateway_that_does_not_read_gets_the_changes_as_pages_later),
         cmocka_unit_test(beside_another_gateway_a_table_is_filled_and_never_complete),
         cmocka_unit_test(a_table_that_is_not_full_is_not_told_that_it_is_complete),
