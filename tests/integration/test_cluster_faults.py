@@ -513,7 +513,7 @@ def test_a_clock_that_is_two_minutes_off_is_named_and_does_no_harm(make_hosts, m
         right.await_link()
     told = right if who == "leader" else wrong
     ahead = (seconds > 0) == (told is wrong)
-    await_log(told, "This host's clock is ", " ahead of" if ahead else " behind", "NTP", level=("warning",))
+    await_log(told, "This host's clock is ", f" {'ahead of' if ahead else 'behind'} that of host {(wrong if told is right else right).name}", "NTP", level=("warning",))
     await_ready(told)
     works_again(hosts, m, [task["task_id"]])
 

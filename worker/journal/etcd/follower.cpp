@@ -304,9 +304,10 @@ void follower::check_clock(const std::string &mark)
         log(log_level::warning,
             "This host's clock is " +
                 format_duration(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::abs(apart))) +
-                (apart.count() > 0 ? " ahead of" : " behind") +
-                " that of the host that wrote to etcd last: dates of tasks are wrong, and tasks may be removed too "
-                "early or too late. Synchronise the clocks of all hosts (NTP)");
+                (apart.count() > 0 ? " ahead of that of " : " behind that of ") +
+                (written->host.empty() ? "the host that wrote to etcd last" : "host " + written->host) +
+                ": dates of tasks are wrong, and tasks may be removed too early or too late. Synchronise the clocks "
+                "of all hosts (NTP)");
     }
 }
 

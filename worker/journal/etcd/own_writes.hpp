@@ -13,10 +13,14 @@ namespace rollout::cluster {
 
 class own_writes {
   public:
-    /// `writer`: a name that no other rolloutd has, nor this one after a restart.
-    explicit own_writes(std::string writer) : writer_(std::move(writer)) {}
+    /// `writer`: a name that no other rolloutd has, nor this one after a restart. `host`: this machine's, for people.
+    explicit own_writes(std::string writer, std::string host = {})
+        : writer_(std::move(writer)), host_(std::move(host))
+    {
+    }
 
     const std::string &writer() const noexcept { return writer_; }
+    const std::string &host() const noexcept { return host_; }
 
     /// Returns a name for a write.
     std::string next_id() { return writer_ + '-' + std::to_string(++last_); }
@@ -66,6 +70,7 @@ class own_writes {
 
   private:
     std::string writer_;
+    std::string host_;
     std::uint64_t last_ = 0;
     std::int64_t token_ = 0;
     std::unordered_map<std::string, std::int64_t> bases_;                ///< by key

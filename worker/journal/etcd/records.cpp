@@ -133,18 +133,25 @@ std::string import_under_way(const etcd::key_value &meta)
 
 std::string write_position(const position_record &from)
 {
-    return from.writer + ' ' + std::to_string(from.wall_us);
+    return from.writer + ' ' + std::to_string(from.wall_us) + (from.host.empty() ? "" : ' ' + from.host);
 }
 
 
 result<position_record> read_position(const etcd::key_value &entry)
 {
-    std::array<std::string_view, 2> words;
+    std::array<std::string_view, 3> words;
+    std::array<std::string_view, 2> without_host;
+    bool is_split = split(entry.value, words);
+    if (!is_split) {
+        is_split = split(entry.value, without_host);
+        words = {without_host[0], without_host[1], {}};
+    }
     position_record read;
-    if (!split(entry.value, words) || words[0].empty() || !read_number(words[1], read.wall_us)) {
+    if (!is_split || words[0].empty() || !read_number(words[1], read.wall_us)) {
         return damaged<position_record>(entry, "it is not a writer and a time");
     }
     read.writer = words[0];
+    read.host = words[2];
     return read;
 }
 

@@ -1,7 +1,7 @@
 // The values in etcd: what is written is read here too.
 //
 //   s/meta       {"id": 32 characters, "format": 1, "oldest_reader": 1}; while a journal is imported also "import_of", its id
-//   s/rev        WRITER WALL_US
+//   s/rev        WRITER WALL_US HOST
 //   s/tasks/ID   INDEX CREATED_INDEX WRITE_ID KIND STATUS UPDATED_US MODEL_ID, a line feed, the task's document
 //   s/models/ID  INDEX WRITE_ID, a line feed, the model's state as JSON
 //   s/series/ID  the series of a deployment: its document, packed (packed_text.hpp)
@@ -48,6 +48,7 @@ struct model_record {
 struct position_record {
     std::string writer;
     std::int64_t wall_us = 0;
+    std::string host{}; ///< the writer's; empty: it does not say
 };
 
 std::string write_meta(const meta_record &from);

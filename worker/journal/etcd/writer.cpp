@@ -187,7 +187,7 @@ void writer::send(batch_place which)
         failpoint({"etcd", "txn", which->writes[i]->name(), "before"});
         request.then.push_back({which->writes[i]->request(static_cast<unsigned>(i), around_.own)});
     }
-    const auto position = write_position({around_.own.writer(), around_.time.wall_us()});
+    const auto position = write_position({around_.own.writer(), around_.time.wall_us(), around_.own.host()});
     request.then.push_back({etcd::put_request{around_.names.position(), position, 0}});
     which->attempted = around_.time.now();
     which->call = around_.etcd.txn(std::move(request), [this, which](etcd::answer<etcd::txn_answer> got) {

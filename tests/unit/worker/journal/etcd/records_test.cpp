@@ -164,7 +164,11 @@ void the_position_says_who_wrote_last(void **)
     assert_true(static_cast<bool>(read));
     assert_text(read->writer, "0af");
     assert_int_equal(read->wall_us, 1795536561000000);
-    for (const std::string bad : {"", "a", "a b", "a 1 2", " 1"}) {
+    assert_text(read->host, "");
+    const auto with_host = read_position(entry_of("k", write_position({"0af", 1, "gateway-2"})));
+    assert_text(with_host->host, "gateway-2");
+    assert_int_equal(with_host->wall_us, 1);
+    for (const std::string bad : {"", "a", "a b", "a b c", "a 1 2 3", " 1", " 1 h"}) {
         is_refused(read_position(entry_of("s/rev", bad)), "s/rev");
     }
 }
