@@ -39,12 +39,13 @@ std::optional<model> model_of(const replica_model &entry)
 }
 
 
-journal_news news_of(const followed_changes &of, std::uint64_t before)
+/// Takes the rows out of the changes.
+journal_news take_news(followed_changes &of, std::uint64_t before)
 {
     journal_news news{.before = before, .now = revision_after(of.up_to)};
     news.rows.reserve(of.changes.tasks.size());
-    for (const auto &task : of.changes.tasks) {
-        news.rows.push_back(task.row);
+    for (auto &task : of.changes.tasks) {
+        news.rows.push_back(std::move(task.row));
     }
     for (const auto &entry : of.changes.models) {
         if (auto read = model_of(entry)) {
@@ -325,7 +326,7 @@ void follower::apply(followed_changes changes)
         watch_->applied(std::exchange(owed_, 0));
     }
     const auto shared = std::make_shared<followed_changes>(std::move(changes));
-    around_.replica.apply(shared->changes, before, queued_,
+    around_.replica.apply(std::shared_ptr<const replica_changes>(shared, &shared->changes), before, queued_,
                           [this, shared, before, round = round_](const outcome &result) {
                               --unapplied_;
                               on_answer(result, *shared, before, round);
@@ -336,8 +337,7 @@ void follower::apply(followed_changes changes)
 }
 
 
-void follower::on_answer(const outcome &result, const followed_changes &changes, std::uint64_t before,
-                         std::uint64_t round)
+void follower::on_answer(const outcome &result, followed_changes &changes, std::uint64_t before, std::uint64_t round)
 {
     if (!result) {
         if (round == round_) { // else those that build on it
@@ -352,7 +352,7 @@ void follower::on_answer(const outcome &result, const followed_changes &changes,
         watch_->applied(std::exchange(owed_, 0));
     }
     if (around_.on_applied) {
-        around_.on_applied(news_of(changes, before));
+        around_.on_applied(take_news(changes, before));
     }
 }
 

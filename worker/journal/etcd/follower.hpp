@@ -108,7 +108,7 @@ class follower final : private etcd::watcher {
     void take(const std::vector<etcd::watch_event> &events);
     void check_clock(const std::string &mark);
     void apply(followed_changes changes);
-    void on_answer(const outcome &result, const followed_changes &changes, std::uint64_t before, std::uint64_t round);
+    void on_answer(const outcome &result, followed_changes &changes, std::uint64_t before, std::uint64_t round);
 
     void resynchronise(const std::string &why, std::chrono::milliseconds after);
     void read_page();

@@ -140,7 +140,8 @@ class journal_replica::change : public journal_write {
 
 class journal_replica::application final : public change {
   public:
-    application(statements &with, replica_changes changes, std::uint64_t from, replica_position to, done_fn done)
+    application(statements &with, std::shared_ptr<const replica_changes> changes, std::uint64_t from,
+                replica_position to, done_fn done)
         : change(with, std::move(done)), changes_(std::move(changes)), from_(from), to_(std::move(to))
     {
     }
@@ -151,14 +152,14 @@ class journal_replica::application final : public change {
         if (!follows_) {
             return;
         }
-        put_into(with_.put_task, with_.put_model, changes_);
-        for (const auto &[task_id, content] : changes_.series) {
+        put_into(with_.put_task, with_.put_model, *changes_);
+        for (const auto &[task_id, content] : changes_->series) {
             of_file.put_series.with(sqlite_bytes{content}, std::string_view(task_id)).run();
         }
-        for (const auto &task_id : changes_.removed_series) {
+        for (const auto &task_id : changes_->removed_series) {
             with_.remove_series.with(std::string_view(task_id)).run();
         }
-        for (const auto &task_id : changes_.removed) {
+        for (const auto &task_id : changes_->removed) {
             with_.remove_series.with(std::string_view(task_id)).run();
             with_.remove_task.with(std::string_view(task_id)).run();
         }
@@ -171,7 +172,7 @@ class journal_replica::application final : public change {
         if (!follows_) {
             return;
         }
-        for (const auto &put : changes_.tasks) {
+        for (const auto &put : changes_->tasks) {
             of.open_.note(put.row);
         }
         of.position_ = std::move(to_);
@@ -186,7 +187,7 @@ class journal_replica::application final : public change {
     const char *name() const noexcept override { return "apply"; }
 
   private:
-    replica_changes changes_;
+    std::shared_ptr<const replica_changes> changes_;
     std::uint64_t from_;
     replica_position to_;
     bool follows_ = true; ///< the changes before it are there
@@ -273,7 +274,8 @@ journal_replica::journal_replica(uv_loop_t *loop, const std::string &path, std::
 journal_replica::~journal_replica() = default;
 
 
-void journal_replica::apply(replica_changes changes, std::uint64_t from, replica_position to, done_fn done)
+void journal_replica::apply(std::shared_ptr<const replica_changes> changes, std::uint64_t from, replica_position to,
+                            done_fn done)
 {
     committer_.add(
         std::make_unique<application>(*statements_, std::move(changes), from, std::move(to), std::move(done)));

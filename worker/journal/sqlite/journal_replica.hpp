@@ -69,8 +69,9 @@ class journal_replica {
     const replica_position &position() const noexcept { return position_; }
 
     /// Applies changes that lead from one revision to a position. Several may be under way: if one fails, so do those that
-    /// build on it. `done` as all callbacks here: once, from the loop, in the order of the calls.
-    void apply(replica_changes changes, std::uint64_t from, replica_position to, done_fn done);
+    /// build on it. `done` as all callbacks here: once, from the loop, in the order of the calls. Nobody may write to the
+    /// changes until then.
+    void apply(std::shared_ptr<const replica_changes> changes, std::uint64_t from, replica_position to, done_fn done);
 
     // Another content beside the one that is read, until it is whole and takes its place.
 

@@ -21,6 +21,11 @@ using rollout::task_kind;
 using rollout::task_row;
 using rollout::task_status;
 
+std::shared_ptr<const replica_changes> shared(replica_changes changes)
+{
+    return std::make_shared<const replica_changes>(std::move(changes));
+}
+
 /// A replica on a loop of its own, asked and answered in one call.
 struct opened_replica {
     explicit opened_replica(const std::filesystem::path &path)
@@ -37,7 +42,7 @@ struct opened_replica {
     outcome apply(replica_changes changes, std::uint64_t revision, const std::string &mark = "m")
     {
         return await([&](rollout::done_fn done) {
-            replica->apply(std::move(changes), replica->position().revision, {id, 7, revision, mark},
+            replica->apply(shared(std::move(changes)), replica->position().revision, {id, 7, revision, mark},
                            std::move(done));
         });
     }
@@ -196,10 +201,10 @@ void changes_that_build_on_others_are_not_there_without_them(void **)
     replica.apply({{row("t1", 256, 256)}, {}, {}}, 511);
     std::vector<bool> applied;
     const auto told = [&applied](const outcome &ended) { applied.push_back(static_cast<bool>(ended)); };
-    replica->apply({{row("t2", 512, 512)}, {}, {}}, 511, {replica.id, 7, 767, "a"}, told);
-    replica->apply({{row("t3", 768, 768)}, {}, {}}, 767, {replica.id, 7, 1023, "b"}, told);
-    replica->apply({{row("t9", 9000, 9000)}, {}, {}}, 8191, {replica.id, 7, 9215, "d"}, told);
-    replica->apply({{row("t4", 1024, 1024)}, {}, {}}, 1023, {replica.id, 7, 1279, "c"}, told);
+    replica->apply(shared({{row("t2", 512, 512)}, {}, {}}), 511, {replica.id, 7, 767, "a"}, told);
+    replica->apply(shared({{row("t3", 768, 768)}, {}, {}}), 767, {replica.id, 7, 1023, "b"}, told);
+    replica->apply(shared({{row("t9", 9000, 9000)}, {}, {}}), 8191, {replica.id, 7, 9215, "d"}, told);
+    replica->apply(shared({{row("t4", 1024, 1024)}, {}, {}}), 1023, {replica.id, 7, 1279, "c"}, told);
     replica.loop.run_until([&] { return applied.size() == 4; });
     assert_true((applied == std::vector<bool>{true, true, false, true}));
     assert_int_equal(replica.all().size(), 4);
