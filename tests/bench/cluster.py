@@ -19,6 +19,7 @@ from processes import BUILD, ROLLOUTD, Rolloutd, wait_until
 from stand_in import API
 
 MEMBERS = 3
+TURNS = 5  # of the others' seconds: what a load leaves to be done, at etcd and in the copy, is the next one's to bear
 LEADER = "/rollout/default/s/leader"
 
 
@@ -32,19 +33,20 @@ def hosts_of(size, nginx=None):
 def posts(options):
     script = options.folder / "posts.lua"
     script.write_text(POSTS)
+    seconds = TURNS * options.seconds
     for size, bound in ((1, 0.5), (3, None)):
         hosts = hosts_of(size, {"workers": 1, "zone": "1024m", "locations": API})
         try:
             hosts.start()
 
             def raw(hosts=hosts):
-                done = subprocess.run([BUILD / "tests/bench/etcd_writes", str(options.seconds), "/raw/", *hosts.etcd.urls],
+                done = subprocess.run([BUILD / "tests/bench/etcd_writes", str(seconds), "/raw/", *hosts.etcd.urls],
                                       stdout=subprocess.PIPE, text=True, check=True)
                 count = int(done.stdout)
-                return Load(count / options.seconds, 0, count)
+                return Load(count / seconds, 0, count)
 
             def through(hosts=hosts):
-                return wrk(f"http://127.0.0.1:{hosts[0].nginx.port}/", options.seconds, 256, script)
+                return wrk(f"http://127.0.0.1:{hosts[0].nginx.port}/", seconds, 256, script)
             what = "a cluster's host" if size == 1 else f"one of {size} hosts"
             yield compare_rates(f"durable POST /deploy through {what}, {MEMBERS} members of etcd, 256 connections",
                                 "rolloutd's client of etcd alone", bound, options.rounds, through, raw)
