@@ -530,8 +530,11 @@ def test_that_nobody_leads_is_said_once(make_hosts, m):
     def said(text):
         return [line for line in host.rolloutd.lines() if text in line["message"]]
     # Each time that nothing was told for six seconds, another member is asked, if there is one.
-    wait_until(lambda: len([line for line in said("Connected to etcd") if line["level"] == "debug"]) >= 3, "silence, again and again")
+    await_log(host, "has told of no change")
+    first = len(said("Connected to etcd"))
+    wait_until(lambda: len(said("Connected to etcd")) >= first + 3, "silence, again and again")
     assert len(said("has told of no change")) == 1
+    assert {line["level"] for line in said("Connected to etcd")[first:]} == {"debug"}
     await_ready(host)
     etcd_of(host)["leader"] = True
     host.rolloutd.config_file.write_text(json.dumps(host.rolloutd.config))

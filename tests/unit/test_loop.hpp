@@ -1,14 +1,17 @@
 // A loop of libuv's for a test of parts that use its threads. It is run until something has happened; no time is measured.
+// SIGPIPE is ignored, as rolloutd does: whoever is written to may be gone.
 #pragma once
 
 #include <uv.h>
 
+#include <csignal>
 #include <stdexcept>
 
 class test_loop {
   public:
     test_loop()
     {
+        std::signal(SIGPIPE, SIG_IGN);
         uv_loop_init(&loop_);
         uv_timer_init(&loop_, &tick_);
         uv_timer_start(

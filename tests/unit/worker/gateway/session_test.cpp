@@ -6,7 +6,6 @@
 #include "tests/unit/test_loop.hpp"
 #include "tests/unit/worker/gateway/linked_session.hpp"
 
-#include <csignal>
 #include <string>
 #include <utility>
 #include <vector>
@@ -217,7 +216,6 @@ void one_that_is_let_go_while_a_write_is_under_way_is_told_nothing_more(void **)
 
 int main()
 {
-    std::signal(SIGPIPE, SIG_IGN); // as rolloutd does
     const CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_taken_in_their_order_with_their_lines),
         cmocka_unit_test(a_frame_that_is_none_ends_the_session_and_the_peer_hears_why),

@@ -3,7 +3,6 @@
 #include "tests/unit/test_loop.hpp"
 #include "worker/os/subprocess.hpp"
 
-#include <csignal>
 #include <filesystem>
 #include <optional>
 
@@ -151,7 +150,6 @@ void the_exit_status_says_whether_to_try_again(void **)
 
 int main()
 {
-    std::signal(SIGPIPE, SIG_IGN);
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_programs_exit_status_and_words_are_the_answer),
         cmocka_unit_test(arguments_reach_the_program_as_they_are),
