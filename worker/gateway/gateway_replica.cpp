@@ -71,6 +71,7 @@ void gateway_replica::start_stream(std::uint64_t position)
 
 void gateway_replica::on_replaced(bool is_other)
 {
+    told_.clear(); // other tasks may get these revisions
     if (is_other) {
         confirmed_ = 0;
     } else if (is_streaming()) {

@@ -146,6 +146,10 @@ void what_answers_told_of_is_not_sent_again_whichever_comes_first(void **)
     gateway.replica.note_told(*nginx.link, 10); // too late
     gateway.replica.note_told(*nginx.link, 12);
     assert_text(send({row(11), row(12)}, 10), update(12, complete, line(11)));
+
+    gateway.replica.note_told(*nginx.link, 13);
+    gateway.replica.on_replaced(true); // by another history, in which 13 is another task
+    assert_text(send({row(13)}, 12), update(13, complete, line(13)));
 }
 
 void a_gateway_that_does_not_read_gets_the_changes_as_pages_later(void **)
