@@ -25,9 +25,10 @@ def wrk(url, seconds, connections=64, script=None, arguments=(), threads=1):
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
     command += ["-s", str(script)] if script else []
     said = subprocess.run([*command, url, "--", *map(str, arguments)], capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
+    latency = re.search(r"99%\s+([\d.]+)(us|ms|s)\n", said)
+    if "Non-2xx" in said or "Socket errors" in said or latency is None:
         raise BrokenLoad(f"{url}: {said}")
-    amount, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\n", said).groups()
+    amount, unit = latency.groups()
     p99_ms = float(amount) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
     return Load(float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]), p99_ms, int(re.search(r"(\d+) requests in", said)[1]))
 
