@@ -41,9 +41,43 @@ def digest(root=ROOT):
     return made.hexdigest()[:16]
 
 
+class Store:
+    """Where buildah keeps images and containers. Of overlays, one build takes what another one has made, and their mounts end with each command;
+    vfs copies whole systems, but what is in it can be seen from outside, and it asks nothing of the kernel."""
+
+    def __init__(self, home, driver):
+        self.home, self.driver = home / driver, driver
+
+    def command(self, *arguments):
+        mounts = ["unshare", "--mount"] if self.driver == "overlay" else []
+        return in_root(*mounts, "buildah", "--storage-driver", self.driver, "--root", self.home / "store", "--runroot", self.home / "run", *arguments)
+
+    def buildah(self, *arguments, **more):
+        return run(*self.command(*arguments), env={**os.environ, "BUILDAH_ISOLATION": "chroot"}, **more).strip()
+
+    def names(self):
+        return self.buildah("images", "--format", "{{.Name}}:{{.Tag}}").split()
+
+    def take(self, name, other):
+        """Copies an image of another store."""
+        with tempfile.TemporaryDirectory(dir=self.home.parent) as folder:
+            other.buildah("push", "-q", name, f"dir:{folder}")
+            self.buildah("tag", self.buildah("pull", "-q", f"dir:{folder}"), name)
+
+
+def has_overlays(home):
+    """Whether a folder on the disk of `home` can be laid over another one: not if that is an overlay itself."""
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        for part in ("lower", "upper", "work", "all"):
+            (pathlib.Path(folder) / part).mkdir()
+        tried = subprocess.run(in_root("unshare", "--mount", "mount", "-t", "overlay", "overlay", "-o",
+                                       f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work", f"{folder}/all"), capture_output=True)
+        return tried.returncode == 0
+
+
 class Image:
     """The image and its base in a store of their own, and a container of it that tests run programs in. ROLLOUT_IMAGE_STORE names a
-    folder that keeps them: an image of the same sources is taken as it is. `beside`: another image, whose store it takes; `etcd`: with the
+    folder that keeps them: an image of the same sources is taken as it is. `beside`: another image, whose stores it takes; `etcd`: with the
     client of etcd."""
 
     def __init__(self, beside=None, etcd=False):
@@ -51,16 +85,18 @@ class Image:
         self.kept = beside or os.environ.get("ROLLOUT_IMAGE_STORE")
         self.home = beside.home if beside else pathlib.Path(self.kept or tempfile.mkdtemp(prefix="rollout-image."))
         self.home.chmod(0o755)
+        self.store = Store(self.home, "vfs")
+        self.maker = Store(self.home, "overlay") if has_overlays(self.home) else self.store
         self.repository = f"{NAME}-etcd" if etcd else NAME
         self.name = f"{self.repository}:{digest()}"
         self.container = None
         self.arguments = ["--build-arg", "ETCD=1"] if etcd else []
 
     def command(self, *arguments):
-        return in_root("buildah", "--storage-driver", "vfs", "--root", self.home / "store", "--runroot", self.home / "run", *arguments)
+        return self.store.command(*arguments)
 
-    def buildah(self, *arguments, **more):
-        return run(*self.command(*arguments), env={**os.environ, "BUILDAH_ISOLATION": "chroot"}, **more).strip()
+    def buildah(self, *arguments):
+        return self.store.buildah(*arguments)
 
     def make_base(self):
         """What debian:bookworm-slim is: Debian's smallest system, which installs packages without their documentation."""
@@ -83,14 +119,26 @@ class Image:
         self.buildah("rm", container)
         (self.home / "base.tar").unlink()
 
+    def make(self):
+        """With overlays each step of the build is kept, for the next image that has the same."""
+        is_other = self.maker is not self.store
+        if is_other and not self.beside:
+            self.maker.buildah("rmi", "--all", "--force")  # steps of older sources
+        if is_other and BASE not in self.maker.names():
+            self.maker.take(BASE, self.store)
+        self.maker.buildah("bud", *(["--layers"] if is_other else []), "--format", "docker", "--build-arg", f"BASE={BASE}", *self.arguments,
+                           "-f", DOCKER / "Dockerfile", "-t", self.name, ROOT)
+        if is_other:
+            self.store.take(self.name, self.maker)
+
     def build(self):
-        there = self.buildah("images", "--format", "{{.Name}}:{{.Tag}}").split()
+        there = self.store.names()
         if BASE not in there:
             self.make_base()
         if self.name not in there:
             for older in (name for name in there if name.startswith(f"{self.repository}:")):
                 self.buildah("rmi", "--force", older)
-            self.buildah("bud", "--format", "docker", "--build-arg", f"BASE={BASE}", *self.arguments, "-f", DOCKER / "Dockerfile", "-t", self.name, ROOT)
+            self.make()
         self.container = self.buildah("from", self.name)
         self.root = pathlib.Path(self.buildah("mount", self.container))
         self.config = json.loads(self.buildah("inspect", "--type", "image", self.name))["Docker"]["config"]
