@@ -85,8 +85,8 @@ class Image:
         self.kept = beside or os.environ.get("ROLLOUT_IMAGE_STORE")
         self.home = beside.home if beside else pathlib.Path(self.kept or tempfile.mkdtemp(prefix="rollout-image."))
         self.home.chmod(0o755)
-        self.store = Store(self.home, "vfs")
-        self.maker = Store(self.home, "overlay") if has_overlays(self.home) else self.store
+        self.store = beside.store if beside else Store(self.home, "vfs")
+        self.maker = beside.maker if beside else Store(self.home, "overlay") if has_overlays(self.home) else self.store
         self.repository = f"{NAME}-etcd" if etcd else NAME
         self.name = f"{self.repository}:{digest()}"
         self.container = None

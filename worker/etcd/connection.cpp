@@ -1,6 +1,5 @@
 #include "worker/etcd/connection.hpp"
 
-#include "worker/base/log.hpp"
 #include "worker/etcd/service_stubs.hpp"
 #include "worker/etcd/unary_call.hpp"
 
@@ -188,24 +187,22 @@ void connection::attempt_failed(failure why)
     const bool is_other = trouble_.because != why.because; // another cause needs another remedy
     trouble_ = std::move(why);
     if (endpoints_.on_failure(index_, time_.now()) || is_other) {
-        log_failure();
+        log_trouble(log_level::warning);
     }
     settle();
 }
 
 
 /// By a member that works: the others would say the same.
-void connection::refused(failure why)
+void connection::refused(const failure &why)
 {
     asked_.reset();
     candidate_.reset();
     has_settled_ = true;
     access_->count(why.because);
-    const bool is_news = access_->note_failure(index_, why.because);
-    if (trouble_ != why) {
-        log(is_news ? log_level::error : log_level::debug, why.sentence);
+    if (std::exchange(trouble_, why) != why) {
+        log_trouble(log_level::error);
     }
-    trouble_ = std::move(why);
     not_before_ = time_.now() + pause_after_refusal;
     settle();
 }
@@ -233,17 +230,17 @@ void connection::on_failure(std::uint64_t number, const failure &why)
         trouble_ = why;
         trouble_.is = failure::kind::unavailable; // for those who wait: theirs was not sent
         if (endpoints_.on_failure(index_, time_.now())) {
-            log_failure();
+            log_trouble(log_level::warning);
         }
     }
 }
 
 
 /// The other connections have the same trouble with the member: one of them logs it.
-void connection::log_failure() const
+void connection::log_trouble(log_level level) const
 {
     const bool is_news = access_->note_failure(index_, trouble_.because);
-    log(is_news ? log_level::warning : log_level::debug, trouble_.sentence);
+    log(is_news ? level : log_level::debug, trouble_.sentence);
 }
 
 

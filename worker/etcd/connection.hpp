@@ -2,6 +2,7 @@
 #pragma once
 
 #include "worker/async/clock.hpp"
+#include "worker/base/log.hpp"
 #include "worker/etcd/access.hpp"
 #include "worker/etcd/endpoints.hpp"
 #include "worker/etcd/failure.hpp"
@@ -61,9 +62,9 @@ class connection {
     void ask_token();
     void found();
     void attempt_failed(failure why);
-    void refused(failure why);
+    void refused(const failure &why);
     void settle();
-    void log_failure() const;
+    void log_trouble(log_level level) const;
     call_facts facts(bool changes = false) const;
 
     rpc_thread &thread_;

@@ -219,11 +219,7 @@ void gateway_replica::send_update(const std::vector<task_row> &rows, std::uint64
         lines.clear();
     };
     for (const auto &row : rows) {
-        while (!told.empty() && told.front() < row.revision) {
-            told = told.subspan(1);
-        }
-        if (!told.empty() && told.front() == row.revision) {
-            told = told.subspan(1);
+        if (std::ranges::binary_search(told, row.revision)) {
             continue;
         }
         append_task_line(lines += '\n', line_of(row));

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace rollout::cluster {
@@ -45,12 +46,11 @@ std::string_view take_line(std::string_view &value) noexcept
 
 
 /// Returns whether the line has exactly these words.
-template <std::size_t count>
-bool split(std::string_view line, std::array<std::string_view, count> &words) noexcept
+bool split(std::string_view line, std::span<std::string_view> words) noexcept
 {
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < words.size(); ++i) {
         const auto end = line.find(' ');
-        const bool is_last = i + 1 == count;
+        const bool is_last = i + 1 == words.size();
         if (line.empty() || (end == std::string_view::npos) != is_last) {
             return false;
         }
@@ -139,13 +139,8 @@ std::string write_position(const position_record &from)
 
 result<position_record> read_position(const etcd::key_value &entry)
 {
-    std::array<std::string_view, 3> words;
-    std::array<std::string_view, 2> without_host;
-    bool is_split = split(entry.value, words);
-    if (!is_split) {
-        is_split = split(entry.value, without_host);
-        words = {without_host[0], without_host[1], {}};
-    }
+    std::array<std::string_view, 3> words; // the last one may be missing
+    const bool is_split = split(entry.value, words) || split(entry.value, std::span(words).first(2));
     position_record read;
     if (!is_split || words[0].empty() || !read_number(words[1], read.wall_us)) {
         return damaged<position_record>(entry, "it is not a writer and a time");
