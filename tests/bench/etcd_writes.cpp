@@ -7,7 +7,6 @@
 #include "worker/etcd/client.hpp"
 #include "worker/etcd/rpc_thread.hpp"
 #include "worker/journal/etcd/own_writes.hpp"
-#include "worker/journal/etcd/records.hpp"
 #include "worker/journal/etcd/writer.hpp"
 #include "worker/journal/etcd/writes.hpp"
 #include "worker/os/signals.hpp"
@@ -75,8 +74,7 @@ class load {
             const auto wanted = cluster::writes::create(names_, own_, next_task(++begun_, clock_), nullptr);
             request.then.push_back({wanted->request(i, own_)});
         }
-        const auto position = cluster::write_position({own_.writer(), clock_.wall_us()});
-        request.then.push_back({etcd::put_request{names_.position(), position, 0}});
+        request.then.push_back({cluster::writes::position(names_, own_, clock_.wall_us())});
         calls_[place] = client_->txn(std::move(request), [this, place](const etcd::answer<etcd::txn_answer> &got) {
             if (!got || !got->succeeded) {
                 std::fprintf(stderr, "A transaction failed: %s\n", got ? "a compare" : got.why().sentence.c_str());

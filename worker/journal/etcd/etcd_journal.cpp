@@ -72,13 +72,7 @@ or_not_known(std::function<void(outcome, std::optional<Found>)> done)
 
 etcd_journal::etcd_journal(uv_loop_t *loop, clock &time, etcd::rpc_thread &thread, const place &where)
     : time_(time), names_(where.prefix), client_(thread, time, where.access), replica_(loop, where.path),
-      own_(new_instance_id(), where.access->host()), writer_({cluster::store_of(client_), time, names_, own_,
-                                                              [this](std::chrono::nanoseconds took, bool ok) {
-                                                                  if (on_attempt) {
-                                                                      on_attempt(took, ok);
-                                                                  }
-                                                              },
-                                                              [this] { follower_.rejoin(); }}),
+      own_(new_instance_id(), where.access->host()), writer_(around_writer()),
       index_(cluster::store_of(client_), time, names_), random_(std::random_device{}()),
       follower_(around_follower(thread, where))
 {
@@ -87,6 +81,22 @@ etcd_journal::etcd_journal(uv_loop_t *loop, clock &time, etcd::rpc_thread &threa
 
 
 etcd_journal::~etcd_journal() = default;
+
+
+cluster::writer::surroundings etcd_journal::around_writer()
+{
+    return {.etcd = cluster::store_of(client_),
+            .time = time_,
+            .names = names_,
+            .own = own_,
+            .on_attempt =
+                [this](std::chrono::nanoseconds took, bool ok) {
+                    if (on_attempt) {
+                        on_attempt(took, ok);
+                    }
+                },
+            .on_other_meta = [this] { follower_.rejoin(); }};
+}
 
 
 cluster::follower::surroundings etcd_journal::around_follower(etcd::rpc_thread &thread, const place &where)
@@ -157,8 +167,7 @@ void etcd_journal::tick()
 {
     etcd::txn_request request;
     request.compares.push_back(etcd::compare::created_at(names_.leader(), own_.token()));
-    const auto position = cluster::write_position({own_.writer(), time_.wall_us(), own_.host()});
-    request.then.push_back({etcd::put_request{names_.position(), position, 0}});
+    request.then.push_back({cluster::writes::position(names_, own_, time_.wall_us())});
     tick_ = client_.txn(std::move(request), [this](const etcd::answer<etcd::txn_answer> &got) {
         if (!got) {
             log(log_level::debug, "A tick could not be written to etcd: " + got.why().sentence);

@@ -106,6 +106,7 @@ class etcd_journal final : public journal {
   private:
     using read_fn = etcd::answer_fn<etcd::range_answer>;
 
+    cluster::writer::surroundings around_writer();
     cluster::follower::surroundings around_follower(etcd::rpc_thread &thread, const place &where);
     void add(cluster::write_ptr wanted);
     void tick();

@@ -2,7 +2,6 @@
 
 #include "worker/base/failpoint.hpp"
 #include "worker/base/log.hpp"
-#include "worker/journal/etcd/records.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -187,8 +186,7 @@ void writer::send(batch_place which)
         failpoint({"etcd", "txn", which->writes[i]->name(), "before"});
         request.then.push_back({which->writes[i]->request(static_cast<unsigned>(i), around_.own)});
     }
-    const auto position = write_position({around_.own.writer(), around_.time.wall_us(), around_.own.host()});
-    request.then.push_back({etcd::put_request{around_.names.position(), position, 0}});
+    request.then.push_back({writes::position(around_.names, around_.own, around_.time.wall_us())});
     which->attempted = around_.time.now();
     which->call = around_.etcd.txn(std::move(request), [this, which](etcd::answer<etcd::txn_answer> got) {
         for (const auto &sent : which->writes) {

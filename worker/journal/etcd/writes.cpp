@@ -426,6 +426,12 @@ write_ptr remove(const keys &names, const own_writes &own, const std::string &ta
     return std::make_unique<removing_write>(names, own, task_id, revision, std::move(done));
 }
 
+
+etcd::put_request position(const keys &names, const own_writes &own, std::int64_t wall_us)
+{
+    return {names.position(), write_position({own.writer(), wall_us, own.host()}), 0};
+}
+
 } // namespace writes
 
 } // namespace rollout::cluster

@@ -62,6 +62,9 @@ using removed_fn = std::function<void(outcome, bool removed)>;
 write_ptr remove(const keys &names, const own_writes &own, const std::string &task_id, std::uint64_t revision,
                  removed_fn done);
 
+/// Returns the last put of each transaction: who wrote, and when by its clock.
+etcd::put_request position(const keys &names, const own_writes &own, std::int64_t wall_us);
+
 } // namespace writes
 
 /// Returns what a read says to a creation that is only to find the task: `row`, the wanted one, becomes that which has the
