@@ -1,8 +1,8 @@
 #include "worker/etcd/client.hpp"
 
 #include "worker/base/format.hpp"
-#include "worker/etcd/connection.hpp"
 #include "worker/etcd/conversion.hpp"
+#include "worker/etcd/member_connection.hpp"
 #include "worker/etcd/service_stubs.hpp"
 #include "worker/etcd/unary_call.hpp"
 
@@ -27,7 +27,8 @@ using attempt_done = std::function<void(const grpc::Status &status, const std::f
 /// How a call is sent, and how it ends without an answer.
 struct call_plan {
     bool changes = false;
-    std::function<std::unique_ptr<pending_rpc>(const connection::member &, milliseconds timeout, attempt_done)> send;
+    std::function<std::unique_ptr<pending_rpc>(const member_connection::member &, milliseconds timeout, attempt_done)>
+        send;
     std::function<void(failure)> fail;
 };
 
@@ -119,7 +120,7 @@ class client::implementation : public std::enable_shared_from_this<implementatio
         connection_->want();
     }
 
-    void send(const call_ptr &call, const connection::member &member)
+    void send(const call_ptr &call, const member_connection::member &member)
     {
         call->waits = false;
         call->alarm.reset();
@@ -233,7 +234,7 @@ class client::implementation : public std::enable_shared_from_this<implementatio
     std::shared_ptr<const access> access_;
     bool closed_ = false;
     std::list<call_ptr> calls_;
-    std::optional<connection> connection_; ///< until close()
+    std::optional<member_connection> connection_; ///< until close()
 };
 
 
@@ -253,7 +254,7 @@ call_plan plan_of(rpc_thread &thread, bool changes, Wanted wanted, stub_method<S
     fill(**request, std::move(wanted));
     const auto to_call = std::make_shared<answer_fn<Answer>>(std::move(done));
     return {changes,
-            [&thread, request, method, to_call](const connection::member &member, milliseconds timeout,
+            [&thread, request, method, to_call](const member_connection::member &member, milliseconds timeout,
                                                 attempt_done ended) {
                 auto &stub = member.stubs->of<Service>();
                 return unary_call<Response>::start(

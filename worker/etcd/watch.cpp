@@ -1,8 +1,8 @@
 #include "worker/etcd/watch.hpp"
 
 #include "worker/base/format.hpp"
-#include "worker/etcd/connection.hpp"
 #include "worker/etcd/conversion.hpp"
+#include "worker/etcd/member_connection.hpp"
 #include "worker/etcd/service_stubs.hpp"
 #include "worker/etcd/unary_call.hpp"
 
@@ -29,7 +29,7 @@ class stream_user {
 /// One stream, with one thing under way at a time: opened, the request written, responses read one by one, its status taken.
 class watch_stream final : public rpc_thread::step {
   public:
-    static watch_stream *open(rpc_thread &thread, const connection::member &member, wire::WatchRequest request,
+    static watch_stream *open(rpc_thread &thread, const member_connection::member &member, wire::WatchRequest request,
                               stream_user &user)
     {
         auto *made = new watch_stream(member.stubs, std::move(request), user);
@@ -309,7 +309,7 @@ class watch::implementation final : public stream_user, public std::enable_share
     watcher &told_;
     std::shared_ptr<const access> access_;
     bool closed_ = false;
-    std::optional<connection> connection_; ///< until close()
+    std::optional<member_connection> connection_; ///< until close()
     std::unique_ptr<watch_stream, abandoner> stream_;
     std::uint64_t number_ = 0; ///< of the member that has the stream
     std::string url_;

@@ -1,4 +1,4 @@
-#include "worker/etcd/connection.hpp"
+#include "worker/etcd/member_connection.hpp"
 
 #include "worker/etcd/service_stubs.hpp"
 #include "worker/etcd/unary_call.hpp"
@@ -33,8 +33,8 @@ failure not_yet(const std::string &url)
 } // namespace
 
 
-connection::connection(rpc_thread &thread, clock &time, std::shared_ptr<const access> to,
-                       std::function<void()> on_settled)
+member_connection::member_connection(rpc_thread &thread, clock &time, std::shared_ptr<const access> to,
+                                     std::function<void()> on_settled)
     : thread_(thread), time_(time), access_(std::move(to)), on_settled_(std::move(on_settled)),
       endpoints_(access_->members().size(), access_->first_member(), chance()),
       trouble_(not_yet(access_->members()[access_->first_member()].url))
@@ -42,10 +42,10 @@ connection::connection(rpc_thread &thread, clock &time, std::shared_ptr<const ac
 }
 
 
-connection::~connection() = default;
+member_connection::~member_connection() = default;
 
 
-void connection::want()
+void member_connection::want()
 {
     if (current_ || candidate_ || pause_) {
         return;
@@ -64,13 +64,13 @@ void connection::want()
 }
 
 
-std::string connection::progress() const
+std::string member_connection::progress() const
 {
     return current_ ? "etcd at " + current_->url + " is connected, and has not answered yet" : trouble_.sentence;
 }
 
 
-void connection::begin(std::size_t index)
+void member_connection::begin(std::size_t index)
 {
     index_ = index;
     if (!has_settled_) {
@@ -85,7 +85,7 @@ void connection::begin(std::size_t index)
 }
 
 
-void connection::ask_status()
+void member_connection::ask_status()
 {
     using response = etcdserverpb::StatusResponse;
     auto &stub = candidate_->stubs->of<etcdserverpb::Maintenance>();
@@ -120,7 +120,7 @@ void connection::ask_status()
 }
 
 
-void connection::ask_token()
+void member_connection::ask_token()
 {
     using response = etcdserverpb::AuthenticateResponse;
     auto &stub = candidate_->stubs->of<etcdserverpb::Auth>();
@@ -153,7 +153,7 @@ void connection::ask_token()
 }
 
 
-void connection::found()
+void member_connection::found()
 {
     asked_.reset();
     current_ = std::exchange(candidate_, std::nullopt);
@@ -169,7 +169,7 @@ void connection::found()
 
 
 /// What keeps TLS from working may be in this host's own files: that is told, as etcd and gRPC do not.
-void connection::attempt_failed(failure why)
+void member_connection::attempt_failed(failure why)
 {
     const bool may_be_own = why.because == failure::cause::certificate || why.because == failure::cause::unreachable;
     if (may_be_own && access_->members()[index_].is_tls) {
@@ -194,7 +194,7 @@ void connection::attempt_failed(failure why)
 
 
 /// By a member that works: the others would say the same.
-void connection::refused(const failure &why)
+void member_connection::refused(const failure &why)
 {
     asked_.reset();
     candidate_.reset();
@@ -208,14 +208,14 @@ void connection::refused(const failure &why)
 }
 
 
-void connection::settle()
+void member_connection::settle()
 {
     const auto call = on_settled_; // which may destroy this object
     call();
 }
 
 
-void connection::on_success(std::uint64_t number)
+void member_connection::on_success(std::uint64_t number)
 {
     if (current_ && current_->number == number) {
         endpoints_.on_success(index_);
@@ -223,7 +223,7 @@ void connection::on_success(std::uint64_t number)
 }
 
 
-void connection::on_failure(std::uint64_t number, const failure &why)
+void member_connection::on_failure(std::uint64_t number, const failure &why)
 {
     if (current_ && current_->number == number) {
         current_.reset();
@@ -237,14 +237,14 @@ void connection::on_failure(std::uint64_t number, const failure &why)
 
 
 /// The other connections have the same trouble with the member: one of them logs it.
-void connection::log_trouble(log_level level) const
+void member_connection::log_trouble(log_level level) const
 {
     const bool is_news = access_->note_failure(index_, trouble_.because);
     log(is_news ? level : log_level::debug, trouble_.sentence);
 }
 
 
-void connection::leave(std::uint64_t number, const std::string &why)
+void member_connection::leave(std::uint64_t number, const std::string &why)
 {
     if (current_ && current_->number == number) {
         current_.reset();
@@ -255,7 +255,7 @@ void connection::leave(std::uint64_t number, const std::string &why)
 }
 
 
-void connection::on_token_refused(std::uint64_t number)
+void member_connection::on_token_refused(std::uint64_t number)
 {
     if (!current_ || current_->number != number || access_->user().empty()) {
         return;
@@ -271,7 +271,7 @@ void connection::on_token_refused(std::uint64_t number)
 }
 
 
-call_facts connection::facts(bool changes) const
+call_facts member_connection::facts(bool changes) const
 {
     return {candidate_ ? std::string_view(candidate_->url) : std::string_view(), access_->user(), attempt_timeout,
             changes};

@@ -21,7 +21,7 @@ class service_stubs;
 
 /// Before a member is used it is asked for its status, so that a change is never sent to one that is silent or has no
 /// leader: what never left cannot have been made.
-class connection {
+class member_connection {
   public:
     struct member {
         std::shared_ptr<const service_stubs> stubs;
@@ -31,10 +31,11 @@ class connection {
     };
 
     /// `on_settled` runs on the loop when a member is found or an attempt has failed; it may destroy the connection.
-    connection(rpc_thread &thread, clock &time, std::shared_ptr<const access> to, std::function<void()> on_settled);
-    ~connection();
-    connection(const connection &) = delete;
-    connection &operator=(const connection &) = delete;
+    member_connection(rpc_thread &thread, clock &time, std::shared_ptr<const access> to,
+                      std::function<void()> on_settled);
+    ~member_connection();
+    member_connection(const member_connection &) = delete;
+    member_connection &operator=(const member_connection &) = delete;
 
     /// Returns the member in use; null: none. Valid until the next call of anything here.
     const member *current() const noexcept { return current_ ? &*current_ : nullptr; }
