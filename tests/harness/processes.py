@@ -30,7 +30,7 @@ DEADLINE_S = 60
 def sanitizers_of(program):
     """The paths of the sanitizers' libraries that a program or a module is built with."""
     libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return [line.split()[2] for line in libraries.splitlines() if "libasan" in line or "libubsan" in line]
+    return [line.split()[2] for line in libraries.splitlines() if any(name in line for name in ("libasan", "libubsan", "libclang_rt"))]
 
 
 def nginx_environment():

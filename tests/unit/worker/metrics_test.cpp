@@ -78,7 +78,7 @@ void a_cluster_has_metrics_of_its_own(void **)
     const rolloutd_metrics own("1.2.3", 1700000000);
     rolloutd_metrics::moment now;
     assert_true(own.text(now).find("etcd") == std::string::npos);
-    now.cluster.emplace();
+    now.cluster = rolloutd_metrics::cluster();
     now.cluster->leads = true;
     now.cluster->leases = {{"host", 2500ms}, {"leader", 0ms}};
     now.cluster->errors = {{"no_space", 3}, {"timed_out", 0}};

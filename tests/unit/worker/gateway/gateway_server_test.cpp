@@ -240,7 +240,7 @@ void a_page_of_models_is_written_some_in_a_turn_and_others_are_answered_between(
     world.nginx->say(R"({"type": "metrics", "id": 3})");
     world.nginx->hear(world.loop, "metered");
     assert_true(written < 2 * count / 3);
-    for (int before = written; written < 2 * count; before = written) {
+    for (int before = written; before < 2 * count; before = written) {
         uv_run(world.loop.get(), UV_RUN_NOWAIT); // a turn: UV_RUN_ONCE looks at timers a second time
         assert_true(written - before <= 32);
     }
