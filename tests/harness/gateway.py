@@ -232,7 +232,13 @@ def answer_of(answer):
 
 
 class UntilEnded:
-    """Threads that each run `self.run()`, which returns soon once `ending` is set."""
+    """Threads that each run `self.run()`, which does something while `goes_on()`. They pause between: clients that ask as often as they can
+    take the processors from what is tested."""
+
+    PAUSE_S = 0.01
+
+    def goes_on(self):
+        return not self.ending.wait(self.PAUSE_S)
 
     def begin(self, threads):
         self.ending = threading.Event()
@@ -264,7 +270,7 @@ class Traffic(UntilEnded):
 
     def run(self):
         client = Client(self._gateway.nginx.port, keep=True)
-        while not self.ending.is_set():
+        while self.goes_on():
             kept = client.connection is not None
             try:
                 answer = client.post(self._path, {"inputs": []})

@@ -157,7 +157,7 @@ class GrpcTraffic(UntilEnded):
 
     def run(self):
         client = GrpcClient(self._port)
-        while not self.ending.is_set():
+        while self.goes_on():
             try:
                 self.answers.append(client.answer(self._model))
             except grpc.RpcError as error:

@@ -1,6 +1,7 @@
 """The three processes of a gateway, each started in a folder of the test's own, and ended by process id."""
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -27,6 +28,7 @@ NGINX = os.environ.get("ROLLOUT_NGINX", "/usr/sbin/nginx")
 DEADLINE_S = 60
 
 
+@functools.cache
 def sanitizers_of(program):
     """The paths of the sanitizers' libraries that a program or a module is built with."""
     libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout

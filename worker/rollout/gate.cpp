@@ -9,7 +9,7 @@ namespace rollout {
 
 namespace {
 
-/// 4xx are blamed on green if they are far above blue's.
+/// 4xx are blamed on green if they are far above blue's, which are at most so many for that.
 constexpr double far_above_factor = 2;
 constexpr double far_above_margin = 0.1;
 constexpr double far_above_nothing = 0.5;
@@ -213,13 +213,14 @@ std::optional<double> gate::limit_of(const test &of) const
         return slow_share;
     case gate_test::error_ratio:
         return bounded(*limits_.max_error_ratio_to_blue, failed_of(blue));
-    case gate_test::client_errors:
+    case gate_test::client_errors: {
         if (blue.requests == 0) {
             return far_above_nothing;
         }
-        return std::min(far_above_most,
-                        far_above_margin +
-                            far_above_factor * share_at_most(refused_of(blue), part_of_bound * of.share.false_alarm));
+        const double blues = share_at_most(refused_of(blue), part_of_bound * of.share.false_alarm);
+        const double far_above = std::min(far_above_most, far_above_margin + far_above_factor * blues);
+        return far_above > blues ? std::optional(far_above) : std::nullopt;
+    }
     case gate_test::abandoned:
         return bounded(std::max(unasked_ratio, limits_.max_error_ratio_to_blue.value_or(0)), abandoned_of(blue));
     }
@@ -269,7 +270,10 @@ void gate::observe_one(test &of, const gate_window &since_last)
         add_share(failed_of(green));
         break;
     case gate_test::client_errors:
-        add_share(refused_of(green));
+        // Blue's first requests are no "there is no blue" for green's of the same time.
+        if (blue.requests == 0 || blue_to_compare().requests != 0) {
+            add_share(refused_of(green));
+        }
         break;
     case gate_test::error_ratio:
         has_baseline ? add_share(failed_of(green))

@@ -154,6 +154,26 @@ void test_each_limit_judges_what_it_says(void **)
 }
 
 
+void test_requests_that_both_refuse_are_not_held_against_green(void **)
+{
+    gate all = made_gate(limited(50, {&gate_settings::max_error_rate, 0.01}));
+    for (int i = 0; i < 100; ++i) {
+        all.observe({counted(43, 0, 43), counted(48, 0, 48)});
+        assert_int_equal(all.verdict_at_end().is, i == 0 ? kind::undecided : kind::good);
+    }
+    gate nearly_all = made_gate(limited(50, {&gate_settings::max_error_rate, 0.01}));
+    for (int i = 0; i < 100; ++i) {
+        nearly_all.observe({counted(100, 0, 98), counted(100, 0, 97)});
+        assert_int_equal(nearly_all.verdict_at_end().is, kind::good);
+    }
+    gate many = made_gate(limited(50, {&gate_settings::max_error_rate, 0.01}));
+    for (int i = 0; i < 100; ++i) {
+        many.observe({counted(100, 0, 100), counted(100, 0, 70)});
+    }
+    assert_int_equal(many.verdict().is, kind::bad);
+}
+
+
 void test_a_quantile_is_compared_with_what_blues_is_at_most(void **)
 {
     gate of = made_gate(limited(50, {&gate_settings::max_p99_ratio_to_blue, 1.5}));
@@ -326,6 +346,7 @@ int main()
         cmocka_unit_test(test_what_waits_for_too_long_is_slow_already),
         cmocka_unit_test(test_what_was_waiting_counts_once_when_it_ends),
         cmocka_unit_test(test_without_a_limit_of_latency_what_hangs_holds_the_hold),
+        cmocka_unit_test(test_requests_that_both_refuse_are_not_held_against_green),
         cmocka_unit_test(test_a_stream_is_judged_by_its_first_byte_if_the_gate_says_so),
         cmocka_unit_test(test_without_traffic_of_its_own_blue_is_what_it_was),
         cmocka_unit_test(test_the_baseline_of_a_report_is_read_back),
