@@ -40,7 +40,7 @@ connection::connection(const link_settings &settings, ngx_log_t *log, user &of)
     flush_event_.data = this;
     flush_event_.log = log;
 
-    ngx_add_timer(&connect_timer_, 0);
+    connect_in(0);
 }
 
 
@@ -56,8 +56,22 @@ connection::~connection()
 /// Checks the timer of the read side, or that of the next attempt to connect.
 bool connection::stood_still() const noexcept
 {
-    return state_ == state::down ? tried_ && connect_timer_.timer_set && is_past(connect_timer_.timer.key + late_ms)
-                                 : is_past(heard_ + silence_ms + late_ms);
+    return state_ == state::down ? connect_timer_.timer_set && is_late() : is_past(heard_ + silence_ms + late_ms);
+}
+
+
+/// Returns whether the timer of the next attempt is late, or was when it expired. The first one is set before the process has its clock.
+bool connection::is_late() const noexcept
+{
+    return tried_ && is_past(connect_at_ + late_ms);
+}
+
+
+/// The timer itself forgets its time when it expires.
+void connection::connect_in(ngx_msec_t pause) noexcept
+{
+    ngx_add_timer(&connect_timer_, pause);
+    connect_at_ = ngx_current_msec + pause;
 }
 
 
@@ -84,8 +98,7 @@ void connection::read_soon() noexcept
 void connection::on_connect_timer(ngx_event_t *event) noexcept
 {
     auto *self = static_cast<connection *>(event->data);
-    if (self->tried_ &&
-        is_past(event->timer.key + late_ms)) { // the first timer is set before the process has its clock
+    if (self->is_late()) {
         self->user_.on_standstill();
     }
     self->connect();
@@ -112,7 +125,7 @@ void connection::connect() noexcept
                         : "");
         }
         const ngx_msec_t jitter = static_cast<ngx_msec_t>(ngx_random()) % (backoff_ / 4 + 1);
-        ngx_add_timer(&connect_timer_, backoff_ - jitter);
+        connect_in(backoff_ - jitter);
         backoff_ = std::min(backoff_ * 2, std::max(longest_backoff_ms, settings_.reconnect));
         return;
     }
@@ -213,7 +226,7 @@ void connection::disconnect(const char *reason) noexcept
     }
     shut();
     if (!connect_timer_.timer_set) {
-        ngx_add_timer(&connect_timer_, backoff_);
+        connect_in(backoff_);
     }
     user_.on_end();
 }

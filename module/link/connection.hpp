@@ -100,6 +100,8 @@ class connection {
     static void on_connect_timer(ngx_event_t *event) noexcept;
 
     void connect() noexcept;
+    void connect_in(ngx_msec_t pause) noexcept;
+    bool is_late() const noexcept;
     void restart() noexcept;
     const char *open_socket() noexcept;
     void shut() noexcept;
@@ -116,6 +118,7 @@ class connection {
     state state_ = state::down;
     ngx_connection_t *socket_ = nullptr;
     ngx_event_t connect_timer_{};
+    ngx_msec_t connect_at_ = 0; ///< when that is due, or was
     ngx_event_t flush_event_{};
     ngx_msec_t backoff_;
     ngx_msec_t heard_ = 0; ///< when something last came from rolloutd, or the connection was made

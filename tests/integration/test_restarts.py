@@ -5,9 +5,11 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -70,6 +72,22 @@ def test_with_rolloutd_stopped_reads_and_routing_go_on(served):
     wait_until(lambda: served.post("/deploy", {"model_id": "m", "task_id": "mine"}).status == 200, "posts")
     served.wait({"task_id": "mine"}, status="completed")
     assert served.infer("m") == "first"
+
+
+def test_that_rolloutd_is_away_is_said_once_by_each_process(served):
+    served.rolloutd.stop()
+    path = served.rolloutd.socket
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as nobody:
+        nobody.bind(str(path))
+        path.chmod(0o666)
+        nobody.listen(16)
+        nobody.settimeout(DEADLINE_S)
+        for _ in range(10):  # attempts of each of them
+            nobody.accept()[0].close()
+    said = re.findall(r"\[(?:warn|error)\] (\d+)#\d+:.* rollout: ", served.nginx.errors())
+    assert sorted(map(int, said)) == sorted(served.nginx.worker_pids()), served.nginx.errors()
+    path.unlink()
 
 
 def test_a_post_that_rolloutd_never_answers_is_500_and_then_found(served):
