@@ -359,9 +359,10 @@ def test_what_is_no_json_object_is_said_so(tmp_path, text, said):
     assert done.returncode == 1 and said in done.stderr
 
 
-def test_a_missing_file_is_said_so(tmp_path):
-    done = check(tmp_path / "nothing.json")
-    assert done.returncode == 1 and "nothing.json" in done.stderr and "cannot be read" in done.stderr
+@pytest.mark.parametrize("name, why", [("nothing.json", "No such file"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read_is_said_so(tmp_path, name, why):
+    done = check(tmp_path / name)
+    assert done.returncode == 1 and str(tmp_path / name) in done.stderr and f"cannot be read: {why}" in done.stderr
 
 
 def test_rolloutd_does_not_start_with_a_fault(tmp_path):

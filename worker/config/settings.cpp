@@ -10,11 +10,11 @@
 #include "worker/os/users.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include <sys/un.h>
 #include <unistd.h>
@@ -280,7 +280,11 @@ settings read_settings(const std::string &path, std::vector<json_fault> &faults)
 {
     settings to;
     std::ifstream file(path, std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    std::string bytes;
+    std::array<char, 4096> part;
+    while (file.read(part.data(), part.size()) || file.gcount() != 0) {
+        bytes.append(part.data(), static_cast<std::size_t>(file.gcount()));
+    }
     if (!file.is_open() || file.bad()) {
         faults.push_back({"", "the file " + shown(path) + " cannot be read: " + format_errno(errno)});
         return to;

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <csignal>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 
@@ -29,7 +28,8 @@ struct process_state {
 std::optional<process_state> state_of(int pid)
 {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::string text;
+    std::getline(file, text, '\0'); // a process that ends meanwhile fails it; an iterator over the buffer would throw
     const auto begin = text.find('(');
     const auto end = text.rfind(')'); // a name may contain any character
     if (begin == std::string::npos || end == std::string::npos) {

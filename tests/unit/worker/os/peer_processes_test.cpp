@@ -1,6 +1,8 @@
 #include "tests/unit/cmocka.hpp"
 #include "worker/os/peer_processes.hpp"
 
+#include <thread>
+
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +30,22 @@ void a_process_that_ended_before_it_was_looked_at_is_gone(void **)
     assert_true(known.are_gone());
 }
 
+void a_process_may_end_while_it_is_looked_at(void **)
+{
+    for (int i = 0; i < 500; ++i) {
+        const int pid = fork();
+        if (pid == 0) {
+            _exit(0);
+        }
+        std::thread ending([pid] { assert_int_equal(waitpid(pid, nullptr, 0), pid); });
+        peer_processes known;
+        known.add(pid);
+        known.add(pid);
+        ending.join();
+        assert_false(known.text().empty());
+    }
+}
+
 void a_process_that_lives_is_not_gone(void **)
 {
     peer_processes known;
@@ -52,6 +70,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_process_that_ended_before_it_was_looked_at_is_gone),
+        cmocka_unit_test(a_process_may_end_while_it_is_looked_at),
         cmocka_unit_test(a_process_that_lives_is_not_gone),
         cmocka_unit_test(a_process_out_of_sight_may_live),
     };
