@@ -9,7 +9,7 @@ namespace rollout {
 
 namespace {
 
-/// 4xx are blamed on green if they are far above blue's, which are at most so many for that.
+/// 4xx are blamed on green if they are far above blue's: a share of 95 % is, if blue's is below that.
 constexpr double far_above_factor = 2;
 constexpr double far_above_margin = 0.1;
 constexpr double far_above_nothing = 0.5;
