@@ -100,7 +100,7 @@ std::optional<ngx_int_t> end_now(request_turns &turns) noexcept
     auto &stream = *static_cast<grpc_stream *>(turns.work);
     ngx_http_upstream_t *upstream = r->upstream;
     if (upstream == nullptr || upstream->cleanup == nullptr) {
-        return NGX_DONE; // it has ended by itself
+        return NGX_DONE; // it has ended by itself, or is refused before it has a server
     }
     const bool had_head = r->header_sent;
     r->main->count++; // released when the upstream ends

@@ -90,14 +90,16 @@ bool ends(const ngx_chain_t *chain) noexcept
 }
 
 
-/// Passes on nothing of the chain except the end of the body.
-ngx_chain_t *drop(ngx_http_request_t *r, ngx_chain_t *in) noexcept
+/// Passes on nothing of the chain except the end of the body. Of a stream that the gateway ends, not even that: the
+/// server would take it for whole, and its own end could reach the client before the gateway's.
+ngx_chain_t *drop(ngx_http_request_t *r, ngx_chain_t *in, const grpc_stream *stream) noexcept
 {
     bool ends = false;
     for (; in != nullptr; in = in->next) {
         in->buf->pos = in->buf->last;
         ends = ends || in->buf->last_buf;
     }
+    ends = ends && (stream == nullptr || stream->status == 0);
     ngx_chain_t *end = ends ? ngx_alloc_chain_link(r->pool) : nullptr;
     if (end == nullptr) {
         return nullptr;
@@ -136,7 +138,7 @@ ngx_int_t name_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         }
     }
     if (body->is_dropped) {
-        out = drop(r, in);
+        out = drop(r, in, body->stream);
     }
     const ngx_int_t rc = next_name_filter(r, out);
     free_links(r->pool, out);

@@ -491,6 +491,9 @@ ngx_int_t choose_route(ngx_http_request_t *r)
         if (body->fault != nullptr) {
             return refuse(r, problem_of(body->fault->http_status, body->fault->sentence), body->fault->grpc_status);
         }
+        if (body->stream != nullptr && body->stream->status != 0) { // ended before it has a server
+            return refuse(r, problem_of(NGX_HTTP_BAD_REQUEST, view_of(body->stream->sentence)), body->stream->status);
+        }
     }
     route_request *request = choice_of(r);
     if (request == nullptr) {

@@ -104,6 +104,10 @@ def serves(host, model, answer):
     wait_until(lambda: host.infer(model) == answer, f"the route at {host.name}")
 
 
+def knows(host, task_id):
+    wait_until(lambda: host.get(f"/deploy/{task_id}").status == 200, f"{task_id} at {host.name}")
+
+
 def check(host):
     """`rolloutd --check`: its status and what it says."""
     host.rolloutd.config_file.write_text(json.dumps(host.rolloutd.config))
@@ -461,6 +465,7 @@ def test_an_etcd_that_was_restored_is_noticed_and_everything_read_anew(make_host
         hosts.etcd.start_again()
     later = post_until_taken(hosts[0], f"{m}-later", f"{m}-later")
     hosts[0].wait(later)
+    knows(hosts[1], later["task_id"])  # a host that has not followed it has nothing to read anew
     hosts.etcd.kill()
     for host in hosts:
         await_unready(host, member.url)

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import urllib.parse
 
 import h2.config
 import h2.connection
@@ -9,6 +10,7 @@ import h2.events
 import pytest
 
 from grpc_servers import SERVICE, GrpcServer, field, frame
+from listener import Listener
 from processes import DEADLINE_S, wait_until
 from routed_servers import RoutedServers
 
@@ -140,6 +142,69 @@ def test_a_length_that_the_client_declares(world):
             stream = client.begin(SERVICE + method, content_length=str(len(frame(MESSAGE))))
             client.send(stream, frame(MESSAGE), True)
             assert client.end(stream)[0]["grpc-status"] == "0"
+
+
+class Recorder:
+    """A server that answers nothing; `events` are those of its connections' streams, and "closed"."""
+
+    def __init__(self):
+        self.events = []
+        self.listener = Listener(self.talk)
+        self.address = f"127.0.0.1:{self.listener.port}"
+
+    def talk(self, peer):
+        peer.settimeout(DEADLINE_S)
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        connection.initiate_connection()
+        with contextlib.suppress(OSError):
+            while True:
+                peer.sendall(connection.data_to_send())
+                received = peer.recv(65536)
+                if not received:
+                    break
+                self.events += connection.receive_data(received)
+        self.events.append("closed")
+
+    def has(self, event):
+        return event in self.events or event in map(type, self.events)
+
+
+@pytest.fixture
+def recorder(world):
+    made = Recorder()
+    world.route("recorded", upstreams=(made.address, made.address))
+    yield made
+    made.listener.close()
+
+
+SECOND = [(field(1, "other"), "9", "this one \"other\""), (field(2, "1"), "3", "no model name")]
+
+
+@pytest.mark.parametrize("second, status, words", SECOND)
+def test_a_server_never_takes_a_stream_for_whole_of_which_a_message_was_refused(world, recorder, second, status, words):
+    """It would end it with status 0, which could reach the client before the gateway's."""
+    with Connection(world) as client:
+        stream = client.begin(SERVICE + "ModelStreamInfer")
+        client.send(stream, frame(field(1, "recorded")))
+        wait_until(lambda: recorder.has(h2.events.DataReceived), "the message at the server")
+        client.send(stream, frame(second), True)
+        headers, body, _ = client.end(stream)
+        assert headers["grpc-status"] == status and words in urllib.parse.unquote(headers["grpc-message"]) and body == b""
+        wait_until(lambda: recorder.has("closed"), "the end of the connection to the server")
+        assert not recorder.has(h2.events.StreamEnded)
+
+
+@pytest.mark.parametrize("second, status, words", SECOND)
+def test_a_stream_that_is_refused_before_it_has_a_server_reaches_none(world, recorder, second, status, words):
+    with Connection(world) as client:
+        stream = client.begin(SERVICE + "ModelStreamInfer")
+        client.send(stream, frame(field(1, "recorded")) + frame(second), True)
+        headers, body, _ = client.end(stream)
+        assert headers["grpc-status"] == status and words in urllib.parse.unquote(headers["grpc-message"]) and body == b""
+        stream = client.begin(SERVICE + "ModelStreamInfer")
+        client.send(stream, frame(MESSAGE), True)
+        assert client.end(stream)[0]["grpc-status"] == "0"
+    assert recorder.listener.visits == 0
 
 
 def test_a_client_that_resets_its_stream_while_it_sends(world):
