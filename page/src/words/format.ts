@@ -54,11 +54,17 @@ export function time_of(iso: string | null | undefined): number | null {
   return Number.isNaN(ms) ? null : ms;
 }
 
+/// As 2026-11-23. No locale has that in every version of ICU.
+function day_of(time: Date): string {
+  const two = (number: number): string => String(number).padStart(2, "0");
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+}
+
 /// The clock's time; with the date if it is another day's.
 export function clock(at: number, now: number): string {
   const time = new Date(at);
   const text = time.toLocaleTimeString("en-GB");
-  return time.toDateString() === new Date(now).toDateString() ? text : `${time.toLocaleDateString("en-CA")} ${text}`;
+  return time.toDateString() === new Date(now).toDateString() ? text : `${day_of(time)} ${text}`;
 }
 
 export function ago(at: number, now: number): string {
