@@ -29,7 +29,7 @@ void look_at(grpc_stream &stream)
 {
     ngx_http_request_t *r = stream.request;
     const auto *choice = told_choice(r);
-    if (stream.status != 0 || stream.waiting != 0 || choice == nullptr || is_routed(r, *choice)) {
+    if (stream.status != 0 || stream.unanswered != 0 || choice == nullptr || is_routed(r, *choice)) {
         return;
     }
     end_stream(stream, static_cast<unsigned>(grpc_status::unavailable),
@@ -139,6 +139,7 @@ grpc_stream *begin_stream(ngx_http_request_t *r) noexcept
 
 void note_message(grpc_stream &stream) noexcept
 {
+    ++stream.unanswered;
     if (stream.waiting < grpc_stream::timed_most) {
         stream.asked_at[(stream.first + stream.waiting) % grpc_stream::timed_most] = ngx_current_msec;
         ++stream.waiting;
@@ -148,6 +149,7 @@ void note_message(grpc_stream &stream) noexcept
 
 void note_answer(grpc_stream &stream, bool failed) noexcept
 {
+    stream.unanswered -= stream.unanswered != 0 ? 1 : 0;
     if (stream.waiting == 0) {
         return;
     }

@@ -23,7 +23,8 @@ struct grpc_stream {
     grpc_stream *next = nullptr;
     std::array<ngx_msec_t, timed_most> asked_at{}; ///< a ring, in ngx_current_msec's time
     std::size_t first = 0;
-    std::size_t waiting = 0;
+    std::size_t waiting = 0;    ///< of these
+    std::size_t unanswered = 0; ///< all messages that wait for their answer, timed or not
     request_turns turns;
     unsigned status = 0; ///< the status that the gateway ends the stream with; 0: it does not end it
     ngx_str_t sentence{};

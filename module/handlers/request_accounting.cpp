@@ -351,6 +351,22 @@ void count_for_gate(const counted_request &choice, fate kind, std::uint64_t late
 }
 
 
+bool is_evidence(const counted_request &choice) noexcept
+{
+    return clients.admit(choice.model, choice.client, choice.which, now_s());
+}
+
+
+/// A stream is admitted for what comes of it first. It may be open for long, so what comes later is asked for then.
+void admit_next_message(counted_request &choice) noexcept
+{
+    if (choice.is_stream && choice.has_message) {
+        choice.evidence = is_evidence(choice);
+    }
+    choice.has_message = true;
+}
+
+
 /// Decides, once, what the choice's server did.
 void judge(counted_request &choice, std::optional<ngx_int_t> rc) noexcept
 {
@@ -377,8 +393,10 @@ void judge(counted_request &choice, std::optional<ngx_int_t> rc) noexcept
         const fate kind =
             choice.is_grpc ? fate_of_call(choice, *attempts.last, rc) : fate_of(choice, *attempts.last, rc);
         choice.grpc_class = choice.is_grpc ? class_of(kind) : 0;
-        const bool has_counted = choice.is_stream && (kind == fate::good || kind == fate::abandoned);
+        // The messages of a stream have counted by themselves, unless the server has never answered any.
+        const bool has_counted = choice.is_stream && (kind == fate::good || (kind == fate::abandoned && first_byte));
         if (kind != fate::nothing && !has_counted && choice.watched && choice.inference) {
+            admit_next_message(choice);
             count_for_gate(choice, kind, choice.latency_ms, first_byte);
         }
     }
@@ -416,8 +434,7 @@ void admit(counted_request &choice) noexcept
 {
     if (!choice.admitted) {
         choice.admitted = true;
-        choice.evidence =
-            choice.watched && choice.inference && clients.admit(choice.model, choice.client, choice.which, now_s());
+        choice.evidence = choice.watched && choice.inference && is_evidence(choice);
     }
 }
 
@@ -494,7 +511,8 @@ ngx_int_t accounting_body_filter(ngx_http_request_t *r, ngx_chain_t *in) noexcep
     if (rc == NGX_ERROR) {
         choice->output_failed = true;
     }
-    if ((r->connection->buffered & NGX_HTTP_WRITE_BUFFERED) != 0) {
+    // Over HTTP/2, what the socket does not take waits in frames, below nginx's write filter.
+    if ((r->connection->buffered & (NGX_HTTP_WRITE_BUFFERED | NGX_HTTP_V2_BUFFERED)) != 0) {
         choice->client_is_slow = true;
         choice->client_slow_at = ngx_current_msec;
         choice->stalled = is_reading_stalled(*r->upstream);
@@ -605,9 +623,10 @@ void admit_to_server(counted_request &choice) noexcept
 }
 
 
-void count_message(const counted_request &choice, bool failed, std::uint64_t latency_ms) noexcept
+void count_message(counted_request &choice, bool failed, std::uint64_t latency_ms) noexcept
 {
     if (choice.watched && choice.inference) {
+        admit_next_message(choice);
         count_for_gate(choice, failed ? fate::failure : fate::good, latency_ms, latency_ms);
     }
 }

@@ -41,9 +41,10 @@ struct counted_request : waiting_request {
     bool watched = false;
     bool inference = false;
     bool evidence = false;
-    bool is_grpc = false;   ///< its result is a gRPC status
-    bool is_stream = false; ///< each of its messages counts by itself
-    bool admitted = false;  ///< it has passed access control
+    bool is_grpc = false;     ///< its result is a gRPC status
+    bool is_stream = false;   ///< each of its messages counts by itself
+    bool has_message = false; ///< one of its messages has been counted
+    bool admitted = false;    ///< it has passed access control
     bool metered = false;
     bool judged = false;
 
@@ -79,7 +80,7 @@ void leave_flight(void *data) noexcept;
 void admit_to_server(counted_request &choice) noexcept;
 
 /// Counts a message of a stream for the gate when its answer has come, with an error or without.
-void count_message(const counted_request &choice, bool failed, std::uint64_t latency_ms) noexcept;
+void count_message(counted_request &choice, bool failed, std::uint64_t latency_ms) noexcept;
 
 /// To be called when the request enters the phases of another location: judges the choice of the location that it
 /// leaves. An upstream that has not been noted by then is that choice's.

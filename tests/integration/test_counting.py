@@ -12,6 +12,7 @@ import threading
 import time
 import zlib
 
+import h2.connection
 import pytest
 
 from gateway import Client
@@ -559,6 +560,36 @@ def test_a_slow_download_is_not_the_servers_time(world, m, prefix):
         took_ms = (time.monotonic() - asked) * 1000
     assert received > size
     # Most of the pause is taken off; nginx needs some of it to fill the buffers on the way.
+    assert world.await_counts(m, requests=1)["sum_ms"] < took_ms - 1000
+
+
+@pytest.mark.parametrize("prefix", ["streaming", "few-buffers"])
+def test_nor_is_one_over_http2(world, m, prefix):
+    size = 32 << 20
+    world.green.behaviours[m + "__r2"] = lambda question: question.send(OK + b"Content-Length: %d\r\n\r\n" % size + bytes(size))
+    connection = h2.connection.H2Connection()
+    connection.initiate_connection()
+    # As browsers and gRPC's clients do, it gives the answer all the room that it may need.
+    connection.increment_flow_control_window((1 << 31) - 1 - 65535)
+    connection.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":authority", "t"), (":path", f"/{prefix}/v2/models/{m}/infer")])
+    connection.increment_flow_control_window((1 << 31) - 1 - 65535, 1)
+    connection.send_data(1, b"{}", end_stream=True)
+    asked = time.monotonic()
+    received, ended = 0, False
+    with socket.create_connection(("127.0.0.1", world.nginx.http2_port), timeout=30) as client, client.makefile("rb") as frames:
+        client.sendall(connection.data_to_send())
+        assert frames.peek()
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 2, "a pause")
+        while not ended:
+            head = frames.read(9)
+            length = int.from_bytes(head[:3], "big")
+            assert len(frames.read(length)) == length
+            is_data = head[3] == 0
+            received += length if is_data else 0
+            ended = is_data and head[4] & 1  # END_STREAM
+        took_ms = (time.monotonic() - asked) * 1000
+    assert received == size
     assert world.await_counts(m, requests=1)["sum_ms"] < took_ms - 1000
 
 
