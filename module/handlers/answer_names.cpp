@@ -45,13 +45,20 @@ bool is_plain_name(std::string_view name) noexcept
 std::string_view client_name(const ngx_http_request_t *r, const routed_names &names) noexcept
 {
     static constexpr std::string_view models = "/models/";
-    const auto uri = view_of(r == r->main ? r->unparsed_uri : r->uri);
-    if (const auto position = uri.find(models); position != std::string_view::npos) {
+    const auto asked = view_of(r == r->main ? r->unparsed_uri : r->uri);
+    const auto uri = asked.substr(0, std::min(asked.find('?'), asked.size()));
+    std::string_view first;
+    for (auto position = uri.find(models); position != std::string_view::npos;
+         position = uri.find(models, position + 1)) {
         const auto rest = uri.substr(position + models.size());
-        const auto name = rest.substr(0, std::min(rest.find_first_of("/?"), rest.size()));
-        if (is_plain_name(name)) {
+        const auto name = rest.substr(0, std::min(rest.find('/'), rest.size()));
+        if (name == names.model_id && is_plain_name(name)) { // an operator's prefix may have the same segment
             return name;
         }
+        first = first.empty() && is_plain_name(name) ? name : first;
+    }
+    if (!first.empty()) {
+        return first;
     }
     return names.part.empty() && is_plain_name(names.model_id) ? names.model_id : std::string_view();
 }

@@ -32,6 +32,7 @@ LOCATIONS = "".join([
     location("file", "proxy_buffers 2 4k; proxy_buffer_size 4k; proxy_busy_buffers_size 4k;"),
     location("cached", "proxy_cache cache; proxy_cache_methods POST; proxy_cache_key $uri; proxy_cache_valid 200 1h; add_header X-Cache $upstream_cache_status;"),
     location("gzipped", "gzip on; gzip_types application/json; gzip_min_length 1;"),
+    location("ml/models/prod"),
     location("server", route="rollout_route $model names=server;"),
     location("client", route="rollout_route $model names=client key=$http_x_user preview=$http_x_preview part=$http_x_part;"),
     location("intercepted", "proxy_intercept_errors on; error_page 500 = @other;"),
@@ -169,6 +170,12 @@ def test_the_name_of_a_part_is_what_the_client_has_written(world):
     world.green.behaviours = {"Fancy__77__query__r2": lambda question: question.send(answer('{"model_name":"Fancy__77__query__r2"}')) or True}
     told = world.client.post("/parts/v2/models/fancy_77_query/infer", {"inputs": []})
     assert told.json == {"model_name": "fancy_77_query"}
+
+
+def test_a_prefix_or_a_query_names_no_model(world):
+    says(world, INFERENCE)
+    assert infer(world, "ml/models/prod").json["model_name"] == "m"
+    assert infer(world, rest="/infer?like=/models/x").json["model_name"] == "m"
 
 
 def test_each_event_of_a_stream_is_renamed_as_it_comes(world):
