@@ -75,6 +75,8 @@ body_rewriter::verdict choose(ngx_http_request_t *r, named_body &body, std::stri
         return body_rewriter::verdict::stop;
     }
     instead = body.backend;
+    body.has_many = body.is_named;
+    body.is_named = true;
     return body_rewriter::verdict::rename;
 }
 
@@ -285,6 +287,33 @@ ngx_chain_t **append_range(ngx_http_request_t *r, const ngx_chain_t *chain, off_
 }
 
 
+/// Reads the name in a body that another location has read already, before an error_page or the like led here, and
+/// replaces it in a copy. Returns false if out of memory.
+bool rewrite_read_body(ngx_http_request_t *r, named_body &body) noexcept
+{
+    auto *copy = static_cast<ngx_http_request_body_t *>(ngx_palloc(r->pool, sizeof(ngx_http_request_body_t)));
+    ngx_chain_t *in = nullptr;
+    if (copy == nullptr || append_range(r, r->request_body->bufs, 0, NGX_MAX_OFF_T_VALUE, &in) == nullptr) {
+        return false;
+    }
+    *copy = *r->request_body;
+    copy->bufs = nullptr;
+    const auto rewritten =
+        body.body.rewrite(r, in, copy->bufs, [&](std::string_view found, std::string_view &instead) {
+            return choose(r, body, found, instead);
+        });
+    if (rewritten == body_rewriter::result::failed) {
+        return false;
+    }
+    body.is_dropped = rewritten == body_rewriter::result::refused;
+    body.fault = body.reader->fault();
+    if (!body.is_dropped) {
+        r->request_body = copy;
+    }
+    return true;
+}
+
+
 ngx_int_t read_name(ngx_http_request_t *r, ngx_http_variable_value_t *value, uintptr_t data)
 {
     const auto *body = named_body_of(r);
@@ -318,6 +347,13 @@ named_body *named_body_of(const ngx_http_request_t *r) noexcept
 
 ngx_int_t read_named_body(ngx_http_request_t *r) noexcept
 {
+    const bool was_read = r->request_body != nullptr;
+    if (was_read && (r->reading_body || r->request_body_no_buffering)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "rollout: the model's name cannot be read in a body that another location has begun to pass on "
+                      "unbuffered, as grpc_pass and \"proxy_request_buffering off\" do");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
     name_reader *reader = make_request_reader(r);
     ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool, sizeof(named_body));
     if (reader == nullptr || cleanup == nullptr) {
@@ -336,6 +372,10 @@ ngx_int_t read_named_body(ngx_http_request_t *r) noexcept
         r->request_body_no_buffering = 1;
     }
 
+    if (was_read && !rewrite_read_body(r, *body)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     // The same way as mirror reads it.
     const ngx_int_t rc = ngx_http_read_client_request_body(r, is_stream ? on_stream_begin : on_whole_body);
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
@@ -350,7 +390,7 @@ bool rename_body(ngx_http_request_t *r, std::string_view backend) noexcept
 {
     const named_body &body = *named_body_of(r);
     const auto *whole = body.whole;
-    if (whole == nullptr || !is_plain(backend)) {
+    if (whole == nullptr || body.has_many || !is_plain(backend)) { // only where the last name is, is known
         return false;
     }
     const auto text = write_again(r, body.body.last_written(), backend, body.is_grpc);

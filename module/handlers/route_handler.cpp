@@ -466,6 +466,17 @@ ngx_int_t begin_named(ngx_http_request_t *r)
 }
 
 
+/// Makes sure that a location that writes no name, as another service's that stands in, or gets a copy, has the body
+/// with the client's name, not with a revision's. Returns false if that is not possible.
+bool is_body_of_client(ngx_http_request_t *r) noexcept
+{
+    const bool may_be_renamed = r->request_body != nullptr && location_of(r).name_at == name_source::elsewhere;
+    const auto *body = may_be_renamed ? named_body_of(r) : nullptr;
+    return body == nullptr || body->whole == nullptr || body->is_dropped || body->fault != nullptr ||
+           rename_body(r, view_of(body->name));
+}
+
+
 /// Makes sure that the body names the chosen revision: a name written for another location or another revision is
 /// rewritten. Returns false if that is not possible.
 bool is_body_of(ngx_http_request_t *r, const route_request &request) noexcept
@@ -479,6 +490,9 @@ ngx_int_t choose_route(ngx_http_request_t *r)
 {
     if (r->uri_changes <= NGX_HTTP_MAX_URI_CHANGES) {
         leave_location(r);
+    }
+    if (!is_body_of_client(r)) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     if (location_of(r).model == nullptr) {
         return NGX_DECLINED;

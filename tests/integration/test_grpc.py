@@ -50,6 +50,10 @@ LOCATIONS = "".join([
     location("keyed/", route="rollout_route $rollout_grpc_model key=$http_x_user preview=$http_x_preview;"),
     "location @spare { rollout_grpc; rollout_route spare; grpc_pass grpc://$rollout_upstream; }",
     "location = /mirror { internal; rollout_grpc; rollout_route shadow preview=green; rewrite ^ $request_uri break; grpc_pass grpc://$rollout_upstream; }",
+    location("to-others/", "error_page 502 503 504 = @others;"),
+    "location @others { grpc_pass grpc://others; }",
+    "location /from-others/ { error_page 502 503 504 = @here; grpc_pass grpc://nowhere; }",
+    "location @here { rollout_grpc; rollout_route $rollout_grpc_model; grpc_pass grpc://$rollout_upstream; }",
     "location = /auth401 { internal; return 401; }",
     "location = /page { internal; return 200 sorry; }",
     "client_max_body_size 128m; keepalive_requests 1000000;",
@@ -61,6 +65,8 @@ HTTP = """
     map $rollout_grpc_model $mapped {{ ~^plugin_(?<id>.*)_(query|items)$ $id; }}
     map $rollout_grpc_model $mapped_part {{ ~_(?<p>query|items)$ $p; }}
     upstream first-dead {{ server {dead} max_fails=0; server {green} backup; }}
+    upstream nowhere {{ server {dead}; }}
+    upstream others {{ server {blue}; }}
 """
 
 
@@ -325,6 +331,19 @@ def test_another_location_writes_its_own_name(world):
         rest = field(7, b"x" * size)
         assert call(world, "fallback/", message=field(1, "gone") + rest) == field(1, "gone") + rest
         assert world.green.received[-1][1] == field(1, "spare__r2") + rest
+
+
+def test_a_service_that_stands_in_gets_the_clients_name(world):
+    world.route("gone", upstreams=(unused_address(), unused_address()))
+    for size in (0, 100, 100_000):
+        rest = field(7, b"x" * size)
+        call(world, "to-others/", message=field(1, "gone") + rest)
+        assert world.blue.received[-1][1] == field(1, "gone") + rest
+
+
+def test_a_message_that_another_location_has_begun_to_pass_on_is_no_fault_of_the_clients(world):
+    assert failure(world, "from-others/")[0] == Code.INTERNAL
+    assert "another location has begun to pass on unbuffered" in world.nginx.errors()
 
 
 def test_a_length_that_was_read_before_is_read_anew(world):

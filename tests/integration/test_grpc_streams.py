@@ -1,5 +1,6 @@
 """Streams of gRPC requests (ModelStreamInfer): the first message decides, each is renamed, each counts."""
 
+import contextlib
 import queue
 import re
 import threading
@@ -8,7 +9,8 @@ import grpc
 import pytest
 
 from gateway import Client
-from grpc_servers import SERVICE, GrpcClient, GrpcServer, field, fields, name_in
+from grpc_connection import Connection
+from grpc_servers import SERVICE, GrpcClient, GrpcServer, field, fields, frame, name_in
 from model_servers import unused_address
 from processes import DEADLINE_S, wait_until
 from routed_servers import RoutedServers
@@ -20,12 +22,19 @@ LOCATIONS = """
         location ~ ^/server/ { rollout_grpc; rollout_route $rollout_grpc_model names=server; grpc_pass grpc://$rollout_upstream; }
         location ~ ModelStreamInfer$ {
             rollout_grpc;
-            rollout_route $rollout_grpc_model;
+            rollout_route $rollout_grpc_model key=$http_x_user;
             access_log HOME/grpc.log status;
             client_max_body_size 0;
             grpc_set_header Grpc-Accept-Encoding identity;
             grpc_pass grpc://$rollout_upstream;
         }
+        location = /fallback/inference.GRPCInferenceService/ModelStreamInfer {
+            rollout_grpc;
+            rollout_route $rollout_grpc_model;
+            error_page 502 = @spare;
+            grpc_pass grpc://$rollout_upstream;
+        }
+        location @spare { rollout_grpc; rollout_route other; grpc_pass grpc://$rollout_upstream; }
         keepalive_requests 1000000;
 """
 
@@ -117,6 +126,18 @@ def test_a_client_that_sends_all_at_once_and_ends(world):
             next(stream.call)
 
 
+@pytest.mark.parametrize("messages", [1, 3])
+def test_a_stream_that_goes_on_to_another_location_has_its_name_alone_or_ends(world, messages):
+    world.route("gone", upstreams=(unused_address(), unused_address()))
+    names = []
+    world.green.behaviours = {name: lambda request, context: names.append(name_in(request)) or field(2, request) for name in ("other__r2", "gone__r2")}
+    with Connection(world) as connection:
+        stream = connection.begin(f"/fallback{SERVICE}ModelStreamInfer")
+        connection.send(stream, frame(field(1, "gone")) * messages, end=True)
+        headers, body, _ = connection.end(stream)
+    assert (headers["grpc-status"], body, names) == (("0", frame(field(2, field(1, "gone"))), ["other__r2"]) if messages == 1 else ("13", b"", []))
+
+
 def test_the_servers_name_on_request(world):
     with Stream(world, "server/") as stream:
         stream.send(field(1, "m"))
@@ -186,6 +207,19 @@ def test_each_message_counts_and_an_error_in_an_answer_is_a_failure(world, strea
     world.await_counts("counted", requests=10, failures=2)
 
 
+def test_one_client_whose_messages_fail_counts_once(world):
+    world.route("clump")
+    world.green.behaviours["clump__r2"] = lambda request, context: (
+        field(1, "broken") if b"fail" in request else field(2, field(1, "clump__r2")))
+    with contextlib.ExitStack() as opened:
+        streams = [opened.enter_context(Stream(world, metadata=(("x-user", str(user)),))) for user in range(10)]
+        for _ in range(10):
+            for user, stream in enumerate(streams):
+                stream.send(field(1, "clump") + field(3, "fail" if user == 9 else "x"))
+                next(stream.call)
+        world.await_counts("clump", requests=91, failures=1, left_out=9)
+
+
 def test_several_answers_to_a_message_count_once(world, stream):
     world.route("decoupled")
     world.green.behaviours["decoupled__r2"] = lambda request, context: [field(2, field(1, "decoupled__r2") + field(3, str(number))) for number in range(5)]
@@ -203,6 +237,17 @@ def test_a_stream_that_the_server_breaks_off_is_a_failure(world, stream):
     world.await_counts("broken", requests=1, failures=1)
 
 
+def test_a_client_that_gives_up_a_stream_that_never_was_answered_is_counted(world):
+    world.route("hangs")
+    ends = threading.Event()
+    world.green.behaviours["hangs__r2"] = lambda request, context: ends.wait(DEADLINE_S) and []
+    with Stream(world) as stream:
+        stream.send(field(1, "hangs"))
+        wait_until(lambda: sum(world.counts("hangs")["waiting"].values()) == 1, "the wait")
+    world.await_counts("hangs", abandoned=1)
+    ends.set()
+
+
 def test_a_stream_stays_with_its_revision_and_ends_when_that_is_retired(world, stream):
     world.route("moved", weight=0)
     stream.send(field(1, "moved"))
@@ -218,6 +263,33 @@ def test_a_stream_stays_with_its_revision_and_ends_when_that_is_retired(world, s
         again.send(field(1, "moved"))
         assert again.answer() == field(1, "moved")
     world.await_counts("moved", requests=1)
+
+
+def test_a_stream_of_a_retired_revision_goes_on_while_any_message_waits(world, stream):
+    world.route("many")
+    goes_on = threading.Semaphore(0)
+
+    def answers(request, context):
+        goes_on.acquire(timeout=DEADLINE_S)
+        return field(2, field(1, "many__r2"))
+
+    world.green.behaviours["many__r2"] = answers
+    stream.send(*[field(1, "many")] * 100)
+    wait_until(stream.messages.empty, "all messages on their way")
+    for _ in range(70):
+        goes_on.release()
+        stream.answer()
+    world.route("many", revision=3)
+    with Stream(world) as other:  # that ends, as nothing waits on it, in a look of the same process at all of its streams
+        other.send(field(1, "m"))
+        other.answer()
+        world.route("m", revision=3)
+        assert other.error() == (Code.UNAVAILABLE, "Revision 2 is retired; open the stream again.")
+        world.route("m")
+    for _ in range(30):
+        goes_on.release()
+        stream.answer()
+    assert stream.error() == (Code.UNAVAILABLE, "Revision 2 is retired; open the stream again.")
 
 
 def test_a_client_that_goes_leaves_nothing_behind(world, stream):

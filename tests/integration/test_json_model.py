@@ -41,6 +41,14 @@ LOCATIONS = "".join([
     location("mirrored-small", "mirror /mirror; client_body_buffer_size 1k;"),
     location("fallback", "error_page 502 504 = @spare;"),
     location("next", target="first-dead"),
+    location("to-others", "error_page 502 504 = @others;"),
+    location("audited", "mirror /audit;"),
+    location("audited-small", "mirror /audit; client_body_buffer_size 1k;"),
+    "location /from-others/ { error_page 502 504 = @here; proxy_pass http://$nowhere; }",
+    "location /from-others-small/ { client_body_buffer_size 1k; error_page 502 504 = @here; proxy_pass http://$nowhere; }",
+    "location @here { rollout_json_model; rollout_route $rollout_json_model; proxy_pass http://$rollout_upstream/here; }",
+    "location @others { proxy_pass http://$others/others; }",
+    "location = /audit { internal; proxy_pass http://$others/audit; }",
     "location @spare { rollout_json_model; rollout_route spare; proxy_pass http://$rollout_upstream/spare; }",
     "location = /mirror { internal; rollout_json_model; rollout_route shadow preview=green; proxy_pass http://$rollout_upstream/shadow; }",
     """location /unrouted/ { proxy_request_buffering off; proxy_pass http://$rollout_upstream/x; rollout_route m; }""",
@@ -50,6 +58,8 @@ LOCATIONS = "".join([
 HTTP = """
     log_format names '$rollout_json_model $status $rollout_slot';
     upstream first-dead {{ server {dead} max_fails=0; server {green} backup; }}
+    map "" $nowhere {{ default {dead}; }}
+    map "" $others {{ default {blue}; }}
 """
 
 
@@ -232,6 +242,43 @@ def test_another_location_writes_its_own_name(world):
     for size in (0, 100_000):
         assert post(world, json.dumps({"input": "x" * size, "model": "gone"}), "fallback").status == 200
         assert json.loads(world.bodies.pop()) == {"input": "x" * size, "model": "spare__r2"}
+
+
+@pytest.mark.parametrize("size", [0, 5000, 100_000])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_service_that_stands_in_gets_the_clients_name(world, size, first):
+    world.route("gone", upstreams=(unused_address(), unused_address()))
+    world.blue.behaviours = {None: world.echo}
+    body = ('{"model":"gone","input":"%s"}' if first else '{"input":"%s","model":"gone"}') % ("x" * size)
+    assert post(world, body, "to-others").json["model"] == "gone"
+    assert world.bodies == [body.encode()]
+
+
+@pytest.mark.parametrize("prefix", ["audited", "audited-small"])
+@pytest.mark.parametrize("size", [0, 5000])
+def test_so_does_one_that_gets_a_copy(world, prefix, size):
+    world.blue.behaviours = {None: world.echo}
+    body = '{"input":"%s","model":"m"}' % ("x" * size)
+    assert post(world, body, prefix).json["model"] == "m"
+    wait_until(lambda: len(world.bodies) == 2, "the copy", 20)
+    assert sorted(world.bodies) == sorted([body.encode(), body.replace('"m"', '"m__r2"').encode()])
+
+
+@pytest.mark.parametrize("prefix", ["from-others", "from-others-small"])
+@pytest.mark.parametrize("size", [0, 900, 5000, 100_000])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_body_that_another_location_has_read_is_read_here(world, prefix, size, first):
+    body = ('{"model":"m","input":"%s"}' if first else '{"input":"%s","model":"m"}') % ("x" * size)
+    assert post(world, body, prefix).json["model"] == "m"
+    assert world.bodies == [body.replace('"m"', '"m__r2"').encode()]
+
+
+def test_and_refused_here(world):
+    for body, status, words in (("", 400, "not a JSON object"), ('{"model":"m"', 400, "ends before"), ('{"model":7}', 422, "not a string"),
+                                ('{"model":"no-such"}', 404, "There is no model")):
+        for more in ("", " " * 100_000):
+            assert words in post(world, more + body, "from-others").problem(status)["detail"]
+    assert not world.bodies
 
 
 def test_the_next_server_gets_the_same_body(world):
