@@ -232,6 +232,7 @@ def test_a_failure_leaves_blue_serving_and_nothing_of_green(gateway, settings, a
             fault["model"] = f"steady__r{revision + 1}"
     gateway.set_faults(*faults)
     with Traffic(gateway, "steady", clients=2) as traffic:
+        traffic.await_answers("blue")
         task = gateway.deploy("steady", "failed", **config)
     assert traffic.failures == [] and set(traffic.answers) == {"blue"}
     assert step(task, at)["state"] == "failed" and step(task, "rollback")["state"] == "done"
