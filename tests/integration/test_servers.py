@@ -600,3 +600,73 @@ def test_check_names_what_is_wrong(tmp_path, changes, pointer, why):
     done = checked(tmp_path, config)
     assert done.returncode == 1 and f"/backends/default{pointer}: " in done.stderr and why in done.stderr, done.stderr
 
+
+
+def test_servers_that_are_added_together_and_share_a_repository_get_a_whole_copy(several):
+    gateway = several(running=[0])
+    theirs = gateway.home / "theirs"
+    theirs.mkdir()
+    for server in gateway.servers[1:]:
+        server.repository = theirs
+    config = gateway.rolloutd.config["backends"]["default"]
+    all_servers = [config["servers"][0]] + [server | {"repository": str(theirs)} for server in config["servers"][1:]]
+    config["servers"] = all_servers[:1]
+    gateway.start()
+    gateway.make_model("m", "x")
+    for number in range(3000):
+        (gateway.home / f"models/m/1/{number}.bin").write_text("x" * 100)
+    gateway.deploy("m")
+    for server in gateway.servers[1:]:
+        server.start()
+    config["servers"] = all_servers
+    gateway.reload_rolloutd()
+    gateway.await_servers("m", 0, 1, 2)
+    assert len(list((theirs / "m__r1/1").iterdir())) == 3001
+    assert [line["message"] for line in gateway.rolloutd.lines() if line["level"] == "warning" and "could not be copied" in line["message"]] == []
+    assert not (gateway.home / "theirs.staging/m__r1").exists()
+    assert nothing_wrong(gateway)
+
+
+def test_a_revision_that_was_archived_before_a_server_was_added_can_be_gone_back_to(several):
+    gateway = several(own=True, running=[0, 1])
+    all_servers = gateway.rolloutd.config["backends"]["default"]["servers"]
+    gateway.rolloutd.config["backends"]["default"]["servers"] = all_servers[:2]
+    gateway.start()
+    gateway.make_model("m", "first")
+    gateway.deploy("m")
+    gateway.make_model("m", "second")
+    task = gateway.deploy("m", rollout={"old": "archive"})
+    gateway.servers[2].start()
+    gateway.rolloutd.config["backends"]["default"]["servers"] = all_servers
+    gateway.reload_rolloutd()
+    gateway.await_servers("m", 0, 1, 2)
+    back = gateway.post(f"/deploy/{task['task_id']}/rollback", {}).task()
+    gateway.wait(back, status="completed")
+    gateway.await_servers("m", 0, 1, 2)
+    assert gateway.infer("m") == "first" and nothing_wrong(gateway)
+
+
+def test_a_copy_for_another_repository_keeps_the_holes_of_its_files(several):
+    gateway = several(count=2, own=True).start()
+    gateway.make_model("m", "x")
+    with open(gateway.home / "models/m/1/weights.bin", "wb") as file:
+        file.truncate(1 << 30)
+    gateway.deploy("m")
+    for number in range(2):
+        copy = (gateway.repository_of(number) / "m__r1/1/weights.bin").stat()
+        assert copy.st_size == 1 << 30 and copy.st_blocks < 2048, (number, copy.st_blocks)
+
+
+def test_a_name_that_a_stopped_server_has_still_is_said_to_be_the_models_own(several):
+    """Without {revision} in its name, the model would be made again under the name that the server has still loaded."""
+    gateway = several(backend={"model_name": "{model_id}", "min_servers": 2}, rolloutd={"limits": {"retries": 0}}).start()
+    gateway.serve_blue("m")
+    gateway.hold(2)
+    gateway.delete("m")
+    task = gateway.deploy("m", "failed")
+    assert task["detail"] == (f"Step fetch failed: revision 1 of the model, which has the same name on the server (m), has to be taken off it first. "
+                              f"Revision 1 stays loaded until {gateway.peer(2)}, which is down, has unloaded it. The model is not deployed.")
+    gateway.go_on(2)
+    gateway.deploy("m")
+    gateway.await_servers("m", 0, 1, 2)
+    assert gateway.infer("m") == "green" and nothing_wrong(gateway)

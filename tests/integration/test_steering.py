@@ -1,5 +1,6 @@
 """A client steers tasks that exist: cancel, retry, promote, pause, resume, rollback; and sees lists of tasks and models."""
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -275,3 +276,39 @@ def test_lists_speak_the_locations_dialect(make_gateway):
     gateway.post("/es/deploy", {"model_id": "m"}, Prefer="wait=60")
     assert [task["status"] for task in gateway.get("/es/deploy?status=done").json["tasks"]] == ["done"]
     gateway.get("/es/deploy?status=completed").problem(422)
+
+
+def test_a_deletion_that_is_canceled_before_the_unload_loads_nothing_again(make_gateway):
+    """The model is loaded still, and a server that has no room for it twice must not lose it: Triton loads a model anew with a configuration."""
+    gateway = make_gateway(rolloutd={"limits": {"retries": 0}, "backends": {"default": {"unload_retry_s": 1}}, "rollout": {"drain_s": 600}}).start()
+    gateway.make_model("m", "x")
+    gateway.deploy("m", triton={"max_batch_size": 0})
+    gateway.set_faults({"kind": "slow_infer", "ms": 600000, "times": 1}, {"kind": "failed_load", "error": "failed to allocate CUDA memory: out of memory"})
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(gateway.infer, "m")
+        wait_until(lambda: gateway.server.get("/test/faults").json["faults"][0]["taken"], "the inference")
+        task = gateway.post("/delete", {"model_id": "m"}).task()
+        wait_until(lambda: gateway.task(task, "delete")["metadata"]["step"] == "drain", "the drain")
+        assert steer(gateway, task, "cancel", "delete").status == 200
+        task = gateway.wait(task, "delete", "canceled")
+        served = gateway.infer("m")
+        gateway.server.request("DELETE", "/test/faults")  # which ends what is slow
+        assert answer.result() == "x"
+    assert served == "x", (task["detail"], gateway.last)
+    assert task["detail"].endswith("The model serves as before."), task["detail"]
+    assert gateway.loaded() == gateway.files() == ["m__r1"]
+    assert [call["path"] for call in gateway.server.get("/test/calls").json].count("/v2/repository/models/m__r1/load") == 1
+
+
+def test_what_was_kept_loaded_is_not_loaded_again_to_go_back_to_it(make_gateway):
+    """`old: keep` is for a quick way back, also on a server that has no room for a second copy of the same revision."""
+    gateway = make_gateway(rolloutd={"limits": {"retries": 0}}).start()
+    gateway.make_model("m", "first")
+    gateway.deploy("m", triton={"max_batch_size": 0})
+    gateway.make_model("m", "second")
+    task = gateway.deploy("m", triton={"max_batch_size": 0}, rollout={"old": "keep"})
+    assert gateway.loaded() == ["m__r1", "m__r2"]
+    gateway.set_faults({"kind": "failed_load", "error": "failed to allocate CUDA memory: out of memory"})
+    back = gateway.post(f"/deploy/{task['task_id']}/rollback", {}).task()
+    gateway.wait(back, status="completed")
+    assert gateway.infer("m") == "first" and gateway.loaded() == ["m__r1", "m__r2"]

@@ -104,3 +104,21 @@ def test_a_task_that_comes_meanwhile_takes_over(gateway):
     gateway.wait(task, "delete", "completed")
     assert gateway.loaded() == gateway.files() == []
     assert pending(gateway) == 0
+
+
+def test_a_name_that_an_earlier_task_left_on_the_server_is_taken_off_before_it_is_made_again(make_gateway):
+    """Without {revision} in its name, a model's next deployment makes the same one: what a rollback could not remove is this model's own."""
+    gateway = make_gateway(rolloutd={"backends": {"default": {"model_name": "{model_id}", "unload_retry_s": 3600}},
+                                     "limits": {"retries": 0}}).start()
+    gateway.make_model("m", "1")
+    gateway.set_faults({"kind": "slow_load", "ms": 600000, "model": "m"})
+    task = gateway.post("/deploy", {"model_id": "m"}).task()
+    wait_until(lambda: gateway.server.get("/test/faults").json["faults"][0]["taken"] > 0, "the load")
+    gateway.inference.kill()
+    task = gateway.wait(task, status="failed")
+    assert "The rollback is not complete either" in task["detail"] and gateway.files() == ["m"]
+    gateway.inference.start()
+    again = gateway.wait(gateway.post(f"/deploy/{task['task_id']}/retry", {}).task(), status="completed")
+    assert again["metadata"]["revision"] == 2 and gateway.infer("m") == "1"
+    assert gateway.loaded() == gateway.files() == ["m"]
+    assert gateway.violations() == []

@@ -226,7 +226,7 @@ served_revision without_names_in_use(const model &of, served_revision retired)
         }
     };
     for (const auto *place : {&of.blue, &of.green, &of.incoming}) {
-        if (*place) {
+        if (*place && (place != &of.incoming || (*place)->stage_begun)) {
             erase_names_of(**place);
         }
     }

@@ -123,6 +123,15 @@ operation_ptr route_back(run_context &run, done_fn done)
 }
 
 
+/// Returns whether a server may have been asked to unload the model. Before that, it is loaded wherever it was: to load
+/// it again could fail, for want of memory for two.
+bool may_be_unloaded(run_context &run)
+{
+    const step_record *unload = run.task.find_step("unload");
+    return unload == nullptr || unload->state != step_state::pending;
+}
+
+
 operation_ptr bring_back(run_context &run, done_fn done)
 {
     if (run.model.blue) {
@@ -131,6 +140,9 @@ operation_ptr bring_back(run_context &run, done_fn done)
     const served_revision *blue = former_blue(run);
     if (blue == nullptr) {
         return ended(run, outcome::permanent("there is nothing left that could serve"), std::move(done));
+    }
+    if (!may_be_unloaded(run)) {
+        return route_back(run, std::move(done));
     }
     // An unload that failed half way may have left it loaded or not; this loads it in either case.
     return in_order(run.environment.time,

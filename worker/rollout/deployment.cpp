@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <memory>
 
 namespace rollout {
 
@@ -39,9 +41,51 @@ void enter_fetch(run_context &run)
 }
 
 
+/// Returns what earlier tasks have left on the server under a name that this revision gets too: a model_name without
+/// {revision} makes it again.
+std::vector<served_revision> namesakes(run_context &run)
+{
+    const served_revision &revision = ours(run);
+    std::vector<served_revision> found;
+    std::ranges::copy_if(run.model.retired, std::back_inserter(found), [&revision](const served_revision &old) {
+        return old.backend == revision.backend && std::ranges::any_of(old.copies, [&revision](const auto &copy) {
+                   return std::ranges::find(revision.copies, copy.model, &served_model::model) !=
+                          revision.copies.end();
+               });
+    });
+    return found;
+}
+
+
+/// Takes those off the server. What has to stay there is no file of somebody else's, which the fetch would find it to be.
+operation_ptr clear_names(run_context &run, const std::vector<served_revision> &old, done_fn done)
+{
+    const start_fn check = [&run](done_fn then) {
+        const auto left = namesakes(run);
+        return ended(run,
+                     left.empty() ? outcome::ok()
+                                  : outcome::transient("revision " + std::to_string(left.front().revision) +
+                                                       " of the model, which has the same name on the server (" +
+                                                       left.front().names() + "), has to be taken off it first. " +
+                                                       run.left_loaded),
+                     std::move(then));
+    };
+    return in_order(run.environment.time,
+                    {[&run, old](done_fn then) { return retire(run, old, nullptr, std::move(then)); }, check},
+                    std::move(done));
+}
+
+
 operation_ptr fetch_files(run_context &run, done_fn done)
 {
-    return fetch_source(run, ours(run), std::move(done));
+    const auto old = namesakes(run);
+    if (old.empty()) {
+        return fetch_source(run, ours(run), std::move(done));
+    }
+    return in_order(run.environment.time,
+                    {[&run, old](done_fn then) { return clear_names(run, old, std::move(then)); },
+                     [&run](done_fn then) { return fetch_source(run, ours(run), std::move(then)); }},
+                    std::move(done));
 }
 
 
@@ -91,9 +135,72 @@ void enter_load(run_context &run)
 }
 
 
+/// Copies the files of a kept revision to servers that have a repository of their own and were added since. One that
+/// lacks them fails the load, which says how many servers are enough.
+operation_ptr supply_servers(run_context &run, done_fn done)
+{
+    return on_copies(run, ours(run), std::move(done),
+                     [&run](backend &server, const server_model &model, const served_model &, done_fn then) {
+                         std::vector<start_fn> parts;
+                         for (const auto &peer : server.servers()) {
+                             parts.push_back([&run, &server, model, peer](done_fn end) {
+                                 const auto judge = [end](const outcome &result) {
+                                     end(result.is == outcome::kind::canceled ? result : outcome::ok());
+                                 };
+                                 auto work = server.supply(peer, model, judge);
+                                 return work ? std::move(work) : ended(run, outcome::ok(), std::move(end));
+                             });
+                         }
+                         return in_order(run.environment.time, std::move(parts), std::move(then));
+                     });
+}
+
+
+/// Finds out whether all servers have a kept revision loaded still. To load it again could take as long as the first time,
+/// or fail, for want of memory for two.
+operation_ptr probe_kept(run_context &run, const std::shared_ptr<bool> &is_loaded, done_fn done)
+{
+    *is_loaded = true;
+    return on_copies(run, ours(run), std::move(done),
+                     [&run, is_loaded](backend &all, const server_model &model, const served_model &, done_fn then) {
+                         auto peers = all.servers();
+                         if (peers.empty()) {
+                             peers.emplace_back();
+                         }
+                         std::vector<start_fn> parts;
+                         for (const auto &peer : peers) {
+                             parts.push_back([server = all.server(peer), model, is_loaded](done_fn end) {
+                                 return server->probe_models({model}, [is_loaded, end = std::move(end)](
+                                                                          const std::vector<model_status> &found) {
+                                     *is_loaded = *is_loaded && found.front().is == model_status::kind::loaded;
+                                     end(outcome::ok());
+                                 });
+                             });
+                         }
+                         return in_order(run.environment.time, std::move(parts), std::move(then));
+                     });
+}
+
+
 operation_ptr load_model(run_context &run, done_fn done)
 {
-    return load(run, ours(run), std::move(done));
+    if (brings_files(run)) {
+        return load(run, ours(run), std::move(done));
+    }
+    const auto is_loaded = std::make_shared<bool>();
+    const start_fn load_it = [&run, is_loaded](done_fn then) {
+        if (*is_loaded) {
+            return ended(run, outcome::ok("it was loaded still"), std::move(then));
+        }
+        return in_order(run.environment.time,
+                        {[&run](done_fn end) { return supply_servers(run, std::move(end)); },
+                         [&run](done_fn end) { return load(run, ours(run), std::move(end)); }},
+                        std::move(then));
+    };
+    return in_order(
+        run.environment.time,
+        {[&run, is_loaded](done_fn then) { return probe_kept(run, is_loaded, std::move(then)); }, load_it},
+        std::move(done));
 }
 
 

@@ -2,11 +2,19 @@
 
 #include "worker/async/combine.hpp"
 #include "worker/base/format.hpp"
+#include "worker/fs/copy_tree.hpp"
+#include "worker/fs/destination.hpp"
+#include "worker/fs/guarded_open.hpp"
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
+#include <string_view>
 #include <utility>
+
+#include <fcntl.h>
 
 namespace rollout {
 
@@ -16,6 +24,9 @@ using namespace std::chrono_literals;
 
 /// The minimum time that the other servers get once the required ones are done.
 constexpr std::chrono::milliseconds least_grace = 2s;
+
+constexpr std::chrono::milliseconds first_supply_pause = 100ms;
+constexpr std::chrono::milliseconds longest_supply = 1h;
 
 
 /// Returns the text that most have, of those that are not empty; the first one of several.
@@ -37,6 +48,26 @@ std::string most_frequent(const std::vector<std::string> &texts)
 std::string words_of(const std::string &peer, const std::string &words)
 {
     return words.find(peer) == std::string::npos ? "server " + peer + ": " + words : words;
+}
+
+/// Copies a model's folder, with the holes of its files. A hook may have put links into it.
+outcome copy_model(const std::filesystem::path &from, const std::filesystem::path &to, const stop_flag &stop)
+{
+    const allowed_area anywhere({"/"});
+    const tree_bounds unbounded{std::numeric_limits<std::uint64_t>::max(), std::numeric_limits<std::uint64_t>::max()};
+    opened_source source;
+    if (auto opened = open_source(AT_FDCWD, from.c_str(), anywhere, shown(from), source); !opened) {
+        return opened;
+    }
+    unique_fd folder;
+    if (auto cleared = clear_destination(to); !cleared) {
+        return cleared;
+    }
+    if (auto created = make_folder(to, folder); !created) {
+        return created;
+    }
+    tree_pass pass(anywhere, unbounded, stop);
+    return pass.copy_folder(source, from.native(), [&folder](std::string_view, bool) { return folder.get(); });
 }
 
 } // namespace
@@ -542,17 +573,12 @@ start_fn group_backend::copied(std::filesystem::path from, const member &to, con
     const auto place = std::filesystem::path(to.repository) / model;
     return [run = run_on_thread_, from = std::move(from), beside, place](done_fn then) {
         return run(
-            [from, beside, place](const stop_flag &) {
+            [from, beside, place](const stop_flag &stop) {
                 std::error_code error;
                 if (std::filesystem::exists(place, error) || !std::filesystem::exists(from, error)) {
                     return outcome::ok();
                 }
-                std::filesystem::remove_all(beside, error);
-                std::filesystem::create_directories(beside.parent_path(), error);
-                std::filesystem::copy(from, beside, std::filesystem::copy_options::recursive, error);
-                return error ? outcome::transient("files of the model could not be copied to " + beside.native() +
-                                                  ": " + error.message())
-                             : outcome::ok();
+                return copy_model(from, beside, stop);
             },
             std::move(then));
     };
@@ -575,6 +601,31 @@ operation_ptr group_backend::supply(const std::string &peer, const server_model 
         return nullptr;
     }
     parts.push_back([server = to->server, model](done_fn then) { return server->stage(model, std::move(then)); });
+    return alone_in(std::filesystem::path(to->repository) / model.name, std::move(parts), std::move(done));
+}
+
+
+/// Runs the parts in order, once no other server that shares the repository is being supplied with the same model: they
+/// would use the same files in its staging folder.
+operation_ptr group_backend::alone_in(const std::filesystem::path &place, std::vector<start_fn> parts, done_fn done)
+{
+    std::erase_if(supplied_, [](const auto &entry) { return entry.second.expired(); });
+    const auto turn = std::make_shared<char>(); // lives as long as the operation
+    const start_fn await_turn = [this, place, turn](done_fn then) {
+        const start_fn take = [this, place, turn](done_fn end) {
+            auto &held = supplied_[place];
+            if (held.expired()) {
+                held = turn;
+            }
+            return ended(time_,
+                         held.lock() == turn ? outcome::ok() : outcome::transient("another server is supplied"),
+                         std::move(end));
+        };
+        return try_until(
+            time_, take, first_supply_pause, longest_supply,
+            [](const std::string &last) { return outcome::transient(last); }, std::move(then));
+    };
+    parts.insert(parts.begin(), await_turn);
     return in_order(time_, std::move(parts), std::move(done));
 }
 

@@ -13,6 +13,7 @@
 #include "worker/backend/group/model_progress.hpp"
 
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -106,6 +107,7 @@ class group_backend final : public backend {
     std::string words_of_failures(const model_state &state) const;
     operation_ptr in_each_repository(const std::function<operation_ptr(backend &, done_fn)> &call, done_fn done);
     start_fn copied(std::filesystem::path from, const member &to, const std::string &model) const;
+    operation_ptr alone_in(const std::filesystem::path &place, std::vector<start_fn> parts, done_fn done);
     operation_ptr remove_files(const server_model &model, done_fn done);
 
     group_settings settings_;
@@ -113,6 +115,7 @@ class group_backend final : public backend {
     thread_fn run_on_thread_;
     std::map<std::string, model_state> models_;          ///< by model name, until they are removed or unloaded
     std::map<std::string, std::set<std::string>> owing_; ///< servers by model name
+    std::map<std::filesystem::path, std::weak_ptr<char>> supplied_; ///< by the place: expired once that is done
 };
 
 } // namespace rollout
