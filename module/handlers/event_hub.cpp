@@ -484,20 +484,24 @@ bool event_hub::add_changes(event_stream &stream)
 
 
 /// Lets the client begin anew: what it reads from now on has all changes so far. A client of one task gets that at
-/// once. Returns whether the stream ends with it.
+/// once, unless the task has been evicted: then the stream ends, as the client is answered by rolloutd when it connects
+/// again. Returns whether the stream ends.
 bool event_hub::add_reset(event_stream &stream)
 {
-    stream.cursor = head_;
-    stream.output.add(share_text(reset_text(head_)));
     if (!stream.is_of_task()) {
+        stream.cursor = head_;
+        stream.output.add(share_text(reset_text(head_)));
         return false;
     }
     change now(change_kind::task, stream.kind, {}, stream.task_id);
     now.sequence = head_;
     const auto formatted_event = format(now, stream);
-    if (formatted_event.text != nullptr) {
-        stream.output.add(formatted_event.text);
+    if (formatted_event.text == nullptr) {
+        return true; // and the client has no id yet of what it misses
     }
+    stream.cursor = head_;
+    stream.output.add(share_text(reset_text(head_)));
+    stream.output.add(formatted_event.text);
     if (formatted_event.end != nullptr) {
         stream.output.add(formatted_event.end);
     }

@@ -71,6 +71,11 @@ ngx_int_t begin_stream(pending_request &request, const task_record *task)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
+    if (task != nullptr && request.suspended) {
+        // rolloutd has answered, as the table lacks the task: what the client has missed is not in the table either.
+        stream.is_resumed = false;
+        stream.cursor = stream.head_at_request;
+    }
     if (!suspend(request) || !stream.output.begin(r, &stream, event_hub::on_drained)) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -152,7 +157,7 @@ problem read_arguments(const pending_request &request, const std::vector<query_a
 void find_beginning(event_stream &stream, const shared_zone &zone, event_hub &hub,
                     std::optional<std::string_view> after)
 {
-    stream.cursor = hub.head();
+    stream.cursor = stream.head_at_request = hub.head();
     if (const ngx_str_t header = find_header(stream.r, "Last-Event-ID"); header.len != 0) {
         after = view_of(header); // a browser that connects again repeats the arguments
     }

@@ -26,8 +26,9 @@ struct event_stream {
     std::string_view sample_model; ///< only of that model; empty: of all
     bool is_sampled = false;       ///< it has got the latest sample
 
-    bool is_resumed = false; ///< the client goes on after an event that it has got
-    bool is_lost = false;    ///< it asked for that, but the events after it are not known
+    std::uint64_t head_at_request = 0; ///< the latest event then
+    bool is_resumed = false;           ///< the client goes on after an event that it has got
+    bool is_lost = false;              ///< it asked for that, but the events after it are not known
 
     ngx_msec_t ping_at = 0;
     ngx_msec_t ends_at = 0;

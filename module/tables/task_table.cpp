@@ -24,7 +24,7 @@ struct task_head {
 };
 
 /// A model's record: its latest task of each kind. The sequence stays when that task is evicted, so that an older one
-/// is never taken for the latest.
+/// is never taken for the latest; `task_counts::forgotten` stands for it once the record is removed.
 struct model_entry {
     struct latest_task {
         std::uint64_t sequence;
@@ -230,7 +230,12 @@ bool task_table::holds(std::string_view task_id) const
 bool task_table::note_latest(const task_record &task)
 {
     model_entry entry = {};
-    read_model(records_, task.model_id, entry);
+    if (read_model(records_, task.model_id, entry) != record_store::found::yes && counts_ != nullptr) {
+        // The model may have had an entry, with a later task than this one.
+        for (std::size_t kind = 0; kind < task_kinds; ++kind) {
+            entry.latest[kind].sequence = counts_->forgotten[kind];
+        }
+    }
     ++entry.tasks;
     auto &latest = entry.latest[static_cast<std::size_t>(task.kind)];
     if (task.sequence >= latest.sequence) {
@@ -244,9 +249,19 @@ bool task_table::note_latest(const task_record &task)
 
 void task_table::rebuild_models(std::uint64_t &evicted)
 {
+    records_.each(record_map::models, [&](std::string_view model_id) {
+        model_entry entry;
+        if (read_model(records_, model_id, entry) == record_store::found::yes) {
+            for (std::size_t kind = 0; kind < task_kinds; ++kind) {
+                if (entry.latest[kind].task_id_bytes == 0) {
+                    note_forgotten(kind, entry.latest[kind].sequence);
+                }
+            }
+        }
+    });
     records_.clear(record_map::models);
     if (counts_ != nullptr) {
-        *counts_ = {};
+        counts_->of = {};
     }
     std::array<unsigned char, record_store::max_value_bytes> bytes;
     records_.each(record_map::tasks, [&](std::string_view task_id) {
@@ -290,6 +305,9 @@ void task_table::evict(std::string_view task_id)
         return;
     }
     if (--entry.tasks == 0) {
+        for (std::size_t kind = 0; kind < task_kinds; ++kind) {
+            note_forgotten(kind, entry.latest[kind].sequence);
+        }
         records_.erase(record_map::models, task.model_id);
         return;
     }
@@ -299,6 +317,14 @@ void task_table::evict(std::string_view task_id)
     }
     // The task that was just evicted has freed more cells than this takes.
     records_.put(record_map::models, task.model_id, {bytes_of(entry)}, age_list::none);
+}
+
+
+void task_table::note_forgotten(std::size_t kind, std::uint64_t sequence) noexcept
+{
+    if (counts_ != nullptr) {
+        counts_->forgotten[kind] = std::max(counts_->forgotten[kind], sequence);
+    }
 }
 
 

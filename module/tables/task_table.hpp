@@ -27,9 +27,13 @@ struct task_record {
     std::size_t status_at() const noexcept;
 };
 
-/// How many tasks of each kind and status a table holds; kept next to it in the shared memory.
+/// How many tasks of each kind and status a table holds, and what it has forgotten; kept next to it in the shared memory.
 struct task_counts {
     std::array<std::array<std::uint64_t, task_statuses>, task_kinds> of{};
+
+    /// The greatest sequence of a task, for each kind, that was a model's latest when that model's entry was removed.
+    /// An older task that comes into the table later may not be the latest of its model.
+    std::array<std::uint64_t, task_kinds> forgotten{};
 
     std::uint64_t read(task_kind kind, task_status status) const noexcept;
 };
@@ -91,6 +95,7 @@ class task_table {
     bool note_latest(const task_record &task);
     bool make_room(std::size_t cells, std::string_view keep, std::uint64_t &evicted);
     void evict(std::string_view task_id);
+    void note_forgotten(std::size_t kind, std::uint64_t sequence) noexcept;
     void count(const task_record &task, std::int64_t more) noexcept;
 
     record_store &records_;

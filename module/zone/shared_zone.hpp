@@ -24,7 +24,7 @@ namespace rollout {
 /// The header at the start of the memory. `layout_version` stands for its layout and for that of everything after it.
 struct zone_header {
     static constexpr std::uint64_t magic_number = 0x74756f6c6c6f7267ULL;
-    static constexpr std::uint32_t layout_version = 10;
+    static constexpr std::uint32_t layout_version = 11;
 
     std::uint64_t magic;
     std::uint32_t layout;

@@ -236,6 +236,30 @@ void with_a_models_last_task_its_entry_goes(void **)
     assert_int_equal(own.store.free_cells(), own.store.cells());
 }
 
+void what_comes_back_after_its_models_entry_went_is_not_the_latest_if_a_later_one_went_too(void **)
+{
+    table_memory memory;
+    record_store store(memory.get());
+    rollout::task_counts counts;
+    task_table table(store, &counts);
+    put(table, {"older", "m", task_status::pending, 1, 1});
+    put(table, {"latest", "m", task_status::pending, 2, 2});
+    while (table.evict_one()) {
+    }
+    put(table, {"older", "m", task_status::canceled, 1, 3});
+    assert_text(latest_of(table, "m"), "(none)");
+    std::uint64_t evicted = 0;
+    table.rebuild_models(evicted);
+    assert_text(latest_of(table, "m"), "(none)");
+    put(table, {"new", "other", task_status::pending, 3, 4});
+    assert_text(latest_of(table, "other"), "new");
+    put(table, {"latest", "m", task_status::canceled, 2, 5});
+    assert_text(latest_of(table, "m"), "latest");
+    table.clear();
+    put(table, {"first", "m", task_status::pending, 1, 1});
+    assert_text(latest_of(table, "m"), "first");
+}
+
 void a_table_that_is_full_for_long_stays_as_it_should(void **)
 {
     own_table own;
@@ -273,6 +297,7 @@ int main()
         cmocka_unit_test(a_latest_task_that_went_is_known_to_rolloutd_only),
         cmocka_unit_test(an_eviction_of_an_older_task_leaves_the_latest),
         cmocka_unit_test(with_a_models_last_task_its_entry_goes),
+        cmocka_unit_test(what_comes_back_after_its_models_entry_went_is_not_the_latest_if_a_later_one_went_too),
         cmocka_unit_test(a_table_that_is_full_for_long_stays_as_it_should),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
