@@ -9,6 +9,7 @@
 #include "worker/scheduler/refusal.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace rollout {
@@ -60,10 +61,25 @@ void task_intake::submit(submission wanted, answer_fn answer)
     }
 
     if (auto faults = faults_of(accepted); !faults.empty()) {
-        answer(unprocessable(std::move(faults)));
+        refuse(accepted, std::move(faults), std::move(answer));
         return;
     }
     accept(std::move(accepted), std::move(answer));
+}
+
+
+/// Refuses what does not fit the configuration, unless the task exists: it may have been accepted under an earlier one.
+void task_intake::refuse(const task &wanted, std::vector<json_fault> faults, answer_fn answer)
+{
+    journal_.find(wanted.task_id, [this, wanted = row_of(wanted, 0), faults = std::move(faults),
+                                   answer = std::move(answer)](const outcome &, const std::optional<task_row> &row) {
+        if (row) {
+            on_created(same_request(*row, wanted) ? journal::creation::existed : journal::creation::conflict, *row,
+                       answer);
+        } else {
+            answer(unprocessable(faults));
+        }
+    });
 }
 
 

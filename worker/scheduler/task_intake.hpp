@@ -36,6 +36,8 @@ class task_intake {
     /// Accepts a client's task. Answers once it is durable, or with a refusal.
     void submit(submission wanted, answer_fn answer);
 
+    void refuse(const task &wanted, std::vector<json_fault> faults, answer_fn answer);
+
     /// Accepts a task that has been checked against the configuration.
     void accept(task wanted, answer_fn answer);
 

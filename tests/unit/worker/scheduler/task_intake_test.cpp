@@ -185,13 +185,28 @@ void a_config_that_does_not_fit_is_a_problem_that_names_its_members(void **)
 {
     intake_and_journal world;
     world.submit("t", "m", task_kind::deploy, R"({"backend": "gpu"})");
+    world.time.settle();
     assert_text(world.answer(),
                 "422 /config/backend must be the name of a backend of rolloutd's configuration: default.");
-    world.time.settle();
     assert_false(world.file.tasks.contains("t"));
     world.submit("t", "m", task_kind::remove, R"({"backend": "gpu"})");
     world.time.settle();
     assert_text(world.all_answers(), "new t pending\naccepted t\n");
+}
+
+void a_task_that_was_accepted_is_found_though_its_config_does_not_fit_any_more(void **)
+{
+    intake_and_journal world;
+    world.config.backends["gpu"].upstream = "inference";
+    world.submit("t", "m", task_kind::deploy, R"({"backend": "gpu"})");
+    world.time.settle();
+    world.all_answers();
+    world.config.backends.erase("gpu");
+    world.submit("t", "m", task_kind::deploy, R"({"backend": "gpu"})");
+    world.submit("t", "other", task_kind::deploy, R"({"backend": "gpu"})");
+    world.time.settle();
+    assert_text(world.all_answers(),
+                "t pending\n409 There is another task with the id \"t\"; give this one an id of its own.\n");
 }
 
 void a_deletion_of_a_model_that_is_being_deployed_is_refused_for_good(void **)
@@ -358,6 +373,7 @@ int main()
         cmocka_unit_test(the_journals_disk_has_a_bound_of_its_own),
         cmocka_unit_test(what_cannot_be_written_is_in_no_queue),
         cmocka_unit_test(a_config_that_does_not_fit_is_a_problem_that_names_its_members),
+        cmocka_unit_test(a_task_that_was_accepted_is_found_though_its_config_does_not_fit_any_more),
         cmocka_unit_test(a_deletion_of_a_model_that_is_being_deployed_is_refused_for_good),
         cmocka_unit_test(whether_a_task_supersedes_is_its_own_setting_or_its_models),
         cmocka_unit_test(what_the_journal_has_unfinished_goes_on_by_its_urgency),
