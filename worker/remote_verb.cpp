@@ -59,6 +59,9 @@ std::string text_of(const steer_request &wanted)
     json_put(to.get(), "verb", verb_name(wanted.verb));
     json_put(to.get(), "new_task_id", wanted.new_task_id);
     json_put(to.get(), "by", line_of(wanted.by));
+    if (wanted.only_at) {
+        json_put(to.get(), "only_at", json_make_array(*wanted.only_at));
+    }
     return json_compact(to.get());
 }
 
@@ -71,8 +74,12 @@ std::optional<steer_request> parse_remote_verb(std::string_view text)
     if (!kind || !verb) {
         return std::nullopt;
     }
-    return steer_request{*kind, member(from.get(), "task_id"), *verb, member(from.get(), "new_task_id"),
-                         client_identity_from_line(json_text(from.get(), "by"))};
+    return steer_request{*kind,
+                         member(from.get(), "task_id"),
+                         *verb,
+                         member(from.get(), "new_task_id"),
+                         client_identity_from_line(json_text(from.get(), "by")),
+                         json_counts(from.get(), "only_at")};
 }
 
 

@@ -173,6 +173,31 @@ inline json_ptr json_make_array(const std::vector<std::string> &texts)
     return array;
 }
 
+inline json_ptr json_make_array(const std::vector<std::uint64_t> &numbers)
+{
+    json_ptr array = json_make_array();
+    for (const auto number : numbers) {
+        json_add(array.get(), json_make_number(number));
+    }
+    return array;
+}
+
+/// Returns the numbers of a member that is an array of them, without negative ones; nothing if there is no such member.
+inline std::optional<std::vector<std::uint64_t>> json_counts(const json_t *object, const char *member)
+{
+    const json_t *array = json_object_get(object, member);
+    if (!json_is_array(array)) {
+        return std::nullopt;
+    }
+    std::vector<std::uint64_t> numbers;
+    for (std::size_t i = 0; i < json_array_size(array); ++i) {
+        if (const json_int_t value = json_integer_value(json_array_get(array, i)); value >= 0) {
+            numbers.push_back(static_cast<std::uint64_t>(value));
+        }
+    }
+    return numbers;
+}
+
 /// Parses JSON text. Returns null if it is malformed; `error` then says why.
 inline json_ptr json_read(std::string_view text, std::size_t flags, json_error_t &error)
 {

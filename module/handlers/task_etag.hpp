@@ -6,6 +6,8 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace rollout {
@@ -19,5 +21,8 @@ struct etag_text {
 };
 
 etag_text etag_of(ngx_http_request_t *r, const task_record &task) noexcept;
+
+/// Returns the task's revision in the state that has this ETag; nothing if no task of this journal ever has it.
+std::optional<std::uint64_t> revision_of(ngx_http_request_t *r, std::string_view etag) noexcept;
 
 } // namespace rollout

@@ -1,6 +1,7 @@
 #include "module/handlers/task_verb.hpp"
 
 #include "common/domain/identifiers.hpp"
+#include "module/api/etag_list.hpp"
 #include "module/configuration.hpp"
 #include "module/handlers/task_etag.hpp"
 #include "module/link/process_link.hpp"
@@ -10,9 +11,13 @@
 #include "module/nginx/request_body.hpp"
 #include "module/zone/shared_zone.hpp"
 
+#include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace rollout {
 
@@ -83,23 +88,54 @@ bool is_empty_object(const std::string &body)
 }
 
 
-/// Returns whether If-Match names the task's current state. A task that does not exist gets another answer.
-bool is_as_the_client_has_it(const pending_request &request)
+/// Returns the revisions at which If-Match lets the task be steered; nothing if it may be at any.
+std::optional<std::vector<std::uint64_t>> allowed_revisions(ngx_http_request_t *r)
+{
+    if (condition_of(r, {}) != condition::failed) {
+        return std::nullopt; // there is none, or `*`
+    }
+    std::vector<std::uint64_t> revisions;
+    each_header(r, [&](std::string_view name, std::string_view value) {
+        if (same_word(name, "If-Match")) {
+            each_etag(value, [&](std::string_view etag, bool is_weak) {
+                if (const auto revision = is_weak ? std::nullopt : revision_of(r, etag)) {
+                    revisions.push_back(*revision);
+                }
+                return true;
+            });
+        }
+        return true;
+    });
+    return revisions;
+}
+
+
+/// Returns a problem with a detail if the task is at none of these revisions, or that cannot be known. rolloutd compares
+/// them too, as other clients steer the task meanwhile, and as the table may lack the task or its latest change.
+problem check_revision(const pending_request &request, const std::vector<std::uint64_t> &only_at)
 {
     ngx_http_request_t *r = request.r;
-    if (find_header(r, "If-Match").data == nullptr) {
-        return true;
-    }
     shared_zone &zone = *main_of(r).zone;
-    const bool known = zone.tasks_known();
+    const bool known = zone.tasks_known(); // read before the search
     task_record task;
     const auto found = read_records(zone, [&](record_store &records) {
         return task_table(records).by_id(request.route.kind, request.route.name, pool_memory(r->pool), task);
     });
-    if (found != record_store::found::yes) {
-        return known || condition_of(r, {}) != condition::failed;
+    const bool is_there = found == record_store::found::yes;
+    const auto latest = std::ranges::max_element(only_at);
+    if (is_there && (latest == only_at.end() || *latest < task.revision)) {
+        problem answer;
+        answer.status = NGX_HTTP_PRECONDITION_FAILED;
+        answer.detail = "The task has changed since the version that If-Match names; read it again.";
+        return answer;
     }
-    return condition_of(r, etag_of(r, task).view()) != condition::failed;
+    const bool is_settled = is_there ? std::ranges::find(only_at, task.revision) != only_at.end() : known;
+    const auto *link = link_of_process();
+    if (!is_settled && (link == nullptr || !link->compares_revisions())) {
+        return away("It is not known whether the task is as If-Match names it: rolloutd is down, or older than "
+                    "nginx's module. Try again later.");
+    }
+    return {};
 }
 
 } // namespace
@@ -118,11 +154,9 @@ ngx_int_t steer(pending_request &request)
     if (!is_task_id(request.route.name)) {
         return send_problem(r, not_found(request.route));
     }
-    if (!is_as_the_client_has_it(request)) {
-        problem answer;
-        answer.status = NGX_HTTP_PRECONDITION_FAILED;
-        answer.detail = "The task has changed since the version that If-Match names; read it again.";
-        return send_problem(r, answer);
+    const auto only_at = allowed_revisions(r);
+    if (const auto fault = only_at ? check_revision(request, *only_at) : problem{}; !fault.detail.empty()) {
+        return send_problem(r, fault);
     }
     const auto &route = request.route;
     const ngx_str_t key = find_header(r, "Idempotency-Key");
@@ -140,7 +174,7 @@ ngx_int_t steer(pending_request &request)
     }
     auto *link = link_of_process();
     const auto begun = link != nullptr ? link->steer(request.call, route.kind, route.name, route.verb, new_task_id,
-                                                     client_identity_of(r))
+                                                     only_at, client_identity_of(r))
                                        : link_result::lost;
     return begun == link_result::task ? NGX_DONE : answer_unheard(request, begun);
 }

@@ -106,7 +106,8 @@ link_result worker_link::lookup(link_call &call, task_kind kind, std::string_vie
 
 
 link_result worker_link::steer(link_call &call, task_kind kind, std::string_view task_id, task_verb verb,
-                               std::string_view new_task_id, const client_identity &by)
+                               std::string_view new_task_id, const std::optional<std::vector<std::uint64_t>> &only_at,
+                               const client_identity &by)
 {
     json_ptr message = message_of(gateway_frame::steer);
     json_put(message.get(), "kind", kind_name(kind));
@@ -114,6 +115,9 @@ link_result worker_link::steer(link_call &call, task_kind kind, std::string_view
     json_put(message.get(), "verb", verb_name(verb));
     if (!new_task_id.empty()) {
         json_put(message.get(), "new_task_id", new_task_id);
+    }
+    if (only_at) {
+        json_put(message.get(), "only_at", json_make_array(*only_at));
     }
     return ask(call, true, [&] {
         json_put(message.get(), "id", json_make_number(call.id));
@@ -375,6 +379,7 @@ void worker_link::on_welcome(const json_t *message)
     takes_suspects_ = json_is_true(json_object_get(message, "suspects"));
     takes_failures_ = json_is_true(json_object_get(message, "failures"));
     has_series_ = json_is_true(json_object_get(message, "series"));
+    compares_revisions_ = json_is_true(json_object_get(message, "compares_revisions"));
     take_state(message);
     if (up()) {
         return;

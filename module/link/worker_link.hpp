@@ -83,9 +83,13 @@ class worker_link final : private connection::user {
     link_result lookup(link_call &call, task_kind kind, std::string_view task_id, std::string_view model_id);
 
     /// Sends a client's verb for a task; the answer is like that to a submission. `new_task_id`, unless empty, is for
-    /// the task that the verb creates.
+    /// the task that the verb creates. With `only_at`, the task must be at one of these revisions.
     link_result steer(link_call &call, task_kind kind, std::string_view task_id, task_verb verb,
-                      std::string_view new_task_id, const client_identity &by);
+                      std::string_view new_task_id, const std::optional<std::vector<std::uint64_t>> &only_at,
+                      const client_identity &by);
+
+    /// Returns whether rolloutd is connected and of a release that heeds `only_at`.
+    bool compares_revisions() const noexcept { return up() && compares_revisions_; }
 
     // Questions that change nothing; the answer is a `page`.
 
@@ -164,8 +168,9 @@ class worker_link final : private connection::user {
 
     bool takes_suspects_ = false; ///< rolloutd asks for reports of suspect servers
     bool has_series_ = false;     ///< from its welcome
-    std::string trouble_;         ///< from its welcome and its pings
-    std::string refusal_;         ///< the last time that it could be reached
+    bool compares_revisions_ = false;
+    std::string trouble_; ///< from its welcome and its pings
+    std::string refusal_; ///< the last time that it could be reached
     suspect_times suspects_;
 
     bool takes_failures_ = false; ///< rolloutd asks for reports of failed requests

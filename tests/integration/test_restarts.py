@@ -107,6 +107,50 @@ def test_a_post_that_rolloutd_never_answers_is_500_and_then_found(served):
     served.wait({"task_id": "late"}, status="completed")
 
 
+def test_a_task_that_is_durable_when_rolloutd_is_stopped_is_answered(make_gateway):
+    """SIGTERM in the middle of many posts: those that came too late are 500, and there are no such tasks."""
+    gateway = make_gateway(rolloutd=HELD)
+    gateway.start()
+    unconfirmed = []
+
+    def post(number):
+        client = Client(gateway.nginx.port, keep=True)
+        for task_id in (f"{number}-{n}" for n in range(10**6)):
+            answer = client.post("/deploy", {"model_id": f"model-{task_id}", "task_id": task_id})
+            if answer.status != 200:
+                unconfirmed.append(answer.problem(500)["task_id"])
+                return
+
+    for stops in range(1, 6):
+        with concurrent.futures.ThreadPoolExecutor(24) as pool:
+            done = [pool.submit(post, f"t{stops}-{n}") for n in range(24)]
+            wait_until(lambda: gateway.get(f"/deploy/t{stops}-0-5").status == 200 or any(one.done() for one in done), "posts")  # noqa: B023
+            assert gateway.rolloutd.stop() == 0
+            for one in done:
+                one.result(DEADLINE_S)
+        gateway.rolloutd.start()
+        gateway.await_link()
+    assert len(unconfirmed) == 5 * 24
+    assert [task_id for task_id in unconfirmed if gateway.get(f"/deploy/{task_id}").status != 404] == []
+
+
+def test_a_post_is_repeated_after_a_restart_with_a_configuration_that_would_refuse_it(make_gateway):
+    """The task is there: who was told nothing of it, and posts it again as advised, must find it."""
+    gateway = make_gateway(rolloutd=HELD)
+    backends = gateway.rolloutd.config["backends"]
+    backends["program"] = {"type": "command", "command": ["/bin/true"], "upstream": "inference", "staging": str(gateway.home / "staging")}
+    gateway.start()
+    body = {"model_id": "m", "task_id": "again", "config": {"backend": "program"}}
+    task = gateway.post("/deploy", body).task()
+    gateway.rolloutd.stop()
+    del backends["program"]
+    gateway.rolloutd.start()
+    gateway.await_link()
+    assert gateway.post("/deploy", body).task()["task_id"] == task["task_id"]
+    gateway.post("/deploy", {**body, "model_id": "other"}).problem(409)
+    assert gateway.post("/deploy", {**body, "task_id": "new"}).problem(422)["errors"][0]["pointer"] == "/config/backend"
+
+
 def test_a_gateway_that_has_never_met_rolloutd_says_so(make_gateway):
     gateway = make_gateway()
     gateway.inference.start()

@@ -99,6 +99,7 @@ void gateway_server::close()
     lookups_.stop();
     gateways_.stop();
     next_ping_.reset();
+    flush_all(); // the answers of this turn of the loop
     end_all("");
     listener_.close();
     flusher_.reset();
@@ -385,6 +386,7 @@ void gateway_server::send_welcome(const session_ptr &to, std::int64_t protocol, 
     json_put(welcome.get(), "suspects", json_ptr(json_true()));
     json_put(welcome.get(), "failures", json_ptr(json_true()));
     json_put(welcome.get(), "series", json_ptr(json_true()));
+    json_put(welcome.get(), "compares_revisions", json_ptr(json_true()));
     put_trouble(welcome.get(), trouble_);
     to->send(welcome);
 }

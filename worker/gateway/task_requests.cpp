@@ -90,7 +90,12 @@ void task_requests::on_steer(const session_ptr &from, const json_t *message)
     if (!from->begin_question()) {
         return;
     }
-    steer_request wanted = {*kind, task_id, *verb, new_task_id, client_identity_from_line(from->lines())};
+    steer_request wanted = {*kind,
+                            task_id,
+                            *verb,
+                            new_task_id,
+                            client_identity_from_line(from->lines()),
+                            json_counts(message, "only_at")};
     asked_change asked = {verb_name(*verb), task_id, "", wanted.by, true};
     around_.steer(std::move(wanted), answer_to(from, id, std::move(asked)));
 }

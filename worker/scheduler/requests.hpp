@@ -8,7 +8,9 @@
 #include "worker/base/json_reader.hpp"
 #include "worker/journal/journal.hpp"
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,9 @@ struct steer_request {
     task_verb verb = task_verb::cancel;
     std::string new_task_id; ///< the client's choice for the task that the verb creates; empty: none
     client_identity by = {}; ///< the client that asks
+
+    /// The revisions at which the client wants the task to be steered; nothing: at any.
+    std::optional<std::vector<std::uint64_t>> only_at = std::nullopt;
 };
 
 /// The reason why a submission created nothing, as a problem for the client.

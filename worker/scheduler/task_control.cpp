@@ -4,6 +4,7 @@
 #include "worker/scheduler/journal_entry.hpp"
 #include "worker/scheduler/refusal.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string_view>
@@ -61,6 +62,10 @@ void task_control::steer(verb_call call)
             answer(refused(404, std::string("There is no ") +
                                     (request.kind == task_kind::deploy ? "deployment" : "deletion") + " task \"" +
                                     request.task_id + "\"."));
+            return;
+        }
+        if (request.only_at && std::ranges::find(*request.only_at, row->revision) == request.only_at->end()) {
+            answer(refused(412, "The task has changed since the version that If-Match names; read it again."));
             return;
         }
         const auto found = read_entry(*row);

@@ -8,12 +8,14 @@ using namespace rollout;
 
 void a_verb_comes_as_it_was_sent(void **)
 {
-    const steer_request sent{task_kind::remove, "t-1", task_verb::retry, "t-2", {"10.0.0.9", "ann", "CN=ann"}};
+    const steer_request sent{task_kind::remove, "t-1", task_verb::retry, "t-2", {"10.0.0.9", "ann", "CN=ann"},
+                             {{7, 8}}};
     const auto come = parse_remote_verb(text_of(sent));
     assert_true(come.has_value());
     assert_true(come->kind == sent.kind && come->verb == sent.verb && come->by == sent.by);
     assert_text(come->task_id, "t-1");
     assert_text(come->new_task_id, "t-2");
+    assert_true(come->only_at == sent.only_at);
 }
 
 void an_accepted_verb_brings_its_task(void **)

@@ -4,7 +4,10 @@
 #include "tests/unit/logged.hpp"
 #include "worker/scheduler/task_control.hpp"
 
+#include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -80,6 +83,25 @@ void what_cannot_be_read_is_left_as_it_is(void **)
                     "500 The journal's entry of the task cannot be read; nothing was changed.");
     }
     assert_text(world.waiting("m"), "t");
+}
+
+void a_verb_for_a_revision_that_the_task_is_not_at_changes_nothing(void **)
+{
+    control_and_task world;
+    world.queue("t", "m");
+    const auto now = world.file.tasks.at("t").revision;
+    const auto steer_at = [&world](std::vector<std::uint64_t> revisions) {
+        world.control.steer({task_kind::deploy, "t", task_verb::cancel, "", {}, std::move(revisions)},
+                            world.client());
+        world.time.settle();
+        return world.answer();
+    };
+    const std::string refused = "412 The task has changed since the version that If-Match names; read it again.";
+    assert_text(steer_at({}), refused);
+    assert_text(steer_at({now + 1}), refused);
+    assert_text(world.waiting("m"), "t");
+    assert_text(steer_at({now + 1, now}), "t canceled");
+    assert_text(steer_at({now}), refused);
 }
 
 void a_task_that_waits_can_be_canceled_and_nothing_else(void **)
@@ -217,6 +239,7 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(a_task_that_there_is_not_is_named),
         cmocka_unit_test(what_cannot_be_read_is_left_as_it_is),
+        cmocka_unit_test(a_verb_for_a_revision_that_the_task_is_not_at_changes_nothing),
         cmocka_unit_test(a_task_that_waits_can_be_canceled_and_nothing_else),
         cmocka_unit_test(while_a_cancel_is_written_another_one_joins_it),
         cmocka_unit_test(the_task_at_work_is_told_and_the_answer_comes_once_that_is_durable),
