@@ -15,6 +15,7 @@ namespace rollout {
 namespace {
 
 constexpr std::string_view hidden = "?";
+constexpr char mark_of_machine = '@';
 
 /// From /proc/PID/stat.
 struct process_state {
@@ -79,6 +80,19 @@ const std::string &this_boot()
     return id;
 }
 
+
+/// Empty in a container that has none.
+const std::string &this_machine()
+{
+    static const std::string id = [] {
+        std::ifstream file("/etc/machine-id");
+        std::string text;
+        file >> text;
+        return text;
+    }();
+    return id;
+}
+
 } // namespace
 
 
@@ -96,6 +110,7 @@ void peer_processes::add(int pid)
         *this = {};
         boot_ = this_boot();
     }
+    machine_ = this_machine();
     // Drop the processes that have ended, so that the set does not grow with each reload.
     std::erase_if(started_, [](const auto &process) { return !lives(process.first, process.second); });
     const auto worker = pid == 0 ? std::nullopt : state_of(pid);
@@ -122,8 +137,8 @@ bool peer_processes::are_gone() const
     if (boot_.empty()) {
         return false;
     }
-    if (boot_ != this_boot()) {
-        return true;
+    if (boot_ != this_boot()) { // or of another machine, which may run
+        return machine_.empty() || machine_ == this_machine();
     }
     if (has_hidden_) {
         return false;
@@ -143,6 +158,9 @@ std::string peer_processes::text() const
     for (const auto &[pid, started] : started_) {
         all += ' ' + std::to_string(pid) + ':' + std::to_string(started);
     }
+    if (!machine_.empty()) {
+        all += std::string(" ") + mark_of_machine + machine_; // an older rolloutd takes it for one that is hidden
+    }
     return has_hidden_ ? all + ' ' + std::string(hidden) : all;
 }
 
@@ -153,6 +171,10 @@ peer_processes peer_processes::from_text(std::string_view text)
     read.boot_ = next_part(text, ' ');
     while (!text.empty()) {
         auto word = next_part(text, ' ');
+        if (word.starts_with(mark_of_machine)) {
+            read.machine_ = word.substr(1);
+            continue;
+        }
         std::uint64_t pid = 0;
         std::uint64_t started = 0;
         if (read_number(next_part(word, ':'), pid) && read_number(word, started) && pid != 0 && pid <= INT32_MAX) {

@@ -13,7 +13,8 @@ namespace rollout {
 /// container.
 int pid_of_peer(int socket) noexcept;
 
-/// The processes of one gateway. Both ends of a Unix socket are on one machine, so none of them survives a reboot.
+/// The processes of one gateway. Both ends of a Unix socket are on one machine, so none of them survives a reboot. In a
+/// cluster, those of another machine may be read, which has or had the same name: nothing is known of these.
 class peer_processes {
   public:
     /// Adds a worker process of nginx and its master; 0 stands for one that is out of sight.
@@ -33,6 +34,7 @@ class peer_processes {
 
   private:
     std::string boot_;
+    std::string machine_;                  ///< empty: not noted, and taken for this one
     std::map<int, std::uint64_t> started_; ///< by pid, in ticks since boot; 0: unknown
     bool has_hidden_ = false;
 };

@@ -64,6 +64,12 @@ void a_process_out_of_sight_may_live(void **)
     assert_false(known.are_gone());
 }
 
+void processes_of_another_machine_are_not_known_to_be_gone(void **)
+{
+    assert_true(peer_processes::from_text("another-boot 1:1").are_gone());
+    assert_false(peer_processes::from_text("another-boot 1:1 @another-machine").are_gone());
+}
+
 } // namespace
 
 int main()
@@ -73,6 +79,7 @@ int main()
         cmocka_unit_test(a_process_may_end_while_it_is_looked_at),
         cmocka_unit_test(a_process_that_lives_is_not_gone),
         cmocka_unit_test(a_process_out_of_sight_may_live),
+        cmocka_unit_test(processes_of_another_machine_are_not_known_to_be_gone),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
