@@ -414,6 +414,30 @@ def test_a_host_that_history_has_passed_by_reads_everything(make_hosts, make_cli
         relay.close()
 
 
+def test_a_damaged_copy_is_read_anew_from_etcd(make_hosts, m):
+    """Nothing is lost with it: it is not the journal."""
+    hosts = make_hosts(2).start()
+    hosts[0].make_model(m, "blue")
+    tasks = [hosts[0].deploy(m)["task_id"]]
+    for number in range(40):
+        tasks.append(post_until_taken(hosts[0], f"{m}-{number}", f"{m}-{number}")["task_id"])
+    for task_id in tasks:
+        knows(hosts[1], task_id)
+    damaged = hosts.others()[0]
+    assert damaged.rolloutd.stop() == 0
+    for file in damaged.own.glob("replica.db-*"):
+        assert not file.stat().st_size or file.suffix == ".db-shm", file
+    with open(damaged.rolloutd.journal, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        for page in range(3, size // 4096):
+            file.seek(page * 4096)
+            file.write(b"Z" * 64)
+    damaged.rolloutd.start()
+    damaged.await_link()
+    works_again(hosts, m, tasks)
+    serves(damaged, m, "blue")
+
+
 def deploys_more(host, m):
     """So many that etcd comes to revisions that it has given before."""
     for number in range(5):

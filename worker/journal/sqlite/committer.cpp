@@ -161,6 +161,8 @@ void committer::commit(commit_batch &batch)
         statements_.database.roll_back();
         statements_.revision = before;
         const bool is_lost = dynamic_cast<const lost_write *>(&error) != nullptr;
+        const auto *of_file = dynamic_cast<const sqlite_error *>(&error);
+        batch.is_damaged = of_file != nullptr && of_file->is_permanent();
         batch.ended = is_lost ? outcome::lost(error.what()) : outcome::transient(error.what());
     }
     batch.revision = statements_.revision;

@@ -24,6 +24,7 @@ namespace rollout {
 struct commit_batch {
     std::vector<write_ptr> writes;
     outcome ended;
+    bool is_damaged = false;    ///< it failed as the file is damaged
     std::uint64_t revision = 0; ///< after the batch; if it failed, the one before it
     std::chrono::nanoseconds took{};
 };

@@ -2,7 +2,6 @@
 
 #include "common/domain/identifiers.hpp"
 #include "worker/base/format.hpp"
-#include "worker/base/permanent_start_error.hpp"
 #include "worker/journal/sqlite/wal_vfs.hpp"
 
 #include <cerrno>
@@ -71,6 +70,33 @@ unique_fd claim(const std::string &path)
 enum class content { none, whole, unread };
 
 
+/// Returns what SQLite's own check of the whole file finds, in its words; empty if it finds nothing.
+std::string found_in(sqlite_database &database)
+{
+    sqlite_statement check(database, "PRAGMA quick_check(1)");
+    const std::string found = check.step() ? check.text(0) : "nothing can be read";
+    check.reset();
+    return found == "ok" ? "" : clean_text(found, 300);
+}
+
+
+void refuse_damaged_replica(sqlite_database &database, const std::string &path)
+{
+    std::string found;
+    try {
+        found = found_in(database);
+    } catch (const sqlite_error &error) {
+        if (!error.is_permanent()) {
+            throw;
+        }
+        found = error.what();
+    }
+    if (!found.empty()) {
+        throw damaged_replica("the replica " + shown(path) + " is damaged: " + found);
+    }
+}
+
+
 /// Determines what is in the file; throws if it must not be used.
 content check(sqlite_database &database, const std::string &path, std::int64_t newest_version, file_kind kind)
 {
@@ -105,7 +131,10 @@ content check(sqlite_database &database, const std::string &path, std::int64_t n
     const auto bytes = database.number("PRAGMA page_count") * database.number("PRAGMA page_size");
     const std::string mark = mark_of(path);
     const bool reads_whole = bytes <= read_whole_bytes || ::access(mark.c_str(), F_OK) == 0;
-    if (reads_whole) {
+    if (reads_whole && kind == file_kind::replica) {
+        refuse_damaged_replica(database, path);
+        ::unlink(mark.c_str());
+    } else if (reads_whole) {
         if (const auto fault = damage_of(database, path); !fault.empty()) {
             throw permanent_start_error(fault);
         }
@@ -146,13 +175,11 @@ unique_fd lock_journal(const std::string &path)
 
 std::string damage_of(sqlite_database &database, const std::string &path)
 {
-    sqlite_statement check(database, "PRAGMA quick_check(1)");
-    const std::string found = check.step() ? check.text(0) : "nothing can be read";
-    check.reset();
-    if (found == "ok") {
+    const std::string found = found_in(database);
+    if (found.empty()) {
         return "";
     }
-    return "the journal " + shown(path) + " is damaged: " + clean_text(found, 300) +
+    return "the journal " + shown(path) + " is damaged: " + found +
            "; it is left unchanged. Restore it from a backup, or move it away: rolloutd then starts with an empty "
            "one, without its tasks and models";
 }
@@ -205,8 +232,14 @@ outcome journal_file::check_integrity(const std::string &path, const stop_flag &
     if (fault.empty()) {
         return outcome::ok();
     }
-    const unique_fd mark(::open(mark_of(path).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    mark_damaged(path);
     return outcome::permanent(fault);
+}
+
+
+void journal_file::mark_damaged(const std::string &path)
+{
+    const unique_fd mark(::open(mark_of(path).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 }
 
 } // namespace rollout

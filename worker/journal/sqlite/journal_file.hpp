@@ -3,6 +3,7 @@
 
 #include "common/base/unique_fd.hpp"
 #include "worker/async/thread_work.hpp"
+#include "worker/base/permanent_start_error.hpp"
 #include "worker/journal/sqlite/database.hpp"
 #include "worker/journal/sqlite/migrations.hpp"
 
@@ -23,6 +24,11 @@ constexpr std::int64_t application_id_of(file_kind kind) noexcept
 {
     return kind == file_kind::journal ? 0x526f6c6c : 0x526f6c52; // "Roll", and of a replica "RolR"
 }
+
+/// The file is a replica, of which nothing is lost with it.
+struct damaged_replica : permanent_start_error {
+    using permanent_start_error::permanent_start_error;
+};
 
 /// Takes the lock that a rolloutd has for as long as it uses the file; none if another one has it. Throws
 /// std::runtime_error with a sentence if the lock's own file cannot be used.
@@ -47,6 +53,9 @@ struct journal_file {
     /// use. If the file is damaged, the outcome says so in a sentence, and the next start reads the whole file before
     /// it uses it. Throws sqlite_error.
     static outcome check_integrity(const std::string &path, const stop_flag &stop);
+
+    /// The file was found to be damaged while it was in use: the next start reads the whole file before it uses it.
+    static void mark_damaged(const std::string &path);
 
     unique_fd lock;
     sqlite_database writer;

@@ -1,11 +1,14 @@
 #include "worker/journal/sqlite/journal_replica.hpp"
 
+#include "worker/base/log.hpp"
 #include "worker/journal/sqlite/reads.hpp"
 #include "worker/journal/sqlite/rows.hpp"
 #include "worker/journal/sqlite/writes.hpp"
 
 #include <optional>
 #include <utility>
+
+#include <unistd.h>
 
 namespace rollout {
 
@@ -71,6 +74,23 @@ constexpr char take_shadow[] = R"(
     DROP TABLE shadow_models;
     DROP TABLE shadow_series;
 )";
+
+
+/// A file that is damaged is as none at all: it is filled again.
+journal_file open_file(const std::string &path, const std::function<bool()> &at_work)
+{
+    try {
+        return journal_file(path, journal_migrations(), at_work, file_kind::replica);
+    } catch (const damaged_replica &error) {
+        log(log_level::warning, std::string(error.what()) + ". It is removed, and everything is read from etcd anew");
+    }
+    if (const auto lock = lock_journal(path)) {
+        for (const char *const suffix : {"", "-wal", "-shm", ".damaged"}) {
+            ::unlink((path + suffix).c_str());
+        }
+    }
+    return journal_file(path, journal_migrations(), at_work, file_kind::replica);
+}
 
 
 replica_position position_in(sqlite_database &database, std::uint64_t revision)
@@ -258,10 +278,9 @@ class journal_replica::shadow_swap final : public change {
 };
 
 
-journal_replica::journal_replica(uv_loop_t *loop, const std::string &path, std::function<bool()> at_work)
-    : path_(path), file_(path, journal_migrations(), std::move(at_work), file_kind::replica),
-      position_(position_in(file_.writer, file_.revision)), open_(file_.writer),
-      statements_(std::make_unique<statements>(file_.writer)), checkpoints_(file_.writer, path),
+journal_replica::journal_replica(uv_loop_t *loop, const std::string &path, const std::function<bool()> &at_work)
+    : path_(path), file_(open_file(path, at_work)), position_(position_in(file_.writer, file_.revision)),
+      open_(file_.writer), statements_(std::make_unique<statements>(file_.writer)), checkpoints_(file_.writer, path),
       committer_(
           loop, file_.writer, file_.revision, [this] { checkpoints_.after_commit(); },
           [this](const commit_batch &batch) { end_batch(batch); }),
@@ -314,6 +333,9 @@ void journal_replica::forget_gateway(const std::string &gateway)
 
 void journal_replica::end_batch(const commit_batch &batch)
 {
+    if (batch.is_damaged) {
+        note_damage(batch.ended);
+    }
     for (const auto &write : batch.writes) {
         if (auto *of_replica = dynamic_cast<change *>(write.get()); of_replica != nullptr && batch.ended) {
             of_replica->committed(*this);
@@ -321,6 +343,17 @@ void journal_replica::end_batch(const commit_batch &batch)
     }
     for (const auto &write : batch.writes) {
         write->end(batch.ended);
+    }
+}
+
+
+/// The file stays open: a process that starts reads it whole, and begins it anew.
+void journal_replica::note_damage(const outcome &why)
+{
+    if (!std::exchange(is_damaged_, true)) {
+        log(log_level::error, why.detail + ". This copy of what is in etcd is damaged: restart rolloutd, which then "
+                                           "reads everything from etcd anew");
+        journal_file::mark_damaged(path_);
     }
 }
 

@@ -59,8 +59,9 @@ struct replica_position {
 
 class journal_replica {
   public:
-    /// Opens or creates the file; throws as journal_file does. The loop must outlive the replica.
-    journal_replica(uv_loop_t *loop, const std::string &path, std::function<bool()> at_work = {});
+    /// Opens or creates the file; throws as journal_file does. One that is damaged is removed, and begun anew: what was in it
+    /// is elsewhere. The loop must outlive the replica.
+    journal_replica(uv_loop_t *loop, const std::string &path, const std::function<bool()> &at_work = {});
     ~journal_replica();
     journal_replica(const journal_replica &) = delete;
     journal_replica &operator=(const journal_replica &) = delete;
@@ -102,9 +103,11 @@ class journal_replica {
     class shadow_swap;
 
     void end_batch(const commit_batch &batch);
+    void note_damage(const outcome &why);
 
     std::string path_;
-    journal_file file_; ///< its `writer` belongs to the committer from the first write on
+    bool is_damaged_ = false; ///< a write has found so
+    journal_file file_;       ///< its `writer` belongs to the committer from the first write on
     replica_position position_;
     open_tasks open_;
     std::unique_ptr<statements> statements_; ///< used by the committer's thread
