@@ -320,7 +320,32 @@ void cluster_store::check_health()
         followed_at_ = time_.now();
     }
     told_.on_trouble(trouble());
+    withdraw_if_stuck();
     health_ = time_.after(health_pause, [this] { check_health(); });
+}
+
+
+/// Tasks and routes come to this host by its copy. While that cannot be written, as its disk is full, it can neither lead
+/// nor follow: the others go on without it.
+void cluster_store::withdraw_if_stuck()
+{
+    if (is_resigning_ || stopped_) {
+        return;
+    }
+    const auto &since = journal_->unwritable_since();
+    const bool is_stuck = since && time_.now() - *since >= longest_lag;
+    if (is_stuck == leadership_.is_withdrawn()) {
+        return;
+    }
+    if (is_stuck) {
+        log(log_level::error,
+            "This host is as if away for the others until its copy of the tasks can be written: " +
+                journal_->trouble(),
+            {{"host", settings_.host}});
+    } else {
+        log(log_level::info, "This host is there for the others again", {{"host", settings_.host}});
+    }
+    leadership_.withdraw(is_stuck);
 }
 
 

@@ -79,6 +79,7 @@ class cluster_store final : public task_store {
     void on_answer(const outcome &result, const std::string &text, const answer_fn &answer) const;
     std::string trouble() const;
     void check_health();
+    void withdraw_if_stuck();
     void compact_later();
     void compact();
 

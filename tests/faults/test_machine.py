@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 
+import etcd
 import pytest
 
 from failing_calls import DAY_NS, FailingCalls, allow_files, failing, failing_library, fill, open_files, small_disk  # noqa: F401
@@ -280,3 +281,44 @@ def test_a_second_rolloutd_on_the_same_socket_refuses(make_gateway):
     gateway.make_model("m", "second")
     gateway.deploy("m")
     assert gateway.infer("m") == "second"
+
+
+# Several hosts.
+
+@pytest.mark.skipif(not etcd.DRIVER.exists(), reason="built without the client of etcd")
+@pytest.mark.parametrize("of", ["the_leader", "another"])
+def test_a_host_whose_disk_is_full_is_as_if_away(make_hosts, small_disk, of):  # noqa: F811
+    """Tasks are in etcd, and it is the copy on its disk that cannot be written: the other host's can."""
+    hosts = make_hosts(2)
+    disk = small_disk("16m")
+    full, other = hosts
+    full.rolloutd.config["journal"]["path"] = str(disk / "replica.db")
+    hosts.etcd.start()
+    hosts.inference.start()
+    leader, follower = (full, other) if of == "the_leader" else (other, full)
+    leader.start()
+    wait_until(leader.leads, "a leader")
+    follower.start()
+    full.make_model("m", "first")
+    full.deploy("m")
+    filler = fill(disk)
+    for number in range(100):  # the copy's log has some room of its own
+        other.post("/delete", {"model_id": f"x{number}", "task_id": f"t{number}", "note": "x" * 20000}).task()
+    wait_until(lambda: "The replica could not be written and is tried again" in full.rolloutd.text(), "the line in the log")
+    other.make_model("m", "second")
+    task = other.post("/deploy", {"model_id": "m"}).task()
+    detail = other.wait(task, status="completed")["detail"]
+    assert "Revision 1 stays loaded" in detail and "of host h0" in detail  # its gateway routes by what it knows
+    wait_until(lambda: other.infer("m") == "second", "the route")
+    assert full.infer("m") == "first"
+    for number in range(100):
+        assert other.wait({"task_id": f"t{number}"}, "delete")["status"] == "refused"
+    problem = full.get("/readyz").problem(503)
+    assert "disk is full" in problem["detail"] and str(disk / "replica.db") in problem["detail"]
+    assert full.rolloutd.text().count("The replica could not be written") < 5
+    filler.unlink()
+    wait_until(lambda: full.get("/readyz").status == 200, "/readyz of the host with room")
+    wait_until(lambda: full.infer("m") == "second", "the route")
+    full.wait(task, status="completed")
+    other.rolloutd.stop()
+    wait_until(full.leads, "the leadership of the only host")

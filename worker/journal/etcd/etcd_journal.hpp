@@ -22,6 +22,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -51,7 +52,16 @@ class etcd_journal final : public journal {
     bool busy() const noexcept;
 
     /// Returns whether the replica follows etcd.
-    bool is_following() const noexcept { return follower_.is() == cluster::follower::state::following; }
+    bool is_following() const noexcept
+    {
+        return follower_.is() == cluster::follower::state::following && !unwritable_since();
+    }
+
+    /// Returns the clock's time since which the replica could not be written; nothing if it can be.
+    const std::optional<std::chrono::milliseconds> &unwritable_since() const noexcept
+    {
+        return follower_.unwritable_since();
+    }
 
     /// Returns why it does not, as a sentence.
     std::string trouble() const { return follower_.trouble(); }

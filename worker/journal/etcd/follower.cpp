@@ -228,7 +228,9 @@ void follower::history_is_ours()
         return;
     }
     state_ = state::following;
-    trouble_.clear();
+    if (!unwritable_since_) {
+        trouble_.clear();
+    }
     if (!held_.empty()) {
         take(std::exchange(held_, {}));
     }
@@ -241,7 +243,7 @@ void follower::follow()
 {
     state_ = state::following;
     queued_ = around_.replica.position();
-    if (!trouble_.empty()) {
+    if (!trouble_.empty() && !unwritable_since_) { // else it has yet to take what it could not
         trouble_.clear();
         log(log_level::info, "Following etcd");
     }
@@ -341,12 +343,16 @@ void follower::on_answer(const outcome &result, followed_changes &changes, std::
 {
     if (!result) {
         if (round == round_) { // else those that build on it
-            say("The replica could not be written and is tried again: " + result.detail);
+            note_unwritable(result);
             drop_changes();
             state_ = state::joining;
             retry([this] { join(); });
         }
         return;
+    }
+    if (std::exchange(unwritable_since_, std::nullopt) && state_ == state::following) {
+        trouble_.clear();
+        log(log_level::info, "Following etcd");
     }
     if (watch_ && owed_ != 0) {
         watch_->applied(std::exchange(owed_, 0));
@@ -456,8 +462,17 @@ void follower::on_page(const etcd::answer<etcd::range_answer> &got)
 
 void follower::shadow_failed(const outcome &why)
 {
-    say("The replica could not be written and is tried again: " + why.detail);
+    note_unwritable(why);
     retry([this] { join(); });
+}
+
+
+void follower::note_unwritable(const outcome &why)
+{
+    say("The replica could not be written and is tried again: " + why.detail);
+    if (!unwritable_since_) {
+        unwritable_since_ = around_.time.now();
+    }
 }
 
 
@@ -474,6 +489,7 @@ void follower::swap()
         }
         log(log_level::info, "The replica has everything from etcd: " + format_count(read_, "entry", "entries"));
         heard_at_ = around_.time.now();
+        unwritable_since_.reset();
         follow();
         if (around_.on_resynchronised) {
             around_.on_resynchronised(is_other_);

@@ -87,6 +87,9 @@ class follower final : private etcd::watcher {
 
     state is() const noexcept { return state_; }
 
+    /// Returns the clock's time since which the replica could not be written; nothing if it can be.
+    const std::optional<std::chrono::milliseconds> &unwritable_since() const noexcept { return unwritable_since_; }
+
     /// Returns why it does not follow, as a sentence; empty if it does.
     std::string trouble() const;
 
@@ -114,6 +117,7 @@ class follower final : private etcd::watcher {
     void read_page();
     void on_page(const etcd::answer<etcd::range_answer> &got);
     void shadow_failed(const outcome &why);
+    void note_unwritable(const outcome &why);
     void swap();
 
     void say(const std::string &why);
@@ -132,7 +136,8 @@ class follower final : private etcd::watcher {
     std::uint64_t cluster_ = 0;          ///< etcd's own id
     std::set<std::string> wrong_clocks_; ///< of those writers, which has been logged
     std::chrono::milliseconds heard_at_{0};
-    std::int64_t newest_ = 0; ///< etcd's revision when it was last asked
+    std::optional<std::chrono::milliseconds> unwritable_since_; ///< until something is written
+    std::int64_t newest_ = 0;                                   ///< etcd's revision when it was last asked
     std::unique_ptr<open_watch> watch_;
     std::vector<etcd::watch_event> held_; ///< while the history is checked
     std::string checked_mark_;            ///< the replica's when the history's was asked for

@@ -118,7 +118,7 @@ void election::stand(bool wanted)
     }
     switch (state_) {
     case election_state::leading:
-        depose("its configuration does not let it lead any more");
+        depose("it may not lead any more");
         break;
     case election_state::following:
     case election_state::ranking:

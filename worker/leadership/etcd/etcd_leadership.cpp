@@ -56,7 +56,19 @@ void etcd_leadership::stand(bool wanted)
 {
     record_.candidate = wanted;
     registration_.update(record_);
-    election_.stand(wanted);
+    election_.stand(wanted && !is_withdrawn_);
+}
+
+
+void etcd_leadership::withdraw(bool wanted)
+{
+    is_withdrawn_ = wanted;
+    election_.stand(record_.candidate && !wanted);
+    if (wanted) {
+        registration_.leave([] {});
+    } else {
+        registration_.start(record_);
+    }
 }
 
 

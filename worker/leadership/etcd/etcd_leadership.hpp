@@ -31,6 +31,10 @@ class etcd_leadership final : public leadership {
     std::string trouble() const override;
     void stand(bool wanted) override;
 
+    /// Whether the host is not to be counted on for now: it is no candidate, and has no record.
+    void withdraw(bool wanted);
+    bool is_withdrawn() const noexcept { return is_withdrawn_; }
+
     /// Removes the host's record as well.
     void resign(std::function<void()> done) override;
 
@@ -46,6 +50,7 @@ class etcd_leadership final : public leadership {
 
   private:
     host_record record_;
+    bool is_withdrawn_ = false;
     host_registration registration_;
     election election_;
 };

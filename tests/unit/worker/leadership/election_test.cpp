@@ -326,7 +326,7 @@ void who_is_not_to_lead_only_follows(void **)
     assert_int_equal(b.story.size(), 1); // never from inside
     assert_false(b.own->token().has_value());
     c.time.run_for(10s);
-    assert_text(b.story.at(1), "deposed: its configuration does not let it lead any more");
+    assert_text(b.story.at(1), "deposed: it may not lead any more");
     assert_false(c.etcd.keys.contains(leader_key));
     assert_false(a.own->leader().has_value());
     a.own->stand(true);
