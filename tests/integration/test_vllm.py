@@ -19,6 +19,7 @@ class Vllm(http.server.ThreadingHTTPServer):
     def __init__(self):
         self.adapters = {}
         self.asked = []
+        self.broken_off = 0  # so many answers
         super().__init__(("127.0.0.1", 0), Handler)
         self.port = self.server_address[1]
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -29,6 +30,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         assert self.path == "/v1/models"
+        if self.server.broken_off:
+            self.server.broken_off -= 1
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.close_connection = True
+            return
         self.send_json({"object": "list", "data": [{"id": name, "object": "model", "owned_by": "vllm"} for name in ("base", *self.server.adapters)]})
 
     def do_POST(self):
@@ -166,6 +174,15 @@ def test_what_is_no_adapter_is_refused_in_words(gateway):
     task = gateway.deploy("empty", status="failed")
     assert "vLLM answered 404" in task["detail"] and "No adapter found" in task["detail"]
     assert gateway.vllm.adapters == {}
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(gateway):
+    """As when vLLM is restarted."""
+    make_adapter(gateway, "cut", "x")
+    gateway.vllm.broken_off = 1
+    task = gateway.deploy("cut")
+    assert gateway.vllm.broken_off == 0 and [step["attempts"] for step in task["metadata"]["steps"] if step["name"] == "load"] == [2]
+    gateway.delete("cut")
 
 
 def test_an_adapter_that_is_there_already_is_taken_as_it_is(gateway):
