@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -88,8 +89,8 @@ def test_what_a_host_still_routes_to_stays_loaded_until_it_goes_on(make_hosts, m
 
 def test_a_machine_of_the_same_name_takes_no_gateway_of_the_other_for_gone(make_hosts, m, tmp_path):
     """It is the one that comes in the place of another, whose nginx still routes: the processes that are noted are not its own's of before."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a process another machine's files")
+    if not os.path.exists("/etc/machine-id") or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
+        pytest.skip("a process can be given no other machine's files here, as in a chroot")
     hosts = make_hosts(2)
     hosts.etcd.start()
     hosts.inference.start()
