@@ -168,6 +168,7 @@ operation_ptr probe_kept(run_context &run, const std::shared_ptr<bool> &is_loade
                              peers.emplace_back();
                          }
                          std::vector<start_fn> parts;
+                         parts.reserve(peers.size());
                          for (const auto &peer : peers) {
                              parts.push_back([server = all.server(peer), model, is_loaded](done_fn end) {
                                  return server->probe_models({model}, [is_loaded, end = std::move(end)](
