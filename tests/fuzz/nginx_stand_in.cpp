@@ -5,7 +5,9 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <optional>
 #include <set>
 
 #include <unistd.h>
@@ -462,6 +464,11 @@ ngx_str_t find_header(ngx_http_request_t *, std::string_view) noexcept
 etag_text etag_of(ngx_http_request_t *, const task_record &) noexcept
 {
     return {{'"', '1', '"'}, 3};
+}
+
+std::optional<std::uint64_t> revision_of(ngx_http_request_t *, std::string_view) noexcept
+{
+    return std::nullopt;
 }
 
 condition condition_of(const ngx_http_request_t *, std::string_view) noexcept
