@@ -54,4 +54,8 @@ constexpr std::string_view verb_name(task_verb verb) noexcept
     return {};
 }
 
+/// The answer, a 412, to a verb whose If-Match names another version of the task: the module and rolloutd both compare.
+inline constexpr std::string_view task_has_changed =
+    "The task has changed since the version that If-Match names; read it again.";
+
 } // namespace rollout

@@ -75,8 +75,7 @@ body_rewriter::verdict choose(ngx_http_request_t *r, named_body &body, std::stri
         return body_rewriter::verdict::stop;
     }
     instead = body.backend;
-    body.has_many = body.is_named;
-    body.is_named = true;
+    body.has_many = !body.body.last_written().empty();
     return body_rewriter::verdict::rename;
 }
 

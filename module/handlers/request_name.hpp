@@ -26,8 +26,7 @@ struct named_body {
     bool is_begun = false;    ///< the request has continued after reading it
     bool is_dropped = false;  ///< the rest of the body is dropped
     bool is_grpc = false;
-    bool is_named = false;         ///< a name has been replaced
-    bool has_many = false;         ///< several have, in a stream's messages
+    bool has_many = false;         ///< several names have been replaced, in a stream's messages
     grpc_stream *stream = nullptr; ///< the body is a stream of messages; the first one names the model
     const message_fault *fault = nullptr;
     const ngx_http_request_body_t *whole = nullptr; ///< the whole body as it was written, once it is complete

@@ -126,7 +126,7 @@ problem check_revision(const pending_request &request, const std::vector<std::ui
     if (is_there && (latest == only_at.end() || *latest < task.revision)) {
         problem answer;
         answer.status = NGX_HTTP_PRECONDITION_FAILED;
-        answer.detail = "The task has changed since the version that If-Match names; read it again.";
+        answer.detail = task_has_changed;
         return answer;
     }
     const bool is_settled = is_there ? std::ranges::find(only_at, task.revision) != only_at.end() : known;

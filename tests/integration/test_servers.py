@@ -483,12 +483,17 @@ def test_all_servers_gone_at_once_keep_their_routes(several):
 
 # The configuration changes.
 
-@pytest.mark.parametrize("own", [False, True])
-def test_a_server_that_is_added_is_brought_to_what_should_be_there(several, own):
+def without_the_third(several, own):
+    """A gateway with two of its servers, and all of them for its configuration."""
     gateway = several(own=own, running=[0, 1])
     all_servers = gateway.rolloutd.config["backends"]["default"]["servers"]
     gateway.rolloutd.config["backends"]["default"]["servers"] = all_servers[:2]
-    gateway.start()
+    return gateway.start(), all_servers
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_server_that_is_added_is_brought_to_what_should_be_there(several, own):
+    gateway, all_servers = without_the_third(several, own)
     gateway.make_model("m", "x")
     gateway.deploy("m")
     gateway.servers[2].start()
@@ -628,10 +633,7 @@ def test_servers_that_are_added_together_and_share_a_repository_get_a_whole_copy
 
 
 def test_a_revision_that_was_archived_before_a_server_was_added_can_be_gone_back_to(several):
-    gateway = several(own=True, running=[0, 1])
-    all_servers = gateway.rolloutd.config["backends"]["default"]["servers"]
-    gateway.rolloutd.config["backends"]["default"]["servers"] = all_servers[:2]
-    gateway.start()
+    gateway, all_servers = without_the_third(several, own=True)
     gateway.make_model("m", "first")
     gateway.deploy("m")
     gateway.make_model("m", "second")

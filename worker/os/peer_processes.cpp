@@ -7,6 +7,8 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <string>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -69,14 +71,18 @@ bool lives(int pid, std::uint64_t started)
 }
 
 
+std::string first_word_of(const char *path, std::string otherwise)
+{
+    std::ifstream file(path);
+    std::string word;
+    file >> word;
+    return word.empty() ? std::move(otherwise) : word;
+}
+
+
 const std::string &this_boot()
 {
-    static const std::string id = [] {
-        std::ifstream file("/proc/sys/kernel/random/boot_id");
-        std::string text;
-        file >> text;
-        return text.empty() ? std::string("unknown") : text;
-    }();
+    static const std::string id = first_word_of("/proc/sys/kernel/random/boot_id", "unknown");
     return id;
 }
 
@@ -84,12 +90,7 @@ const std::string &this_boot()
 /// Empty in a container that has none.
 const std::string &this_machine()
 {
-    static const std::string id = [] {
-        std::ifstream file("/etc/machine-id");
-        std::string text;
-        file >> text;
-        return text;
-    }();
+    static const std::string id = first_word_of("/etc/machine-id", "");
     return id;
 }
 

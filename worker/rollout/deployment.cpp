@@ -57,22 +57,15 @@ std::vector<served_revision> namesakes(run_context &run)
 }
 
 
-/// Takes those off the server. What has to stay there is no file of somebody else's, which the fetch would find it to be.
-operation_ptr clear_names(run_context &run, const std::vector<served_revision> &old, done_fn done)
+/// What had to stay on the server is no file of somebody else's, which the fetch would find it to be.
+outcome check_names_free(run_context &run)
 {
-    const start_fn check = [&run](done_fn then) {
-        const auto left = namesakes(run);
-        return ended(run,
-                     left.empty() ? outcome::ok()
-                                  : outcome::transient("revision " + std::to_string(left.front().revision) +
-                                                       " of the model, which has the same name on the server (" +
-                                                       left.front().names() + "), has to be taken off it first. " +
-                                                       run.left_loaded),
-                     std::move(then));
-    };
-    return in_order(run.environment.time,
-                    {[&run, old](done_fn then) { return retire(run, old, nullptr, std::move(then)); }, check},
-                    std::move(done));
+    const auto left = namesakes(run);
+    return left.empty()
+               ? outcome::ok()
+               : outcome::transient("revision " + std::to_string(left.front().revision) +
+                                    " of the model, which has the same name on the server (" + left.front().names() +
+                                    "), has to be taken off it first. " + run.left_loaded);
 }
 
 
@@ -83,7 +76,8 @@ operation_ptr fetch_files(run_context &run, done_fn done)
         return fetch_source(run, ours(run), std::move(done));
     }
     return in_order(run.environment.time,
-                    {[&run, old](done_fn then) { return clear_names(run, old, std::move(then)); },
+                    {[&run, old](done_fn then) { return retire(run, old, nullptr, std::move(then)); },
+                     [&run](done_fn then) { return ended(run, check_names_free(run), std::move(then)); },
                      [&run](done_fn then) { return fetch_source(run, ours(run), std::move(then)); }},
                     std::move(done));
 }

@@ -65,7 +65,7 @@ void task_control::steer(verb_call call)
             return;
         }
         if (request.only_at && std::ranges::find(*request.only_at, row->revision) == request.only_at->end()) {
-            answer(refused(412, "The task has changed since the version that If-Match names; read it again."));
+            answer(refused(412, std::string(task_has_changed)));
             return;
         }
         const auto found = read_entry(*row);

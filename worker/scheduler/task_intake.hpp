@@ -36,8 +36,6 @@ class task_intake {
     /// Accepts a client's task. Answers once it is durable, or with a refusal.
     void submit(submission wanted, answer_fn answer);
 
-    void refuse(const task &wanted, std::vector<json_fault> faults, answer_fn answer);
-
     /// Accepts a task that has been checked against the configuration.
     void accept(task wanted, answer_fn answer);
 
@@ -59,6 +57,7 @@ class task_intake {
     std::size_t waiting() const;
 
   private:
+    void refuse(const task &wanted, std::vector<json_fault> faults, answer_fn answer);
     waiting_task queued(const task &from) const;
     bool supersedes(const task &wanted) const;
     wait_state turn_of(const std::string &model_id) const;
